@@ -1,0 +1,106 @@
+//! Files that appear whole or not at all.
+
+use crate::cleanup::{self, Guard};
+use anyhow::{Context, Result, anyhow};
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tempfile::NamedTempFile;
+
+/// A file being written under a temporary name beside its own. Dropped uncommitted, or ended by a
+/// signal, it leaves nothing.
+pub struct AtomicFile {
+    temp: NamedTempFile,
+    target: PathBuf,
+    guard: Guard,
+}
+
+/// How the names of temporary files begin; a leftover of a killed process is told by it.
+pub const PREFIX: &str = ".pipe-kit-";
+
+impl AtomicFile {
+    /// Starts a file (mode 0600) that will be `target`.
+    ///
+    /// # Errors
+    /// If the directory is missing or cannot be written to.
+    pub fn create(target: &Path) -> Result<Self> {
+        let dir = directory_of(target);
+        let temp = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempfile_in(dir)
+            .with_context(|| format!("creating a file in {}", dir.display()))?;
+        let path = temp.path().to_owned();
+        let guard = cleanup::on_failure(move || {
+            let _ = std::fs::remove_file(path);
+        });
+        Ok(Self { temp, target: target.to_owned(), guard })
+    }
+
+    /// The file as it is being written, to set its mode, times or owner.
+    #[must_use]
+    pub fn file(&self) -> &File {
+        self.temp.as_file()
+    }
+
+    /// Syncs the file and renames it to its name, replacing what was there. The caller syncs the
+    /// directory ([`sync_directory`]) once all its files are in place.
+    ///
+    /// # Errors
+    /// If syncing or renaming fails; the target is then as it was.
+    pub fn commit(self) -> Result<()> {
+        let Self { temp, target, guard } = self;
+        temp.as_file().sync_all().with_context(|| format!("syncing {}", target.display()))?;
+        temp.persist(&target)
+            .map_err(|e| anyhow!(e.error).context(format!("renaming to {}", target.display())))?;
+        guard.disarm();
+        Ok(())
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.temp.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.temp.flush()
+    }
+}
+
+/// Makes the names in a directory durable.
+///
+/// # Errors
+/// If the directory cannot be opened or synced.
+pub fn sync_directory(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|d| d.sync_all()).with_context(|| format!("syncing {}", dir.display()))
+}
+
+/// The directory a path lies in: `.` for a bare name.
+#[must_use]
+pub fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_appears_only_when_committed() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path().join("a");
+        let mut file = AtomicFile::create(&target).unwrap();
+        file.write_all(b"whole").unwrap();
+        assert!(!target.exists());
+        file.commit().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+        let mut half = AtomicFile::create(&target).unwrap();
+        half.write_all(b"half").unwrap();
+        drop(half);
+        assert_eq!(std::fs::read(&target).unwrap(), b"whole");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,258 @@
+//! Child processes that cannot fail unnoticed: whoever reads their output to its end has asked
+//! their exit status, and no child outlives us, whether we fail or a signal ends us.
+
+use crate::cleanup::{self, Guard};
+use crate::status::Stop;
+use anyhow::{Context, Result, anyhow};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+/// How long a child has to end after SIGTERM before it is killed, in seconds. Long enough for one
+/// of our own tools to drop a half-loaded database.
+const GRACE_SECONDS: i64 = 45;
+const LAST_LINES: usize = 200;
+
+/// A running child. Dropped before [`Running::wait`], it is ended.
+pub struct Running {
+    child: Child,
+    what: String,
+    stderr: Option<JoinHandle<Vec<String>>>,
+    guard: Guard,
+}
+
+/// What a finished child left.
+#[derive(Debug)]
+pub struct Finished {
+    what: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// The last lines it wrote to stderr, where [`spawn_captured`] was used.
+    pub stderr: Vec<String>,
+}
+
+/// Starts a child whose stderr is our own.
+///
+/// # Errors
+/// If it cannot be started. `what` names it in every error.
+pub fn spawn(command: &mut Command, what: impl Into<String>) -> Result<Running> {
+    start(command, what.into())
+}
+
+/// Starts a child whose stderr is kept, to be told if it fails.
+///
+/// # Errors
+/// If it cannot be started.
+pub fn spawn_captured(command: &mut Command, what: impl Into<String>) -> Result<Running> {
+    start(command.stderr(Stdio::piped()), what.into())
+}
+
+fn start(command: &mut Command, what: String) -> Result<Running> {
+    cleanup::halt_if_ending();
+    let mut child = command.spawn().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow!("{what}: {} not found", command.get_program().to_string_lossy())
+        }
+        _ => anyhow!(error)
+            .context(format!("{what}: starting {}", command.get_program().to_string_lossy())),
+    })?;
+    let stderr = child.stderr.take().map(|pipe| std::thread::spawn(move || last_lines(pipe)));
+    // Always ours and not yet waited for, so the handle is that of this child.
+    let pidfd = Pid::from_raw(child.id().cast_signed())
+        .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+        .map(Arc::new);
+    let guard = cleanup::on_failure(move || {
+        if let Some(pidfd) = pidfd {
+            end(&pidfd);
+        }
+    });
+    Ok(Running { child, what, stderr, guard })
+}
+
+fn end(pidfd: &OwnedFd) {
+    if pidfd_send_signal(pidfd, Signal::TERM).is_err() {
+        return;
+    }
+    let wait = Timespec { tv_sec: GRACE_SECONDS, tv_nsec: 0 };
+    let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
+    if !matches!(poll(&mut ended, Some(&wait)), Ok(n) if n > 0) {
+        let _ = pidfd_send_signal(pidfd, Signal::KILL);
+    }
+}
+
+fn last_lines(pipe: ChildStderr) -> Vec<String> {
+    let mut lines = std::collections::VecDeque::new();
+    for line in BufReader::new(pipe).split(b'\n').map_while(io::Result::ok) {
+        if lines.len() == LAST_LINES {
+            lines.pop_front();
+        }
+        lines.push_back(String::from_utf8_lossy(&line).trim_end().to_owned());
+    }
+    lines.into()
+}
+
+impl Running {
+    /// The child's standard input, once, where it was piped.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
+    }
+
+    /// The child's standard output, once, where it was piped.
+    pub fn take_stdout(&mut self) -> Option<ChildStdout> {
+        self.child.stdout.take()
+    }
+
+    /// Waits for the end, whatever it is.
+    ///
+    /// # Errors
+    /// If it cannot be waited for.
+    pub fn finish(mut self) -> Result<Finished> {
+        drop(self.child.stdin.take());
+        let status = self.child.wait().with_context(|| format!("waiting for {}", self.what))?;
+        self.guard.disarm();
+        let stderr = self.stderr.map(|t| t.join().unwrap_or_default()).unwrap_or_default();
+        cleanup::halt_if_ending();
+        Ok(Finished { what: self.what, status, stderr })
+    }
+
+    /// Waits for a clean end.
+    ///
+    /// # Errors
+    /// If it ended with anything but status 0; the error tells its last words.
+    pub fn wait(self) -> Result<()> {
+        self.finish()?.check()
+    }
+
+    /// Its standard output as a stream that ends only if the child ended well: a child that failed
+    /// gives an error where the end would be.
+    ///
+    /// # Errors
+    /// If its standard output was not piped.
+    pub fn into_reader(mut self) -> Result<OutputReader> {
+        let pipe = self.take_stdout().with_context(|| format!("{}: no output pipe", self.what))?;
+        Ok(OutputReader { pipe, running: Some(self) })
+    }
+}
+
+impl Finished {
+    /// # Errors
+    /// If the status is not 0.
+    pub fn check(self) -> Result<()> {
+        if self.status.success() { Ok(()) } else { Err(self.into_error()) }
+    }
+
+    /// The failure told as an error: who, how it ended, its last words.
+    #[must_use]
+    pub fn into_error(self) -> anyhow::Error {
+        let how = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("ended with status {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => self.status.to_string(),
+        };
+        // The first line that speaks of an error is the cause; what follows it are consequences.
+        let telling = |l: &&String| {
+            let l = l.to_lowercase();
+            ["error", "fatal", "panic"].iter().any(|word| l.contains(word))
+        };
+        let words = self.stderr.iter().find(telling).or(self.stderr.last());
+        match words {
+            Some(words) => anyhow!("{} {how}: {words}", self.what),
+            None => anyhow!("{} {how}", self.what),
+        }
+    }
+}
+
+/// See [`Running::into_reader`].
+pub struct OutputReader {
+    pipe: ChildStdout,
+    running: Option<Running>,
+}
+
+impl Read for OutputReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.pipe.read(buffer)?;
+        if n == 0
+            && !buffer.is_empty()
+            && let Some(running) = self.running.take()
+        {
+            running.wait().map_err(|e| {
+                io::Error::other(Stop::with_exit(crate::Exit::Failed, format!("{e:#}")))
+            })?;
+        }
+        Ok(n)
+    }
+}
+
+/// Runs a child to its end and gives its standard output; stdin is empty, stderr is kept.
+///
+/// # Errors
+/// If it cannot be started, ends with anything but status 0, or writes what is not UTF-8.
+pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String> {
+    let what = what.into();
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut text = Vec::new();
+    spawn_captured(command, what.clone())?
+        .into_reader()?
+        .read_to_end(&mut text)
+        .map_err(unwrap_stop)?;
+    String::from_utf8(text).map_err(|_| anyhow!("{what}: its output is not UTF-8"))
+}
+
+/// Brings a [`Stop`] that travelled inside an `io::Error` back into the open.
+fn unwrap_stop(error: io::Error) -> anyhow::Error {
+    match error.downcast::<Stop>() {
+        Ok(stop) => anyhow!(stop),
+        Err(error) => anyhow!(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).stdout(Stdio::piped());
+        command
+    }
+
+    #[test]
+    fn half_an_output_does_not_read_as_a_whole_one() {
+        let mut reader =
+            spawn_captured(&mut sh("echo half; echo 'FATAL: gone' >&2; exit 3"), "the child")
+                .unwrap()
+                .into_reader()
+                .unwrap();
+        let mut text = String::new();
+        let error = reader.read_to_string(&mut text).unwrap_err();
+        assert_eq!(text, "half\n");
+        assert_eq!(error.to_string(), "the child ended with status 3: FATAL: gone");
+    }
+
+    #[test]
+    fn a_child_killed_by_a_signal_is_a_failure() {
+        let error = spawn(&mut sh("kill -9 $$"), "the child").unwrap().wait().unwrap_err();
+        assert_eq!(error.to_string(), "the child was killed by signal 9");
+    }
+
+    #[test]
+    fn a_dropped_child_is_ended() {
+        let mut running = spawn(&mut sh("exec sleep 1000"), "the child").unwrap();
+        let mut out = running.take_stdout().unwrap();
+        drop(running);
+        // The end of its output comes only with the end of the process.
+        assert_eq!(out.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn capture_gives_the_output() {
+        assert_eq!(capture(&mut sh("echo ok"), "sh").unwrap(), "ok\n");
+        let error = capture(&mut Command::new("no-such-program"), "asking").unwrap_err();
+        assert_eq!(error.to_string(), "asking: no-such-program not found");
+    }
+}

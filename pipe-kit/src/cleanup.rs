@@ -1,0 +1,158 @@
+//! Work that must be undone when the process fails, and just so when a signal ends it.
+//!
+//! A [`Guard`] holds one undoing. It runs when the guard is dropped, or, on SIGINT, SIGTERM or
+//! SIGHUP, from the signal thread, newest first; exactly once, or never after [`Guard::disarm`].
+//! After a signal the main thread starts nothing more, its errors are consequences and are not
+//! printed, and the process ends with 128 + the signal's number.
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::cell::Cell;
+use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+type Undo = Box<dyn FnOnce() + Send>;
+
+struct Stack {
+    next: u64,
+    pending: Vec<(u64, Undo)>,
+    running: u32,
+}
+
+static STACK: Mutex<Stack> = Mutex::new(Stack { next: 0, pending: Vec::new(), running: 0 });
+static IDLE: Condvar = Condvar::new();
+static SIGNAL: AtomicI32 = AtomicI32::new(0);
+const PATIENCE: Duration = Duration::from_secs(60);
+
+thread_local! {
+    static UNDOING: Cell<bool> = const { Cell::new(false) };
+}
+
+fn stack() -> MutexGuard<'static, Stack> {
+    STACK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One undoing, run on drop or on a signal.
+#[must_use = "dropped at once, it undoes at once"]
+pub struct Guard {
+    id: u64,
+}
+
+/// Registers an undoing.
+pub fn on_failure(undo: impl FnOnce() + Send + 'static) -> Guard {
+    let mut stack = stack();
+    stack.next += 1;
+    let id = stack.next;
+    stack.pending.push((id, Box::new(undo)));
+    Guard { id }
+}
+
+impl Guard {
+    /// The work succeeded: there is nothing to undo any more.
+    pub fn disarm(self) {
+        stack().pending.retain(|(id, _)| *id != self.id);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let undo = {
+            let mut stack = stack();
+            let at = stack.pending.iter().position(|(id, _)| *id == self.id);
+            let undo = at.map(|at| stack.pending.remove(at).1);
+            stack.running += u32::from(undo.is_some());
+            undo
+        };
+        if let Some(undo) = undo {
+            run(undo);
+        }
+    }
+}
+
+fn run(undo: Undo) {
+    let outer = UNDOING.replace(true);
+    undo();
+    UNDOING.set(outer);
+    stack().running -= 1;
+    IDLE.notify_all();
+}
+
+/// The signal that is ending the process, if one is.
+#[must_use]
+pub fn signal() -> Option<i32> {
+    match SIGNAL.load(Ordering::SeqCst) {
+        0 => None,
+        signal => Some(signal),
+    }
+}
+
+/// Holds a thread for good once a signal is ending the process, unless it is undoing something.
+pub(crate) fn halt_if_ending() {
+    while signal().is_some() && !UNDOING.get() {
+        std::thread::park();
+    }
+}
+
+/// Starts the thread that waits for SIGINT, SIGTERM and SIGHUP.
+///
+/// # Errors
+/// If the handlers cannot be installed.
+pub(crate) fn watch_signals() -> std::io::Result<()> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+    std::thread::Builder::new().name("signals".into()).spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            end_by(signal);
+        }
+    })?;
+    Ok(())
+}
+
+fn end_by(signal: i32) {
+    SIGNAL.store(signal, Ordering::SeqCst);
+    let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+    crate::log::line(format_args!("ended by {name}"));
+    loop {
+        let undo = {
+            let mut stack = stack();
+            let undo = stack.pending.pop();
+            stack.running += u32::from(undo.is_some());
+            undo
+        };
+        match undo {
+            Some((_, undo)) => run(undo),
+            None => break,
+        }
+    }
+    // What another thread is undoing must end too, but a hung server must not keep us for ever.
+    let _ = IDLE.wait_timeout_while(stack(), PATIENCE, |stack| stack.running > 0);
+    #[allow(clippy::exit, reason = "the one way for a signal to end a process blocked in a read")]
+    std::process::exit(128 + signal);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicU32;
+
+    #[test]
+    fn undoes_on_drop_once_and_never_after_disarm() {
+        let count = Arc::new(AtomicU32::new(0));
+        let add = |count: &Arc<AtomicU32>| {
+            let count = Arc::clone(count);
+            move || {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        drop(on_failure(add(&count)));
+        on_failure(add(&count)).disarm();
+        assert_eq!(count.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn an_undoing_may_register_another() {
+        drop(on_failure(|| drop(on_failure(|| {}))));
+        assert_eq!(stack().running, 0);
+    }
+}

@@ -1,0 +1,78 @@
+//! The `main` of every tool.
+
+use crate::status::{self, Exit};
+use anyhow::Result;
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
+use std::process::ExitCode;
+
+/// Parses the command line, runs the tool, and turns the result into an exit status: errors become
+/// one line `tool: what: why` on stderr, a closed pipe a quiet non-zero status, a signal 128 + N.
+pub fn main<C: CommandFactory + FromArgMatches>(
+    tool: &'static str,
+    run: impl FnOnce(C) -> Result<Exit>,
+) -> ExitCode {
+    crate::log::set_tool(tool);
+    if let Err(error) = crate::cleanup::watch_signals() {
+        crate::log::line(format_args!("cannot handle signals: {error}"));
+        return Exit::Failed.code().into();
+    }
+    let parsed = C::command().try_get_matches().and_then(|m| C::from_arg_matches(&m));
+    let result = match parsed {
+        Ok(cli) => run(cli),
+        Err(error) => answer(&error),
+    };
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            crate::cleanup::halt_if_ending();
+            let exit = status::of(&error);
+            if exit != Exit::ClosedPipe {
+                crate::log::line(format_args!("{}", one_line(&error)));
+            }
+            exit
+        }
+    };
+    crate::cleanup::halt_if_ending();
+    exit.code().into()
+}
+
+/// `--help` and `--version` are data on stdout, so a failure to write them counts; the rest is a usage error.
+fn answer(error: &clap::Error) -> Result<Exit> {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            crate::output::print(&error.render().to_string())?;
+            Ok(Exit::Done)
+        }
+        _ => {
+            // To stderr, as clap colours it; if stderr is gone there is nobody left to tell.
+            let _ = error.print();
+            Ok(Exit::Usage)
+        }
+    }
+}
+
+fn one_line(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Some libraries repeat their source in their own text.
+        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+    use anyhow::anyhow;
+
+    #[test]
+    fn an_error_chain_is_one_line_without_repeats() {
+        let error = anyhow!("no such file").context("opening a: no such file").context("packing");
+        assert_eq!(one_line(&error), "packing: opening a: no such file");
+        assert_eq!(one_line(&anyhow!("two\n  lines")), "two lines");
+    }
+}

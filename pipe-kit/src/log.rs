@@ -1,0 +1,52 @@
+//! What the operator is told, on stderr, each line led by the tool's name.
+
+use std::fmt::Arguments;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+static TOOL: OnceLock<&'static str> = OnceLock::new();
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// The option every tool has.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Quiet {
+    /// Say nothing on stderr but warnings and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+impl Quiet {
+    /// Makes it so for the whole process.
+    pub fn apply(self) {
+        QUIET.store(self.quiet, Ordering::Relaxed);
+    }
+}
+
+pub(crate) fn set_tool(name: &'static str) {
+    TOOL.get_or_init(|| name);
+}
+
+/// Whether `--quiet` was given.
+#[must_use]
+pub fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+/// Writes a line to stderr. A stderr that cannot be written to is no reason to stop a backup.
+pub fn line(text: Arguments<'_>) {
+    let tool = TOOL.get().copied().unwrap_or("pipe-kit");
+    let _ = writeln!(std::io::stderr().lock(), "{tool}: {text}");
+}
+
+/// Tells the operator something; silent with `--quiet`.
+#[macro_export]
+macro_rules! say {
+    ($($arg:tt)*) => { if !$crate::log::is_quiet() { $crate::log::line(format_args!($($arg)*)) } };
+}
+
+/// Warns the operator, `--quiet` or not.
+#[macro_export]
+macro_rules! warning {
+    ($($arg:tt)*) => { $crate::log::line(format_args!("warning: {}", format_args!($($arg)*))) };
+}

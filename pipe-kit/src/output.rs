@@ -1,0 +1,104 @@
+//! Standard output that cannot fail quietly.
+
+use crate::status::Stop;
+use anyhow::{Context, Result};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::os::fd::AsFd;
+
+const BUFFER: usize = 256 * 1024;
+
+/// Marks the error of a write to our own standard output whose reader went away, so that a broken
+/// pipe to a child is never taken for it.
+#[derive(Debug)]
+struct ClosedPipe;
+
+impl std::fmt::Display for ClosedPipe {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the reader of standard output went away")
+    }
+}
+
+impl std::error::Error for ClosedPipe {}
+
+pub(crate) fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<ClosedPipe>()
+}
+
+struct Stdout(File);
+
+impl Write for Stdout {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).map_err(|e| match e.kind() {
+            io::ErrorKind::BrokenPipe => io::Error::new(e.kind(), ClosedPipe),
+            _ => e,
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+/// Buffered standard output. Nothing is promised until [`Output::finish`] has returned.
+pub struct Output(BufWriter<Stdout>);
+
+impl Output {
+    /// Flushes.
+    ///
+    /// # Errors
+    /// If what is still buffered cannot be written (a full disk, a closed pipe).
+    pub fn finish(mut self) -> Result<()> {
+        self.0.flush().context("writing to standard output")
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
+
+fn open() -> Result<Output> {
+    if crate::stdout_state::was_closed() {
+        anyhow::bail!("standard output is closed");
+    }
+    let fd = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
+    Ok(Output(BufWriter::with_capacity(BUFFER, Stdout(File::from(fd)))))
+}
+
+/// Standard output for text.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn text() -> Result<Output> {
+    open()
+}
+
+/// Standard output for binary data.
+///
+/// # Errors
+/// [`Stop::usage`] if it is a terminal; if standard output is closed.
+pub fn binary() -> Result<Output> {
+    if io::stdout().is_terminal() {
+        return Err(Stop::usage(
+            "standard output is a terminal; redirect it to a file or a pipe (… > FILE)",
+        )
+        .into());
+    }
+    open()
+}
+
+/// Writes a whole text to standard output, flushed.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn print(text: &str) -> Result<()> {
+    let mut out = open()?;
+    out.write_all(text.as_bytes()).context("writing to standard output")?;
+    out.finish()
+}

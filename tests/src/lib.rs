@@ -1,0 +1,1 @@
+//! The throwaway deployment that the tests and the demo run on.
