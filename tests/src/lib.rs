@@ -1,1 +1,4 @@
-//! The throwaway deployment that the tests and the demo run on.
+//! The throwaway parts that the pipeline tests and the demo run on: real servers, each its own, each
+//! gone when dropped.
+
+pub mod s3;

@@ -1,0 +1,40 @@
+//! An S3 server that keeps everything in memory, for tests and the demo.
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use pipe_kit::Exit;
+use pipeline_tests::s3::server::{Keys, Server};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+/// Serve S3 from memory
+///
+/// Path-style requests, signature version 4. The keys come from the environment: S3_ACCESS_KEY and
+/// S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is printed. `GET /_stats` tells, unsigned,
+/// what it was asked.
+#[derive(Parser)]
+#[command(name = "s3-server", version, about)]
+struct Cli {
+    /// Address to listen at; port 0 takes a free one
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: SocketAddr,
+    /// Bucket to make at the start; may be given again
+    #[arg(long, value_name = "NAME")]
+    bucket: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    pipe_kit::main::<Cli>("s3-server", run)
+}
+
+fn run(cli: Cli) -> Result<Exit> {
+    let key = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
+    let keys = Keys { access: key("S3_ACCESS_KEY")?, secret: key("S3_SECRET_KEY")? };
+    let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
+    runtime.block_on(async {
+        let server = Server::bind(cli.listen, keys, &cli.bucket).await?;
+        pipe_kit::output::print(&format!("listening on {}\n", server.address()?))?;
+        server.run().await;
+        Ok(Exit::Done)
+    })
+}

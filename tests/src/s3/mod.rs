@@ -1,0 +1,16 @@
+//! A real S3 server, for tests and the demo, that keeps everything in memory.
+//!
+//! The protocol (signatures, XML, headers) is the `s3s` crate's; the store behind it is ours, because
+//! one that maps keys to paths cannot hold the keys and properties that a lossless mirror is about:
+//! `a` beside `a/b`, `..`, `//`, tags, content encodings.
+//!
+//! - [`store`]: buckets, objects, uploads;
+//! - [`listing`]: one page of a listing, as a pure function;
+//! - [`server`]: the HTTP server around it.
+
+mod backend;
+pub mod listing;
+mod multipart;
+pub mod server;
+pub mod stats;
+pub mod store;
