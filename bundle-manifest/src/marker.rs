@@ -1,0 +1,72 @@
+//! The mark beside a bundle that a full verify found damaged, so that no quick check trusts it.
+
+use crate::bundle_name::BundleName;
+use crate::report::Problems;
+use crate::{text, tree};
+use pipe_kit::atomic::{self, AtomicFile};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `ROOT/.NAME.damaged`; only finished bundles have one.
+#[must_use]
+pub fn path(bundle: &Path) -> Option<PathBuf> {
+    let name = BundleName::parse(tree::name(bundle))?;
+    Some(bundle.parent()?.join(format!(".{}.damaged", name.as_str())))
+}
+
+/// What a full verify found, where it found damage.
+#[must_use]
+pub fn read(bundle: &Path) -> Option<String> {
+    let path = path(bundle)?;
+    path.symlink_metadata().ok()?;
+    let content = std::fs::read_to_string(&path).unwrap_or_default();
+    Some(text::one_line(content.lines().next().unwrap_or("it was marked as damaged")))
+}
+
+/// Marks a bundle as damaged, as far as the root can be written to.
+pub fn set(bundle: &Path, problems: &Problems) {
+    let Some(path) = path(bundle) else { return };
+    let written = AtomicFile::create(&path).and_then(|mut file| {
+        for problem in problems.iter() {
+            writeln!(file, "{problem}")?;
+        }
+        file.commit()?;
+        atomic::sync_directory(atomic::directory_of(&path))
+    });
+    if let Err(error) = written {
+        pipe_kit::say!("cannot mark the bundle as damaged: {error:#}");
+    }
+}
+
+/// Takes the mark away, as far as the root can be written to.
+pub fn clear(bundle: &Path) {
+    let Some(path) = path(bundle) else { return };
+    match std::fs::remove_file(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            pipe_kit::warning!(
+                "the bundle is intact, but {} cannot be removed: {e}",
+                path.display()
+            );
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_finished_bundle_is_marked() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = root.path().join("piprio_20260421T020000Z");
+        let mut problems = Problems::default();
+        problems.add("a", "is missing");
+        set(&bundle, &problems);
+        assert_eq!(read(&bundle).as_deref(), Some("a is missing"));
+        clear(&bundle);
+        clear(&bundle);
+        assert_eq!(read(&bundle), None);
+        assert_eq!(path(&root.path().join(".piprio_20260421T020000Z.partial")), None);
+    }
+}

@@ -1,0 +1,133 @@
+//! The other tools, asked about the component that each of them understands.
+
+use crate::manifest::{CONFIG, DATABASE};
+use crate::mirror;
+use anyhow::{Context, Result};
+use pipe_kit::Exit;
+use pipe_kit::child;
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What a tool says of a component.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Nothing is wrong.
+    Whole,
+    /// What is wrong: path relative to the bundle, and a sentence's end.
+    Damaged(Vec<(String, String)>),
+}
+
+/// Asks `pg-snap` whether the dump is whole, to its last byte.
+///
+/// # Errors
+/// If it cannot tell.
+pub fn dump(bundle: &Path) -> Result<Verdict> {
+    let path = bundle.join(DATABASE);
+    let args = [OsStr::new("inspect"), OsStr::new("--json"), path.as_os_str()];
+    let answer = ask("pg-snap", &args)?;
+    Ok(answer.verdict(|words| vec![(DATABASE.to_owned(), format!("is not whole: {words}"))]))
+}
+
+/// Asks `obj-mirror` whether the objects are what their index says.
+///
+/// # Errors
+/// If it cannot tell.
+pub fn objects(bundle: &Path) -> Result<Verdict> {
+    let path = bundle.join(mirror::DIR);
+    let answer =
+        ask("obj-mirror", &[OsStr::new("verify"), path.as_os_str(), OsStr::new("--json")])?;
+    let named = named_objects(&answer.stdout);
+    Ok(answer.verdict(|words| match named.is_empty() {
+        true => vec![("minio/".to_owned(), format!("is damaged: {words}"))],
+        false => named,
+    }))
+}
+
+/// Asks `cfg-pack` whether the config archive can be read to its end.
+///
+/// # Errors
+/// If it cannot tell.
+pub fn config(bundle: &Path) -> Result<Verdict> {
+    let path = bundle.join(CONFIG);
+    let answer = ask("cfg-pack", &[OsStr::new("list"), path.as_os_str()])?;
+    Ok(answer.verdict(|words| vec![(CONFIG.to_owned(), format!("cannot be read: {words}"))]))
+}
+
+struct Answer {
+    damaged: bool,
+    words: String,
+    stdout: Vec<u8>,
+}
+
+impl Answer {
+    fn verdict(self, damage: impl FnOnce(&str) -> Vec<(String, String)>) -> Verdict {
+        if self.damaged { Verdict::Damaged(damage(&self.words)) } else { Verdict::Whole }
+    }
+}
+
+/// Runs a tool; status 0 and 4 are answers, anything else is none.
+fn ask(tool: &str, args: &[&OsStr]) -> Result<Answer> {
+    let what = format!("{tool} {}", args[0].to_string_lossy());
+    let mut command = Command::new(tool);
+    command.args(args).stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut running = child::spawn_captured(&mut command, what.clone())?;
+    let mut stdout = Vec::new();
+    if let Some(mut pipe) = running.take_stdout() {
+        pipe.read_to_end(&mut stdout).with_context(|| format!("reading from {what}"))?;
+    }
+    let finished = running.finish()?;
+    let damaged = finished.status.code() == Some(i32::from(Exit::Damaged.code()));
+    if !damaged && !finished.status.success() {
+        return Err(finished.into_error());
+    }
+    let words = finished.stderr.iter().rev().find(|line| !line.is_empty());
+    let words = words.map_or_else(|| format!("{tool} says so"), |line| unprefixed(line, tool));
+    Ok(Answer { damaged, words, stdout })
+}
+
+fn unprefixed(line: &str, tool: &str) -> String {
+    let rest = line.strip_prefix(tool).and_then(|rest| rest.strip_prefix(": "));
+    rest.unwrap_or(line).to_owned()
+}
+
+/// The objects that a report of `obj-mirror verify --json` names.
+fn named_objects(report: &[u8]) -> Vec<(String, String)> {
+    let Ok(report) = serde_json::from_slice::<Value>(report) else { return Vec::new() };
+    let Some(problems) = report.get("problems").and_then(Value::as_array) else {
+        return Vec::new();
+    };
+    problems.iter().filter_map(named_object).collect()
+}
+
+fn named_object(problem: &Value) -> Option<(String, String)> {
+    let text = |names: &[&str]| names.iter().find_map(|name| problem.get(name)?.as_str());
+    let path = text(&["path", "key"])?;
+    let why = text(&["problem", "reason", "error"]).unwrap_or("is damaged");
+    Some((format!("{}/{path}", mirror::DIR), why.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_without_the_name_of_the_tool() {
+        assert_eq!(unprefixed("pg-snap: the dump is cut", "pg-snap"), "the dump is cut");
+        assert_eq!(unprefixed("cut", "pg-snap"), "cut");
+    }
+
+    #[test]
+    fn objects_named_by_the_mirrors_report_are_named_in_the_bundle() {
+        let report = br#"{"problems":[{"path":"a/b","problem":"is missing"},{"key":"c","reason":"differs"},{}]}"#;
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(
+            named_objects(report),
+            [pair("minio/a/b", "is missing"), pair("minio/c", "differs")]
+        );
+        assert!(named_objects(b"not json").is_empty());
+        assert!(named_objects(b"{\"problems\":3}").is_empty());
+    }
+}

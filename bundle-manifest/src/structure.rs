@@ -1,0 +1,168 @@
+//! What can be told of a bundle from its names, sizes and small files: presence, completeness of
+//! the lists, and the manifest's sizes against those on disk.
+
+use crate::manifest::{self, Parsed};
+use crate::mirror::{self, Mirror};
+use crate::report::Problems;
+use crate::sums::{self, Sums};
+use crate::tree::Tree;
+use anyhow::{Context, Result};
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// A bundle as its lists and the disk have it.
+#[derive(Debug, Default)]
+pub struct Structure {
+    /// What lies on disk.
+    pub tree: Tree,
+    /// The manifest, where it can be read.
+    pub manifest: Option<Parsed>,
+    /// The seal, where there is one that can be read.
+    pub seal: Option<Sums>,
+    /// The mirror's own sums, where there are some that can be read.
+    pub mirror: Option<Mirror>,
+    /// Whether there is a seal, readable or not.
+    pub sealed: bool,
+    /// What is wrong so far.
+    pub problems: Problems,
+}
+
+/// Reads the lists of a bundle and compares them with the disk.
+///
+/// # Errors
+/// If something cannot be read.
+pub fn read(dir: &Path) -> Result<Structure> {
+    let tree = Tree::walk(dir)?;
+    let mut found =
+        Structure { sealed: tree.size(sums::FILE).is_some(), tree, ..Structure::default() };
+    found.read_lists(dir)?;
+    found.check_presence();
+    found.check_lists();
+    found.check_sizes();
+    Ok(found)
+}
+
+impl Structure {
+    fn read_lists(&mut self, dir: &Path) -> Result<()> {
+        let content = |name: &str| {
+            std::fs::read(dir.join(name))
+                .with_context(|| format!("reading {}", dir.join(name).display()))
+        };
+        if self.tree.size(manifest::FILE).is_some() {
+            let text = content(manifest::FILE)?;
+            self.manifest = Some(Parsed::read(&String::from_utf8_lossy(&text)));
+        }
+        if self.sealed {
+            match sums::parse(&content(sums::FILE)?) {
+                Ok(seal) => self.seal = Some(seal),
+                Err(why) => self.problems.add(sums::FILE, why),
+            }
+        }
+        if self.tree.size(mirror::SUMS).is_some() {
+            match Mirror::read(dir)? {
+                Ok(mirror) => self.mirror = Some(mirror),
+                Err(why) => self.problems.add(mirror::SUMS, why),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether this toolkit made the bundle, so that all of its promises hold.
+    fn is_ours(&self) -> bool {
+        self.sealed || self.manifest.as_ref().is_some_and(|m| m.toolkit.is_some())
+    }
+
+    fn check_presence(&mut self) {
+        let ours = self.is_ours();
+        let needed = [(manifest::FILE, true), (manifest::DATABASE, true), (manifest::CONFIG, ours)];
+        for (name, needed) in needed {
+            match self.tree.size(name) {
+                Some(0) => self.problems.add(name, "is empty"),
+                None if needed && !self.tree.odd.contains_key(OsStr::new(name)) => {
+                    self.problems.add(name, "is missing");
+                }
+                _ => {}
+            }
+        }
+        if ours && !self.sealed {
+            let why = "is missing, and the manifest names the toolkit that seals every bundle";
+            self.problems.add(sums::FILE, why);
+        }
+        for (path, what) in &self.tree.odd {
+            let why = format!("is {what}; a bundle holds files and directories only");
+            self.problems.add(path, why);
+        }
+    }
+
+    /// Every file is on a list, every listed file is there.
+    fn check_lists(&mut self) {
+        let empty = Mirror::default();
+        let mirror = self.mirror.as_ref().unwrap_or(&empty);
+        for path in mirror.missing(&self.tree) {
+            self.problems.add(path, "is missing");
+        }
+        let Some(seal) = &self.seal else { return };
+        for path in seal.keys() {
+            if self.tree.size(path).is_none() && !self.tree.odd.contains_key(path) {
+                self.problems.add(path, "is missing");
+            }
+        }
+        // Sums that cannot be read list nothing; naming every object for it would hide the cause.
+        let mirror_unread = self.mirror.is_none() && self.tree.size(mirror::SUMS).is_some();
+        for path in self.tree.files.keys() {
+            let listed = path == sums::FILE
+                || seal.contains_key(path)
+                || mirror.listed.contains_key(path)
+                || (mirror_unread && mirror::is_inside(path) && path != mirror::SUMS);
+            if !listed {
+                let why = "is not part of the bundle: neither the seal nor the mirror lists it";
+                self.problems.add(path, why);
+            }
+        }
+    }
+
+    fn check_sizes(&mut self) {
+        let Some(manifest) = self.manifest.clone() else { return };
+        for (name, said) in
+            [(manifest::DATABASE, manifest.database), (manifest::CONFIG, manifest.config)]
+        {
+            if let (Some(said), Some(is)) = (said, self.tree.size(name))
+                && said != is
+            {
+                self.problems.add(name, format!("has {is} bytes, and the manifest says {said}"));
+            }
+        }
+        if manifest.toolkit.is_some() {
+            self.check_mirror_extent(&manifest);
+        }
+    }
+
+    fn check_mirror_extent(&mut self, manifest: &Parsed) {
+        let has_mirror = self.tree.has_directory(mirror::DIR);
+        match (manifest.objects, has_mirror) {
+            (Some(Some(_)), false) => self.problems.add("minio/", "is missing"),
+            (Some(None), true) => {
+                self.problems.add("minio/", "is there, and the manifest says that it is absent");
+            }
+            (Some(Some(said)), true) => {
+                let known = match &self.mirror {
+                    Some(mirror) if mirror.missing(&self.tree).next().is_none() => {
+                        Some(mirror.extent(&self.tree))
+                    }
+                    None if self.tree.size(mirror::SUMS).is_none() => {
+                        Some(mirror::plain_extent(&self.tree))
+                    }
+                    _ => None,
+                };
+                if let Some(is) = known.filter(|is| *is != said) {
+                    let why = format!(
+                        "holds {} objects of {} bytes, and the manifest says {} of {}",
+                        is.objects, is.bytes, said.objects, said.bytes
+                    );
+                    self.problems.add("minio/", why);
+                }
+            }
+            _ => {}
+        }
+    }
+}

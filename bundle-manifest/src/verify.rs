@@ -1,0 +1,159 @@
+//! `verify`: is a bundle what it says it is?
+
+use crate::report::{Problems, Report, State};
+use crate::stages::{self, Verdict};
+use crate::structure::{self, Structure};
+use crate::{hash, manifest, marker, mirror, sums, text, tree};
+use anyhow::Result;
+use pipe_kit::{Exit, Stop};
+use std::ffi::OsStr;
+use std::path::Path;
+use std::thread;
+
+/// Sealed files below this size, in bytes, are hashed by a quick check too.
+const SMALL: u64 = 1024 * 1024;
+
+/// Checks a bundle and tells what was found.
+///
+/// # Errors
+/// [`Exit::Damaged`] if something is wrong with it; [`Exit::Failed`] if it could not be checked.
+pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
+    let dir = tree::resolve(dir)?;
+    let found = structure::read(&dir)?;
+    let report = if quick_only { quick(&dir, found) } else { full(&dir, found) };
+    if !quick_only {
+        match report.state {
+            State::Damaged => marker::set(&dir, &report.problems),
+            State::Intact | State::Unsealed => marker::clear(&dir),
+            State::Unknown => {}
+        }
+    }
+    tell(&dir, &report, quick_only, json)
+}
+
+/// A check of presence, sizes and small files, and of what an earlier full check found.
+#[must_use]
+pub fn quick(dir: &Path, mut found: Structure) -> Report {
+    let mut unchecked = Vec::new();
+    check_seal(dir, &mut found, &mut unchecked, SMALL);
+    if let Some(earlier) = marker::read(dir) {
+        found.problems.add(".", format!("was found damaged by a full verify: {earlier}"));
+    }
+    conclude(dir, found, unchecked)
+}
+
+fn full(dir: &Path, mut found: Structure) -> Report {
+    let mut unchecked = Vec::new();
+    let has = |path: &str| found.tree.size(path).is_some_and(|size| size > 0);
+    let (has_dump, has_config) = (has(manifest::DATABASE), has(manifest::CONFIG));
+    // A mirror that some other tool made has no index to ask about; the seal alone covers it.
+    let has_mirror = found.tree.has_directory(mirror::OWN);
+    thread::scope(|scope| {
+        // Beside the hashing, so that a dump read by both is read from the disk once.
+        let dump = has_dump.then(|| scope.spawn(|| stages::dump(dir)));
+        let objects = has_mirror.then(|| scope.spawn(|| stages::objects(dir)));
+        let config = has_config.then(|| scope.spawn(|| stages::config(dir)));
+        check_seal(dir, &mut found, &mut unchecked, u64::MAX);
+        let waiting = pipe_kit::progress::bytes(None, "reading the dump and the objects");
+        waiting.enable_steady_tick(std::time::Duration::from_millis(250));
+        for answer in [dump, objects, config].into_iter().flatten() {
+            let answer = answer.join().unwrap_or_else(|_| Err(anyhow::anyhow!("a check panicked")));
+            take(answer, &mut found.problems, &mut unchecked);
+        }
+        waiting.finish_and_clear();
+    });
+    conclude(dir, found, unchecked)
+}
+
+/// Compares sealed files up to a size with their sums.
+fn check_seal(dir: &Path, found: &mut Structure, unchecked: &mut Vec<String>, below: u64) {
+    let Some(seal) = &found.seal else { return };
+    let of_size = |path: &OsStr| found.tree.size(path).filter(|size| *size < below);
+    let total = seal.keys().filter_map(|path| of_size(path)).sum();
+    let bar = pipe_kit::progress::bytes(Some(total), "verifying");
+    for (path, sealed) in seal.iter().filter(|(path, _)| of_size(path).is_some()) {
+        match hash::file(&dir.join(path), |n| bar.inc(n)) {
+            Ok(digest) if digest == *sealed => {}
+            Ok(_) => {
+                let why = format!("does not match its checksum in {}", sums::FILE);
+                found.problems.add(path, why);
+            }
+            Err(error) => unchecked.push(format!("{error:#}")),
+        }
+    }
+    bar.finish_and_clear();
+}
+
+fn take(answer: Result<Verdict>, problems: &mut Problems, unchecked: &mut Vec<String>) {
+    match answer {
+        Ok(Verdict::Whole) => {}
+        Ok(Verdict::Damaged(named)) => {
+            for (path, why) in named {
+                // The same missing object, found by the lists already, is one damage and not two.
+                if path == manifest::DATABASE || path == manifest::CONFIG || !problems.names(&path)
+                {
+                    problems.add(path, why);
+                }
+            }
+        }
+        Err(error) => unchecked.push(format!("{error:#}")),
+    }
+}
+
+fn conclude(dir: &Path, found: Structure, unchecked: Vec<String>) -> Report {
+    let name = text::path(tree::name(dir));
+    Report::conclude(name, found.sealed, found.problems, unchecked)
+}
+
+fn tell(dir: &Path, report: &Report, quick: bool, json: bool) -> Result<Exit> {
+    for problem in report.problems.iter() {
+        pipe_kit::log::line(format_args!("{problem}"));
+    }
+    for unchecked in &report.unchecked {
+        pipe_kit::log::line(format_args!("could not check: {}", text::one_line(unchecked)));
+    }
+    if json {
+        pipe_kit::output::print(&format!("{}\n", serde_json::to_string(report)?))?;
+    } else {
+        pipe_kit::output::print(&format!("{} {}\n", report.bundle, report.state.word()))?;
+    }
+    match report.state {
+        State::Intact => Ok(Exit::Done),
+        State::Unsealed => {
+            let told = if quick { "are there" } else { "can be read to their end" };
+            pipe_kit::say!(
+                "{} has no seal (made by an older script): its parts {told}, and that is all that can be told",
+                report.bundle
+            );
+            Ok(Exit::Done)
+        }
+        State::Damaged => Err(Stop::damaged(format!(
+            "{} is damaged ({})",
+            dir.display(),
+            text::count(report.problems.len(), "problem")
+        ))
+        .into()),
+        State::Unknown => anyhow::bail!(
+            "{} could not be checked in full; nothing wrong was found in what was checked",
+            dir.display()
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_object_found_missing_twice_is_one_problem() {
+        let mut problems = Problems::default();
+        let mut unchecked = Vec::new();
+        problems.add("minio/a", "is missing");
+        let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        let named = vec![pair("minio/a", "not there"), pair("minio/b", "differs")];
+        take(Ok(Verdict::Damaged(named)), &mut problems, &mut unchecked);
+        assert_eq!(problems.len(), 2);
+        take(Err(anyhow::anyhow!("pg-snap not found")), &mut problems, &mut unchecked);
+        assert_eq!(unchecked, ["pg-snap not found"]);
+    }
+}
