@@ -1,5 +1,6 @@
 //! Progress bars: on stderr, only where it is a terminal, never with `--quiet`.
 
+pub use indicatif::ProgressBar as Bar;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 

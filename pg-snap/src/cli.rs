@@ -1,0 +1,169 @@
+//! The command line. Doc comments are the help.
+
+use crate::client::Clients;
+use crate::{dump, inspect, load, previous, status};
+use anyhow::Result;
+use clap::{Parser, Subcommand, ValueEnum};
+use pipe_kit::Exit;
+use pipe_kit::log::Quiet;
+use std::num::NonZero;
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+ENVIRONMENT:
+  PGHOST PGPORT PGUSER PGPASSWORD PGPASSFILE PGDATABASE …   as every PostgreSQL client reads them
+  PG_SNAP_EXEC   the same as --exec
+
+EXIT STATUS:
+  0 done · 1 failed · 2 usage · 4 the dump is damaged or not whole · 5 refused · 128+N signal N";
+
+/// Dump, load and inspect one PostgreSQL database, through PostgreSQL's own clients.
+///
+/// A dump is a gzipped plain-SQL stream: `gunzip -c database.sql.gz | psql` restores it without
+/// this tool. In a deployment, `bin/deploy-env -- pg-snap …` sets the environment.
+#[derive(Parser)]
+#[command(version, after_help = format!("{EXAMPLES}\n\n{AFTER}"))]
+pub struct Cli {
+    #[command(flatten)]
+    quiet: Quiet,
+    /// Command line put before every client call, such as 'docker exec -i -e PGUSER db'
+    #[arg(long, global = true, env = "PG_SNAP_EXEC", value_name = "CMD")]
+    exec: Option<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+EXAMPLES:
+  PGHOST=127.0.0.1 PGUSER=piprio PGDATABASE=piprio pg-snap dump > database.sql.gz
+  PGDATABASE=piprio pg-snap load database.sql.gz
+  pg-snap inspect database.sql.gz
+  PGDATABASE=piprio pg-snap status";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Write the database to standard output as database.sql.gz
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
+    Dump {
+        /// Threads that compress [default: the machine's cores]
+        #[arg(long, value_name = "N")]
+        jobs: Option<NonZero<usize>>,
+        /// How hard to compress
+        #[arg(long, value_enum, default_value_t = Level::Default)]
+        level: Level,
+    },
+    /// Replace the database by a dump
+    ///
+    /// Loads into a fresh database beside the old one and swaps the names in one transaction once
+    /// the load is whole. A load that fails leaves the old database as it was. Sessions connected
+    /// to it are ended before the swap. Roles that the dump needs and the server lacks are created
+    /// without login.
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap load database.sql.gz\n  pg-snap dump | PGDATABASE=copy pg-snap load\n\n{AFTER}"))]
+    Load {
+        /// The dump, gzipped or plain; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// With more than one, inflating runs beside the load [default: the machine's cores]
+        #[arg(long, value_name = "N")]
+        jobs: Option<NonZero<usize>>,
+        /// Drop the old database first, for a host without room for two. A FILE is read through first
+        #[arg(long, conflicts_with = "keep_previous")]
+        drop_first: bool,
+        /// Keep the old database as <name>_previous
+        #[arg(long)]
+        keep_previous: bool,
+    },
+    /// Tell what a dump holds, and whether it is whole (status 4 if not)
+    ///
+    /// Works on any plain dump of pg_dump, gzipped or not. Of a dump made of INSERTs, statements
+    /// are counted as rows.
+    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n\n{AFTER}"))]
+    Inspect {
+        /// The dump, gzipped or plain; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// Report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell whether the server answers, and the database's size, schemas and sessions
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap status --json\n\n{AFTER}"))]
+    Status {
+        /// Report as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Swap back, or drop, the database that load --keep-previous has kept
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{AFTER}"))]
+    Previous {
+        /// What to do with <name>_previous
+        #[arg(value_enum)]
+        action: PreviousAction,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Level {
+    /// Least time
+    Fast,
+    /// As gzip -6
+    Default,
+    /// Least bytes
+    Small,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PreviousAction {
+    /// Make it the database again, in one transaction; the present one becomes <name>_previous
+    Swap,
+    /// Drop it
+    Drop,
+}
+
+impl Level {
+    fn gzip(self) -> u32 {
+        match self {
+            Level::Fast => 1,
+            Level::Default => 6,
+            Level::Small => 9,
+        }
+    }
+}
+
+fn cores(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
+    jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
+}
+
+/// Runs what the command line asks for.
+///
+/// # Errors
+/// See the subcommands.
+pub fn run(cli: Cli) -> Result<Exit> {
+    cli.quiet.apply();
+    let clients = Clients::new(cli.exec.as_deref())?;
+    match cli.command {
+        Command::Dump { jobs, level } => {
+            dump::run(&clients, &dump::Options { level: level.gzip(), jobs: cores(jobs) })?;
+        }
+        Command::Load { file, jobs, drop_first, keep_previous } => {
+            let jobs = cores(jobs);
+            load::run(&clients, &load::Options { file, jobs, drop_first, keep_previous })?;
+        }
+        Command::Inspect { file, json } => return inspect::run(&file, json),
+        Command::Status { json } => return status::run(&clients, json),
+        Command::Previous { action: PreviousAction::Swap } => return previous::swap(&clients),
+        Command::Previous { action: PreviousAction::Drop } => return previous::drop(&clients),
+    }
+    Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Cli;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

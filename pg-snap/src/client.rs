@@ -1,0 +1,171 @@
+//! Finding PostgreSQL's own clients, and choosing among them.
+
+use crate::version::Version;
+use anyhow::{Context, Result, bail};
+use pipe_kit::child;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the clients run: here, or behind a prefix such as `docker exec -i postgres`.
+pub struct Clients {
+    prefix: Vec<String>,
+}
+
+/// A client program that was found and told its version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Client {
+    path: PathBuf,
+    /// Of the client, not of the server.
+    pub version: Version,
+    prefix: Vec<String>,
+}
+
+impl Clients {
+    /// `exec` is a command line in shell quoting that is put before every client call.
+    ///
+    /// # Errors
+    /// A usage error if its quoting is broken.
+    pub fn new(exec: Option<&str>) -> Result<Self> {
+        let prefix = shell_words::split(exec.unwrap_or_default())
+            .map_err(|e| pipe_kit::Stop::usage(format!("--exec: {e}")))?;
+        Ok(Self { prefix })
+    }
+
+    /// The newest psql: it reads what every pg_dump has written.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn psql(&self) -> Result<Client> {
+        self.find("psql")?.into_iter().max_by_key(|c| c.version).with_context(|| {
+            format!("no psql found {}; install postgresql-client", self.where_looked())
+        })
+    }
+
+    /// The pg_dump of the server's major; where there is none, the nearest newer one.
+    ///
+    /// # Errors
+    /// If every pg_dump is older than the server, naming both versions.
+    pub fn pg_dump(&self, server: Version) -> Result<Client> {
+        let found = self.find("pg_dump")?;
+        match choose(&found, server) {
+            Some(client) => {
+                if client.version.major != server.major {
+                    pipe_kit::say!(
+                        "no pg_dump {} here; using pg_dump {} ({}) for the server's {server}",
+                        server.major,
+                        client.version,
+                        client.path.display()
+                    );
+                }
+                Ok(client.clone())
+            }
+            None if found.is_empty() => bail!(
+                "no pg_dump found {}; the server is PostgreSQL {server}; install postgresql-client-{}",
+                self.where_looked(),
+                server.major
+            ),
+            None => {
+                let have: Vec<String> =
+                    found.iter().map(|c| format!("{} ({})", c.version, c.path.display())).collect();
+                bail!(
+                    "the server is PostgreSQL {server}, but pg_dump is only {}; install postgresql-client-{}",
+                    have.join(", "),
+                    server.major
+                )
+            }
+        }
+    }
+
+    fn where_looked(&self) -> String {
+        match self.prefix.is_empty() {
+            true => "on PATH or in /usr/lib/postgresql/*/bin".into(),
+            false => format!("behind '{}'", shell_words::join(&self.prefix)),
+        }
+    }
+
+    fn find(&self, program: &str) -> Result<Vec<Client>> {
+        if !self.prefix.is_empty() {
+            let client = Client {
+                path: program.into(),
+                version: Version { major: 0, minor: 0 },
+                prefix: self.prefix.clone(),
+            };
+            let banner = child::capture(
+                client.command().arg("--version"),
+                format!("{program} behind '{}'", shell_words::join(&self.prefix)),
+            )?;
+            let version = Version::from_banner(&banner)
+                .with_context(|| format!("{program} --version says '{}'", banner.trim()))?;
+            return Ok(vec![Client { version, ..client }]);
+        }
+        Ok(candidates(program).into_iter().filter_map(asked).collect())
+    }
+}
+
+/// A file of that name which does not tell a version is not PostgreSQL's client.
+fn asked(path: PathBuf) -> Option<Client> {
+    let banner = child::capture(Command::new(&path).arg("--version"), "asking its version").ok()?;
+    Version::from_banner(&banner).map(|version| Client { path, version, prefix: Vec::new() })
+}
+
+fn candidates(program: &str) -> BTreeSet<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut dirs: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    if let Ok(majors) = std::fs::read_dir("/usr/lib/postgresql") {
+        dirs.extend(majors.flatten().map(|major| major.path().join("bin")));
+    }
+    dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
+}
+
+fn choose(found: &[Client], server: Version) -> Option<&Client> {
+    let same = found.iter().filter(|c| c.version.major == server.major);
+    let newer = || found.iter().filter(|c| c.version.major > server.major);
+    same.max_by_key(|c| c.version)
+        .or_else(|| newer().min_by_key(|c| (c.version.major, std::cmp::Reverse(c.version.minor))))
+}
+
+impl Client {
+    /// The command line up to the program, to add arguments to. It never asks for a password.
+    pub fn command(&self) -> Command {
+        let mut command = match self.prefix.split_first() {
+            Some((first, rest)) => {
+                let mut command = Command::new(first);
+                command.args(rest).arg(&self.path);
+                command
+            }
+            None => Command::new(&self.path),
+        };
+        if std::env::var_os("PGAPPNAME").is_none() {
+            command.env("PGAPPNAME", "pg-snap");
+        }
+        if std::env::var_os("PGCONNECT_TIMEOUT").is_none() {
+            command.env("PGCONNECT_TIMEOUT", "10");
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(major: u32, minor: u32) -> Client {
+        Client {
+            path: format!("/{major}.{minor}").into(),
+            version: Version { major, minor },
+            prefix: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_servers_own_major_is_preferred_then_the_nearest_newer_never_an_older() {
+        let server = Version { major: 15, minor: 3 };
+        let all = [client(13, 9), client(15, 2), client(15, 18), client(16, 2), client(18, 4)];
+        let pick = |found: &[Client]| choose(found, server).map(|c| c.version.to_string());
+        assert_eq!(pick(&all).as_deref(), Some("15.18"));
+        assert_eq!(pick(&[all[4].clone(), all[3].clone()]).as_deref(), Some("16.2"));
+        assert_eq!(pick(&all[..1]), None);
+        assert_eq!(pick(&[]), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! What belongs to a database but lies outside it, so that `pg_dump` of that one database leaves it
+//! out: encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
+//! its objects need. It travels as one SQL comment at the head of the dump.
+
+mod settings;
+
+use crate::psql::Server;
+use crate::sql::{ident, literal};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write;
+
+/// The line of the dump that carries the state begins so.
+pub const LINE: &str = "-- pg-snap-database: ";
+
+/// A database's own state. Field names are part of the dump format (docs/FORMAT.md).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DatabaseState {
+    /// The database's name when it was dumped.
+    pub name: String,
+    pub owner: String,
+    pub encoding: String,
+    pub collate: String,
+    pub ctype: String,
+    /// `c` libc, `i` ICU, `b` builtin; none before PostgreSQL 15.
+    #[serde(default)]
+    pub locale_provider: Option<String>,
+    /// The ICU or builtin locale.
+    #[serde(default)]
+    pub locale: Option<String>,
+    #[serde(default)]
+    pub icu_rules: Option<String>,
+    pub tablespace: String,
+    /// -1: no limit.
+    pub connection_limit: i64,
+    #[serde(default)]
+    pub comment: Option<String>,
+    /// None: the server's defaults.
+    #[serde(default)]
+    pub grants: Option<Vec<Grant>>,
+    #[serde(default)]
+    pub settings: Vec<Setting>,
+    #[serde(default)]
+    pub roles: Vec<Role>,
+}
+
+/// One privilege on the database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// None: PUBLIC.
+    pub grantee: Option<String>,
+    pub privilege: String,
+    pub grantable: bool,
+}
+
+/// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET` where a role is named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    #[serde(default)]
+    pub role: Option<String>,
+    pub name: String,
+    pub value: String,
+}
+
+/// A role that the database or its objects name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Role {
+    pub name: String,
+    /// Whether it could log in: its password is the server's, not the dump's.
+    pub login: bool,
+}
+
+/// `to_jsonb` of the row gives whatever columns this server's pg_database has.
+const ASK: &str = "\
+with d as (select pg_catalog.to_jsonb(d) as row, d.* from pg_catalog.pg_database d where datname = :'db'),
+s as (select setrole, unnest(setconfig) as item from pg_catalog.pg_db_role_setting, d where setdatabase = d.oid),
+r as (select refobjid as oid from pg_catalog.pg_shdepend, d
+        where refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
+          and (dbid = d.oid or (classid = 'pg_catalog.pg_database'::pg_catalog.regclass and objid = d.oid))
+      union select datdba from d
+      union select setrole from s
+      union select grantee from d, pg_catalog.aclexplode(datacl)
+      union select 10)
+select pg_catalog.jsonb_build_object(
+  'name', datname, 'owner', pg_catalog.pg_get_userbyid(datdba),
+  'encoding', pg_catalog.pg_encoding_to_char(encoding),
+  'collate', row->>'datcollate', 'ctype', row->>'datctype', 'locale_provider', row->>'datlocprovider',
+  'locale', coalesce(row->>'datlocale', row->>'daticulocale'), 'icu_rules', row->>'daticurules',
+  'tablespace', (select spcname from pg_catalog.pg_tablespace t where t.oid = dattablespace),
+  'connection_limit', datconnlimit,
+  'comment', pg_catalog.shobj_description(oid, 'pg_database'),
+  'grants', (select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('grantee', rolname,
+               'privilege', privilege_type, 'grantable', is_grantable) order by rolname, privilege_type)
+             from pg_catalog.aclexplode(datacl) left join pg_catalog.pg_roles a on a.oid = grantee),
+  'settings', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', rolname,
+                 'name', split_part(item, '=', 1), 'value', substr(item, strpos(item, '=') + 1))
+                 order by rolname nulls first, item), '[]')
+               from s left join pg_catalog.pg_roles a on a.oid = setrole),
+  'roles', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', rolname, 'login', rolcanlogin)
+              order by rolname), '[]')
+            from r join pg_catalog.pg_roles a using (oid) where rolname !~ '^pg_'))
+from d";
+
+impl DatabaseState {
+    /// Reads it from the server; none where there is no such database.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn read(server: &Server, database: &str) -> Result<Option<Self>> {
+        let ask = ASK.replace(":'db'", &literal(database));
+        let answer = server.query(&server.maintenance, &ask)?;
+        if answer.trim().is_empty() {
+            return Ok(None);
+        }
+        serde_json::from_str(&answer)
+            .map(Some)
+            .with_context(|| format!("reading the state of database {database}"))
+    }
+
+    /// The comment line that carries it. JSON has no raw line breaks, so it cannot end the comment.
+    ///
+    /// # Errors
+    /// Only if serialising fails.
+    pub fn to_comment(&self) -> Result<String> {
+        Ok(format!("{LINE}{}\n", serde_json::to_string(self)?))
+    }
+
+    /// Finds it in the text at the head of a dump, looking no further than the first line that is
+    /// not a comment.
+    ///
+    /// # Errors
+    /// [`pipe_kit::Stop::damaged`] if the line is there and cannot be read.
+    pub fn from_head(head: &[u8]) -> Result<Option<Self>> {
+        let comments =
+            head.split(|b| *b == b'\n').take_while(|l| l.is_empty() || l.starts_with(b"--"));
+        let Some(line) = comments.filter_map(|l| l.strip_prefix(LINE.as_bytes())).next() else {
+            return Ok(None);
+        };
+        serde_json::from_slice(line).map(Some).map_err(|e| {
+            pipe_kit::Stop::damaged(format!("the dump's '{}' line: {e}", LINE.trim())).into()
+        })
+    }
+
+    /// `CREATE DATABASE` for a database of that name with this encoding, locale and owner.
+    pub fn create_statement(
+        &self,
+        name: &str,
+        server_major: u32,
+        tablespaces: &[String],
+    ) -> String {
+        let mut sql = format!(
+            "CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+            ident(name),
+            ident(&self.owner),
+            literal(&self.encoding),
+            literal(&self.collate),
+            literal(&self.ctype)
+        );
+        if server_major >= 15 {
+            let (provider, option) = match self.locale_provider.as_deref() {
+                Some("i") => ("icu", "ICU_LOCALE"),
+                Some("b") => ("builtin", "BUILTIN_LOCALE"),
+                _ => ("libc", ""),
+            };
+            let _ = write!(sql, " LOCALE_PROVIDER {provider}");
+            if let (Some(locale), false) = (&self.locale, option.is_empty()) {
+                let _ = write!(sql, " {option} {}", literal(locale));
+            }
+            if let Some(rules) = &self.icu_rules {
+                let _ = write!(sql, " ICU_RULES {}", literal(rules));
+            }
+        }
+        if tablespaces.contains(&self.tablespace) {
+            let _ = write!(sql, " TABLESPACE {}", ident(&self.tablespace));
+        }
+        sql.push(';');
+        sql
+    }
+
+    /// The statements that give a loaded database the rest of the state: grants, comment, limit,
+    /// settings. They come after the load, which some of them would forbid.
+    pub fn apply_statements(&self, name: &str) -> String {
+        let db = ident(name);
+        let mut sql = String::from("BEGIN;\n");
+        if let Some(comment) = &self.comment {
+            let _ = writeln!(sql, "COMMENT ON DATABASE {db} IS {};", literal(comment));
+        }
+        if let Some(grants) = &self.grants {
+            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM PUBLIC;");
+            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM {};", ident(&self.owner));
+            for grant in grants {
+                let to = grant.grantee.as_deref().map_or("PUBLIC".into(), ident);
+                let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
+                let _ =
+                    writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
+            }
+        }
+        for setting in &self.settings {
+            let whose = match &setting.role {
+                Some(role) => format!("ROLE {} IN DATABASE {db}", ident(role)),
+                None => format!("DATABASE {db}"),
+            };
+            let value = settings::value(&setting.name, &setting.value);
+            let _ =
+                writeln!(sql, "ALTER {whose} SET {} TO {value};", settings::name(&setting.name));
+        }
+        let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);
+        sql.push_str("COMMIT;\n");
+        sql
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> DatabaseState {
+        DatabaseState {
+            name: "piprio".into(),
+            owner: "it's \"me\"".into(),
+            encoding: "UTF8".into(),
+            collate: "C".into(),
+            ctype: "C".into(),
+            locale_provider: Some("i".into()),
+            locale: Some("de-DE".into()),
+            tablespace: "pg_default".into(),
+            connection_limit: -1,
+            comment: Some("two\nlines; -- \\! id".into()),
+            grants: Some(vec![Grant {
+                grantee: None,
+                privilege: "CONNECT".into(),
+                grantable: false,
+            }]),
+            ..DatabaseState::default()
+        }
+    }
+
+    #[test]
+    fn travels_as_one_comment_line_whatever_it_holds() {
+        let line = state().to_comment().unwrap();
+        assert_eq!(line.matches('\n').count(), 1);
+        let head = format!("--\n-- x\n{line}--\n\nSET a = 1;\n");
+        assert_eq!(DatabaseState::from_head(head.as_bytes()).unwrap(), Some(state()));
+        assert_eq!(DatabaseState::from_head(b"--\nSET x;\n-- pg-snap-database: {}").unwrap(), None);
+        assert!(DatabaseState::from_head(b"-- pg-snap-database: {\n").is_err());
+    }
+
+    #[test]
+    fn names_and_values_are_quoted() {
+        let sql = state().create_statement("a\"b", 15, &[]);
+        assert!(
+            sql.contains(r#"CREATE DATABASE "a""b" TEMPLATE template0 OWNER "it's ""me""""#),
+            "{sql}"
+        );
+        assert!(sql.ends_with("LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';"), "{sql}");
+        assert!(!state().create_statement("x", 14, &[]).contains("PROVIDER"));
+        let sql = state().apply_statements("x");
+        assert!(sql.contains("GRANT CONNECT ON DATABASE \"x\" TO PUBLIC;"), "{sql}");
+    }
+}

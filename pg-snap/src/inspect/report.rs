@@ -1,0 +1,159 @@
+//! What a dump holds, as data and as text.
+
+use crate::database_state::DatabaseState;
+use serde::Serialize;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Write;
+
+/// The report. Field names are the JSON's.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether the dump is whole.
+    pub complete: bool,
+    /// Why it is not.
+    pub problem: Option<String>,
+    /// Of the server that was dumped.
+    pub server_version: Option<String>,
+    /// What `pg-snap dump` wrote down of the database itself; none for another tool's dump.
+    pub database: Option<DatabaseState>,
+    schemas: BTreeSet<String>,
+    tables: Vec<Table>,
+    rows: u64,
+    /// Of the tables' data as it stands in the dump.
+    bytes: u64,
+    #[serde(skip)]
+    places: HashMap<(String, String), usize>,
+    #[serde(skip)]
+    current: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Table {
+    schema: String,
+    name: String,
+    rows: u64,
+    bytes: u64,
+}
+
+/// Schema and name.
+pub type TableName = (String, String);
+
+impl Report {
+    pub(super) fn add_schema(&mut self, schema: &str) {
+        self.schemas.insert(schema.to_owned());
+    }
+
+    pub(super) fn add_table(&mut self, name: TableName) -> usize {
+        if let Some(at) = self.places.get(&name) {
+            return *at;
+        }
+        let at = self.tables.len();
+        if !name.0.is_empty() {
+            self.schemas.insert(name.0.clone());
+        }
+        self.places.insert(name.clone(), at);
+        self.tables.push(Table { schema: name.0, name: name.1, rows: 0, bytes: 0 });
+        at
+    }
+
+    /// Data of that table follows, or, as an INSERT, was this statement itself.
+    pub(super) fn begin_data(&mut self, name: TableName, insert: bool) {
+        let at = self.add_table(name);
+        self.current = Some(at);
+        if insert {
+            self.add_rows(1, 0);
+        }
+    }
+
+    pub(super) fn add_rows(&mut self, rows: u64, bytes: u64) {
+        self.rows += rows;
+        self.bytes += bytes;
+        if let Some(table) = self.current.and_then(|at| self.tables.get_mut(at)) {
+            table.rows += rows;
+            table.bytes += bytes;
+        }
+    }
+
+    /// For people.
+    pub fn to_text(&self) -> String {
+        let mut text = String::new();
+        let unknown = "unknown";
+        let version = self.server_version.as_deref().unwrap_or(unknown);
+        let complete = self.problem.as_deref().map_or("yes".into(), |p| format!("NO: {p}"));
+        let _ = writeln!(text, "Complete: {complete}\nServer: PostgreSQL {version}");
+        if let Some(database) = &self.database {
+            let _ = writeln!(
+                text,
+                "Database: {} (owner {}, {}, {})",
+                database.name.escape_debug(),
+                database.owner.escape_debug(),
+                database.encoding,
+                database.collate
+            );
+        }
+        let (tables, rows, bytes) = (self.tables.len(), self.rows, self.bytes);
+        let _ = writeln!(text, "Schemas: {}", self.schemas.len());
+        let _ = writeln!(text, "Tables: {tables}\nRows: {rows}\nBytes: {bytes}");
+        let _ = writeln!(text, "\n{:>12} {:>14}  table", "rows", "bytes");
+        for t in &self.tables {
+            let (schema, name) = (t.schema.escape_debug(), t.name.escape_debug());
+            let _ = writeln!(text, "{:>12} {:>14}  {schema}.{name}", t.rows, t.bytes);
+        }
+        text
+    }
+}
+
+/// The name that follows one of the given words at the start of a statement: schema (empty where
+/// none is given) and name.
+pub fn name_after(sql: &str, words: &[&str]) -> Option<TableName> {
+    let rest = words.iter().find_map(|words| {
+        let head = sql.get(..words.len())?;
+        (head.eq_ignore_ascii_case(words)).then(|| &sql[words.len()..])
+    })?;
+    let rest = rest.strip_prefix(char::is_whitespace)?.trim_start();
+    let rest = rest.strip_prefix("IF NOT EXISTS ").unwrap_or(rest);
+    let rest = rest.strip_prefix("ONLY ").unwrap_or(rest);
+    let (first, rest) = one_name(rest)?;
+    match rest.strip_prefix('.').and_then(one_name) {
+        Some((second, _)) => Some((first, second)),
+        None => Some((String::new(), first)),
+    }
+}
+
+fn one_name(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
+        let end = text.find(|c| !plain(c)).unwrap_or(text.len());
+        return (end > 0).then(|| (text[..end].to_owned(), &text[end..]));
+    };
+    let mut name = String::new();
+    let mut chars = quoted.char_indices().peekable();
+    while let Some((at, c)) = chars.next() {
+        if c != '"' {
+            name.push(c);
+        } else if chars.peek().is_some_and(|(_, c)| *c == '"') {
+            chars.next();
+            name.push('"');
+        } else {
+            return Some((name, &quoted[at + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_after;
+
+    #[test]
+    fn names_are_read_as_postgresql_quotes_them() {
+        let name = |sql, words| name_after(sql, &[words]).map(|(s, n)| format!("{s}|{n}"));
+        assert_eq!(name("COPY public.t (a) FROM stdin", "COPY").as_deref(), Some("public|t"));
+        assert_eq!(name("copy t from stdin", "COPY").as_deref(), Some("|t"));
+        assert_eq!(name("COPY \"a.b\".\"c\"\"d\" FROM", "COPY").as_deref(), Some("a.b|c\"d"));
+        assert_eq!(name("CREATE SCHEMA tenant_1;", "CREATE SCHEMA").as_deref(), Some("|tenant_1"));
+        assert_eq!(name("COPYRIGHT x", "COPY"), None);
+        assert_eq!(name("COPY (select 1) TO stdout", "COPY"), None);
+        assert_eq!(name("COPY \"unended", "COPY"), None);
+    }
+}

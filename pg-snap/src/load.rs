@@ -1,0 +1,304 @@
+//! `pg-snap load`: a dump into a fresh database beside the old one, then the names swapped.
+//!
+//! Until the swap the old database serves, and whatever fails leaves it as it was. The swap is one
+//! transaction, and comes only after the dump was seen to be whole.
+
+mod feed;
+
+pub use feed::reading;
+
+use crate::client::Clients;
+use crate::database_state::DatabaseState;
+use crate::gzip;
+use crate::inspect;
+use crate::lines::Blocks;
+use crate::psql::{self, Server};
+use crate::sql::{beside, ident, literal};
+use crate::version::Version;
+use anyhow::{Context, Result, anyhow};
+use pipe_kit::cleanup::{self, Guard};
+use pipe_kit::{Stop, say, warning};
+use std::io::Read;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// What `load` is told.
+pub struct Options {
+    /// The dump; `-` is standard input.
+    pub file: PathBuf,
+    /// Threads: with more than one, inflating runs beside the load.
+    pub jobs: NonZero<usize>,
+    /// Drop the old database before the new one is made.
+    pub drop_first: bool,
+    /// Keep the old database as `<name>_previous`.
+    pub keep_previous: bool,
+}
+
+/// How often the swap is tried again when a client reconnects in between.
+const SWAP_TRIES: u32 = 10;
+
+/// The names a load uses.
+struct Names {
+    database: String,
+    /// Being filled; a leftover of a killed load is dropped by the next.
+    incoming: String,
+    /// Swapped out, about to be dropped.
+    outgoing: String,
+    previous: String,
+}
+
+impl Names {
+    fn of(database: String) -> Self {
+        Self {
+            incoming: beside(&database, "_pg_snap_incoming"),
+            outgoing: beside(&database, "_pg_snap_outgoing"),
+            previous: previous_of(&database),
+            database,
+        }
+    }
+}
+
+/// The name under which `--keep-previous` keeps the old database.
+pub fn previous_of(database: &str) -> String {
+    beside(database, "_previous")
+}
+
+/// Replaces `PGDATABASE` by the dump.
+///
+/// # Errors
+/// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] if it is
+/// from a newer server, else what PostgreSQL says. Up to the swap the old database is untouched,
+/// unless `drop_first` was asked for.
+pub fn run(clients: &Clients, options: &Options) -> Result<()> {
+    let names = Names::of(psql::wanted_database()?);
+    let input = pipe_kit::input::open(&options.file)?;
+    if options.drop_first {
+        check_before_drop(options)?;
+    }
+    let mut text = gzip::text_of(input)?;
+    if options.jobs.get() > 1 {
+        text = Box::new(gzip::ReadAhead::new(text));
+    }
+    let mut blocks = Blocks::new(text);
+    let head = match blocks.next().map_err(feed::reading)? {
+        Some(block) => block.bytes.to_vec(),
+        None => return Err(Stop::damaged("the dump is not whole: it is empty").into()),
+    };
+    let server = Arc::new(Server::connect(clients, &names.database)?);
+    refuse_newer(&head, server.version)?;
+    let load = Load { exists: server.has_database(&names.database)?, server, names };
+    load.run(&head, &mut blocks, options).with_context(|| load.state_of_things(options))
+}
+
+/// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
+fn check_before_drop(options: &Options) -> Result<()> {
+    if options.file.as_os_str() == "-" {
+        warning!(
+            "--drop-first from standard input: the dump cannot be checked before the old database is dropped"
+        );
+        return Ok(());
+    }
+    say!("checking the dump before anything is dropped");
+    inspect::check(&options.file).context("nothing was dropped")
+}
+
+fn refuse_newer(head: &[u8], server: Version) -> Result<()> {
+    let from = inspect::server_version_in(head);
+    let major =
+        from.as_deref().and_then(|v| v.split(['.', ' ', 'b', 'r', 'd']).next()?.parse().ok());
+    match major {
+        Some(major) if server.major < major => Err(Stop::refused(format!(
+            "the dump is from PostgreSQL {}, the server is {server}: a dump does not go back to an \
+             older major; nothing was changed; load it into PostgreSQL {major} or newer",
+            from.unwrap_or_default()
+        ))
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+struct Load {
+    server: Arc<Server>,
+    names: Names,
+    exists: bool,
+}
+
+impl Load {
+    fn run<R: Read>(&self, head: &[u8], blocks: &mut Blocks<R>, options: &Options) -> Result<()> {
+        let Names { database, incoming, outgoing, .. } = &self.names;
+        let carried = DatabaseState::from_head(head)?;
+        let roles_without_password = match &carried {
+            Some(state) => self.create_missing_roles(state)?,
+            None => Vec::new(),
+        };
+        let state = match carried {
+            Some(state) => state,
+            None => self.state_without_header()?,
+        };
+        self.server.drop_database(incoming)?;
+        self.server.drop_database(outgoing)?;
+        if options.drop_first {
+            self.server.drop_database(database)?;
+        }
+        let half = self.create_incoming(&state)?;
+        feed::feed(&self.server, incoming, head, blocks)?;
+        self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
+        let kept = self.swap(options)?;
+        half.disarm();
+        self.farewell(options, kept.as_deref())?;
+        for role in roles_without_password {
+            warning!(
+                "role {role} did not exist here and could log in where the dump was made; it was created \
+                 NOLOGIN; to let it in: ALTER ROLE {} LOGIN PASSWORD '…'",
+                ident(&role)
+            );
+        }
+        Ok(())
+    }
+
+    /// What an operator must know beside the error.
+    fn state_of_things(&self, options: &Options) -> String {
+        let name = &self.names.database;
+        // After the swap the name is there whatever came first; only the server can tell.
+        match (options.drop_first, self.exists) {
+            (true, true) => format!(
+                "loading {name} failed after the old database was dropped (--drop-first); mend the cause and load again"
+            ),
+            (_, false) => format!("loading {name} failed (there was no such database before)"),
+            (false, true) => format!("loading {name} failed; the old database is as it was"),
+        }
+    }
+
+    /// For a dump that does not carry its database's state: that of the database it replaces, or
+    /// what the server gives a new one.
+    fn state_without_header(&self) -> Result<DatabaseState> {
+        if let Some(state) = DatabaseState::read(&self.server, &self.names.database)? {
+            return Ok(state);
+        }
+        let server = &self.server;
+        let template = DatabaseState::read(server, "template1")?.context("no template1")?;
+        let owner = server.query(&server.maintenance, "select current_user")?.trim().to_owned();
+        Ok(DatabaseState {
+            owner,
+            connection_limit: -1,
+            comment: None,
+            grants: None,
+            settings: Vec::new(),
+            roles: Vec::new(),
+            ..template
+        })
+    }
+
+    /// Creates the roles that the dump names and the server lacks, and gives those of them that
+    /// could log in where the dump was made.
+    fn create_missing_roles(&self, state: &DatabaseState) -> Result<Vec<String>> {
+        let present = self.server.query(
+            &self.server.maintenance,
+            "select pg_catalog.json_agg(rolname) from pg_catalog.pg_roles",
+        )?;
+        let present: Vec<String> = serde_json::from_str(&present).context("listing roles")?;
+        let missing: Vec<_> = state.roles.iter().filter(|r| !present.contains(&r.name)).collect();
+        for role in &missing {
+            say!("role {} does not exist here; creating it without login", role.name);
+            let create = format!("CREATE ROLE {} NOLOGIN;", ident(&role.name));
+            self.server.execute(&self.server.maintenance, &create)?;
+        }
+        Ok(missing.into_iter().filter(|r| r.login).map(|r| r.name.clone()).collect())
+    }
+
+    fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
+        let spaces = self.server.query(
+            &self.server.maintenance,
+            "select pg_catalog.json_agg(spcname) from pg_catalog.pg_tablespace",
+        )?;
+        let spaces: Vec<String> = serde_json::from_str(&spaces).context("listing tablespaces")?;
+        let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
+        // Armed before the database is there: a signal may come while it is being made.
+        let half = cleanup::on_failure(move || {
+            if let Err(error) = server.drop_database(&incoming) {
+                warning!("the half-loaded database {incoming} is still there: {error:#}");
+            }
+        });
+        let create =
+            state.create_statement(&self.names.incoming, self.server.version.major, &spaces);
+        self.server.execute(&self.server.maintenance, &create)?;
+        Ok(half)
+    }
+
+    /// Swaps the names; gives the name the old database has now, if there was one.
+    fn swap(&self, options: &Options) -> Result<Option<String>> {
+        let Names { database, incoming, outgoing, previous } = &self.names;
+        let mut renames = Vec::new();
+        let mut kept = None;
+        if self.server.has_database(database)? {
+            let old = if options.keep_previous { previous } else { outgoing };
+            if options.keep_previous && self.server.has_database(previous)? {
+                renames.push((previous.clone(), self.set_aside(previous)?));
+            }
+            renames.push((database.clone(), old.clone()));
+            kept = Some(old.clone());
+        }
+        renames.push((incoming.clone(), database.clone()));
+        rename(&self.server, &renames)?;
+        Ok(kept)
+    }
+
+    /// A previous database from an earlier load may be somebody's only copy: it gets another name.
+    fn set_aside(&self, previous: &str) -> Result<String> {
+        let now = self.server.query(
+            &self.server.maintenance,
+            "select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', '_YYYYMMDD\"T\"HH24MISS\"Z\"')",
+        )?;
+        let name = beside(previous, now.trim());
+        warning!(
+            "there was a database {previous} already; it is kept as {name}; drop it when you are sure"
+        );
+        Ok(name)
+    }
+
+    fn farewell(&self, options: &Options, old: Option<&str>) -> Result<()> {
+        let name = &self.names.database;
+        match old {
+            Some(old) if options.keep_previous => {
+                say!("{name} is loaded; the old database is kept as {old}");
+                Ok(())
+            }
+            Some(old) => self.server.drop_database(old).with_context(|| {
+                format!(
+                    "{name} is loaded and in place, but the old database is still there as {old}"
+                )
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Renames databases in one transaction, ending the sessions that hold them.
+///
+/// # Errors
+/// If the server refuses, or sessions come back faster than they are ended; nothing is renamed then.
+pub fn rename(server: &Server, renames: &[(String, String)]) -> Result<()> {
+    let names: Vec<String> = renames.iter().map(|(from, _)| literal(from)).collect();
+    let mut script = format!(
+        "SET client_min_messages = error;\n\
+         SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity\n\
+         WHERE datname IN ({}) AND pid <> pg_catalog.pg_backend_pid();\nBEGIN;\n",
+        names.join(", ")
+    );
+    for (from, to) in renames {
+        script += &format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
+    }
+    script += "COMMIT;\n";
+    let mut last = anyhow!("not tried");
+    for _ in 0..SWAP_TRIES {
+        match server.query(&server.maintenance, &script) {
+            Ok(_) => return Ok(()),
+            Err(error) if format!("{error:#}").contains("being accessed by other users") => {
+                last = error;
+            }
+            Err(error) => return Err(error.context("swapping the databases' names")),
+        }
+    }
+    Err(last.context("swapping the databases' names: clients keep reconnecting; stop them"))
+}

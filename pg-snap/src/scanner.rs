@@ -1,0 +1,277 @@
+//! Reading a plain SQL dump the way psql does: where statements end, where COPY data begins and
+//! ends, what is a comment, and what psql would take for a command of its own.
+//!
+//! A dump is code, and psql has a shell escape. Nothing but `\restrict` and `\unrestrict` is let
+//! through outside COPY data, and those two are taken out: the loader sets its own.
+
+mod lexer;
+
+use lexer::{Lexer, Token};
+use memchr::memchr;
+use pipe_kit::Stop;
+
+/// What pg_dump writes when it has written everything.
+const END_MARKER: &str = "-- PostgreSQL database dump complete";
+const SERVER_VERSION: &str = "-- Dumped from database version ";
+
+/// What a reader of a dump learns on the way. Every method has an empty default.
+pub trait Observer {
+    /// SQL or COPY data, as it stands in the dump, without its `\restrict` lines.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being passed on; scanning stops with it.
+    fn text(&mut self, _bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(())
+    }
+    /// A statement ended. At most the first megabyte of its text, comments left out.
+    fn statement(&mut self, _sql: &[u8]) {}
+    /// Rows of the table that the last COPY statement named, and the bytes of those lines.
+    fn copy_rows(&mut self, _rows: u64, _bytes: u64) {}
+    /// The server that the dump came from, as pg_dump's comment tells it.
+    fn server_version(&mut self, _version: &str) {}
+}
+
+/// Scans a dump piece by piece. Pieces are whole lines, or parts of very long ones.
+#[derive(Default)]
+pub struct Scanner {
+    lexer: Lexer,
+    in_copy: bool,
+    /// A COPY … FROM stdin statement has ended; its data begins with the next line.
+    copy_next: bool,
+    /// Inside COPY data: the piece before ended in the middle of a line.
+    mid_row: bool,
+    complete: bool,
+    anything: bool,
+    line: u64,
+    statement: Statement,
+}
+
+/// The statement being read.
+#[derive(Default)]
+struct Statement {
+    sql: Vec<u8>,
+    /// Without what stands in quotes and parentheses, in upper case: enough to know a COPY.
+    skeleton: String,
+}
+
+const KEEP: usize = 1 << 20;
+const SKELETON: usize = 4096;
+
+impl Statement {
+    fn push(&mut self, byte: u8, bare: bool) {
+        if self.sql.len() < KEEP {
+            self.sql.push(byte);
+        }
+        if bare && self.skeleton.len() < SKELETON {
+            let c = char::from(byte.to_ascii_uppercase());
+            let c = if c.is_whitespace() { ' ' } else { c };
+            if c != ' ' || !self.skeleton.ends_with(' ') {
+                self.skeleton.push(c);
+            }
+        }
+    }
+
+    /// Takes back a byte that turned out to begin a comment.
+    fn pop(&mut self, bare: bool) {
+        self.sql.pop();
+        if bare {
+            self.skeleton.pop();
+        }
+    }
+
+    fn is_blank(&self) -> bool {
+        self.sql.iter().all(u8::is_ascii_whitespace)
+    }
+
+    fn is_copy_in(&self) -> bool {
+        let text = self.skeleton.trim();
+        text.starts_with("COPY ")
+            && text.split_once(" FROM ").is_some_and(|(_, source)| {
+                source.trim_start().split([' ', ';', '(']).next() == Some("STDIN")
+            })
+    }
+
+    fn clear(&mut self) {
+        self.sql.clear();
+        self.skeleton.clear();
+    }
+}
+
+impl Scanner {
+    /// Scans a piece.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] at a psql command; what the observer returns.
+    pub fn scan(&mut self, mut piece: &[u8], observer: &mut impl Observer) -> anyhow::Result<()> {
+        self.anything |= !piece.is_empty();
+        while !piece.is_empty() {
+            let used = if self.in_copy {
+                let used = self.scan_copy(piece, observer);
+                observer.text(&piece[..used])?;
+                used
+            } else {
+                self.scan_sql(piece, observer)?
+            };
+            piece = &piece[used..];
+        }
+        Ok(())
+    }
+
+    /// Rows up to the end of the data or of the piece; gives how many bytes.
+    fn scan_copy(&mut self, piece: &[u8], observer: &mut impl Observer) -> usize {
+        let (mut at, mut rows, mut bytes) = (0, 0, 0);
+        while at < piece.len() {
+            let rest = &piece[at..];
+            let end = memchr(b'\n', rest);
+            let line = &rest[..end.unwrap_or(rest.len())];
+            let length = end.map_or(rest.len(), |e| e + 1);
+            at += length;
+            self.line += u64::from(end.is_some());
+            if !self.mid_row && matches!(line, b"\\." | b"\\.\r") && end.is_some() {
+                self.in_copy = false;
+                break;
+            }
+            rows += u64::from(end.is_some());
+            bytes += length as u64;
+            self.mid_row = end.is_none();
+        }
+        observer.copy_rows(rows, bytes);
+        at
+    }
+
+    /// SQL up to the start of COPY data or the end of the piece; gives how many bytes.
+    fn scan_sql(&mut self, piece: &[u8], observer: &mut impl Observer) -> anyhow::Result<usize> {
+        let mut passed = 0;
+        let mut at = 0;
+        while at < piece.len() {
+            let byte = piece[at];
+            let at_line_start = self.lexer.at_line_start();
+            if byte == b'\\' && self.lexer.is_bare() {
+                let line = memchr(b'\n', &piece[at..]).map_or(piece.len(), |e| at + e + 1);
+                if !(at_line_start && self.statement.is_blank() && is_restrict(&piece[at..line])) {
+                    return Err(self.meta_command(&piece[at..line]).into());
+                }
+                observer.text(&piece[passed..at])?;
+                self.line += 1;
+                at = line;
+                passed = line;
+                continue;
+            }
+            let skipped = self.lexer.skip(&piece[at..]);
+            if skipped > 0 {
+                self.take_quoted(&piece[at..at + skipped]);
+                at += skipped;
+                continue;
+            }
+            at += 1;
+            self.line += u64::from(byte == b'\n');
+            let token = self.lexer.push(byte);
+            self.token(token, byte, observer)?;
+            if byte == b'\n' && self.copy_next {
+                self.copy_next = false;
+                self.in_copy = true;
+                self.mid_row = false;
+                break;
+            }
+        }
+        observer.text(&piece[passed..at])?;
+        Ok(at)
+    }
+
+    fn take_quoted(&mut self, bytes: &[u8]) {
+        let room = KEEP.saturating_sub(self.statement.sql.len()).min(bytes.len());
+        self.statement.sql.extend_from_slice(&bytes[..room]);
+        self.complete = false;
+    }
+
+    fn token(
+        &mut self,
+        token: Token,
+        byte: u8,
+        observer: &mut impl Observer,
+    ) -> anyhow::Result<()> {
+        match token {
+            Token::Space => {
+                if !self.statement.sql.is_empty() {
+                    self.statement.push(byte, true);
+                }
+            }
+            Token::Comment => {}
+            Token::CommentStart { bare } => self.statement.pop(bare),
+            Token::LineComment(text) => self.comment(&text, observer),
+            Token::Code { bare } => {
+                if self.copy_next {
+                    return Err(Stop::damaged(format!(
+                        "line {}: text after a COPY … FROM stdin statement on its line",
+                        self.line + 1
+                    ))
+                    .into());
+                }
+                self.statement.push(byte, bare);
+                // A dash or slash may yet begin a comment, which does not end completeness.
+                self.complete &= matches!(byte, b'-' | b'/') && self.statement.sql.len() == 1;
+            }
+            Token::End => {
+                self.complete = false;
+                self.copy_next = self.statement.is_copy_in();
+                observer.statement(&self.statement.sql);
+                self.statement.clear();
+            }
+        }
+        Ok(())
+    }
+
+    fn comment(&mut self, text: &str, observer: &mut impl Observer) {
+        if !self.statement.is_blank() {
+            return;
+        }
+        if text == END_MARKER {
+            self.complete = true;
+        } else if let Some(version) = text.strip_prefix(SERVER_VERSION) {
+            observer.server_version(version.trim());
+        }
+    }
+
+    fn meta_command(&self, line: &[u8]) -> Stop {
+        let word: Vec<u8> =
+            line.iter().copied().take_while(|b| !b.is_ascii_whitespace()).take(20).collect();
+        Stop::damaged(format!(
+            "line {}: the dump holds the psql command '{}', which is not run: a plain dump has none",
+            self.line + 1,
+            String::from_utf8_lossy(&word).replace(char::is_control, "?")
+        ))
+    }
+
+    /// The input has ended: is the dump whole?
+    ///
+    /// # Errors
+    /// [`Stop::damaged`], saying where it was cut.
+    pub fn finish(&self) -> Result<(), Stop> {
+        let cut = if !self.anything {
+            "it is empty".to_owned()
+        } else if self.in_copy || self.copy_next {
+            format!("it is cut inside the data of a table (line {})", self.line + 1)
+        } else if !self.lexer.is_bare() || !self.statement.is_blank() {
+            format!("it is cut inside a statement (line {})", self.line + 1)
+        } else if !self.complete {
+            format!("its end marker '{}' is missing", &END_MARKER[3..])
+        } else {
+            return Ok(());
+        };
+        Err(Stop::damaged(format!("the dump is not whole: {cut}")))
+    }
+}
+
+/// `\restrict TOKEN` or `\unrestrict TOKEN`, a whole line and nothing else on it.
+fn is_restrict(line: &[u8]) -> bool {
+    let Ok(line) = std::str::from_utf8(line) else { return false };
+    let mut words = line.trim_end().split(' ');
+    matches!(words.next(), Some("\\restrict" | "\\unrestrict"))
+        && words
+            .next()
+            .is_some_and(|t| !t.is_empty() && t.bytes().all(|b| b.is_ascii_alphanumeric()))
+        && words.next().is_none()
+}
+
+#[cfg(test)]
+mod tests;

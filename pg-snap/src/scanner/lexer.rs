@@ -1,0 +1,295 @@
+//! The lexical states of SQL, a byte at a time: quotes, dollar quotes, comments, parentheses.
+//! The rules are those of psql's own scanner; a byte-wise machine needs no lookahead, so that it
+//! does not matter where the input was cut into pieces.
+
+use memchr::{memchr, memchr2};
+
+/// What a byte was.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Token {
+    /// White space outside everything.
+    Space,
+    /// Part of a comment.
+    Comment,
+    /// Part of a comment, and the byte before, given as code, was its first.
+    CommentStart { bare: bool },
+    /// The line feed that ends a `--` comment that began at a line's start; its text.
+    LineComment(String),
+    /// Part of a statement; bare outside quotes and parentheses.
+    Code { bare: bool },
+    /// The semicolon that ends a statement.
+    End,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Bare,
+    Dash,
+    Slash,
+    Single {
+        escapes: bool,
+        escaped: bool,
+    },
+    /// After a closing quote: another at once, or after a line break, continues the string.
+    SingleEnd {
+        escapes: bool,
+        line_break: bool,
+        blank: bool,
+    },
+    Double,
+    /// After a `$` that may begin a dollar quote.
+    DollarTag(Vec<u8>),
+    /// Inside `$tag$`; how much of the closing delimiter was seen.
+    Dollar {
+        tag: Vec<u8>,
+        seen: usize,
+    },
+    LineComment,
+    BlockComment {
+        depth: u32,
+        last: u8,
+    },
+}
+
+/// The word before the current byte, as far as it matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Word {
+    #[default]
+    None,
+    /// Just `e` or `E`: a quote after it begins a string with backslash escapes.
+    E,
+    Other,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Lexer {
+    state: State,
+    parens: u32,
+    word: Word,
+    line_start: bool,
+    /// The text of a `--` comment that began at a line's start.
+    comment: Option<Vec<u8>>,
+    dash_at_line_start: bool,
+}
+
+impl Default for Lexer {
+    fn default() -> Self {
+        Self {
+            state: State::Bare,
+            parens: 0,
+            word: Word::None,
+            line_start: true,
+            comment: None,
+            dash_at_line_start: false,
+        }
+    }
+}
+
+const COMMENT_KEEP: usize = 1024;
+
+impl Lexer {
+    /// Outside quotes and comments, where psql would read a backslash as a command.
+    pub fn is_bare(&self) -> bool {
+        matches!(
+            self.state,
+            State::Bare
+                | State::Dash
+                | State::Slash
+                | State::SingleEnd { .. }
+                | State::DollarTag(_)
+        )
+    }
+
+    /// Whether the next byte is the first of its line.
+    pub fn at_line_start(&self) -> bool {
+        self.line_start
+    }
+
+    /// How many bytes are surely inside the same quoted text, so that they need no look each.
+    pub fn skip(&mut self, rest: &[u8]) -> usize {
+        let stop = match &self.state {
+            State::Single { escapes: true, escaped: false } => memchr2(b'\'', b'\\', rest),
+            State::Single { escapes: false, .. } => memchr(b'\'', rest),
+            State::Double => memchr(b'"', rest),
+            State::Dollar { seen: 0, .. } => memchr(b'$', rest),
+            _ => return 0,
+        };
+        // Lines are counted byte by byte, so a skip ends before the next line feed.
+        let length = stop.unwrap_or(rest.len());
+        let length = memchr(b'\n', &rest[..length]).unwrap_or(length);
+        if length > 0 {
+            self.line_start = false;
+        }
+        length
+    }
+
+    /// Takes a byte and tells what it was.
+    pub fn push(&mut self, byte: u8) -> Token {
+        let line_start = std::mem::replace(&mut self.line_start, byte == b'\n');
+        match std::mem::take(&mut self.state) {
+            State::Bare => self.bare(byte, line_start),
+            State::Dash if byte == b'-' => {
+                self.state = State::LineComment;
+                self.comment = self.dash_at_line_start.then(|| b"--".to_vec());
+                self.word = Word::None;
+                Token::CommentStart { bare: self.parens == 0 }
+            }
+            State::Slash if byte == b'*' => {
+                self.state = State::BlockComment { depth: 1, last: 0 };
+                self.word = Word::None;
+                Token::CommentStart { bare: self.parens == 0 }
+            }
+            State::Dash | State::Slash => self.bare(byte, line_start),
+            State::Single { escapes, escaped } => self.single(byte, escapes, escaped),
+            State::SingleEnd { escapes, line_break, blank } => {
+                self.single_end(byte, line_start, escapes, line_break, blank)
+            }
+            State::Double => {
+                self.state = if byte == b'"' { State::Bare } else { State::Double };
+                Token::Code { bare: false }
+            }
+            State::DollarTag(tag) => self.dollar_tag(byte, line_start, tag),
+            State::Dollar { tag, seen } => {
+                self.state = dollar(tag, seen, byte);
+                Token::Code { bare: false }
+            }
+            State::LineComment => self.line_comment(byte),
+            State::BlockComment { depth, last } => {
+                self.state = block_comment(depth, last, byte);
+                Token::Comment
+            }
+        }
+    }
+
+    fn bare(&mut self, byte: u8, line_start: bool) -> Token {
+        let word = std::mem::replace(&mut self.word, Word::None);
+        let code = Token::Code { bare: self.parens == 0 };
+        match byte {
+            b'\'' => {
+                self.state = State::Single { escapes: word == Word::E, escaped: false };
+                return Token::Code { bare: false };
+            }
+            b'"' => {
+                self.state = State::Double;
+                return Token::Code { bare: false };
+            }
+            b'-' => {
+                self.dash_at_line_start = line_start;
+                self.state = State::Dash;
+            }
+            b'/' => self.state = State::Slash,
+            b'$' if word == Word::None => self.state = State::DollarTag(Vec::new()),
+            b'(' => self.parens += 1,
+            b')' => self.parens = self.parens.saturating_sub(1),
+            b';' if self.parens == 0 => return Token::End,
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => return Token::Space,
+            b'e' | b'E' if word == Word::None => self.word = Word::E,
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80.. => {
+                self.word = Word::Other;
+            }
+            _ => {}
+        }
+        code
+    }
+
+    fn single(&mut self, byte: u8, escapes: bool, escaped: bool) -> Token {
+        self.state = match byte {
+            b'\\' if escapes && !escaped => State::Single { escapes, escaped: true },
+            b'\'' if !escaped => State::SingleEnd { escapes, line_break: false, blank: false },
+            _ => State::Single { escapes, escaped: false },
+        };
+        Token::Code { bare: false }
+    }
+
+    fn single_end(
+        &mut self,
+        byte: u8,
+        line_start: bool,
+        escapes: bool,
+        line_break: bool,
+        blank: bool,
+    ) -> Token {
+        match byte {
+            b'\'' if line_break || !blank => {
+                self.state = State::Single { escapes, escaped: false };
+                Token::Code { bare: false }
+            }
+            b' ' | b'\t' | b'\r' | 0x0b | 0x0c | b'\n' => {
+                let line_break = line_break || matches!(byte, b'\n' | b'\r');
+                self.state = State::SingleEnd { escapes, line_break, blank: true };
+                Token::Space
+            }
+            _ => self.bare(byte, line_start),
+        }
+    }
+
+    fn dollar_tag(&mut self, byte: u8, line_start: bool, mut tag: Vec<u8>) -> Token {
+        match byte {
+            b'$' => {
+                self.state = State::Dollar { tag, seen: 0 };
+                Token::Code { bare: false }
+            }
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
+                tag.push(byte);
+                self.state = State::DollarTag(tag);
+                Token::Code { bare: self.parens == 0 }
+            }
+            b'0'..=b'9' if !tag.is_empty() => {
+                tag.push(byte);
+                self.state = State::DollarTag(tag);
+                Token::Code { bare: self.parens == 0 }
+            }
+            // `$1` is a parameter; `$` alone is nobody's, and psql goes on as if it were a word.
+            _ => {
+                self.word = if tag.is_empty() { Word::None } else { Word::Other };
+                self.bare(byte, line_start)
+            }
+        }
+    }
+
+    fn line_comment(&mut self, byte: u8) -> Token {
+        if byte == b'\n' {
+            self.state = State::Bare;
+            return match self.comment.take() {
+                Some(text) => {
+                    Token::LineComment(String::from_utf8_lossy(&text).trim_end().to_owned())
+                }
+                None => Token::Comment,
+            };
+        }
+        self.state = State::LineComment;
+        if let Some(text) = self.comment.as_mut().filter(|t| t.len() < COMMENT_KEEP) {
+            text.push(byte);
+        }
+        Token::Comment
+    }
+}
+
+/// The state inside a dollar quote after a byte; `seen` counts the bytes of `$tag$` seen so far.
+fn dollar(tag: Vec<u8>, seen: usize, byte: u8) -> State {
+    let expected = match seen {
+        0 => b'$',
+        n if n <= tag.len() => tag[n - 1],
+        _ => b'$',
+    };
+    if byte == expected {
+        if seen == tag.len() + 1 {
+            return State::Bare;
+        }
+        return State::Dollar { tag, seen: seen + 1 };
+    }
+    // A `$` in the wrong place may be the first of the right one.
+    State::Dollar { tag, seen: usize::from(byte == b'$') }
+}
+
+/// The state inside a block comment, which nests, after a byte.
+fn block_comment(depth: u32, last: u8, byte: u8) -> State {
+    match (last, byte) {
+        (b'*', b'/') if depth == 1 => State::Bare,
+        (b'*', b'/') => State::BlockComment { depth: depth - 1, last: 0 },
+        (b'/', b'*') => State::BlockComment { depth: depth + 1, last: 0 },
+        _ => State::BlockComment { depth, last: byte },
+    }
+}

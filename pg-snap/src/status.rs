@@ -1,0 +1,91 @@
+//! `pg-snap status`: does the server answer, and what is in the database?
+
+use crate::client::Clients;
+use crate::psql::{self, Server};
+use crate::sql::literal;
+use anyhow::{Context, Result};
+use pipe_kit::Exit;
+use serde::{Deserialize, Serialize};
+
+/// The report. Field names are the JSON's.
+#[derive(Debug, Serialize, Deserialize)]
+struct Status {
+    server_version: String,
+    database: String,
+    exists: bool,
+    size_bytes: Option<u64>,
+    /// Sessions in the database, ours not counted.
+    connections: Option<u64>,
+    schemas: Vec<String>,
+    /// Databases that earlier loads kept or left beside this one.
+    beside: Vec<String>,
+}
+
+/// Prints the status of `PGDATABASE` on its server. A database that is not there is an answer too.
+///
+/// # Errors
+/// If the server, or a database that is there, does not answer.
+pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
+    let database = psql::wanted_database()?;
+    let server = Server::connect(clients, &database)?;
+    let status = ask(&server, &database)?;
+    let text =
+        if json { format!("{}\n", serde_json::to_string(&status)?) } else { to_text(&status) };
+    pipe_kit::output::print(&text)?;
+    Ok(Exit::Done)
+}
+
+fn ask(server: &Server, database: &str) -> Result<Status> {
+    let like = literal(&format!(
+        "{}\\_",
+        database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
+    ));
+    let beside = server.query(
+        &server.maintenance,
+        &format!(
+            "select pg_catalog.coalesce(pg_catalog.json_agg(datname order by datname), '[]') from pg_catalog.pg_database \
+             where datname like {like} || 'previous%' or datname like {like} || 'pg\\_snap\\_%'"
+        )
+        .replace("pg_catalog.coalesce", "coalesce"),
+    )?;
+    let mut status = Status {
+        server_version: server.version.to_string(),
+        database: database.to_owned(),
+        exists: server.has_database(database)?,
+        size_bytes: None,
+        connections: None,
+        schemas: Vec::new(),
+        beside: serde_json::from_str(&beside).context("listing databases")?,
+    };
+    if status.exists {
+        let answer = server.query(
+            database,
+            "select pg_catalog.json_build_array(pg_catalog.pg_database_size(pg_catalog.current_database()), \
+             (select count(*) from pg_catalog.pg_stat_activity where datname = pg_catalog.current_database() \
+              and pid <> pg_catalog.pg_backend_pid()), \
+             (select coalesce(pg_catalog.json_agg(nspname order by nspname), '[]') from pg_catalog.pg_namespace \
+              where nspname !~ '^pg_' and nspname <> 'information_schema'))",
+        )?;
+        let (size, connections, schemas) =
+            serde_json::from_str(&answer).context("asking the database")?;
+        (status.size_bytes, status.connections, status.schemas) =
+            (Some(size), Some(connections), schemas);
+    }
+    Ok(status)
+}
+
+fn to_text(status: &Status) -> String {
+    let mut text =
+        format!("Server: PostgreSQL {}\nDatabase: {}\n", status.server_version, status.database);
+    match (status.size_bytes, status.connections) {
+        (Some(size), Some(connections)) => {
+            text += &format!("Bytes: {size}\nConnections: {connections}\n");
+            text += &format!("Schemas: {} ({})\n", status.schemas.len(), status.schemas.join(" "));
+        }
+        _ => text += "Exists: no\n",
+    }
+    if !status.beside.is_empty() {
+        text += &format!("Beside it: {}\n", status.beside.join(" "));
+    }
+    text
+}
