@@ -1,0 +1,120 @@
+//! Running a command in the resolved environment.
+
+use crate::deployment::Deployment;
+use crate::driver;
+use crate::layers::{ADDED, Layers, RESOLVED};
+use crate::{resolve, settings};
+use anyhow::{Context, Result, anyhow};
+use pipe_kit::Exit;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Replaces this process by the command. Returns only if that fails.
+///
+/// # Errors
+/// If the settings cannot be resolved or the command cannot be run.
+pub fn run(deployment: &Deployment, words: &[OsString]) -> Result<Exit> {
+    let (program, args) = words.split_first().context("no command")?;
+    let mut command = Command::new(program);
+    command.args(args);
+    if !is_resolved_for(deployment) {
+        let mut layers = Layers::read_required(deployment)?;
+        layers.forget_resolved();
+        let path = path_with_bin(deployment)?;
+        let resolved = resolve::resolve(deployment, &layers)?;
+        let changes = changes(&layers.environment, std::env::vars_os(), resolved.exports, path);
+        for (name, value) in changes {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+    }
+    let error = command.exec();
+    let program = program.to_string_lossy();
+    Err(match error.kind() {
+        ErrorKind::NotFound => anyhow!("{program} not found on PATH"),
+        _ => anyhow!(error).context(format!("running {program}")),
+    })
+}
+
+/// A run keeps the settings that it began with, even where the `.env` has changed since.
+fn is_resolved_for(deployment: &Deployment) -> bool {
+    std::env::var_os(RESOLVED).is_some_and(|v| v == "1")
+        && std::env::var_os("PIPRIO_DEPLOY").is_some_and(|dir| deployment.is(Path::new(&dir)))
+}
+
+/// PATH with the deployment's own programs first.
+fn path_with_bin(deployment: &Deployment) -> Result<Option<OsString>> {
+    let bin = deployment.dir().join("bin");
+    if !bin.is_dir() {
+        return Ok(None);
+    }
+    driver::refuse_if_others_may_write(&bin)?;
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    let rest = std::env::split_paths(&path).filter(|dir| *dir != bin);
+    let path = std::env::join_paths(std::iter::once(bin.clone()).chain(rest))
+        .with_context(|| format!("{} cannot be on PATH", bin.display()))?;
+    Ok(Some(path))
+}
+
+/// What changes in the process environment: what is set, and what (`None`) is dropped. `before` is
+/// the environment without what an earlier resolution put there, `inherited` all of it.
+fn changes(
+    before: &BTreeMap<String, String>,
+    inherited: impl Iterator<Item = (OsString, OsString)>,
+    exports: Vec<(&'static str, String)>,
+    path: Option<OsString>,
+) -> BTreeMap<OsString, Option<OsString>> {
+    let mut changes = BTreeMap::new();
+    for (name, _) in inherited {
+        let ours = name.to_str().is_some_and(|n| n.starts_with("PIPRIO_") || settings::is_known(n));
+        let foreign = name.to_str().is_some_and(settings::is_foreign);
+        if foreign || (ours && !name.to_str().is_some_and(|n| before.contains_key(n))) {
+            changes.insert(name, None);
+        }
+    }
+    let mut added = vec![ADDED, RESOLVED];
+    for (name, value) in exports {
+        if !before.contains_key(name) {
+            added.push(name);
+        }
+        changes.insert(name.into(), Some(value.into()));
+    }
+    added.sort_unstable();
+    changes.insert(ADDED.into(), Some(added.join(" ").into()));
+    changes.insert(RESOLVED.into(), Some("1".into()));
+    if let Some(path) = path {
+        changes.insert(OsStr::new("PATH").to_owned(), Some(path));
+    }
+    changes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_steer_the_clients_from_outside_is_dropped_and_what_was_added_is_named() {
+        let before: BTreeMap<String, String> =
+            [("PIPRIO_DOMAIN", "d"), ("PGHOST", "evil"), ("AWS_PROFILE", "p"), ("HOME", "/root")]
+                .map(|(k, v)| (k.to_owned(), v.to_owned()))
+                .into();
+        let mut inherited: Vec<(OsString, OsString)> =
+            before.iter().map(|(k, v)| (k.into(), v.into())).collect();
+        inherited.push(("S3_BUCKET".into(), "left by an earlier resolution".into()));
+        let exports = vec![("PIPRIO_DOMAIN", "d".to_owned()), ("PGPORT", "5432".to_owned())];
+        let changes = changes(&before, inherited.into_iter(), exports, None);
+        let get = |name: &str| changes.get(OsStr::new(name)).cloned();
+        assert_eq!(get("PGHOST"), Some(None));
+        assert_eq!(get("AWS_PROFILE"), Some(None));
+        assert_eq!(get("S3_BUCKET"), Some(None));
+        assert_eq!(get("HOME"), None);
+        assert_eq!(get("PGPORT"), Some(Some("5432".into())));
+        assert_eq!(get("PIPRIO_SET"), Some(Some("PGPORT PIPRIO_RESOLVED PIPRIO_SET".into())));
+    }
+}

@@ -1,0 +1,380 @@
+//! All settings of a deployment, resolved: what each one is, where that comes from, and the
+//! environment that the tools read.
+
+use crate::decide::{self, Storage, Via};
+use crate::deployment::Deployment;
+use crate::driver::Driver;
+use crate::endpoint::{self, Endpoint};
+use crate::layers::{Layers, Source};
+use crate::secret::{self, Secret};
+use crate::settings;
+use anyhow::{Context, Result, anyhow};
+use pipe_kit::{Stop, warning};
+use std::net::{SocketAddr, ToSocketAddrs};
+
+/// One line of the report.
+#[derive(Debug)]
+pub struct Row {
+    /// The setting's name.
+    pub key: &'static str,
+    /// Its value, where it has one.
+    pub value: Option<String>,
+    /// Whether the value must not be shown.
+    pub secret: bool,
+    /// Where it comes from.
+    pub source: Source,
+    /// Why, where it was worked out, or the file that a secret was read from.
+    pub reason: Option<String>,
+}
+
+/// A deployment's settings.
+#[derive(Debug, Default)]
+pub struct Resolved {
+    /// The report, in the order of the documentation.
+    pub rows: Vec<Row>,
+    /// The variables that the tools read.
+    pub exports: Vec<(&'static str, String)>,
+}
+
+/// What was found of a setting that is no secret.
+struct Found {
+    value: String,
+    source: Source,
+}
+
+const HTTP: &[(&str, u16)] = &[("http", 80), ("https", 443)];
+const REDIS: &[(&str, u16)] = &[("redis", 6379), ("rediss", 6379)];
+
+/// Resolves everything.
+///
+/// # Errors
+/// [`Stop::usage`] for a setting that is wrong or ambiguous; if a secret's file cannot be read or
+/// the driver, where needed, does not answer.
+pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
+    let mut resolver = Resolver { deployment, layers, out: Resolved::default() };
+    resolver.all()?;
+    let mut out = resolver.out;
+    out.rows.sort_by_key(|row| settings::SETTINGS.iter().position(|s| s.key == row.key));
+    Ok(out)
+}
+
+struct Resolver<'a> {
+    deployment: &'a Deployment,
+    layers: &'a Layers,
+    out: Resolved,
+}
+
+/// Where the object storage's keys come from; the first family that is set counts.
+const KEY_FAMILIES: &[(&str, &str)] = &[
+    ("S3_ACCESS_KEY", "S3_SECRET_KEY"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+    ("MINIO_ROOT_USER", "MINIO_ROOT_PASSWORD"),
+];
+
+impl Resolver<'_> {
+    fn all(&mut self) -> Result<()> {
+        self.export("PIPRIO_DEPLOY", self.deployment.path_text(""));
+        if let Some(domain) = self.take("PIPRIO_DOMAIN") {
+            self.export("PIPRIO_DOMAIN", domain);
+        }
+        let version = self.required("PIPRIO_VERSION")?;
+        self.export("PIPRIO_VERSION", version);
+        self.backups()?;
+        let name = self.required("SERVICE_DRIVER")?;
+        let scripts = self.layers.environment.get("PIPRIO_SCRIPTS").map(String::as_str);
+        let driver = Driver::find(self.deployment, &name, scripts)?;
+        self.export("PIPRIO_DRIVER", driver.program().to_string_lossy().into_owned());
+        let mut named = self.database(&driver)?;
+        let mut reached = Vec::new();
+        named.extend(self.storage(&driver, &mut reached)?);
+        let url = self.required("REDIS_URL")?;
+        let cache = endpoint::parse("REDIS_URL", &url, REDIS)?;
+        self.export("REDIS_URL", url);
+        named.push(cache.host.clone());
+        reached.push(cache);
+        self.readiness()?;
+        self.addresses(&driver, &reached)?;
+        self.stateful(&driver, &named)
+    }
+
+    fn export(&mut self, name: &'static str, value: String) {
+        self.out.exports.push((name, value));
+    }
+
+    fn row(&mut self, key: &'static str, value: Option<String>, source: Source) -> &mut Row {
+        let secret = settings::find(key).is_some_and(|s| s.secret);
+        self.out.rows.push(Row { key, value, secret, source, reason: None });
+        let last = self.out.rows.len() - 1;
+        &mut self.out.rows[last]
+    }
+
+    fn look(&self, key: &'static str) -> Option<Found> {
+        let default = || settings::find(key)?.default.map(|value| (value, Source::Default));
+        let (value, source) = self.layers.get(key).or_else(default)?;
+        Some(Found { value: value.to_owned(), source })
+    }
+
+    /// A setting as given or its default, entered into the report.
+    fn take(&mut self, key: &'static str) -> Option<String> {
+        let found = self.look(key);
+        let source = found.as_ref().map_or(Source::Unset, |f| f.source);
+        let value = found.map(|f| f.value);
+        self.row(key, value.clone(), source);
+        value
+    }
+
+    /// A setting that has a default, so has a value.
+    fn required(&mut self, key: &'static str) -> Result<String> {
+        self.take(key).with_context(|| format!("{key} is not set"))
+    }
+
+    fn backups(&mut self) -> Result<()> {
+        let root = self.required("BACKUP_ROOT")?;
+        self.export("BACKUP_ROOT", self.deployment.path_text(&root));
+        let days = self.required("BACKUP_KEEP_DAYS")?;
+        if days.parse::<u32>().is_err() {
+            return Err(Stop::usage("BACKUP_KEEP_DAYS is not a number of days").into());
+        }
+        self.export("BACKUP_KEEP_DAYS", days);
+        Ok(())
+    }
+
+    /// The database's variables; gives the services that its settings name.
+    fn database(&mut self, driver: &Driver) -> Result<Vec<String>> {
+        let host = self.take("POSTGRES_HOST");
+        let mut port = self.required("POSTGRES_PORT")?;
+        let number = port.parse::<u16>().ok().filter(|p| *p != 0);
+        let number = number.ok_or_else(|| anyhow!(Stop::usage("POSTGRES_PORT is not a port")))?;
+        let via = self.look("POSTGRES_VIA").context("POSTGRES_VIA is not set")?;
+        let service = self.look("POSTGRES_SERVICE");
+        let set_service = service.as_ref().map(|s| s.value.as_str());
+        let (decided, reason) =
+            decide::decide_postgres_via(&via.value, host.as_deref(), set_service, || {
+                driver.services().map(<[String]>::to_vec)
+            })?;
+        let mut named: Vec<String> = host.iter().cloned().collect();
+        named.extend(set_service.map(str::to_owned));
+        let source = if via.value == "auto" { Source::Detected } else { via.source };
+        let text = if decided == Via::Tcp { "tcp" } else { "exec" };
+        self.row("POSTGRES_VIA", Some(text.into()), source).reason = Some(reason);
+        self.export("POSTGRES_VIA", text.into());
+        match decided {
+            Via::Tcp => {
+                self.row(
+                    "POSTGRES_SERVICE",
+                    service.as_ref().map(|s| s.value.clone()),
+                    service.map_or(Source::Unset, |s| s.source),
+                );
+                let host = host.unwrap_or_default();
+                let end = Endpoint { host: host.clone(), port: number };
+                if let Some(address) = self.address(driver, &end)? {
+                    self.export("PGHOSTADDR", address.ip().to_string());
+                    port = address.port().to_string();
+                }
+                self.export("PGHOST", host);
+            }
+            Via::Exec(service_name) => {
+                let source = service.map_or(Source::Detected, |s| s.source);
+                self.row("POSTGRES_SERVICE", Some(service_name.clone()), source);
+                let program = driver.program().to_string_lossy().into_owned();
+                let words = [program.as_str(), "exec", &service_name];
+                self.export("PG_SNAP_EXEC", shell_words::join(words));
+                named.push(service_name);
+            }
+        }
+        self.export("PGPORT", port);
+        for (key, name) in [("POSTGRES_DB", "PGDATABASE"), ("POSTGRES_USER", "PGUSER")] {
+            let value = self.required(key)?;
+            self.export(name, value);
+        }
+        self.export("PGCONNECT_TIMEOUT", "10".into());
+        if let Some(password) = self.secret("POSTGRES_PASSWORD")? {
+            self.export("PGPASSWORD", password.value);
+        }
+        Ok(named)
+    }
+
+    /// A secret, entered into the report.
+    fn secret(&mut self, key: &'static str) -> Result<Option<Secret>> {
+        let found = secret::read(self.deployment, self.layers, key)?;
+        let source = found.as_ref().map_or(Source::Unset, |s| s.source);
+        let value = found.as_ref().map(|s| s.value.clone());
+        let file = found.as_ref().and_then(|s| s.file.as_ref());
+        let reason = file.map(|f| format!("read from {}", f.display()));
+        self.row(key, value, source).reason = reason;
+        Ok(found)
+    }
+
+    /// The object storage's variables; gives the host that its endpoint names.
+    fn storage(&mut self, driver: &Driver, reached: &mut Vec<Endpoint>) -> Result<Option<String>> {
+        let url = self.take("S3_ENDPOINT");
+        let end = url.as_deref().map(|u| endpoint::parse("S3_ENDPOINT", u, HTTP)).transpose()?;
+        let set = self.look("OBJECT_STORAGE");
+        let host = end.as_ref().map(|e| e.host.clone());
+        let (storage, reason) = decide::decide_object_storage(
+            set.as_ref().map(|s| s.value.as_str()),
+            host.as_deref(),
+            || driver.services().map(<[String]>::to_vec),
+        )?;
+        let source = set.map_or(Source::Detected, |s| s.source);
+        let row = self.row("OBJECT_STORAGE", Some(storage.name().into()), source);
+        row.reason = Some(reason.clone());
+        self.export("OBJECT_STORAGE", storage.name().into());
+        self.export("OBJECT_STORAGE_REASON", reason);
+        let region = self.required("S3_REGION")?;
+        self.export("AWS_REGION", region);
+        if let Some(bucket) = self.take("S3_BUCKET") {
+            self.export("S3_BUCKET", bucket);
+        }
+        self.path_style(url.is_some())?;
+        if let Some(url) = url {
+            self.export("AWS_ENDPOINT_URL", url);
+        }
+        if let Some(bundle) = self.take("AWS_CA_BUNDLE") {
+            self.export("AWS_CA_BUNDLE", self.deployment.path_text(&bundle));
+        }
+        self.keys()?;
+        if storage == Storage::Bundled {
+            reached.extend(end);
+        }
+        Ok(host)
+    }
+
+    fn path_style(&mut self, custom_endpoint: bool) -> Result<()> {
+        let set = self.look("S3_FORCE_PATH_STYLE");
+        let yes = match set.as_ref().map(|s| s.value.to_ascii_lowercase()).as_deref() {
+            None => custom_endpoint,
+            Some("yes" | "true" | "1" | "on") => true,
+            Some("no" | "false" | "0" | "off") => false,
+            Some(_) => return Err(Stop::usage("S3_FORCE_PATH_STYLE must be yes or no").into()),
+        };
+        let text = if yes { "yes" } else { "no" };
+        let source = set.map_or(Source::Default, |s| s.source);
+        self.row("S3_FORCE_PATH_STYLE", Some(text.into()), source);
+        self.export("S3_FORCE_PATH_STYLE", text.into());
+        Ok(())
+    }
+
+    /// The keys, both of one family, and the session's token that belongs to them.
+    fn keys(&mut self) -> Result<()> {
+        for (id, key) in KEY_FAMILIES {
+            match (self.key_secret(id)?, self.key_secret(key)?) {
+                (Some(user), Some(password)) => {
+                    self.enter_key(id, &user);
+                    self.enter_key(key, &password);
+                    self.export("AWS_ACCESS_KEY_ID", user.value);
+                    self.export("AWS_SECRET_ACCESS_KEY", password.value);
+                    self.session_token(user.source);
+                    return Ok(());
+                }
+                (None, None) => {}
+                (Some(_), None) => return Err(half_a_pair(id, key)),
+                (None, Some(_)) => return Err(half_a_pair(key, id)),
+            }
+        }
+        Ok(())
+    }
+
+    fn key_secret(&self, key: &str) -> Result<Option<Secret>> {
+        secret::read(self.deployment, self.layers, key)
+    }
+
+    fn enter_key(&mut self, key: &'static str, secret: &Secret) {
+        let reason = secret.file.as_ref().map(|f| format!("read from {}", f.display()));
+        self.row(key, Some(secret.value.clone()), secret.source).reason = reason;
+    }
+
+    /// A token that happens to be in the environment does not belong to keys of the `.env`.
+    fn session_token(&mut self, keys: Source) {
+        let found = self.layers.get("AWS_SESSION_TOKEN");
+        let token = match found {
+            Some((_, Source::Environment)) if keys != Source::Environment => {
+                let value = self.layers.file.get("AWS_SESSION_TOKEN").filter(|v| !v.is_empty());
+                value.map(|value| (value.as_str(), Source::File))
+            }
+            found => found,
+        };
+        if let Some((value, source)) = token.map(|(v, s)| (v.to_owned(), s)) {
+            self.row("AWS_SESSION_TOKEN", Some(value.clone()), source);
+            self.export("AWS_SESSION_TOKEN", value);
+        }
+    }
+
+    fn readiness(&mut self) -> Result<()> {
+        let Some(urls) = self.take("READINESS_URLS") else { return Ok(()) };
+        let pairs: Vec<&str> = urls.split_whitespace().collect();
+        for pair in &pairs {
+            let (service, url) = pair
+                .split_once('=')
+                .filter(|(service, _)| !service.is_empty() && !service.contains(['/', ':']))
+                .ok_or_else(|| {
+                    anyhow!(Stop::usage(
+                        "READINESS_URLS is not of the form SERVICE=URL SERVICE=URL"
+                    ))
+                })?;
+            endpoint::parse(&format!("READINESS_URLS: {service}"), url, HTTP)?;
+        }
+        let text = pairs.join(" ");
+        self.export("READINESS_URLS", text);
+        Ok(())
+    }
+
+    /// Where services are reached whose names mean nothing on this host.
+    fn addresses(&mut self, driver: &Driver, reached: &[Endpoint]) -> Result<()> {
+        let mut entries = Vec::new();
+        for end in reached {
+            if let Some(address) = self.address(driver, end)? {
+                let from = endpoint::joined(&end.host, end.port);
+                let entry = format!("{from}:{address}");
+                if !entries.contains(&entry) {
+                    entries.push(entry);
+                }
+            }
+        }
+        if !entries.is_empty() {
+            self.export("PIPRIO_RESOLVE", entries.join(" "));
+        }
+        Ok(())
+    }
+
+    fn address(&self, driver: &Driver, end: &Endpoint) -> Result<Option<SocketAddr>> {
+        let host = end.host.as_str();
+        if !endpoint::could_be_a_service(host) || socket_address(host, end.port).is_some() {
+            return Ok(None);
+        }
+        if !driver.services()?.iter().any(|name| name == host) {
+            return Ok(None);
+        }
+        // A service that is down has no address; whoever needs it says so with more to tell.
+        let answer = driver.addr(host, end.port).and_then(|text| {
+            let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
+            let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
+            socket_address(h.trim_matches(['[', ']']), p)
+                .with_context(|| format!("{host}: {h} does not resolve here"))
+        });
+        match answer {
+            Ok(address) => Ok(Some(address)),
+            Err(error) => {
+                warning!("{host}:{} has no address here: {error:#}", end.port);
+                Ok(None)
+            }
+        }
+    }
+
+    fn stateful(&mut self, driver: &Driver, named: &[String]) -> Result<()> {
+        let found = self.look("STATEFUL_SERVICES").context("STATEFUL_SERVICES is not set")?;
+        let union = decide::stateful_union(&found.value, named, driver.known_services()).join(" ");
+        let row = self.row("STATEFUL_SERVICES", Some(union.clone()), found.source);
+        row.reason = Some("with the services that other settings name".into());
+        self.export("STATEFUL_SERVICES", union);
+        Ok(())
+    }
+}
+
+fn half_a_pair(set: &str, missing: &str) -> anyhow::Error {
+    anyhow!(Stop::usage(format!("{set} is set and {missing} is not: keys come as a pair")))
+}
+
+fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
+    (host, port).to_socket_addrs().ok()?.next()
+}

@@ -1,0 +1,163 @@
+//! Every setting there is, its default and whether it is a secret.
+
+use crate::deployment::Deployment;
+use crate::layers::Layers;
+use anyhow::{Result, anyhow};
+use pipe_kit::Stop;
+use url::Url;
+
+/// One setting of the table in the documentation.
+pub struct Setting {
+    /// Its name in the `.env` and the environment.
+    pub key: &'static str,
+    /// What it is where nobody sets it.
+    pub default: Option<&'static str>,
+    /// Whether its value must not be shown.
+    pub secret: bool,
+}
+
+const fn plain(key: &'static str, default: Option<&'static str>) -> Setting {
+    Setting { key, default, secret: false }
+}
+
+const fn secret(key: &'static str) -> Setting {
+    Setting { key, default: None, secret: true }
+}
+
+/// All settings, in the order of the documentation.
+pub const SETTINGS: &[Setting] = &[
+    plain("PIPRIO_DOMAIN", None),
+    plain("PIPRIO_VERSION", Some("unknown")),
+    plain("POSTGRES_HOST", None),
+    plain("POSTGRES_PORT", Some("5432")),
+    plain("POSTGRES_DB", Some("piprio")),
+    plain("POSTGRES_USER", Some("piprio")),
+    plain("POSTGRES_VIA", Some("auto")),
+    plain("POSTGRES_SERVICE", None),
+    secret("POSTGRES_PASSWORD"),
+    plain("POSTGRES_PASSWORD_FILE", None),
+    plain("OBJECT_STORAGE", None),
+    plain("S3_ENDPOINT", None),
+    plain("S3_REGION", Some("us-east-1")),
+    plain("S3_BUCKET", None),
+    plain("S3_FORCE_PATH_STYLE", None),
+    plain("AWS_CA_BUNDLE", None),
+    secret("AWS_SESSION_TOKEN"),
+    secret("S3_ACCESS_KEY"),
+    plain("S3_ACCESS_KEY_FILE", None),
+    secret("S3_SECRET_KEY"),
+    plain("S3_SECRET_KEY_FILE", None),
+    secret("AWS_ACCESS_KEY_ID"),
+    secret("AWS_SECRET_ACCESS_KEY"),
+    secret("MINIO_ROOT_USER"),
+    plain("MINIO_ROOT_USER_FILE", None),
+    secret("MINIO_ROOT_PASSWORD"),
+    plain("MINIO_ROOT_PASSWORD_FILE", None),
+    plain("REDIS_URL", Some("redis://127.0.0.1:6379")),
+    plain("READINESS_URLS", None),
+    plain("SERVICE_DRIVER", Some("compose")),
+    plain("STATEFUL_SERVICES", Some("postgres redis minio")),
+    plain("BACKUP_ROOT", Some("backups")),
+    plain("BACKUP_KEEP_DAYS", Some("30")),
+];
+
+/// The setting of a name.
+#[must_use]
+pub fn find(key: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|s| s.key == key)
+}
+
+/// Whether there is a setting of that name.
+#[must_use]
+pub fn is_known(key: &str) -> bool {
+    find(key).is_some()
+}
+
+/// Whether a variable would steer the clients behind our back: libpq's and the S3 client's own.
+#[must_use]
+pub fn is_foreign(name: &str) -> bool {
+    name.starts_with("PG") || name.starts_with("AWS_")
+}
+
+/// One setting as the operator gave it, or its default; nothing where it has neither.
+///
+/// # Errors
+/// [`Stop::usage`] if there is no such setting, or it is a secret and not to be revealed.
+pub fn get(deployment: &Deployment, layers: &Layers, key: &str, reveal: bool) -> Result<String> {
+    if key == "PIPRIO_DEPLOY" {
+        return Ok(deployment.dir().to_string_lossy().into_owned());
+    }
+    let setting = find(key).ok_or_else(|| {
+        anyhow!(Stop::usage(format!("there is no setting {key}; `deploy-env show` lists them")))
+    })?;
+    let value = layers.get(key).map(|(value, _)| value).or(setting.default).unwrap_or_default();
+    if !reveal && (setting.secret || mask_urls(value) != value) {
+        return Err(Stop::usage(format!("{key} holds a secret; add --reveal to print it")).into());
+    }
+    Ok(if key == "BACKUP_ROOT" { deployment.path_text(value) } else { value.to_owned() })
+}
+
+/// A text with the passwords of the URLs in it masked.
+#[must_use]
+pub fn mask_urls(text: &str) -> String {
+    text.split(' ').map(mask_word).collect::<Vec<_>>().join(" ")
+}
+
+fn mask_word(word: &str) -> String {
+    let at = word.find("://").map(|at| word[..at].rfind('=').map_or(0, |at| at + 1));
+    let Some((before, url)) = at.map(|at| word.split_at(at)) else { return word.to_owned() };
+    match Url::parse(url) {
+        Ok(mut url) if url.password().is_some() => match url.set_password(Some("***")) {
+            Ok(()) => format!("{before}{url}"),
+            Err(()) => format!("{before}***"),
+        },
+        Ok(_) => word.to_owned(),
+        Err(_) if url.contains('@') => format!("{before}***"),
+        Err(_) => word.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::layers;
+
+    fn get_from(file: &[(&str, &str)], key: &str, reveal: bool) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        get(&Deployment::at(dir.path()).unwrap(), &layers(&[], file), key, reveal)
+    }
+
+    #[test]
+    fn passwords_in_urls_are_masked_and_nothing_else_changes() {
+        let table = [
+            ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
+            ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
+            ("api=http://u:hunter2@h/x web=http://w/", "api=http://u:***@h/x web=http://w/"),
+            ("redis://u:hun/ter2@h", "***"),
+            ("plain text = x", "plain text = x"),
+        ];
+        for (text, masked) in table {
+            assert_eq!(mask_urls(text), masked);
+        }
+    }
+
+    #[test]
+    fn secrets_are_printed_only_when_asked_for() {
+        let file = [("POSTGRES_PASSWORD", "hunter2"), ("REDIS_URL", "redis://:hunter2@h")];
+        for key in ["POSTGRES_PASSWORD", "REDIS_URL"] {
+            let error = get_from(&file, key, false).unwrap_err();
+            assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+            assert!(!format!("{error:#}").contains("hunter2"));
+            assert!(get_from(&file, key, true).unwrap().contains("hunter2"));
+        }
+    }
+
+    #[test]
+    fn a_setting_nobody_gave_has_its_default_and_an_unknown_one_is_refused() {
+        assert_eq!(get_from(&[], "BACKUP_KEEP_DAYS", false).unwrap(), "30");
+        assert_eq!(get_from(&[], "PIPRIO_DOMAIN", false).unwrap(), "");
+        assert!(get_from(&[], "BACKUP_ROOT", false).unwrap().starts_with('/'));
+        let error = get_from(&[("FOO", "1")], "FOO", false).unwrap_err();
+        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+    }
+}
