@@ -2,6 +2,7 @@
 
 use crate::text;
 use serde::{Serialize, Serializer};
+use std::collections::HashSet;
 use std::ffi::OsStr;
 
 /// What a bundle is worth.
@@ -32,7 +33,7 @@ impl State {
 }
 
 /// One thing that is wrong: `path` followed by `problem` is a sentence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Problem {
     /// Relative to the bundle.
     pub path: String,
@@ -46,49 +47,60 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// All that is wrong.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Problems(Vec<Problem>);
+/// All that is wrong, in the order found.
+#[derive(Clone, Debug, Default)]
+pub struct Problems {
+    found: Vec<Problem>,
+    // A mirror of a million objects may be missing as a whole.
+    seen: HashSet<Problem>,
+    paths: HashSet<String>,
+}
+
+impl Serialize for Problems {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.found.serialize(serializer)
+    }
+}
 
 impl Problems {
     /// Adds one, unless the same is there already.
     pub fn add(&mut self, path: impl AsRef<OsStr>, problem: impl AsRef<str>) {
         let problem =
             Problem { path: text::path(path.as_ref()), problem: text::one_line(problem.as_ref()) };
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if self.seen.insert(problem.clone()) {
+            self.paths.insert(problem.path.clone());
+            self.found.push(problem);
         }
     }
 
     /// Whether something is wrong with this path already.
     #[must_use]
     pub fn names(&self, path: &str) -> bool {
-        self.0.iter().any(|problem| problem.path == path)
+        self.paths.contains(path)
     }
 
     /// Each of them.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.0.iter()
+        self.found.iter()
     }
 
     /// Their number.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.found.len()
     }
 
     /// Whether nothing is wrong.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// All of it in one short line: the first, and how many more there are.
     #[must_use]
     pub fn summary(&self) -> Option<String> {
-        let first = self.0.first()?;
-        Some(match self.0.len() - 1 {
+        let first = self.found.first()?;
+        Some(match self.found.len() - 1 {
             0 => first.to_string(),
             more => format!("{first} (and {more} more)"),
         })

@@ -110,7 +110,11 @@ pub fn hex(digest: &Digest) -> String {
 fn unhex(hex: &[u8]) -> Option<Digest> {
     let mut digest = Digest::default();
     for (byte, pair) in digest.iter_mut().zip(hex.chunks(2)) {
-        let digit = |at: usize| char::from(*pair.get(at)?).to_digit(16);
+        // Lower case alone, as sha256sum writes it: a flipped bit must not turn `a` into an equal `A`.
+        let digit = |at: usize| {
+            let digit = pair.get(at).filter(|d| !d.is_ascii_uppercase())?;
+            char::from(*digit).to_digit(16)
+        };
         *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
     }
     Some(digest)
@@ -146,6 +150,7 @@ mod tests {
             (format!("\\{SUM}  a\\x\n"), "has no checksum in line 1"),
             (format!("\\{SUM}  a\\\n"), "has no checksum in line 1"),
             (format!("{}g  a\n", &SUM[1..]), "has no checksum in line 1"),
+            (format!("{}  a\n", SUM.to_uppercase()), "has no checksum in line 1"),
             (format!("{SUM}  /etc/passwd\n"), "lists a path outside the bundle in line 1"),
             (format!("{SUM}  a/../../b\n"), "lists a path outside the bundle in line 1"),
             (format!("{SUM}  a//b\n"), "lists a path outside the bundle in line 1"),
