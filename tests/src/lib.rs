@@ -1,4 +1,19 @@
 //! The throwaway parts that the pipeline tests and the demo run on: real servers, each its own, each
-//! gone when dropped.
+//! gone when dropped, also when a test panics.
+//!
+//! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
+//! - [`tools`]: the workspace's programs, built once a process;
+//! - [`s3`]: the S3 server itself, and a client for tests.
 
+pub mod object_storage;
+pub mod postgres;
+pub mod process;
+pub mod redis;
 pub mod s3;
+pub mod tools;
+pub mod user;
+
+pub use object_storage::S3;
+pub use postgres::Postgres;
+pub use redis::Redis;
+pub use tools::{tool, tool_path};

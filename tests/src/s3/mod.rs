@@ -6,9 +6,11 @@
 //!
 //! - [`store`]: buckets, objects, uploads;
 //! - [`listing`]: one page of a listing, as a pure function;
-//! - [`server`]: the HTTP server around it.
+//! - [`server`]: the HTTP server around it;
+//! - [`client`]: a client that sends exactly what it is told.
 
 mod backend;
+pub mod client;
 pub mod listing;
 mod multipart;
 pub mod server;

@@ -1,0 +1,267 @@
+//! A small S3 client of the tests' own: what it signs and sends is exactly what it is told, so that
+//! it can name keys and headers that a library would tidy up, and does not share the tools' mistakes.
+
+use super::store::hex;
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Where to ask, and the keys to sign with.
+#[derive(Clone)]
+pub struct Client {
+    endpoint: String,
+    access_key: String,
+    secret_key: String,
+    agent: ureq::Agent,
+}
+
+/// What the server said.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Headers in the order sent, names in lower case.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// A header's value; `name` in lower case.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    /// The body as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+impl Client {
+    /// A client of `http://HOST:PORT`.
+    #[must_use]
+    pub fn new(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .max_redirects(0)
+            .proxy(None);
+        Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            access_key: access_key.to_owned(),
+            secret_key: secret_key.to_owned(),
+            agent: config.build().into(),
+        }
+    }
+
+    /// Sends one signed request. `key` is empty for a request to the bucket itself.
+    ///
+    /// # Errors
+    /// If no answer comes; an answer of any status is none.
+    pub fn request(
+        &self,
+        method: &str,
+        (bucket, key): (&str, &str),
+        query: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<Answer> {
+        let path = match (bucket, key) {
+            ("", _) => "/".to_owned(),
+            (bucket, "") => format!("/{bucket}"),
+            (bucket, key) => format!("/{bucket}/{}", encode(key, true)),
+        };
+        let mut query: Vec<String> = query
+            .iter()
+            .map(|(k, v)| format!("{}={}", encode(k, false), encode(v, false)))
+            .collect();
+        query.sort();
+        let query = query.join("&");
+        let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
+        let now = Utc::now();
+        let mut signed = vec![
+            ("host".to_owned(), host.to_owned()),
+            ("x-amz-content-sha256".to_owned(), hex(&Sha256::digest(body))),
+            ("x-amz-date".to_owned(), now.format("%Y%m%dT%H%M%SZ").to_string()),
+        ];
+        signed.extend(headers.iter().map(|(n, v)| (n.to_lowercase(), (*v).to_owned())));
+        signed.sort();
+        let authorization = self.authorization(method, &path, &query, &signed, now);
+
+        let uri =
+            format!("{}{path}{}{query}", self.endpoint, if query.is_empty() { "" } else { "?" });
+        let mut request = ureq::http::Request::builder().method(method).uri(uri);
+        for (name, value) in signed.iter().filter(|(name, _)| name != "host") {
+            request = request.header(name, value.as_bytes());
+        }
+        request = request.header("authorization", authorization);
+        let what = || format!("{method} {bucket}/{key}");
+        let answer = if matches!(method, "PUT" | "POST") {
+            self.agent.run(request.body(body).with_context(what)?)
+        } else {
+            self.agent.run(request.body(()).with_context(what)?)
+        };
+        read(answer.with_context(what)?).with_context(what)
+    }
+
+    fn authorization(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        signed: &[(String, String)],
+        now: DateTime<Utc>,
+    ) -> String {
+        let names: Vec<&str> = signed.iter().map(|(n, _)| n.as_str()).collect();
+        let names = names.join(";");
+        let lines: String = signed.iter().map(|(n, v)| format!("{n}:{}\n", v.trim())).collect();
+        let payload =
+            signed.iter().find(|(n, _)| n == "x-amz-content-sha256").map_or("", |(_, v)| v);
+        let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");
+        let scope = format!("{}/us-east-1/s3/aws4_request", now.format("%Y%m%d"));
+        let to_sign = format!(
+            "AWS4-HMAC-SHA256\n{}\n{scope}\n{}",
+            now.format("%Y%m%dT%H%M%SZ"),
+            hex(&Sha256::digest(canonical))
+        );
+        let start = format!("AWS4{}", self.secret_key).into_bytes();
+        let key = scope.split('/').fold(start, |key, part| hmac(&key, part.as_bytes()));
+        format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
+            self.access_key,
+            hex(&hmac(&key, to_sign.as_bytes()))
+        )
+    }
+
+    /// Makes a bucket; it may be there.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn create_bucket(&self, bucket: &str) -> Result<()> {
+        let answer = self.request("PUT", (bucket, ""), &[], &[], b"")?;
+        if answer.status == 409 { Ok(()) } else { expect(answer, 200).map(drop) }
+    }
+
+    /// Removes an empty bucket.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn delete_bucket(&self, bucket: &str) -> Result<()> {
+        expect(self.request("DELETE", (bucket, ""), &[], &[], b"")?, 204).map(drop)
+    }
+
+    /// Stores an object with the headers given (`content-type`, `x-amz-meta-…`, `x-amz-tagging`, …).
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn put(&self, at: (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
+        expect(self.request("PUT", at, &[], headers, body)?, 200).map(drop)
+    }
+
+    /// An object with its headers.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn get(&self, at: (&str, &str)) -> Result<Answer> {
+        expect(self.request("GET", at, &[], &[], b"")?, 200)
+    }
+
+    /// Removes an object; it may be gone.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn delete(&self, at: (&str, &str)) -> Result<()> {
+        expect(self.request("DELETE", at, &[], &[], b"")?, 204).map(drop)
+    }
+
+    /// An object's tags, sorted, as `name=value`.
+    ///
+    /// # Errors
+    /// If it is not there.
+    pub fn tags(&self, at: (&str, &str)) -> Result<Vec<String>> {
+        let answer = expect(self.request("GET", at, &[("tagging", "")], &[], b"")?, 200)?.text();
+        let values = elements(&answer, "Value");
+        let mut tags: Vec<String> =
+            elements(&answer, "Key").iter().zip(values).map(|(k, v)| format!("{k}={v}")).collect();
+        tags.sort();
+        Ok(tags)
+    }
+
+    /// All keys of a bucket that begin with `prefix`, in the order of their bytes.
+    ///
+    /// # Errors
+    /// If the bucket is not there.
+    pub fn list(&self, bucket: &str, prefix: &str) -> Result<Vec<String>> {
+        let mut keys = Vec::new();
+        let mut token = None::<String>;
+        loop {
+            let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)];
+            query.extend(token.as_deref().map(|t| ("continuation-token", t)));
+            let page = expect(self.request("GET", (bucket, ""), &query, &[], b"")?, 200)?.text();
+            keys.extend(elements(&page, "Key").iter().map(|k| decode(k)));
+            match elements(&page, "NextContinuationToken").pop() {
+                Some(next) => token = Some(next),
+                None => return Ok(keys),
+            }
+        }
+    }
+}
+
+fn read(answer: ureq::http::Response<ureq::Body>) -> Result<Answer> {
+    let (parts, mut body) = answer.into_parts();
+    let text = |v: &ureq::http::HeaderValue| String::from_utf8_lossy(v.as_bytes()).into_owned();
+    Ok(Answer {
+        status: parts.status.as_u16(),
+        headers: parts.headers.iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect(),
+        body: body.with_config().limit(u64::MAX).read_to_vec().context("reading the answer")?,
+    })
+}
+
+fn expect(answer: Answer, status: u16) -> Result<Answer> {
+    if answer.status != status {
+        let code = elements(&answer.text(), "Code").pop().unwrap_or_default();
+        bail!("the server answered {} {code}", answer.status);
+    }
+    Ok(answer)
+}
+
+fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
+    // A key of any length is one; the other arm cannot be reached.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
+    mac.update(text);
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn encode(text: &str, keep_slashes: bool) -> String {
+    let one = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        b'/' if keep_slashes => "/".to_owned(),
+        _ => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
+}
+
+fn decode(text: &str) -> String {
+    url::form_urlencoded::parse(text.as_bytes()).map(|(key, _)| key.into_owned()).collect()
+}
+
+/// The texts of all elements of a name: enough XML for answers whose form is known.
+fn elements(xml: &str, name: &str) -> Vec<String> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let inner = |part: &str| part.split_once(&close).map(|(text, _)| text.to_owned());
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
+    let plain =
+        |text: String| entities.iter().fold(text, |text, (from, to)| text.replace(from, to));
+    xml.split(&open).skip(1).filter_map(inner).map(plain).collect()
+}

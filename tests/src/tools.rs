@@ -1,0 +1,110 @@
+//! The workspace's programs, built once and found.
+
+use anyhow::{Context, Result, ensure};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The tools that the contracts are about.
+pub const TOOLS: [&str; 8] = [
+    "deploy-env",
+    "pg-snap",
+    "obj-mirror",
+    "cfg-pack",
+    "bundle-manifest",
+    "bundle-prune",
+    "restore-run",
+    "health-probe",
+];
+
+/// Names a directory of built programs to be used as they are.
+pub const BIN_DIR: &str = "PIPRIO_TEST_BIN_DIR";
+
+/// The root of the workspace.
+#[must_use]
+pub fn workspace() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The directory with the workspace's programs, built if need be.
+///
+/// # Errors
+/// If they do not build.
+pub fn bin_dir() -> Result<&'static Path> {
+    static DIR: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    match DIR.get_or_init(|| build().map_err(|e| format!("{e:#}"))) {
+        Ok(dir) => Ok(dir),
+        Err(error) => Err(anyhow::anyhow!(error.clone())),
+    }
+}
+
+/// Where Cargo puts the programs of the build that this program is of.
+fn built_dir() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os(BIN_DIR) {
+        return std::path::absolute(&dir).context(BIN_DIR);
+    }
+    let this = std::env::current_exe().context("this program's path")?;
+    let dir = this.parent().context("this program's directory")?;
+    // A test lies in `deps`, one below the programs; a program lies beside the others.
+    let dir =
+        if dir.ends_with("deps") { dir.parent().context("the target directory")? } else { dir };
+    Ok(dir.to_owned())
+}
+
+fn build() -> Result<PathBuf> {
+    let dir = built_dir()?;
+    let is_test =
+        std::env::current_exe().is_ok_and(|p| p.parent().is_some_and(|d| d.ends_with("deps")));
+    if std::env::var_os(BIN_DIR).is_some() || !is_test {
+        return Ok(dir);
+    }
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(workspace());
+    if dir.ends_with("release") {
+        command.arg("--release");
+    }
+    let output = command.output().context("running cargo")?;
+    let words = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo build --workspace --bins failed:\n{words}");
+    Ok(dir)
+}
+
+/// The path of a program of this package: Cargo builds those with its tests, whatever state the
+/// other packages are in.
+///
+/// # Errors
+/// If it is not there.
+pub fn own_program(name: &str) -> Result<PathBuf> {
+    let path = built_dir()?.join(name);
+    ensure!(path.exists(), "{} is not built (cargo build -p pipeline-tests)", path.display());
+    Ok(path)
+}
+
+/// The path of one of the workspace's programs.
+///
+/// # Panics
+/// If the workspace does not build: no test can go on.
+#[must_use]
+pub fn tool(name: &str) -> PathBuf {
+    match bin_dir() {
+        Ok(dir) => dir.join(name),
+        Err(error) => panic!("{error:#}"),
+    }
+}
+
+/// A value for `PATH` with the workspace's programs first.
+///
+/// # Panics
+/// If the workspace does not build.
+#[must_use]
+pub fn tool_path() -> OsString {
+    let mut path = match bin_dir() {
+        Ok(dir) => dir.as_os_str().to_owned(),
+        Err(error) => panic!("{error:#}"),
+    };
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    path
+}
