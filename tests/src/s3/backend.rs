@@ -174,7 +174,7 @@ impl S3 for Backend {
         }
         buckets.insert(name.clone(), Bucket::new());
         let location = Some(format!("/{name}"));
-        Ok(S3Response::new(CreateBucketOutput { location, ..Default::default() }))
+        Ok(S3Response::new(CreateBucketOutput { location }))
     }
 
     async fn delete_bucket(

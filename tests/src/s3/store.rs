@@ -122,7 +122,7 @@ impl Store {
 
     /// Makes a bucket, or does nothing where it exists.
     pub fn create_bucket(&self, name: &str) {
-        self.buckets().entry(name.to_owned()).or_insert_with(Bucket::new);
+        self.buckets().entry(name.to_owned()).or_default();
     }
 }
 

@@ -1,0 +1,226 @@
+//! What every tool promises whoever calls it: operators, cron and the other tools' wrappers.
+
+use pipeline_tests::tools::{TOOLS, workspace};
+use pipeline_tests::{tool, tool_path};
+use std::fs::File;
+use std::process::{Command, Output, Stdio};
+
+/// A command line of one of the tools: the tool itself, or one of its sub-commands.
+struct Target {
+    tool: &'static str,
+    verb: Option<String>,
+}
+
+impl Target {
+    fn name(&self) -> String {
+        match &self.verb {
+            Some(verb) => format!("{} {verb}", self.tool),
+            None => self.tool.to_owned(),
+        }
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(tool(self.tool));
+        command.args(&self.verb).env("PATH", tool_path()).stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output, String> {
+        finish(self.command().args(arguments))
+    }
+}
+
+fn finish(command: &mut Command) -> Result<Output, String> {
+    command.output().map_err(|e| format!("does not run: {e}"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn tools() -> Vec<Target> {
+    TOOLS.map(|tool| Target { tool, verb: None }).into()
+}
+
+/// The sub-commands that a tool's help lists.
+fn verbs(help: &str) -> Vec<String> {
+    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1);
+    let names = commands.take_while(|l| !l.is_empty()).filter(|l| {
+        // Deeper lines go on with the description of the command above.
+        l.starts_with("  ") && !l.starts_with("   ")
+    });
+    names
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|n| *n != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
+fn everything() -> Vec<Target> {
+    let with_verbs = |target: Target| {
+        let help = target.run(&["--help"]).map(|o| text(&o.stdout)).unwrap_or_default();
+        let tool = target.tool;
+        let verbs = verbs(&help).into_iter().map(move |v| Target { tool, verb: Some(v) });
+        std::iter::once(target).chain(verbs)
+    };
+    tools().into_iter().flat_map(with_verbs).collect()
+}
+
+/// Checks all, and then tells all that break the promise, not just the first.
+fn each(targets: Vec<Target>, check: impl Fn(&Target) -> Result<(), String>) {
+    let broken = |t: &Target| check(t).err().map(|why| format!("{}: {why}", t.name()));
+    let broken: Vec<String> = targets.iter().filter_map(broken).collect();
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}
+
+fn ensure(holds: bool, why: impl Into<String>) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(why.into()) }
+}
+
+#[test]
+fn help_is_data_with_examples_and_exit_statuses() {
+    each(tools(), |target| {
+        let output = target.run(&["--help"])?;
+        let help = text(&output.stdout);
+        ensure(output.status.code() == Some(0), format!("ended with {}", output.status))?;
+        ensure(output.stderr.is_empty(), "wrote to stderr")?;
+        for part in ["Usage:", "EXAMPLES", "EXIT STATUS", "--quiet", "--version"] {
+            ensure(help.contains(part), format!("the help lacks {part}"))?;
+        }
+        Ok(())
+    });
+}
+
+#[test]
+fn every_subcommand_has_help_of_its_own() {
+    each(everything(), |target| {
+        let output = target.run(&["--help"])?;
+        let usage = format!("Usage: {}", target.name());
+        ensure(output.status.code() == Some(0), format!("ended with {}", output.status))?;
+        ensure(text(&output.stdout).contains(&usage), format!("no line {usage:?}"))
+    });
+}
+
+#[test]
+fn the_tools_with_subcommands_list_those_of_the_design() {
+    let expected: [(&str, &[&str]); 4] = [
+        ("pg-snap", &["dump", "load", "inspect", "status", "previous"]),
+        ("obj-mirror", &["verify", "status"]),
+        ("cfg-pack", &["create", "list", "diff", "extract"]),
+        ("bundle-manifest", &["describe", "sums", "verify", "list", "publish"]),
+    ];
+    for (tool, wanted) in expected {
+        let listed = verbs(&text(&Target { tool, verb: None }.run(&["--help"]).unwrap().stdout));
+        for verb in wanted {
+            assert!(listed.iter().any(|v| v == verb), "{tool} does not list {verb}: {listed:?}");
+        }
+    }
+}
+
+#[test]
+fn version_names_the_tool() {
+    each(tools(), |target| {
+        let output = target.run(&["--version"])?;
+        let expected = format!("{} {}\n", target.tool, env!("CARGO_PKG_VERSION"));
+        ensure(output.status.code() == Some(0), format!("ended with {}", output.status))?;
+        ensure(text(&output.stdout) == expected, format!("says {:?}", text(&output.stdout)))
+    });
+}
+
+#[test]
+fn an_unknown_flag_is_a_usage_error_with_nothing_on_stdout() {
+    each(everything(), |target| {
+        let output = target.run(&["--no-such-flag"])?;
+        let stderr = text(&output.stderr);
+        ensure(output.status.code() == Some(2), format!("ended with {}", output.status))?;
+        ensure(output.stdout.is_empty(), "wrote to stdout")?;
+        ensure(stderr.contains("--no-such-flag"), format!("does not name the flag: {stderr}"))
+    });
+}
+
+#[test]
+fn help_on_a_full_disk_fails() {
+    each(everything(), |target| {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = finish(target.command().arg("--help").stdout(full))?;
+        ensure(output.status.code() == Some(1), format!("ended with {}", output.status))?;
+        let stderr = text(&output.stderr);
+        let line = format!("{}: ", target.tool);
+        ensure(
+            stderr.starts_with(&line) && stderr.lines().count() == 1,
+            format!("is not one line led by the tool's name: {stderr:?}"),
+        )
+    });
+}
+
+#[test]
+fn help_into_a_closed_pipe_fails_quietly() {
+    each(everything(), |target| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = finish(target.command().arg("--help").stdout(writer))?;
+        ensure(!output.status.success(), "ended with 0")?;
+        ensure(output.stderr.is_empty(), format!("is not quiet: {}", text(&output.stderr)))
+    });
+}
+
+#[test]
+fn help_to_a_closed_stdout_fails() {
+    each(everything(), |target| {
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", r#"exec "$@" --help >&-"#, "sh"])
+            .arg(tool(target.tool))
+            .args(&target.verb);
+        let output = finish(shell.stdin(Stdio::null()))?;
+        ensure(output.status.code() == Some(1), format!("ended with {}", output.status))
+    });
+}
+
+#[test]
+fn help_tells_no_secret_of_the_environment() {
+    const SECRET: &str = "hunter2-in-the-environment";
+    each(everything(), |target| {
+        let mut command = target.command();
+        for name in ["PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "REDIS_URL"] {
+            command.env(name, SECRET);
+        }
+        let output = finish(command.arg("--help"))?;
+        ensure(!text(&output.stdout).contains(SECRET), "its help tells a secret")
+    });
+}
+
+/// What `cargo metadata` says of each package: its name, and the names of all it depends on.
+fn dependencies() -> Vec<(String, Vec<String>)> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .current_dir(workspace())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
+    let packages = metadata["packages"].as_array().unwrap();
+    let needs =
+        |p: &serde_json::Value| p["dependencies"].as_array().unwrap().iter().map(name).collect();
+    packages.iter().map(|p| (name(p), needs(p))).collect()
+}
+
+#[test]
+fn no_tool_is_linked_to_another() {
+    let all = dependencies();
+    for tool in TOOLS {
+        let (_, needs) = all.iter().find(|(name, _)| name == tool).expect(tool);
+        let others: Vec<_> = needs.iter().filter(|n| TOOLS.contains(&n.as_str())).collect();
+        assert!(others.is_empty(), "{tool} depends on {others:?}");
+    }
+}
+
+#[test]
+fn the_shared_plumbing_knows_no_other_package() {
+    let all = dependencies();
+    let (_, needs) = all.iter().find(|(name, _)| name == "pipe-kit").expect("pipe-kit");
+    let ours: Vec<_> = needs.iter().filter(|n| all.iter().any(|(name, _)| name == *n)).collect();
+    assert!(ours.is_empty(), "pipe-kit depends on {ours:?}");
+}
