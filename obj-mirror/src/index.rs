@@ -1,0 +1,230 @@
+//! The index of a mirror, a JSON line an object, and the journal that grows into it.
+
+use crate::placement::{OWN, may_lie_at};
+use crate::sums;
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, SecondsFormat, Utc};
+use pipe_kit::atomic::AtomicFile;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+/// What a server says of an object beside its bytes, and is told again when it goes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Properties {
+    /// Content-Type
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// Content-Encoding
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
+    /// Content-Disposition
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_disposition: Option<String>,
+    /// Content-Language
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_language: Option<String>,
+    /// Cache-Control
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_control: Option<String>,
+    /// Expires, as the server wrote it
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// User metadata, names in lower case and without `x-amz-meta-`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// One object of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The key, below the prefix that was mirrored.
+    pub key: String,
+    /// Where its bytes lie, relative to the mirror.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// The server's ETag, without quotes.
+    pub etag: String,
+    /// Hex SHA-256 of the bytes.
+    pub sha256: String,
+    /// When the server says it was written (UTC, milliseconds). The file's mtime is set to it.
+    #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
+    pub last_modified: DateTime<Utc>,
+    /// The rest of what the server said.
+    #[serde(flatten)]
+    pub properties: Properties,
+}
+
+fn write_time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(serde::de::Error::custom)
+}
+
+/// The index's path in a mirror.
+#[must_use]
+pub fn index_path(mirror: &Path) -> PathBuf {
+    mirror.join(OWN).join("index.jsonl")
+}
+
+/// The path of the objects' `SHA256SUMS` in a mirror.
+#[must_use]
+pub fn sums_path(mirror: &Path) -> PathBuf {
+    mirror.join(OWN).join("SHA256SUMS")
+}
+
+/// The journal's path in a mirror. While it is there, the mirror is not whole.
+#[must_use]
+pub fn journal_path(mirror: &Path) -> PathBuf {
+    mirror.join(OWN).join("journal.jsonl")
+}
+
+/// Reads the index of a mirror; nothing where it has none.
+///
+/// # Errors
+/// If it cannot be read, or a line of it is damaged or lists what no index of ours would.
+pub fn load(mirror: &Path) -> Result<Option<Vec<Entry>>> {
+    let path = index_path(mirror);
+    let Some(file) = open(&path)? else { return Ok(None) };
+    let mut entries: Vec<Entry> = Vec::new();
+    let (mut keys, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    for (number, line) in BufReader::new(file).lines().enumerate() {
+        let at = || format!("{}, line {}", path.display(), number + 1);
+        let entry = parse(&line.with_context(at)?).with_context(at)?;
+        if !keys.insert(entry.key.clone()) || !paths.insert(entry.path.clone()) {
+            bail!("{}: lists a key or path twice", at());
+        }
+        entries.push(entry);
+    }
+    Ok(Some(entries))
+}
+
+/// Reads the journal of an interrupted run, as far as it goes: its last line may be cut.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn load_journal(mirror: &Path) -> Result<Vec<Entry>> {
+    let path = journal_path(mirror);
+    let Some(file) = open(&path)? else { return Ok(Vec::new()) };
+    let lines: Result<Vec<_>, _> = BufReader::new(file).split(b'\n').collect();
+    let lines = lines.with_context(|| format!("reading {}", path.display()))?;
+    let text = lines.into_iter().filter_map(|line| String::from_utf8(line).ok());
+    Ok(text.filter_map(|line| parse(&line).ok()).collect())
+}
+
+fn open(path: &Path) -> Result<Option<File>> {
+    match path.symlink_metadata() {
+        Ok(meta) if !meta.is_file() => bail!("{} is not a regular file", path.display()),
+        Ok(_) => File::open(path).map(Some).with_context(|| format!("opening {}", path.display())),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("opening {}", path.display())),
+    }
+}
+
+fn parse(line: &str) -> Result<Entry> {
+    let entry: Entry = serde_json::from_str(line).context("not an entry")?;
+    if !may_lie_at(&entry.key, &entry.path) {
+        bail!("a path that its key cannot have");
+    }
+    if entry.sha256.len() != 64 || !entry.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+        bail!("no SHA-256");
+    }
+    Ok(entry)
+}
+
+/// An entry as its line of the index.
+///
+/// # Errors
+/// Never, for entries that a mirror can hold.
+pub fn line(entry: &Entry) -> Result<String> {
+    Ok(serde_json::to_string(entry).context("writing an entry")? + "\n")
+}
+
+/// The objects' `SHA256SUMS`, by path.
+#[must_use]
+pub fn sums_text(entries: &[Entry]) -> String {
+    let by_path: BTreeMap<_, _> = entries.iter().map(|e| (&e.path, &e.sha256)).collect();
+    by_path.into_iter().map(|(path, sha256)| sums::line(sha256, path)).collect()
+}
+
+/// Writes index and `SHA256SUMS` of a whole mirror; the caller syncs the directory.
+///
+/// # Errors
+/// If they cannot be written.
+pub fn save(mirror: &Path, entries: &mut [Entry]) -> Result<()> {
+    entries.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut sums = AtomicFile::create(&sums_path(mirror))?;
+    sums.write_all(sums_text(entries).as_bytes()).context("writing SHA256SUMS")?;
+    let mut index = BufWriter::new(AtomicFile::create(&index_path(mirror))?);
+    for entry in entries {
+        index.write_all(line(entry)?.as_bytes()).context("writing the index")?;
+    }
+    let index = index.into_inner().map_err(|e| e.into_error()).context("writing the index")?;
+    sums.commit()?;
+    index.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(key: &str) -> Entry {
+        Entry {
+            key: key.into(),
+            path: key.into(),
+            size: 1,
+            etag: "e".into(),
+            sha256: "0".repeat(64),
+            last_modified: "2026-04-21T02:00:00.123Z".parse().unwrap(),
+            properties: Properties {
+                content_type: Some("text/plain".into()),
+                metadata: BTreeMap::from([("who".into(), "ü".into())]),
+                ..Properties::default()
+            },
+        }
+    }
+
+    fn mirror() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(OWN)).unwrap();
+        dir
+    }
+
+    #[test]
+    fn an_index_reads_back_as_it_was_written_sorted_by_key() {
+        let dir = mirror();
+        save(dir.path(), &mut [entry("b"), entry("a")]).unwrap();
+        assert_eq!(load(dir.path()).unwrap().unwrap(), [entry("a"), entry("b")]);
+        let text = std::fs::read_to_string(index_path(dir.path())).unwrap();
+        assert!(text.contains(r#""last_modified":"2026-04-21T02:00:00.123Z""#), "{text}");
+        assert!(!text.contains("null") && !text.contains("expires"), "{text}");
+    }
+
+    #[test]
+    fn an_index_that_would_lead_outside_is_damage() {
+        let dir = mirror();
+        for path in ["../x", "/etc/passwd", "b", ".obj-mirror/index.jsonl"] {
+            let hostile = Entry { path: path.into(), ..entry("a") };
+            std::fs::write(index_path(dir.path()), line(&hostile).unwrap()).unwrap();
+            assert!(load(dir.path()).is_err(), "{path}");
+        }
+        let twice = line(&entry("a")).unwrap().repeat(2);
+        std::fs::write(index_path(dir.path()), twice).unwrap();
+        assert!(load(dir.path()).is_err());
+    }
+
+    #[test]
+    fn a_journal_counts_as_far_as_it_is_whole() {
+        let dir = mirror();
+        let whole = line(&entry("a")).unwrap();
+        std::fs::write(journal_path(dir.path()), format!("{whole}{}", &whole[..30])).unwrap();
+        assert_eq!(load_journal(dir.path()).unwrap(), [entry("a")]);
+        assert!(load(dir.path()).unwrap().is_none());
+    }
+}

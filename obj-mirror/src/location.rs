@@ -1,0 +1,92 @@
+//! What `SRC` and `DST` name.
+
+use pipe_kit::Stop;
+use std::path::PathBuf;
+
+/// One side of a mirror.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Location {
+    /// A bucket, or a folder of it.
+    Bucket(BucketPath),
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// A bucket and the folder of it that is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketPath {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Empty, or what every key meant begins with; ends in `/`.
+    pub prefix: String,
+}
+
+impl Location {
+    /// Reads `s3://BUCKET[/PREFIX]`, or anything else as a directory.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if it is neither.
+    pub fn parse(text: &str) -> Result<Self, Stop> {
+        match text.strip_prefix("s3://") {
+            Some(rest) => Ok(Self::Bucket(BucketPath::of(rest)?)),
+            None if text.contains("://") => {
+                Err(Stop::usage(format!("{text}: neither s3://BUCKET nor a directory")))
+            }
+            None if text.is_empty() => Err(Stop::usage("an empty name is no directory")),
+            None => Ok(Self::Directory(text.into())),
+        }
+    }
+}
+
+impl BucketPath {
+    /// Reads `s3://BUCKET[/PREFIX]`.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if it is not one.
+    pub fn parse(text: &str) -> Result<Self, Stop> {
+        match Location::parse(text)? {
+            Location::Bucket(bucket) => Ok(bucket),
+            Location::Directory(_) => {
+                Err(Stop::usage(format!("{text}: a bucket is written s3://BUCKET")))
+            }
+        }
+    }
+
+    fn of(rest: &str) -> Result<Self, Stop> {
+        let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+        if bucket.is_empty() || !bucket.chars().all(plain) || bucket.chars().all(|c| c == '.') {
+            return Err(Stop::usage(format!("s3://{rest}: {bucket:?} is no bucket name")));
+        }
+        if prefix.split('/').any(|s| s == "." || s == "..") {
+            return Err(Stop::usage(format!("s3://{rest}: a prefix cannot hold . or ..")));
+        }
+        let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
+        Ok(Self { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })
+    }
+}
+
+impl std::fmt::Display for BucketPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}", self.bucket)?;
+        if self.prefix.is_empty() { Ok(()) } else { write!(f, "/{}", self.prefix) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_is_a_bucket_or_a_directory() {
+        let bucket = |text: &str| BucketPath::parse(text).map(|b| (b.bucket, b.prefix));
+        assert_eq!(bucket("s3://b").unwrap(), ("b".into(), String::new()));
+        assert_eq!(bucket("s3://b/").unwrap(), ("b".into(), String::new()));
+        assert_eq!(bucket("s3://b/x/y").unwrap(), ("b".into(), "x/y/".into()));
+        for wrong in ["s3://", "s3:///x", "s3://..", "s3://b/../x", "s3://a b", "gs://b", "dir"] {
+            assert!(bucket(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(Location::parse("s3").unwrap(), Location::Directory("s3".into()));
+        assert!(Location::parse("").is_err());
+    }
+}

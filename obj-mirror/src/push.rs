@@ -1,0 +1,174 @@
+//! Directory to bucket: uploads first, deletes last.
+
+use crate::cli::Mirror;
+use crate::fault::StoreError;
+use crate::location::BucketPath;
+use crate::placement::{Placement, place};
+use crate::plan;
+use crate::remote::Remote;
+use crate::report::{DryRun, Failure, Summary};
+use crate::retry::retrying;
+use crate::source::{self, Source};
+use crate::store::Listed;
+use crate::transfer::{each, runtime};
+use crate::tree::{Tree, require_directory};
+use crate::upload::Sender;
+use anyhow::Result;
+use pipe_kit::{Exit, Stop};
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Mirrors a directory into a bucket.
+///
+/// # Errors
+/// Whatever stops it; [`Stop::incomplete`] if some objects failed.
+pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
+    require_directory(dir)?;
+    let index = source::load_index(dir)?;
+    let tree = Tree::open(dir)?;
+    let disk = tree.contents()?;
+    let remote = Remote::new(to)?;
+    let runtime = runtime()?;
+    let listing = runtime.block_on(remote.list())?;
+
+    let sources = source::gather(index, &disk);
+    let empty = sources.keys.is_empty() && sources.failures.is_empty();
+    if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
+        return Err(Stop::refused(format!(
+            "{} is empty and no index says that it should be: --delete would empty {to}; nothing was changed",
+            dir.display()
+        ))
+        .into());
+    }
+    let mut summary = Summary::new("push", sources.keys.len());
+    summary.failed = sources.failures;
+    let plan = plan::push(sources.objects, listing.objects, &sources.keys);
+    summary.unchanged = plan.keep;
+    let mut extra = BTreeSet::new();
+    if args.delete {
+        summary.failed.extend(listing.failures);
+        extra = plan.extra;
+        summary.failed.extend(extra.iter().filter_map(|key| undeletable(key)));
+    }
+
+    let bar = pipe_kit::progress::bytes(Some(plan.send.iter().map(|s| s.size).sum()), "upload");
+    let sender = Sender::new(remote, tree, bar);
+    let mut send = plan.send;
+    runtime.block_on(compare(&sender, plan.check, args.jobs, &mut summary, &mut send))?;
+    send.sort_by(|a, b| a.key.cmp(&b.key));
+    if args.dry_run {
+        let mut dry = DryRun { failed: summary.failed, ..DryRun::default() };
+        dry.add("upload", send.iter().map(|s| s.key.as_str()));
+        if dry.failed.is_empty() {
+            dry.add("delete", extra.iter().map(String::as_str));
+        }
+        return dry.finish(args.json);
+    }
+    runtime.block_on(send_all(&sender, send, args.jobs, &mut summary))?;
+    if summary.failed.is_empty() {
+        runtime.block_on(delete_all(&sender, extra, args.jobs, &mut summary))?;
+    }
+    sender.bar.finish_and_clear();
+    summary.finish(args.json, "the other objects are in place; run it again once that is mended")
+}
+
+fn undeletable(key: &str) -> Option<Failure> {
+    match place(key) {
+        Placement::Refused(reason) => {
+            Some(Failure { key: key.to_owned(), reason: format!("cannot be deleted: {reason}") })
+        }
+        _ => None,
+    }
+}
+
+/// Finds out of which objects it takes a request or a reading to know whether they are there.
+async fn compare(
+    sender: &Arc<Sender>,
+    checks: Vec<(Source, Listed)>,
+    jobs: usize,
+    summary: &mut Summary,
+    send: &mut Vec<Source>,
+) -> Result<()> {
+    let one = |(source, object): (Source, Listed)| {
+        let sender = Arc::clone(sender);
+        async move {
+            let there = sender.is_there(&source, &object).await;
+            (source, there)
+        }
+    };
+    each(checks, jobs, one, |(source, there)| {
+        match there {
+            Ok(true) => summary.unchanged += 1,
+            Ok(false) => {
+                sender.bar.inc_length(source.size);
+                send.push(source);
+            }
+            Err(error) => fail(sender, summary, source.key, error)?,
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn send_all(
+    sender: &Arc<Sender>,
+    send: Vec<Source>,
+    jobs: usize,
+    summary: &mut Summary,
+) -> Result<()> {
+    let one = |source: Source| {
+        let sender = Arc::clone(sender);
+        async move {
+            let sent = sender.send(&source).await;
+            (source, sent)
+        }
+    };
+    each(send, jobs, one, |(source, sent)| {
+        match sent {
+            Ok(()) => {
+                summary.transferred += 1;
+                summary.bytes += source.size;
+            }
+            Err(error) => fail(sender, summary, source.key, error)?,
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn delete_all(
+    sender: &Arc<Sender>,
+    keys: BTreeSet<String>,
+    jobs: usize,
+    summary: &mut Summary,
+) -> Result<()> {
+    let one = |key: String| {
+        let sender = Arc::clone(sender);
+        async move {
+            let full = sender.remote.full(&key);
+            (key, retrying(|_| sender.remote.store.delete(&full)).await)
+        }
+    };
+    each(keys, jobs, one, |(key, deleted)| {
+        match deleted {
+            Ok(()) => summary.deleted += 1,
+            Err(error) => fail(sender, summary, key, error)?,
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Notes a failed object, or ends the run where every other object would fail in the same way.
+fn fail(sender: &Sender, summary: &mut Summary, key: String, error: StoreError) -> Result<()> {
+    if error.is_fatal() {
+        let done = summary.transferred;
+        return Err(sender.remote.fatal(&error).context(format!(
+            "stopped after {done} objects sent and {} deleted; run it again to continue",
+            summary.deleted
+        )));
+    }
+    summary.failed.push(Failure { key, reason: error.message });
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! A bucket, or a folder of it, as one side of a mirror.
+
+use crate::fault::{Kind, StoreError};
+use crate::key::printable;
+use crate::location::BucketPath;
+use crate::report::Failure;
+use crate::retry::retrying;
+use crate::settings::Settings;
+use crate::store::{Listed, Store};
+use anyhow::{Result, anyhow};
+
+/// The bucket's side. Keys are told below the prefix.
+#[derive(Clone)]
+pub struct Remote {
+    /// The client.
+    pub store: Store,
+    prefix: String,
+}
+
+/// All that a bucket holds.
+#[derive(Default)]
+pub struct Listing {
+    /// The objects, as the server ordered them.
+    pub objects: Vec<Listed>,
+    /// Keys that no client of ours can name.
+    pub failures: Vec<Failure>,
+}
+
+impl Remote {
+    /// Takes the settings from the environment; nothing is sent yet.
+    ///
+    /// # Errors
+    /// If a setting is missing or wrong.
+    pub fn new(path: &BucketPath) -> Result<Self> {
+        let settings = Settings::read(|name| std::env::var(name).ok())?;
+        let store = Store::new(&settings, &path.bucket)?;
+        Ok(Self { store, prefix: path.prefix.clone() })
+    }
+
+    /// The whole key of one below the prefix.
+    #[must_use]
+    pub fn full(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    /// Lists it to its end.
+    ///
+    /// # Errors
+    /// If any page cannot be had.
+    pub async fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let mut token = None;
+        loop {
+            let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await;
+            let page = page.map_err(|error| self.fatal(&error))?;
+            for mut object in page.objects {
+                match object.key.strip_prefix(&self.prefix) {
+                    Some(key) => object.key = key.to_owned(),
+                    None => {
+                        return Err(anyhow!(
+                            "{}: the listing has keys that were not asked for",
+                            self.store.name()
+                        ));
+                    }
+                }
+                listing.objects.push(object);
+            }
+            listing.failures.extend(page.unreadable.into_iter().map(|key| Failure {
+                key,
+                reason: "its key is not UTF-8, and the S3 client can send no other".into(),
+            }));
+            if page.next.is_none() {
+                return Ok(listing);
+            }
+            if page.next == token {
+                return Err(anyhow!("{}: the listing does not move on", self.store.name()));
+            }
+            token = page.next;
+        }
+    }
+
+    /// A failure of the whole side, as the operator is told.
+    #[must_use]
+    pub fn fatal(&self, error: &StoreError) -> anyhow::Error {
+        let (bucket, url) = (self.store.name(), self.store.endpoint());
+        match error.kind {
+            Kind::NoBucket => anyhow!("bucket {bucket} does not exist at {url}"),
+            Kind::NoKey => anyhow!("bucket {bucket} was not found at {url}: {error}"),
+            Kind::Denied => anyhow!(
+                "the keys are refused for bucket {bucket} at {url}: {error}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            ),
+            Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
+            Kind::Disk => anyhow!("writing to disk: {error}"),
+            Kind::Transient | Kind::Permanent => {
+                anyhow!("bucket {bucket} at {url}: {}", printable(&error.message))
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! What a run tells at its end.
+
+use crate::key::printable;
+use anyhow::{Context, Result};
+use pipe_kit::{Exit, Stop, say};
+use serde::Serialize;
+
+/// An object that could not be mirrored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failure {
+    /// Its key; for a file that is no object, its path.
+    pub key: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a run did.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    /// `pull` or `push`
+    pub direction: &'static str,
+    /// Objects of the source, those that failed included.
+    pub objects: u64,
+    /// Objects sent.
+    pub transferred: u64,
+    /// Bytes of the objects sent.
+    pub bytes: u64,
+    /// Objects that were there already.
+    pub unchanged: u64,
+    /// Objects that went away between the listing and the reading.
+    pub vanished: u64,
+    /// What was deleted at the destination.
+    pub deleted: u64,
+    /// What could not be done.
+    pub failed: Vec<Failure>,
+}
+
+impl Summary {
+    /// A run that has done nothing yet.
+    #[must_use]
+    pub fn new(direction: &'static str, objects: usize) -> Self {
+        Self {
+            direction,
+            objects: objects as u64,
+            transferred: 0,
+            bytes: 0,
+            unchanged: 0,
+            vanished: 0,
+            deleted: 0,
+            failed: Vec::new(),
+        }
+    }
+
+    /// Tells it all: failures each by name, counts, JSON where asked for.
+    ///
+    /// # Errors
+    /// [`Stop::incomplete`] if anything failed; if standard output cannot be written.
+    pub fn finish(self, json: bool, after: &str) -> Result<Exit> {
+        for failure in &self.failed {
+            pipe_kit::log::line(format_args!(
+                "failed: {}: {}",
+                printable(&failure.key),
+                failure.reason
+            ));
+        }
+        say!(
+            "{}: {} objects, {} transferred ({} bytes), {} unchanged, {} vanished, {} deleted, {} failed",
+            self.direction,
+            self.objects,
+            self.transferred,
+            self.bytes,
+            self.unchanged,
+            self.vanished,
+            self.deleted,
+            self.failed.len()
+        );
+        if json {
+            print_json(&self)?;
+        }
+        match self.failed.len() {
+            0 => Ok(Exit::Done),
+            n => Err(Stop::incomplete(format!("{n} failed, each named above; {after}")).into()),
+        }
+    }
+}
+
+/// What a dry run would do, in order.
+#[derive(Debug, Default, Serialize)]
+pub struct DryRun {
+    /// The actions.
+    pub plan: Vec<Action>,
+    /// What would fail.
+    pub failed: Vec<Failure>,
+}
+
+/// One action of a dry run.
+#[derive(Debug, Serialize)]
+pub struct Action {
+    /// `download`, `upload` or `delete`
+    pub action: &'static str,
+    /// The key; for a local file that is deleted, its path.
+    pub key: String,
+}
+
+impl DryRun {
+    /// Adds an action for each key.
+    pub fn add<'a>(&mut self, action: &'static str, keys: impl IntoIterator<Item = &'a str>) {
+        self.plan.extend(keys.into_iter().map(|key| Action { action, key: key.to_owned() }));
+    }
+
+    /// Prints it, a line an action.
+    ///
+    /// # Errors
+    /// [`Stop::incomplete`] if something would fail; if standard output cannot be written.
+    pub fn finish(self, json: bool) -> Result<Exit> {
+        if json {
+            print_json(&self)?;
+        } else {
+            let line = |a: &Action| format!("{} {}\n", a.action, printable(&a.key));
+            pipe_kit::output::print(&self.plan.iter().map(line).collect::<String>())?;
+        }
+        for failure in &self.failed {
+            pipe_kit::log::line(format_args!(
+                "would fail: {}: {}",
+                printable(&failure.key),
+                failure.reason
+            ));
+        }
+        match self.failed.len() {
+            0 => Ok(Exit::Done),
+            n => Err(Stop::incomplete(format!(
+                "{n} would fail, each named above, and nothing would be deleted; nothing was changed"
+            ))
+            .into()),
+        }
+    }
+}
+
+/// Prints a report as one line of JSON.
+///
+/// # Errors
+/// If standard output cannot be written.
+pub fn print_json(report: &impl Serialize) -> Result<()> {
+    let text = serde_json::to_string(report).context("writing the report")?;
+    pipe_kit::output::print(&(text + "\n"))
+}

@@ -1,0 +1,52 @@
+//! Trying again what may go well the next time.
+
+use crate::fault::StoreError;
+use std::future::Future;
+use std::time::Duration;
+
+/// Attempts in all.
+const ATTEMPTS: u32 = 6;
+const FIRST: Duration = Duration::from_millis(200);
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Runs `attempt` until it goes well, fails for good, or has failed often enough. `attempt` is given how
+/// often it failed before.
+///
+/// # Errors
+/// The last attempt's.
+pub async fn retrying<T, F, Fut>(attempt: F) -> Result<T, StoreError>
+where
+    F: Fn(u32) -> Fut,
+    Fut: Future<Output = Result<T, StoreError>>,
+{
+    let mut failures = 0;
+    loop {
+        match attempt(failures).await {
+            Err(error) if error.is_transient() && failures + 1 < ATTEMPTS => {
+                tokio::time::sleep(pause(failures, fastrand::f64())).await;
+                failures += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+/// The pause after the `failures`-th failure (from 0): doubling, and spread by `jitter` (0 to 1) so that
+/// requests that failed together do not come back together.
+fn pause(failures: u32, jitter: f64) -> Duration {
+    let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
+    full.mul_f64(0.5 + jitter / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_are_spread_and_stay_bounded() {
+        assert_eq!(pause(0, 1.0), Duration::from_millis(200));
+        assert_eq!(pause(0, 0.0), Duration::from_millis(100));
+        assert_eq!(pause(2, 1.0), Duration::from_millis(800));
+        assert_eq!(pause(60, 1.0), LONGEST);
+    }
+}

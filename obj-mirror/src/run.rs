@@ -1,0 +1,31 @@
+//! From the command line to the work.
+
+use crate::cli::{Cli, Command, Mirror};
+use crate::location::Location;
+use crate::{pull, push, status, verify};
+use anyhow::Result;
+use pipe_kit::{Exit, Stop};
+
+/// Does what the command line says.
+///
+/// # Errors
+/// Whatever stops it.
+pub fn run(cli: Cli) -> Result<Exit> {
+    cli.quiet.apply();
+    match cli.command {
+        Some(Command::Verify(args)) => verify::run(&args),
+        Some(Command::Status(args)) => status::run(&args),
+        None => mirror(&cli.mirror),
+    }
+}
+
+fn mirror(args: &Mirror) -> Result<Exit> {
+    let side = |text: &Option<String>| Location::parse(text.as_deref().unwrap_or_default());
+    match (side(&args.source)?, side(&args.destination)?) {
+        (Location::Bucket(bucket), Location::Directory(dir)) => pull::run(&bucket, &dir, args),
+        (Location::Directory(dir), Location::Bucket(bucket)) => push::run(&dir, &bucket, args),
+        _ => {
+            Err(Stop::usage("one side must be s3://BUCKET[/PREFIX], the other a directory").into())
+        }
+    }
+}

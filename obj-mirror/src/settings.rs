@@ -1,0 +1,143 @@
+//! What the environment says of the object storage.
+
+use pipe_kit::Stop;
+
+/// How to reach the storage, and with which keys.
+#[derive(Clone)]
+pub struct Settings {
+    /// `http://` or `https://`, no trailing slash, no default port.
+    pub endpoint: String,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Whether the bucket is part of the path rather than of the host's name.
+    pub path_style: bool,
+    /// The access key's id.
+    pub access_key: String,
+    /// The secret key. Never printed.
+    pub secret_key: String,
+    /// The session token of temporary keys. Never printed.
+    pub session_token: Option<String>,
+}
+
+impl Settings {
+    /// Reads the settings from variables, empty ones being unset ones.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if the keys are missing or a value is none of those it can have.
+    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Stop> {
+        let get = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let need = |name: &str| {
+            get(name).ok_or_else(|| {
+                Stop::usage(format!(
+                    "{name} is not set; run under `deploy-env --` or export the storage's keys"
+                ))
+            })
+        };
+        let region = get("AWS_REGION").unwrap_or_else(|| "us-east-1".into());
+        let custom = get("AWS_ENDPOINT_URL");
+        let endpoint = match &custom {
+            Some(url) => normal(url)?,
+            None => aws(&region),
+        };
+        if endpoint.starts_with("https:") && get("AWS_CA_BUNDLE").is_some() {
+            return Err(Stop::usage(
+                "AWS_CA_BUNDLE cannot be honoured: the S3 client takes no certificate authorities but \
+                 its own; unset it, or use an http:// endpoint",
+            ));
+        }
+        Ok(Self {
+            endpoint,
+            region,
+            path_style: match get("S3_FORCE_PATH_STYLE") {
+                Some(text) => yes_or_no(&text)?,
+                None => custom.is_some(),
+            },
+            access_key: need("AWS_ACCESS_KEY_ID")?,
+            secret_key: need("AWS_SECRET_ACCESS_KEY")?,
+            session_token: get("AWS_SESSION_TOKEN"),
+        })
+    }
+}
+
+fn aws(region: &str) -> String {
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    format!("https://s3.{region}.amazonaws.com{china}")
+}
+
+/// A default port is dropped: one side of the client would send it in `Host`, the other not, and the
+/// signature would not fit.
+fn normal(url: &str) -> Result<String, Stop> {
+    let wrong = || {
+        // The value is not repeated: a URL may carry a password.
+        Stop::usage("AWS_ENDPOINT_URL is not of the form http://HOST[:PORT] or https://HOST[:PORT]")
+    };
+    let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
+    let scheme = scheme.to_ascii_lowercase();
+    let port = match scheme.as_str() {
+        "http" => ":80",
+        "https" => ":443",
+        _ => return Err(wrong()),
+    };
+    let rest = rest.trim_end_matches('/');
+    let (authority, path) = match rest.find('/') {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    if authority.is_empty() || rest.contains(['@', '?', '#', ' ']) {
+        return Err(wrong());
+    }
+    let authority = authority.strip_suffix(port).unwrap_or(authority);
+    Ok(format!("{scheme}://{authority}{path}"))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, Stop> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" | "on" => Ok(true),
+        "no" | "false" | "0" | "off" => Ok(false),
+        _ => Err(Stop::usage("S3_FORCE_PATH_STYLE is neither yes nor no")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, Stop> {
+        Settings::read(|name| {
+            let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+            let all = pairs.iter().chain(&keys);
+            all.into_iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+        })
+    }
+
+    #[test]
+    fn a_custom_endpoint_is_path_style_and_aws_is_not() {
+        let custom = read(&[("AWS_ENDPOINT_URL", "http://localhost:9000/")]).unwrap();
+        assert_eq!((custom.endpoint.as_str(), custom.path_style), ("http://localhost:9000", true));
+        let aws = read(&[("AWS_REGION", "eu-central-1")]).unwrap();
+        assert_eq!(aws.endpoint, "https://s3.eu-central-1.amazonaws.com");
+        assert!(!aws.path_style);
+        let set = read(&[("AWS_ENDPOINT_URL", "http://s"), ("S3_FORCE_PATH_STYLE", "no")]).unwrap();
+        assert!(!set.path_style);
+    }
+
+    #[test]
+    fn a_default_port_is_dropped_and_no_other() {
+        let endpoint = |url| read(&[("AWS_ENDPOINT_URL", url)]).map(|s| s.endpoint);
+        assert_eq!(endpoint("http://s:80").unwrap(), "http://s");
+        assert_eq!(endpoint("https://s:443/x").unwrap(), "https://s/x");
+        assert_eq!(endpoint("http://s:8080").unwrap(), "http://s:8080");
+        assert_eq!(endpoint("https://s:80").unwrap(), "https://s:80");
+        for wrong in ["s:80", "ftp://s", "http://", "http://u:p@s"] {
+            assert!(endpoint(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_refused_rather_than_ignored() {
+        assert!(read(&[("AWS_ENDPOINT_URL", "https://s"), ("AWS_CA_BUNDLE", "ca.pem")]).is_err());
+        assert!(read(&[("AWS_ENDPOINT_URL", "http://s"), ("AWS_CA_BUNDLE", "ca.pem")]).is_ok());
+        assert!(read(&[("S3_FORCE_PATH_STYLE", "maybe")]).is_err());
+        assert!(read(&[("AWS_ACCESS_KEY_ID", "")]).is_err());
+    }
+}

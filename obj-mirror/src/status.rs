@@ -1,0 +1,42 @@
+//! `obj-mirror status`: what a bucket holds.
+
+use crate::cli::Status;
+use crate::location::BucketPath;
+use crate::remote::Remote;
+use crate::{report, transfer};
+use anyhow::Result;
+use pipe_kit::Exit;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    bucket: &'a str,
+    prefix: &'a str,
+    endpoint: &'a str,
+    objects: usize,
+    bytes: u64,
+}
+
+/// Counts.
+///
+/// # Errors
+/// If the bucket cannot be listed to its end.
+pub fn run(args: &Status) -> Result<Exit> {
+    let path = BucketPath::parse(&args.bucket)?;
+    let remote = Remote::new(&path)?;
+    let listing = transfer::runtime()?.block_on(remote.list())?;
+    let report = Report {
+        bucket: &path.bucket,
+        prefix: &path.prefix,
+        endpoint: remote.store.endpoint(),
+        objects: listing.objects.len() + listing.failures.len(),
+        bytes: listing.objects.iter().map(|o| o.size).sum(),
+    };
+    if args.json {
+        report::print_json(&report)?;
+    } else {
+        let text = format!("objects: {}\nbytes: {}\n", report.objects, report.bytes);
+        pipe_kit::output::print(&text)?;
+    }
+    Ok(Exit::Done)
+}
