@@ -39,7 +39,8 @@ fn a_name_in_the_way_is_refused_even_as_an_empty_directory() {
 
 #[test]
 fn what_is_not_whole_and_sealed_never_gets_a_finished_name() {
-    let spoil: [(&str, fn(&std::path::Path)); 5] = [
+    type Spoil = fn(&std::path::Path);
+    let spoil: [(&str, Spoil); 5] = [
         ("SHA256SUMS", |dir| fs::remove_file(dir.join("SHA256SUMS")).unwrap()),
         ("MANIFEST.txt", |dir| fs::remove_file(dir.join("MANIFEST.txt")).unwrap()),
         ("database.sql.gz", |dir| fs::write(dir.join("database.sql.gz"), "").unwrap()),

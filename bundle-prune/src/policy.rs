@@ -1,0 +1,147 @@
+//! Which bundles are kept and which are removed, and why: a pure function of their names' times,
+//! their states, and the present moment.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+
+/// What a bundle is worth, as `bundle-manifest list` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Sealed, and not known to be damaged.
+    Intact,
+    /// Made by the older script, and not known to be damaged.
+    Unsealed,
+    /// Known to be damaged.
+    Damaged,
+    /// It could not be checked, or its state is a word that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl State {
+    /// Whether a deployment could be brought back from it.
+    fn is_good(self) -> bool {
+        matches!(self, Self::Intact | Self::Unsealed)
+    }
+}
+
+/// One bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Bundle {
+    /// Its directory's name.
+    pub name: String,
+    /// When it was taken, by its name, UTC.
+    #[serde(rename = "timestamp")]
+    pub taken: DateTime<Utc>,
+    /// What it is worth.
+    pub state: State,
+}
+
+/// What to keep.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Bundles older than this many times 24 hours go.
+    pub keep_days: u32,
+    /// The newest good ones to keep, whatever their age; at least one always is.
+    pub keep_last: usize,
+}
+
+/// What happens to a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays.
+    Keep,
+    /// It goes.
+    Remove,
+}
+
+/// Why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Not older than the limit.
+    Young,
+    /// Its name lies more than a day in the future: some clock is or was wrong.
+    Future,
+    /// There is no newer good bundle.
+    NewestIntact,
+    /// One of the last ones that `--keep-last` asks for.
+    AmongLast,
+    /// No bundle is good, so none is removed: a damaged one is better than nothing.
+    NoneIntact,
+    /// Older than the limit, and a newer good one is kept.
+    Old,
+}
+
+impl Reason {
+    /// The reason as a phrase.
+    #[must_use]
+    pub fn phrase(self, policy: Policy) -> String {
+        let days = policy.keep_days;
+        match self {
+            Self::Young => format!("not older than {days} d"),
+            Self::Future => "more than a day in the future; check the clock".to_owned(),
+            Self::NewestIntact => "the newest intact bundle".to_owned(),
+            Self::AmongLast => format!("among the last {} intact bundles", policy.keep_last),
+            Self::NoneIntact => "no bundle is intact, so none is removed".to_owned(),
+            Self::Old => format!("older than {days} d"),
+        }
+    }
+}
+
+/// A bundle's fate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// Which bundle.
+    pub bundle: Bundle,
+    /// What happens to it.
+    pub verdict: Verdict,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Decides on every bundle; the result is sorted newest first, by time and then by name.
+#[must_use]
+pub fn decide(bundles: &[Bundle], now: DateTime<Utc>, policy: Policy) -> Vec<Decision> {
+    let mut sorted = bundles.to_vec();
+    sorted.sort_by(|a, b| (b.taken, &b.name).cmp(&(a.taken, &a.name)));
+    let good: Vec<String> = sorted
+        .iter()
+        .filter(|bundle| bundle.state.is_good() && !is_future(bundle, now))
+        .map(|bundle| bundle.name.clone())
+        .collect();
+    let decide = |bundle: Bundle| {
+        let rank = good.iter().position(|name| *name == bundle.name);
+        let reason = reason(&bundle, rank, good.is_empty(), now, policy);
+        let verdict = if reason == Reason::Old { Verdict::Remove } else { Verdict::Keep };
+        Decision { bundle, verdict, reason }
+    };
+    sorted.into_iter().map(decide).collect()
+}
+
+/// `rank` counts the good bundles that are newer.
+fn reason(
+    bundle: &Bundle,
+    rank: Option<usize>,
+    none_good: bool,
+    now: DateTime<Utc>,
+    policy: Policy,
+) -> Reason {
+    if is_future(bundle, now) {
+        Reason::Future
+    } else if now - bundle.taken <= TimeDelta::days(policy.keep_days.into()) {
+        Reason::Young
+    } else if none_good {
+        Reason::NoneIntact
+    } else if rank == Some(0) {
+        Reason::NewestIntact
+    } else if rank.is_some_and(|rank| rank < policy.keep_last) {
+        Reason::AmongLast
+    } else {
+        Reason::Old
+    }
+}
+
+fn is_future(bundle: &Bundle, now: DateTime<Utc>) -> bool {
+    bundle.taken - now > TimeDelta::days(1)
+}

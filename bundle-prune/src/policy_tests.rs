@@ -1,0 +1,378 @@
+//! The policy's table and its properties.
+
+use crate::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
+use crate::policy::State::{Damaged, Intact, Unknown, Unsealed};
+use crate::policy::{Bundle, Policy, Reason, State, Verdict, decide};
+use chrono::{DateTime, TimeDelta, Utc};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const DAY: i64 = 86_400;
+
+fn now() -> DateTime<Utc> {
+    "2026-04-21T02:00:00Z".parse().unwrap()
+}
+
+/// A bundle this many seconds old.
+fn aged(seconds: i64, state: State) -> Bundle {
+    let taken = now() - TimeDelta::seconds(seconds);
+    Bundle { name: taken.format("piprio_%Y%m%dT%H%M%SZ").to_string(), taken, state }
+}
+
+fn policy(keep_days: u32, keep_last: usize) -> Policy {
+    Policy { keep_days, keep_last }
+}
+
+/// One history: ages in seconds with states, oldest last, and the reason expected for each.
+type Case = (&'static str, Policy, Vec<(i64, State, Reason)>);
+
+fn check(cases: Vec<Case>) {
+    for (what, policy, history) in cases {
+        let bundles: Vec<_> = history.iter().map(|(age, state, _)| aged(*age, *state)).collect();
+        for bundles in [bundles.clone(), bundles.into_iter().rev().collect()] {
+            let decided = decide(&bundles, now(), policy);
+            let reasons: Vec<_> = decided.iter().map(|d| d.reason).collect();
+            let expected: Vec<_> = history.iter().map(|(.., reason)| *reason).collect();
+            assert_eq!(reasons, expected, "{what}");
+            for decision in decided {
+                assert_eq!(decision.verdict == Verdict::Remove, decision.reason == Old, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limit_is_strict_and_counts_whole_days_of_24_hours() {
+    check(vec![
+        ("nothing there", policy(30, 0), vec![]),
+        (
+            "exactly at the limit",
+            policy(30, 0),
+            vec![(0, Intact, Young), (30 * DAY, Intact, Young)],
+        ),
+        ("a second over", policy(30, 0), vec![(0, Intact, Young), (30 * DAY + 1, Intact, Old)]),
+        ("a second under", policy(30, 0), vec![(0, Intact, Young), (30 * DAY - 1, Intact, Young)]),
+        (
+            "one day",
+            policy(1, 0),
+            vec![(0, Intact, Young), (DAY, Intact, Young), (DAY + 1, Intact, Old)],
+        ),
+        (
+            "a huge limit",
+            policy(u32::MAX, 0),
+            vec![(0, Intact, Young), (20_000 * DAY, Intact, Young)],
+        ),
+        (
+            "several old",
+            policy(7, 0),
+            vec![(DAY, Intact, Young), (8 * DAY, Intact, Old), (9 * DAY, Intact, Old)],
+        ),
+        (
+            "a few hours into the future is only a clock",
+            policy(1, 0),
+            vec![(-3600, Intact, Young), (2 * DAY, Intact, Old)],
+        ),
+    ]);
+}
+
+#[test]
+fn keeps_the_newest_intact_bundle_however_old() {
+    check(vec![
+        ("alone", policy(30, 0), vec![(400 * DAY, Intact, NewestIntact)]),
+        ("alone and unsealed", policy(30, 0), vec![(400 * DAY, Unsealed, NewestIntact)]),
+        (
+            "of several old ones",
+            policy(30, 0),
+            vec![(31 * DAY, Intact, NewestIntact), (32 * DAY, Intact, Old)],
+        ),
+        (
+            "below a damaged young one",
+            policy(30, 0),
+            vec![(DAY, Damaged, Young), (31 * DAY, Intact, NewestIntact), (32 * DAY, Intact, Old)],
+        ),
+        (
+            "below a damaged old one",
+            policy(30, 0),
+            vec![
+                (31 * DAY, Damaged, Old),
+                (32 * DAY, Intact, NewestIntact),
+                (33 * DAY, Intact, Old),
+            ],
+        ),
+        (
+            "below one that cannot be checked",
+            policy(30, 0),
+            vec![(DAY, Unknown, Young), (31 * DAY, Intact, NewestIntact)],
+        ),
+        (
+            "below many damaged ones",
+            policy(1, 0),
+            vec![
+                (DAY, Damaged, Young),
+                (2 * DAY, Damaged, Old),
+                (3 * DAY, Damaged, Old),
+                (4 * DAY, Unsealed, NewestIntact),
+            ],
+        ),
+        (
+            "an unsealed one above an intact one",
+            policy(1, 0),
+            vec![(2 * DAY, Unsealed, NewestIntact), (3 * DAY, Intact, Old)],
+        ),
+        (
+            "an intact one above an unsealed one",
+            policy(1, 0),
+            vec![(2 * DAY, Intact, NewestIntact), (3 * DAY, Unsealed, Old)],
+        ),
+        (
+            "not needed where a young one is intact",
+            policy(30, 0),
+            vec![(DAY, Intact, Young), (31 * DAY, Intact, Old)],
+        ),
+    ]);
+}
+
+#[test]
+fn without_an_intact_bundle_nothing_is_removed() {
+    check(vec![
+        ("one damaged", policy(30, 0), vec![(31 * DAY, Damaged, NoneIntact)]),
+        (
+            "all damaged",
+            policy(30, 0),
+            vec![
+                (DAY, Damaged, Young),
+                (31 * DAY, Damaged, NoneIntact),
+                (32 * DAY, Damaged, NoneIntact),
+            ],
+        ),
+        (
+            "none can be checked",
+            policy(30, 0),
+            vec![(31 * DAY, Unknown, NoneIntact), (32 * DAY, Unknown, NoneIntact)],
+        ),
+        (
+            "the only intact one lies in the future",
+            policy(30, 0),
+            vec![(-2 * DAY, Intact, Future), (31 * DAY, Damaged, NoneIntact)],
+        ),
+        ("keep-last does not help", policy(30, 5), vec![(31 * DAY, Damaged, NoneIntact)]),
+    ]);
+}
+
+#[test]
+fn a_bundle_of_the_future_is_kept_and_never_counts_as_newest() {
+    check(vec![
+        (
+            "exactly a day ahead still counts",
+            policy(1, 0),
+            vec![(-DAY, Intact, Young), (2 * DAY, Intact, Old)],
+        ),
+        (
+            "a second more does not",
+            policy(1, 0),
+            vec![(-DAY - 1, Intact, Future), (2 * DAY, Intact, NewestIntact)],
+        ),
+        (
+            "years ahead",
+            policy(30, 0),
+            vec![
+                (-3650 * DAY, Intact, Future),
+                (31 * DAY, Intact, NewestIntact),
+                (32 * DAY, Intact, Old),
+            ],
+        ),
+        (
+            "a damaged one of the future",
+            policy(30, 0),
+            vec![(-2 * DAY, Damaged, Future), (DAY, Intact, Young), (31 * DAY, Intact, Old)],
+        ),
+        (
+            "several",
+            policy(30, 0),
+            vec![
+                (-3 * DAY, Intact, Future),
+                (-2 * DAY, Intact, Future),
+                (31 * DAY, Intact, NewestIntact),
+            ],
+        ),
+        ("alone", policy(30, 0), vec![(-2 * DAY, Intact, Future)]),
+        (
+            "it takes no place among the last",
+            policy(1, 2),
+            vec![
+                (-2 * DAY, Intact, Future),
+                (2 * DAY, Intact, NewestIntact),
+                (3 * DAY, Intact, AmongLast),
+                (4 * DAY, Intact, Old),
+            ],
+        ),
+    ]);
+}
+
+#[test]
+fn damaged_bundles_age_like_others_and_are_never_removed_young() {
+    check(vec![
+        ("young and damaged", policy(30, 0), vec![(0, Intact, Young), (DAY, Damaged, Young)]),
+        ("old and damaged", policy(30, 0), vec![(0, Intact, Young), (31 * DAY, Damaged, Old)]),
+        (
+            "old and never checked",
+            policy(30, 0),
+            vec![(0, Intact, Young), (31 * DAY, Unknown, Old)],
+        ),
+        ("old and unsealed", policy(30, 0), vec![(0, Intact, Young), (31 * DAY, Unsealed, Old)]),
+        (
+            "at the limit and damaged",
+            policy(30, 0),
+            vec![(0, Intact, Young), (30 * DAY, Damaged, Young)],
+        ),
+    ]);
+}
+
+#[test]
+fn keep_last_keeps_intact_ones_beyond_the_limit() {
+    check(vec![
+        (
+            "one is the floor anyhow",
+            policy(1, 1),
+            vec![(2 * DAY, Intact, NewestIntact), (3 * DAY, Intact, Old)],
+        ),
+        (
+            "two",
+            policy(1, 2),
+            vec![
+                (2 * DAY, Intact, NewestIntact),
+                (3 * DAY, Intact, AmongLast),
+                (4 * DAY, Intact, Old),
+            ],
+        ),
+        (
+            "young ones count",
+            policy(1, 2),
+            vec![(0, Intact, Young), (2 * DAY, Intact, AmongLast), (3 * DAY, Intact, Old)],
+        ),
+        (
+            "more than there are",
+            policy(1, 9),
+            vec![(2 * DAY, Intact, NewestIntact), (3 * DAY, Unsealed, AmongLast)],
+        ),
+        (
+            "damaged ones take no place",
+            policy(1, 2),
+            vec![
+                (2 * DAY, Damaged, Old),
+                (3 * DAY, Intact, NewestIntact),
+                (4 * DAY, Damaged, Old),
+                (5 * DAY, Intact, AmongLast),
+                (6 * DAY, Intact, Old),
+            ],
+        ),
+        (
+            "it never removes what is young",
+            policy(30, 1),
+            vec![(0, Intact, Young), (DAY, Intact, Young), (2 * DAY, Intact, Young)],
+        ),
+        (
+            "young ones enough",
+            policy(2, 2),
+            vec![(0, Intact, Young), (DAY, Intact, Young), (3 * DAY, Intact, Old)],
+        ),
+    ]);
+}
+
+#[test]
+fn every_reason_is_a_phrase_with_its_numbers() {
+    let policy = policy(30, 3);
+    let phrase = |reason: Reason| reason.phrase(policy);
+    assert_eq!(phrase(Old), "older than 30 d");
+    assert_eq!(phrase(AmongLast), "among the last 3 intact bundles");
+    assert_eq!(phrase(Young), "not older than 30 d");
+}
+
+#[test]
+fn a_state_of_a_later_version_is_not_taken_for_intact() {
+    let json = r#"{"name":"a","timestamp":"2026-04-21T02:00:00Z","state":"splendid","more":1}"#;
+    assert_eq!(serde_json::from_str::<Bundle>(json).unwrap().state, Unknown);
+}
+
+fn states() -> impl Strategy<Value = State> {
+    prop_oneof![3 => Just(Intact), 1 => Just(Unsealed), 2 => Just(Damaged), 1 => Just(Unknown)]
+}
+
+/// Histories around `now`, of which some bundles lie in its future.
+fn histories() -> impl Strategy<Value = Vec<Bundle>> {
+    prop::collection::btree_map(-5 * DAY..60 * DAY, states(), 0..25)
+        .prop_map(|history| history.into_iter().map(|(age, state)| aged(age, state)).collect())
+}
+
+fn is_good(bundle: &Bundle) -> bool {
+    matches!(bundle.state, Intact | Unsealed)
+}
+
+fn removed(bundles: &[Bundle], at: DateTime<Utc>, policy: Policy) -> BTreeSet<String> {
+    let decided = decide(bundles, at, policy).into_iter();
+    decided.filter(|d| d.verdict == Verdict::Remove).map(|d| d.bundle.name).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2000))]
+
+    #[test]
+    fn the_newest_intact_bundle_always_survives(
+        history in histories(), skew in -90 * DAY..90 * DAY, days in 1u32..60, last in 0usize..6,
+    ) {
+        let at = now() + TimeDelta::seconds(skew);
+        let gone = removed(&history, at, policy(days, last));
+        let newest = history.iter().filter(|b| is_good(b)).max_by_key(|b| b.taken);
+        prop_assert!(newest.is_none_or(|b| !gone.contains(&b.name)));
+        let present = |b: &&Bundle| is_good(b) && b.taken - at <= TimeDelta::days(1);
+        let newest = history.iter().filter(present).max_by_key(|b| b.taken);
+        prop_assert!(newest.is_none_or(|b| !gone.contains(&b.name)));
+        prop_assert!(newest.is_some() || gone.is_empty());
+    }
+
+    #[test]
+    fn nothing_younger_than_the_limit_is_removed(
+        history in histories(), skew in -90 * DAY..90 * DAY, days in 1u32..60, last in 0usize..6,
+    ) {
+        let at = now() + TimeDelta::seconds(skew);
+        let gone = removed(&history, at, policy(days, last));
+        for bundle in history.iter().filter(|b| at - b.taken <= TimeDelta::days(days.into())) {
+            prop_assert!(!gone.contains(&bundle.name));
+        }
+    }
+
+    #[test]
+    fn the_last_ones_asked_for_survive(history in histories(), days in 1u32..60, last in 0usize..6) {
+        let gone = removed(&history, now(), policy(days, last));
+        let good = history.iter().filter(|b| is_good(b) && b.taken <= now() + TimeDelta::days(1));
+        let mut good: Vec<_> = good.collect();
+        good.sort_by_key(|b| std::cmp::Reverse(b.taken));
+        prop_assert!(good.iter().take(last).all(|b| !gone.contains(&b.name)));
+    }
+
+    #[test]
+    fn the_order_of_the_directory_does_not_matter(history in histories(), days in 1u32..60) {
+        let mut reversed = history.clone();
+        reversed.reverse();
+        let policy = policy(days, 2);
+        prop_assert_eq!(decide(&history, now(), policy), decide(&reversed, now(), policy));
+    }
+
+    #[test]
+    fn what_goes_today_goes_tomorrow(
+        history in histories(), later in 0..90 * DAY, days in 1u32..60, last in 0usize..6,
+    ) {
+        let policy = policy(days, last);
+        let today = removed(&history, now(), policy);
+        let tomorrow = removed(&history, now() + TimeDelta::seconds(later), policy);
+        prop_assert!(today.is_subset(&tomorrow));
+    }
+
+    #[test]
+    fn a_second_run_removes_nothing_more(history in histories(), days in 1u32..60, last in 0usize..6) {
+        let policy = policy(days, last);
+        let gone = removed(&history, now(), policy);
+        let left: Vec<_> = history.into_iter().filter(|b| !gone.contains(&b.name)).collect();
+        prop_assert!(removed(&left, now(), policy).is_empty());
+    }
+}

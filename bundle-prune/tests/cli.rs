@@ -1,0 +1,265 @@
+//! bundle-prune through its binary. `bundle-manifest` is a stand-in that keeps the contract: each
+//! bundle's state is what its file `STATE` says.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use assert_cmd::Command;
+use chrono::{TimeDelta, Utc};
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+const BUNDLE_MANIFEST: &str = r#"#!/bin/sh
+[ "$1 $3" = "list --json" ] || exit 2
+printf '{"root":"%s","bundles":[' "$2"
+comma=
+for dir in "$2"/piprio_*; do
+    [ -d "$dir" ] || continue
+    name=$(basename "$dir")
+    taken=$(echo "$name" | sed 's/piprio_\(....\)\(..\)\(..\)T\(..\)\(..\)\(..\)Z/\1-\2-\3T\4:\5:\6Z/')
+    printf '%s{"name":"%s","timestamp":"%s","state":"%s","reason":null}' "$comma" "$name" "$taken" "$(cat "$dir/STATE")"
+    comma=,
+done
+echo '],"partials":[]}'
+"#;
+
+struct World {
+    dir: TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let world = Self { dir: tempfile::tempdir().unwrap() };
+        fs::create_dir(world.root()).unwrap();
+        fs::create_dir(world.dir.path().join("bin")).unwrap();
+        world.stand_in(BUNDLE_MANIFEST);
+        world
+    }
+
+    fn stand_in(&self, script: &str) {
+        let path = self.dir.path().join("bin/bundle-manifest");
+        fs::write(&path, script).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn root(&self) -> PathBuf {
+        self.dir.path().join("backups")
+    }
+
+    /// A bundle this many hours old, in its name; its files are all of today.
+    fn bundle(&self, hours: i64, state: &str) -> String {
+        let taken = Utc::now() - TimeDelta::hours(hours);
+        let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
+        fs::create_dir_all(self.root().join(&name).join("minio")).unwrap();
+        fs::write(self.root().join(&name).join("STATE"), state).unwrap();
+        fs::write(self.root().join(&name).join("minio/object"), "x").unwrap();
+        name
+    }
+
+    fn prune(&self, args: &[&str]) -> assert_cmd::assert::Assert {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_bundle-prune"));
+        let old = std::env::var_os("PATH").unwrap_or_default();
+        let mut path = vec![self.dir.path().join("bin")];
+        path.extend(std::env::split_paths(&old));
+        command.env("PATH", std::env::join_paths(path).unwrap());
+        command.arg(self.root()).args(args).assert()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.root()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+#[test]
+fn old_bundles_go_by_the_time_in_their_names_and_young_ones_stay() {
+    let world = World::new();
+    let young = world.bundle(30 * 24 - 1, "intact");
+    let old = world.bundle(30 * 24 + 1, "intact");
+    world
+        .prune(&[])
+        .success()
+        .stdout(format!("keep {young} not older than 30 d\nremoved {old} older than 30 d\n"))
+        .stderr("");
+    assert_eq!(world.names(), [young]);
+}
+
+#[test]
+fn keeps_the_newest_intact_bundle_however_old() {
+    let world = World::new();
+    let damaged = world.bundle(1, "damaged");
+    let newest = world.bundle(400 * 24, "intact");
+    let older = world.bundle(401 * 24, "intact");
+    world
+        .prune(&["--keep-days", "1"])
+        .success()
+        .stdout(contains(format!("keep {newest} the newest intact bundle\n")))
+        .stdout(contains(format!("removed {older} ")));
+    assert_eq!(world.names(), [newest, damaged]);
+}
+
+#[test]
+fn without_an_intact_bundle_nothing_is_removed_and_it_is_said() {
+    let world = World::new();
+    let old = world.bundle(400 * 24, "damaged");
+    world.prune(&["--quiet"]).success().stderr(contains("no bundle is intact, so none is removed"));
+    assert_eq!(world.names(), [old]);
+}
+
+#[test]
+fn a_bundle_of_the_future_is_kept_and_warned_of() {
+    let world = World::new();
+    let old = world.bundle(400 * 24, "intact");
+    let future = world.bundle(-48, "intact");
+    world
+        .prune(&[])
+        .success()
+        .stderr(contains(format!("{future} is more than a day in the future")));
+    assert_eq!(world.names(), [old, future]);
+}
+
+#[test]
+fn keep_last_keeps_more() {
+    let world = World::new();
+    let mut names: Vec<_> = (0..4).map(|n| world.bundle((40 + n) * 24, "intact")).collect();
+    world.prune(&["--keep-last", "3"]).success();
+    names.truncate(3);
+    names.reverse();
+    assert_eq!(world.names(), names);
+}
+
+#[test]
+fn a_dry_run_prints_the_verdicts_and_changes_nothing() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let old = world.bundle(31 * 24, "unsealed");
+    fs::create_dir(world.root().join(".piprio_20200101T000000Z.removing")).unwrap();
+    let before = world.names();
+    world
+        .prune(&["--dry-run"])
+        .success()
+        .stdout(format!("keep {young} not older than 30 d\nremove {old} older than 30 d\n"))
+        .stderr(contains("piprio_20200101T000000Z would be finished"));
+    assert_eq!(world.names(), before);
+}
+
+#[test]
+fn the_json_gives_each_verdict_reason_and_outcome() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let old = world.bundle(31 * 24, "damaged");
+    for (args, outcomes) in
+        [(["--json", "--dry-run"], ["none", "none"]), (["--json", "-q"], ["kept", "removed"])]
+    {
+        let out = world.prune(&args).success().get_output().stdout.clone();
+        let report: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(report["keep_days"], 30);
+        let line = |n: usize, key: &str| report["bundles"][n][key].as_str().unwrap().to_owned();
+        assert_eq!([line(0, "name"), line(1, "name")], [young.clone(), old.clone()]);
+        assert_eq!([line(0, "verdict"), line(1, "verdict")], ["keep", "remove"]);
+        assert_eq!(line(1, "reason"), "older than 30 d");
+        assert_eq!([line(0, "outcome"), line(1, "outcome")], outcomes);
+    }
+}
+
+#[test]
+fn a_cut_off_removal_is_finished_and_the_mark_goes_with_its_bundle() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let old = world.bundle(31 * 24, "damaged");
+    let left = "piprio_20200101T000000Z";
+    fs::create_dir_all(world.root().join(format!(".{left}.removing/minio/a"))).unwrap();
+    for name in [left, &old] {
+        fs::write(world.root().join(format!(".{name}.damaged")), "x").unwrap();
+    }
+    world.prune(&[]).success().stderr(contains("finished the cut-off removal"));
+    assert_eq!(world.names(), [young]);
+}
+
+#[test]
+fn nothing_but_finished_bundles_is_touched() {
+    let world = World::new();
+    world.bundle(1, "intact");
+    for name in [".piprio_20200101T000000Z.partial", "other", ".lock.removing"] {
+        fs::create_dir(world.root().join(name)).unwrap();
+    }
+    fs::write(world.root().join(".piprio_20200101T000000Z.removing"), "").unwrap();
+    let before = world.names();
+    world.prune(&[]).success();
+    assert_eq!(world.names(), before);
+}
+
+#[test]
+fn a_name_that_is_no_bundles_is_not_believed() {
+    let world = World::new();
+    world.bundle(1, "intact");
+    world.bundle(400 * 24, "intact");
+    fs::create_dir(world.root().join("piprio_notes")).unwrap();
+    fs::write(world.root().join("piprio_notes/STATE"), "intact").unwrap();
+    let before = world.names();
+    world.prune(&[]).code(1).stderr(contains("nothing was removed"));
+    assert_eq!(world.names(), before);
+}
+
+#[test]
+fn a_link_is_not_removed_even_if_it_is_listed() {
+    let world = World::new();
+    world.bundle(1, "intact");
+    fs::create_dir(world.dir.path().join("elsewhere")).unwrap();
+    fs::write(world.dir.path().join("elsewhere/STATE"), "intact").unwrap();
+    symlink("../elsewhere", world.root().join("piprio_20200101T000000Z")).unwrap();
+    world.prune(&[]).code(1).stderr(contains("could not remove piprio_20200101T000000Z"));
+    assert!(world.dir.path().join("elsewhere/STATE").exists());
+    assert!(world.root().join("piprio_20200101T000000Z").exists());
+}
+
+#[test]
+fn one_that_cannot_be_removed_does_not_keep_the_others() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let stuck = world.bundle(31 * 24, "intact");
+    let old = world.bundle(32 * 24, "intact");
+    // Another file has the name that it would leave by.
+    fs::write(world.root().join(format!(".{stuck}.removing")), "").unwrap();
+    world
+        .prune(&[])
+        .code(1)
+        .stdout(contains(format!("failed {stuck} ")).and(contains(format!("removed {old} "))))
+        .stderr(contains(format!("could not remove {stuck}")));
+    assert_eq!(world.names(), [format!(".{stuck}.removing"), stuck, young]);
+}
+
+#[test]
+fn a_list_that_cannot_be_had_removes_nothing() {
+    let world = World::new();
+    world.bundle(1, "intact");
+    world.bundle(31 * 24, "intact");
+    let before = world.names();
+    for script in [
+        "#!/bin/sh\necho 'bundle-manifest: no' >&2; exit 1\n",
+        "#!/bin/sh\nexit 0\n",
+        "#!/bin/sh\necho '{\"bundles\":[{\"name\":\"piprio_2020'\n",
+        "#!/bin/sh\necho '{\"bundles\":[]}'; exit 1\n",
+    ] {
+        world.stand_in(script);
+        world.prune(&[]).code(1).stdout("").stderr(contains("nothing was removed"));
+        assert_eq!(world.names(), before);
+    }
+}
+
+#[test]
+fn usage_errors_are_2_and_a_missing_root_is_1() {
+    let world = World::new();
+    for args in
+        [["--keep-days", "0"], ["--keep-days", "-1"], ["--keep-days", ""], ["--keep-last", "x"]]
+    {
+        world.prune(&args).code(2);
+    }
+    fs::remove_dir_all(world.root()).unwrap();
+    world.prune(&[]).code(1).stderr(contains("opening"));
+}
