@@ -1,0 +1,257 @@
+//! `diff`: what an extraction would change.
+
+use crate::archive::{self, Archive, Kind};
+use crate::cli;
+use crate::disk::{Disk, Found, Walked};
+use crate::mask;
+use crate::names;
+use crate::plan::{self, Action, Step};
+use crate::rel_path::{RelPath, escape, shown};
+use crate::select::Selection;
+use crate::unified::unified;
+use anyhow::{Context, Result, bail};
+use pipe_kit::Exit;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::io::Read;
+
+/// Above this many bytes, a file is not shown.
+const MAX_SHOWN: u64 = 1 << 20;
+
+/// Runs `diff`.
+pub fn run(args: &cli::Diff) -> Result<Exit> {
+    let selection = Selection::new(&args.paths, &args.chosen.optional)?;
+    let mut disk = Disk::open(&args.chosen.root)?;
+    let archive = archive::read(pipe_kit::input::stdin()?)?;
+    known(&selection, &archive, &disk)?;
+    let steps = plan::plan(&archive, selection.choose(&archive.entries), &mut disk)?;
+    let differences = differences(&selection, &archive, &disk, &steps)?;
+    let text = if args.json {
+        json(&differences)?
+    } else {
+        let mut text = String::new();
+        for (path, difference) in &differences {
+            text += &describe(path, difference, &archive, &disk, args.reveal)?;
+        }
+        text
+    };
+    pipe_kit::output::print(&text)?;
+    if differences.is_empty() {
+        pipe_kit::say!("no differences");
+    }
+    Ok(Exit::Done)
+}
+
+fn known(selection: &Selection, archive: &Archive, disk: &Disk) -> Result<()> {
+    let unknown = selection.missing(|path| archive.holds(path));
+    for path in unknown {
+        if matches!(disk.look(path)?, Found::Missing) {
+            bail!("{path} is neither in the archive nor in {}", disk.path().display());
+        }
+    }
+    Ok(())
+}
+
+/// How a path differs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+enum Difference {
+    OnlyHere,
+    OnlyInBundle,
+    /// Another content, or another kind of thing.
+    Differs {
+        here: String,
+        bundle: &'static str,
+    },
+    /// Another mode alone.
+    Mode {
+        here: String,
+        bundle: String,
+    },
+}
+
+fn differences(
+    selection: &Selection,
+    archive: &Archive,
+    disk: &Disk,
+    steps: &[Step<'_>],
+) -> Result<BTreeMap<RelPath, Difference>> {
+    let mut all = BTreeMap::new();
+    for step in steps.iter().filter(|step| step.chosen.own) {
+        let path = &step.chosen.path;
+        let difference = match &step.action {
+            Action::Leave => None,
+            Action::Create => Some(Difference::OnlyInBundle),
+            Action::SetMode(here) => Some(Difference::Mode {
+                here: format!("{here:04o}"),
+                bundle: format!("{:04o}", step.chosen.mode()),
+            }),
+            Action::Replace { was, .. } => {
+                Some(Difference::Differs { here: was.clone(), bundle: words(step.chosen.kind()) })
+            }
+        };
+        all.extend(difference.map(|difference| (path.clone(), difference)));
+        if *step.chosen.kind() == Kind::Dir
+            && matches!(step.action, Action::Leave | Action::SetMode(_))
+        {
+            only_here(path, archive, disk, &mut all)?;
+        }
+    }
+    for path in selection.named() {
+        let archived = archive.holds(path);
+        if !archived && !matches!(disk.look(path)?, Found::Missing) {
+            all.insert(path.clone(), Difference::OnlyHere);
+        }
+    }
+    Ok(all)
+}
+
+/// What a directory holds that the archive does not.
+fn only_here(
+    dir: &RelPath,
+    archive: &Archive,
+    disk: &Disk,
+    all: &mut BTreeMap<RelPath, Difference>,
+) -> Result<()> {
+    let Walked::Here(spot) = disk.walk(dir, None)? else { return Ok(()) };
+    if !matches!(spot.look()?, Found::Dir(_)) {
+        return Ok(());
+    }
+    let what = || format!("reading {}", spot.shown());
+    for entry in rustix::fs::Dir::new(spot.open_dir()?).with_context(what)? {
+        let entry = entry.with_context(what)?;
+        let name = entry.file_name().to_bytes();
+        let ours = names::is_kept_copy(name) || names::is_leftover(name);
+        if matches!(name, b"." | b"..") || ours {
+            continue;
+        }
+        let path = dir.join(name);
+        if !archive.holds(&path) {
+            all.insert(path, Difference::OnlyHere);
+        }
+    }
+    Ok(())
+}
+
+fn words(kind: &Kind) -> &'static str {
+    match kind {
+        Kind::Dir => "a directory",
+        Kind::File { .. } => "a file",
+        Kind::Link(_) => "a link",
+    }
+}
+
+fn describe(
+    path: &RelPath,
+    difference: &Difference,
+    archive: &Archive,
+    disk: &Disk,
+    reveal: bool,
+) -> Result<String> {
+    Ok(match difference {
+        Difference::OnlyHere => format!("{path}: only here\n"),
+        Difference::OnlyInBundle => format!("{path}: only in the bundle\n"),
+        Difference::Mode { here, bundle } => {
+            format!("{path}: mode {here} here, {bundle} in the bundle\n")
+        }
+        Difference::Differs { here, bundle } if here != bundle => {
+            format!("{path}: {here} here, {bundle} in the bundle\n")
+        }
+        Difference::Differs { .. } => match archive.entries.get(path).map(|entry| &entry.kind) {
+            Some(Kind::Link(target)) => links(path, target, disk)?,
+            Some(Kind::File { offset, size }) => {
+                match texts(path, *offset, *size, archive, disk, reveal)? {
+                    Some((here, bundle)) => unified(path, &here, &bundle, reveal),
+                    None => format!("{path}: differs\n"),
+                }
+            }
+            _ => format!("{path}: differs\n"),
+        },
+    })
+}
+
+fn links(path: &RelPath, target: &[u8], disk: &Disk) -> Result<String> {
+    let here = match disk.look(path)? {
+        Found::Link(_, here) => shown(&here),
+        other => other.words().to_owned(),
+    };
+    Ok(format!("{path}: a link to {here} here, to {} in the bundle\n", shown(target)))
+}
+
+/// Both versions of a file, if they may be shown.
+fn texts(
+    path: &RelPath,
+    offset: u64,
+    size: u64,
+    archive: &Archive,
+    disk: &Disk,
+    reveal: bool,
+) -> Result<Option<(String, String)>> {
+    let Walked::Here(spot) = disk.walk(path, None)? else { return Ok(None) };
+    let what = || format!("reading {}", spot.shown());
+    let Some(file) = spot.read(false).with_context(what)? else { return Ok(None) };
+    let (Some(here), Some(bundle)) =
+        (text(file).with_context(what)?, text(archive.content(offset, size)).with_context(what)?)
+    else {
+        return Ok(None);
+    };
+    let show = reveal || (may_show(path, &here) && may_show(path, &bundle));
+    Ok(show.then_some((here, bundle)))
+}
+
+/// The whole of it as text, if it is text and not too long.
+fn text(from: impl Read) -> std::io::Result<Option<String>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_SHOWN + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SHOWN || bytes.contains(&0) {
+        return Ok(None);
+    }
+    Ok(String::from_utf8(bytes).ok())
+}
+
+/// Whether a file's lines may be shown at all, with their secrets hidden. Settings may; what lies
+/// under `secrets`, is named like a secret, or holds keys or certificates may not.
+fn may_show(path: &RelPath, text: &str) -> bool {
+    let is_settings = path.name().starts_with(b".env");
+    let secret_dir = path.parts().any(|part| part.eq_ignore_ascii_case(b"secrets"));
+    let secret_name = mask::is_secret_name(&String::from_utf8_lossy(path.name()));
+    !secret_dir && (is_settings || !(secret_name || text.contains("-----BEGIN")))
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    differences: usize,
+    paths: Vec<PathDifference<'a>>,
+}
+
+#[derive(Serialize)]
+struct PathDifference<'a> {
+    path: String,
+    #[serde(flatten)]
+    difference: &'a Difference,
+}
+
+fn json(differences: &BTreeMap<RelPath, Difference>) -> Result<String> {
+    let one = |(path, difference)| PathDifference { path: escape(&format!("{path}")), difference };
+    let paths: Vec<PathDifference<'_>> = differences.iter().map(one).collect();
+    let summary = Summary { differences: paths.len(), paths };
+    Ok(serde_json::to_string_pretty(&summary).context("writing JSON")? + "\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_settings_are_shown() {
+        let shows = |path: &str, text| may_show(&RelPath::parse(path.as_bytes()).unwrap(), text);
+        assert!(shows(".env", "A=1"));
+        assert!(shows(".env.local", "K=-----BEGIN PRIVATE KEY-----"));
+        assert!(shows("certs/renewal.conf", "a = b"));
+        assert!(!shows("secrets/.env", "A=1"));
+        assert!(!shows("secrets/a/b", "A=1"));
+        assert!(!shows("certs/x.pem", "-----BEGIN CERTIFICATE-----"));
+        assert!(!shows("certs/x.key", "MIIE"));
+        assert!(!shows("certs/.htpasswd", "u:h"));
+    }
+}

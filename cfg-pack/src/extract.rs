@@ -1,0 +1,421 @@
+//! `extract`: what the archive holds, back on disk.
+
+use crate::archive::{self, Archive, Kind};
+use crate::cli;
+use crate::disk::{Disk, Spot, Walked};
+use crate::kept;
+use crate::plan::{self, Action, Step};
+use crate::rel_path::RelPath;
+use crate::select::Selection;
+use anyhow::{Context, Result, anyhow, bail};
+use chrono::{DateTime, Utc};
+use pipe_kit::{Exit, atomic, cleanup};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Runs `extract`.
+pub fn run(args: &cli::Extract) -> Result<Exit> {
+    let selection = Selection::new(&args.paths, &args.chosen.optional)?;
+    let mut disk = Disk::open(&args.chosen.root)?;
+    let archive = archive::read(pipe_kit::input::stdin()?)?;
+    let missing = selection.missing(|path| archive.holds(path));
+    if let Some(path) = missing.first() {
+        bail!("{path} is not in the archive; nothing was changed (cfg-pack list shows what is)");
+    }
+    let steps = plan::plan(&archive, selection.choose(&archive.entries), &mut disk)?;
+    if args.dry_run {
+        return report(&steps, args.json);
+    }
+    extract(&archive, &disk, &steps)?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+struct Planned {
+    path: String,
+    action: &'static str,
+}
+
+fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
+    let word = |step: &Step<'_>| match step.action {
+        Action::Leave => None,
+        Action::SetMode(_) => Some("set the mode of"),
+        Action::Create => Some("create"),
+        Action::Replace { .. } => Some("replace"),
+    };
+    let planned = steps.iter().filter_map(|step| {
+        word(step).map(|action| Planned { path: step.chosen.path.to_string(), action })
+    });
+    let planned: Vec<Planned> = planned.collect();
+    let mut text = String::new();
+    if json {
+        text = serde_json::to_string_pretty(&planned).context("writing JSON")? + "\n";
+    } else {
+        for one in &planned {
+            let _ = writeln!(text, "would {} {}", one.action, one.path);
+        }
+    }
+    pipe_kit::output::print(&text)?;
+    pipe_kit::say!(
+        "{} of {} entries would change; nothing was changed",
+        planned.len(),
+        steps.len()
+    );
+    Ok(Exit::Done)
+}
+
+/// What was done so far, for the operator of a run that fails half way.
+#[derive(Default)]
+struct Journal {
+    done: Vec<String>,
+}
+
+fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
+    journal.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
+    let journal = Arc::new(Mutex::new(Journal::default()));
+    let told = Arc::clone(&journal);
+    let guard = cleanup::on_failure(move || {
+        let journal = lock(&told);
+        if journal.done.is_empty() {
+            pipe_kit::log::line(format_args!("nothing was changed"));
+        } else {
+            let done = journal.done.join("; ");
+            pipe_kit::log::line(format_args!(
+                "stopped half way; done already: {done}; all else is as it was"
+            ));
+        }
+    });
+    let as_root = rustix::process::geteuid().is_root();
+    let run = Run { archive, disk, as_root, now: Utc::now(), journal };
+    for step in steps {
+        run.step(step)?;
+    }
+    run.finish_directories(steps)?;
+    run.sync_directories(steps)?;
+    guard.disarm();
+    let count = |wanted: fn(&Action) -> bool| steps.iter().filter(|s| wanted(&s.action)).count();
+    pipe_kit::say!(
+        "{} created, {} replaced, {} as they were",
+        count(|a| *a == Action::Create),
+        count(|a| matches!(a, Action::Replace { .. })),
+        count(|a| matches!(a, Action::Leave | Action::SetMode(_))),
+    );
+    Ok(())
+}
+
+struct Run<'r> {
+    archive: &'r Archive,
+    disk: &'r Disk,
+    as_root: bool,
+    now: DateTime<Utc>,
+    journal: Arc<Mutex<Journal>>,
+}
+
+impl Run<'_> {
+    fn step(&self, step: &Step<'_>) -> Result<()> {
+        let path = &step.chosen.path;
+        match (&step.action, step.chosen.kind()) {
+            // A directory's mode comes last: it may forbid to write into it.
+            (Action::Leave, _) | (Action::SetMode(_), Kind::Dir) => Ok(()),
+            (Action::SetMode(_), _) => self.set_mode(step, &self.spot(path)?),
+            (_, Kind::Dir) => self.make_dir(step, &self.spot(path)?),
+            (_, Kind::File { offset, size }) => {
+                let spot = self.spot(path)?;
+                let temp = Temp::file(&spot)?;
+                self.fill(step, &temp, *offset, *size)
+                    .with_context(|| format!("writing {}", spot.shown()))?;
+                self.put(step, &spot, temp)
+            }
+            (_, Kind::Link(target)) => {
+                let spot = self.spot(path)?;
+                let temp = Temp::link(&spot, target)?;
+                self.dress_link(step, &temp)
+                    .with_context(|| format!("writing the link {}", spot.shown()))?;
+                self.put(step, &spot, temp)
+            }
+        }
+    }
+
+    fn spot(&self, path: &RelPath) -> Result<Spot> {
+        match self.disk.walk(path, None)? {
+            Walked::Here(spot) => Ok(spot),
+            Walked::Missing => bail!("the directory of {path} went away meanwhile"),
+            Walked::Blocked(at) => bail!("{at} was made something else meanwhile"),
+        }
+    }
+
+    /// Holds the journal while one change is made and noted, so that a signal finds both or neither.
+    fn change(&self, change: impl FnOnce() -> Result<String>) -> Result<()> {
+        let mut journal = lock(&self.journal);
+        if cleanup::signal().is_some() {
+            bail!("ended by a signal");
+        }
+        let done = change()?;
+        pipe_kit::say!("{done}");
+        journal.done.push(done);
+        Ok(())
+    }
+
+    /// The owner that a new thing gets: what it replaces keeps its own. None if not root.
+    fn owner(&self, step: &Step<'_>) -> Option<(Uid, Gid)> {
+        let owner = match (&step.action, step.chosen.entry) {
+            (Action::Replace { owner, .. }, _) => *owner,
+            (_, Some(entry)) => (entry.uid, entry.gid),
+            (_, None) => return None,
+        };
+        self.as_root.then(|| (Uid::from_raw(owner.0), Gid::from_raw(owner.1)))
+    }
+
+    fn fill(&self, step: &Step<'_>, temp: &Temp, offset: u64, size: u64) -> Result<()> {
+        let mut file = temp.file.as_ref().context("a temporary file")?;
+        io::copy(&mut self.archive.content(offset, size), &mut file)?;
+        if let Some((uid, gid)) = self.owner(step) {
+            rustix::fs::fchown(file, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(step.chosen.mode()))?;
+        rustix::fs::futimens(file, &times(step))?;
+        file.sync_all()?;
+        Ok(())
+    }
+
+    fn dress_link(&self, step: &Step<'_>, temp: &Temp) -> Result<()> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW;
+        if let Some((uid, gid)) = self.owner(step) {
+            rustix::fs::chownat(&*temp.dir, temp.name.as_slice(), Some(uid), Some(gid), flags)?;
+        }
+        rustix::fs::utimensat(&*temp.dir, temp.name.as_slice(), &times(step), flags)?;
+        Ok(())
+    }
+
+    /// Brings what was written under a temporary name to its own.
+    fn put(&self, step: &Step<'_>, spot: &Spot, temp: Temp) -> Result<()> {
+        self.change(|| {
+            let what = || format!("putting {} in its place", spot.shown());
+            let Action::Replace { was, .. } = &step.action else {
+                rename_new(&spot.dir, &temp.name, &spot.name).with_context(what)?;
+                return Ok(format!("created {}", spot.shown()));
+            };
+            let kept = keep(spot, self.now, was != "a directory")?;
+            if let Err(error) = rustix::fs::renameat(
+                &spot.dir,
+                temp.name.as_slice(),
+                &spot.dir,
+                spot.name.as_slice(),
+            ) {
+                kept.undo(spot);
+                return Err(anyhow!(error).context(what()));
+            }
+            Ok(replaced(spot, &kept))
+        })?;
+        temp.guard.disarm();
+        Ok(())
+    }
+
+    fn make_dir(&self, step: &Step<'_>, spot: &Spot) -> Result<()> {
+        self.change(|| {
+            let make = || {
+                rustix::fs::mkdirat(&spot.dir, spot.name.as_slice(), Mode::RWXU)
+                    .with_context(|| format!("making the directory {}", spot.shown()))
+            };
+            if !matches!(step.action, Action::Replace { .. }) {
+                make()?;
+                return Ok(format!("created {}/", spot.shown()));
+            }
+            let kept = keep(spot, self.now, false)?;
+            make().inspect_err(|_| kept.undo(spot))?;
+            Ok(replaced(spot, &kept))
+        })?;
+        if let Some((uid, gid)) = self.owner(step) {
+            rustix::fs::fchown(spot.open_dir()?, Some(uid), Some(gid))
+                .with_context(|| format!("setting the owner of {}", spot.shown()))?;
+        }
+        Ok(())
+    }
+
+    fn set_mode(&self, step: &Step<'_>, spot: &Spot) -> Result<()> {
+        let Action::SetMode(from) = step.action else { return Ok(()) };
+        let what = || format!("setting the mode of {}", spot.shown());
+        self.change(|| {
+            let (fd, special): (OwnedFd, u32) = if matches!(step.chosen.kind(), Kind::Dir) {
+                // The group of new files in it is the deployment's affair.
+                let dir = spot.open_dir()?;
+                let special = rustix::fs::fstat(&dir).with_context(what)?.st_mode & 0o7000;
+                (dir, special)
+            } else {
+                let file = spot.read(false).with_context(what)?;
+                (file.with_context(|| format!("{} is no file any more", spot.shown()))?.into(), 0)
+            };
+            let mode = step.chosen.mode() | special;
+            rustix::fs::fchmod(fd, Mode::from_raw_mode(mode)).with_context(what)?;
+            Ok(format!(
+                "changed the mode of {} from {from:04o} to {:04o}",
+                spot.shown(),
+                step.chosen.mode()
+            ))
+        })
+    }
+
+    /// Gives directories their modes and times, the innermost first.
+    fn finish_directories(&self, steps: &[Step<'_>]) -> Result<()> {
+        for step in steps.iter().rev().filter(|s| matches!(s.chosen.kind(), Kind::Dir)) {
+            match step.action {
+                Action::Leave => {}
+                Action::SetMode(_) => self.set_mode(step, &self.spot(&step.chosen.path)?)?,
+                Action::Create | Action::Replace { .. } => {
+                    let spot = self.spot(&step.chosen.path)?;
+                    let what = || format!("setting the mode of {}", spot.shown());
+                    let dir = spot.open_dir()?;
+                    let mode = Mode::from_raw_mode(step.chosen.mode());
+                    rustix::fs::fchmod(&dir, mode).with_context(what)?;
+                    rustix::fs::futimens(&dir, &times(step)).with_context(what)?;
+                    rustix::fs::fsync(&dir).with_context(what)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_directories(&self, steps: &[Step<'_>]) -> Result<()> {
+        let mut synced = BTreeSet::new();
+        for step in steps.iter().filter(|step| step.action != Action::Leave) {
+            // A first-level name may lie anywhere; those are few.
+            let parent = step.chosen.path.parent();
+            if parent.as_ref().is_some_and(|parent| !synced.insert(parent.clone())) {
+                continue;
+            }
+            let Ok(spot) = self.spot(&step.chosen.path) else { continue };
+            rustix::fs::fsync(&spot.dir)
+                .with_context(|| format!("syncing the directory of {}", spot.shown()))?;
+        }
+        Ok(())
+    }
+}
+
+fn times(step: &Step<'_>) -> Timestamps {
+    let seconds =
+        step.chosen.entry.map_or_else(|| Utc::now().timestamp(), |e| e.mtime.cast_signed());
+    let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    Timestamps { last_access: time, last_modification: time }
+}
+
+fn replaced(spot: &Spot, kept: &Kept) -> String {
+    format!("replaced {}, the old one is {}", spot.shown(), spot.shown_beside(kept.name()))
+}
+
+/// A thing being made under a temporary name; gone again unless the guard is disarmed.
+struct Temp {
+    dir: Arc<OwnedFd>,
+    name: Vec<u8>,
+    file: Option<File>,
+    guard: cleanup::Guard,
+}
+
+impl Temp {
+    /// A file that is its owner's alone.
+    fn file(spot: &Spot) -> Result<Self> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Self::new(spot, |dir, name| {
+            let mode = Mode::RUSR | Mode::WUSR;
+            rustix::fs::openat(dir, name, flags, mode).map(|fd| Some(File::from(fd)))
+        })
+    }
+
+    fn link(spot: &Spot, target: &[u8]) -> Result<Self> {
+        Self::new(spot, |dir, name| rustix::fs::symlinkat(target, dir, name).map(|()| None))
+    }
+
+    fn new(
+        spot: &Spot,
+        make: impl Fn(&OwnedFd, &[u8]) -> rustix::io::Result<Option<File>>,
+    ) -> Result<Self> {
+        let dir = spot.dir.try_clone().with_context(|| format!("writing {}", spot.shown()))?;
+        let dir = Arc::new(dir);
+        for try_again in 0..1000 {
+            let name = format!("{}{}-{try_again}", atomic::PREFIX, std::process::id()).into_bytes();
+            match make(&dir, &name) {
+                Ok(file) => {
+                    let (at, gone) = (Arc::clone(&dir), name.clone());
+                    let guard = cleanup::on_failure(move || {
+                        let _ = rustix::fs::unlinkat(at.as_fd(), gone.as_slice(), AtFlags::empty());
+                    });
+                    return Ok(Self { dir, name, file, guard });
+                }
+                Err(Errno::EXIST) => {}
+                Err(e) => return Err(anyhow!(e).context(format!("writing {}", spot.shown()))),
+            }
+        }
+        bail!("writing {}: too many leftovers ({}*) beside it", spot.shown(), atomic::PREFIX)
+    }
+}
+
+/// What was set aside.
+enum Kept {
+    /// It has a second name, and still its own.
+    Linked(Vec<u8>),
+    /// It has only its new name.
+    Moved(Vec<u8>),
+}
+
+impl Kept {
+    fn name(&self) -> &[u8] {
+        let (Self::Linked(name) | Self::Moved(name)) = self;
+        name
+    }
+
+    fn undo(&self, spot: &Spot) {
+        let _ = match self {
+            Self::Linked(name) => {
+                rustix::fs::unlinkat(&spot.dir, name.as_slice(), AtFlags::empty())
+            }
+            Self::Moved(name) => rename_new(&spot.dir, name, &spot.name),
+        };
+    }
+}
+
+/// Keeps what is at a spot under a free name. A second name is better where there may be one: then
+/// its own name is never without a file.
+fn keep(spot: &Spot, now: DateTime<Utc>, may_link: bool) -> Result<Kept> {
+    for name in kept::candidates(&spot.name, now) {
+        if may_link {
+            let (dir, old) = (&spot.dir, spot.name.as_slice());
+            match rustix::fs::linkat(dir, old, dir, name.as_slice(), AtFlags::empty()) {
+                Ok(()) => return Ok(Kept::Linked(name)),
+                Err(Errno::EXIST) => continue,
+                // The filesystem has none, or the file is another user's.
+                Err(_) => {}
+            }
+        }
+        match rename_new(&spot.dir, &spot.name, &name) {
+            Ok(()) => return Ok(Kept::Moved(name)),
+            Err(Errno::EXIST) => {}
+            Err(e) => return Err(anyhow!(e).context(format!("keeping a copy of {}", spot.shown()))),
+        }
+    }
+    bail!("keeping a copy of {}: no name for it is free", spot.shown())
+}
+
+/// Renames to a name that must be free.
+fn rename_new(dir: &OwnedFd, from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
+    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
+        // A filesystem that cannot do it in one.
+        Err(Errno::INVAL | Errno::NOSYS) => {
+            match rustix::fs::statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => rustix::fs::renameat(dir, from, dir, to),
+                Err(e) => Err(e),
+                Ok(_) => Err(Errno::EXIST),
+            }
+        }
+        other => other,
+    }
+}

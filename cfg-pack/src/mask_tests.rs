@@ -1,0 +1,148 @@
+use super::*;
+use proptest::prelude::*;
+
+fn masked(text: &str) -> String {
+    mask(text).into_iter().map(|line| line.text + "\n").collect()
+}
+
+#[test]
+fn what_is_no_secret_is_shown_as_it_is() {
+    for text in [
+        "",
+        "PIPRIO_DOMAIN=example.org",
+        "POSTGRES_HOST=postgres",
+        "export POSTGRES_PORT=5432 # the usual",
+        "# a comment",
+        "  # POSTGRES_DB=piprio",
+        "BACKUP_ROOT=/mnt/disk1/backups/of/piprio",
+        "S3_ENDPOINT=https://s3.eu-west-1.example.org:9000",
+        "S3_BUCKET=piprio-prod-2-documents-eu-west-1",
+        "READINESS_URLS=\"app=http://127.0.0.1:8080/ready web=http://web:80/\"",
+        "REDIS_URL=redis://127.0.0.1:6379/0",
+        "ADMIN_EMAIL=ops@example.org",
+        "services: ",
+        "EMPTY=",
+        "POSTGRES_PASSWORD=",
+        "ISSUER=https://auth.example.org/",
+        "UPSTREAM=http://auth:8080/x",
+    ] {
+        assert_eq!(masked(text).trim_end_matches('\n'), text);
+    }
+}
+
+#[test]
+fn a_secret_is_hidden_however_it_is_written() {
+    for (text, shown) in [
+        ("POSTGRES_PASSWORD=hunter2", "POSTGRES_PASSWORD=***"),
+        ("  export  S3_SECRET_KEY = 'hunter2'", "  export  S3_SECRET_KEY = ***"),
+        ("SIGNING_KEY: hunter2", "SIGNING_KEY: ***"),
+        ("#POSTGRES_PASSWORD=hunter2", "#POSTGRES_PASSWORD=***"),
+        ("## old: TOKEN=hunter2", "## old: ***"),
+        ("# the old password was hunter2", "# ***"),
+        ("# see redis://:hunter2@host", "# see redis://:***@host"),
+        ("- API_TOKEN=hunter2", "- API_TOKEN=***"),
+        ("  \"client_secret\": \"hunter2\",", "  \"client_secret\": ***"),
+        ("sentry_dsn=hunter2", "sentry_dsn=***"),
+        ("pgpass=hunter2\r", "pgpass=***"),
+        ("REDIS_URL=redis://:hunter2@host:6379/0", "REDIS_URL=redis://:***@host:6379/0"),
+        ("DATABASE_URL=postgres://piprio:hunter2@db/x", "DATABASE_URL=postgres://piprio:***@db/x"),
+        (
+            "DATABASE_URL=\"postgres://u:p@ss/hunter2@db/x\"",
+            "DATABASE_URL=\"postgres://u:***@db/x\"",
+        ),
+        ("DATABASE_URL=postgres://u:#hunter2?@db", "DATABASE_URL=postgres://u:***@db"),
+        ("URL=https://hunter2@git.example.org/x", "URL=https://***@git.example.org/x"),
+        ("URL=https://hunter2:@git.example.org/x", "URL=https://***@git.example.org/x"),
+        ("A_URLS=a=http://a/x b=http://u:hunter2@b/", "A_URLS=a=http://***@b/"),
+        ("PROXY=u:hunter2@proxy:3128", "PROXY=***@proxy:3128"),
+        ("DATABASE_URL=postgres://db/x?password=hunter2", "DATABASE_URL=***"),
+        ("CONNECTORS={\"crm\":{\"apiToken\":\"hunter2\"}}", "CONNECTORS=***"),
+        ("JAVA_OPTS=-Dtls.password=hunter2", "JAVA_OPTS=***"),
+        ("RUN_OPTS=--password hunter2", "RUN_OPTS=***"),
+        ("HEADER=Basic aHVudGVyMg", "HEADER=***"),
+        ("CONNECTOR_CRM=4f2hunter2a9c0d1e7b6", "CONNECTOR_CRM=***"),
+        ("CONNECTOR_CRM=eyJh.hunter2.x", "CONNECTOR_CRM=***"),
+        ("no assignment at all hunter2", "***"),
+        ("aHVudGVyMghunter2aHVudGVyMg==", "***"),
+        ("TOKEN\t=hunter2", "TOKEN\t=***"),
+    ] {
+        assert_eq!(masked(text), format!("{shown}\n"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_value_over_several_lines_is_hidden_to_its_end() {
+    for (text, shown) in [
+        ("KEY=\"one\nB=hunter2\nC=x\"\nDOMAIN=d", "KEY=***\n***\n***\nDOMAIN=d"),
+        ("KEY='one\nhunter2'\nDOMAIN=d", "KEY=***\n***\nDOMAIN=d"),
+        ("NOTE=\"one\nhunter2\"\nDOMAIN=d", "NOTE=***\n***\nDOMAIN=d"),
+        ("KEY=\"a\\\"\nB=hunter2\"\nDOMAIN=d", "KEY=***\n***\nDOMAIN=d"),
+        ("# KEY=\"one\n# B=hunter2\"\nDOMAIN=d", "# KEY=***\n***\nDOMAIN=d"),
+        ("KEY=one\\\nB=hunter2\\\nC=two\nDOMAIN=d", "KEY=***\n***\n***\nDOMAIN=d"),
+        (
+            "KEY=-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\nDOMAIN=d",
+            "KEY=***\n***\n***\nDOMAIN=d",
+        ),
+        (
+            "-----BEGIN PRIVATE KEY-----\nB=hunter2\n-----END PRIVATE KEY-----\nDOMAIN=d",
+            "***\n***\n***\nDOMAIN=d",
+        ),
+        ("cert: |\n  B=hunter2\n\n  c\ndomain: d", "cert: ***\n***\n***\n***\ndomain: d"),
+        ("passwords:\n  - hunter2\n  x: hunter2\ndomain: d", "passwords:\n***\n***\ndomain: d"),
+    ] {
+        assert_eq!(masked(text), format!("{shown}\n"), "{text:?}");
+    }
+}
+
+#[test]
+fn a_quote_that_only_seemed_to_open_does_not_open_what_follows_it() {
+    let text = "# NOTE: \"prose\nPASSWORD=\"one\nuser=hunter2\"\n";
+    assert!(!masked(text).contains("hunter2"), "{}", masked(text));
+}
+
+fn secret_key() -> impl Strategy<Value = String> {
+    let words = proptest::sample::select(WORDS);
+    ("[A-Z]{0,6}_?", words, "(_[A-Z0-9]{0,6})?", any::<bool>()).prop_map(|(a, word, b, lower)| {
+        let key = format!("{a}{word}{b}");
+        if lower { key.to_lowercase() } else { key }
+    })
+}
+
+/// A line, or several, that hold the secret.
+fn planted(secret: &'static str) -> impl Strategy<Value = String> {
+    let filler = "[ -~]{0,12}";
+    let lead = proptest::sample::select(vec!["", "export ", "  ", "#", "# ", "#export ", "- "]);
+    let sep = proptest::sample::select(vec!["=", " = ", ":", ": ", "= "]);
+    let simple = (lead.clone(), secret_key(), sep, filler, filler)
+        .prop_map(move |(lead, key, sep, a, b)| format!("{lead}{key}{sep}{a}{secret}{b}"));
+    let inner = "[ -!#-\\[\\]-~]{0,12}";
+    let lines = proptest::collection::vec(inner, 0..4);
+    let quoted = (lead, secret_key(), lines.clone(), lines).prop_map(move |(lead, key, a, b)| {
+        let (a, b) = (a.join("\n"), b.join("\n"));
+        format!("{lead}{key}=\"{a}\n{secret}\n{b}\"")
+    });
+    let url = ("[a-z]{1,8}", "[a-z]{0,8}", "[!-~]{0,6}", "[!-~]{0,6}", "[a-z.]{1,9}(:[0-9]{2,4})?")
+        .prop_map(move |(scheme, user, a, b, host)| {
+            format!("SOME_URL={scheme}://{user}:{a}{secret}{b}@{host}/x")
+        });
+    prop_oneof![simple, quoted, url]
+}
+
+proptest! {
+    #[test]
+    fn a_planted_secret_never_shows(
+        before in proptest::collection::vec("[A-Z]{1,8}=[a-z0-9./ ]{0,12}", 0..4),
+        planted in planted("hunter2"),
+        after in proptest::collection::vec("[A-Z]{1,8}=[a-z0-9./ ]{0,12}", 0..4),
+    ) {
+        let text = [before, vec![planted], after].concat().join("\n");
+        let shown = masked(&text);
+        prop_assert!(!shown.contains("hunter2"), "{}\nshown as\n{}", text, shown);
+        prop_assert_eq!(mask(&text).len(), text.split_terminator('\n').count());
+    }
+
+    #[test]
+    fn any_text_has_a_line_shown_for_each_of_its_lines(text in "\\PC{0,40}(\n\\PC{0,40}){0,6}") {
+        prop_assert_eq!(mask(&text).len(), text.split_terminator('\n').count());
+    }
+}
