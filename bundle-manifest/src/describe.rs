@@ -5,7 +5,7 @@ use crate::manifest::{self, Manifest, Sizes};
 use crate::mirror::{self, Extent, Mirror};
 use crate::tree::{self, Tree};
 use crate::{dump_head, text};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::{Exit, Stop};
 use std::path::Path;
 
@@ -68,18 +68,23 @@ fn extent(dir: &Path, tree: &Tree) -> Result<Option<Extent>> {
     if !tree.has_directory(mirror::DIR) {
         return Ok(None);
     }
-    if tree.size(mirror::SUMS).is_none() {
-        return Ok(Some(mirror::plain_extent(tree)));
-    }
-    let mirror = whole_mirror(dir, tree)?;
-    Ok(Some(mirror.extent(tree)))
+    Ok(Some(match whole_mirror(dir, tree)? {
+        Some(mirror) => mirror.extent(tree),
+        None => mirror::plain_extent(tree),
+    }))
 }
 
-/// The mirror's sums, where every file that they list is there.
+/// The mirror's sums, every file that they list being there; `None` where a mirror has none.
 ///
 /// # Errors
-/// If they cannot be read or a listed file is missing.
-pub fn whole_mirror(dir: &Path, tree: &Tree) -> Result<Mirror> {
+/// If they cannot be read, a listed file is missing, or the mirror is not finished.
+pub fn whole_mirror(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
+    if mirror::is_unfinished(tree) {
+        bail!("the mirror in {} is not finished; run obj-mirror to its end first", dir.display());
+    }
+    if tree.size(mirror::SUMS).is_none() {
+        return Ok(None);
+    }
     let mirror = Mirror::read(dir)?
         .map_err(|why| Stop::damaged(format!("{} {why}", dir.join(mirror::SUMS).display())))?;
     let first = mirror.missing(tree).next().map(text::path);
@@ -89,5 +94,5 @@ pub fn whole_mirror(dir: &Path, tree: &Tree) -> Result<Mirror> {
             format!("the mirror lists {} not there", text::count(n, "object file"))
         });
     }
-    Ok(mirror)
+    Ok(Some(mirror))
 }

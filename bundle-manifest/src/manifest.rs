@@ -75,7 +75,10 @@ impl Sizes {
         };
         row(DATABASE, self.database, "PostgreSQL dump (plain SQL, gzip)");
         match self.objects {
-            Some(Extent { objects, bytes }) => row(OBJECTS, bytes, &format!("{objects} objects")),
+            Some(Extent { objects, bytes }) => {
+                let plural = if objects == 1 { "" } else { "s" };
+                row(OBJECTS, bytes, &format!("{objects} object{plural}"));
+            }
             None => {
                 let _ = writeln!(text, "{OBJECTS:<16}  {ABSENT}");
             }

@@ -44,7 +44,7 @@ pub fn clear(bundle: &Path) {
     match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             pipe_kit::warning!(
-                "the bundle is intact, but {} cannot be removed: {e}",
+                "{} marks a bundle that is not damaged, and cannot be removed: {e}",
                 path.display()
             );
         }

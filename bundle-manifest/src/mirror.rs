@@ -4,7 +4,10 @@
 use crate::sums::{self, Sums};
 use crate::tree::Tree;
 use anyhow::{Context, Result};
+use serde::Deserialize;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -14,6 +17,17 @@ pub const DIR: &str = "minio";
 pub const OWN: &str = "minio/.obj-mirror";
 /// The mirror's own sums, of its objects.
 pub const SUMS: &str = "minio/.obj-mirror/SHA256SUMS";
+
+/// A JSON line an object, of which a bundle needs `path` and `size` alone.
+const INDEX: &str = "minio/.obj-mirror/index.jsonl";
+/// It is there while a mirror is being made.
+const JOURNAL: &str = "minio/.obj-mirror/journal.jsonl";
+
+#[derive(Deserialize)]
+struct Indexed {
+    path: String,
+    size: u64,
+}
 
 /// The files that the mirror's sums cover; paths are relative to the bundle.
 #[derive(Debug, Default)]
@@ -60,6 +74,36 @@ impl Mirror {
             .map(OsString::as_os_str)
             .filter(|path| tree.size(path).is_none() && !tree.odd.contains_key(*path))
     }
+}
+
+/// Whether the mirror says of itself that it is not finished.
+#[must_use]
+pub fn is_unfinished(tree: &Tree) -> bool {
+    tree.size(JOURNAL).is_some()
+}
+
+/// Files whose size is not what the mirror's index says: path and size in bytes by the index.
+/// Nothing where there is no such index; `obj-mirror verify` judges one that cannot be read.
+///
+/// # Errors
+/// If the index cannot be read from the disk.
+pub fn resized(bundle: &Path, tree: &Tree) -> Result<Vec<(OsString, u64)>> {
+    if tree.size(INDEX).is_none() {
+        return Ok(Vec::new());
+    }
+    let path = bundle.join(INDEX);
+    let failed = || format!("reading {}", path.display());
+    let mut resized = Vec::new();
+    for line in BufReader::new(File::open(&path).with_context(failed)?).split(b'\n') {
+        let Ok(indexed) = serde_json::from_slice::<Indexed>(&line.with_context(failed)?) else {
+            continue;
+        };
+        let file = below(OsStr::new(&indexed.path));
+        if tree.size(&file).is_some_and(|is| is != indexed.size) {
+            resized.push((file, indexed.size));
+        }
+    }
+    Ok(resized)
 }
 
 /// How much a mirror without sums of its own holds: every file below it.

@@ -3,7 +3,7 @@
 use crate::bundle_name::BundleName;
 use crate::report::State;
 use crate::tree::{self, Tree};
-use crate::{mirror, structure, sums, verify};
+use crate::{marker, mirror, structure, sums, verify};
 use anyhow::{Context, Result};
 use pipe_kit::atomic::sync_directory;
 use pipe_kit::{Exit, Stop};
@@ -34,6 +34,8 @@ pub fn run(partial: &Path) -> Result<Exit> {
         .with_context(|| format!("closing {} to others", partial.display()))?;
     sync(&partial, &found.tree)?;
     require_whole(&partial, found)?;
+    // A mark of a bundle that had this name before says nothing of this one.
+    marker::clear(&target);
     rename(&partial, &target)?;
     sync_directory(root)?;
     pipe_kit::output::print(&format!("{}\n", target.display()))?;

@@ -1,6 +1,6 @@
 //! `sums`: the seal over all of a bundle that the mirror's own sums do not cover.
 
-use crate::mirror::{self, Mirror};
+use crate::mirror::Mirror;
 use crate::tree::{self, Tree};
 use crate::{describe, hash, sums, text};
 use anyhow::{Context, Result, bail};
@@ -18,10 +18,7 @@ pub fn run(dir: &Path) -> Result<Exit> {
     if let Some((path, what)) = tree.odd.first_key_value() {
         bail!("{} is {what}; a bundle holds files and directories only", dir.join(path).display());
     }
-    let mirror = match tree.size(mirror::SUMS) {
-        Some(_) => describe::whole_mirror(&dir, &tree)?,
-        None => Mirror::default(),
-    };
+    let mirror = describe::whole_mirror(&dir, &tree)?.unwrap_or_default();
     let sealed: Vec<_> = to_seal(&tree, &mirror).collect();
     if sealed.is_empty() {
         bail!("{} holds no files; there is nothing to seal", dir.display());

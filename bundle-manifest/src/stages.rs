@@ -28,7 +28,11 @@ pub fn dump(bundle: &Path) -> Result<Verdict> {
     let path = bundle.join(DATABASE);
     let args = [OsStr::new("inspect"), OsStr::new("--json"), path.as_os_str()];
     let answer = ask("pg-snap", &args)?;
-    Ok(answer.verdict(|words| vec![(DATABASE.to_owned(), format!("is not whole: {words}"))]))
+    let told = told_problem(&answer.stdout);
+    Ok(answer.verdict(|words| {
+        let why = told.as_deref().unwrap_or(words);
+        vec![(DATABASE.to_owned(), format!("is not whole: {why}"))]
+    }))
 }
 
 /// Asks `obj-mirror` whether the objects are what their index says.
@@ -93,13 +97,18 @@ fn unprefixed(line: &str, tool: &str) -> String {
     rest.unwrap_or(line).to_owned()
 }
 
+/// The problem that a report of `pg-snap inspect --json` tells.
+fn told_problem(report: &[u8]) -> Option<String> {
+    let report: Value = serde_json::from_slice(report).ok()?;
+    Some(report.get("problem")?.as_str()?.to_owned())
+}
+
 /// The objects that a report of `obj-mirror verify --json` names.
 fn named_objects(report: &[u8]) -> Vec<(String, String)> {
-    let Ok(report) = serde_json::from_slice::<Value>(report) else { return Vec::new() };
-    let Some(problems) = report.get("problems").and_then(Value::as_array) else {
-        return Vec::new();
-    };
-    problems.iter().filter_map(named_object).collect()
+    let report: Value = serde_json::from_slice(report).unwrap_or_default();
+    let lists =
+        ["problems", "failed", "damaged"].iter().filter_map(|name| report.get(name)?.as_array());
+    lists.flatten().filter_map(named_object).collect()
 }
 
 fn named_object(problem: &Value) -> Option<(String, String)> {
@@ -120,6 +129,14 @@ mod tests {
     }
 
     #[test]
+    fn the_dumps_own_problem_is_told() {
+        let report = br#"{"complete":false,"problem":"no end marker"}"#;
+        assert_eq!(told_problem(report).as_deref(), Some("no end marker"));
+        assert_eq!(told_problem(br#"{"problem":null}"#), None);
+        assert_eq!(told_problem(b""), None);
+    }
+
+    #[test]
     fn objects_named_by_the_mirrors_report_are_named_in_the_bundle() {
         let report = br#"{"problems":[{"path":"a/b","problem":"is missing"},{"key":"c","reason":"differs"},{}]}"#;
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
@@ -127,6 +144,8 @@ mod tests {
             named_objects(report),
             [pair("minio/a/b", "is missing"), pair("minio/c", "differs")]
         );
+        let report = br#"{"objects":2,"failed":[{"key":"c","reason":"is missing"}]}"#;
+        assert_eq!(named_objects(report), [pair("minio/c", "is missing")]);
         assert!(named_objects(b"not json").is_empty());
         assert!(named_objects(b"{\"problems\":3}").is_empty());
     }

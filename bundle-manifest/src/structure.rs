@@ -39,6 +39,13 @@ pub fn read(dir: &Path) -> Result<Structure> {
     found.check_presence();
     found.check_lists();
     found.check_sizes();
+    for (path, size) in mirror::resized(dir, &found.tree)? {
+        let is = found.tree.size(&path).unwrap_or_default();
+        found.problems.add(path, format!("has {is} bytes, and the mirror's index says {size}"));
+    }
+    if mirror::is_unfinished(&found.tree) {
+        found.problems.add("minio/", "is a mirror that was never finished");
+    }
     Ok(found)
 }
 

@@ -20,6 +20,7 @@ const SMALL: u64 = 1024 * 1024;
 pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
     let dir = tree::resolve(dir)?;
     let found = structure::read(&dir)?;
+    note_other_name(&dir, &found);
     let report = if quick_only { quick(&dir, found) } else { full(&dir, found) };
     if !quick_only {
         match report.state {
@@ -29,6 +30,15 @@ pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
         }
     }
     tell(&dir, &report, quick_only, json)
+}
+
+/// Age and retention go by the directory's name, so one that was changed is worth a word.
+fn note_other_name(dir: &Path, found: &Structure) {
+    let Some(made_as) = found.manifest.as_ref().and_then(|m| m.bundle.as_deref()) else { return };
+    if tree::name(dir) != made_as {
+        let made_as = text::one_line(made_as);
+        pipe_kit::say!("{} was made under the name {made_as}", text::path(tree::name(dir)));
+    }
 }
 
 /// A check of presence, sizes and small files, and of what an earlier full check found.

@@ -32,7 +32,7 @@ fn the_seal_is_sorted_and_leaves_the_objects_to_the_mirrors_own() {
             "config.tar.gz",
             "database.sql.gz",
             "minio/.obj-mirror/SHA256SUMS",
-            "minio/.obj-mirror/index"
+            "minio/.obj-mirror/index.jsonl"
         ]
     );
 }
@@ -59,4 +59,16 @@ fn a_mirror_that_is_not_whole_is_not_sealed() {
     let dir = world.components(true);
     fs::remove_file(dir.join("minio/b/c")).unwrap();
     world.run("sums", &dir).code(1).stdout("").stderr(contains("minio/b/c is missing"));
+}
+
+#[test]
+fn a_mirror_that_was_never_finished_is_neither_described_nor_sealed() {
+    let world = World::new();
+    let dir = world.components(true);
+    fs::write(dir.join("minio/.obj-mirror/journal.jsonl"), "").unwrap();
+    for verb in ["describe", "sums"] {
+        world.run(verb, &dir).code(1).stdout("").stderr(contains("is not finished"));
+    }
+    fs::remove_file(dir.join("minio/.obj-mirror/SHA256SUMS")).unwrap();
+    world.run("sums", &dir).code(1).stderr(contains("is not finished"));
 }

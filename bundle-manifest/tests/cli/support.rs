@@ -98,7 +98,11 @@ impl World {
             fs::create_dir(minio.join("b")).unwrap();
             fs::write(minio.join("a\nx"), "one").unwrap();
             fs::write(minio.join("b/c"), "three").unwrap();
-            fs::write(minio.join(".obj-mirror/index"), "two objects").unwrap();
+            let index = concat!(
+                "{\"key\":\"a\\nx\",\"path\":\"a\\nx\",\"size\":3}\n",
+                "{\"key\":\"b/c\",\"path\":\"b/c\",\"size\":5}\n",
+            );
+            fs::write(minio.join(".obj-mirror/index.jsonl"), index).unwrap();
             let text = concat!(
                 "\\7692c3ad3540bb803c020b3aee66cd8887123234ea0c6e7143c0add73ff431ed  a\\nx\n",
                 "8b5b9db0c13db24256c829aa364aa90c6d2eba318b9232a4ab9313b954d3555f  b/c\n",

@@ -30,7 +30,11 @@ fn a_bundle_is_found_from_within_itself_and_under_another_name() {
     world.tool(&["verify", "."]).current_dir(&bundle).assert().success();
     let copy = world.root().join("copy of it");
     fs::rename(bundle, &copy).unwrap();
-    world.run("verify", &copy).success().stdout("copy of it intact\n");
+    world
+        .run("verify", &copy)
+        .success()
+        .stdout("copy of it intact\n")
+        .stderr(contains(format!("was made under the name {NAME}")));
 }
 
 #[test]
@@ -41,7 +45,7 @@ fn a_missing_part_is_named() {
         "config.tar.gz",
         "SHA256SUMS",
         "minio/b/c",
-        "minio/.obj-mirror/index",
+        "minio/.obj-mirror/index.jsonl",
         "minio/.obj-mirror/SHA256SUMS",
     ] {
         let world = World::new();
@@ -64,7 +68,7 @@ fn every_single_change_of_content_is_found() {
         "config.tar.gz",
         "SHA256SUMS",
         "minio/b/c",
-        "minio/.obj-mirror/index",
+        "minio/.obj-mirror/index.jsonl",
         "minio/.obj-mirror/SHA256SUMS",
     ] {
         let path = bundle.join(name);
@@ -93,6 +97,22 @@ fn every_single_change_of_content_is_found() {
     }
     assert_eq!(changes, 63);
     full(&world).success();
+}
+
+#[test]
+fn no_byte_of_the_seal_can_change_unseen() {
+    let world = World::new();
+    let bundle = world.finished(true);
+    let path = bundle.join("SHA256SUMS");
+    let seal = fs::read(&path).unwrap();
+    for at in 0..seal.len() {
+        let mut flipped = seal.clone();
+        // The bit that tells lower case from upper: the likeliest to pass for the same digit.
+        flipped[at] ^= 0x20;
+        fs::write(&path, &flipped).unwrap();
+        let code = quick(&world).get_output().status.code();
+        assert_eq!(code, Some(4), "byte {at} of\n{}", String::from_utf8_lossy(&seal));
+    }
 }
 
 #[test]
@@ -198,7 +218,10 @@ fn an_object_of_another_size_is_found_without_reading_it() {
     let world = World::new();
     let bundle = world.finished(true);
     fs::write(bundle.join("minio/b/c"), "longer than three").unwrap();
-    quick(&world).code(4).stderr(contains("minio/ holds 2 objects of 20 bytes"));
+    quick(&world)
+        .code(4)
+        .stderr(contains("minio/ holds 2 objects of 20 bytes"))
+        .stderr(contains("minio/b/c has 17 bytes, and the mirror's index says 5"));
 }
 
 #[test]
