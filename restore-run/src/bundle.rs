@@ -1,0 +1,75 @@
+//! The bundle that is restored from.
+
+use anyhow::{Context, Result};
+use pipe_kit::Stop;
+use std::path::{Path, PathBuf};
+
+/// A bundle's directory and what its manifest says. Not yet validated.
+#[derive(Debug)]
+pub struct Bundle {
+    /// Absolute.
+    pub dir: PathBuf,
+    manifest: String,
+}
+
+impl Bundle {
+    /// Opens a bundle.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if it is no directory, [`Stop::damaged`] if its manifest is missing.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let dir = dir
+            .canonicalize()
+            .ok()
+            .filter(|d| d.is_dir())
+            .ok_or_else(|| {
+                Stop::usage(format!(
+                    "there is no bundle {}; restore.sh without an argument lists the bundles",
+                    dir.display()
+                ))
+            })?;
+        let file = dir.join("MANIFEST.txt");
+        let manifest = match std::fs::read(&file) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Stop::damaged(format!(
+                    "{}: MANIFEST.txt is missing: not a bundle, or not a whole one; nothing was changed",
+                    dir.display()
+                ))
+                .into());
+            }
+            Err(e) => return Err(e).with_context(|| format!("reading {}", file.display())),
+        };
+        Ok(Self { dir, manifest })
+    }
+
+    /// A `Key: value` of the manifest.
+    pub fn value(&self, key: &str) -> Option<&str> {
+        self.manifest.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+    }
+
+    /// The manifest as it stands, without control characters that could play with a terminal.
+    pub fn manifest_for_people(&self) -> String {
+        self.manifest.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
+    }
+
+    /// `database.sql.gz`
+    pub fn dump(&self) -> PathBuf {
+        self.dir.join("database.sql.gz")
+    }
+
+    /// `minio/`, where the bundle has one.
+    pub fn mirror(&self) -> Option<PathBuf> {
+        Some(self.dir.join("minio")).filter(|d| d.is_dir())
+    }
+
+    /// `config.tar.gz`
+    pub fn config(&self) -> PathBuf {
+        self.dir.join("config.tar.gz")
+    }
+
+    /// The directory it lies in.
+    pub fn root(&self) -> &Path {
+        self.dir.parent().unwrap_or(Path::new("/"))
+    }
+}

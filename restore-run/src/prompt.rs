@@ -1,0 +1,71 @@
+//! The questions: on stderr, answered by lines of standard input.
+
+use anyhow::{Context, Result};
+use std::io::{BufRead, Write};
+
+/// Whoever answers. One reader for all answers, since it reads ahead.
+pub struct Answers<R> {
+    lines: R,
+}
+
+impl<R: BufRead> Answers<R> {
+    /// From lines of text.
+    pub fn new(lines: R) -> Self {
+        Self { lines }
+    }
+
+    /// Asks, and gives the line without its end; none at the end of input.
+    ///
+    /// # Errors
+    /// If standard input cannot be read.
+    pub fn ask(&mut self, question: &str) -> Result<Option<String>> {
+        let mut stderr = std::io::stderr().lock();
+        // Without a stderr nobody can be asked, but a prepared answer still counts.
+        let _ = write!(stderr, "{question} ");
+        let _ = stderr.flush();
+        let mut line = String::new();
+        let n = self.lines.read_line(&mut line).context("reading the answer")?;
+        if n == 0 || !line.ends_with('\n') {
+            let _ = writeln!(stderr);
+        }
+        Ok((n > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    /// A yes is `y` or `yes`; everything else, the end of input too, is a no.
+    ///
+    /// # Errors
+    /// If standard input cannot be read.
+    pub fn yes(&mut self, question: &str) -> Result<bool> {
+        let answer = self.ask(question)?.unwrap_or_default();
+        Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+    }
+}
+
+/// Whether the typed line is the domain: to the letter, but for spaces around it.
+pub fn confirms(typed: Option<&str>, domain: &str) -> bool {
+    !domain.is_empty() && typed.is_some_and(|t| t.trim() == domain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_domain_itself_confirms() {
+        assert!(confirms(Some("piprio.example"), "piprio.example"));
+        assert!(confirms(Some(" piprio.example\r"), "piprio.example"));
+        for no in [None, Some(""), Some("y"), Some("yes"), Some("Piprio.example"), Some("piprio")] {
+            assert!(!confirms(no, "piprio.example"), "{no:?}");
+        }
+        assert!(!confirms(Some(""), ""));
+    }
+
+    #[test]
+    fn end_of_input_is_a_no() {
+        let mut answers = Answers::new(&b"y\nno\n"[..]);
+        assert!(answers.yes("?").unwrap());
+        assert!(!answers.yes("?").unwrap());
+        assert!(!answers.yes("?").unwrap());
+        assert_eq!(answers.ask("?").unwrap(), None);
+    }
+}

@@ -1,0 +1,356 @@
+//! The sequence itself.
+
+mod progress;
+
+use crate::bundle::Bundle;
+use crate::prompt::{Answers, confirms};
+use crate::services;
+use crate::settings::Settings;
+use crate::step::{Selection, Step};
+use crate::summary::{Summary, why_no_objects};
+use crate::tool::Tool;
+use crate::{cache, lock, preflight};
+use anyhow::{Context, Result};
+use pipe_kit::{Exit, Stop, cleanup, say, warning};
+use progress::Progress;
+use std::io::{BufRead, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+/// What to do with `secrets/` and `certs/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConfigChoice {
+    Yes,
+    No,
+    Ask,
+}
+
+/// What the command line asks for.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub selection: Selection,
+    pub confirm: Option<String>,
+    pub config: ConfigChoice,
+    pub force_config: bool,
+    pub drop_first: bool,
+    pub dry_run: bool,
+    pub wait_seconds: u32,
+}
+
+/// Restores the deployment from the bundle.
+///
+/// # Errors
+/// Names the step that failed, the state things are in, and the command that goes on from there.
+pub fn run(dir: &Path, settings: &Settings, options: &Options) -> Result<Exit> {
+    let bundle = Bundle::open(dir)?;
+    let restore = Restore { bundle, settings, options };
+    if options.dry_run {
+        return restore.rehearse();
+    }
+    let _locks = lock::take(&settings.state_dir(), restore.bundle.root())?;
+    restore.run_steps(&mut Answers::new(std::io::stdin().lock()))
+}
+
+struct Restore<'a> {
+    bundle: Bundle,
+    settings: &'a Settings,
+    options: &'a Options,
+}
+
+impl Restore<'_> {
+    fn run_steps(&self, answers: &mut Answers<impl BufRead>) -> Result<Exit> {
+        let progress = Arc::new(Progress::new(self.settings, &self.bundle, self.options));
+        let on_signal = {
+            let progress = Arc::clone(&progress);
+            cleanup::on_failure(move || warning!("{}", progress.recover()))
+        };
+        let mut exit = Exit::Done;
+        let total = Step::ALL.len();
+        for step in self.options.selection.steps() {
+            let started = Instant::now();
+            progress.begin(step);
+            say!("[{}/{total}] {step} …", step.number());
+            match self.take(step, answers, &progress) {
+                Ok(outcome) => exit = outcome,
+                Err(error) => {
+                    on_signal.disarm();
+                    return Err(Stop::with_exit(
+                        pipe_kit::status::of(&error),
+                        format!("[{}/{total}] {step}: {error:#}; {}", step.number(), progress.recover()),
+                    )
+                    .into());
+                }
+            }
+            say!("[{}/{total}] {step}: {:.1} s", step.number(), started.elapsed().as_secs_f64());
+            progress.end(step);
+        }
+        on_signal.disarm();
+        Ok(exit)
+    }
+
+    fn take(
+        &self,
+        step: Step,
+        answers: &mut Answers<impl BufRead>,
+        progress: &Progress,
+    ) -> Result<Exit> {
+        match step {
+            Step::Validate => self.validate().run()?,
+            Step::Summary => self.show_summary(),
+            Step::Confirm => self.confirm(answers)?,
+            Step::Preflight => preflight::check(&self.bundle, self.settings)?,
+            Step::Stop => self.stop(progress)?,
+            Step::Database => self.database(progress)?,
+            Step::Objects => match self.objects()? {
+                Some(tool) => tool.run()?,
+                None => say!("skipped: {}", why_no_objects(&self.bundle, self.settings)),
+            },
+            Step::Config => self.config(answers)?,
+            Step::Cache => {
+                let keys = cache::flush(self.settings)?;
+                say!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
+            }
+            Step::Start => self.start()?,
+            Step::Health => return self.health(),
+        }
+        Ok(Exit::Done)
+    }
+
+    fn validate(&self) -> Tool {
+        Tool::new("bundle-manifest").arg("verify").arg(&self.bundle.dir)
+    }
+
+    fn show_summary(&self) {
+        let summary = Summary::gather(&self.bundle, self.settings);
+        let text =
+            summary.to_text(&self.bundle, self.settings, self.options, chrono::Utc::now());
+        // Beside the prompt, wherever standard output goes.
+        let _ = writeln!(std::io::stderr().lock(), "\n{text}");
+    }
+
+    fn confirm(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
+        let Some(domain) = &self.settings.domain else {
+            return Err(Stop::usage(
+                "PIPRIO_DOMAIN is not set in .env: a restore is confirmed by typing it",
+            )
+            .into());
+        };
+        let typed = match &self.options.confirm {
+            Some(answer) => Some(answer.clone()),
+            None => answers.ask("All current data will be replaced. Type the deployment's domain to go on:")?,
+        };
+        if confirms(typed.as_deref(), domain) {
+            return Ok(());
+        }
+        Err(Stop::refused("the deployment's domain was not typed").into())
+    }
+
+    fn stop(&self, progress: &Progress) -> Result<()> {
+        let names = services::application(&services::list(self.settings)?, &self.settings.stateful);
+        if names.is_empty() {
+            say!("there are no application services to stop");
+            return Ok(());
+        }
+        progress.stopping(&names);
+        services::stop(self.settings, &names).run()?;
+        say!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
+        Ok(())
+    }
+
+    fn database_tool(&self) -> Tool {
+        let keep = if self.options.drop_first { "--drop-first" } else { "--keep-previous" };
+        Tool::new("pg-snap").args(["load", keep]).arg(self.bundle.dump())
+    }
+
+    /// What is noted here before a load makes sure that only a database that a restore of this
+    /// deployment has put aside is ever dropped.
+    fn previous_note(&self) -> PathBuf {
+        self.settings.state_dir().join("previous")
+    }
+
+    fn database(&self, progress: &Progress) -> Result<()> {
+        if !self.options.drop_first {
+            std::fs::write(self.previous_note(), format!("{}\n", self.settings.database))
+                .with_context(|| format!("writing {}", self.previous_note().display()))?;
+        }
+        self.database_tool().run()?;
+        progress.swapped();
+        Ok(())
+    }
+
+    fn objects(&self) -> Result<Option<Tool>> {
+        match self.bundle.mirror() {
+            Some(mirror) if self.settings.bundled_storage => Ok(Some(
+                Tool::new("obj-mirror").arg("--delete").arg(mirror).arg(self.settings.bucket_url()?),
+            )),
+            _ => Ok(None),
+        }
+    }
+
+    fn cfg_pack(&self, verb: &str) -> Tool {
+        Tool::new("cfg-pack")
+            .args([verb, "--root"])
+            .arg(&self.settings.deploy)
+            .input(&self.bundle.config())
+    }
+
+    fn extract_secrets(&self) -> Tool {
+        self.cfg_pack("extract").args(["--optional", "secrets", "--optional", "certs"])
+    }
+
+    fn config(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
+        if !self.bundle.config().is_file() {
+            say!("skipped: the bundle has no config.tar.gz");
+            return Ok(());
+        }
+        say!("what the bundle's .env would change (- now, + bundle):");
+        self.cfg_pack("diff").arg(".env").run()?;
+        if self.options.force_config {
+            self.cfg_pack("extract").arg(".env").run()?;
+        } else {
+            say!(".env is left as it is; --force-config replaces it");
+        }
+        self.cfg_pack("diff").args(["--optional", "secrets", "--optional", "certs"]).run()?;
+        let yes = match self.options.config {
+            ConfigChoice::Yes => true,
+            ConfigChoice::No => false,
+            ConfigChoice::Ask => {
+                answers.yes("Replace secrets/ and certs/ by the bundle's too? [y/N]")?
+            }
+        };
+        if !yes {
+            say!("secrets/ and certs/ are left as they are");
+            return Ok(());
+        }
+        self.extract_secrets().run()
+    }
+
+    fn start(&self) -> Result<()> {
+        let names = services::to_start(&services::list(self.settings)?);
+        if names.is_empty() {
+            return Ok(());
+        }
+        services::start(self.settings, &names).run()
+    }
+
+    fn health_tool(&self) -> Tool {
+        Tool::new("health-probe").arg("--wait").arg(self.options.wait_seconds.to_string())
+    }
+
+    /// A health check that fails is an outcome, told by its table, and not a step that broke off.
+    fn health(&self) -> Result<Exit> {
+        let ends = self.options.selection.reaches_the_end() && self.previous_note().exists();
+        match self.health_tool().run_to_stdout() {
+            Ok(()) if ends => {
+                self.previous("drop").run().context("the restore is complete, but the old database is still there")?;
+                std::fs::remove_file(self.previous_note()).context("forgetting the old database")?;
+                say!("the health check passed; the old database is dropped; the restore is complete");
+                Ok(Exit::Done)
+            }
+            Ok(()) => Ok(Exit::Done),
+            Err(error) => {
+                warning!("{error:#}: the health check did not pass");
+                if ends {
+                    warning!(
+                        "the database from before the restore is kept beside the new one; to swap it back: {}",
+                        self.by_hand(&self.previous("swap"))
+                    );
+                    warning!(
+                        "once the cause is mended, to check again and drop it: bash {} {} --from health",
+                        shell_words::quote(&self.settings.deploy.join("scripts/restore.sh").to_string_lossy()),
+                        shell_words::quote(&self.bundle.dir.to_string_lossy())
+                    );
+                }
+                Ok(Exit::Failed)
+            }
+        }
+    }
+
+    fn previous(&self, action: &str) -> Tool {
+        Tool::new("pg-snap").args(["previous", action])
+    }
+
+    /// A stage as an operator types it, without this run's environment.
+    fn by_hand(&self, tool: &Tool) -> String {
+        let deploy_env = self.settings.deploy.join("bin/deploy-env");
+        format!("{} -- {}", shell_words::quote(&deploy_env.to_string_lossy()), tool.to_shell())
+    }
+
+    /// `--dry-run`: what can be checked is checked, the rest is told.
+    fn rehearse(&self) -> Result<Exit> {
+        let steps = self.options.selection.steps();
+        let mut checked = Ok(());
+        for step in &steps {
+            match step {
+                Step::Validate => self.validate().run()?,
+                Step::Summary => self.show_summary(),
+                Step::Preflight => checked = preflight::check(&self.bundle, self.settings),
+                _ => {}
+            }
+        }
+        let mut plan = String::new();
+        for step in steps {
+            plan += &format!("[{}/{}] {step}\n", step.number(), Step::ALL.len());
+            for line in self.commands(step)? {
+                plan += &format!("    {line}\n");
+            }
+        }
+        pipe_kit::output::print(&plan)?;
+        checked.map(|()| Exit::Done)
+    }
+
+    /// The exact commands of a step, and what it does without one, as `# …`.
+    fn commands(&self, step: Step) -> Result<Vec<String>> {
+        let listed = services::list(self.settings).unwrap_or_default();
+        let shown = |tool: Tool| vec![tool.to_shell()];
+        Ok(match step {
+            Step::Validate => shown(self.validate()),
+            Step::Summary => vec![
+                Tool::new("pg-snap").args(["status", "--json"]).to_shell(),
+                match self.objects()? {
+                    Some(_) => Tool::new("obj-mirror")
+                        .args(["status", "--json"])
+                        .arg(self.settings.bucket_url()?)
+                        .to_shell(),
+                    None => format!("# objects: {}", why_no_objects(&self.bundle, self.settings)),
+                },
+            ],
+            Step::Confirm => {
+                vec![format!("# typed: {}", self.settings.domain.as_deref().unwrap_or("PIPRIO_DOMAIN is not set"))]
+            }
+            Step::Preflight => vec!["# was run just now".into()],
+            Step::Stop => shown(services::stop(
+                self.settings,
+                &services::application(&listed, &self.settings.stateful),
+            )),
+            Step::Database => shown(self.database_tool()),
+            Step::Objects => match self.objects()? {
+                Some(tool) => shown(tool),
+                None => vec![format!("# skipped: {}", why_no_objects(&self.bundle, self.settings))],
+            },
+            Step::Config => self.config_commands(),
+            Step::Cache => vec![format!("# FLUSHDB on {}", self.settings.redis_for_people())],
+            Step::Start => shown(services::start(self.settings, &services::to_start(&listed))),
+            Step::Health => vec![
+                self.health_tool().to_shell(),
+                format!("{}    # only if the health check passed", self.previous("drop").to_shell()),
+            ],
+        })
+    }
+
+    fn config_commands(&self) -> Vec<String> {
+        let mut lines = vec![self.cfg_pack("diff").arg(".env").to_shell()];
+        lines.push(match self.options.force_config {
+            true => self.cfg_pack("extract").arg(".env").to_shell(),
+            false => "# .env is left as it is; --force-config replaces it".into(),
+        });
+        let extract = self.extract_secrets().to_shell();
+        lines.push(match self.options.config {
+            ConfigChoice::Yes => extract,
+            ConfigChoice::No => "# secrets/ and certs/ are left as they are".into(),
+            ConfigChoice::Ask => format!("{extract}    # only after a second yes"),
+        });
+        lines
+    }
+}

@@ -1,0 +1,72 @@
+//! The deployment's services, through its driver.
+
+use crate::settings::Settings;
+use crate::tool::Tool;
+use anyhow::{Context, Result};
+
+/// A configured service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    pub name: String,
+    /// `running`, `stopped`, `unhealthy` or `done`.
+    pub state: String,
+}
+
+fn driver(settings: &Settings, verb: &str) -> Tool {
+    Tool::new(&settings.driver).arg(verb)
+}
+
+/// What the driver's `ps` tells.
+///
+/// # Errors
+/// If the driver fails, or says something else than names and states.
+pub fn list(settings: &Settings) -> Result<Vec<Service>> {
+    parse(&driver(settings, "ps").capture()?)
+}
+
+fn parse(text: &str) -> Result<Vec<Service>> {
+    let service = |line: &str| {
+        let (name, state) = line.split_once('\t')?;
+        let known = ["running", "stopped", "unhealthy", "done"].contains(&state);
+        (known && !name.is_empty())
+            .then(|| Service { name: name.to_owned(), state: state.to_owned() })
+    };
+    text.lines()
+        .map(|line| service(line).with_context(|| format!("the driver's ps printed '{line}'")))
+        .collect()
+}
+
+/// The application's services: all that are not to stay up.
+pub fn application(services: &[Service], stateful: &[String]) -> Vec<String> {
+    services.iter().map(|s| s.name.clone()).filter(|name| !stateful.contains(name)).collect()
+}
+
+/// What a restore starts at its end: everything but one-shots that have ended well.
+pub fn to_start(services: &[Service]) -> Vec<String> {
+    services.iter().filter(|s| s.state != "done").map(|s| s.name.clone()).collect()
+}
+
+/// `DRIVER stop NAME…`
+pub fn stop(settings: &Settings, names: &[String]) -> Tool {
+    driver(settings, "stop").args(names)
+}
+
+/// `DRIVER start NAME…`
+pub fn start(settings: &Settings, names: &[String]) -> Tool {
+    driver(settings, "start").args(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_application_is_what_does_not_stay_up() {
+        let all = parse("api\trunning\nmigrate\tdone\npostgres\trunning\nweb\tstopped\n").unwrap();
+        let stateful = ["postgres".to_owned(), "redis".to_owned()];
+        assert_eq!(application(&all, &stateful), ["api", "migrate", "web"]);
+        assert_eq!(to_start(&all), ["api", "postgres", "web"]);
+        assert!(parse("api running\n").is_err());
+        assert!(parse("api\tasleep\n").is_err());
+    }
+}

@@ -1,0 +1,248 @@
+//! What the operator is shown before being asked: the bundle, what will be destroyed, and every
+//! difference between the two that may mean that this is the wrong bundle or the wrong host.
+
+use crate::bundle::Bundle;
+use crate::restore::{ConfigChoice, Options};
+use crate::settings::Settings;
+use crate::tool::Tool;
+use anyhow::Result;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+/// `pg-snap status --json`, as far as it matters here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DatabaseStatus {
+    pub server_version: String,
+    exists: bool,
+    size_bytes: Option<u64>,
+    schemas: Vec<String>,
+}
+
+/// `obj-mirror status --json`, as far as it matters here.
+#[derive(Clone, Debug, Deserialize)]
+pub struct BucketStatus {
+    objects: u64,
+    bytes: u64,
+}
+
+/// Asks the database server.
+///
+/// # Errors
+/// If it does not answer.
+pub fn database_status() -> Result<DatabaseStatus> {
+    Tool::new("pg-snap").args(["status", "--json"]).json()
+}
+
+/// Asks the object storage.
+///
+/// # Errors
+/// If it does not answer.
+pub fn bucket_status(settings: &Settings) -> Result<BucketStatus> {
+    Tool::new("obj-mirror").args(["status", "--json"]).arg(settings.bucket_url()?).json()
+}
+
+/// Everything the summary tells.
+pub struct Summary {
+    pub database: Result<DatabaseStatus>,
+    /// None: the bucket is not touched.
+    pub bucket: Option<Result<BucketStatus>>,
+    /// Names of settings of database, storage, cache or domain that the bundle's `.env` has differently.
+    pub changed_settings: BTreeSet<String>,
+}
+
+impl Summary {
+    /// Asks the servers and compares the settings. What does not answer is told, not fatal: refusing
+    /// is preflight's part.
+    pub fn gather(bundle: &Bundle, settings: &Settings) -> Self {
+        let diff = Tool::new("cfg-pack")
+            .args(["diff", "--quiet", "--root"])
+            .arg(&settings.deploy)
+            .arg(".env")
+            .input(&bundle.config())
+            .capture();
+        Self {
+            database: database_status(),
+            bucket: (settings.bundled_storage && bundle.mirror().is_some())
+                .then(|| bucket_status(settings)),
+            changed_settings: changed_settings(&diff.unwrap_or_default()),
+        }
+    }
+
+    /// For people.
+    pub fn to_text(
+        &self,
+        bundle: &Bundle,
+        settings: &Settings,
+        options: &Options,
+        now: DateTime<Utc>,
+    ) -> String {
+        let mut text = format!("Bundle {}\n\n", bundle.dir.display());
+        for line in bundle.manifest_for_people().lines() {
+            let _ = writeln!(text, "    {line}");
+        }
+        let _ = writeln!(
+            text,
+            "\nThis bundle was made {}.\n\nWhat will be destroyed and replaced by it:\n",
+            age(bundle.value("Timestamp"), now)
+        );
+        let domain = settings.domain.as_deref().unwrap_or("PIPRIO_DOMAIN is not set");
+        let _ = writeln!(
+            text,
+            "    Deployment  {} (domain {domain}, version {})",
+            settings.deploy.display(),
+            settings.version
+        );
+        let _ = writeln!(text, "    Database    {}", self.database_line(settings));
+        let _ = writeln!(text, "    Objects     {}", self.bucket_line(bundle, settings));
+        let _ = writeln!(
+            text,
+            "    Cache       {}: emptied, jobs queued in it are lost",
+            settings.redis_for_people()
+        );
+        let _ = writeln!(text, "    Config      {}", config_line(options));
+        for warning in self.warnings(bundle, settings, options) {
+            let _ = writeln!(text, "\nWARNING: {warning}");
+        }
+        text
+    }
+
+    fn database_line(&self, settings: &Settings) -> String {
+        let name = format!("{} at {}", settings.database, settings.database_at);
+        match &self.database {
+            Ok(status) if !status.exists => format!("{name}: does not exist, will be created"),
+            Ok(status) => format!(
+                "{name}: {}, {} schemas ({})",
+                bytes(status.size_bytes.unwrap_or(0)),
+                status.schemas.len(),
+                shortened(&status.schemas)
+            ),
+            Err(error) => format!("{name}: DOES NOT ANSWER: {error:#}"),
+        }
+    }
+
+    fn bucket_line(&self, bundle: &Bundle, settings: &Settings) -> String {
+        let name = settings.bucket.as_deref().unwrap_or("(S3_BUCKET is not set)");
+        let name = format!("bucket {name} at {}", settings.s3_endpoint);
+        match &self.bucket {
+            Some(Ok(status)) => {
+                format!("{name}: {} objects, {}", status.objects, bytes(status.bytes))
+            }
+            Some(Err(error)) => format!("{name}: DOES NOT ANSWER: {error:#}"),
+            None => format!("not touched: {}", why_no_objects(bundle, settings)),
+        }
+    }
+
+    fn warnings(&self, bundle: &Bundle, settings: &Settings, options: &Options) -> Vec<String> {
+        let mut warnings = Vec::new();
+        let mut differs = |key: &str, here: &str| {
+            let there = bundle.value(key).unwrap_or("unknown");
+            if there != here && there != "unknown" {
+                warnings.push(format!(
+                    "the bundle's {} is {there}, this deployment's is {here}",
+                    key.to_lowercase()
+                ));
+            }
+        };
+        differs("Domain", settings.domain.as_deref().unwrap_or("not set"));
+        differs("Version", &settings.version);
+        for key in &self.changed_settings {
+            warnings.push(if options.force_config {
+                format!("--force-config changes {key}; this restore goes to where the present .env says")
+            } else {
+                format!("{key} is another in the bundle's .env; it stays as it is here without --force-config")
+            });
+        }
+        warnings
+    }
+}
+
+/// Why the objects step does nothing.
+pub fn why_no_objects(bundle: &Bundle, settings: &Settings) -> String {
+    if settings.bundled_storage {
+        format!("{} has no object-storage mirror", bundle.dir.display())
+    } else {
+        format!("object storage is external ({})", settings.storage_reason)
+    }
+}
+
+fn config_line(options: &Options) -> &'static str {
+    match (options.force_config, options.config) {
+        (true, ConfigChoice::No) => ".env replaced; secrets/ and certs/ untouched",
+        (true, ConfigChoice::Yes) => ".env, secrets/ and certs/ replaced",
+        (true, ConfigChoice::Ask) => ".env replaced; secrets/ and certs/ only after a second yes",
+        (false, ConfigChoice::No) => "untouched",
+        (false, ConfigChoice::Yes) => "secrets/ and certs/ replaced; .env untouched",
+        (false, ConfigChoice::Ask) => {
+            "secrets/ and certs/ only after a second yes; .env untouched"
+        }
+    }
+}
+
+/// The keys that a unified diff of `.env` changes, of those that say where a restore goes to.
+fn changed_settings(diff: &str) -> BTreeSet<String> {
+    const WHERE: [&str; 7] =
+        ["POSTGRES_", "S3_", "AWS_", "MINIO_", "REDIS_", "OBJECT_STORAGE", "PIPRIO_DOMAIN"];
+    let key = |line: &str| {
+        let changed = line.strip_prefix(['+', '-'])?.trim_start();
+        let changed = changed.strip_prefix("export ").unwrap_or(changed);
+        let (key, _) = changed.split_once(['=', ':'])?;
+        let key = key.trim();
+        WHERE.iter().any(|start| key.starts_with(start)).then(|| key.to_owned())
+    };
+    diff.lines().filter_map(key).collect()
+}
+
+fn shortened(schemas: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = schemas[..schemas.len().min(SHOWN)].join(" ");
+    if schemas.len() > SHOWN { format!("{shown} …") } else { shown }
+}
+
+fn age(timestamp: Option<&str>, now: DateTime<Utc>) -> String {
+    let made = timestamp.and_then(|t| DateTime::parse_from_rfc3339(t).ok());
+    match made.map(|made| now.signed_duration_since(made)) {
+        Some(age) if age < TimeDelta::zero() => "in the future, says its manifest".into(),
+        Some(age) if age.num_days() > 0 => {
+            format!("{} days and {} hours ago", age.num_days(), age.num_hours() % 24)
+        }
+        Some(age) => format!("{} hours and {} minutes ago", age.num_hours(), age.num_minutes() % 60),
+        None => "at a time its manifest does not tell".into(),
+    }
+}
+
+fn bytes(n: u64) -> String {
+    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
+    let (mut value, mut unit) = (n, 0);
+    while value >= 10_000 && unit + 1 < UNITS.len() {
+        value /= 1000;
+        unit += 1;
+    }
+    format!("{value} {}", UNITS[unit])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_say_where_a_restore_goes_are_named_without_their_values() {
+        let diff = "--- .env (now)\n+++ .env (bundle)\n-POSTGRES_HOST=a\n+POSTGRES_HOST=b\n LANG=c\n-LANG=d\n+export REDIS_URL=***\n";
+        let keys: Vec<_> = changed_settings(diff).into_iter().collect();
+        assert_eq!(keys, ["POSTGRES_HOST", "REDIS_URL"]);
+    }
+
+    #[test]
+    fn ages_and_sizes_are_for_people() {
+        let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
+        let ago = |seconds| age(Some(&(now - TimeDelta::seconds(seconds)).to_rfc3339()), now);
+        assert_eq!(ago(90_000), "1 days and 1 hours ago");
+        assert_eq!(ago(60), "0 hours and 1 minutes ago");
+        assert_eq!(ago(-60), "in the future, says its manifest");
+        assert_eq!(age(Some("soon"), now), "at a time its manifest does not tell");
+        assert_eq!(bytes(9_999), "9999 bytes");
+        assert_eq!(bytes(123_456_789), "123 MB");
+        assert_eq!(bytes(1_234_567), "1234 kB");
+    }
+}

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Makes a bundle of the whole deployment.
+#   backup.sh [ROOT]     ROOT: where bundles lie [default: BACKUP_ROOT of .env, else DEPLOY/backups]
+# Prints the bundle's path. Exit status: 0 done, 1 failed, 2 usage, 3 some objects failed, 5 refused
+# (another run holds the lock, no .env), 128+N signal N. What fails leaves no bundle, and every
+# earlier bundle as it was.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+
+case "${1:-}" in
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$scripts/backup.sh"; exit 0 ;;
+  -*) die 2 "unknown option $1; usage: backup.sh [ROOT]" ;;
+esac
+(( $# <= 1 )) || die 2 "too many arguments; usage: backup.sh [ROOT]"
+resolve backup.sh "$@"
+
+root="${1:-$BACKUP_ROOT}"
+mkdir -p -- "$root" "$PIPRIO_DEPLOY/.restore"
+root="$(cd -- "$root" && pwd)"
+exec 8>>"$PIPRIO_DEPLOY/.restore/lock" 9>>"$root/.lock"
+lock 8 "$PIPRIO_DEPLOY/.restore/lock"
+lock 9 "$root/.lock"
+
+partial=''
+finish() {
+  local status=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  end_stage
+  if [[ -n "$partial" ]]; then
+    rm -rf -- "$partial"
+    say "FAILED (status $status): no bundle was made; earlier bundles in $root are as they were"
+  fi
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# Holding the lock, whatever partial lies here is a killed run's.
+find "$root" -maxdepth 1 -name '.piprio_*.partial' -exec rm -rf -- {} +
+
+name="piprio_$(date -u +%Y%m%dT%H%M%SZ)"
+while [[ -e "$root/$name" ]]; do
+  sleep 1
+  name="piprio_$(date -u +%Y%m%dT%H%M%SZ)"
+done
+partial="$root/.$name.partial"
+mkdir -m 700 -- "$partial"
+
+say "database …"
+stage pg-snap dump > "$partial/database.sql.gz"
+
+if [[ "$OBJECT_STORAGE" == bundled ]]; then
+  say "objects …"
+  stage obj-mirror "s3://$S3_BUCKET" "$partial/minio"
+else
+  say "objects: skipped, the object storage is external ($OBJECT_STORAGE_REASON)"
+fi
+
+say "config …"
+stage cfg-pack create --root "$PIPRIO_DEPLOY" .env --optional secrets --optional certs > "$partial/config.tar.gz"
+
+say "manifest and seal …"
+stage bundle-manifest describe "$partial" > "$partial/MANIFEST.txt"
+stage bundle-manifest sums "$partial" > "$partial/SHA256SUMS"
+stage bundle-manifest publish "$partial"
+partial=''
+
+stage bundle-prune --keep-days "$BACKUP_KEEP_DAYS" "$root" || die 1 "$root/$name is complete, but pruning older bundles failed"

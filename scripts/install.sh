@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs the toolkit into a deployment directory.
+#   install.sh [--from BIN_DIR] DIR     binaries to DIR/bin, wrappers to DIR/scripts
+# Without --from the binaries are built here (cargo build --release). Run it again to upgrade.
+set -euo pipefail
+umask 077
+
+tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune restore-run health-probe)
+wrappers=(backup.sh restore.sh health-check.sh lib.sh)
+
+say() { printf 'install.sh: %s\n' "$*" >&2; }
+here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
+from=''
+dir=''
+while (( $# > 0 )); do
+  case "$1" in
+    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --from) from="${2:?--from needs a directory}"; shift 2 ;;
+    -*) say "unknown option $1"; exit 2 ;;
+    *) [[ -z "$dir" ]] || { say "one DIR only"; exit 2; }; dir="$1"; shift ;;
+  esac
+done
+[[ -n "$dir" ]] || { say "usage: install.sh [--from BIN_DIR] DIR"; exit 2; }
+
+if [[ -z "$from" ]]; then
+  command -v cargo >/dev/null || { say "cargo is needed to build the tools; or give built ones with --from BIN_DIR"; exit 1; }
+  packages=()
+  for tool in "${tools[@]}"; do packages+=(-p "$tool"); done
+  (cd -- "$here/.." && cargo build --release --locked --quiet "${packages[@]}")
+  from="$(cd -- "$here/.." && cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
+fi
+
+mkdir -p -- "$dir/bin" "$dir/scripts/drivers"
+for tool in "${tools[@]}"; do install -m 0755 -- "$from/$tool" "$dir/bin/$tool"; done
+for wrapper in "${wrappers[@]}"; do install -m 0755 -- "$here/$wrapper" "$dir/scripts/$wrapper"; done
+for driver in "$here"/drivers/*; do install -m 0755 -- "$driver" "$dir/scripts/drivers/"; done
+
+touch -- "$dir/.gitignore"
+for line in '.env*' 'secrets/' 'backups/' '.restore/'; do
+  grep -qxF -- "$line" "$dir/.gitignore" || printf '%s\n' "$line" >> "$dir/.gitignore"
+done
+say "installed into $dir; next: bash $dir/scripts/backup.sh"

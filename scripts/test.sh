@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs everything CI runs: formatting, lints, ShellCheck, and every test, on real servers that the
+# tests start themselves. Installs what is missing.
+set -euo pipefail
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
+
+./scripts/dependencies.sh
+mapfile -t shell < <(find scripts .ci -type f | sort)
+shellcheck "${shell[@]}"
+cargo fmt --all --check
+cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+cargo build --workspace --bins --locked --quiet
+cargo test --workspace --locked --no-fail-fast
