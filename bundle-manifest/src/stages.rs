@@ -114,8 +114,8 @@ fn named_objects(report: &[u8]) -> Vec<(String, String)> {
 fn named_object(problem: &Value) -> Option<(String, String)> {
     let text = |names: &[&str]| names.iter().find_map(|name| problem.get(name)?.as_str());
     let path = text(&["path", "key"])?;
-    let why = text(&["problem", "reason", "error"]).unwrap_or("is damaged");
-    Some((format!("{}/{path}", mirror::DIR), why.to_owned()))
+    let why = text(&["problem", "reason", "error"]).unwrap_or("not what the index says");
+    Some((format!("{}/{path}", mirror::DIR), format!("is damaged: {why}")))
 }
 
 #[cfg(test)]
@@ -138,14 +138,15 @@ mod tests {
 
     #[test]
     fn objects_named_by_the_mirrors_report_are_named_in_the_bundle() {
-        let report = br#"{"problems":[{"path":"a/b","problem":"is missing"},{"key":"c","reason":"differs"},{}]}"#;
+        let report =
+            br#"{"problems":[{"path":"a/b","problem":"gone"},{"key":"c","reason":"differs"},{}]}"#;
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
             named_objects(report),
-            [pair("minio/a/b", "is missing"), pair("minio/c", "differs")]
+            [pair("minio/a/b", "is damaged: gone"), pair("minio/c", "is damaged: differs")]
         );
-        let report = br#"{"objects":2,"failed":[{"key":"c","reason":"is missing"}]}"#;
-        assert_eq!(named_objects(report), [pair("minio/c", "is missing")]);
+        let report = br#"{"objects":2,"failed":[{"key":"c","reason":"gone"}]}"#;
+        assert_eq!(named_objects(report), [pair("minio/c", "is damaged: gone")]);
         assert!(named_objects(b"not json").is_empty());
         assert!(named_objects(b"{\"problems\":3}").is_empty());
     }

@@ -148,7 +148,7 @@ fn the_other_tools_reasons_are_relayed() {
         .code(4)
         .stderr(contains("bundle-manifest: database.sql.gz is not whole: the dump is cut\n"))
         .stderr(contains("bundle-manifest: database.sql.gz does not match its checksum"))
-        .stderr(contains("bundle-manifest: minio/b/c is not what the index says\n"))
+        .stderr(contains("bundle-manifest: minio/b/c is damaged: sha256 differs\n"))
         .stderr(contains("bundle-manifest: config.tar.gz cannot be read: not an archive\n"));
 }
 
