@@ -2,9 +2,11 @@
 //! gone when dropped, also when a test panics.
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
+//! - [`Deployment`]: all of them together, with the toolkit installed;
 //! - [`tools`]: the workspace's programs, built once a process;
 //! - [`s3`]: the S3 server itself, and a client for tests.
 
+pub mod deployment;
 pub mod object_storage;
 pub mod postgres;
 pub mod process;
@@ -13,6 +15,7 @@ pub mod s3;
 pub mod tools;
 pub mod user;
 
+pub use deployment::Deployment;
 pub use object_storage::S3;
 pub use postgres::Postgres;
 pub use redis::Redis;

@@ -1,12 +1,12 @@
 //! A PostgreSQL cluster of one's own.
 
 use crate::process::{ATTEMPTS, Server, free_port, wait_until};
+use crate::tools::write_private;
 use crate::user::{as_server_user, give_to_server_user};
 use anyhow::{Context, Result, bail, ensure};
 use pipe_kit::child;
 use rustix::process::Signal;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -77,13 +77,7 @@ pub fn programs() -> Result<PathBuf> {
 pub fn initdb(programs: &Path, data: &Path, password: &str, arguments: &[String]) -> Result<()> {
     let home = data.parent().context("a data directory lies in another")?;
     let pwfile = home.join(".password");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&pwfile)
-        .with_context(|| format!("creating {}", pwfile.display()))?;
-    file.write_all(password.as_bytes()).context("writing a password file")?;
+    write_private(&pwfile, password.as_bytes())?;
     give_to_server_user(&pwfile)?;
     let mut command = as_server_user(programs.join("initdb"));
     command.arg("-D").arg(data).args(["-U", USER, "-A", "scram-sha-256", "--no-sync"]);

@@ -1,11 +1,11 @@
 //! A Redis server of one's own.
 
 use crate::process::{ATTEMPTS, Server, free_port, wait_until};
+use crate::tools::write_private;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -35,13 +35,7 @@ pub fn write_config(file: &Path, port: u16, dir: &Path, password: Option<&str>) 
         text.push_str(&format!("requirepass \"{password}\"\n"));
     }
     let _ = std::fs::remove_file(file);
-    std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-        .and_then(|mut f| f.write_all(text.as_bytes()))
-        .with_context(|| format!("writing {}", file.display()))
+    write_private(file, text.as_bytes())
 }
 
 impl Redis {

@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -92,6 +94,20 @@ pub fn tool(name: &str) -> PathBuf {
         Ok(dir) => dir.join(name),
         Err(error) => panic!("{error:#}"),
     }
+}
+
+/// Writes a new file of mode 0600.
+///
+/// # Errors
+/// If it exists or cannot be written.
+pub fn write_private(path: &Path, bytes: &[u8]) -> Result<()> {
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(bytes))
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 /// A value for `PATH` with the workspace's programs first.

@@ -1,4 +1,6 @@
 //! What every tool promises whoever calls it: operators, cron and the other tools' wrappers.
+// In a test to panic is to fail.
+#![allow(clippy::unwrap_used)]
 
 use pipeline_tests::tools::{TOOLS, workspace};
 use pipeline_tests::{tool, tool_path};

@@ -1,0 +1,17 @@
+//! `obj-mirror` against a real S3 server: nothing is lost, nothing is changed, nothing is deleted that
+//! should not be, and every failure says so.
+
+#[path = "obj_mirror/deletes.rs"]
+mod deletes;
+#[path = "obj_mirror/faults.rs"]
+mod faults;
+#[path = "obj_mirror/keys.rs"]
+mod keys;
+#[path = "obj_mirror/kit.rs"]
+mod kit;
+#[path = "obj_mirror/proxy.rs"]
+mod proxy;
+#[path = "obj_mirror/round_trip.rs"]
+mod round_trip;
+#[path = "obj_mirror/verify.rs"]
+mod verify;

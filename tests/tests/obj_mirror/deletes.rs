@@ -1,0 +1,140 @@
+//! What is deleted, and above all what is not.
+
+use crate::kit::{BUCKET, Bench, files};
+
+fn with_objects(keys: &[&str]) -> Bench {
+    let bench = Bench::new();
+    for key in keys {
+        bench.s3.put(key, &[], key.as_bytes()).unwrap();
+    }
+    bench
+}
+
+#[test]
+fn a_push_with_delete_makes_the_bucket_what_the_mirror_is() {
+    let bench = with_objects(&["a", "b", "c/d"]);
+    let before = bench.state(BUCKET);
+    bench.pull();
+    bench.s3.client().delete((BUCKET, "b")).unwrap();
+    bench.s3.put("c/d", &[], b"changed").unwrap();
+    bench.s3.put("added", &[], b"x").unwrap();
+    bench.s3.put("c/d/added", &[], b"x").unwrap();
+    bench.run(&["minio", "s3://documents"]).with(0);
+    assert_eq!(bench.keys().len(), 5, "without --delete nothing goes");
+    let summary = bench.counted(&["minio", "s3://documents", "--delete"]);
+    assert_eq!((&summary["deleted"], &summary["transferred"]), (&2.into(), &0.into()));
+    assert_eq!(bench.state(BUCKET), before);
+}
+
+#[test]
+fn a_pull_with_delete_makes_the_mirror_what_the_bucket_is() {
+    let bench = with_objects(&["a", "b/c", "b/d"]);
+    bench.pull();
+    for key in ["b/c", "b/d"] {
+        bench.s3.client().delete((BUCKET, key)).unwrap();
+    }
+    // A key where a directory was, and a file that never was an object.
+    bench.s3.put("b", &[], b"now a file").unwrap();
+    std::fs::write(bench.path("minio/stray"), "x").unwrap();
+    bench.run(&["s3://documents", "minio"]).with(0).says("--delete removes them");
+    assert_eq!(files(&bench.path("minio")), ["a", "b/c", "b/d", "stray"]);
+    bench.run(&["--delete", "s3://documents", "minio"]).with(0);
+    assert_eq!(files(&bench.path("minio")), ["a"]);
+    assert!(!bench.path("minio/b").exists(), "empty directories go too");
+    bench.run(&["verify", "minio"]).with(0);
+    bench.run(&["minio", "s3://documents"]).with(0);
+    assert_eq!(bench.s3.client().get((BUCKET, "b")).unwrap().body, b"now a file");
+}
+
+#[test]
+fn an_empty_or_missing_source_directory_deletes_nothing() {
+    let bench = with_objects(&["a"]);
+    std::fs::create_dir(bench.path("empty")).unwrap();
+    bench.run(&["--delete", "empty", "s3://documents"]).with(5).says("nothing was changed");
+    bench.run(&["--delete", "--dry-run", "empty", "s3://documents"]).with(5);
+    bench.run(&["--delete", "mistyped", "s3://documents"]).with(1).says("does not exist");
+    std::fs::write(bench.path("file"), "x").unwrap();
+    bench.run(&["--delete", "file", "s3://documents"]).with(1).says("not a directory");
+    assert_eq!(bench.keys(), ["a"]);
+}
+
+#[test]
+fn an_empty_bucket_does_not_empty_a_mirror() {
+    let bench = with_objects(&["a"]);
+    bench.pull();
+    bench.s3.client().delete((BUCKET, "a")).unwrap();
+    bench.run(&["--delete", "s3://documents", "minio"]).with(5);
+    bench.run(&["--delete", "s3://no-such-bucket", "minio"]).with(1);
+    assert_eq!(files(&bench.path("minio")), ["a"]);
+    bench.run(&["verify", "minio"]).with(0);
+}
+
+#[test]
+fn a_directory_that_is_no_mirror_is_not_cleared() {
+    let bench = with_objects(&["a"]);
+    std::fs::create_dir(bench.path("home")).unwrap();
+    std::fs::write(bench.path("home/thesis"), "x").unwrap();
+    bench.run(&["--delete", "s3://documents", "home"]).with(5).says("is no mirror");
+    assert_eq!(files(&bench.path("home")), ["thesis"]);
+}
+
+#[test]
+fn a_mirror_with_anything_amiss_sends_the_rest_and_deletes_nothing() {
+    type Spoil = fn(&Bench);
+    let cases: [(&str, &str, Spoil); 4] = [
+        ("missing", "a: a is missing on disk", |b| {
+            std::fs::remove_file(b.path("minio/a")).unwrap()
+        }),
+        ("another size", "a: 5 bytes on disk, 1 in the index", |b| {
+            std::fs::write(b.path("minio/a"), "other").unwrap();
+        }),
+        ("another content", "a: its content on disk is not what the index says", |b| {
+            std::fs::write(b.path("minio/a"), "X").unwrap();
+        }),
+        ("not listed", "stray: is on disk and not in the index", |b| {
+            std::fs::write(b.path("minio/stray"), "x").unwrap();
+        }),
+    ];
+    for (name, reason, spoil) in cases {
+        let bench = with_objects(&["a", "b"]);
+        bench.pull();
+        spoil(&bench);
+        for key in ["a", "b"] {
+            bench.s3.client().delete((BUCKET, key)).unwrap();
+        }
+        bench.s3.put("extra", &[], b"").unwrap();
+        bench.run(&["--delete", "minio", "s3://documents"]).with(3).says(reason);
+        let keys = bench.keys();
+        assert!(keys.contains(&"extra".into()) && keys.contains(&"b".into()), "{name}: {keys:?}");
+        assert!(!keys.contains(&"stray".into()), "{name}");
+    }
+}
+
+#[test]
+fn a_mirror_that_lost_its_index_or_was_never_finished_sends_nothing() {
+    let bench = with_objects(&["a"]);
+    bench.pull();
+    bench.s3.put("extra", &[], b"").unwrap();
+    let own = bench.path("minio/.obj-mirror");
+    std::fs::write(own.join("journal.jsonl"), "").unwrap();
+    bench.run(&["--delete", "minio", "s3://documents"]).with(5).says("not whole");
+    std::fs::remove_file(own.join("journal.jsonl")).unwrap();
+    std::fs::write(own.join("index.jsonl"), "").unwrap();
+    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("do not say the same");
+    std::fs::remove_file(own.join("index.jsonl")).unwrap();
+    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("lost its index");
+    assert_eq!(bench.keys(), ["a", "extra"]);
+}
+
+#[test]
+fn a_missing_bucket_is_not_made() {
+    let bench = with_objects(&[]);
+    std::fs::create_dir(bench.path("d")).unwrap();
+    std::fs::write(bench.path("d/a"), "x").unwrap();
+    let ended = bench.run(&["d", "s3://missing"]).with(1);
+    assert_eq!(
+        ended.err,
+        format!("obj-mirror: bucket missing does not exist at {}\n", bench.s3.endpoint())
+    );
+    assert!(bench.s3.client().list("missing", "").is_err());
+}

@@ -1,0 +1,144 @@
+//! Keys of every kind.
+
+use crate::kit::{BUCKET, Bench, files, index};
+use std::os::unix::fs::symlink;
+
+const STORABLE: [&str; 30] = [
+    "a",
+    "a/b",
+    "a/b/c",
+    "/",
+    "/leading",
+    "//x",
+    "x//",
+    "x//y",
+    "trailing/",
+    " blank ",
+    "sp ace+%2F?&=#",
+    "%2e%2e/x",
+    "%",
+    "...",
+    "..x/y..",
+    "~tilde",
+    "-dash",
+    "e<&>\"'",
+    "b\\s",
+    "ü/漢字🙂",
+    "u\u{308}",
+    "\u{1}control",
+    "new\nline",
+    "carriage\rreturn",
+    "tab\t",
+    "\u{7f}",
+    ".obj-mirror/index.jsonl",
+    ".obj-mirror",
+    ".hidden/.x",
+    "!*'();:@,[]{}|^`$",
+];
+
+#[test]
+fn every_key_but_those_with_dot_segments_goes_there_and_back() {
+    let bench = Bench::new();
+    let long = format!("{}/x", "l".repeat(300));
+    let full = "k/".repeat(500) + "end";
+    for key in STORABLE.into_iter().chain([long.as_str(), &full]) {
+        let kind = [("content-type", "text/x-key")];
+        bench.s3.put(key, &kind, format!("under {key}").as_bytes()).unwrap();
+    }
+    let before = bench.state(BUCKET);
+    assert_eq!(before.len(), STORABLE.len() + 2);
+    bench.pull();
+    bench.run(&["verify", "minio"]).with(0);
+    for entry in index(&bench.path("minio")) {
+        let (key, path) = (entry["key"].as_str().unwrap(), entry["path"].as_str().unwrap());
+        let content = std::fs::read(bench.path("minio").join(path)).unwrap();
+        assert_eq!(content, format!("under {key}").as_bytes());
+        let natural = ["a/b/c", " blank ", "ü/漢字🙂", "...", "b\\s", "%2e%2e/x", "%"];
+        assert!(!natural.contains(&key) || path == key, "{key}: {path}");
+    }
+    // Of files and directories of one name, the directory wins.
+    assert!(bench.path("minio/a/b").is_dir());
+
+    bench.s3.client().create_bucket("copy").unwrap();
+    bench.run(&["--delete", "minio", "s3://copy"]).with(0);
+    assert_eq!(bench.state("copy"), before);
+
+    // Deleting names every key as it is, too.
+    bench.s3.client().create_bucket("none").unwrap();
+    bench.run(&["s3://none", "nothing"]).with(0);
+    bench.run(&["--delete", "nothing", "s3://copy"]).with(0);
+    assert!(bench.state("copy").is_empty());
+}
+
+#[test]
+fn keys_with_dot_segments_fail_by_name_and_the_others_are_there() {
+    let bench = Bench::new();
+    let hostile = ["..", ".", "a/../b", "../../outside", "x/./y", "./z", "w/.."];
+    for key in hostile.into_iter().chain(["b", "fine"]) {
+        bench.s3.put(key, &[], key.as_bytes()).unwrap();
+    }
+    let ended = bench.run(&["s3://documents", "minio"]).with(3);
+    for key in hostile {
+        assert!(ended.err.contains(&format!("failed: {key}: ")), "{key}:\n{}", ended.err);
+    }
+    assert_eq!(
+        files(bench.dir.path()),
+        ["minio/.obj-mirror/journal.jsonl", "minio/b", "minio/fine"]
+    );
+    assert_eq!(std::fs::read(bench.path("minio/b")).unwrap(), b"b");
+    // No request went out under another name.
+    assert_eq!(bench.s3.count("GetObject").unwrap(), 2);
+    bench.run(&["--dry-run", "s3://documents", "minio"]).with(3).says("would fail: a/../b");
+}
+
+#[test]
+fn nothing_is_written_or_read_through_a_link_left_in_the_mirror() {
+    let bench = Bench::new();
+    std::fs::create_dir_all(bench.path("outside")).unwrap();
+    std::fs::create_dir(bench.path("minio")).unwrap();
+    symlink(bench.path("outside"), bench.path("minio/dir")).unwrap();
+    symlink(bench.path("outside/file"), bench.path("minio/file")).unwrap();
+    std::fs::write(bench.path("outside/file"), "untouched").unwrap();
+    bench.s3.put("dir/evil", &[], b"evil").unwrap();
+    bench.s3.put("file", &[], b"evil").unwrap();
+    bench.pull();
+    assert_eq!(files(&bench.path("outside")), ["file"]);
+    assert_eq!(std::fs::read(bench.path("outside/file")).unwrap(), b"untouched");
+    assert_eq!(std::fs::read(bench.path("minio/file")).unwrap(), b"evil");
+
+    // A file of the mirror exchanged for a link is not sent as if it were the object.
+    std::fs::remove_file(bench.path("minio/file")).unwrap();
+    symlink(bench.path("outside/file"), bench.path("minio/file")).unwrap();
+    bench.run(&["minio", "s3://documents"]).with(3).says("failed: file: ");
+    bench.run(&["verify", "minio"]).with(4).says("file: ");
+    assert_eq!(bench.s3.client().get((BUCKET, "file")).unwrap().body, b"evil");
+}
+
+#[test]
+fn an_index_that_points_outside_sends_nothing() {
+    let bench = Bench::new();
+    std::fs::write(bench.path("secret"), "x").unwrap();
+    bench.s3.put("a", &[], b"x").unwrap();
+    bench.pull();
+    let path = bench.path("minio/.obj-mirror/index.jsonl");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replace(r#""path":"a""#, r#""path":"../secret""#)).unwrap();
+    bench.s3.client().delete((BUCKET, "a")).unwrap();
+    bench.run(&["minio", "s3://documents"]).with(4);
+    assert!(bench.keys().is_empty());
+    bench.run(&["verify", "minio"]).with(4).says("cannot be read");
+}
+
+#[test]
+fn metadata_outside_ascii_is_kept_and_what_cannot_be_sent_back_fails_by_name() {
+    let bench = Bench::new();
+    bench.s3.put("a", &[("x-amz-meta-who", "Jürgen")], b"x").unwrap();
+    bench.s3.put("b", &[], b"x").unwrap();
+    bench.pull();
+    assert_eq!(index(&bench.path("minio"))[0]["metadata"]["who"], "Jürgen");
+    // Where it still is, there is nothing to send.
+    bench.run(&["minio", "s3://documents"]).with(0);
+    bench.s3.client().create_bucket("copy").unwrap();
+    bench.run(&["minio", "s3://copy"]).with(3).says("failed: a: the value of its x-amz-meta-who");
+    assert_eq!(bench.s3.client().list("copy", "").unwrap(), ["b"]);
+}

@@ -1,0 +1,105 @@
+//! A proxy that fails as networks and servers do: one request a connection, and a say in each.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// It is answered by the server.
+    Pass,
+    /// The connection is dropped.
+    Drop,
+    /// It is answered with 503.
+    Busy,
+    /// The answer breaks off after so many bytes.
+    Cut(u64),
+    /// The connection stays open and nothing comes.
+    Hang,
+}
+
+pub struct Proxy {
+    address: String,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// A proxy before `server` (`http://HOST:PORT`); `decide` is given each request's first line.
+    pub fn before(server: &str, decide: impl Fn(&str) -> Fate + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let server = server.strip_prefix("http://").unwrap().to_owned();
+        let (stop, decide) = (Arc::new(AtomicBool::new(false)), Arc::new(decide));
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if stopped.load(Ordering::SeqCst) {
+                    break;
+                }
+                let (server, decide) = (server.clone(), Arc::clone(&decide));
+                std::thread::spawn(move || {
+                    // Broken connections are this proxy's trade.
+                    let _ = serve(&stream, &server, &*decide);
+                });
+            }
+        });
+        Self { address, stop, thread: Some(thread) }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(&self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn serve(
+    client: &TcpStream,
+    server: &str,
+    decide: &(dyn Fn(&str) -> Fate + Send + Sync),
+) -> std::io::Result<()> {
+    let mut from_client = BufReader::new(client.try_clone()?);
+    let mut first = String::new();
+    from_client.read_line(&mut first)?;
+    let mut head = first.clone();
+    while !head.ends_with("\r\n\r\n") {
+        if from_client.read_line(&mut head)? == 0 {
+            return Ok(());
+        }
+    }
+    let mut client = client;
+    let limit = match decide(first.trim_end()) {
+        Fate::Pass => u64::MAX,
+        Fate::Cut(bytes) => bytes,
+        Fate::Drop => return client.shutdown(Shutdown::Both),
+        Fate::Busy => {
+            let answer = "HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+            return client.write_all(answer.as_bytes());
+        }
+        Fate::Hang => {
+            let _ = client.read(&mut [0]);
+            return Ok(());
+        }
+    };
+    let mut upstream = TcpStream::connect(server)?;
+    // Neither side signs `connection`.
+    upstream.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes())?;
+    let mut to_server = upstream.try_clone()?;
+    std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from_client, &mut to_server);
+    });
+    std::io::copy(&mut upstream.take(limit), &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
