@@ -31,7 +31,7 @@ pub fn dump(bundle: &Path) -> Result<Verdict> {
     let told = told_problem(&answer.stdout);
     Ok(answer.verdict(|words| {
         let why = told.as_deref().unwrap_or(words);
-        vec![(DATABASE.to_owned(), format!("is not whole: {why}"))]
+        vec![(DATABASE.to_owned(), format!("is damaged: {why}"))]
     }))
 }
 

@@ -146,7 +146,7 @@ fn the_other_tools_reasons_are_relayed() {
     fs::write(bundle.join("config.tar.gz"), "no archive").unwrap();
     full(&world)
         .code(4)
-        .stderr(contains("bundle-manifest: database.sql.gz is not whole: the dump is cut\n"))
+        .stderr(contains("bundle-manifest: database.sql.gz is damaged: the dump is cut\n"))
         .stderr(contains("bundle-manifest: database.sql.gz does not match its checksum"))
         .stderr(contains("bundle-manifest: minio/b/c is damaged: sha256 differs\n"))
         .stderr(contains("bundle-manifest: config.tar.gz cannot be read: not an archive\n"));
@@ -160,7 +160,7 @@ fn a_dump_that_was_cut_before_it_was_sealed_is_damage() {
     world.describe_and_seal(&dir);
     world.run("publish", &dir).success();
     quick(&world).success();
-    full(&world).code(4).stderr(contains("is not whole"));
+    full(&world).code(4).stderr(contains("is damaged: the dump is cut"));
 }
 
 #[test]
@@ -248,7 +248,7 @@ fn an_older_scripts_bundle_is_unsealed_and_still_good() {
     full(&world).success().stdout(format!("{NAME} unsealed\n")).stderr(contains("has no seal"));
     quick(&world).success().stdout(format!("{NAME} unsealed\n")).stderr(contains("has no seal"));
     fs::write(bundle.join("database.sql.gz"), gzip(b"COPY a FROM stdin;\n1\n")).unwrap();
-    full(&world).code(4).stderr(contains("is not whole"));
+    full(&world).code(4).stderr(contains("is damaged: the dump is cut"));
     for name in ["MANIFEST.txt", "database.sql.gz"] {
         let world = World::new();
         let bundle = world.old_bundle();
