@@ -162,22 +162,14 @@ async fn fetch_all(
     each(fetches.into_iter().enumerate(), jobs, one, |(key, result)| {
         match result {
             Ok(entry) => {
-                summary.transferred += 1;
-                summary.bytes += entry.size;
+                summary.sent(entry.size);
                 entries.push(entry);
             }
             Err(error) if error.kind == Kind::NoKey => {
                 say!("{} went away before it was read; skipped", crate::key::printable(&key));
                 summary.vanished += 1;
             }
-            Err(error) if error.is_fatal() => {
-                let done = summary.transferred;
-                return Err(work
-                    .remote
-                    .fatal(&error)
-                    .context(format!("stopped after {done} objects; run it again to continue")));
-            }
-            Err(error) => summary.failed.push(Failure { key, reason: error.message }),
+            Err(error) => summary.fail(&work.remote, key, error)?,
         }
         Ok(())
     })

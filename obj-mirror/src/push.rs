@@ -1,7 +1,6 @@
 //! Directory to bucket: uploads first, deletes last.
 
 use crate::cli::Mirror;
-use crate::fault::StoreError;
 use crate::location::BucketPath;
 use crate::placement::{Placement, place};
 use crate::plan;
@@ -104,7 +103,7 @@ async fn compare(
                 sender.bar.inc_length(source.size);
                 send.push(source);
             }
-            Err(error) => fail(sender, summary, source.key, error)?,
+            Err(error) => summary.fail(&sender.remote, source.key, error)?,
         }
         Ok(())
     })
@@ -126,11 +125,8 @@ async fn send_all(
     };
     each(send, jobs, one, |(source, sent)| {
         match sent {
-            Ok(()) => {
-                summary.transferred += 1;
-                summary.bytes += source.size;
-            }
-            Err(error) => fail(sender, summary, source.key, error)?,
+            Ok(()) => summary.sent(source.size),
+            Err(error) => summary.fail(&sender.remote, source.key, error)?,
         }
         Ok(())
     })
@@ -153,22 +149,9 @@ async fn delete_all(
     each(keys, jobs, one, |(key, deleted)| {
         match deleted {
             Ok(()) => summary.deleted += 1,
-            Err(error) => fail(sender, summary, key, error)?,
+            Err(error) => summary.fail(&sender.remote, key, error)?,
         }
         Ok(())
     })
     .await
-}
-
-/// Notes a failed object, or ends the run where every other object would fail in the same way.
-fn fail(sender: &Sender, summary: &mut Summary, key: String, error: StoreError) -> Result<()> {
-    if error.is_fatal() {
-        let done = summary.transferred;
-        return Err(sender.remote.fatal(&error).context(format!(
-            "stopped after {done} objects sent and {} deleted; run it again to continue",
-            summary.deleted
-        )));
-    }
-    summary.failed.push(Failure { key, reason: error.message });
-    Ok(())
 }

@@ -1,9 +1,15 @@
 //! What a run tells at its end.
 
+use crate::fault::StoreError;
 use crate::key::printable;
+use crate::remote::Remote;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
+
+/// So many objects in a row failed for passing reasons that the storage is taken to be down: each took
+/// seconds of trying again, and a bucket may have millions.
+const TOO_MANY: usize = 64;
 
 /// An object that could not be mirrored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +39,8 @@ pub struct Summary {
     pub deleted: u64,
     /// What could not be done.
     pub failed: Vec<Failure>,
+    #[serde(skip)]
+    in_a_row: usize,
 }
 
 impl Summary {
@@ -48,7 +56,31 @@ impl Summary {
             vanished: 0,
             deleted: 0,
             failed: Vec::new(),
+            in_a_row: 0,
         }
+    }
+
+    /// Notes that an object was sent.
+    pub fn sent(&mut self, bytes: u64) {
+        self.transferred += 1;
+        self.bytes += bytes;
+        self.in_a_row = 0;
+    }
+
+    /// Notes a failed object.
+    ///
+    /// # Errors
+    /// If every other object would fail in the same way: the run is over.
+    pub fn fail(&mut self, remote: &Remote, key: String, error: StoreError) -> Result<()> {
+        self.in_a_row = if error.is_transient() { self.in_a_row + 1 } else { 0 };
+        if error.is_fatal() || self.in_a_row == TOO_MANY {
+            return Err(remote.fatal(&error).context(format!(
+                "stopped after {} objects sent and {} deleted; run it again to continue",
+                self.transferred, self.deleted
+            )));
+        }
+        self.failed.push(Failure { key, reason: error.message });
+        Ok(())
     }
 
     /// Tells it all: failures each by name, counts, JSON where asked for.

@@ -16,7 +16,7 @@ fn mirror() -> Bench {
 fn every_kind_of_damage_is_found_and_named() {
     let bench = mirror();
     let report = bench.run(&["verify", "minio", "--json"]).with(0).json();
-    assert_eq!((&report["objects"], &report["bytes"]), (&6.into(), &80.into()));
+    assert_eq!((&report["objects"], &report["bytes"]), (&6.into(), &91.into()));
     assert_eq!(report["problems"], serde_json::json!([]));
 
     std::fs::write(bench.path("minio/flipped"), "Content of flipped").unwrap();
