@@ -1,1 +1,15 @@
-fn main() {}
+//! Probes a deployment's services, database, cache, readiness, storage and disks, a line each.
+
+mod address;
+mod ask;
+mod cli;
+mod outer;
+mod probe;
+mod probes;
+mod render;
+mod rounds;
+mod settings;
+
+fn main() -> std::process::ExitCode {
+    pipe_kit::main::<cli::Cli>("health-probe", cli::run)
+}

@@ -1,0 +1,70 @@
+//! Where an endpoint is dialled: at its own name where that resolves here, else where the driver
+//! says. Only the address changes; URL, Host header and TLS name stay.
+
+use crate::ask::ask;
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::process::Command;
+use std::time::Duration;
+
+/// `HOST:PORT`, with brackets where the host needs them.
+#[must_use]
+pub fn joined(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The addresses of an endpoint. The driver's answer of now counts before the one that the settings
+/// were resolved with: a service that was started again may have moved.
+///
+/// # Errors
+/// If the host means nothing here and nobody knows better.
+pub fn dialled(
+    settings: &Settings,
+    host: &str,
+    port: u16,
+    timeout: Duration,
+) -> Result<Vec<SocketAddr>> {
+    let host = host.trim_matches(['[', ']']);
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, port)]);
+    }
+    if let Ok(found) = resolved(&joined(host, port)) {
+        return Ok(found);
+    }
+    let mut command = Command::new(&settings.driver);
+    command.args(["addr", host, &port.to_string()]);
+    let answer = ask(&mut command, "driver addr", timeout);
+    match (answer, settings.resolve.get(&joined(host, port))) {
+        (Ok(text), _) => resolved(text.trim()),
+        (Err(_), Some(known)) => resolved(known),
+        (Err(_), None) => bail!("{host} does not resolve here and is no running service"),
+    }
+}
+
+fn resolved(text: &str) -> Result<Vec<SocketAddr>> {
+    let found = text.to_socket_addrs().with_context(|| format!("{text} does not resolve here"))?;
+    let found: Vec<SocketAddr> = found.collect();
+    if found.is_empty() {
+        bail!("{text} does not resolve here");
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_means_nothing_here_is_dialled_where_the_settings_say() {
+        let mut settings = Settings { driver: "/bin/false".into(), ..Settings::default() };
+        let limit = Duration::from_secs(60);
+        assert!(dialled(&settings, "no-such-service.invalid", 9000, limit).is_err());
+        let known = ("no-such-service.invalid:9000".into(), "127.0.0.1:19000".into());
+        settings.resolve.extend([known]);
+        let found = dialled(&settings, "no-such-service.invalid", 9000, limit).unwrap();
+        assert_eq!(found, ["127.0.0.1:19000".parse().unwrap()]);
+        let own = dialled(&settings, "[::1]", 80, limit).unwrap();
+        assert_eq!(own, ["[::1]:80".parse().unwrap()]);
+    }
+}

@@ -1,0 +1,70 @@
+//! The database, asked by `pg-snap status`.
+
+use super::bytes;
+use crate::ask::ask;
+use crate::probe::{Kind, Probe};
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+#[derive(Deserialize)]
+struct Status {
+    server_version: String,
+    #[serde(default = "yes")]
+    exists: bool,
+    size_bytes: Option<u64>,
+    connections: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// The database's name.
+pub fn name() -> String {
+    std::env::var("PGDATABASE").unwrap_or_else(|_| "database".into())
+}
+
+/// Whether the database answers; its server's version, size and sessions.
+pub fn probe(_: &Settings, timeout: Duration) -> Vec<Probe> {
+    let start = Instant::now();
+    let mut command = Command::new("pg-snap");
+    let answer = ask(command.args(["status", "--json"]), "pg-snap status", timeout);
+    let probe = match answer.and_then(|text| told(&text)) {
+        Ok(detail) => Probe::pass(Kind::Database, &name(), detail).after(start.elapsed()),
+        Err(error) => Probe::fail(Kind::Database, &name(), format!("{error:#}")),
+    };
+    vec![probe]
+}
+
+fn told(json: &str) -> Result<String> {
+    let status: Status =
+        serde_json::from_str(json).context("pg-snap status: its answer is not understood")?;
+    if !status.exists {
+        bail!("PostgreSQL {} answers, but has no such database", status.server_version);
+    }
+    let mut detail = format!("PostgreSQL {}", status.server_version);
+    if let Some(size) = status.size_bytes {
+        detail += &format!(", {}", bytes(size));
+    }
+    if let Some(connections) = status.connections {
+        detail += &format!(", {connections} connections");
+    }
+    Ok(detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn version_size_and_sessions_are_told_and_an_absent_database_is_a_failure() {
+        let json = r#"{"server_version":"15.18","database":"d","size_bytes":2048,"connections":3,"schemas":["x"]}"#;
+        assert_eq!(told(json).unwrap(), "PostgreSQL 15.18, 2.0 KiB, 3 connections");
+        let absent = r#"{"server_version":"15.18","exists":false,"size_bytes":null}"#;
+        assert!(told(absent).unwrap_err().to_string().contains("no such database"));
+        assert!(told("").is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! Readiness URLs of applications.
+
+use crate::address;
+use crate::probe::{Kind, Probe};
+use crate::settings::Settings;
+use std::time::{Duration, Instant};
+use ureq::config::Config;
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+use url::Url;
+
+/// How many addresses of a host are tried.
+const ADDRESSES: usize = 8;
+
+/// Resolves names as [`address`] does.
+#[derive(Debug)]
+struct Dial {
+    settings: Settings,
+    timeout: Duration,
+}
+
+impl Resolver for Dial {
+    fn resolve(&self, uri: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let host = uri.host().ok_or(Error::HostNotFound)?;
+        let https = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+        let found = address::dialled(&self.settings, host, port, self.timeout)
+            .map_err(|_| Error::HostNotFound)?;
+        let mut addresses = self.empty();
+        found.into_iter().take(ADDRESSES).for_each(|address| addresses.push(address));
+        Ok(addresses)
+    }
+}
+
+/// Whether a URL answers with success. A redirect is no success: it says that something else
+/// would have to be asked.
+pub fn probe(settings: &Settings, service: &str, url: &str, timeout: Duration) -> Probe {
+    let config = Agent::config_builder()
+        .timeout_global(Some(timeout))
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .proxy(None)
+        .user_agent(concat!("health-probe/", env!("CARGO_PKG_VERSION")))
+        .build();
+    let dial = Dial { settings: settings.clone(), timeout };
+    let agent = Agent::with_parts(config, DefaultConnector::default(), dial);
+    let start = Instant::now();
+    let (pass, detail) = match agent.get(url).call() {
+        Ok(answer) => {
+            let status = answer.status();
+            (status.is_success(), status.as_u16().to_string())
+        }
+        Err(error) => (false, reason(&error, timeout)),
+    };
+    let latency = start.elapsed();
+    match pass {
+        true => Probe::pass(Kind::Readiness, service, detail).after(latency),
+        false => Probe::fail(Kind::Readiness, service, format!("{detail} from {}", shown(url)))
+            .after(latency),
+    }
+}
+
+fn reason(error: &Error, timeout: Duration) -> String {
+    match error {
+        Error::Timeout(_) => format!("no answer in {} s", timeout.as_secs()),
+        Error::HostNotFound => "no address".into(),
+        Error::Io(error) => format!("no answer ({error})"),
+        other => format!("no answer ({other})"),
+    }
+}
+
+/// A URL without what may be secret in it: user, password and query.
+fn shown(url: &str) -> String {
+    let Ok(url) = Url::parse(url) else { return "its URL".into() };
+    let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();
+    format!("{}://{}{port}{}", url.scheme(), url.host_str().unwrap_or_default(), url.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown;
+
+    #[test]
+    fn a_url_is_shown_without_user_password_and_query() {
+        assert_eq!(shown("http://u:hunter2@h:81/ready?token=hunter2"), "http://h:81/ready");
+        assert_eq!(shown("https://[::1]/"), "https://[::1]/");
+    }
+}

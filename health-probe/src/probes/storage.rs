@@ -1,0 +1,72 @@
+//! The deployment's own object storage, asked by `obj-mirror status`.
+
+use super::bytes;
+use crate::address::{dialled, joined};
+use crate::ask::ask;
+use crate::probe::{Kind, Probe};
+use crate::settings::{Settings, Storage};
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use std::process::Command;
+use std::time::{Duration, Instant};
+use url::Url;
+
+#[derive(Deserialize)]
+struct Status {
+    objects: u64,
+    bytes: u64,
+}
+
+/// Whether the bucket answers; its number of objects and their size.
+pub fn probe(settings: &Settings, storage: &Storage, timeout: Duration) -> Probe {
+    let Some(bucket) = &storage.bucket else {
+        return Probe::fail(Kind::Storage, "bucket", "S3_BUCKET is not set");
+    };
+    let start = Instant::now();
+    match status(settings, storage, bucket, timeout) {
+        Ok(detail) => Probe::pass(Kind::Storage, bucket, detail).after(start.elapsed()),
+        Err(error) => Probe::fail(Kind::Storage, bucket, format!("{error:#}")),
+    }
+}
+
+fn status(
+    settings: &Settings,
+    storage: &Storage,
+    bucket: &str,
+    timeout: Duration,
+) -> Result<String> {
+    let mut command = Command::new("obj-mirror");
+    command.args(["status", &format!("s3://{bucket}"), "--json"]);
+    if let Some(resolve) = storage.endpoint.as_deref().and_then(|e| moved(settings, e, timeout)) {
+        command.env("PIPRIO_RESOLVE", resolve);
+    }
+    told(&ask(&mut command, "obj-mirror status", timeout)?)
+}
+
+/// The endpoint's address of now, where its name means nothing here.
+fn moved(settings: &Settings, endpoint: &str, timeout: Duration) -> Option<String> {
+    let url = Url::parse(endpoint).ok()?;
+    let (host, port) = (url.host_str()?, url.port_or_known_default()?);
+    let from = joined(host.trim_matches(['[', ']']), port);
+    settings.resolve.get(&from)?;
+    let address = *dialled(settings, host, port, timeout).ok()?.first()?;
+    Some(format!("{from}:{address}"))
+}
+
+fn told(json: &str) -> Result<String> {
+    let status: Status =
+        serde_json::from_str(json).context("obj-mirror status: its answer is not understood")?;
+    Ok(format!("{} objects, {}", status.objects, bytes(status.bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::told;
+
+    #[test]
+    fn objects_and_their_size_are_told() {
+        let json = r#"{"bucket":"b","objects":3,"bytes":1536}"#;
+        assert_eq!(told(json).unwrap(), "3 objects, 1.5 KiB");
+        assert!(told("{}").is_err());
+    }
+}

@@ -1,0 +1,68 @@
+//! All probes at once, each bounded.
+
+use crate::probe::{Kind, Probe};
+use crate::probes::{self, Task};
+use crate::settings::Settings;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+/// What a probe gets beyond its own limit to say what was wrong, before it is given up.
+const SLACK: Duration = Duration::from_millis(500);
+
+/// Probes everything once. Takes no longer than the limit and half a second.
+#[must_use]
+pub fn round(settings: &Settings, timeout: Duration) -> Vec<Probe> {
+    let probes = run(probes::all(settings), timeout);
+    probes.into_iter().map(|p| p.without(&settings.secrets)).collect()
+}
+
+/// Runs the tasks in a thread each. A thread that does not come back is left behind: it may hang in
+/// a filesystem or a resolver, where nothing can reach it.
+fn run(tasks: Vec<Task>, timeout: Duration) -> Vec<Probe> {
+    let end = Instant::now() + timeout + SLACK;
+    let (send, receive) = mpsc::channel();
+    let mut answers: Vec<(Kind, String, Option<Vec<Probe>>)> = Vec::new();
+    for (at, task) in tasks.into_iter().enumerate() {
+        answers.push((task.kind, task.name, None));
+        let (send, run) = (send.clone(), task.run);
+        std::thread::spawn(move || send.send((at, run(timeout))));
+    }
+    drop(send);
+    while let Ok((at, probes)) = receive.recv_timeout(end.saturating_duration_since(Instant::now()))
+    {
+        answers[at].2 = Some(probes);
+    }
+    let no_answer = format!("no answer in {} s", timeout.as_secs());
+    answers
+        .into_iter()
+        .flat_map(|(kind, name, probes)| {
+            probes.unwrap_or_else(|| vec![Probe::fail(kind, &name, &no_answer)])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn task(name: &str, run: impl FnOnce() + Send + 'static) -> Task {
+        let probe = Probe::pass(Kind::Disk, name, "ok");
+        let run = Box::new(move |_| {
+            run();
+            vec![probe]
+        });
+        Task { kind: Kind::Disk, name: name.into(), run }
+    }
+
+    #[test]
+    fn a_probe_that_hangs_or_dies_is_a_failure_and_the_others_are_told_in_order() {
+        let tasks = vec![
+            task("hangs", || std::thread::sleep(Duration::from_secs(3600))),
+            task("dies", || panic!("on purpose")),
+            task("works", || {}),
+        ];
+        let probes = run(tasks, Duration::from_millis(100));
+        let told: Vec<_> = probes.iter().map(|p| (p.name.as_str(), p.pass)).collect();
+        assert_eq!(told, [("hangs", false), ("dies", false), ("works", true)]);
+    }
+}
