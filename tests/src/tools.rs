@@ -44,9 +44,6 @@ pub fn bin_dir() -> Result<&'static Path> {
 
 /// Where Cargo puts the programs of the build that this program is of.
 fn built_dir() -> Result<PathBuf> {
-    if let Some(dir) = std::env::var_os(BIN_DIR) {
-        return std::path::absolute(&dir).context(BIN_DIR);
-    }
     let this = std::env::current_exe().context("this program's path")?;
     let dir = this.parent().context("this program's directory")?;
     // A test lies in `deps`, one below the programs; a program lies beside the others.
@@ -56,10 +53,12 @@ fn built_dir() -> Result<PathBuf> {
 }
 
 fn build() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os(BIN_DIR) {
+        return std::path::absolute(&dir).context(BIN_DIR);
+    }
     let dir = built_dir()?;
-    let is_test =
-        std::env::current_exe().is_ok_and(|p| p.parent().is_some_and(|d| d.ends_with("deps")));
-    if std::env::var_os(BIN_DIR).is_some() || !is_test {
+    let this = std::env::current_exe().context("this program's path")?;
+    if this.parent() == Some(&dir) {
         return Ok(dir);
     }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

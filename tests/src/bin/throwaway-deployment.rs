@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use pipe_kit::{Exit, cleanup};
+use pipe_kit::Exit;
 use pipeline_tests::deployment::{Deployment, Options};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -72,13 +72,6 @@ fn run(cli: Cli) -> Result<Exit> {
         }
         (None, Some(dir)) if cli.remove => Deployment::open(&dir)?.remove()?,
         (None, dir) => {
-            let dir = dir.unwrap_or_default();
-            let begun = dir.clone();
-            let guard = cleanup::on_failure(move || {
-                if let Ok(deployment) = Deployment::open(&begun) {
-                    let _ = deployment.remove();
-                }
-            });
             let options = Options {
                 external_storage: cli.external_storage,
                 tenants: cli.tenants,
@@ -87,8 +80,7 @@ fn run(cli: Cli) -> Result<Exit> {
                 bin_dir: cli.bin_dir,
                 ..Options::default()
             };
-            Deployment::create(&dir, &options)?.keep();
-            guard.disarm();
+            Deployment::create(&dir.unwrap_or_default(), &options)?.keep();
         }
     }
     Ok(Exit::Done)

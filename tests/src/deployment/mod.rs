@@ -29,6 +29,7 @@ use crate::redis;
 use crate::s3::client::Client;
 use crate::tools::{bin_dir, workspace};
 use anyhow::{Context, Result, ensure};
+use pipe_kit::cleanup;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -90,8 +91,10 @@ impl Deployment {
     /// If anything that it needs is not installed or does not start.
     pub fn temporary(options: &Options) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("deploy-").tempdir().context("a directory")?;
+        let deployment = Self::create(dir.path(), options)?;
         // Ours from here on: it goes when the services have been stopped.
-        Self::create(&dir.keep(), options)
+        let _ = dir.keep();
+        Ok(deployment)
     }
 
     /// A deployment in `dir` (new or empty), running and filled.
@@ -106,7 +109,15 @@ impl Deployment {
         let facts = Facts::choose(options)?;
         let deployment = Self { dir, facts, is_kept: false };
         deployment.facts.save(&deployment.dir)?;
+        // A signal drops nothing, and would leave the services that run by then.
+        let begun = deployment.dir.clone();
+        let guard = cleanup::on_failure(move || {
+            if let Ok(deployment) = Self::open(&begun) {
+                let _ = deployment.remove();
+            }
+        });
         deployment.stand_up(options)?;
+        guard.disarm();
         Ok(deployment)
     }
 
