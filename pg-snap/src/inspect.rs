@@ -66,7 +66,7 @@ fn read(file: &Path) -> Result<Report> {
                     break Err(error);
                 }
             }
-            Ok(None) => break Ok(scanner.finish()?),
+            Ok(None) => break scanner.finish().map_err(anyhow::Error::from),
             Err(error) => break Err(error),
         }
     };
