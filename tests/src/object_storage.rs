@@ -2,6 +2,7 @@
 
 use crate::process::{Server, wait_until};
 use crate::s3::client::Client;
+use crate::s3::faults::Fault;
 use crate::tools::own_program;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
@@ -101,6 +102,14 @@ impl S3 {
     /// If the server does not answer.
     pub fn count(&self, operation: &str) -> Result<u64> {
         Ok(self.stats()?["operations"][operation].as_u64().unwrap_or(0))
+    }
+
+    /// Asks it to do something wrong.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn fault(&self, fault: &Fault) -> Result<()> {
+        fault.ask(&self.endpoint())
     }
 
     /// Ends it at once; connections break.

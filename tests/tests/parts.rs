@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use pipeline_tests::s3::client::Client;
+use pipeline_tests::s3::faults::{Act, Fault};
 use pipeline_tests::tools::own_program;
 use pipeline_tests::{Postgres, Redis, S3, postgres};
 use std::io::{Read, Write};
@@ -156,6 +157,24 @@ fn parts_make_one_object_with_the_etag_that_s3_gives() -> Result<()> {
     assert_eq!(object.body.len(), part.len() + 3);
     assert_eq!(object.header("content-type"), Some("a/b"));
     assert!(object.header("etag").unwrap().ends_with("-2\""));
+    Ok(())
+}
+
+#[test]
+fn the_storage_shows_the_faults_that_it_is_asked_for() -> Result<()> {
+    let s3 = S3::start("documents")?;
+    let (client, at) = (s3.client(), ("documents", "a"));
+    s3.put("a", &[], &[b'x'; 100_000])?;
+    let once = |act| Fault { times: 1, ..Fault::always("GetObject", act) };
+    s3.fault(&once(Act::Unavailable))?;
+    assert_eq!(client.request("GET", at, &[], &[], b"")?.status, 503);
+    s3.fault(&Fault { skip: 1, ..once(Act::Cut) })?;
+    assert_eq!(client.get(at)?.body.len(), 100_000);
+    assert!(client.get(at).is_err());
+    assert_eq!(client.get(at)?.body.len(), 100_000);
+    s3.fault(&once(Act::Die))?;
+    assert!(client.get(at).is_err());
+    assert!(client.list("documents", "").is_err());
     Ok(())
 }
 

@@ -27,6 +27,7 @@ pub use run::Run;
 use crate::postgres;
 use crate::redis;
 use crate::s3::client::Client;
+use crate::s3::faults::Fault;
 use crate::tools::{bin_dir, workspace};
 use anyhow::{Context, Result, ensure};
 use pipe_kit::cleanup;
@@ -369,6 +370,14 @@ impl Deployment {
     pub fn s3(&self) -> Client {
         let facts = &self.facts;
         Client::new(&facts.s3_endpoint(), &facts.s3_access_key, &facts.s3_secret_key)
+    }
+
+    /// Asks the object storage to do something wrong.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn s3_fault(&self, fault: &Fault) -> Result<()> {
+        fault.ask(&self.facts.s3_endpoint())
     }
 
     /// The finished bundles, oldest first.

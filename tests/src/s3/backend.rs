@@ -1,5 +1,6 @@
 //! S3's operations on the store.
 
+use super::faults::{Act, Faults};
 use super::listing::{self, PAGE, Query};
 use super::multipart;
 use super::stats::Stats;
@@ -7,6 +8,7 @@ use super::store::{Blob, Bucket, Object, Properties, Store};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use rustix::process::{Signal, getpid, kill_process};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ const UNTYPED: &str = "binary/octet-stream";
 pub(super) struct Backend {
     pub(super) store: Arc<Store>,
     pub(super) stats: Arc<Stats>,
+    pub(super) faults: Arc<Faults>,
 }
 
 /// The properties that three of S3's requests carry in fields of the same names.
@@ -151,12 +154,41 @@ impl Backend {
         Ok(Object::new(source.blob.clone(), properties, tags))
     }
 
-    fn stream(&self, pieces: Vec<Bytes>) -> StreamingBlob {
+    /// Counts a request, and shows the fault that is due; true where the answer is to be cut.
+    async fn begin(&self, operation: &'static str) -> S3Result<bool> {
+        self.stats.count(operation);
+        match self.faults.next(operation) {
+            None => Ok(false),
+            Some(Act::Slow(time)) => {
+                tokio::time::sleep(time).await;
+                Ok(false)
+            }
+            Some(Act::Cut) if operation == "GetObject" => Ok(true),
+            Some(Act::Cut | Act::Unavailable) => {
+                Err(s3_error!(SlowDown, "Please reduce your request rate"))
+            }
+            Some(Act::Die) => {
+                let _ = kill_process(getpid(), Signal::KILL);
+                Err(s3_error!(InternalError))
+            }
+        }
+    }
+
+    /// The body of an answer; cut, it breaks off after its first half.
+    fn stream(&self, mut pieces: Vec<Bytes>, is_cut: bool) -> StreamingBlob {
         let stats = self.stats.clone();
-        StreamingBlob::wrap(futures::stream::iter(pieces.into_iter().map(move |piece| {
+        if is_cut {
+            pieces.truncate(pieces.len().div_ceil(2));
+            if let Some(last) = pieces.last_mut() {
+                last.truncate(last.len() / 2);
+            }
+        }
+        let broken = is_cut.then(|| Err(std::io::Error::other("cut, as was asked for")));
+        let pieces = pieces.into_iter().map(move |piece| {
             stats.gave(piece.len() as u64);
-            Ok::<_, std::io::Error>(piece)
-        })))
+            Ok(piece)
+        });
+        StreamingBlob::wrap(futures::stream::iter(pieces.chain(broken)))
     }
 }
 
@@ -166,7 +198,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<CreateBucketInput>,
     ) -> S3Result<S3Response<CreateBucketOutput>> {
-        self.stats.count("CreateBucket");
+        self.begin("CreateBucket").await?;
         let name = req.input.bucket;
         let mut buckets = self.store.buckets();
         if buckets.contains_key(&name) {
@@ -181,7 +213,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.stats.count("DeleteBucket");
+        self.begin("DeleteBucket").await?;
         let name = req.input.bucket;
         self.store.with(&name, |bucket| match bucket.objects.is_empty() {
             true => Ok(()),
@@ -195,7 +227,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<HeadBucketInput>,
     ) -> S3Result<S3Response<HeadBucketOutput>> {
-        self.stats.count("HeadBucket");
+        self.begin("HeadBucket").await?;
         self.store.with(&req.input.bucket, |_| Ok(()))?;
         Ok(S3Response::new(HeadBucketOutput::default()))
     }
@@ -204,7 +236,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<GetBucketLocationInput>,
     ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        self.stats.count("GetBucketLocation");
+        self.begin("GetBucketLocation").await?;
         self.store.with(&req.input.bucket, |_| Ok(()))?;
         Ok(S3Response::new(GetBucketLocationOutput::default()))
     }
@@ -213,7 +245,7 @@ impl S3 for Backend {
         &self,
         _: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        self.stats.count("ListBuckets");
+        self.begin("ListBuckets").await?;
         let entry = |(name, bucket): (&String, &Bucket)| s3s::dto::Bucket {
             name: Some(name.clone()),
             creation_date: Some(bucket.created.into()),
@@ -227,7 +259,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
-        self.stats.count("ListObjects");
+        self.begin("ListObjects").await?;
         let input = req.input;
         let query = Query {
             prefix: input.prefix.as_deref().unwrap_or_default(),
@@ -260,7 +292,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
-        self.stats.count("ListObjectsV2");
+        self.begin("ListObjectsV2").await?;
         let input = req.input;
         let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
         let query = Query {
@@ -295,7 +327,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        self.stats.count("PutObject");
+        self.begin("PutObject").await?;
         let mut input = req.input;
         self.store.with(&input.bucket, |_| Ok(()))?;
         let blob = Blob::read(input.body.take(), input.content_length).await?;
@@ -317,7 +349,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        self.stats.count("GetObject");
+        let is_cut = self.begin("GetObject").await?;
         let input = req.input;
         let object = self.store.object(&input.bucket, &input.key)?;
         check_conditions(Some(&object), input.if_match.as_ref(), None)?;
@@ -326,7 +358,7 @@ impl S3 for Backend {
             None => 0..size,
             Some(range) => range.check(size)?,
         };
-        let body = Some(self.stream(object.blob.slice(range.clone())));
+        let body = Some(self.stream(object.blob.slice(range.clone()), is_cut));
         let content_range =
             input.range.map(|_| format!("bytes {}-{}/{size}", range.start, range.end - 1));
         let tag_count = i32::try_from(object.tags.len()).ok().filter(|n| *n > 0);
@@ -345,7 +377,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
-        self.stats.count("HeadObject");
+        self.begin("HeadObject").await?;
         let object = self.store.object(&req.input.bucket, &req.input.key)?;
         let described: HeadObjectOutput = describe!(HeadObjectOutput, &*object);
         let content_length = Some(signed(object.blob.size));
@@ -356,7 +388,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<CopyObjectInput>,
     ) -> S3Result<S3Response<CopyObjectOutput>> {
-        self.stats.count("CopyObject");
+        self.begin("CopyObject").await?;
         let object = self.copy(&req.input)?;
         let result = CopyObjectResult {
             e_tag: Some(ETag::Strong(object.etag.clone())),
@@ -375,7 +407,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
-        self.stats.count("DeleteObject");
+        self.begin("DeleteObject").await?;
         self.store.with(&req.input.bucket, |bucket| {
             bucket.objects.remove(&req.input.key);
             Ok(())
@@ -387,7 +419,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<DeleteObjectsInput>,
     ) -> S3Result<S3Response<DeleteObjectsOutput>> {
-        self.stats.count("DeleteObjects");
+        self.begin("DeleteObjects").await?;
         let Delete { objects, quiet } = req.input.delete;
         if objects.len() > PAGE {
             return Err(s3_error!(MalformedXML, "more than 1000 keys to delete"));
@@ -407,7 +439,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<GetObjectTaggingInput>,
     ) -> S3Result<S3Response<GetObjectTaggingOutput>> {
-        self.stats.count("GetObjectTagging");
+        self.begin("GetObjectTagging").await?;
         let object = self.store.object(&req.input.bucket, &req.input.key)?;
         let tag = |(k, v): &(String, String)| Tag { key: Some(k.clone()), value: Some(v.clone()) };
         let tag_set = object.tags.iter().map(tag).collect();
@@ -418,7 +450,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<PutObjectTaggingInput>,
     ) -> S3Result<S3Response<PutObjectTaggingOutput>> {
-        self.stats.count("PutObjectTagging");
+        self.begin("PutObjectTagging").await?;
         let tag = |tag: Tag| (tag.key.unwrap_or_default(), tag.value.unwrap_or_default());
         let tags = req.input.tagging.tag_set.into_iter().map(tag).collect();
         self.retag(&req.input.bucket, &req.input.key, tags)?;
@@ -429,7 +461,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<DeleteObjectTaggingInput>,
     ) -> S3Result<S3Response<DeleteObjectTaggingOutput>> {
-        self.stats.count("DeleteObjectTagging");
+        self.begin("DeleteObjectTagging").await?;
         self.retag(&req.input.bucket, &req.input.key, Vec::new())?;
         Ok(S3Response::new(DeleteObjectTaggingOutput::default()))
     }
@@ -438,7 +470,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
-        self.stats.count("CreateMultipartUpload");
+        self.begin("CreateMultipartUpload").await?;
         multipart::create(&self.store, &req.input).map(S3Response::new)
     }
 
@@ -446,7 +478,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        self.stats.count("UploadPart");
+        self.begin("UploadPart").await?;
         let mut input = req.input;
         let blob = Blob::read(input.body.take(), input.content_length).await?;
         self.stats.took(blob.size);
@@ -457,7 +489,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<CompleteMultipartUploadInput>,
     ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
-        self.stats.count("CompleteMultipartUpload");
+        self.begin("CompleteMultipartUpload").await?;
         multipart::complete(&self.store, &req.input).map(S3Response::new)
     }
 
@@ -465,7 +497,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<AbortMultipartUploadInput>,
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
-        self.stats.count("AbortMultipartUpload");
+        self.begin("AbortMultipartUpload").await?;
         multipart::abort(&self.store, &req.input).map(S3Response::new)
     }
 
@@ -473,7 +505,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<ListPartsInput>,
     ) -> S3Result<S3Response<ListPartsOutput>> {
-        self.stats.count("ListParts");
+        self.begin("ListParts").await?;
         multipart::parts(&self.store, &req.input).map(S3Response::new)
     }
 
@@ -481,7 +513,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<ListMultipartUploadsInput>,
     ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
-        self.stats.count("ListMultipartUploads");
+        self.begin("ListMultipartUploads").await?;
         multipart::uploads(&self.store, &req.input).map(S3Response::new)
     }
 }

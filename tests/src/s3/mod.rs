@@ -7,10 +7,12 @@
 //! - [`store`]: buckets, objects, uploads;
 //! - [`listing`]: one page of a listing, as a pure function;
 //! - [`server`]: the HTTP server around it;
+//! - [`faults`]: what a test asks it to do wrong;
 //! - [`client`]: a client that sends exactly what it is told.
 
 mod backend;
 pub mod client;
+pub mod faults;
 pub mod listing;
 mod multipart;
 pub mod server;

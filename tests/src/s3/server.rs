@@ -1,11 +1,12 @@
 //! The HTTP server around the store.
 
 use super::backend::Backend;
+use super::faults::{Fault, Faults};
 use super::stats::Stats;
 use super::store::Store;
 use anyhow::{Context, Result};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::{S3Auth, SecretKey};
@@ -42,6 +43,7 @@ pub struct Server {
     listener: TcpListener,
     service: S3Service,
     stats: Arc<Stats>,
+    faults: Arc<Faults>,
 }
 
 impl Server {
@@ -54,9 +56,11 @@ impl Server {
         let listener = listener.with_context(|| format!("listening on {address}"))?;
         let (store, stats) = (Arc::new(Store::default()), Arc::new(Stats::default()));
         buckets.iter().for_each(|b| store.create_bucket(b));
-        let mut builder = S3ServiceBuilder::new(Backend { store, stats: stats.clone() });
+        let faults = Arc::new(Faults::default());
+        let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
+        let mut builder = S3ServiceBuilder::new(backend);
         builder.set_auth(keys);
-        Ok(Self { listener, service: builder.build(), stats })
+        Ok(Self { listener, service: builder.build(), stats, faults })
     }
 
     /// Where it listens.
@@ -77,9 +81,10 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let (service, stats) = (self.service.clone(), self.stats.clone());
+            let faults = self.faults.clone();
             tokio::spawn(async move {
                 let answer = hyper::service::service_fn(move |request| {
-                    answer(service.clone(), stats.clone(), request)
+                    answer(service.clone(), stats.clone(), faults.clone(), request)
                 });
                 // A client that goes away is its own affair.
                 let _ = Builder::new(TokioExecutor::new())
@@ -93,10 +98,19 @@ impl Server {
 async fn answer(
     service: S3Service,
     stats: Arc<Stats>,
+    faults: Arc<Faults>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, HttpError> {
     if request.uri().path() == "/_stats" {
         return Ok(Response::new(Body::from(stats.to_json())));
+    }
+    if request.uri().path() == "/_faults" {
+        let mut answer = Response::new(Body::empty());
+        match Fault::parse(request.uri().query().unwrap_or_default()) {
+            Ok(fault) => faults.add(fault),
+            Err(_) => *answer.status_mut() = StatusCode::BAD_REQUEST,
+        }
+        return Ok(answer);
     }
     service.call(request.map(Body::from)).await
 }
