@@ -3,20 +3,18 @@
 use crate::archive::{self, Archive, Kind};
 use crate::cli;
 use crate::disk::{Disk, Spot, Walked};
-use crate::kept;
 use crate::plan::{self, Action, Step};
 use crate::rel_path::RelPath;
 use crate::select::Selection;
+use crate::swap::{Kept, Temp, keep, rename_new};
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
-use pipe_kit::{Exit, atomic, cleanup};
-use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, RenameFlags, Timespec, Timestamps, Uid};
-use rustix::io::Errno;
+use pipe_kit::{Exit, cleanup};
+use rustix::fd::OwnedFd;
+use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -131,14 +129,14 @@ impl Run<'_> {
             (_, Kind::Dir) => self.make_dir(step, &self.spot(path)?),
             (_, Kind::File { offset, size }) => {
                 let spot = self.spot(path)?;
-                let temp = Temp::file(&spot)?;
+                let temp = self.begin(|_| Temp::file(&spot))?;
                 self.fill(step, &temp, *offset, *size)
                     .with_context(|| format!("writing {}", spot.shown()))?;
                 self.put(step, &spot, temp)
             }
             (_, Kind::Link(target)) => {
                 let spot = self.spot(path)?;
-                let temp = Temp::link(&spot, target)?;
+                let temp = self.begin(|_| Temp::link(&spot, target))?;
                 self.dress_link(step, &temp)
                     .with_context(|| format!("writing the link {}", spot.shown()))?;
                 self.put(step, &spot, temp)
@@ -154,16 +152,24 @@ impl Run<'_> {
         }
     }
 
-    /// Holds the journal while one change is made and noted, so that a signal finds both or neither.
-    fn change(&self, change: impl FnOnce() -> Result<String>) -> Result<()> {
+    /// Holds the journal while something is begun that a signal must find whole or not at all, and
+    /// begins nothing once one came: the signal's own undoing ends with the journal.
+    fn begin<T>(&self, begin: impl FnOnce(&mut Journal) -> Result<T>) -> Result<T> {
         let mut journal = lock(&self.journal);
         if cleanup::signal().is_some() {
             bail!("ended by a signal");
         }
-        let done = change()?;
-        pipe_kit::say!("{done}");
-        journal.done.push(done);
-        Ok(())
+        begin(&mut journal)
+    }
+
+    /// Makes one change and notes it.
+    fn change(&self, change: impl FnOnce() -> Result<String>) -> Result<()> {
+        self.begin(|journal| {
+            let done = change()?;
+            pipe_kit::say!("{done}");
+            journal.done.push(done);
+            Ok(())
+        })
     }
 
     /// The owner that a new thing gets: what it replaces keeps its own. None if not root.
@@ -310,112 +316,4 @@ fn times(step: &Step<'_>) -> Timestamps {
 
 fn replaced(spot: &Spot, kept: &Kept) -> String {
     format!("replaced {}, the old one is {}", spot.shown(), spot.shown_beside(kept.name()))
-}
-
-/// A thing being made under a temporary name; gone again unless the guard is disarmed.
-struct Temp {
-    dir: Arc<OwnedFd>,
-    name: Vec<u8>,
-    file: Option<File>,
-    guard: cleanup::Guard,
-}
-
-impl Temp {
-    /// A file that is its owner's alone.
-    fn file(spot: &Spot) -> Result<Self> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::new(spot, |dir, name| {
-            let mode = Mode::RUSR | Mode::WUSR;
-            rustix::fs::openat(dir, name, flags, mode).map(|fd| Some(File::from(fd)))
-        })
-    }
-
-    fn link(spot: &Spot, target: &[u8]) -> Result<Self> {
-        Self::new(spot, |dir, name| rustix::fs::symlinkat(target, dir, name).map(|()| None))
-    }
-
-    fn new(
-        spot: &Spot,
-        make: impl Fn(&OwnedFd, &[u8]) -> rustix::io::Result<Option<File>>,
-    ) -> Result<Self> {
-        let dir = spot.dir.try_clone().with_context(|| format!("writing {}", spot.shown()))?;
-        let dir = Arc::new(dir);
-        for try_again in 0..1000 {
-            let name = format!("{}{}-{try_again}", atomic::PREFIX, std::process::id()).into_bytes();
-            match make(&dir, &name) {
-                Ok(file) => {
-                    let (at, gone) = (Arc::clone(&dir), name.clone());
-                    let guard = cleanup::on_failure(move || {
-                        let _ = rustix::fs::unlinkat(at.as_fd(), gone.as_slice(), AtFlags::empty());
-                    });
-                    return Ok(Self { dir, name, file, guard });
-                }
-                Err(Errno::EXIST) => {}
-                Err(e) => return Err(anyhow!(e).context(format!("writing {}", spot.shown()))),
-            }
-        }
-        bail!("writing {}: too many leftovers ({}*) beside it", spot.shown(), atomic::PREFIX)
-    }
-}
-
-/// What was set aside.
-enum Kept {
-    /// It has a second name, and still its own.
-    Linked(Vec<u8>),
-    /// It has only its new name.
-    Moved(Vec<u8>),
-}
-
-impl Kept {
-    fn name(&self) -> &[u8] {
-        let (Self::Linked(name) | Self::Moved(name)) = self;
-        name
-    }
-
-    fn undo(&self, spot: &Spot) {
-        let _ = match self {
-            Self::Linked(name) => {
-                rustix::fs::unlinkat(&spot.dir, name.as_slice(), AtFlags::empty())
-            }
-            Self::Moved(name) => rename_new(&spot.dir, name, &spot.name),
-        };
-    }
-}
-
-/// Keeps what is at a spot under a free name. A second name is better where there may be one: then
-/// its own name is never without a file.
-fn keep(spot: &Spot, now: DateTime<Utc>, may_link: bool) -> Result<Kept> {
-    for name in kept::candidates(&spot.name, now) {
-        if may_link {
-            let (dir, old) = (&spot.dir, spot.name.as_slice());
-            match rustix::fs::linkat(dir, old, dir, name.as_slice(), AtFlags::empty()) {
-                Ok(()) => return Ok(Kept::Linked(name)),
-                Err(Errno::EXIST) => continue,
-                // The filesystem has none, or the file is another user's.
-                Err(_) => {}
-            }
-        }
-        match rename_new(&spot.dir, &spot.name, &name) {
-            Ok(()) => return Ok(Kept::Moved(name)),
-            Err(Errno::EXIST) => {}
-            Err(e) => return Err(anyhow!(e).context(format!("keeping a copy of {}", spot.shown()))),
-        }
-    }
-    bail!("keeping a copy of {}: no name for it is free", spot.shown())
-}
-
-/// Renames to a name that must be free.
-fn rename_new(dir: &OwnedFd, from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
-    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        // A filesystem that cannot do it in one.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            match rustix::fs::statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => rustix::fs::renameat(dir, from, dir, to),
-                Err(e) => Err(e),
-                Ok(_) => Err(Errno::EXIST),
-            }
-        }
-        other => other,
-    }
 }

@@ -17,6 +17,7 @@ mod plan;
 mod rel_path;
 mod scan;
 mod select;
+mod swap;
 mod unified;
 
 use crate::cli::{Cli, Command};

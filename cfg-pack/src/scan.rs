@@ -250,6 +250,13 @@ impl Scan {
             gid: meta.gid(),
             mtime: u64::try_from(meta.mtime()).unwrap_or(0),
         };
+        if let Some(before) = self.nodes.get(path)
+            && matches!(before.kind, NodeKind::Link(_)) != matches!(node.kind, NodeKind::Link(_))
+        {
+            bail!(
+                "{path} is a link inside one named path and a directory inside another; name only one of them"
+            );
+        }
         if self.nodes.insert(path.clone(), node).is_none() {
             // A header, rounding up, and the two blocks and more of each long name.
             self.cost = self.cost.saturating_add(size).saturating_add(16 * 512);

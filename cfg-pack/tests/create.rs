@@ -1,4 +1,5 @@
 //! `cfg-pack create`: the archive is whole, the same each time, and readable by any tar.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
@@ -169,6 +170,17 @@ fn a_link_that_leads_round_in_a_circle_fails_or_stays_a_link() {
     symlink(d.outside("o"), d.at("secrets/o")).unwrap();
     let out = d.run("create").args(["secrets"]).assert().code(1).stdout("");
     out.stderr(contains("contains itself"));
+}
+
+#[test]
+fn paths_that_overlap_through_a_link_fail_rather_than_make_what_extract_refuses() {
+    let d = Deployment::usual();
+    d.link("secrets/link", "deep");
+    for paths in [["secrets", "secrets/link/signing.key"], ["secrets/link/signing.key", "secrets"]]
+    {
+        let out = d.run("create").args(paths).assert().code(1).stdout("");
+        out.stderr(contains("secrets/link is a link inside one named path"));
+    }
 }
 
 #[test]

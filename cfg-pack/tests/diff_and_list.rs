@@ -1,4 +1,5 @@
 //! `cfg-pack diff` and `list`: an operator sees what would change, and no secret.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! `cfg-pack extract`: what was archived comes back, and nothing is lost on the way.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
@@ -244,8 +245,12 @@ fn owned(uid: u64, gid: u64) -> Vec<u8> {
         header.set_uid(uid);
         header.set_gid(gid);
     };
+    let own_dir = move |header: &mut tar::Header| {
+        own(header);
+        header.set_mode(0o755);
+    };
     Hostile::new()
-        .with(EntryType::Directory, "d/", "", "", own)
+        .with(EntryType::Directory, "d/", "", "", own_dir)
         .with(EntryType::Regular, "d/new", "", "new", own)
         .with(EntryType::Symlink, "d/link", "new", "", own)
         .with(EntryType::Regular, "old", "", "new", own)
