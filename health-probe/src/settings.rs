@@ -1,6 +1,7 @@
 //! What is to be probed, as the resolved environment says.
 
 use anyhow::{Context, Result, bail};
+use redis::IntoConnectionInfo;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -56,12 +57,9 @@ impl Settings {
             _ => None,
         };
         let redis_url = need("REDIS_URL")?;
-        let mut secrets: Vec<String> = ["PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"]
-            .iter()
-            .filter_map(|n| get(n))
-            .collect();
-        secrets
-            .extend(url::Url::parse(&redis_url).ok().and_then(|u| u.password().map(str::to_owned)));
+        let names = ["PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+        let mut secrets: Vec<String> = names.iter().filter_map(|name| get(name)).collect();
+        secrets.extend(passwords_of(&redis_url));
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
@@ -75,6 +73,14 @@ impl Settings {
             secrets,
         })
     }
+}
+
+/// A URL's password as it is written there and as it is meant.
+fn passwords_of(url: &str) -> Vec<String> {
+    let written = url::Url::parse(url).ok().and_then(|u| u.password().map(str::to_owned));
+    let meant = url.into_connection_info().ok();
+    let meant = meant.and_then(|info| info.redis_settings().password().map(str::to_owned));
+    written.into_iter().chain(meant).collect()
 }
 
 fn readiness(text: &str) -> Result<Vec<(String, String)>> {
@@ -106,7 +112,7 @@ mod tests {
         let value = match name {
             "OBJECT_STORAGE" => "bundled",
             "S3_BUCKET" => "documents",
-            "REDIS_URL" => "redis://:hunter2@redis:6379",
+            "REDIS_URL" => "redis://:hunter%2F2@redis:6379",
             "PIPRIO_DRIVER" => "/d/process",
             "PIPRIO_DEPLOY" => "/deploy",
             "BACKUP_ROOT" => "/backups",
@@ -124,7 +130,7 @@ mod tests {
         assert_eq!(settings.readiness[0], ("api".into(), "http://a/ready?x=y".into()));
         assert_eq!(settings.resolve["minio:9000"], "172.18.0.2:9000");
         assert_eq!(settings.resolve["redis:6379"], "[fd00::2]:6379");
-        assert_eq!(settings.secrets, ["hunter2"]);
+        assert_eq!(settings.secrets, ["hunter%2F2", "hunter/2"]);
     }
 
     #[test]
