@@ -15,6 +15,8 @@ pub enum Kind {
     Unreachable,
     /// The server, or the way to it, failed this time.
     Transient,
+    /// Nothing came for as long as is waited for.
+    Silent,
     /// It will not go better the next time.
     Permanent,
     /// The disk takes no more.
@@ -55,7 +57,7 @@ impl StoreError {
     /// Whether it may go well the next time.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Transient | Kind::Unreachable)
+        matches!(self.kind, Kind::Transient | Kind::Silent | Kind::Unreachable)
     }
 
     /// Whether every other request will fail in the same way.

@@ -62,7 +62,9 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
 
     let mut entries = plan.keep;
     let work = Work::new(remote, tree, journal, &plan.fetch);
-    runtime.block_on(fetch_all(&work, plan.fetch, args.jobs, &mut summary, &mut entries))?;
+    runtime
+        .block_on(fetch_all(&work, plan.fetch, args.jobs, &mut summary, &mut entries))
+        .with_context(|| format!("mirroring {from} into {}", dir.display()))?;
     work.bar.finish_and_clear();
     if summary.failed.is_empty() {
         finish(&work, &disk, &mut entries, args.delete, &mut summary)?;

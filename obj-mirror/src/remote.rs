@@ -20,7 +20,7 @@ pub struct Remote {
 /// All that a bucket holds.
 #[derive(Default)]
 pub struct Listing {
-    /// The objects, as the server ordered them.
+    /// The objects, by key.
     pub objects: Vec<Listed>,
     /// Keys that no client of ours can name.
     pub failures: Vec<Failure>,
@@ -70,6 +70,9 @@ impl Remote {
                 reason: "its key is not UTF-8, and the S3 client can send no other".into(),
             }));
             if page.next.is_none() {
+                // A page that repeats a key would make an index that lists it twice.
+                listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
+                listing.objects.dedup_by(|a, b| a.key == b.key);
                 return Ok(listing);
             }
             if page.next == token {
@@ -91,7 +94,7 @@ impl Remote {
             ),
             Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),
-            Kind::Transient | Kind::Permanent => {
+            Kind::Transient | Kind::Silent | Kind::Permanent => {
                 anyhow!("bucket {bucket} at {url}: {}", printable(&error.message))
             }
         }

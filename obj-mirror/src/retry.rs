@@ -1,11 +1,13 @@
 //! Trying again what may go well the next time.
 
-use crate::fault::StoreError;
+use crate::fault::{Kind, StoreError};
 use std::future::Future;
 use std::time::Duration;
 
 /// Attempts in all.
 const ATTEMPTS: u32 = 6;
+/// Attempts that may end in silence: each has taken a minute or more.
+const SILENT_ATTEMPTS: u32 = 2;
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -19,15 +21,18 @@ where
     F: Fn(u32) -> Fut,
     Fut: Future<Output = Result<T, StoreError>>,
 {
-    let mut failures = 0;
+    let (mut failures, mut silences) = (0, 0);
     loop {
-        match attempt(failures).await {
-            Err(error) if error.is_transient() && failures + 1 < ATTEMPTS => {
-                tokio::time::sleep(pause(failures, fastrand::f64())).await;
-                failures += 1;
-            }
+        let error = match attempt(failures).await {
+            Err(error) if error.is_transient() => error,
             result => return result,
+        };
+        failures += 1;
+        silences += u32::from(error.kind == Kind::Silent);
+        if failures == ATTEMPTS || silences == SILENT_ATTEMPTS {
+            return Err(error);
         }
+        tokio::time::sleep(pause(failures - 1, fastrand::f64())).await;
     }
 }
 

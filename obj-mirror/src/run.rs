@@ -20,6 +20,12 @@ pub fn run(cli: Cli) -> Result<Exit> {
 }
 
 fn mirror(args: &Mirror) -> Result<Exit> {
+    if let Some(verb @ ("verify" | "status")) = args.source.as_deref() {
+        return Err(Stop::usage(format!(
+            "options of {verb} go after it: obj-mirror {verb} … --quiet; a directory of that name is ./{verb}"
+        ))
+        .into());
+    }
     let side = |text: &Option<String>| Location::parse(text.as_deref().unwrap_or_default());
     match (side(&args.source)?, side(&args.destination)?) {
         (Location::Bucket(bucket), Location::Directory(dir)) => pull::run(&bucket, &dir, args),

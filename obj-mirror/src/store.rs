@@ -302,7 +302,7 @@ fn patience(bytes: usize) -> Duration {
 
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Answer<T> {
     tokio::time::timeout(limit, work).await.map_err(|_| StoreError {
-        kind: Kind::Transient,
+        kind: Kind::Silent,
         message: format!("no answer within {} s", limit.as_secs()),
     })
 }

@@ -142,12 +142,14 @@ impl Tree {
     /// # Errors
     /// If they cannot be made, or a link is in their place.
     pub fn prepare(&self) -> Result<()> {
-        self.temp_dir().with_context(|| format!("making {OWN} in {}", self.path.display()))?;
+        self.directory(&format!("{OWN}/tmp"), true)
+            .with_context(|| format!("making {OWN} in {}", self.path.display()))?;
         Ok(())
     }
 
+    /// Never made anew: a thread that works on while a signal ends the run must not bring it back.
     fn temp_dir(&self) -> io::Result<OwnedFd> {
-        self.directory(&format!("{OWN}/tmp"), true)
+        self.directory(&format!("{OWN}/tmp"), false)
     }
 
     /// Removes what a killed run left.
@@ -176,7 +178,8 @@ impl Tree {
     pub fn remove_temps_on_failure(&self) -> Guard {
         let tmp = self.path.join(OWN).join("tmp");
         cleanup::on_failure(move || {
-            let _ = std::fs::remove_dir_all(tmp);
+            // What is being written meanwhile may need a second round.
+            let _ = (0..3).any(|_| std::fs::remove_dir_all(&tmp).is_ok());
         })
     }
 
@@ -313,6 +316,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     fn put(tree: &Tree, relative: &str) -> io::Result<()> {
+        tree.prepare().map_err(io::Error::other)?;
         tree.create_temp("t")?;
         tree.place_temp("t", relative)
     }

@@ -1,6 +1,8 @@
 //! `obj-mirror` against a real S3 server: nothing is lost, nothing is changed, nothing is deleted that
 //! should not be, and every failure says so.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 #[path = "obj_mirror/deletes.rs"]
 mod deletes;
 #[path = "obj_mirror/faults.rs"]

@@ -13,6 +13,9 @@ pub struct Bench {
     pub dir: TempDir,
 }
 
+/// An object: its key, its bytes, and what is said of it.
+pub type Object = (String, Vec<u8>, Vec<(String, String)>);
+
 /// How a run ended.
 #[derive(Debug)]
 pub struct Ended {
@@ -88,7 +91,7 @@ impl Bench {
     }
 
     /// Every object of a bucket with its bytes and what is said of it.
-    pub fn state(&self, bucket: &str) -> Vec<(String, Vec<u8>, Vec<(String, String)>)> {
+    pub fn state(&self, bucket: &str) -> Vec<Object> {
         let client = self.s3.client();
         let keys = client.list(bucket, "").unwrap();
         keys.into_iter()
