@@ -1,140 +1,22 @@
 //! S3's operations on the store.
 
 use super::faults::{Act, Faults};
-use super::listing::{self, PAGE, Query};
+use super::listing::PAGE;
 use super::multipart;
+use super::pages;
+use super::properties::{check_conditions, check_md5, describe, properties, signed, tags_of};
 use super::stats::Stats;
 use super::store::{Blob, Bucket, Object, Properties, Store};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use rustix::process::{Signal, getpid, kill_process};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
-/// S3 leaves the type of an object stored without one at this.
-const UNTYPED: &str = "binary/octet-stream";
-
 pub(super) struct Backend {
     pub(super) store: Arc<Store>,
     pub(super) stats: Arc<Stats>,
     pub(super) faults: Arc<Faults>,
-}
-
-/// The properties that three of S3's requests carry in fields of the same names.
-macro_rules! properties {
-    ($input:expr) => {
-        $crate::s3::store::Properties {
-            content_type: $input.content_type.clone(),
-            content_encoding: $input.content_encoding.clone(),
-            content_disposition: $input.content_disposition.clone(),
-            content_language: $input.content_language.clone(),
-            cache_control: $input.cache_control.clone(),
-            expires: $input.expires.clone(),
-            redirect: $input.website_redirect_location.clone(),
-            metadata: $input.metadata.clone().unwrap_or_default(),
-        }
-    };
-}
-pub(super) use properties;
-
-/// Fills the fields in which two of S3's answers describe an object.
-macro_rules! describe {
-    ($answer:ident, $object:expr) => {{
-        let Object { etag, modified, properties, .. } = $object;
-        $answer {
-            accept_ranges: Some("bytes".to_owned()),
-            cache_control: properties.cache_control.clone(),
-            content_disposition: properties.content_disposition.clone(),
-            content_encoding: properties.content_encoding.clone(),
-            content_language: properties.content_language.clone(),
-            content_type: Some(properties.content_type.clone().unwrap_or(UNTYPED.to_owned())),
-            e_tag: Some(ETag::Strong(etag.clone())),
-            expires: properties.expires.clone(),
-            last_modified: Some((*modified).into()),
-            metadata: Some(properties.metadata.clone()),
-            website_redirect_location: properties.redirect.clone(),
-            ..Default::default()
-        }
-    }};
-}
-
-fn signed(length: u64) -> i64 {
-    i64::try_from(length).unwrap_or(i64::MAX)
-}
-
-/// The tags of an `x-amz-tagging` header.
-pub(super) fn tags_of(header: Option<&str>) -> Vec<(String, String)> {
-    url::form_urlencoded::parse(header.unwrap_or_default().as_bytes())
-        .map(|(k, v)| (k.into_owned(), v.into_owned()))
-        .collect()
-}
-
-pub(super) fn check_md5(blob: &Blob, expected: Option<&str>) -> S3Result<()> {
-    match expected {
-        Some(md5) if md5 != STANDARD.encode(blob.md5) => Err(s3_error!(
-            BadDigest,
-            "The Content-MD5 you specified did not match what we received"
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn check_conditions(
-    there: Option<&Arc<Object>>,
-    if_match: Option<&ETagCondition>,
-    if_none_match: Option<&ETagCondition>,
-) -> S3Result<()> {
-    let fits = |condition: &ETagCondition| match (condition, there) {
-        (ETagCondition::Any, there) => there.is_some(),
-        (ETagCondition::ETag(tag), Some(there)) => tag.value() == there.etag,
-        (ETagCondition::ETag(_), None) => false,
-    };
-    if if_match.is_some_and(|c| !fits(c)) || if_none_match.is_some_and(fits) {
-        return Err(s3_error!(PreconditionFailed, "At least one precondition did not hold"));
-    }
-    Ok(())
-}
-
-fn entries(
-    objects: &[(&str, &Arc<Object>)],
-    name: &dyn Fn(&str) -> String,
-) -> Vec<s3s::dto::Object> {
-    let entry = |(key, object): &(&str, &Arc<Object>)| s3s::dto::Object {
-        key: Some(name(key)),
-        e_tag: Some(ETag::Strong(object.etag.clone())),
-        last_modified: Some(object.modified.into()),
-        size: Some(signed(object.blob.size)),
-        storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
-        ..Default::default()
-    };
-    objects.iter().map(entry).collect()
-}
-
-fn folded(prefixes: &[&str], name: &dyn Fn(&str) -> String) -> Vec<CommonPrefix> {
-    prefixes.iter().map(|p| CommonPrefix { prefix: Some(name(p)) }).collect()
-}
-
-/// How names are written in an answer: as they are, or as `encoding-type=url` asks.
-fn naming(encoding: Option<&EncodingType>) -> fn(&str) -> String {
-    if encoding.is_some_and(|e| e.as_str() == EncodingType::URL) {
-        listing::url_encode
-    } else {
-        str::to_owned
-    }
-}
-
-fn wanted(max_keys: Option<i32>) -> S3Result<usize> {
-    let max = max_keys.map_or(Ok(PAGE), usize::try_from);
-    max.map_err(|_| s3_error!(InvalidArgument, "max-keys is negative"))
-}
-
-fn decode_token(token: &str) -> S3Result<String> {
-    let bytes = STANDARD.decode(token).ok();
-    bytes
-        .and_then(|b| String::from_utf8(b).ok())
-        .ok_or_else(|| s3_error!(InvalidArgument, "The continuation token provided is incorrect"))
 }
 
 impl Backend {
@@ -260,32 +142,7 @@ impl S3 for Backend {
         req: S3Request<ListObjectsInput>,
     ) -> S3Result<S3Response<ListObjectsOutput>> {
         self.begin("ListObjects").await?;
-        let input = req.input;
-        let query = Query {
-            prefix: input.prefix.as_deref().unwrap_or_default(),
-            delimiter: input.delimiter.as_deref().unwrap_or_default(),
-            after: input.marker.as_deref().unwrap_or_default(),
-            max: wanted(input.max_keys)?,
-        };
-        let name = naming(input.encoding_type.as_ref());
-        let output = self.store.with(&input.bucket, |bucket| {
-            let page = listing::page(&bucket.objects, query);
-            Ok(ListObjectsOutput {
-                name: Some(input.bucket.clone()),
-                prefix: Some(name(query.prefix)),
-                delimiter: input.delimiter.as_deref().map(name),
-                marker: Some(name(query.after)),
-                max_keys: i32::try_from(query.max).ok(),
-                is_truncated: Some(page.next.is_some()),
-                // S3 gives it only with a delimiter; without one the last key is the marker.
-                next_marker: page.next.filter(|_| !query.delimiter.is_empty()).map(name),
-                contents: Some(entries(&page.objects, &name)),
-                common_prefixes: Some(folded(&page.prefixes, &name)),
-                encoding_type: input.encoding_type.clone(),
-                ..Default::default()
-            })
-        })?;
-        Ok(S3Response::new(output))
+        pages::v1(&self.store, &req.input).map(S3Response::new)
     }
 
     async fn list_objects_v2(
@@ -293,34 +150,7 @@ impl S3 for Backend {
         req: S3Request<ListObjectsV2Input>,
     ) -> S3Result<S3Response<ListObjectsV2Output>> {
         self.begin("ListObjectsV2").await?;
-        let input = req.input;
-        let token = input.continuation_token.as_deref().map(decode_token).transpose()?;
-        let query = Query {
-            prefix: input.prefix.as_deref().unwrap_or_default(),
-            delimiter: input.delimiter.as_deref().unwrap_or_default(),
-            after: token.as_deref().or(input.start_after.as_deref()).unwrap_or_default(),
-            max: wanted(input.max_keys)?,
-        };
-        let name = naming(input.encoding_type.as_ref());
-        let output = self.store.with(&input.bucket, |bucket| {
-            let page = listing::page(&bucket.objects, query);
-            Ok(ListObjectsV2Output {
-                name: Some(input.bucket.clone()),
-                prefix: Some(name(query.prefix)),
-                delimiter: input.delimiter.as_deref().map(name),
-                start_after: input.start_after.as_deref().map(name),
-                max_keys: i32::try_from(query.max.min(PAGE)).ok(),
-                key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
-                is_truncated: Some(page.next.is_some()),
-                continuation_token: input.continuation_token.clone(),
-                next_continuation_token: page.next.map(|key| STANDARD.encode(key)),
-                contents: Some(entries(&page.objects, &name)),
-                common_prefixes: Some(folded(&page.prefixes, &name)),
-                encoding_type: input.encoding_type.clone(),
-                ..Default::default()
-            })
-        })?;
-        Ok(S3Response::new(output))
+        pages::v2(&self.store, &req.input).map(S3Response::new)
     }
 
     async fn put_object(

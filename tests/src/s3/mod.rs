@@ -15,6 +15,8 @@ pub mod client;
 pub mod faults;
 pub mod listing;
 mod multipart;
+mod pages;
+mod properties;
 pub mod server;
 pub mod stats;
 pub mod store;

@@ -1,6 +1,6 @@
 //! Multipart uploads.
 
-use super::backend::{check_md5, properties, tags_of};
+use super::properties::{check_md5, properties, tags_of};
 use super::store::{Blob, Bucket, Object, Store, Upload, hex};
 use md5::{Digest, Md5};
 use s3s::dto::*;
