@@ -11,8 +11,6 @@ use crate::source::Source;
 use crate::store::{Listed, Part};
 use crate::transfer::on_disk;
 use crate::tree::Tree;
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use sha2::Sha256;
@@ -21,6 +19,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 
 const MIB: u64 = 1024 * 1024;
 /// Objects up to this go in one request, bytes.
@@ -57,7 +56,7 @@ impl Sender {
     ///
     /// # Errors
     /// If it is not, or was not sent.
-    pub async fn send(&self, source: &Source) -> Result<(), StoreError> {
+    pub async fn send(self: &Arc<Self>, source: &Source) -> Result<(), StoreError> {
         let properties = properties(source);
         if source.size <= WHOLE {
             self.send_whole(source, &properties).await
@@ -84,7 +83,7 @@ impl Sender {
     }
 
     async fn send_in_parts(
-        &self,
+        self: &Arc<Self>,
         source: &Source,
         properties: &Properties,
     ) -> Result<(), StoreError> {
@@ -99,31 +98,41 @@ impl Sender {
         sent
     }
 
-    async fn send_parts(&self, source: &Source, key: &str, upload: &str) -> Result<(), StoreError> {
+    async fn send_parts(
+        self: &Arc<Self>,
+        source: &Source,
+        key: &str,
+        upload: &str,
+    ) -> Result<(), StoreError> {
         let mut reading = self.open(source).await?;
         let size = part_size(source.size);
-        let mut running = FuturesUnordered::new();
+        // Tasks of their own: what waits here for memory must not keep a part from giving its own back.
+        let mut running = JoinSet::new();
         let mut parts = Vec::new();
         let mut sums = Md5::new();
         let mut at = 0;
         while at < source.size {
-            if running.len() == PARTS_AT_ONCE
-                && let Some(done) = running.next().await
-            {
-                parts.push(done?);
+            if running.len() == PARTS_AT_ONCE {
+                parts.extend(next_part(&mut running).await?);
             }
             let length = size.min(source.size - at);
             let room = self.room(length).await?;
             let content = reading.next(length).await?;
             let md5: [u8; 16] = Md5::digest(&content).into();
             sums.update(md5);
-            let part =
-                PartOf { file: Arc::clone(&reading.file), at, md5, number: (at / size + 1) as u32 };
-            running.push(self.send_part(key, upload, part, content, room));
+            let part = PartOf {
+                key: key.to_owned(),
+                upload: upload.to_owned(),
+                file: Arc::clone(&reading.file),
+                at,
+                md5,
+                number: (at / size + 1) as u32,
+            };
+            running.spawn(Arc::clone(self).send_part(part, content, room));
             at += length;
         }
-        while let Some(done) = running.next().await {
-            parts.push(done?);
+        while let Some(part) = next_part(&mut running).await? {
+            parts.push(part);
         }
         reading.check(source)?;
         parts.sort_by_key(|(number, _)| *number);
@@ -133,9 +142,7 @@ impl Sender {
     }
 
     async fn send_part(
-        &self,
-        key: &str,
-        upload: &str,
+        self: Arc<Self>,
         part: PartOf,
         content: Vec<u8>,
         _room: OwnedSemaphorePermit,
@@ -147,12 +154,13 @@ impl Sender {
         let sent = retrying(|_| {
             let kept = first.lock().ok().and_then(|mut c| c.take());
             let part = &part;
+            let store = &self.remote.store;
             async move {
                 let content = match kept {
                     Some(content) => content,
                     None => part.read_again(length).await?,
                 };
-                self.remote.store.put_part(key, upload, part.number, content).await
+                store.put_part(&part.key, &part.upload, part.number, content).await
             }
         })
         .await?;
@@ -231,6 +239,16 @@ impl Sender {
     }
 }
 
+type Sending = JoinSet<Result<(u32, Part), StoreError>>;
+
+async fn next_part(running: &mut Sending) -> Result<Option<(u32, Part)>, StoreError> {
+    match running.join_next().await {
+        None => Ok(None),
+        Some(Ok(sent)) => sent.map(Some),
+        Some(Err(_)) => Err(StoreError::permanent("sending a part broke off")),
+    }
+}
+
 /// What is said of an object when it is sent.
 fn properties(source: &Source) -> Properties {
     match &source.entry {
@@ -282,8 +300,10 @@ impl Reading {
     }
 }
 
-/// Where a part came from.
+/// A part: where it goes and where it came from.
 struct PartOf {
+    key: String,
+    upload: String,
     file: Arc<File>,
     at: u64,
     md5: [u8; 16],

@@ -111,6 +111,20 @@ fn only_what_changed_is_fetched_again() {
     bench.run(&["verify", "minio"]).with(0);
 }
 
+#[test]
+fn many_large_objects_at_once_share_the_memory_and_all_get_through() {
+    let bench = Bench::new();
+    std::fs::create_dir(bench.path("large")).unwrap();
+    for n in 0..12 {
+        std::fs::write(bench.path(&format!("large/parts{n}")), vec![n; 20 * 1024 * 1024]).unwrap();
+        std::fs::write(bench.path(&format!("large/whole{n}")), vec![n; 9 * 1024 * 1024]).unwrap();
+    }
+    let (pushed, ok) = peak(bench.command(&["large", "s3://documents"]));
+    assert!(ok && pushed < 260, "{pushed} MiB");
+    let status = bench.run(&["status", "s3://documents"]).with(0);
+    assert_eq!(status.out, format!("objects: 24\nbytes: {}\n", 12 * 29 * 1024 * 1024));
+}
+
 /// The highest resident size of a process until it ends, in MiB, and how it ended.
 fn peak(mut command: Command) -> (u64, bool) {
     let mut child = command.spawn().unwrap();
