@@ -75,7 +75,7 @@ impl Summary {
         self.in_a_row = if error.is_transient() { self.in_a_row + 1 } else { 0 };
         if error.is_fatal() || self.in_a_row == TOO_MANY {
             return Err(remote.fatal(&error).context(format!(
-                "stopped after {} objects sent and {} deleted; run it again to continue",
+                "stopped after {} objects transferred and {} deleted; run it again to continue",
                 self.transferred, self.deleted
             )));
         }
