@@ -30,7 +30,7 @@ const MOST_PARTS: u64 = 10_000;
 /// Parts of one object in flight at once.
 const PARTS_AT_ONCE: usize = 4;
 /// Bytes of content in memory at once, over all objects. The client holds each a second time.
-const BUDGET: u64 = 64 * MIB;
+const BUDGET: u64 = 32 * MIB;
 const UNIT: u64 = 64 * 1024;
 
 /// What every upload needs.
