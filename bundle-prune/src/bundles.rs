@@ -4,7 +4,7 @@ use crate::policy::Bundle;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 #[derive(Deserialize)]
 struct Listing {
@@ -17,7 +17,7 @@ struct Listing {
 /// If they cannot be listed; then nothing may be removed.
 pub fn list(root: &Path) -> Result<Vec<Bundle>> {
     let mut command = Command::new("bundle-manifest");
-    command.arg("list").arg(root).arg("--json");
+    command.arg("list").arg(root).arg("--json").stdin(Stdio::null());
     let text = pipe_kit::child::capture(&mut command, "bundle-manifest list")
         .context("listing the bundles; nothing was removed")?;
     read(&text)

@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use pipe_kit::child;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where the clients run: here, or behind a prefix such as `docker exec -i postgres`.
 pub struct Clients {
@@ -92,7 +92,8 @@ impl Clients {
                 prefix: self.prefix.clone(),
             };
             let banner = child::capture(
-                client.command().arg("--version"),
+                // Behind `docker exec -i`, even this would swallow a dump on our stdin.
+                client.command().arg("--version").stdin(Stdio::null()),
                 format!("{program} behind '{}'", shell_words::join(&self.prefix)),
             )?;
             let version = Version::from_banner(&banner)
@@ -105,7 +106,7 @@ impl Clients {
 
 /// A file of that name which does not tell a version is not PostgreSQL's client.
 fn asked(path: PathBuf) -> Option<Client> {
-    let banner = child::capture(Command::new(&path).arg("--version"), "asking its version").ok()?;
+    let banner = child::capture(Command::new(&path).arg("--version").stdin(Stdio::null()), "asking its version").ok()?;
     Version::from_banner(&banner).map(|version| Client { path, version, prefix: Vec::new() })
 }
 

@@ -5,6 +5,7 @@ use anyhow::{Context, Result, anyhow};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 
 /// A file being written under a temporary name beside its own. Dropped uncommitted, or ended by a
@@ -13,6 +14,10 @@ pub struct AtomicFile {
     temp: NamedTempFile,
     target: PathBuf,
     guard: Guard,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How the names of temporary files begin; a leftover of a killed process is told by it.
@@ -25,14 +30,24 @@ impl AtomicFile {
     /// If the directory is missing or cannot be written to.
     pub fn create(target: &Path) -> Result<Self> {
         let dir = directory_of(target);
+        let made = Arc::new(Mutex::new(None::<PathBuf>));
+        let undone = Arc::clone(&made);
+        let guard = cleanup::on_failure(move || {
+            let mut made = lock(&undone);
+            if let Some(path) = made.take() {
+                let _ = std::fs::remove_file(path);
+            }
+            // Locked for good: after a signal's clean-up no file is made any more.
+            std::mem::forget(made);
+        });
+        // Made and noted under one lock, since a signal may come between the two.
+        let mut noted = lock(&made);
         let temp = tempfile::Builder::new()
             .prefix(PREFIX)
             .tempfile_in(dir)
             .with_context(|| format!("creating a file in {}", dir.display()))?;
-        let path = temp.path().to_owned();
-        let guard = cleanup::on_failure(move || {
-            let _ = std::fs::remove_file(path);
-        });
+        *noted = Some(temp.path().to_owned());
+        drop(noted);
         Ok(Self { temp, target: target.to_owned(), guard })
     }
 

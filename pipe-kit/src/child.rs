@@ -188,13 +188,14 @@ impl Read for OutputReader {
     }
 }
 
-/// Runs a child to its end and gives its standard output; stdin is empty, stderr is kept.
+/// Runs a child to its end and gives its standard output; stderr is kept. Its stdin is what the
+/// caller has set, or ours.
 ///
 /// # Errors
 /// If it cannot be started, ends with anything but status 0, or writes what is not UTF-8.
 pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String> {
     let what = what.into();
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    command.stdout(Stdio::piped());
     let mut text = Vec::new();
     spawn_captured(command, what.clone())?
         .into_reader()?
@@ -266,7 +267,11 @@ mod tests {
 
     #[test]
     fn capture_gives_the_output() {
-        assert_eq!(capture(&mut sh("echo ok"), "sh").unwrap(), "ok\n");
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "in\n").unwrap();
+        let mut cat = sh("cat");
+        cat.stdin(file.reopen().unwrap());
+        assert_eq!(capture(&mut cat, "cat").unwrap(), "in\n");
         let error = capture(&mut Command::new("no-such-program"), "asking").unwrap_err();
         assert_eq!(error.to_string(), "asking: no-such-program not found");
     }

@@ -163,19 +163,20 @@ impl Restore<'_> {
         Tool::new("pg-snap").args(["load", keep]).arg(self.bundle.dump())
     }
 
-    /// What is noted here before a load makes sure that only a database that a restore of this
-    /// deployment has put aside is ever dropped.
+    /// What is noted here after a load makes sure that only a database that a restore of this
+    /// deployment has put aside is ever dropped. A run killed in between leaves one more database,
+    /// and never one less.
     fn previous_note(&self) -> PathBuf {
         self.settings.state_dir().join("previous")
     }
 
     fn database(&self, progress: &Progress) -> Result<()> {
+        self.database_tool().run()?;
+        progress.swapped();
         if !self.options.drop_first {
             std::fs::write(self.previous_note(), format!("{}\n", self.settings.database))
                 .with_context(|| format!("writing {}", self.previous_note().display()))?;
         }
-        self.database_tool().run()?;
-        progress.swapped();
         Ok(())
     }
 

@@ -49,7 +49,7 @@ pub struct Summary {
     /// None: the bucket is not touched.
     pub bucket: Option<Result<BucketStatus>>,
     /// Names of settings of database, storage, cache or domain that the bundle's `.env` has differently.
-    pub changed_settings: BTreeSet<String>,
+    pub changed_settings: Result<BTreeSet<String>>,
 }
 
 impl Summary {
@@ -66,7 +66,7 @@ impl Summary {
             database: database_status(),
             bucket: (settings.bundled_storage && bundle.mirror().is_some())
                 .then(|| bucket_status(settings)),
-            changed_settings: changed_settings(&diff.unwrap_or_default()),
+            changed_settings: diff.map(|diff| changed_settings(&diff)),
         }
     }
 
@@ -147,7 +147,14 @@ impl Summary {
         };
         differs("Domain", settings.domain.as_deref().unwrap_or("not set"));
         differs("Version", &settings.version);
-        for key in &self.changed_settings {
+        let changed = match &self.changed_settings {
+            Ok(changed) => changed,
+            Err(error) => {
+                warnings.push(format!("the bundle's .env cannot be compared with this one: {error:#}"));
+                return warnings;
+            }
+        };
+        for key in changed {
             warnings.push(if options.force_config {
                 format!("--force-config changes {key}; this restore goes to where the present .env says")
             } else {
