@@ -10,4 +10,7 @@ shellcheck "${shell[@]}"
 cargo fmt --all --check
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 cargo build --workspace --bins --locked --quiet
+# Built once, here: no test need ask cargo again.
+PIPRIO_TEST_BIN_DIR="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"
+export PIPRIO_TEST_BIN_DIR
 cargo test --workspace --locked --no-fail-fast

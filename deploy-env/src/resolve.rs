@@ -132,8 +132,8 @@ impl Resolver<'_> {
         let root = self.required("BACKUP_ROOT")?;
         self.export("BACKUP_ROOT", self.deployment.path_text(&root));
         let days = self.required("BACKUP_KEEP_DAYS")?;
-        if days.parse::<u32>().is_err() {
-            return Err(Stop::usage("BACKUP_KEEP_DAYS is not a number of days").into());
+        if !days.parse::<u32>().is_ok_and(|days| days > 0) {
+            return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
         }
         self.export("BACKUP_KEEP_DAYS", days);
         Ok(())
@@ -223,8 +223,15 @@ impl Resolver<'_> {
         self.export("OBJECT_STORAGE_REASON", reason);
         let region = self.required("S3_REGION")?;
         self.export("AWS_REGION", region);
-        if let Some(bucket) = self.take("S3_BUCKET") {
-            self.export("S3_BUCKET", bucket);
+        match self.take("S3_BUCKET").filter(|bucket| !bucket.is_empty()) {
+            Some(bucket) => self.export("S3_BUCKET", bucket),
+            None if storage == Storage::Bundled => {
+                return Err(Stop::usage(
+                    "S3_BUCKET is not set, but the object storage is bundled; set it in .env",
+                )
+                .into());
+            }
+            None => {}
         }
         self.path_style(url.is_some())?;
         if let Some(url) = url {

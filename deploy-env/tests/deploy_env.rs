@@ -129,7 +129,7 @@ fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients
 
 #[test]
 fn the_driver_is_not_called_where_it_decides_nothing() {
-    let dir = deployment("POSTGRES_HOST=127.0.0.1\nS3_ENDPOINT=http://localhost:1\n");
+    let dir = deployment("POSTGRES_HOST=127.0.0.1\nS3_ENDPOINT=http://localhost:1\nS3_BUCKET=b\n");
     let got = environment(&mut tool(&dir));
     assert_eq!((got["POSTGRES_VIA"].as_str(), got["PGHOST"].as_str()), ("tcp", "127.0.0.1"));
     assert!(calls(&dir).is_empty());
@@ -138,7 +138,7 @@ fn the_driver_is_not_called_where_it_decides_nothing() {
 #[test]
 fn a_service_without_a_name_here_is_reached_at_the_address_the_driver_gives() {
     let dir = deployment(
-        "POSTGRES_VIA=tcp\nPOSTGRES_HOST=postgres\nS3_ENDPOINT=http://minio:9000\n\
+        "POSTGRES_VIA=tcp\nPOSTGRES_HOST=postgres\nS3_ENDPOINT=http://minio:9000\nS3_BUCKET=b\n\
          REDIS_URL=redis://redis\n",
     );
     let got = environment(&mut tool(&dir));
@@ -210,6 +210,8 @@ fn a_wrong_setting_is_a_usage_error_that_names_it_and_never_its_value() {
         ("POSTGRES_VIA=hunter2", "POSTGRES_VIA"),
         ("OBJECT_STORAGE=hunter2", "OBJECT_STORAGE"),
         ("S3_ENDPOINT=hunter2", "S3_ENDPOINT"),
+        ("S3_ENDPOINT=http://localhost:1", "S3_BUCKET"),
+        ("BACKUP_KEEP_DAYS=0", "BACKUP_KEEP_DAYS"),
         ("S3_FORCE_PATH_STYLE=hunter2", "S3_FORCE_PATH_STYLE"),
         ("REDIS_URL=hunter2", "REDIS_URL"),
         ("READINESS_URLS=http://hunter2/", "READINESS_URLS"),

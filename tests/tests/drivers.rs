@@ -119,6 +119,18 @@ fn start_waits_until_the_service_is_ready() {
 }
 
 #[test]
+fn services_that_need_one_another_start_in_any_order() {
+    let deployment = Services::new(&[
+        ("first", "touch run/first.up; exec sleep 1000"),
+        ("second", "touch run/second.up; exec sleep 1000"),
+    ]);
+    deployment.write("first.ready", "test -e run/second.up");
+    deployment.write("second.ready", "test -e run/first.up");
+    deployment.driver(&["start", "first", "second"]).assert().success();
+    assert_eq!(deployment.ps(), "first\trunning\nsecond\trunning\n");
+}
+
+#[test]
 fn a_service_that_dies_at_its_start_fails_with_its_last_words() {
     for ready in [None, Some("exit 1")] {
         let services = Services::new(&[("web", "echo starting; echo 'no port' >&2; exit 3")]);
