@@ -362,8 +362,8 @@ fn a_database_server_that_dies_in_the_middle_of_the_dump_leaves_no_bundle() -> R
     let _held = Held::new(&f.deployment)?;
     let child = start(&f.deployment)?;
     wait("the dump", || waiting_for_lock(&f.deployment))?;
-    sh(Path::new("/"), &format!("kill -9 {}", f.deployment.pid("postgres")?))?;
-    f.check(finish(child)?, 1, "pg-snap failed")
+    sh(Path::new("/"), &format!("kill -9 -- -{}", f.deployment.pid("postgres")?))?;
+    f.check(finish(child)?, 1, "server closed the connection unexpectedly")
 }
 
 #[test]
@@ -394,7 +394,7 @@ fn a_full_disk_leaves_no_bundle() -> Result<()> {
     let small = tempfile::tempdir()?;
     let root = small.path().join("root");
     std::fs::create_dir(&root)?;
-    for kilobytes in [40, 300, 640] {
+    for kilobytes in [40, 300, 520] {
         let size = format!("size={kilobytes}k,mode=700");
         let mount = Command::new("mount")
             .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
