@@ -73,7 +73,8 @@ pub struct Role {
 /// `to_jsonb` of the row gives whatever columns this server's pg_database has.
 const ASK: &str = "\
 with d as (select pg_catalog.to_jsonb(d) as row, d.* from pg_catalog.pg_database d where datname = :'db'),
-s as (select setrole, unnest(setconfig) as item from pg_catalog.pg_db_role_setting, d where setdatabase = d.oid),
+s as (select setrole, item, nth from pg_catalog.pg_db_role_setting, d,
+        unnest(setconfig) with ordinality as u (item, nth) where setdatabase = d.oid),
 r as (select refobjid as oid from pg_catalog.pg_shdepend, d
         where refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
           and (dbid = d.oid or (classid = 'pg_catalog.pg_database'::pg_catalog.regclass and objid = d.oid))
@@ -94,7 +95,7 @@ select pg_catalog.jsonb_build_object(
              from pg_catalog.aclexplode(datacl) left join pg_catalog.pg_roles a on a.oid = grantee),
   'settings', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', rolname,
                  'name', split_part(item, '=', 1), 'value', substr(item, strpos(item, '=') + 1))
-                 order by rolname nulls first, item), '[]')
+                 order by rolname nulls first, nth), '[]')
                from s left join pg_catalog.pg_roles a on a.oid = setrole),
   'roles', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', rolname, 'login', rolcanlogin)
               order by rolname), '[]')
