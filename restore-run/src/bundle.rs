@@ -18,16 +18,12 @@ impl Bundle {
     /// # Errors
     /// [`Stop::usage`] if it is no directory, [`Stop::damaged`] if its manifest is missing.
     pub fn open(dir: &Path) -> Result<Self> {
-        let dir = dir
-            .canonicalize()
-            .ok()
-            .filter(|d| d.is_dir())
-            .ok_or_else(|| {
-                Stop::usage(format!(
-                    "there is no bundle {}; restore.sh without an argument lists the bundles",
-                    dir.display()
-                ))
-            })?;
+        let dir = dir.canonicalize().ok().filter(|d| d.is_dir()).ok_or_else(|| {
+            Stop::usage(format!(
+                "there is no bundle {}; restore.sh without an argument lists the bundles",
+                dir.display()
+            ))
+        })?;
         let file = dir.join("MANIFEST.txt");
         let manifest = match std::fs::read(&file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -45,7 +41,10 @@ impl Bundle {
 
     /// A `Key: value` of the manifest.
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.manifest.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).map(str::trim)
+        self.manifest
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
+            .map(str::trim)
     }
 
     /// The manifest as it stands, without control characters that could play with a terminal.

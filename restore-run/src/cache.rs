@@ -11,10 +11,12 @@ fn connect(settings: &Settings) -> Result<Connection> {
     let what = || format!("the cache {}", settings.redis_for_people());
     // Errors of the client may hold the URL, and with it the password: only their kind is told.
     let plain = |e: redis::RedisError| anyhow!("{}", e.kind_text());
-    let info = settings.redis_url.as_str().into_connection_info().map_err(plain).with_context(what)?;
+    let info =
+        settings.redis_url.as_str().into_connection_info().map_err(plain).with_context(what)?;
     let info = dialled(info, &settings.resolve);
     let client = redis::Client::open(info).map_err(plain).with_context(what)?;
-    let connection = client.get_connection_with_timeout(TIMEOUT).map_err(told).with_context(what)?;
+    let connection =
+        client.get_connection_with_timeout(TIMEOUT).map_err(told).with_context(what)?;
     connection.set_read_timeout(Some(TIMEOUT)).map_err(plain).with_context(what)?;
     connection.set_write_timeout(Some(TIMEOUT)).map_err(plain).with_context(what)?;
     Ok(connection)

@@ -35,7 +35,8 @@ fn problems(bundle: &Bundle, settings: &Settings) -> Vec<String> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     for tool in TOOLS {
         if !std::env::split_paths(&path).any(|dir| dir.join(tool).is_file()) {
-            problems.push(format!("{tool} is not on PATH; run install.sh for this deployment again"));
+            problems
+                .push(format!("{tool} is not on PATH; run install.sh for this deployment again"));
         }
     }
     if let Err(error) = services::list(settings) {
@@ -74,7 +75,8 @@ fn writable(dir: &Path) -> bool {
 }
 
 fn newer_dump(bundle: &Bundle, server: &str) -> Option<String> {
-    let major = |version: &str| version.split(['.', ' ', 'b', 'r', 'd']).next()?.parse::<u32>().ok();
+    let major =
+        |version: &str| version.split(['.', ' ', 'b', 'r', 'd']).next()?.parse::<u32>().ok();
     let from = bundle.value("Postgres")?;
     (major(from)? > major(server)?).then(|| {
         format!("the dump is from PostgreSQL {from}, the server is {server}: a dump does not go back to an older major; restore to a server of its major or newer")

@@ -6,12 +6,14 @@ use std::io::{BufRead, Write};
 /// Whoever answers. One reader for all answers, since it reads ahead.
 pub struct Answers<R> {
     lines: R,
+    /// Answers that nobody typed here are shown, so that a log reads as a session does.
+    echo: bool,
 }
 
 impl<R: BufRead> Answers<R> {
-    /// From lines of text.
-    pub fn new(lines: R) -> Self {
-        Self { lines }
+    /// From lines of text; `typed` where a terminal shows them already.
+    pub fn new(lines: R, typed: bool) -> Self {
+        Self { lines, echo: !typed }
     }
 
     /// Asks, and gives the line without its end; none at the end of input.
@@ -25,10 +27,13 @@ impl<R: BufRead> Answers<R> {
         let _ = stderr.flush();
         let mut line = String::new();
         let n = self.lines.read_line(&mut line).context("reading the answer")?;
-        if n == 0 || !line.ends_with('\n') {
+        let answer = line.trim_end_matches(['\n', '\r']);
+        if self.echo {
+            let _ = writeln!(stderr, "{}", answer.escape_debug());
+        } else if !line.ends_with('\n') {
             let _ = writeln!(stderr);
         }
-        Ok((n > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
+        Ok((n > 0).then(|| answer.to_owned()))
     }
 
     /// A yes is `y` or `yes`; everything else, the end of input too, is a no.
@@ -62,7 +67,7 @@ mod tests {
 
     #[test]
     fn end_of_input_is_a_no() {
-        let mut answers = Answers::new(&b"y\nno\n"[..]);
+        let mut answers = Answers::new(&b"y\nno\n"[..], false);
         assert!(answers.yes("?").unwrap());
         assert!(!answers.yes("?").unwrap());
         assert!(!answers.yes("?").unwrap());

@@ -13,7 +13,7 @@ use crate::{cache, lock, preflight};
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, cleanup, say, warning};
 use progress::Progress;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -49,7 +49,9 @@ pub fn run(dir: &Path, settings: &Settings, options: &Options) -> Result<Exit> {
         return restore.rehearse();
     }
     let _locks = lock::take(&settings.state_dir(), restore.bundle.root())?;
-    restore.run_steps(&mut Answers::new(std::io::stdin().lock()))
+    let stdin = std::io::stdin();
+    let typed = stdin.is_terminal();
+    restore.run_steps(&mut Answers::new(stdin.lock(), typed))
 }
 
 struct Restore<'a> {
@@ -77,7 +79,11 @@ impl Restore<'_> {
                     on_signal.disarm();
                     return Err(Stop::with_exit(
                         pipe_kit::status::of(&error),
-                        format!("[{}/{total}] {step}: {error:#}; {}", step.number(), progress.recover()),
+                        format!(
+                            "[{}/{total}] {step}: {error:#}; {}",
+                            step.number(),
+                            progress.recover()
+                        ),
                     )
                     .into());
                 }
@@ -123,8 +129,7 @@ impl Restore<'_> {
 
     fn show_summary(&self) {
         let summary = Summary::gather(&self.bundle, self.settings);
-        let text =
-            summary.to_text(&self.bundle, self.settings, self.options, chrono::Utc::now());
+        let text = summary.to_text(&self.bundle, self.settings, self.options, chrono::Utc::now());
         // Beside the prompt, wherever standard output goes.
         let _ = writeln!(std::io::stderr().lock(), "\n{text}");
     }
@@ -138,7 +143,8 @@ impl Restore<'_> {
         };
         let typed = match &self.options.confirm {
             Some(answer) => Some(answer.clone()),
-            None => answers.ask("All current data will be replaced. Type the deployment's domain to go on:")?,
+            None => answers
+                .ask("All current data will be replaced. Type the deployment's domain to go on:")?,
         };
         if confirms(typed.as_deref(), domain) {
             return Ok(());
@@ -183,7 +189,10 @@ impl Restore<'_> {
     fn objects(&self) -> Result<Option<Tool>> {
         match self.bundle.mirror() {
             Some(mirror) if self.settings.bundled_storage => Ok(Some(
-                Tool::new("obj-mirror").arg("--delete").arg(mirror).arg(self.settings.bucket_url()?),
+                Tool::new("obj-mirror")
+                    .arg("--delete")
+                    .arg(mirror)
+                    .arg(self.settings.bucket_url()?),
             )),
             _ => Ok(None),
         }
@@ -244,9 +253,14 @@ impl Restore<'_> {
         let ends = self.options.selection.reaches_the_end() && self.previous_note().exists();
         match self.health_tool().run_to_stdout() {
             Ok(()) if ends => {
-                self.previous("drop").run().context("the restore is complete, but the old database is still there")?;
-                std::fs::remove_file(self.previous_note()).context("forgetting the old database")?;
-                say!("the health check passed; the old database is dropped; the restore is complete");
+                self.previous("drop")
+                    .run()
+                    .context("the restore is complete, but the old database is still there")?;
+                std::fs::remove_file(self.previous_note())
+                    .context("forgetting the old database")?;
+                say!(
+                    "the health check passed; the old database is dropped; the restore is complete"
+                );
                 Ok(Exit::Done)
             }
             Ok(()) => Ok(Exit::Done),
@@ -259,7 +273,9 @@ impl Restore<'_> {
                     );
                     warning!(
                         "once the cause is mended, to check again and drop it: bash {} {} --from health",
-                        shell_words::quote(&self.settings.deploy.join("scripts/restore.sh").to_string_lossy()),
+                        shell_words::quote(
+                            &self.settings.deploy.join("scripts/restore.sh").to_string_lossy()
+                        ),
                         shell_words::quote(&self.bundle.dir.to_string_lossy())
                     );
                 }
@@ -318,7 +334,10 @@ impl Restore<'_> {
                 },
             ],
             Step::Confirm => {
-                vec![format!("# typed: {}", self.settings.domain.as_deref().unwrap_or("PIPRIO_DOMAIN is not set"))]
+                vec![format!(
+                    "# typed: {}",
+                    self.settings.domain.as_deref().unwrap_or("PIPRIO_DOMAIN is not set")
+                )]
             }
             Step::Preflight => vec!["# was run just now".into()],
             Step::Stop => shown(services::stop(
@@ -335,7 +354,10 @@ impl Restore<'_> {
             Step::Start => shown(services::start(self.settings, &services::to_start(&listed))),
             Step::Health => vec![
                 self.health_tool().to_shell(),
-                format!("{}    # only if the health check passed", self.previous("drop").to_shell()),
+                format!(
+                    "{}    # only if the health check passed",
+                    self.previous("drop").to_shell()
+                ),
             ],
         })
     }

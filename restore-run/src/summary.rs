@@ -150,7 +150,8 @@ impl Summary {
         let changed = match &self.changed_settings {
             Ok(changed) => changed,
             Err(error) => {
-                warnings.push(format!("the bundle's .env cannot be compared with this one: {error:#}"));
+                warnings
+                    .push(format!("the bundle's .env cannot be compared with this one: {error:#}"));
                 return warnings;
             }
         };
@@ -181,9 +182,7 @@ fn config_line(options: &Options) -> &'static str {
         (true, ConfigChoice::Ask) => ".env replaced; secrets/ and certs/ only after a second yes",
         (false, ConfigChoice::No) => "untouched",
         (false, ConfigChoice::Yes) => "secrets/ and certs/ replaced; .env untouched",
-        (false, ConfigChoice::Ask) => {
-            "secrets/ and certs/ only after a second yes; .env untouched"
-        }
+        (false, ConfigChoice::Ask) => "secrets/ and certs/ only after a second yes; .env untouched",
     }
 }
 
@@ -214,7 +213,9 @@ fn age(timestamp: Option<&str>, now: DateTime<Utc>) -> String {
         Some(age) if age.num_days() > 0 => {
             format!("{} days and {} hours ago", age.num_days(), age.num_hours() % 24)
         }
-        Some(age) => format!("{} hours and {} minutes ago", age.num_hours(), age.num_minutes() % 60),
+        Some(age) => {
+            format!("{} hours and {} minutes ago", age.num_hours(), age.num_minutes() % 60)
+        }
         None => "at a time its manifest does not tell".into(),
     }
 }

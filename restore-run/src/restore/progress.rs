@@ -111,7 +111,10 @@ impl Progress {
                 let stopped = if now.stopped.is_empty() {
                     "the deployment is half restored".to_owned()
                 } else {
-                    format!("the deployment is half restored, so {} are left stopped", now.stopped.join(" "))
+                    format!(
+                        "the deployment is half restored, so {} are left stopped",
+                        now.stopped.join(" ")
+                    )
                 };
                 format!("{stopped}; to go on from there: {command} --from {step}")
             }
@@ -126,7 +129,11 @@ impl Progress {
         match start.run() {
             Ok(()) => format!("{} run again", stopped.join(" ")),
             Err(error) => {
-                format!("{} did not start again ({error:#}): {}", stopped.join(" "), start.to_shell())
+                format!(
+                    "{} did not start again ({error:#}): {}",
+                    stopped.join(" "),
+                    start.to_shell()
+                )
             }
         }
     }
