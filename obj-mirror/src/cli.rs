@@ -130,6 +130,7 @@ pub struct Verify {
 #[command(after_help = "\
 EXAMPLES
   obj-mirror status s3://documents
+  obj-mirror status --quick --json s3://documents
 
 EXIT STATUS
   0  done
@@ -138,6 +139,10 @@ pub struct Status {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
+
+    /// Ask for one page of the listing only: does it answer?
+    #[arg(long)]
+    pub quick: bool,
 
     /// Print the report as JSON
     #[arg(long)]

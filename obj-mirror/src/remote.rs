@@ -51,35 +51,55 @@ impl Remote {
         let mut listing = Listing::default();
         let mut token = None;
         loop {
-            let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await;
-            let page = page.map_err(|error| self.fatal(&error))?;
-            for mut object in page.objects {
-                match object.key.strip_prefix(&self.prefix) {
-                    Some(key) => object.key = key.to_owned(),
-                    None => {
-                        return Err(anyhow!(
-                            "{}: the listing has keys that were not asked for",
-                            self.store.name()
-                        ));
-                    }
-                }
-                listing.objects.push(object);
-            }
-            listing.failures.extend(page.unreadable.into_iter().map(|key| Failure {
-                key,
-                reason: "its key is not UTF-8, and the S3 client can send no other".into(),
-            }));
-            if page.next.is_none() {
+            let next = self.list_page(token.clone(), &mut listing).await?;
+            if next.is_none() {
                 // A page that repeats a key would make an index that lists it twice.
                 listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
                 listing.objects.dedup_by(|a, b| a.key == b.key);
                 return Ok(listing);
             }
-            if page.next == token {
+            if next == token {
                 return Err(anyhow!("{}: the listing does not move on", self.store.name()));
             }
-            token = page.next;
+            token = next;
         }
+    }
+
+    /// Lists its first page alone; gives whether there is more.
+    ///
+    /// # Errors
+    /// If the page cannot be had.
+    pub async fn list_some(&self) -> Result<(Listing, bool)> {
+        let mut listing = Listing::default();
+        let next = self.list_page(None, &mut listing).await?;
+        Ok((listing, next.is_some()))
+    }
+
+    /// Adds a page to a listing; gives the token of the next.
+    async fn list_page(
+        &self,
+        token: Option<String>,
+        listing: &mut Listing,
+    ) -> Result<Option<String>> {
+        let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await;
+        let page = page.map_err(|error| self.fatal(&error))?;
+        for mut object in page.objects {
+            match object.key.strip_prefix(&self.prefix) {
+                Some(key) => object.key = key.to_owned(),
+                None => {
+                    return Err(anyhow!(
+                        "{}: the listing has keys that were not asked for",
+                        self.store.name()
+                    ));
+                }
+            }
+            listing.objects.push(object);
+        }
+        listing.failures.extend(page.unreadable.into_iter().map(|key| Failure {
+            key,
+            reason: "its key is not UTF-8, and the S3 client can send no other".into(),
+        }));
+        Ok(page.next)
     }
 
     /// A failure of the whole side, as the operator is told.

@@ -15,6 +15,8 @@ struct Report<'a> {
     endpoint: &'a str,
     objects: usize,
     bytes: u64,
+    /// Whether that is all: with `--quick`, only the first page is counted.
+    complete: bool,
 }
 
 /// Counts.
@@ -24,18 +26,25 @@ struct Report<'a> {
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     let remote = Remote::new(&path)?;
-    let listing = transfer::runtime()?.block_on(remote.list())?;
+    let (listing, more) = transfer::runtime()?.block_on(async {
+        match args.quick {
+            true => remote.list_some().await,
+            false => remote.list().await.map(|listing| (listing, false)),
+        }
+    })?;
     let report = Report {
         bucket: &path.bucket,
         prefix: &path.prefix,
         endpoint: remote.store.endpoint(),
         objects: listing.objects.len() + listing.failures.len(),
         bytes: listing.objects.iter().map(|o| o.size).sum(),
+        complete: !more,
     };
     if args.json {
         report::print_json(&report)?;
     } else {
-        let text = format!("objects: {}\nbytes: {}\n", report.objects, report.bytes);
+        let least = if more { "at least " } else { "" };
+        let text = format!("objects: {least}{}\nbytes: {least}{}\n", report.objects, report.bytes);
         pipe_kit::output::print(&text)?;
     }
     Ok(Exit::Done)

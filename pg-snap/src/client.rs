@@ -106,7 +106,11 @@ impl Clients {
 
 /// A file of that name which does not tell a version is not PostgreSQL's client.
 fn asked(path: PathBuf) -> Option<Client> {
-    let banner = child::capture(Command::new(&path).arg("--version").stdin(Stdio::null()), "asking its version").ok()?;
+    let banner = child::capture(
+        Command::new(&path).arg("--version").stdin(Stdio::null()),
+        "asking its version",
+    )
+    .ok()?;
     Version::from_banner(&banner).map(|version| Client { path, version, prefix: Vec::new() })
 }
 

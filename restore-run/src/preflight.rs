@@ -2,7 +2,7 @@
 
 use crate::bundle::Bundle;
 use crate::settings::Settings;
-use crate::summary::{bucket_status, database_status};
+use crate::summary::{bucket_answers, database_status};
 use crate::{cache, services};
 use anyhow::Result;
 use pipe_kit::Stop;
@@ -53,7 +53,7 @@ fn problems(bundle: &Bundle, settings: &Settings) -> Vec<String> {
     }
     if settings.bundled_storage
         && bundle.mirror().is_some()
-        && let Err(error) = bucket_status(settings)
+        && let Err(error) = bucket_answers(settings)
     {
         problems.push(format!(
             "the object storage does not answer: {error:#}; start it, create the bucket, or correct the S3_ settings"

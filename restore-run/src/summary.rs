@@ -43,6 +43,15 @@ pub fn bucket_status(settings: &Settings) -> Result<BucketStatus> {
     Tool::new("obj-mirror").args(["status", "--json"]).arg(settings.bucket_url()?).json()
 }
 
+/// Whether the object storage answers, without counting what it holds.
+///
+/// # Errors
+/// If it does not.
+pub fn bucket_answers(settings: &Settings) -> Result<()> {
+    let ask = Tool::new("obj-mirror").args(["status", "--quick"]).arg(settings.bucket_url()?);
+    ask.capture().map(drop)
+}
+
 /// Everything the summary tells.
 pub struct Summary {
     pub database: Result<DatabaseStatus>,

@@ -15,6 +15,13 @@ use url::Url;
 struct Status {
     objects: u64,
     bytes: u64,
+    /// False where only a part was counted.
+    #[serde(default = "yes")]
+    complete: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Whether the bucket answers; its number of objects and their size.
@@ -36,7 +43,7 @@ fn status(
     timeout: Duration,
 ) -> Result<String> {
     let mut command = Command::new("obj-mirror");
-    command.args(["status", &format!("s3://{bucket}"), "--json"]);
+    command.args(["status", "--quick", "--json", &format!("s3://{bucket}")]);
     if let Some(resolve) = storage.endpoint.as_deref().and_then(|e| moved(settings, e, timeout)) {
         command.env("PIPRIO_RESOLVE", resolve);
     }
@@ -56,7 +63,10 @@ fn moved(settings: &Settings, endpoint: &str, timeout: Duration) -> Option<Strin
 fn told(json: &str) -> Result<String> {
     let status: Status =
         serde_json::from_str(json).context("obj-mirror status: its answer is not understood")?;
-    Ok(format!("{} objects, {}", status.objects, bytes(status.bytes)))
+    Ok(match status.complete {
+        true => format!("{} objects, {}", status.objects, bytes(status.bytes)),
+        false => format!("more than {} objects", status.objects),
+    })
 }
 
 #[cfg(test)]
@@ -65,8 +75,10 @@ mod tests {
 
     #[test]
     fn objects_and_their_size_are_told() {
-        let json = r#"{"bucket":"b","objects":3,"bytes":1536}"#;
+        let json = r#"{"bucket":"b","objects":3,"bytes":1536,"complete":true}"#;
         assert_eq!(told(json).unwrap(), "3 objects, 1.5 KiB");
+        let json = r#"{"bucket":"b","objects":1000,"bytes":1536,"complete":false}"#;
+        assert_eq!(told(json).unwrap(), "more than 1000 objects");
         assert!(told("{}").is_err());
     }
 }
