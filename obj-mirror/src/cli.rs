@@ -105,7 +105,7 @@ pub enum Command {
 #[command(after_help = "\
 EXAMPLES
   obj-mirror verify backups/piprio_20260421T020000Z/minio
-  obj-mirror verify --json minio/ | jq .problems
+  obj-mirror verify --json minio/
 
 EXIT STATUS
   0  every object is as the index says; or the directory never had an index, which is said
