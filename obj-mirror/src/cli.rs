@@ -89,6 +89,24 @@ pub struct Mirror {
     /// Print a summary (with --dry-run: the plan) as JSON
     #[arg(long)]
     pub json: bool,
+
+    /// Where to dial
+    #[command(flatten)]
+    pub resolve: Resolve,
+}
+
+/// Where to dial a host whose name means nothing here.
+#[derive(Args, Debug)]
+pub struct Resolve {
+    /// Dial ADDR for the endpoint's HOST:PORT (http only); URL, Host header and signature keep HOST
+    #[arg(
+        long,
+        value_name = "HOST:PORT:ADDR",
+        env = "PIPRIO_RESOLVE",
+        value_delimiter = ' ',
+        hide_env_values = true
+    )]
+    pub resolve: Vec<String>,
 }
 
 /// The other things it does.
@@ -139,6 +157,10 @@ pub struct Status {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
+
+    /// Where to dial
+    #[command(flatten)]
+    pub resolve: Resolve,
 
     /// Ask for one page of the listing only: does it answer?
     #[arg(long)]

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// # Errors
 /// Whatever stops it; [`Stop::incomplete`] if some objects failed.
 pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
-    let remote = Remote::new(from)?;
+    let remote = Remote::new(from, &args.resolve.resolve)?;
     let runtime = runtime()?;
     let listing = runtime.block_on(remote.list())?;
     if args.dry_run {

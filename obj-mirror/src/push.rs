@@ -27,7 +27,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let index = source::load_index(dir)?;
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
-    let remote = Remote::new(to)?;
+    let remote = Remote::new(to, &args.resolve.resolve)?;
     let runtime = runtime()?;
     let listing = runtime.block_on(remote.list())?;
 

@@ -31,8 +31,8 @@ impl Remote {
     ///
     /// # Errors
     /// If a setting is missing or wrong.
-    pub fn new(path: &BucketPath) -> Result<Self> {
-        let settings = Settings::read(|name| std::env::var(name).ok())?;
+    pub fn new(path: &BucketPath, resolve: &[String]) -> Result<Self> {
+        let settings = Settings::read(|name| std::env::var(name).ok(), resolve)?;
         let store = Store::new(&settings, &path.bucket)?;
         Ok(Self { store, prefix: path.prefix.clone() })
     }

@@ -1,6 +1,7 @@
 //! What the environment says of the object storage.
 
 use pipe_kit::Stop;
+use std::net::IpAddr;
 
 /// How to reach the storage, and with which keys.
 #[derive(Clone)]
@@ -17,14 +18,20 @@ pub struct Settings {
     pub secret_key: String,
     /// The session token of temporary keys. Never printed.
     pub session_token: Option<String>,
+    /// The `ADDRESS:PORT` to dial instead of the endpoint's own.
+    pub dial: Option<String>,
 }
 
 impl Settings {
-    /// Reads the settings from variables, empty ones being unset ones.
+    /// Reads the settings from variables, empty ones being unset ones. `resolve` says where to dial
+    /// hosts whose names mean nothing here: `HOST:PORT:ADDRESS[:PORT]` each.
     ///
     /// # Errors
     /// [`Stop::usage`] if the keys are missing or a value is none of those it can have.
-    pub fn read(variable: impl Fn(&str) -> Option<String>) -> Result<Self, Stop> {
+    pub fn read(
+        variable: impl Fn(&str) -> Option<String>,
+        resolve: &[String],
+    ) -> Result<Self, Stop> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let need = |name: &str| {
             get(name).ok_or_else(|| {
@@ -45,7 +52,15 @@ impl Settings {
                  its own; unset it, or use an http:// endpoint",
             ));
         }
+        let dial = dialled(&endpoint, resolve);
+        if endpoint.starts_with("https:") && dial.is_some() {
+            return Err(Stop::usage(format!(
+                "{endpoint} cannot be dialled at another address: the S3 client can do so for http:// \
+                 only; give its host a name here (/etc/hosts)"
+            )));
+        }
         Ok(Self {
+            dial,
             endpoint,
             region,
             path_style: match get("S3_FORCE_PATH_STYLE") {
@@ -57,6 +72,22 @@ impl Settings {
             session_token: get("AWS_SESSION_TOKEN"),
         })
     }
+}
+
+/// Where to dial the endpoint, if one of the entries is of its host and port.
+fn dialled(endpoint: &str, resolve: &[String]) -> Option<String> {
+    let (scheme, rest) = endpoint.split_once("://")?;
+    let authority = rest.split('/').next()?;
+    let default = if scheme == "https" { 443 } else { 80 };
+    let has_port = authority.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
+    let from = if has_port { authority.to_owned() } else { format!("{authority}:{default}") };
+    let (_, port) = from.rsplit_once(':')?;
+    let to = resolve.iter().find_map(|entry| entry.strip_prefix(&from)?.strip_prefix(':'))?;
+    Some(match to.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
+        Ok(IpAddr::V4(address)) => format!("{address}:{port}"),
+        Err(_) => to.to_owned(),
+    })
 }
 
 fn aws(region: &str) -> String {
@@ -103,11 +134,24 @@ mod tests {
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<Settings, Stop> {
-        Settings::read(|name| {
-            let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
-            let all = pairs.iter().chain(&keys);
-            all.into_iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-        })
+        Settings::read(
+            |name| {
+                let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "hush")];
+                let all = pairs.iter().chain(&keys);
+                all.into_iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
+            },
+            &["minio:9000:127.0.0.1:1234".into(), "s3:80:::1".into()],
+        )
+    }
+
+    #[test]
+    fn only_the_address_dialled_changes_and_only_of_the_host_and_port_named() {
+        let dial = |url| read(&[("AWS_ENDPOINT_URL", url)]).map(|s| s.dial);
+        assert_eq!(dial("http://minio:9000").unwrap().as_deref(), Some("127.0.0.1:1234"));
+        assert_eq!(dial("http://s3/").unwrap().as_deref(), Some("[::1]:80"));
+        assert_eq!(dial("http://minio:9001").unwrap(), None);
+        assert_eq!(dial("https://s3").unwrap(), None);
+        assert!(dial("https://minio:9000").is_err());
     }
 
     #[test]

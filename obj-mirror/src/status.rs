@@ -25,7 +25,7 @@ struct Report<'a> {
 /// If the bucket cannot be listed to its end.
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
-    let remote = Remote::new(&path)?;
+    let remote = Remote::new(&path, &args.resolve.resolve)?;
     let (listing, more) = transfer::runtime()?.block_on(async {
         match args.quick {
             true => remote.list_some().await,

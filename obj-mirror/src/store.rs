@@ -99,6 +99,13 @@ impl Store {
         if settings.path_style {
             bucket.set_path_style();
         }
+        if let Some(address) = &settings.dial {
+            // As a proxy the server itself is asked for the endpoint's own URL, so that Host header
+            // and signature keep the endpoint's name; the crate has no other way to dial elsewhere.
+            let there = reqwest::Proxy::http(format!("http://{address}"));
+            let there = there.with_context(|| format!("--resolve: {address}"))?;
+            bucket = Box::new(bucket.set_proxy(there).context("setting up the S3 client")?);
+        }
         // The crate's bound is on a whole request, whatever its size; ours is on silence.
         bucket.set_request_timeout(None);
         let encoded = HashMap::from([("encoding-type".to_owned(), "url".to_owned())]);

@@ -36,6 +36,35 @@ fn headers_and_metadata_come_back_with_the_bytes() {
 }
 
 #[test]
+fn a_host_without_a_name_here_is_dialled_where_it_is_said() {
+    let bench = Bench::new();
+    bench.s3.put("a b/ü", &HEADERS, b"bytes").unwrap();
+    bench.s3.put("large", &[], &vec![7; 20 << 20]).unwrap();
+    let before = bench.state(BUCKET);
+    let endpoint = bench.s3.env().into_iter().find(|(n, _)| n == "AWS_ENDPOINT_URL").unwrap().1;
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let resolve = format!("minio.invalid:9000:{address}");
+    let run = |args: &[&str], by_variable: bool| {
+        let mut command = bench.command(args);
+        command.env("AWS_ENDPOINT_URL", "http://minio.invalid:9000");
+        if by_variable {
+            command.env("PIPRIO_RESOLVE", format!("redis:6379:127.0.0.1:1 {resolve}"));
+        } else {
+            command.args(["--resolve", &resolve]);
+        }
+        end(&mut command)
+    };
+    run(&["s3://documents", "minio"], true).with(0);
+    bench.s3.client().create_bucket("copy").unwrap();
+    run(&["minio", "s3://copy"], false).with(0);
+    assert_eq!(bench.state("copy").len(), before.len());
+    assert_eq!(bench.state("copy")[0], before[0]);
+    assert!(run(&["status", "s3://copy"], true).with(0).out.contains("objects: 2"));
+    run(&["s3://documents", "minio", "--resolve", "minio.invalid:1:127.0.0.1"], false).with(0);
+    bench.run(&["status", "s3://documents", "--resolve", "other:1:127.0.0.1"]).with(0);
+}
+
+#[test]
 fn changed_properties_alone_are_sent_back() {
     let bench = Bench::new();
     bench.s3.put("a", &HEADERS, b"same bytes").unwrap();
