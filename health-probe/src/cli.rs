@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::settings::Settings;
-use crate::{outer, render, rounds};
+use crate::{render, rounds};
 use anyhow::Result;
 use clap::Parser;
 use pipe_kit::{Exit, say};
@@ -55,8 +55,8 @@ const REST: Duration = Duration::from_secs(1);
 /// If the settings are missing or the report cannot be written.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
-    if !outer::is_resolved() {
-        return outer::under_deploy_env();
+    if std::env::var_os("PIPRIO_RESOLVED").is_none() {
+        return Err(pipe_kit::child::become_under("deploy-env"));
     }
     let settings = Settings::from_environment()?;
     let timeout = Duration::from_secs(cli.timeout);

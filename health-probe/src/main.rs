@@ -3,7 +3,6 @@
 mod address;
 mod ask;
 mod cli;
-mod outer;
 mod probe;
 mod probes;
 mod render;
