@@ -15,7 +15,7 @@ dir=''
 while (( $# > 0 )); do
   case "$1" in
     -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-    --from) from="${2:?--from needs a directory}"; shift 2 ;;
+    --from) (( $# > 1 )) || { say "--from needs a directory"; exit 2; }; from="$2"; shift 2 ;;
     -*) say "unknown option $1"; exit 2 ;;
     *) [[ -z "$dir" ]] || { say "one DIR only"; exit 2; }; dir="$1"; shift ;;
   esac
@@ -36,6 +36,7 @@ for wrapper in "${wrappers[@]}"; do install -m 0755 -- "$here/$wrapper" "$dir/sc
 for driver in "$here"/drivers/*; do install -m 0755 -- "$driver" "$dir/scripts/drivers/"; done
 
 touch -- "$dir/.gitignore"
+[[ -z "$(tail -c 1 -- "$dir/.gitignore")" ]] || printf '\n' >> "$dir/.gitignore"
 for line in '.env*' 'secrets/' 'backups/' '.restore/'; do
   grep -qxF -- "$line" "$dir/.gitignore" || printf '%s\n' "$line" >> "$dir/.gitignore"
 done

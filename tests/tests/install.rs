@@ -1,0 +1,60 @@
+//! `install.sh`: what it puts into a deployment, and that a second run is an upgrade.
+
+use anyhow::{Result, ensure};
+use pipeline_tests::tools::{bin_dir, workspace};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn install(arguments: &[&str]) -> Result<Output> {
+    let script = workspace().join("scripts/install.sh");
+    Ok(Command::new("bash").arg(script).args(arguments).current_dir("/").output()?)
+}
+
+fn install_into(dir: &Path) -> Result<()> {
+    let from = bin_dir()?.display().to_string();
+    let out = install(&["--from", &from, &dir.display().to_string()])?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}
+
+#[test]
+fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let deploy = dir.path().join("my deploy");
+    std::fs::create_dir(&deploy)?;
+    // A file that another has begun, without a last line feed.
+    std::fs::write(deploy.join(".gitignore"), "node_modules/\nsecrets/")?;
+    for _ in 0..2 {
+        install_into(&deploy)?;
+        let ignored = std::fs::read_to_string(deploy.join(".gitignore"))?;
+        assert_eq!(ignored, "node_modules/\nsecrets/\n.env*\nbackups/\n.restore/\n");
+        for program in [
+            "bin/pg-snap",
+            "bin/deploy-env",
+            "scripts/backup.sh",
+            "scripts/restore.sh",
+            "scripts/health-check.sh",
+            "scripts/drivers/process",
+            "scripts/drivers/compose",
+        ] {
+            let mode = std::fs::metadata(deploy.join(program))?.permissions().mode();
+            assert_eq!(mode & 0o777, 0o755, "{program}");
+        }
+        // Without settings it says what to do, and does nothing.
+        let out = Command::new("bash").arg(deploy.join("scripts/backup.sh")).output()?;
+        assert_eq!(out.status.code(), Some(5));
+        assert!(String::from_utf8_lossy(&out.stderr).contains(".env"));
+        assert!(!deploy.join("backups").exists());
+    }
+    Ok(())
+}
+
+#[test]
+fn usage_errors_are_2() -> Result<()> {
+    for arguments in [&[][..], &["--wrong"], &["a", "b"], &["--from"]] {
+        let status = install(arguments)?.status.code();
+        assert_eq!(status, Some(2), "{arguments:?}");
+    }
+    Ok(())
+}
