@@ -17,7 +17,7 @@ resolve backup.sh "$@"
 
 root="${1:-$BACKUP_ROOT}"
 mkdir -p -- "$root" "$PIPRIO_DEPLOY/.restore"
-root="$(cd -- "$root" && pwd)"
+root="$(cd -- "$root" && pwd -P)"
 exec 8>>"$PIPRIO_DEPLOY/.restore/lock" 9>>"$root/.lock"
 lock 8 "$PIPRIO_DEPLOY/.restore/lock"
 lock 9 "$root/.lock"
@@ -28,7 +28,9 @@ finish() {
   trap - EXIT
   trap '' INT TERM HUP
   end_stage
-  if [[ -n "$partial" ]]; then
+  if [[ -n "$partial" && ! -d "$partial" && -d "$root/$name" ]]; then
+    say "FAILED (status $status) after $root/$name was complete: it is whole; older bundles were not pruned"
+  elif [[ -n "$partial" ]]; then
     rm -rf -- "$partial"
     say "FAILED (status $status): no bundle was made; earlier bundles in $root are as they were"
   fi

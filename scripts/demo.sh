@@ -3,6 +3,7 @@
 # backs it up, wrecks it, restores it, and proves that everything is as it was. Installs what is
 # missing; leaves nothing behind.
 set -euo pipefail
+unset CDPATH
 umask 077
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 

@@ -4,6 +4,7 @@
 # Without --from the binaries are built here (cargo build --release). Run it again to upgrade.
 set -euo pipefail
 umask 077
+unset CDPATH
 
 tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune restore-run health-probe)
 wrappers=(backup.sh restore.sh health-check.sh lib.sh)

@@ -3,6 +3,8 @@
 
 set -euo pipefail
 umask 077
+# With it, `cd` goes elsewhere and prints where.
+unset CDPATH
 
 script="${0##*/}"
 scripts="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"

@@ -2,6 +2,7 @@
 # Runs everything CI runs: formatting, lints, ShellCheck, and every test, on real servers that the
 # tests start themselves. Installs what is missing.
 set -euo pipefail
+unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
 ./scripts/dependencies.sh

@@ -243,8 +243,19 @@ impl Resolver<'_> {
         self.keys()?;
         if storage == Storage::Bundled {
             reached.extend(end);
+            self.past_proxies(host.as_deref());
         }
         Ok(host)
+    }
+
+    /// No proxy of the operator's stands between a deployment and its own storage.
+    fn past_proxies(&mut self, host: Option<&str>) {
+        for name in ["NO_PROXY", "no_proxy"] {
+            let listed = self.layers.environment.get(name).cloned().unwrap_or_default();
+            let all: Vec<&str> =
+                listed.split(',').chain(host).map(str::trim).filter(|h| !h.is_empty()).collect();
+            self.export(name, all.join(","));
+        }
     }
 
     fn path_style(&mut self, custom_endpoint: bool) -> Result<()> {

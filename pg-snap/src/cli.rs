@@ -99,6 +99,9 @@ enum Command {
         /// What to do with <name>_previous
         #[arg(value_enum)]
         action: PreviousAction,
+        /// Drop it only if it is the database with this oid
+        #[arg(long)]
+        oid: Option<u32>,
     },
 }
 
@@ -151,8 +154,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Inspect { file, json } => return inspect::run(&file, json),
         Command::Status { json } => return status::run(&clients, json),
-        Command::Previous { action: PreviousAction::Swap } => return previous::swap(&clients),
-        Command::Previous { action: PreviousAction::Drop } => return previous::drop(&clients),
+        Command::Previous { action: PreviousAction::Swap, .. } => return previous::swap(&clients),
+        Command::Previous { action: PreviousAction::Drop, oid } => {
+            return previous::drop(&clients, oid);
+        }
     }
     Ok(Exit::Done)
 }

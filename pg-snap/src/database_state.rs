@@ -171,7 +171,8 @@ impl DatabaseState {
                 let _ = write!(sql, " ICU_RULES {}", literal(rules));
             }
         }
-        if tablespaces.contains(&self.tablespace) {
+        // Named, even the default one asks for a privilege that an ordinary owner lacks.
+        if self.tablespace != "pg_default" && tablespaces.contains(&self.tablespace) {
             let _ = write!(sql, " TABLESPACE {}", ident(&self.tablespace));
         }
         sql.push(';');

@@ -13,9 +13,9 @@ use crate::gzip;
 use crate::inspect;
 use crate::lines::Blocks;
 use crate::psql::{self, Server};
-use crate::sql::{beside, ident, literal};
+use crate::sql::{beside, ident};
 use crate::version::Version;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Stop, say, warning};
 use std::io::Read;
@@ -34,9 +34,6 @@ pub struct Options {
     /// Keep the old database as `<name>_previous`.
     pub keep_previous: bool,
 }
-
-/// How often the swap is tried again when a client reconnects in between.
-const SWAP_TRIES: u32 = 10;
 
 /// The names a load uses.
 struct Names {
@@ -160,13 +157,20 @@ impl Load {
     /// What an operator must know beside the error.
     fn state_of_things(&self, options: &Options) -> String {
         let name = &self.names.database;
-        // After the swap the name is there whatever came first; only the server can tell.
-        match (options.drop_first, self.exists) {
-            (true, true) => format!(
+        if !self.exists {
+            return format!("loading {name} failed (there was no such database before)");
+        }
+        if !options.drop_first {
+            return format!("loading {name} failed; the old database is as it was");
+        }
+        match self.server.has_database(name) {
+            Ok(true) => format!("loading {name} failed; the old database was not dropped"),
+            Ok(false) => format!(
                 "loading {name} failed after the old database was dropped (--drop-first); mend the cause and load again"
             ),
-            (_, false) => format!("loading {name} failed (there was no such database before)"),
-            (false, true) => format!("loading {name} failed; the old database is as it was"),
+            Err(_) => format!(
+                "loading {name} failed, and whether the old database is still there is not known"
+            ),
         }
     }
 
@@ -279,26 +283,11 @@ impl Load {
 /// # Errors
 /// If the server refuses, or sessions come back faster than they are ended; nothing is renamed then.
 pub fn rename(server: &Server, renames: &[(String, String)]) -> Result<()> {
-    let names: Vec<String> = renames.iter().map(|(from, _)| literal(from)).collect();
-    let mut script = format!(
-        "SET client_min_messages = error;\n\
-         SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity\n\
-         WHERE datname IN ({}) AND pid <> pg_catalog.pg_backend_pid();\nBEGIN;\n",
-        names.join(", ")
-    );
+    let names: Vec<&str> = renames.iter().map(|(from, _)| from.as_str()).collect();
+    let mut script = String::from("BEGIN;\n");
     for (from, to) in renames {
         script += &format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
     }
     script += "COMMIT;\n";
-    let mut last = anyhow!("not tried");
-    for _ in 0..SWAP_TRIES {
-        match server.query(&server.maintenance, &script) {
-            Ok(_) => return Ok(()),
-            Err(error) if format!("{error:#}").contains("being accessed by other users") => {
-                last = error;
-            }
-            Err(error) => return Err(error.context("swapping the databases' names")),
-        }
-    }
-    Err(last.context("swapping the databases' names: clients keep reconnecting; stop them"))
+    server.without_sessions(&names, &script).context("swapping the databases' names")
 }

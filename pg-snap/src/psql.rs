@@ -3,10 +3,18 @@
 use crate::client::{Client, Clients};
 use crate::sql;
 use crate::version::Version;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use pipe_kit::child::{self, Running};
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+
+/// What our own sessions need, whatever the database's or the role's settings say.
+pub const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
+     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;\n";
+
+/// How often a rename or a drop is tried again when a session is in the way. The server itself
+/// waits 5 seconds each time.
+const TRIES: u32 = 6;
 
 /// A server, reached by one psql client.
 pub struct Server {
@@ -65,13 +73,21 @@ impl Server {
         let mut command = self.psql_command(database);
         command.args(options).env("PGCLIENTENCODING", "UTF8");
         let mut running = child::spawn_captured(&mut command, format!("psql on {database}"))?;
-        feed(&mut running, script)?;
+        feed(&mut running, &format!("{SESSION}{script}"))?;
         let mut text = String::new();
         if let Some(mut out) = running.take_stdout() {
             out.read_to_string(&mut text).context("reading from psql")?;
         }
-        running.wait()?;
-        Ok(text)
+        let finished = running.finish()?;
+        if finished.status.success() {
+            return Ok(text);
+        }
+        let detail = finished.stderr.iter().find(|line| line.starts_with("DETAIL:")).cloned();
+        let error = finished.into_error();
+        Err(match detail {
+            Some(detail) => anyhow!("{error} ({detail})"),
+            None => error,
+        })
     }
 
     /// Runs SQL and gives the rows, unaligned, a line each.
@@ -107,8 +123,48 @@ impl Server {
     /// # Errors
     /// If the server refuses.
     pub fn drop_database(&self, name: &str) -> Result<()> {
-        let drop = format!("DROP DATABASE IF EXISTS {} WITH (FORCE);", sql::ident(name));
-        self.execute(&self.maintenance, &format!("SET client_min_messages = error;\n{drop}"))
+        self.without_sessions(&[name], &format!("DROP DATABASE IF EXISTS {};\n", sql::ident(name)))
+    }
+
+    /// Runs statements that no session in the named databases may be in the way of. Ends those that
+    /// our role may end: autovacuum ends by itself, and another's session is not ours to end.
+    ///
+    /// # Errors
+    /// If the server refuses, naming the sessions that were in the way.
+    pub fn without_sessions(&self, databases: &[&str], statements: &str) -> Result<()> {
+        let names: Vec<String> = databases.iter().map(|name| sql::literal(name)).collect();
+        let others = format!(
+            "FROM pg_catalog.pg_stat_activity WHERE datname IN ({}) AND backend_type = 'client backend' \
+             AND pid <> pg_catalog.pg_backend_pid()",
+            names.join(", ")
+        );
+        let ours = "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR \
+             (NOT (SELECT rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = usesysid) AND \
+              (pg_catalog.pg_has_role(usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))";
+        let script = format!(
+            "SET client_min_messages = error;\n\
+             SELECT pg_catalog.pg_terminate_backend(pid) {others} AND ({ours});\n{statements}"
+        );
+        let mut last = anyhow!("not tried");
+        for _ in 0..TRIES {
+            match self.query(&self.maintenance, &script) {
+                Ok(_) => return Ok(()),
+                Err(error) if format!("{error:#}").contains("being accessed by other users") => {
+                    last = error;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let who = self.query(
+            &self.maintenance,
+            &format!(
+                "SELECT pg_catalog.string_agg(usename || ' (pid ' || pid || ')', ', ') {others}"
+            ),
+        )?;
+        Err(match who.trim() {
+            "" => last,
+            who => last.context(format!("sessions of {who} are in the way; end them")),
+        })
     }
 }
 

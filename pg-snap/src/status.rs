@@ -13,6 +13,13 @@ struct Status {
     server_version: String,
     database: String,
     exists: bool,
+    /// Tells whether a database of that name is still the same one.
+    oid: Option<u32>,
+    is_template: bool,
+    /// Prepared transactions in the database; they keep it from being renamed or dropped.
+    prepared_transactions: u64,
+    /// Whether the connected role may create databases, as a load must.
+    may_create: bool,
     size_bytes: Option<u64>,
     /// Sessions in the database, ours not counted.
     connections: Option<u64>,
@@ -48,10 +55,27 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
         )
         .replace("pg_catalog.coalesce", "coalesce"),
     )?;
+    let facts = server.query(
+        &server.maintenance,
+        &format!(
+            "select pg_catalog.json_build_array( \
+               (select oid::pg_catalog.int8 from pg_catalog.pg_database where datname = {name}), \
+               coalesce((select datistemplate from pg_catalog.pg_database where datname = {name}), false), \
+               (select pg_catalog.count(*) from pg_catalog.pg_prepared_xacts where database = {name}), \
+               (select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user))",
+            name = literal(database)
+        ),
+    )?;
+    let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =
+        serde_json::from_str(&facts).context("asking the server")?;
     let mut status = Status {
         server_version: server.version.to_string(),
         database: database.to_owned(),
-        exists: server.has_database(database)?,
+        exists: oid.is_some(),
+        oid,
+        is_template,
+        prepared_transactions,
+        may_create,
         size_bytes: None,
         connections: None,
         schemas: Vec::new(),

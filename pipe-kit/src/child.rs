@@ -52,8 +52,27 @@ pub fn spawn_captured(command: &mut Command, what: impl Into<String>) -> Result<
     start(command.stderr(Stdio::piped()), what.into())
 }
 
+/// Tells one of our own tools whose child it is; see [`end_with_parent`].
+const PARENT: &str = "PIPE_KIT_PARENT";
+
+/// Asks the kernel to end us, as by SIGTERM, when the tool that started us is killed: nobody would
+/// hold its locks, or tell its operator what we went on to do.
+pub(crate) fn end_with_parent() {
+    let parent = || rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    let ours = std::env::var(PARENT).ok();
+    if ours.is_none() || ours != parent() {
+        return;
+    }
+    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    // It may have gone before we had asked.
+    if asked.is_ok() && ours != parent() {
+        let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::TERM);
+    }
+}
+
 fn start(command: &mut Command, what: String) -> Result<Running> {
     cleanup::halt_if_ending();
+    command.env(PARENT, std::process::id().to_string());
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             anyhow!("{what}: {} not found", command.get_program().to_string_lossy())

@@ -17,6 +17,7 @@ pub fn main<C: CommandFactory + FromArgMatches>(
         crate::log::line(format_args!("cannot handle signals: {error}"));
         return Exit::Failed.code().into();
     }
+    crate::child::end_with_parent();
     let parsed = C::command().try_get_matches().and_then(|m| C::from_arg_matches(&m));
     let result = match parsed {
         Ok(cli) => run(cli),

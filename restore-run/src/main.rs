@@ -4,6 +4,7 @@ mod bundle;
 mod cache;
 mod cli;
 mod lock;
+mod note;
 mod preflight;
 mod prompt;
 mod restore;

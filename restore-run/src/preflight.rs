@@ -2,7 +2,7 @@
 
 use crate::bundle::Bundle;
 use crate::settings::Settings;
-use crate::summary::{bucket_answers, database_status};
+use crate::summary::{DatabaseStatus, bucket_answers, database_status};
 use crate::{cache, services};
 use anyhow::Result;
 use pipe_kit::Stop;
@@ -39,14 +39,19 @@ fn problems(bundle: &Bundle, settings: &Settings) -> Vec<String> {
                 .push(format!("{tool} is not on PATH; run install.sh for this deployment again"));
         }
     }
-    if let Err(error) = services::list(settings) {
-        problems.push(format!(
+    match services::list(settings) {
+        Ok(services) if services.is_empty() => problems.push(format!(
+            "{} ps names no service: what would be stopped and started?",
+            settings.driver.display()
+        )),
+        Ok(_) => {}
+        Err(error) => problems.push(format!(
             "the services cannot be listed: {error:#}; try {} ps",
             settings.driver.display()
-        ));
+        )),
     }
     match database_status() {
-        Ok(status) => problems.extend(newer_dump(bundle, &status.server_version)),
+        Ok(status) => problems.extend(database_problems(bundle, settings, &status)),
         Err(error) => problems.push(format!(
             "the database does not answer: {error:#}; start it, or correct the POSTGRES_ settings"
         )),
@@ -72,6 +77,31 @@ fn problems(bundle: &Bundle, settings: &Settings) -> Vec<String> {
 
 fn writable(dir: &Path) -> bool {
     access(dir, Access::WRITE_OK | Access::EXEC_OK).is_ok()
+}
+
+fn database_problems(bundle: &Bundle, settings: &Settings, status: &DatabaseStatus) -> Vec<String> {
+    let name = &settings.database;
+    let mut problems: Vec<String> =
+        newer_dump(bundle, &status.server_version).into_iter().collect();
+    if !status.may_create {
+        problems.push(
+            "the database's role may not create databases; as a superuser: ALTER ROLE … CREATEDB"
+                .into(),
+        );
+    }
+    if status.is_template {
+        problems.push(format!(
+            "database {name} is a template, which cannot be dropped; ALTER DATABASE … IS_TEMPLATE false"
+        ));
+    }
+    if status.prepared_transactions > 0 {
+        problems.push(format!(
+            "database {name} holds {} prepared transaction(s), which keep it from being replaced; \
+             COMMIT PREPARED or ROLLBACK PREPARED them (see pg_prepared_xacts)",
+            status.prepared_transactions
+        ));
+    }
+    problems
 }
 
 fn newer_dump(bundle: &Bundle, server: &str) -> Option<String> {

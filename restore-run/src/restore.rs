@@ -3,11 +3,12 @@
 mod progress;
 
 use crate::bundle::Bundle;
+use crate::note::{self, Note};
 use crate::prompt::{Answers, confirms};
 use crate::services;
 use crate::settings::Settings;
 use crate::step::{Selection, Step};
-use crate::summary::{Summary, why_no_objects};
+use crate::summary::{Summary, database_status, why_no_objects};
 use crate::tool::Tool;
 use crate::{cache, lock, preflight};
 use anyhow::{Context, Result};
@@ -49,9 +50,19 @@ pub fn run(dir: &Path, settings: &Settings, options: &Options) -> Result<Exit> {
         return restore.rehearse();
     }
     let _locks = lock::take(&settings.state_dir(), restore.bundle.root())?;
+    restore.same_target()?;
     let stdin = std::io::stdin();
     let typed = stdin.is_terminal();
     restore.run_steps(&mut Answers::new(stdin.lock(), typed))
+}
+
+fn forget(note: &Path) -> Result<()> {
+    match std::fs::remove_file(note) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("removing {}", note.display()))
+        }
+        _ => Ok(()),
+    }
 }
 
 struct Restore<'a> {
@@ -90,6 +101,9 @@ impl Restore<'_> {
             }
             say!("[{}/{total}] {step}: {:.1} s", step.number(), started.elapsed().as_secs_f64());
             progress.end(step);
+            if step < Step::Health {
+                self.finished(step)?;
+            }
         }
         on_signal.disarm();
         Ok(exit)
@@ -107,7 +121,10 @@ impl Restore<'_> {
             Step::Confirm => self.confirm(answers)?,
             Step::Preflight => preflight::check(&self.bundle, self.settings)?,
             Step::Stop => self.stop(progress)?,
-            Step::Database => self.database(progress)?,
+            Step::Database => {
+                self.warn_if_running(progress);
+                self.database(progress)?;
+            }
             Step::Objects => match self.objects()? {
                 Some(tool) => tool.run()?,
                 None => say!("skipped: {}", why_no_objects(&self.bundle, self.settings)),
@@ -117,7 +134,10 @@ impl Restore<'_> {
                 let keys = cache::flush(self.settings)?;
                 say!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
             }
-            Step::Start => self.start()?,
+            Step::Start => {
+                progress.starting();
+                self.start()?;
+            }
             Step::Health => return self.health(),
         }
         Ok(Exit::Done)
@@ -164,26 +184,58 @@ impl Restore<'_> {
         Ok(())
     }
 
+    /// With `--only database`, nobody has stopped the application.
+    fn warn_if_running(&self, progress: &Progress) {
+        let running = services::list(self.settings).unwrap_or_default();
+        let apps = services::application(&running, &self.settings.stateful);
+        let up = running.iter().any(|s| apps.contains(&s.name) && s.state == "running");
+        if up && !progress.has_stopped() {
+            warning!("application services are running while their database is replaced");
+        }
+    }
+
     fn database_tool(&self) -> Tool {
         let keep = if self.options.drop_first { "--drop-first" } else { "--keep-previous" };
         Tool::new("pg-snap").args(["load", keep]).arg(self.bundle.dump())
     }
 
-    /// What is noted here after a load makes sure that only a database that a restore of this
-    /// deployment has put aside is ever dropped. A run killed in between leaves one more database,
-    /// and never one less.
-    fn previous_note(&self) -> PathBuf {
-        self.settings.state_dir().join("previous")
-    }
-
     fn database(&self, progress: &Progress) -> Result<()> {
+        let before = database_status()?.oid;
+        progress.loading(before);
+        let note = note::path(self.settings);
+        if self.options.drop_first {
+            // What an earlier restore has put aside is not this one's to drop.
+            forget(&note)?;
+        } else {
+            Note::begin(self.settings, before).write(&note)?;
+        }
         self.database_tool().run()?;
         progress.swapped();
-        if !self.options.drop_first {
-            std::fs::write(self.previous_note(), format!("{}\n", self.settings.database))
-                .with_context(|| format!("writing {}", self.previous_note().display()))?;
-        }
         Ok(())
+    }
+
+    /// A run that goes on from another must go on against the same servers.
+    fn same_target(&self) -> Result<()> {
+        let Selection::From(first) = self.options.selection else { return Ok(()) };
+        let Some(note) = Note::read(&note::path(self.settings))? else { return Ok(()) };
+        let here = note::target(self.settings);
+        if first <= Step::Database || note.target == here {
+            return Ok(());
+        }
+        Err(Stop::refused(format!(
+            "the restore to go on with went to {}, and the settings now say {here}; nothing was changed; \
+             put the .env from before back (.env.before-…), or restore from the start",
+            note.target
+        ))
+        .into())
+    }
+
+    fn finished(&self, step: Step) -> Result<()> {
+        let path = note::path(self.settings);
+        match Note::read(&path)? {
+            Some(note) if step >= Step::Database => note.with(step).write(&path),
+            _ => Ok(()),
+        }
     }
 
     fn objects(&self) -> Result<Option<Tool>> {
@@ -250,38 +302,63 @@ impl Restore<'_> {
 
     /// A health check that fails is an outcome, told by its table, and not a step that broke off.
     fn health(&self) -> Result<Exit> {
-        let ends = self.options.selection.reaches_the_end() && self.previous_note().exists();
-        match self.health_tool().run_to_stdout() {
-            Ok(()) if ends => {
-                self.previous("drop")
-                    .run()
-                    .context("the restore is complete, but the old database is still there")?;
-                std::fs::remove_file(self.previous_note())
-                    .context("forgetting the old database")?;
-                say!(
-                    "the health check passed; the old database is dropped; the restore is complete"
-                );
+        let path = note::path(self.settings);
+        let note = Note::read(&path)?.filter(|n| n.target == note::target(self.settings));
+        let well = self.health_tool().run_to_stdout();
+        match (well, note) {
+            (Ok(()), Some(note)) if self.options.selection.reaches_the_end() => {
+                self.complete(&note, &path)?;
                 Ok(Exit::Done)
             }
-            Ok(()) => Ok(Exit::Done),
-            Err(error) => {
+            (Ok(()), _) => Ok(Exit::Done),
+            (Err(error), note) => {
                 warning!("{error:#}: the health check did not pass");
-                if ends {
-                    warning!(
-                        "the database from before the restore is kept beside the new one; to swap it back: {}",
-                        self.by_hand(&self.previous("swap"))
-                    );
-                    warning!(
-                        "once the cause is mended, to check again and drop it: bash {} {} --from health",
-                        shell_words::quote(
-                            &self.settings.deploy.join("scripts/restore.sh").to_string_lossy()
-                        ),
-                        shell_words::quote(&self.bundle.dir.to_string_lossy())
-                    );
+                if note.is_some_and(|n| n.previous_oid.is_some()) {
+                    self.tell_previous();
                 }
                 Ok(Exit::Failed)
             }
         }
+    }
+
+    /// The check has passed: the old database may go, if this restore left no step out.
+    fn complete(&self, note: &Note, path: &Path) -> Result<()> {
+        if !note.reaches(Step::Health) {
+            warning!(
+                "the health check passed, but the restore's steps are finished only up to {}; the old database is kept",
+                note.done
+            );
+            return Ok(());
+        }
+        if let Some(oid) = note.previous_oid {
+            match self.previous("drop").args(["--oid", &oid.to_string()]).run() {
+                // Swapped back in the meantime, or replaced by hand.
+                Err(error) if pipe_kit::status::of(&error) == Exit::Refused => {
+                    warning!(
+                        "the database beside {} is not the one that this restore has put aside, and is kept",
+                        self.settings.database
+                    );
+                }
+                dropped => dropped
+                    .context("everything is restored, but the old database is still there")?,
+            }
+        }
+        forget(path)?;
+        say!("the health check passed; the old database is gone; the restore is complete");
+        Ok(())
+    }
+
+    fn tell_previous(&self) {
+        let quoted = |path: PathBuf| shell_words::quote(&path.to_string_lossy()).into_owned();
+        warning!(
+            "the database from before the restore is kept beside the new one; to swap it back: {}",
+            self.by_hand(&self.previous("swap"))
+        );
+        warning!(
+            "once the cause is mended, to check again and drop it: bash {} {} --from health",
+            quoted(self.settings.deploy.join("scripts/restore.sh")),
+            quoted(self.bundle.dir.clone())
+        );
     }
 
     fn previous(&self, action: &str) -> Tool {

@@ -95,7 +95,10 @@ impl Selection {
             .into_iter()
             .filter(|step| match self {
                 Self::All => true,
-                Self::From(first) => *step >= first,
+                // No step between stop and start is for a running application.
+                Self::From(first) => {
+                    *step >= first || (*step == Step::Stop && first <= Step::Cache)
+                }
                 Self::Only(one) => *step == one,
             })
             .collect();
@@ -138,6 +141,7 @@ mod tests {
         assert_eq!(Selection::Only(Health).steps(), [Health]);
         assert_eq!(Selection::Only(Preflight).steps(), [Preflight]);
         assert_eq!(Selection::From(Start).steps(), [Start, Health]);
+        assert!(Selection::From(Step::Objects).steps().contains(&Step::Stop));
         assert_eq!(Selection::Only(Database).steps(), [Validate, Summary, Confirm, Database]);
     }
 

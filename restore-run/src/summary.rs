@@ -16,8 +16,19 @@ use std::fmt::Write;
 pub struct DatabaseStatus {
     pub server_version: String,
     exists: bool,
+    pub oid: Option<u32>,
+    #[serde(default)]
+    pub is_template: bool,
+    #[serde(default)]
+    pub prepared_transactions: u64,
+    #[serde(default = "yes")]
+    pub may_create: bool,
     size_bytes: Option<u64>,
     schemas: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// `obj-mirror status --json`, as far as it matters here.

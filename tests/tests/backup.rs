@@ -353,6 +353,18 @@ fn a_killed_run_holds_no_lock_and_its_partial_is_removed_by_the_next() -> Result
     drop(held);
     f.deployment.backup(&[])?.expect(0);
     assert!(!sh(root, "ls -A")?.contains(".partial"));
+
+    // The same through a link to the root, with a CDPATH that would lead `cd` elsewhere.
+    let links = tempfile::tempdir()?;
+    std::os::unix::fs::symlink(root, links.path().join("root"))?;
+    std::fs::create_dir(root.join(".piprio_20260101T000000Z.partial"))?;
+    let mut command = f.deployment.script("backup.sh", &["root"]);
+    let out = command
+        .current_dir(links.path())
+        .env("CDPATH", format!(".:{}", root.display()))
+        .output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert!(!sh(root, "ls -A")?.contains(".partial"));
     Ok(())
 }
 
@@ -421,6 +433,19 @@ fn a_full_disk_leaves_no_bundle() -> Result<()> {
         );
         f.is_as_before()?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_failure_after_the_bundle_is_whole_does_not_deny_it() -> Result<()> {
+    let f = Failing::new()?;
+    let mut command = f.deployment.script("backup.sh", &[]);
+    command.stdout(std::fs::File::options().write(true).open("/dev/full")?);
+    let out = command.output()?;
+    assert_eq!(out.status.code(), Some(1));
+    let words = String::from_utf8_lossy(&out.stderr);
+    assert!(words.contains("was complete") && !words.contains("no bundle was made"), "{words}");
+    assert_eq!(f.deployment.bundles()?.len(), 2);
     Ok(())
 }
 

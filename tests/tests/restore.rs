@@ -376,9 +376,129 @@ fn a_failing_health_check_keeps_the_old_database_and_tells_how_to_swap_it_back()
     sh(Path::new("/"), told)?;
     std::fs::write(&env, &text)?;
     assert_eq!(deployment.state()?, newer);
-    // Well again: the check alone ends it.
+    // Swapped back, what stands beside it is not what the restore has put aside.
+    deployment.restore(&bundle, &["--from", "health"], "")?.expect(0);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn once_the_health_check_passes_the_old_database_goes_unless_a_step_was_left_out() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    let sick = text.replace("READINESS_URLS=\"", "READINESS_URLS=\"web=http://127.0.0.1:9/ready ");
+    std::fs::write(&env, &sick)?;
+    deployment.restore(&bundle, &["--wait", "0"], &answers("n"))?.expect(1);
+    std::fs::write(&env, &text)?;
     deployment.restore(&bundle, &["--from", "health"], "")?.expect(0);
     assert_eq!(databases(&deployment)?, "piprio postgres");
+
+    // Objects, config and cache are left out here.
+    deployment.restore(&bundle, &["--only", "database"], &answers("n"))?.expect(0);
+    let run = deployment.restore(&bundle, &["--from", "start"], "")?.expect(0);
+    assert!(run.stderr.contains("finished only up to database"), "{}", run.stderr);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn a_continuation_against_another_database_is_refused() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    deployment.restore(&bundle, &["--only", "database"], &answers("n"))?.expect(0);
+    deployment.psql_in("postgres", "create database other; create database other_previous")?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    std::fs::write(&env, text.replace("POSTGRES_DB=piprio", "POSTGRES_DB=other"))?;
+    for step in ["objects", "cache", "health"] {
+        let run = deployment.restore(&bundle, &["--from", step], &answers("n"))?.expect(5);
+        assert!(run.stderr.contains("database other at"), "{}", run.stderr);
+    }
+    assert_eq!(databases(&deployment)?, "other other_previous piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn an_ordinary_role_that_owns_its_database_can_restore_it() -> Result<()> {
+    let deployment = Deployment::temporary(&Options::default())?;
+    deployment.psql_in(
+        "postgres",
+        "create role app login createdb password 'app-pw'; alter role app set statement_timeout = '2s';
+         alter role app set default_transaction_read_only = on",
+    )?;
+    deployment.psql_in("postgres", "create database app owner app")?;
+    deployment.psql_in(
+        "app",
+        "create table t as select i from generate_series(1, 1000) i; alter table t owner to app",
+    )?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    let text = text
+        .replace("POSTGRES_DB=piprio", "POSTGRES_DB=app")
+        .replace("POSTGRES_USER=piprio", "POSTGRES_USER=app");
+    std::fs::write(&env, text)?;
+    std::fs::write(deployment.dir().join("secrets/postgres_password"), "app-pw\n")?;
+    deployment.backup(&[])?.expect(0);
+    deployment.psql_in("app", "delete from t")?;
+    // A superuser's session, which an ordinary role may not end, that goes by itself.
+    let mut session = deployment.postgres_client("psql");
+    session.args(["-X", "-d", "app", "-c", "select pg_sleep(12)"]).stdout(Stdio::null());
+    let mut session = session.spawn()?;
+    deployment.restore(&deployment.newest_bundle()?, &[], &answers("n"))?.expect(0);
+    session.wait()?;
+    assert_eq!(deployment.psql_in("app", "select count(*) from t")?, "1000");
+    assert_eq!(databases(&deployment)?, "app piprio postgres");
+    Ok(())
+}
+
+#[test]
+fn a_signal_at_the_swap_tells_what_is_so() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    for delay in [0, 2, 5, 20] {
+        let mut command = deployment.script("restore.sh", &[]);
+        command.arg(&bundle).args(["--confirm", DOMAIN, "--config", "no"]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        wait("the swap", || Ok(databases(&deployment)?.contains("piprio_previous")))?;
+        std::thread::sleep(Duration::from_millis(delay));
+        sh(Path::new("/"), &format!("kill -TERM {} || true", child.id()))?;
+        let out = child.wait_with_output()?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(143), "{words}");
+        // The names are swapped: whatever was under way, the application must not run on it.
+        assert!(words.contains("half restored"), "after {delay} ms:\n{words}");
+        let stopped = |app: &&str| {
+            deployment.ps().is_ok_and(|ps| ps.contains(&((*app).to_owned(), "stopped".to_owned())))
+        };
+        assert!(APPS.iter().all(|app| stopped(app)), "after {delay} ms:\n{words}");
+        deployment.restore(&bundle, &["--from", "objects"], &answers("n"))?.expect(0);
+        assert_eq!(databases(&deployment)?, "piprio postgres");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_restore_takes_its_load_with_it() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    append_to_dump(&bundle, "SELECT pg_sleep(600)")?;
+    let mut command = deployment.script("restore.sh", &[]);
+    command.arg(&bundle).args(["--confirm", DOMAIN]).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let asleep = "select count(*) from pg_stat_activity where query ~ '^SELECT pg_sleep' and state = 'active'";
+    wait("the load", || Ok(deployment.psql_in("postgres", asleep)? == "1"))?;
+    child.kill()?;
+    child.wait()?;
+    wait("the load to end", || Ok(databases(&deployment)? == "piprio postgres"))?;
+    assert_eq!(deployment.state()?, before);
+    Ok(())
+}
+
+fn wait(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+    let until = Instant::now() + Duration::from_secs(60);
+    while !is_so()? {
+        ensure!(Instant::now() < until, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(30));
+    }
     Ok(())
 }
 

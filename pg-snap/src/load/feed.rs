@@ -2,16 +2,13 @@
 
 use crate::dump::without_unknown_settings;
 use crate::lines::Blocks;
-use crate::psql::Server;
+use crate::psql::{SESSION, Server};
 use crate::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use pipe_kit::child;
 use std::io::{self, Read, Write};
 use std::process::{ChildStdin, Stdio};
-
-/// What our session needs whatever the database's or the role's settings say.
-const SESSION: &str = "SET default_transaction_read_only = off;\nSET synchronous_commit = off;\n";
 
 /// Passes scanned text on to psql. A psql that has ended is remembered, not reported: its own
 /// words, asked for at the end, are the cause.
