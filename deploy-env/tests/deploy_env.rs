@@ -112,6 +112,8 @@ fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients
         ("BACKUP_ROOT", &format!("{root}/backups")),
         ("BACKUP_KEEP_DAYS", "30"),
         ("PIPRIO_RESOLVED", "1"),
+        ("NO_PROXY", "127.0.0.1"),
+        ("no_proxy", "127.0.0.1"),
         ("PATH", "/usr/bin:/bin"),
     ];
     let mut names: Vec<&str> = Vec::new();

@@ -23,11 +23,7 @@ pub fn check(bundle: &Bundle, settings: &Settings) -> Result<()> {
     for problem in &problems {
         pipe_kit::log::line(format_args!("preflight: {problem}"));
     }
-    Err(Stop::refused(format!(
-        "preflight found {} problem(s), told above; nothing was changed; mend them and run this again",
-        problems.len()
-    ))
-    .into())
+    Err(Stop::refused(format!("{} problem(s), told above, with what to do", problems.len())).into())
 }
 
 fn problems(bundle: &Bundle, settings: &Settings) -> Vec<String> {
