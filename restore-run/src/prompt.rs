@@ -25,8 +25,10 @@ impl<R: BufRead> Answers<R> {
         // Without a stderr nobody can be asked, but a prepared answer still counts.
         let _ = write!(stderr, "{question} ");
         let _ = stderr.flush();
-        let mut line = String::new();
-        let n = self.lines.read_line(&mut line).context("reading the answer")?;
+        let mut line = Vec::new();
+        let n = self.lines.read_until(b'\n', &mut line).context("reading the answer")?;
+        // What is no text is no answer either, and must not look like a failure.
+        let line = String::from_utf8_lossy(&line);
         let answer = line.trim_end_matches(['\n', '\r']);
         if self.echo {
             let _ = writeln!(stderr, "{}", answer.escape_debug());
@@ -67,8 +69,9 @@ mod tests {
 
     #[test]
     fn end_of_input_is_a_no() {
-        let mut answers = Answers::new(&b"y\nno\n"[..], false);
+        let mut answers = Answers::new(&b"y\n\xff\nno\n"[..], false);
         assert!(answers.yes("?").unwrap());
+        assert!(!answers.yes("?").unwrap());
         assert!(!answers.yes("?").unwrap());
         assert!(!answers.yes("?").unwrap());
         assert_eq!(answers.ask("?").unwrap(), None);

@@ -469,7 +469,7 @@ fn a_signal_at_the_swap_tells_what_is_so() -> Result<()> {
         let stopped = |app: &&str| {
             deployment.ps().is_ok_and(|ps| ps.contains(&((*app).to_owned(), "stopped".to_owned())))
         };
-        assert!(APPS.iter().all(|app| stopped(app)), "after {delay} ms:\n{words}");
+        assert!(APPS.iter().all(stopped), "after {delay} ms:\n{words}");
         deployment.restore(&bundle, &["--from", "objects"], &answers("n"))?.expect(0);
         assert_eq!(databases(&deployment)?, "piprio postgres");
     }
