@@ -1,6 +1,7 @@
 //! The sequence itself.
 
 mod progress;
+mod rehearsal;
 
 use crate::bundle::Bundle;
 use crate::note::{self, Note};
@@ -50,7 +51,7 @@ pub fn run(dir: &Path, settings: &Settings, options: &Options) -> Result<Exit> {
         return restore.rehearse();
     }
     let _locks = lock::take(&settings.state_dir(), restore.bundle.root())?;
-    restore.same_target()?;
+    restore.take_up()?;
     let stdin = std::io::stdin();
     let typed = stdin.is_terminal();
     restore.run_steps(&mut Answers::new(stdin.lock(), typed))
@@ -214,20 +215,29 @@ impl Restore<'_> {
         Ok(())
     }
 
-    /// A run that goes on from another must go on against the same servers.
-    fn same_target(&self) -> Result<()> {
+    /// A run that goes on from another must go on against the same servers, and knows from the
+    /// database's server, not from the note alone, whether the names were swapped.
+    fn take_up(&self) -> Result<()> {
         let Selection::From(first) = self.options.selection else { return Ok(()) };
-        let Some(note) = Note::read(&note::path(self.settings))? else { return Ok(()) };
-        let here = note::target(self.settings);
-        if first <= Step::Database || note.target == here {
+        let path = note::path(self.settings);
+        let Some(note) = Note::read(&path)? else { return Ok(()) };
+        if first <= Step::Database {
             return Ok(());
         }
-        Err(Stop::refused(format!(
-            "the restore to go on with went to {}, and the settings now say {here}; nothing was changed; \
-             put the .env from before back (.env.before-…), or restore from the start",
-            note.target
-        ))
-        .into())
+        let here = note::target(self.settings);
+        if note.target != here {
+            return Err(Stop::refused(format!(
+                "the restore to go on with went to {}, and the settings now say {here}; nothing was changed; \
+                 put the .env from before back (.env.before-…), or restore from the start",
+                note.target
+            ))
+            .into());
+        }
+        let swapped = || database_status().is_ok_and(|s| s.exists && s.oid != note.previous_oid);
+        if !note.reaches(Step::Objects) && swapped() {
+            note.with(Step::Database).write(&path)?;
+        }
+        Ok(())
     }
 
     fn finished(&self, step: Step) -> Result<()> {
@@ -369,88 +379,5 @@ impl Restore<'_> {
     fn by_hand(&self, tool: &Tool) -> String {
         let deploy_env = self.settings.deploy.join("bin/deploy-env");
         format!("{} -- {}", shell_words::quote(&deploy_env.to_string_lossy()), tool.to_shell())
-    }
-
-    /// `--dry-run`: what can be checked is checked, the rest is told.
-    fn rehearse(&self) -> Result<Exit> {
-        let steps = self.options.selection.steps();
-        let mut checked = Ok(());
-        for step in &steps {
-            match step {
-                Step::Validate => self.validate().run()?,
-                Step::Summary => self.show_summary(),
-                Step::Preflight => checked = preflight::check(&self.bundle, self.settings),
-                _ => {}
-            }
-        }
-        let mut plan = String::new();
-        for step in steps {
-            plan += &format!("[{}/{}] {step}\n", step.number(), Step::ALL.len());
-            for line in self.commands(step)? {
-                plan += &format!("    {line}\n");
-            }
-        }
-        pipe_kit::output::print(&plan)?;
-        checked.map(|()| Exit::Done)
-    }
-
-    /// The exact commands of a step, and what it does without one, as `# …`.
-    fn commands(&self, step: Step) -> Result<Vec<String>> {
-        let listed = services::list(self.settings).unwrap_or_default();
-        let shown = |tool: Tool| vec![tool.to_shell()];
-        Ok(match step {
-            Step::Validate => shown(self.validate()),
-            Step::Summary => vec![
-                Tool::new("pg-snap").args(["status", "--json"]).to_shell(),
-                match self.objects()? {
-                    Some(_) => Tool::new("obj-mirror")
-                        .args(["status", "--json"])
-                        .arg(self.settings.bucket_url()?)
-                        .to_shell(),
-                    None => format!("# objects: {}", why_no_objects(&self.bundle, self.settings)),
-                },
-            ],
-            Step::Confirm => {
-                vec![format!(
-                    "# typed: {}",
-                    self.settings.domain.as_deref().unwrap_or("PIPRIO_DOMAIN is not set")
-                )]
-            }
-            Step::Preflight => vec!["# was run just now".into()],
-            Step::Stop => shown(services::stop(
-                self.settings,
-                &services::application(&listed, &self.settings.stateful),
-            )),
-            Step::Database => shown(self.database_tool()),
-            Step::Objects => match self.objects()? {
-                Some(tool) => shown(tool),
-                None => vec![format!("# skipped: {}", why_no_objects(&self.bundle, self.settings))],
-            },
-            Step::Config => self.config_commands(),
-            Step::Cache => vec![format!("# FLUSHDB on {}", self.settings.redis_for_people())],
-            Step::Start => shown(services::start(self.settings, &services::to_start(&listed))),
-            Step::Health => vec![
-                self.health_tool().to_shell(),
-                format!(
-                    "{}    # only if the health check passed",
-                    self.previous("drop").to_shell()
-                ),
-            ],
-        })
-    }
-
-    fn config_commands(&self) -> Vec<String> {
-        let mut lines = vec![self.cfg_pack("diff").arg(".env").to_shell()];
-        lines.push(match self.options.force_config {
-            true => self.cfg_pack("extract").arg(".env").to_shell(),
-            false => "# .env is left as it is; --force-config replaces it".into(),
-        });
-        let extract = self.extract_secrets().to_shell();
-        lines.push(match self.options.config {
-            ConfigChoice::Yes => extract,
-            ConfigChoice::No => "# secrets/ and certs/ are left as they are".into(),
-            ConfigChoice::Ask => format!("{extract}    # only after a second yes"),
-        });
-        lines
     }
 }

@@ -15,7 +15,7 @@ use std::fmt::Write;
 #[derive(Clone, Debug, Deserialize)]
 pub struct DatabaseStatus {
     pub server_version: String,
-    exists: bool,
+    pub exists: bool,
     pub oid: Option<u32>,
     #[serde(default)]
     pub is_template: bool,
