@@ -320,7 +320,12 @@ impl Restore<'_> {
                 self.complete(&note, &path)?;
                 Ok(Exit::Done)
             }
-            (Ok(()), _) => Ok(Exit::Done),
+            (Ok(()), _) => {
+                if self.options.selection == Selection::All {
+                    say!("the health check passed; the restore is complete");
+                }
+                Ok(Exit::Done)
+            }
             (Err(error), note) => {
                 warning!("{error:#}: the health check did not pass");
                 if note.is_some_and(|n| n.previous_oid.is_some()) {
@@ -340,22 +345,32 @@ impl Restore<'_> {
             );
             return Ok(());
         }
-        if let Some(oid) = note.previous_oid {
-            match self.previous("drop").args(["--oid", &oid.to_string()]).run() {
-                // Swapped back in the meantime, or replaced by hand.
-                Err(error) if pipe_kit::status::of(&error) == Exit::Refused => {
-                    warning!(
-                        "the database beside {} is not the one that this restore has put aside, and is kept",
-                        self.settings.database
-                    );
-                }
-                dropped => dropped
-                    .context("everything is restored, but the old database is still there")?,
+        let dropped = match note.previous_oid {
+            Some(oid) => self.drop_previous(oid)?,
+            None => false,
+        };
+        forget(path)?;
+        let old = if dropped { "the old database is dropped; " } else { "" };
+        say!("the health check passed; {old}the restore is complete");
+        Ok(())
+    }
+
+    /// Gives whether it was dropped, and not kept for being another.
+    fn drop_previous(&self, oid: u32) -> Result<bool> {
+        match self.previous("drop").args(["--oid", &oid.to_string()]).run() {
+            Ok(()) => Ok(true),
+            // Swapped back in the meantime, or replaced by hand.
+            Err(error) if pipe_kit::status::of(&error) == Exit::Refused => {
+                let name = &self.settings.database;
+                warning!(
+                    "the database beside {name} is not the one that this restore has put aside, and is kept"
+                );
+                Ok(false)
+            }
+            Err(error) => {
+                Err(error.context("everything is restored, but the old database is still there"))
             }
         }
-        forget(path)?;
-        say!("the health check passed; the old database is gone; the restore is complete");
-        Ok(())
     }
 
     fn tell_previous(&self) {

@@ -4,7 +4,7 @@ use super::{ConfigChoice, Restore};
 use crate::preflight;
 use crate::services;
 use crate::step::Step;
-use crate::summary::why_no_objects;
+use crate::summary::{database_status, why_no_objects};
 use crate::tool::Tool;
 use anyhow::Result;
 use pipe_kit::Exit;
@@ -68,14 +68,18 @@ impl Restore<'_> {
             Step::Config => self.config_commands(),
             Step::Cache => vec![format!("# FLUSHDB on {}", self.settings.redis_for_people())],
             Step::Start => shown(services::start(self.settings, &services::to_start(&listed))),
-            Step::Health => vec![
-                self.health_tool().to_shell(),
-                format!(
-                    "{}    # only if the health check passed",
-                    self.previous("drop").to_shell()
-                ),
-            ],
+            Step::Health => self.health_commands(),
         })
+    }
+
+    fn health_commands(&self) -> Vec<String> {
+        let mut lines = vec![self.health_tool().to_shell()];
+        let oid = database_status().ok().and_then(|status| status.oid);
+        if let (Some(oid), false) = (oid, self.options.drop_first) {
+            let drop = self.previous("drop").args(["--oid", &oid.to_string()]);
+            lines.push(format!("{}    # only if the health check passed", drop.to_shell()));
+        }
+        lines
     }
 
     fn config_commands(&self) -> Vec<String> {
