@@ -222,14 +222,25 @@ fn a_wrong_password_or_key_or_name_is_one_clear_line_and_no_bundle() -> Result<(
 
 #[test]
 fn an_unreadable_secret_fails_the_backup() -> Result<()> {
-    if rustix::process::geteuid().is_root() {
-        println!("skipped: root reads every file; cfg-pack's own tests show this as another user");
-        return Ok(());
-    }
     let f = Failing::new()?;
     let secret = f.deployment.dir().join("secrets/signing_key");
     std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o0))?;
-    f.check(f.deployment.backup(&[])?, 1, "secrets/signing_key")
+    let mut command = f.deployment.script("backup.sh", &[]);
+    if rustix::process::geteuid().is_root() {
+        // Root reads every file: the run is another user's, in a deployment of that user's own.
+        sh(
+            f.deployment.dir(),
+            "chown -R --no-dereference 65534:65534 . && chown 0 secrets/signing_key",
+        )?;
+        let inner = command;
+        command = Command::new("setpriv");
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+        command.arg(inner.get_program()).args(inner.get_args()).current_dir("/");
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", "/");
+    }
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    f.check(finish(child)?, 1, "secrets/signing_key")
 }
 
 #[test]
