@@ -101,10 +101,11 @@ impl Restore<'_> {
                 }
             }
             say!("[{}/{total}] {step}: {:.1} s", step.number(), started.elapsed().as_secs_f64());
-            progress.end(step);
             if step < Step::Health {
+                // Noted before it counts as ended: a signal in between only repeats the step.
                 self.finished(step)?;
             }
+            progress.end(step);
         }
         on_signal.disarm();
         Ok(exit)
