@@ -24,7 +24,7 @@ use std::path::PathBuf;
     name = "deploy-env",
     version,
     after_help = AFTER,
-    override_usage = "deploy-env [--deploy DIR] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]",
+    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]",
     arg_required_else_help = true,
     args_conflicts_with_subcommands = false
 )]
@@ -35,6 +35,10 @@ pub struct Cli {
     /// The deployment's directory
     #[arg(long, value_name = "DIR", global = true)]
     deploy: Option<PathBuf>,
+
+    /// Resolve the settings again, where they are resolved already
+    #[arg(long)]
+    afresh: bool,
 
     /// The command to run, after `--`
     #[arg(last = true, value_name = "CMD")]
@@ -113,7 +117,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             Ok(Exit::Done)
         }
         None if cli.command.is_empty() => Err(Stop::usage("name a command after --").into()),
-        None => environment::run(&Deployment::find(deploy)?, &cli.command),
+        None => environment::run(&Deployment::find(deploy)?, &cli.command, cli.afresh),
     }
 }
 

@@ -13,15 +13,16 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-/// Replaces this process by the command. Returns only if that fails.
+/// Replaces this process by the command. Returns only if that fails. Settings that are resolved
+/// already are kept, unless they are wanted afresh.
 ///
 /// # Errors
 /// If the settings cannot be resolved or the command cannot be run.
-pub fn run(deployment: &Deployment, words: &[OsString]) -> Result<Exit> {
+pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<Exit> {
     let (program, args) = words.split_first().context("no command")?;
     let mut command = Command::new(program);
     command.args(args);
-    if !is_resolved_for(deployment) {
+    if afresh || !is_resolved_for(deployment) {
         let mut layers = Layers::read_required(deployment)?;
         layers.forget_resolved();
         let path = path_with_bin(deployment)?;

@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::probe::Kind;
 use crate::settings::Settings;
 use crate::{render, rounds};
 use anyhow::Result;
@@ -26,6 +27,10 @@ pub struct Cli {
     #[arg(long, value_name = "SECONDS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=86400))]
     wait: u64,
 
+    /// Probe these kinds alone, separated by commas
+    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
+    only: Vec<Kind>,
+
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -37,6 +42,8 @@ EXAMPLES
       the deployment's health, once
   health-probe --wait 60
       after a start: gives services a minute to become ready
+  health-probe --only database,cache,storage
+      the servers that hold state, and not the application
   health-probe --json --quiet
       for monitoring
 
@@ -61,11 +68,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let settings = Settings::from_environment()?;
     let timeout = Duration::from_secs(cli.timeout);
     let end = Instant::now() + Duration::from_secs(cli.wait);
-    let mut probes = rounds::round(&settings, timeout);
+    let mut probes = rounds::round(&settings, &cli.only, timeout);
     while probes.iter().any(|p| !p.pass) && Instant::now() + REST < end {
         say!("{}; probing again", render::summary(&probes));
         std::thread::sleep(REST);
-        probes = rounds::round(&settings, timeout);
+        probes = rounds::round(&settings, &cli.only, timeout);
     }
     let report = if cli.json { render::json(&probes)? } else { render::table(&probes) };
     pipe_kit::output::print(&report)?;

@@ -4,7 +4,7 @@ use serde::{Serialize, Serializer};
 use std::time::Duration;
 
 /// What is probed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A service's state, as its driver tells.
