@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 const AFTER: &str = "\
 One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. A prefix is a folder: keys below
-PREFIX/, named in the mirror without it. A directory named `verify` or `status` is written ./verify.
+PREFIX/, named in the mirror without it. A directory named as a verb (verify, status, make-bucket) is written ./verify.
 
 An object lies at its key's own path. A key that no path can carry (`a` beside `a/b`, a leading,
 trailing or double slash, a control byte, a segment over 255 bytes) lies in .obj-mirror/objects/;
@@ -30,6 +30,7 @@ EXAMPLES
   obj-mirror --dry-run --delete minio/ s3://documents
   obj-mirror verify minio/                    re-hash every object against the index
   obj-mirror status s3://documents --json     objects and bytes of a bucket
+  obj-mirror make-bucket s3://documents       make it, if it is missing
 
 EXIT STATUS
   0  done
@@ -116,6 +117,8 @@ pub enum Command {
     Verify(Verify),
     /// Count a bucket's objects and bytes
     Status(Status),
+    /// Make a bucket, if it is missing
+    MakeBucket(MakeBucket),
 }
 
 /// `obj-mirror verify`
@@ -151,7 +154,7 @@ EXAMPLES
   obj-mirror status --quick --json s3://documents
 
 EXIT STATUS
-  0  done
+  0  done; with --quick --json a missing bucket is an answer too: \"exists\": false
   1  no such bucket, keys refused, or server unreachable")]
 pub struct Status {
     /// s3://BUCKET[/PREFIX]
@@ -165,6 +168,30 @@ pub struct Status {
     /// Ask for one page of the listing only: does it answer?
     #[arg(long)]
     pub quick: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `obj-mirror make-bucket`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+EXAMPLES
+  obj-mirror make-bucket s3://documents
+
+EXIT STATUS
+  0  the bucket is there; whether it was made now is said, and told by --json
+  1  keys refused, server unreachable, or the server will not make it
+  2  not the name of a bucket")]
+pub struct MakeBucket {
+    /// s3://BUCKET
+    #[arg(value_name = "BUCKET")]
+    pub bucket: String,
+
+    /// Where to dial
+    #[command(flatten)]
+    pub resolve: Resolve,
 
     /// Print the report as JSON
     #[arg(long)]

@@ -7,6 +7,8 @@ use std::io;
 pub enum Kind {
     /// There is no such bucket.
     NoBucket,
+    /// There is such a bucket already, and it is the caller's.
+    BucketThere,
     /// There is no such object or upload.
     NoKey,
     /// The keys are wrong or may not do this.
@@ -85,6 +87,7 @@ pub fn answered(status: u16, body: &str) -> StoreError {
     let code = element("Code").unwrap_or_default();
     let kind = match (status, code) {
         (_, "NoSuchBucket") => Kind::NoBucket,
+        (_, "BucketAlreadyOwnedByYou") => Kind::BucketThere,
         (_, "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
             Kind::Transient
         }

@@ -6,6 +6,7 @@ mod headers;
 mod index;
 mod key;
 mod location;
+mod make_bucket;
 mod placement;
 mod plan;
 mod pull;

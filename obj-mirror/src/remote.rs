@@ -51,7 +51,8 @@ impl Remote {
         let mut listing = Listing::default();
         let mut token = None;
         loop {
-            let next = self.list_page(token.clone(), &mut listing).await?;
+            let next = self.list_page(token.clone(), &mut listing).await;
+            let next = next.map_err(|error| self.fatal(&error))?;
             if next.is_none() {
                 // A page that repeats a key would make an index that lists it twice.
                 listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
@@ -65,14 +66,17 @@ impl Remote {
         }
     }
 
-    /// Lists its first page alone; gives whether there is more.
+    /// Lists its first page alone, and gives whether there is more; nothing if there is no such bucket.
     ///
     /// # Errors
     /// If the page cannot be had.
-    pub async fn list_some(&self) -> Result<(Listing, bool)> {
+    pub async fn list_some(&self) -> Result<Option<(Listing, bool)>> {
         let mut listing = Listing::default();
-        let next = self.list_page(None, &mut listing).await?;
-        Ok((listing, next.is_some()))
+        match self.list_page(None, &mut listing).await {
+            Ok(next) => Ok(Some((listing, next.is_some()))),
+            Err(error) if error.kind == Kind::NoBucket => Ok(None),
+            Err(error) => Err(self.fatal(&error)),
+        }
     }
 
     /// Adds a page to a listing; gives the token of the next.
@@ -80,17 +84,14 @@ impl Remote {
         &self,
         token: Option<String>,
         listing: &mut Listing,
-    ) -> Result<Option<String>> {
-        let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await;
-        let page = page.map_err(|error| self.fatal(&error))?;
+    ) -> Result<Option<String>, StoreError> {
+        let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await?;
         for mut object in page.objects {
             match object.key.strip_prefix(&self.prefix) {
                 Some(key) => object.key = key.to_owned(),
                 None => {
-                    return Err(anyhow!(
-                        "{}: the listing has keys that were not asked for",
-                        self.store.name()
-                    ));
+                    let message = "the listing has keys that were not asked for";
+                    return Err(StoreError::permanent(message));
                 }
             }
             listing.objects.push(object);
@@ -107,16 +108,22 @@ impl Remote {
     pub fn fatal(&self, error: &StoreError) -> anyhow::Error {
         let (bucket, url) = (self.store.name(), self.store.endpoint());
         match error.kind {
-            Kind::NoBucket => anyhow!("bucket {bucket} does not exist at {url}"),
+            Kind::NoBucket => self.no_bucket(),
             Kind::NoKey => anyhow!("bucket {bucket} was not found at {url}: {error}"),
             Kind::Denied => anyhow!(
                 "the keys are refused for bucket {bucket} at {url}: {error}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ),
             Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),
-            Kind::Transient | Kind::Silent | Kind::Permanent => {
+            Kind::Transient | Kind::Silent | Kind::Permanent | Kind::BucketThere => {
                 anyhow!("bucket {bucket} at {url}: {}", printable(&error.message))
             }
         }
+    }
+
+    /// That the bucket is missing, as the operator is told.
+    #[must_use]
+    pub fn no_bucket(&self) -> anyhow::Error {
+        anyhow!("bucket {} does not exist at {}", self.store.name(), self.store.endpoint())
     }
 }

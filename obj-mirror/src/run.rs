@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
-use crate::{pull, push, status, verify};
+use crate::{make_bucket, pull, push, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
@@ -15,12 +15,13 @@ pub fn run(cli: Cli) -> Result<Exit> {
     match cli.command {
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Status(args)) => status::run(&args),
+        Some(Command::MakeBucket(args)) => make_bucket::run(&args),
         None => mirror(&cli.mirror),
     }
 }
 
 fn mirror(args: &Mirror) -> Result<Exit> {
-    if let Some(verb @ ("verify" | "status")) = args.source.as_deref() {
+    if let Some(verb @ ("verify" | "status" | "make-bucket")) = args.source.as_deref() {
         return Err(Stop::usage(format!(
             "options of {verb} go after it: obj-mirror {verb} … --quiet; a directory of that name is ./{verb}"
         ))

@@ -19,9 +19,12 @@ use anyhow::Context;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
+use s3::command::Command;
 use s3::error::S3Error;
+use s3::request::request_trait::Request;
+use s3::request::tokio_backend::ReqwestRequest;
 use s3::serde_types::{HeadObjectResult, Part as S3Part};
-use s3::{Bucket, Region};
+use s3::{Bucket, BucketConfiguration, Region};
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::pin::Pin;
@@ -29,6 +32,8 @@ use std::time::Duration;
 
 /// How long a server may be silent.
 const SILENCE: Duration = Duration::from_secs(60);
+/// S3's first region, whose name a request to make a bucket must not carry.
+const FIRST_REGION: &str = "us-east-1";
 /// The slowest upload that is waited for, in bytes a second.
 const SLOWEST: u64 = 64 * 1024;
 /// How long a signed URL is good for, in seconds: S3's own bound on clocks that differ.
@@ -152,6 +157,24 @@ impl Store {
         }
         let next = page.next_continuation_token.filter(|_| page.is_truncated);
         Ok(Page { objects, unreadable, next })
+    }
+
+    /// Makes the bucket.
+    ///
+    /// # Errors
+    /// [`Kind::BucketThere`] if it is there already; if it was not made.
+    pub async fn make_bucket(&self) -> Answer<()> {
+        let region =
+            Region::Custom { region: self.bucket.region.to_string(), endpoint: String::new() };
+        // Of the first region S3 will not have it said, of every other it must be.
+        let region = (region.to_string() != FIRST_REGION).then_some(region);
+        // Without access rules: servers that know none refuse them.
+        let config = BucketConfiguration::new(None, false, None, None, None, None, None, region);
+        // The crate's own way makes a client of its own, which would not dial where it is told to.
+        let request = ReqwestRequest::new(&self.bucket, "", Command::CreateBucket { config }).await;
+        let request = request.map_err(|e| explain(&e))?;
+        within(SILENCE, request.response_data(false)).await?.map_err(|e| explain(&e))?;
+        Ok(())
     }
 
     /// What is said of an object.

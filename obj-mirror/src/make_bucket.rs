@@ -1,0 +1,55 @@
+//! `obj-mirror make-bucket`: a bucket where none is.
+
+use crate::cli::MakeBucket;
+use crate::fault::Kind;
+use crate::location::BucketPath;
+use crate::remote::Remote;
+use crate::retry::retrying;
+use crate::{report, transfer};
+use anyhow::Result;
+use pipe_kit::{Exit, Stop, say};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Report<'a> {
+    bucket: &'a str,
+    endpoint: &'a str,
+    /// Whether it was made now; else it was there.
+    created: bool,
+}
+
+/// Makes a bucket, if it is missing.
+///
+/// # Errors
+/// If it cannot be told whether it is there, or it cannot be made.
+pub fn run(args: &MakeBucket) -> Result<Exit> {
+    let path = BucketPath::parse(&args.bucket)?;
+    if !path.prefix.is_empty() {
+        return Err(
+            Stop::usage(format!("{path}: a bucket alone is made: s3://{}", path.bucket)).into()
+        );
+    }
+    let remote = Remote::new(&path, &args.resolve.resolve)?;
+    let created = transfer::runtime()?.block_on(make(&remote))?;
+    let endpoint = remote.store.endpoint();
+    match created {
+        true => say!("bucket {} is made at {endpoint}", path.bucket),
+        false => say!("bucket {} is there already at {endpoint}", path.bucket),
+    }
+    if args.json {
+        report::print_json(&Report { bucket: &path.bucket, endpoint, created })?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn make(remote: &Remote) -> Result<bool> {
+    if remote.list_some().await?.is_some() {
+        return Ok(false);
+    }
+    match retrying(|_| remote.store.make_bucket()).await {
+        Ok(()) => Ok(true),
+        // Somebody was faster, or the answer to an earlier attempt was lost.
+        Err(error) if error.kind == Kind::BucketThere => Ok(false),
+        Err(error) => Err(remote.fatal(&error).context("the bucket is missing and was not made")),
+    }
+}
