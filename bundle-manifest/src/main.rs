@@ -1,26 +1,5 @@
 //! What a bundle is: `describe`, `sums`, `publish`, `verify`, `list`.
 
-mod bundle_name;
-mod cli;
-mod describe;
-mod dump_head;
-mod hash;
-mod list;
-mod manifest;
-mod marker;
-mod mirror;
-mod publish;
-mod report;
-mod seal;
-mod stages;
-mod structure;
-mod sums;
-mod text;
-mod tree;
-mod verify;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    pipe_kit::main::<cli::Cli>("bundle-manifest", cli::run)
+fn main() -> std::process::ExitCode {
+    pipe_kit::main::<bundle_manifest::Cli>("bundle-manifest", bundle_manifest::run)
 }

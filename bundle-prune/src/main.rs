@@ -1,15 +1,5 @@
 //! Retention: which bundles go, and their going.
 
-mod bundles;
-mod cli;
-mod policy;
-#[cfg(test)]
-mod policy_tests;
-mod removal;
-mod report;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    pipe_kit::main::<cli::Cli>("bundle-prune", cli::run)
+fn main() -> std::process::ExitCode {
+    pipe_kit::main::<bundle_prune::Cli>("bundle-prune", bundle_prune::run)
 }

@@ -1,6 +1,9 @@
 //! The command line.
 
+use crate::{create, diff, extract, list};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
+use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -168,6 +171,20 @@ pub struct Extract {
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]
     pub json: bool,
+}
+
+/// Runs the tool.
+///
+/// # Errors
+/// What the verb says.
+pub fn run(cli: Cli) -> Result<Exit> {
+    cli.quiet.apply();
+    match cli.command {
+        Command::Create(args) => create::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Extract(args) => extract::run(&args),
+    }
 }
 
 #[cfg(test)]

@@ -1,32 +1,5 @@
 //! `obj-mirror`: an S3 bucket as a directory, and back.
 
-mod cli;
-mod fault;
-mod headers;
-mod index;
-mod key;
-mod location;
-mod make_bucket;
-mod placement;
-mod plan;
-mod pull;
-mod push;
-mod remote;
-mod report;
-mod retry;
-mod run;
-mod settings;
-mod source;
-mod status;
-mod store;
-mod sums;
-mod transfer;
-mod tree;
-mod upload;
-mod verify;
-
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    pipe_kit::main::<cli::Cli>("obj-mirror", run::run)
+fn main() -> std::process::ExitCode {
+    pipe_kit::main::<obj_mirror::Cli>("obj-mirror", obj_mirror::run)
 }

@@ -1,20 +1,5 @@
 //! `pg-snap`: the database stage. See `cli.rs` for what it does.
 
-mod cli;
-mod client;
-mod database_state;
-mod dump;
-mod gzip;
-mod inspect;
-mod lines;
-mod load;
-mod previous;
-mod psql;
-mod scanner;
-mod sql;
-mod status;
-mod version;
-
 fn main() -> std::process::ExitCode {
-    pipe_kit::main("pg-snap", cli::run)
+    pipe_kit::main::<pg_snap::Cli>("pg-snap", pg_snap::run)
 }

@@ -2,13 +2,13 @@
 //! loudly and leaves the bundle before it as it was.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{BUCKET, Deployment, Options, Run};
+use pipeline_tests::deployment::{BUCKET, Deployment, Options, Run, sh};
+use pipeline_tests::process::wait_until;
 use pipeline_tests::s3::faults::{Act, Fault};
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 fn deployment() -> Result<Deployment> {
     Deployment::temporary(&Options::default())
@@ -17,13 +17,6 @@ fn deployment() -> Result<Deployment> {
 fn mode(path: &Path) -> Result<u32> {
     Ok(std::fs::metadata(path).with_context(|| path.display().to_string())?.permissions().mode()
         & 0o7777)
-}
-
-fn sh(dir: &Path, script: &str) -> Result<String> {
-    let out =
-        Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).output()?;
-    ensure!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
 #[test]
@@ -265,7 +258,7 @@ impl<'a> Held<'a> {
         let sql = "begin; lock table public.tenants; select pg_sleep(600)";
         psql.args(["-X", "-d", "piprio", "-c", sql]).stdout(Stdio::null()).stderr(Stdio::null());
         let held = Self { psql: psql.spawn()?, deployment };
-        wait("the lock", || {
+        wait_until("the lock", || {
             let ask = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted
                        and relation = 'public.tenants'::regclass";
             Ok(deployment.psql(ask)? == "1")
@@ -283,15 +276,6 @@ impl Drop for Held<'_> {
         let _ = self.psql.kill();
         let _ = self.psql.wait();
     }
-}
-
-fn wait(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !is_so()? {
-        ensure!(Instant::now() < until, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(30));
-    }
-    Ok(())
 }
 
 fn waiting_for_lock(deployment: &Deployment) -> Result<bool> {
@@ -319,12 +303,12 @@ fn a_signal_in_the_middle_leaves_no_bundle_and_no_process() -> Result<()> {
     for (signal, status) in [("TERM", 143), ("INT", 130), ("HUP", 129)] {
         let held = Held::new(&f.deployment)?;
         let child = start(&f.deployment)?;
-        wait("the dump", || waiting_for_lock(&f.deployment))?;
+        wait_until("the dump", || waiting_for_lock(&f.deployment))?;
         let pid = child.id().to_string();
         ensure!(Command::new("kill").args([&format!("-{signal}"), &pid]).status()?.success());
         f.check(finish(child)?, status, "no bundle was made")?;
         drop(held);
-        wait("pg_dump to be gone", || {
+        wait_until("pg_dump to be gone", || {
             Ok(f.deployment
                 .psql("select count(*) from pg_stat_activity where application_name = 'pg_dump'")?
                 == "0")
@@ -339,7 +323,7 @@ fn a_second_run_at_the_same_time_is_refused() -> Result<()> {
     let f = Failing::new()?;
     let held = Held::new(&f.deployment)?;
     let child = start(&f.deployment)?;
-    wait("the dump", || waiting_for_lock(&f.deployment))?;
+    wait_until("the dump", || waiting_for_lock(&f.deployment))?;
     let second = f.deployment.backup(&[])?.expect(5);
     assert!(second.stderr.contains("another backup or restore is running"), "{}", second.stderr);
     let restore = f.deployment.restore(&f.bundle, &[], "demo.piprio.test\ny\n")?.expect(5);
@@ -355,7 +339,7 @@ fn a_killed_run_holds_no_lock_and_its_partial_is_removed_by_the_next() -> Result
     let f = Failing::new()?;
     let held = Held::new(&f.deployment)?;
     let mut child = start(&f.deployment)?;
-    wait("the dump", || waiting_for_lock(&f.deployment))?;
+    wait_until("the dump", || waiting_for_lock(&f.deployment))?;
     child.kill()?;
     child.wait()?;
     let root = f.bundle.parent().context("a root")?;
@@ -384,7 +368,7 @@ fn a_database_server_that_dies_in_the_middle_of_the_dump_leaves_no_bundle() -> R
     let f = Failing::new()?;
     let _held = Held::new(&f.deployment)?;
     let child = start(&f.deployment)?;
-    wait("the dump", || waiting_for_lock(&f.deployment))?;
+    wait_until("the dump", || waiting_for_lock(&f.deployment))?;
     sh(Path::new("/"), &format!("kill -9 -- -{}", f.deployment.pid("postgres")?))?;
     f.check(finish(child)?, 1, "server closed the connection unexpectedly")
 }

@@ -1,9 +1,8 @@
 //! Every example of every `--help`, run as printed: an operator at three in the morning types them.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{Deployment, Options};
+use pipeline_tests::deployment::{Deployment, Options, sh};
 use pipeline_tests::tool;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 const DOMAIN: &str = "piprio.example.com";
@@ -46,12 +45,6 @@ fn examples(help: &str) -> Vec<String> {
         // A remark may follow at a distance.
         .map(|l| l[2..].split("   ").next().unwrap_or_default().trim_end().to_owned())
         .collect()
-}
-
-fn sh(dir: &Path, script: &str) -> Result<()> {
-    let out = Command::new("bash").args(["-euc", script]).current_dir(dir).output()?;
-    ensure!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(())
 }
 
 /// Puts in place what the example takes for granted.

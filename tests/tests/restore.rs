@@ -2,11 +2,12 @@
 //! is typed, and a failure leaves what the message says.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{APPS, BUCKET, DOMAIN, Deployment, Options, STATEFUL};
+use pipeline_tests::deployment::{APPS, BUCKET, DOMAIN, Deployment, Options, STATEFUL, sh};
+use pipeline_tests::process::wait_until;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A deployment with a bundle.
 fn with_bundle() -> Result<(Deployment, PathBuf)> {
@@ -176,13 +177,6 @@ fn a_bundle_that_is_not_whole_is_refused_before_anything_is_stopped() -> Result<
     Ok(())
 }
 
-fn sh(dir: &Path, script: &str) -> Result<String> {
-    let out =
-        Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).output()?;
-    ensure!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
-}
-
 #[test]
 fn a_bundle_of_the_older_script_still_restores() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
@@ -299,6 +293,12 @@ fn append_to_dump(bundle: &Path, statement: &str) -> Result<()> {
          rm d SHA256SUMS && echo 'a bundle of the older script' > MANIFEST.txt"
     );
     sh(bundle, &script).map(drop)
+}
+
+/// A load of a dump that ends in `SELECT pg_sleep` is in it.
+fn wait_for_the_sleeping_load(deployment: &Deployment) -> Result<()> {
+    let asleep = "select count(*) from pg_stat_activity where query ~ '^SELECT pg_sleep' and state = 'active'";
+    wait_until("the load", || Ok(deployment.psql_in("postgres", asleep)? == "1"))
 }
 
 #[test]
@@ -458,7 +458,7 @@ fn a_signal_at_the_swap_tells_what_is_so() -> Result<()> {
         let mut command = deployment.script("restore.sh", &[]);
         command.arg(&bundle).args(["--confirm", DOMAIN, "--config", "no"]).stdin(Stdio::null());
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        wait("the swap", || Ok(databases(&deployment)?.contains("piprio_previous")))?;
+        wait_until("the swap", || Ok(databases(&deployment)?.contains("piprio_previous")))?;
         std::thread::sleep(Duration::from_millis(delay));
         sh(Path::new("/"), &format!("kill -TERM {} || true", child.id()))?;
         let out = child.wait_with_output()?;
@@ -489,21 +489,11 @@ fn a_killed_restore_takes_its_load_with_it() -> Result<()> {
     let mut command = deployment.script("restore.sh", &[]);
     command.arg(&bundle).args(["--confirm", DOMAIN]).stdin(Stdio::null());
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-    let asleep = "select count(*) from pg_stat_activity where query ~ '^SELECT pg_sleep' and state = 'active'";
-    wait("the load", || Ok(deployment.psql_in("postgres", asleep)? == "1"))?;
+    wait_for_the_sleeping_load(&deployment)?;
     child.kill()?;
     child.wait()?;
-    wait("the load to end", || Ok(databases(&deployment)? == "piprio postgres"))?;
+    wait_until("the load to end", || Ok(databases(&deployment)? == "piprio postgres"))?;
     assert_eq!(deployment.state()?, before);
-    Ok(())
-}
-
-fn wait(what: &str, mut is_so: impl FnMut() -> Result<bool>) -> Result<()> {
-    let until = Instant::now() + Duration::from_secs(60);
-    while !is_so()? {
-        ensure!(Instant::now() < until, "waited too long for {what}");
-        std::thread::sleep(Duration::from_millis(30));
-    }
     Ok(())
 }
 
@@ -518,11 +508,7 @@ fn a_signal_before_the_swap_leaves_the_old_database_and_a_running_application() 
         let mut command = deployment.script("restore.sh", &[]);
         command.arg(&bundle).args(["--confirm", DOMAIN]).stdin(Stdio::null());
         let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
-        let until = Instant::now() + Duration::from_secs(60);
-        while deployment.psql_in("postgres", "select count(*) from pg_stat_activity where query ~ '^SELECT pg_sleep' and state = 'active'")? != "1" {
-            ensure!(Instant::now() < until, "the load never began");
-            std::thread::sleep(Duration::from_millis(30));
-        }
+        wait_for_the_sleeping_load(&deployment)?;
         sh(Path::new("/"), &format!("kill -{signal} {}", child.id()))?;
         let out = child.wait_with_output()?;
         let words = String::from_utf8_lossy(&out.stderr);

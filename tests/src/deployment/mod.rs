@@ -23,7 +23,7 @@ mod services;
 mod state;
 
 pub use facts::Facts;
-pub use run::Run;
+pub use run::{Run, sh};
 
 use crate::postgres;
 use crate::redis;

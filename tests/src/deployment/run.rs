@@ -1,9 +1,10 @@
 //! A program run to its end, and what it left.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::ffi::OsStr;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// What a finished run left.
@@ -38,6 +39,17 @@ impl Run {
         }
         Ok(self)
     }
+}
+
+/// Runs a bash script in a directory; what it wrote to stdout.
+///
+/// # Errors
+/// If a command of it fails, with what it wrote to stderr.
+pub fn sh(dir: &Path, script: &str) -> Result<String> {
+    let out =
+        Command::new("bash").args(["-euo", "pipefail", "-c", script]).current_dir(dir).output()?;
+    ensure!(out.status.success(), "{script}: {}", String::from_utf8_lossy(&out.stderr));
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
 /// A command in an environment as bare as cron's.

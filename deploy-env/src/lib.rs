@@ -1,0 +1,16 @@
+//! Resolves a deployment's settings once and runs a command with them in its environment.
+
+mod cli;
+mod decide;
+mod deployment;
+mod dotenv;
+mod driver;
+mod endpoint;
+mod environment;
+mod layers;
+mod report;
+mod resolve;
+mod secret;
+mod settings;
+
+pub use cli::{Cli, run};
