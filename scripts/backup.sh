@@ -1,26 +1,37 @@
 #!/usr/bin/env bash
 # Makes a bundle of the whole deployment.
 #   backup.sh [ROOT]     ROOT: where bundles lie [default: BACKUP_ROOT of .env, else DEPLOY/backups]
+#   --safety-backup      for a restore, under whose locks it runs; removes no older bundle
 # Prints the bundle's path. Exit status: 0 done, 1 failed, 2 usage, 3 some objects failed, 5 refused
-# (another run holds the lock, no .env), 128+N signal N. What fails leaves no bundle, and every
-# earlier bundle as it was.
+# (another run holds the lock, a restore is unfinished, no .env), 128+N signal N. What fails leaves
+# no bundle, and every earlier bundle as it was.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
+arguments=("$@")
+safety=''
+if [[ "${1:-}" == --safety-backup ]]; then
+  safety=yes
+  shift
+fi
 case "${1:-}" in
-  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$scripts/backup.sh"; exit 0 ;;
-  -*) die 2 "unknown option $1; usage: backup.sh [ROOT]" ;;
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$scripts/backup.sh"; exit 0 ;;
+  -*) die 2 "unknown option $1; usage: backup.sh [--safety-backup] [ROOT]" ;;
 esac
 (( $# <= 1 )) || die 2 "too many arguments; usage: backup.sh [ROOT]"
-resolve backup.sh "$@"
+resolve backup.sh "${arguments[@]}"
 
 root="${1:-$BACKUP_ROOT}"
 mkdir -p -- "$root" "$PIPRIO_DEPLOY/.restore"
 root="$(cd -- "$root" && pwd -P)"
 exec 8>>"$PIPRIO_DEPLOY/.restore/lock" 9>>"$root/.lock"
-lock 8 "$PIPRIO_DEPLOY/.restore/lock"
-lock 9 "$root/.lock"
+if [[ -z "$safety" ]]; then
+  lock 8 "$PIPRIO_DEPLOY/.restore/lock"
+  lock 9 "$root/.lock"
+  [[ ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]] ||
+    die 5 "a restore is unfinished, so this is neither the old state nor the new; nothing was done; finish it (restore.sh BUNDLE --resume), or give it up: bash $scripts/restore.sh --abandon"
+fi
 
 partial=''
 finish() {
@@ -42,7 +53,7 @@ trap 'exit 143' TERM
 trap 'exit 129' HUP
 
 # Holding the lock, whatever partial lies here is a killed run's.
-find "$root" -maxdepth 1 -name '.piprio_*.partial' -exec rm -rf -- {} +
+[[ -n "$safety" ]] || find "$root" -maxdepth 1 -name '.piprio_*.partial' -exec rm -rf -- {} +
 
 name="piprio_$(date -u +%Y%m%dT%H%M%SZ)"
 while [[ -e "$root/$name" ]]; do
@@ -71,4 +82,5 @@ stage bundle-manifest sums "$partial" > "$partial/SHA256SUMS"
 stage bundle-manifest publish "$partial"
 partial=''
 
+[[ -z "$safety" ]] || exit 0
 stage bundle-prune --keep-days "$BACKUP_KEEP_DAYS" "$root" || die 1 "$root/$name is complete, but pruning older bundles failed"

@@ -43,10 +43,11 @@ lock() {
 }
 
 child=''
-# stage CMD…: runs a stage so that a signal reaches this shell, and through it the stage, at once.
+# stage CMD…: runs a stage so that a signal reaches this shell, and through it the stage, at once. Its
+# standard input is ours.
 stage() {
   local status=0
-  "$@" 8>&- 9>&- &
+  "$@" 8>&- 9>&- <&0 &
   child=$!
   wait "$child" || status=$?
   child=''

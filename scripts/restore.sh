@@ -2,6 +2,10 @@
 # Rebuilds the deployment from a bundle. Destructive on purpose: replaces all current data.
 #   restore.sh                              lists the bundles
 #   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
+#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a sealed file, unsealed below the bundle root
+#   restore.sh BUNDLE --resume              goes on with a restore that was broken off
+#   restore.sh --abandon                    gives that one up
+#   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
 # Every other option goes to restore-run; see restore-run --help.
 set -euo pipefail
 # shellcheck source=lib.sh
@@ -13,7 +17,43 @@ if (( $# == 0 )); then
   exec bundle-manifest list "$root"
 fi
 case "$1" in
-  -h | --help) sed -n '2,5s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
-resolve restore.sh "$@"
-exec restore-run "$@"
+find_deployment
+# Where there are no settings yet, there is nothing to resolve: restore-run says what to do.
+[[ ! -e "$PIPRIO_DEPLOY/.env" ]] || resolve restore.sh "$@"
+root="${BACKUP_ROOT:-$PIPRIO_DEPLOY/backups}"
+unsealed="$root/.unsealed"
+[[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || exec restore-run "$@"
+
+bundle="$1"
+shift
+identity=()
+options=()
+while (( $# > 0 )); do
+  case "$1" in
+    -i) (( $# > 1 )) || die 2 "-i needs a file"; identity=(-i "$2"); shift 2 ;;
+    *) options+=("$1"); shift ;;
+  esac
+done
+mkdir -p -- "$root"
+exec 8>>"$root/.unsealed.lock"
+lock 8 "$root/.unsealed.lock"
+trap end_stage EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+if [[ -f "$bundle" ]]; then
+  # Holding the lock, what lies there is an earlier run's, and comes out of its file again.
+  rm -rf -- "$unsealed"
+  stage bash "$scripts/unseal.sh" "$bundle" "${identity[@]}" "$unsealed" >/dev/null
+  bundle="$(printf '%s' "$unsealed"/piprio_*)"
+fi
+status=0
+stage restore-run "$bundle" "${options[@]}" || status=$?
+if (( status == 0 )); then
+  rm -rf -- "$unsealed"
+else
+  say "$bundle lies there in the clear, for --resume; when it is not needed any more: rm -rf '$unsealed'"
+fi
+exit "$status"

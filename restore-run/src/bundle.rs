@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
+use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 
 /// A bundle's directory and what its manifest says. Not yet validated.
@@ -37,6 +38,21 @@ impl Bundle {
             Err(e) => return Err(e).with_context(|| format!("reading {}", file.display())),
         };
         Ok(Self { dir, manifest })
+    }
+
+    /// Which bundle it is, wherever it lies: a hash over its manifest and its seal, in hex.
+    ///
+    /// # Errors
+    /// If the seal is there and cannot be read.
+    pub fn identity(&self) -> Result<String> {
+        let mut hash = Sha256::new_with_prefix(&self.manifest);
+        let seal = self.dir.join("SHA256SUMS");
+        match std::fs::read(&seal) {
+            Ok(bytes) => hash.update(bytes),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e).with_context(|| format!("reading {}", seal.display())),
+        }
+        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     /// A `Key: value` of the manifest.

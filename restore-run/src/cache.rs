@@ -1,6 +1,7 @@
 //! The cache: a stale one over a restored database is corruption by another name.
 
 use crate::settings::Settings;
+use crate::tool;
 use anyhow::{Context, Result, anyhow};
 use redis::{Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use std::time::Duration;
@@ -13,7 +14,7 @@ fn connect(settings: &Settings) -> Result<Connection> {
     let plain = |e: redis::RedisError| anyhow!("{}", e.kind_text());
     let info =
         settings.redis_url.as_str().into_connection_info().map_err(plain).with_context(what)?;
-    let info = dialled(info, &settings.resolve);
+    let info = dialled(info, &tool::variable("PIPRIO_RESOLVE").unwrap_or_default());
     let client = redis::Client::open(info).map_err(plain).with_context(what)?;
     let connection =
         client.get_connection_with_timeout(TIMEOUT).map_err(told).with_context(what)?;
@@ -38,10 +39,10 @@ fn told(error: redis::RedisError) -> anyhow::Error {
 }
 
 /// The same server, at the address that answers from here.
-fn dialled(info: ConnectionInfo, resolve: &[String]) -> ConnectionInfo {
+fn dialled(info: ConnectionInfo, resolve: &str) -> ConnectionInfo {
     let ConnectionAddr::Tcp(host, port) = info.addr() else { return info };
     let wanted = format!("{host}:{port}:");
-    let Some(to) = resolve.iter().find_map(|entry| entry.strip_prefix(&wanted)) else {
+    let Some(to) = resolve.split_whitespace().find_map(|entry| entry.strip_prefix(&wanted)) else {
         return info;
     };
     match to.rsplit_once(':').and_then(|(h, p)| Some((h.to_owned(), p.parse().ok()?))) {

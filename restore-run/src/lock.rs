@@ -8,7 +8,8 @@ use std::path::Path;
 
 /// Held for as long as it lives. Children do not inherit it.
 pub struct Locks {
-    _held: Vec<File>,
+    /// Never read: they are unlocked when they are closed.
+    held: Vec<File>,
 }
 
 /// Takes the deployment's lock and that of the bundle's root.
@@ -16,22 +17,30 @@ pub struct Locks {
 /// # Errors
 /// [`Stop::refused`] if either is held.
 pub fn take(state_dir: &Path, root: &Path) -> Result<Locks> {
-    match DirBuilder::new().mode(0o700).create(state_dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
-            return Err(e).with_context(|| format!("creating {}", state_dir.display()));
-        }
-        _ => {}
-    }
-    let mut held = vec![lock(&state_dir.join("lock"))?];
+    let mut locks = take_deployment(state_dir)?;
     match lock(&root.join(".lock")) {
-        Ok(file) => held.push(file),
+        Ok(file) => locks.held.push(file),
         Err(error) if is_read_only(&error) => {
             // No backup prunes there either.
             say!("{} is read-only; it is not locked", root.display());
         }
         Err(error) => return Err(error),
     }
-    Ok(Locks { _held: held })
+    Ok(locks)
+}
+
+/// Takes the deployment's lock alone.
+///
+/// # Errors
+/// [`Stop::refused`] if it is held.
+pub fn take_deployment(state_dir: &Path) -> Result<Locks> {
+    match DirBuilder::new().mode(0o700).create(state_dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            return Err(e).with_context(|| format!("creating {}", state_dir.display()));
+        }
+        _ => {}
+    }
+    Ok(Locks { held: vec![lock(&state_dir.join("lock"))?] })
 }
 
 fn is_read_only(error: &anyhow::Error) -> bool {

@@ -1,10 +1,14 @@
 //! `restore-run`: the restore stage. See `cli.rs` for what it does.
 
+mod abandon;
+mod bootstrap;
 mod bundle;
 mod cache;
 mod cli;
+mod credentials;
+mod journal;
 mod lock;
-mod note;
+mod options;
 mod preflight;
 mod prompt;
 mod restore;

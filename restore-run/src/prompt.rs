@@ -38,6 +38,21 @@ impl<R: BufRead> Answers<R> {
         Ok((n > 0).then(|| answer.to_owned()))
     }
 
+    /// The answer that was given already, or else the one to the question.
+    ///
+    /// # Errors
+    /// If standard input cannot be read.
+    pub fn given_or_asked(
+        &mut self,
+        given: Option<&str>,
+        question: &str,
+    ) -> Result<Option<String>> {
+        match given {
+            Some(answer) => Ok(Some(answer.to_owned())),
+            None => self.ask(question),
+        }
+    }
+
     /// A yes is `y` or `yes`; everything else, the end of input too, is a no.
     ///
     /// # Errors

@@ -1,8 +1,9 @@
 //! The deployment's services, through its driver.
 
 use crate::settings::Settings;
-use crate::tool::Tool;
+use crate::tool::{self, Tool};
 use anyhow::{Context, Result};
+use pipe_kit::say;
 
 /// A configured service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +42,40 @@ pub fn application(services: &[Service], stateful: &[String]) -> Vec<String> {
     services.iter().map(|s| s.name.clone()).filter(|name| !stateful.contains(name)).collect()
 }
 
-/// What a restore starts at its end: everything but one-shots that have ended well.
-pub fn to_start(services: &[Service]) -> Vec<String> {
-    services.iter().filter(|s| s.state != "done").map(|s| s.name.clone()).collect()
+/// What a restore starts at its end, first those that hold state, then the application: everything
+/// but one-shots that have ended well.
+pub fn to_start(services: &[Service], stateful: &[String]) -> (Vec<String>, Vec<String>) {
+    let names = services.iter().filter(|s| s.state != "done").map(|s| s.name.clone());
+    names.partition(|name| stateful.contains(name))
+}
+
+/// Starts the services that hold state and are down, as all are on a new host. Gives whether there
+/// were any.
+///
+/// # Errors
+/// If the driver fails.
+pub fn wake(settings: &Settings) -> Result<bool> {
+    let down: Vec<String> = list(settings)?
+        .into_iter()
+        .filter(|s| settings.stateful.contains(&s.name) && s.state == "stopped")
+        .map(|s| s.name)
+        .collect();
+    if down.is_empty() {
+        return Ok(false);
+    }
+    say!("starting what holds state and is down: {}", down.join(" "));
+    start(settings, &down).run()?;
+    tool::dial_at(addresses(settings)?);
+    Ok(true)
+}
+
+/// Where services are reached that have just been started: resolved before, they had no address.
+fn addresses(settings: &Settings) -> Result<Vec<(String, String)>> {
+    const NAMES: [&str; 3] = ["PGHOSTADDR", "PGPORT", "PIPRIO_RESOLVE"];
+    let script = NAMES.map(|name| format!("printf '%s\\n' \"${name}\"")).join("; ");
+    let told = tool::afresh(settings).args(["sh", "-c", &script]).capture()?;
+    let values = NAMES.iter().zip(told.lines()).filter(|(_, value)| !value.is_empty());
+    Ok(values.map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect())
 }
 
 /// `DRIVER stop NAME…`
@@ -65,7 +97,8 @@ mod tests {
         let all = parse("api\trunning\nmigrate\tdone\npostgres\trunning\nweb\tstopped\n").unwrap();
         let stateful = ["postgres".to_owned(), "redis".to_owned()];
         assert_eq!(application(&all, &stateful), ["api", "migrate", "web"]);
-        assert_eq!(to_start(&all), ["api", "postgres", "web"]);
+        let (first, then) = to_start(&all, &stateful);
+        assert_eq!((first.join(" "), then.join(" ")), ("postgres".into(), "api web".into()));
         assert!(parse("api running\n").is_err());
         assert!(parse("api\tasleep\n").is_err());
     }

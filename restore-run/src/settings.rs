@@ -24,8 +24,6 @@ pub struct Settings {
     pub bucket: Option<String>,
     pub s3_endpoint: String,
     pub redis_url: String,
-    /// `host:port:address:port` each: where to dial what does not resolve here.
-    pub resolve: Vec<String>,
     pub database: String,
     /// Host and port, or how the server is reached without them; for people.
     pub database_at: String,
@@ -63,7 +61,6 @@ impl Settings {
             bucket: variable("S3_BUCKET"),
             s3_endpoint: variable("AWS_ENDPOINT_URL").unwrap_or_default(),
             redis_url: variable("REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".into()),
-            resolve: words("PIPRIO_RESOLVE"),
             database: needed("PGDATABASE")?,
             database_at: match (variable("PG_SNAP_EXEC"), variable("PGHOST")) {
                 (Some(exec), _) => format!("through '{exec}'"),

@@ -1,10 +1,12 @@
 //! The steps, their order, and which of them a run takes.
 
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
 
 /// A step of the sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Step {
     Validate,
     Summary,
@@ -55,6 +57,16 @@ impl Step {
     /// 1 to 11.
     pub fn number(self) -> usize {
         self as usize + 1
+    }
+
+    /// The one after it.
+    pub fn next(self) -> Option<Self> {
+        Self::ALL.into_iter().find(|step| *step > self)
+    }
+
+    /// The one before it.
+    pub fn before(self) -> Option<Self> {
+        Self::ALL.into_iter().rfind(|step| *step < self)
     }
 
     /// Whether it takes something away: service, data or files.

@@ -2,7 +2,7 @@
 //! difference between the two that may mean that this is the wrong bundle or the wrong host.
 
 use crate::bundle::Bundle;
-use crate::restore::{ConfigChoice, Options};
+use crate::options::{Choices, ConfigChoice};
 use crate::settings::Settings;
 use crate::tool::Tool;
 use anyhow::Result;
@@ -14,26 +14,16 @@ use std::fmt::Write;
 /// `pg-snap status --json`, as far as it matters here.
 #[derive(Clone, Debug, Deserialize)]
 pub struct DatabaseStatus {
-    pub server_version: String,
     pub exists: bool,
     pub oid: Option<u32>,
-    #[serde(default)]
-    pub is_template: bool,
-    #[serde(default)]
-    pub prepared_transactions: u64,
-    #[serde(default = "yes")]
-    pub may_create: bool,
     size_bytes: Option<u64>,
     schemas: Vec<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// `obj-mirror status --json`, as far as it matters here.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BucketStatus {
+    exists: bool,
     objects: u64,
     bytes: u64,
 }
@@ -54,13 +44,13 @@ pub fn bucket_status(settings: &Settings) -> Result<BucketStatus> {
     Tool::new("obj-mirror").args(["status", "--json"]).arg(settings.bucket_url()?).json()
 }
 
-/// Whether the object storage answers, without counting what it holds.
+/// Whether there is the bucket, without counting what it holds.
 ///
 /// # Errors
-/// If it does not.
-pub fn bucket_answers(settings: &Settings) -> Result<()> {
-    let ask = Tool::new("obj-mirror").args(["status", "--quick"]).arg(settings.bucket_url()?);
-    ask.capture().map(drop)
+/// If the object storage does not answer.
+pub fn bucket_answers(settings: &Settings) -> Result<bool> {
+    let ask = Tool::new("obj-mirror").args(["status", "--quick", "--json"]);
+    ask.arg(settings.bucket_url()?).json().map(|status: BucketStatus| status.exists)
 }
 
 /// Everything the summary tells.
@@ -95,7 +85,7 @@ impl Summary {
         &self,
         bundle: &Bundle,
         settings: &Settings,
-        options: &Options,
+        choices: Choices,
         now: DateTime<Utc>,
     ) -> String {
         let mut text = format!("Bundle {}\n\n", bundle.dir.display());
@@ -121,8 +111,8 @@ impl Summary {
             "    Cache       {}: emptied, jobs queued in it are lost",
             settings.redis_for_people()
         );
-        let _ = writeln!(text, "    Config      {}", config_line(options));
-        for warning in self.warnings(bundle, settings, options) {
+        let _ = writeln!(text, "    Config      {}", config_line(choices));
+        for warning in self.warnings(bundle, settings, choices) {
             let _ = writeln!(text, "\nWARNING: {warning}");
         }
         text
@@ -146,6 +136,7 @@ impl Summary {
         let name = settings.bucket.as_deref().unwrap_or("(S3_BUCKET is not set)");
         let name = format!("bucket {name} at {}", settings.s3_endpoint);
         match &self.bucket {
+            Some(Ok(status)) if !status.exists => format!("{name}: does not exist, will be made"),
             Some(Ok(status)) => {
                 format!("{name}: {} objects, {}", status.objects, bytes(status.bytes))
             }
@@ -154,7 +145,7 @@ impl Summary {
         }
     }
 
-    fn warnings(&self, bundle: &Bundle, settings: &Settings, options: &Options) -> Vec<String> {
+    fn warnings(&self, bundle: &Bundle, settings: &Settings, choices: Choices) -> Vec<String> {
         let mut warnings = Vec::new();
         let mut differs = |key: &str, here: &str| {
             let there = bundle.value(key).unwrap_or("unknown");
@@ -176,7 +167,7 @@ impl Summary {
             }
         };
         for key in changed {
-            warnings.push(if options.force_config {
+            warnings.push(if choices.force_config {
                 format!("--force-config changes {key}; this restore goes to where the present .env says")
             } else {
                 format!("{key} is another in the bundle's .env; it stays as it is here without --force-config")
@@ -195,8 +186,8 @@ pub fn why_no_objects(bundle: &Bundle, settings: &Settings) -> String {
     }
 }
 
-fn config_line(options: &Options) -> &'static str {
-    match (options.force_config, options.config) {
+fn config_line(choices: Choices) -> &'static str {
+    match (choices.force_config, choices.config) {
         (true, ConfigChoice::No) => ".env replaced; secrets/ and certs/ untouched",
         (true, ConfigChoice::Yes) => ".env, secrets/ and certs/ replaced",
         (true, ConfigChoice::Ask) => ".env replaced; secrets/ and certs/ only after a second yes",

@@ -1,11 +1,35 @@
 //! The other programs of the pipeline, as commands that can be shown and run.
 
+use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, child};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+/// Where servers are dialled that had no address when the settings were resolved.
+static ADDRESSES: OnceLock<Vec<(String, String)>> = OnceLock::new();
+
+/// From now on, every tool reaches the servers at these addresses.
+pub fn dial_at(addresses: Vec<(String, String)>) {
+    // Services are started once a run.
+    let _ = ADDRESSES.set(addresses);
+}
+
+/// A variable of the environment that tools get.
+pub fn variable(name: &str) -> Option<String> {
+    let dialled = ADDRESSES.get().and_then(|all| all.iter().find(|(n, _)| n == name));
+    let value = dialled.map(|(_, value)| value.clone()).or_else(|| std::env::var(name).ok());
+    value.filter(|value| !value.is_empty())
+}
+
+/// `deploy-env … --`: what follows runs with the settings as they now lie on the disk.
+pub fn afresh(settings: &Settings) -> Tool {
+    Tool::new("deploy-env").arg("--deploy").arg(&settings.deploy).args(["--afresh", "--"])
+}
 
 /// One command: program, arguments, and the file its standard input comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +79,7 @@ impl Tool {
 
     fn command(&self) -> Result<Command> {
         let mut command = Command::new(&self.program);
+        command.envs(ADDRESSES.get().into_iter().flatten().map(|(name, value)| (name, value)));
         command.args(&self.arguments).stdin(match &self.input {
             Some(path) => {
                 File::open(path).with_context(|| format!("opening {}", path.display()))?.into()
@@ -101,6 +126,30 @@ impl Tool {
     /// If it fails, with its last words.
     pub fn capture(&self) -> Result<String> {
         child::capture(&mut self.command()?, self.name())
+    }
+
+    /// Runs it and gives its report, read as JSON, whether the report is good or not.
+    ///
+    /// # Errors
+    /// If there is no report.
+    pub fn report<T: serde::de::DeserializeOwned>(&self) -> Result<T> {
+        let mut command = self.command()?;
+        command.stdout(Stdio::piped());
+        let mut running = child::spawn_captured(&mut command, self.name())?;
+        let mut text = String::new();
+        if let Some(mut stdout) = running.take_stdout() {
+            stdout
+                .read_to_string(&mut text)
+                .with_context(|| format!("reading from {}", self.name()))?;
+        }
+        let finished = running.finish()?;
+        match serde_json::from_str(&text) {
+            Ok(report) => Ok(report),
+            Err(_) if !finished.status.success() => Err(finished.into_error()),
+            Err(error) => {
+                Err(error).with_context(|| format!("reading the report of {}", self.to_shell()))
+            }
+        }
     }
 
     /// Runs it and gives what it prints, read as JSON.

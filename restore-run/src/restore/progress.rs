@@ -1,20 +1,25 @@
 //! How far a restore has come, and so: what state a failure or a signal leaves the deployment in,
 //! what can be put back at once, and which command goes on from there.
 
-use super::{ConfigChoice, Options};
-use crate::bundle::Bundle;
+use super::swap::{Seen, seen};
+use super::{Restore, restore_command};
+use crate::options::{Asked, Choices};
 use crate::services;
 use crate::settings::Settings;
-use crate::step::Step;
+use crate::step::{Selection, Step};
 use crate::summary::database_status;
-use anyhow::Result;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Shared between the sequence and the signal thread.
 pub struct Progress {
     settings: Settings,
-    /// `bash …/restore.sh BUNDLE` with this run's options.
-    command: String,
+    /// The journal: as long as it is there, the restore is unfinished.
+    journal: PathBuf,
+    /// The command that was typed.
+    again: String,
+    /// The command that goes on from an unfinished restore.
+    resume: String,
     now: Mutex<Now>,
 }
 
@@ -30,28 +35,6 @@ struct Now {
     swapped: bool,
 }
 
-/// What the server says of the database when a load was broken off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Seen {
-    /// The same one as before.
-    Same,
-    /// Another: the names were swapped.
-    Other,
-    /// None of that name.
-    Missing,
-    /// The server does not answer.
-    Unknown,
-}
-
-fn seen(before: Option<u32>, now: Result<Option<u32>>) -> Seen {
-    match now {
-        Err(_) => Seen::Unknown,
-        Ok(now) if now == before => Seen::Same,
-        Ok(None) => Seen::Missing,
-        Ok(Some(_)) => Seen::Other,
-    }
-}
-
 /// What a failure leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aftermath {
@@ -59,8 +42,8 @@ enum Aftermath {
     Untouched,
     /// The old database is in place and the application can serve again.
     StartAgain,
-    /// Half restored: the application must not run on it. Go on from this step.
-    LeaveStopped(Step),
+    /// Half restored: the application must not run on it.
+    LeaveStopped,
     /// The database was being replaced, and the server does not say whether it was.
     NotKnown,
     /// All data is restored; services were started, or were about to be.
@@ -72,39 +55,35 @@ fn aftermath(now: &Now, database: impl FnOnce() -> Seen) -> Aftermath {
         None => Aftermath::Untouched,
         Some(step) if step < Step::Stop => Aftermath::Untouched,
         Some(Step::Stop) => Aftermath::StartAgain,
-        Some(Step::Database) if now.swapped => Aftermath::LeaveStopped(Step::Objects),
+        Some(Step::Database) if now.swapped => Aftermath::LeaveStopped,
         // Not even our own record is believed: a signal may come between the swap and its note.
         Some(Step::Database) => match database() {
             Seen::Same => Aftermath::StartAgain,
-            Seen::Other => Aftermath::LeaveStopped(Step::Objects),
-            Seen::Missing => Aftermath::LeaveStopped(Step::Database),
+            Seen::Other => Aftermath::LeaveStopped,
+            Seen::Missing => Aftermath::LeaveStopped,
             Seen::Unknown => Aftermath::NotKnown,
         },
         Some(Step::Cache) if now.between => Aftermath::NotStarted,
         Some(Step::Start | Step::Health) => Aftermath::NotStarted,
-        Some(step) if now.between => {
-            let next = Step::ALL.iter().find(|s| **s > step);
-            Aftermath::LeaveStopped(next.copied().unwrap_or(step))
-        }
-        Some(step) => Aftermath::LeaveStopped(step),
+        Some(_) => Aftermath::LeaveStopped,
     }
 }
 
 impl Progress {
-    pub fn new(settings: &Settings, bundle: &Bundle, options: &Options) -> Self {
-        let script = settings.deploy.join("scripts/restore.sh");
-        let mut words =
-            vec![script.to_string_lossy().into_owned(), bundle.dir.to_string_lossy().into_owned()];
-        words.extend(options.force_config.then(|| "--force-config".into()));
-        words.extend(options.drop_first.then(|| "--drop-first".into()));
-        match options.config {
-            ConfigChoice::Yes => words.extend(["--config".into(), "yes".into()]),
-            ConfigChoice::No => words.extend(["--config".into(), "no".into()]),
-            ConfigChoice::Ask => {}
-        }
+    pub fn new(restore: &Restore) -> Self {
+        let command = |choices| restore_command(restore.settings, &restore.bundle, choices);
+        let resume = format!("{} --resume", command(Choices::default()));
+        let again = match (restore.options.asked, restore.selection) {
+            (Asked::Resume, _) => resume.clone(),
+            (_, Selection::All) => command(restore.choices),
+            (_, Selection::From(step)) => format!("{} --from {step}", command(restore.choices)),
+            (_, Selection::Only(step)) => format!("{} --only {step}", command(restore.choices)),
+        };
         Self {
-            settings: settings.clone(),
-            command: format!("bash {}", shell_words::join(&words)),
+            settings: restore.settings.clone(),
+            journal: restore.ledger.path().to_owned(),
+            again,
+            resume,
             now: Mutex::default(),
         }
     }
@@ -149,26 +128,31 @@ impl Progress {
     /// Puts back what can be put back, and tells the state and the next command.
     pub fn recover(&self) -> String {
         let now = self.now().clone();
-        let command = &self.command;
-        let database = || seen(now.before, database_status().map(|status| status.oid));
-        match aftermath(&now, database) {
-            Aftermath::Untouched => format!("nothing was changed; to try again: {command}"),
+        let go_on = match self.journal.exists() {
+            true => format!(
+                "to go on from there: {}; to give it up instead, as backup.sh refuses until then: restore.sh --abandon",
+                self.resume
+            ),
+            false => format!("to try again: {}", self.again),
+        };
+        let stopped = Self::left_stopped(&now.stopped);
+        match aftermath(&now, || seen(now.before, database_status())) {
+            Aftermath::Untouched => format!("nothing was changed; to try again: {}", self.again),
             Aftermath::StartAgain => {
                 let services = self.start_again(&now.stopped);
-                format!("the old database is as it was; {services}; to try again: {command}")
+                format!("the old database is as it was; {services}; {go_on}")
             }
-            Aftermath::LeaveStopped(step) => format!(
-                "the deployment is half restored{}; to go on from there: {command} --from {step}",
-                Self::left_stopped(&now.stopped)
-            ),
+            Aftermath::LeaveStopped => {
+                format!("the deployment is half restored{stopped}; {go_on}")
+            }
             Aftermath::NotKnown => format!(
                 "the database server does not answer, so that it is not known whether the old database \
-                 was replaced{}; once it answers, to restore anew: {command}",
-                Self::left_stopped(&now.stopped)
+                 was replaced{stopped}; once it answers, {go_on}"
             ),
-            Aftermath::NotStarted => format!(
-                "all data is restored, but services may not be running; to start and check them: {command} --from start"
-            ),
+            Aftermath::NotStarted if stopped.is_empty() => {
+                format!("all data is restored, but services may not be running; {go_on}")
+            }
+            Aftermath::NotStarted => format!("all data is restored{stopped}; {go_on}"),
         }
     }
 
@@ -215,28 +199,18 @@ mod tests {
             (at(Step::Stop, false, false), Seen::Same, StartAgain),
             (at(Step::Stop, false, true), Seen::Same, StartAgain),
             (at(Step::Database, false, false), Seen::Same, StartAgain),
-            (at(Step::Database, false, false), Seen::Missing, LeaveStopped(Step::Database)),
-            (at(Step::Database, false, false), Seen::Other, LeaveStopped(Step::Objects)),
+            (at(Step::Database, false, false), Seen::Missing, LeaveStopped),
+            (at(Step::Database, false, false), Seen::Other, LeaveStopped),
             (at(Step::Database, false, false), Seen::Unknown, NotKnown),
-            (at(Step::Database, true, false), Seen::Same, LeaveStopped(Step::Objects)),
-            (at(Step::Database, true, true), Seen::Other, LeaveStopped(Step::Objects)),
-            (at(Step::Objects, true, false), Seen::Other, LeaveStopped(Step::Objects)),
-            (at(Step::Objects, true, true), Seen::Other, LeaveStopped(Step::Config)),
+            (at(Step::Database, true, false), Seen::Same, LeaveStopped),
+            (at(Step::Database, true, true), Seen::Other, LeaveStopped),
+            (at(Step::Objects, true, false), Seen::Other, LeaveStopped),
+            (at(Step::Objects, true, true), Seen::Other, LeaveStopped),
             (at(Step::Cache, true, true), Seen::Other, NotStarted),
             (at(Step::Start, true, false), Seen::Other, NotStarted),
             (at(Step::Health, true, true), Seen::Other, NotStarted),
         ] {
             assert_eq!(aftermath(&now, || database), expected, "{now:?} {database:?}");
         }
-    }
-
-    #[test]
-    fn another_database_of_the_name_is_a_swap() {
-        assert_eq!(seen(Some(7), Ok(Some(7))), Seen::Same);
-        assert_eq!(seen(None, Ok(None)), Seen::Same);
-        assert_eq!(seen(Some(7), Ok(Some(8))), Seen::Other);
-        assert_eq!(seen(None, Ok(Some(8))), Seen::Other);
-        assert_eq!(seen(Some(7), Ok(None)), Seen::Missing);
-        assert_eq!(seen(Some(7), Err(anyhow::anyhow!("gone"))), Seen::Unknown);
     }
 }

@@ -1,0 +1,85 @@
+//! Proof that credentials which came out of the bundle fit the servers that run: the application
+//! will use them, and a server keeps its own whatever lies in a file.
+
+use crate::settings::Settings;
+use crate::tool::{Tool, afresh};
+use anyhow::Result;
+use pipe_kit::warning;
+use serde::Deserialize;
+
+/// How long a server that takes on its changed configuration may need.
+const WAIT_SECONDS: &str = "20";
+
+/// `health-probe --json`, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Report {
+    probes: Vec<Probe>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Probe {
+    kind: String,
+    name: String,
+    pass: bool,
+    detail: String,
+}
+
+/// Asks database, cache and storage with the settings as they now lie on the disk.
+///
+/// # Errors
+/// If one of them does not let us in. What does not fit is named, each with the command that repairs it.
+pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
+    let tool = afresh(settings)
+        .args(["health-probe", "--json", "--quiet", "--only", "database,cache,storage"])
+        .args(["--wait", WAIT_SECONDS]);
+    let report: Report = tool.report()?;
+    let failed: Vec<&Probe> = report.probes.iter().filter(|probe| !probe.pass).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    for probe in &failed {
+        warning!(
+            "the restored settings do not fit the {} {}: {}",
+            probe.kind,
+            probe.name,
+            probe.detail
+        );
+        warning!("{}", repair(settings, stateful, &probe.kind));
+    }
+    anyhow::bail!(
+        "the restored credentials do not fit {} of the running servers; the application would not reach them",
+        failed.len()
+    )
+}
+
+/// The command that makes a server take the restored credential; or what is put back to keep its own.
+fn repair(settings: &Settings, stateful: &[String], kind: &str) -> String {
+    let or = "or, to keep the server's: put the files back that were replaced (NAME.before-… beside them)";
+    let deploy_env = settings.deploy.join("bin/deploy-env");
+    let run = |words: &[&str]| {
+        let words = words.iter().map(|word| (*word).to_owned());
+        let tool = Tool::new(&deploy_env).arg("--").args(words);
+        tool.to_shell()
+    };
+    match kind {
+        "database" => format!(
+            "to give the role its restored password, as the server's superuser, where it runs: \
+             psql -c '\\password {}'  ({} shows where the password comes from); {or}",
+            role(),
+            Tool::new(&deploy_env).arg("show").to_shell()
+        ),
+        _ => {
+            let names = stateful.join(" ");
+            let restart =
+                format!("\"$PIPRIO_DRIVER\" stop {names} && \"$PIPRIO_DRIVER\" start {names}");
+            format!(
+                "to start it with the restored configuration: {}; {or}",
+                run(&["sh", "-c", &restart])
+            )
+        }
+    }
+}
+
+fn role() -> String {
+    crate::tool::variable("PGUSER").unwrap_or_else(|| "ROLE".into())
+}

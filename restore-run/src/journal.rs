@@ -1,0 +1,191 @@
+//! The journal of a restore that is not complete: `DEPLOY/.restore/unfinished.json`.
+//!
+//! It lies with the deployment and not with the bundle, which may be on a read-only share. As long
+//! as it is there, `backup.sh` refuses: what it would back up is neither the old state nor the new.
+
+use crate::options::Choices;
+use crate::settings::Settings;
+use crate::step::Step;
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// What a restore notes of itself, so that another run can go on from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Journal {
+    /// Where the bundle lay.
+    pub bundle: PathBuf,
+    /// Which bundle it is, wherever it lies.
+    pub identity: String,
+    /// Where it restores to: database, bucket and cache, without secrets.
+    pub target: String,
+    /// When the restore began, RFC 3339, UTC.
+    pub since: String,
+    /// The last step up to which every one was finished.
+    pub done: Step,
+    /// What it was told, for a run that goes on.
+    pub choices: Choices,
+    /// The database that was there when its replacement began; none before that.
+    pub load: Option<Load>,
+    /// Databases that this restore, and unfinished ones that it began anew, have put aside. They go
+    /// once the health check has passed.
+    pub previous: Vec<u32>,
+    /// Whether files of `.env`, `secrets/` or `certs/` were replaced.
+    pub config: bool,
+    /// Whether damaged parts were left out.
+    pub incomplete: bool,
+}
+
+/// The replacement of the database, as it began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Load {
+    /// The oid of the database to be replaced; none if there was none of that name.
+    pub before: Option<u32>,
+}
+
+/// Where the journal lies.
+pub fn path(settings: &Settings) -> PathBuf {
+    settings.state_dir().join("unfinished.json")
+}
+
+/// Where a restore goes to.
+pub fn target(settings: &Settings) -> String {
+    format!(
+        "database {} at {}, bucket {} at {}, cache {}",
+        settings.database,
+        settings.database_at,
+        settings.bucket.as_deref().unwrap_or("none"),
+        settings.s3_endpoint,
+        settings.redis_for_people()
+    )
+}
+
+impl Journal {
+    /// Reads it; none where there is none.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn read(path: &Path) -> Result<Option<Self>> {
+        let what = || {
+            format!(
+                "reading {}, the journal of an unfinished restore; restore.sh --abandon gives that restore up",
+                path.display()
+            )
+        };
+        match std::fs::read(path) {
+            Ok(bytes) => serde_json::from_slice(&bytes).map(Some).with_context(what),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).with_context(what),
+        }
+    }
+
+    /// Writes it, durably.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let mut file = pipe_kit::atomic::AtomicFile::create(path)?;
+        file.write_all(&serde_json::to_vec(self)?)
+            .with_context(|| format!("writing {}", path.display()))?;
+        file.commit()?;
+        pipe_kit::atomic::sync_directory(pipe_kit::atomic::directory_of(path))
+    }
+
+    /// Whether every step before `step` was finished.
+    pub fn reaches(&self, step: Step) -> bool {
+        self.done.number() + 1 >= step.number()
+    }
+
+    /// Notes a step as finished: counts only where none before it is missing.
+    pub fn finish(&mut self, step: Step) {
+        if self.reaches(step) {
+            self.done = self.done.max(step);
+        }
+    }
+
+    /// Where a run that goes on begins. As long as the old database is in place, that is where
+    /// everything is checked before harm.
+    pub fn next(&self) -> Step {
+        match self.done.next() {
+            Some(next) if next > Step::Database => next,
+            Some(_) => Step::Preflight,
+            None => Step::Health,
+        }
+    }
+}
+
+/// Removes the journal; none is no error.
+///
+/// # Errors
+/// If it cannot be removed.
+pub fn forget(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("removing {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A journal of a restore that has finished `done`.
+    pub fn journal(done: Step) -> Journal {
+        Journal {
+            bundle: "/b/piprio_20260421T020000Z".into(),
+            identity: "i".into(),
+            target: "t".into(),
+            since: "2026-04-21T02:00:00Z".into(),
+            done,
+            choices: Choices::default(),
+            load: None,
+            previous: vec![7],
+            config: false,
+            incomplete: false,
+        }
+    }
+
+    #[test]
+    fn a_step_counts_only_where_none_before_it_is_missing() {
+        let mut journal = journal(Step::Stop);
+        assert!(journal.reaches(Step::Database) && !journal.reaches(Step::Objects));
+        journal.finish(Step::Start);
+        assert_eq!(journal.done, Step::Stop);
+        for step in [Step::Database, Step::Objects, Step::Config, Step::Cache, Step::Start] {
+            journal.finish(step);
+        }
+        assert!(journal.reaches(Step::Health));
+        journal.finish(Step::Config);
+        assert_eq!(journal.done, Step::Start);
+    }
+
+    #[test]
+    fn goes_on_where_it_ended_and_before_the_swap_with_every_check() {
+        for (done, next) in [
+            (Step::Preflight, Step::Preflight),
+            (Step::Stop, Step::Preflight),
+            (Step::Database, Step::Objects),
+            (Step::Cache, Step::Start),
+            (Step::Start, Step::Health),
+        ] {
+            assert_eq!(journal(done).next(), next, "{done}");
+        }
+    }
+
+    #[test]
+    fn is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("journal");
+        assert_eq!(Journal::read(&path).unwrap(), None);
+        journal(Step::Config).write(&path).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), Some(journal(Step::Config)));
+        std::fs::write(&path, "{").unwrap();
+        assert!(Journal::read(&path).is_err());
+        forget(&path).unwrap();
+        forget(&path).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), None);
+    }
+}
