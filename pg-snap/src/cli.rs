@@ -1,7 +1,7 @@
 //! The command line. Doc comments are the help.
 
 use crate::client::Clients;
-use crate::{dump, inspect, load, previous, status};
+use crate::{dump, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -72,6 +72,23 @@ enum Command {
         /// Keep the old database as <name>_previous
         #[arg(long)]
         keep_previous: bool,
+    },
+    /// Tell whether a dump can be loaded, changing nothing (status 5 if not)
+    ///
+    /// Checks versions, rights, roles, extensions, locale, what holds the database that would be
+    /// replaced, and room on the server's disk. Of the dump only the head is read. Each problem is a
+    /// line on standard error, with its remedy.
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{AFTER}"))]
+    Preflight {
+        /// The dump, gzipped or plain; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// As for load: the room that the old database takes will be free
+        #[arg(long)]
+        drop_first: bool,
+        /// Report as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Tell what a dump holds, and whether it is whole (status 4 if not)
     ///
@@ -151,6 +168,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Load { file, jobs, drop_first, keep_previous } => {
             let jobs = cores(jobs);
             load::run(&clients, &load::Options { file, jobs, drop_first, keep_previous })?;
+        }
+        Command::Preflight { file, drop_first, json } => {
+            return preflight::run(&clients, &file, drop_first, json);
         }
         Command::Inspect { file, json } => return inspect::run(&file, json),
         Command::Status { json } => return status::run(&clients, json),
