@@ -111,14 +111,17 @@ enum Command {
         json: bool,
     },
     /// Swap back, or drop, the database that load --keep-previous has kept
+    ///
+    /// Kept databases are <name>_previous and <name>_previous_YYYYMMDDTHHMMSSZ, to which a load
+    /// renames an earlier one. One that is not there to be dropped is no error.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{AFTER}"))]
     Previous {
         /// What to do with <name>_previous
         #[arg(value_enum)]
         action: PreviousAction,
-        /// Drop it only if it is the database with this oid
+        /// The kept database with this oid, whatever load has renamed it to since; for drop, several
         #[arg(long)]
-        oid: Option<u32>,
+        oid: Vec<u32>,
     },
 }
 
@@ -174,9 +177,14 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Inspect { file, json } => return inspect::run(&file, json),
         Command::Status { json } => return status::run(&clients, json),
-        Command::Previous { action: PreviousAction::Swap, .. } => return previous::swap(&clients),
+        Command::Previous { action: PreviousAction::Swap, oid } => {
+            let ([] | [_]) = oid.as_slice() else {
+                return Err(pipe_kit::Stop::usage("previous swap takes one --oid").into());
+            };
+            return previous::swap(&clients, oid.first().copied());
+        }
         Command::Previous { action: PreviousAction::Drop, oid } => {
-            return previous::drop(&clients, oid);
+            return previous::drop(&clients, &oid);
         }
     }
     Ok(Exit::Done)

@@ -7,7 +7,7 @@ mod feed;
 mod names;
 
 pub use feed::reading;
-pub use names::{Names, previous_of};
+pub use names::{Names, is_beside, is_kept, previous_of};
 
 use crate::client::Clients;
 use crate::database_state::{DatabaseState, Role};
@@ -181,7 +181,7 @@ impl Load {
 
     /// Swaps the names; gives the name the old database has now, if there was one.
     fn swap(&self, options: &Options) -> Result<Option<String>> {
-        let Names { database, incoming, outgoing, previous } = &self.names;
+        let Names { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
         let mut kept = None;
         if self.server.has_database(database)? {

@@ -5,6 +5,7 @@ use crate::sql;
 use crate::version::Version;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::child::{self, Running};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -20,6 +21,9 @@ const TRIES: u32 = 6;
 pub const MAY_END: &str = "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR \
      (NOT (SELECT rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = usesysid) AND \
       (pg_catalog.pg_has_role(usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))";
+
+/// Names of databases by oid.
+pub type Databases = BTreeMap<u32, String>;
 
 /// A server, reached by one psql client.
 pub struct Server {
@@ -109,6 +113,18 @@ impl Server {
     /// With psql's own words.
     pub fn execute(&self, database: &str, sql: &str) -> Result<()> {
         self.run(database, &[], sql).map(drop)
+    }
+
+    /// Every database of the server.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn databases(&self) -> Result<Databases> {
+        let answer = self.query(
+            &self.maintenance,
+            "select pg_catalog.json_object_agg(oid, datname) from pg_catalog.pg_database",
+        )?;
+        serde_json::from_str(&answer).context("listing databases")
     }
 
     /// Whether the server has a database of that name.
