@@ -1,7 +1,7 @@
 //! The command line. Doc comments are the help.
 
 use crate::client::Clients;
-use crate::{dump, inspect, load, previous, status};
+use crate::{dump, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -73,6 +73,23 @@ enum Command {
         #[arg(long)]
         keep_previous: bool,
     },
+    /// Tell whether a dump can be loaded, changing nothing (status 5 if not)
+    ///
+    /// Checks versions, rights, roles, extensions, locale, what holds the database that would be
+    /// replaced, and room on the server's disk. Of the dump only the head is read. Each problem is a
+    /// line on standard error, with its remedy.
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{AFTER}"))]
+    Preflight {
+        /// The dump, gzipped or plain; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// As for load: the room that the old database takes will be free
+        #[arg(long)]
+        drop_first: bool,
+        /// Report as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell what a dump holds, and whether it is whole (status 4 if not)
     ///
     /// Works on any plain dump of pg_dump, gzipped or not. Of a dump made of INSERTs, statements
@@ -94,14 +111,17 @@ enum Command {
         json: bool,
     },
     /// Swap back, or drop, the database that load --keep-previous has kept
+    ///
+    /// Kept databases are <name>_previous and <name>_previous_YYYYMMDDTHHMMSSZ, to which a load
+    /// renames an earlier one. One that is not there to be dropped is no error.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{AFTER}"))]
     Previous {
         /// What to do with <name>_previous
         #[arg(value_enum)]
         action: PreviousAction,
-        /// Drop it only if it is the database with this oid
+        /// The kept database with this oid, whatever load has renamed it to since; for drop, several
         #[arg(long)]
-        oid: Option<u32>,
+        oid: Vec<u32>,
     },
 }
 
@@ -152,11 +172,19 @@ pub fn run(cli: Cli) -> Result<Exit> {
             let jobs = cores(jobs);
             load::run(&clients, &load::Options { file, jobs, drop_first, keep_previous })?;
         }
+        Command::Preflight { file, drop_first, json } => {
+            return preflight::run(&clients, &file, drop_first, json);
+        }
         Command::Inspect { file, json } => return inspect::run(&file, json),
         Command::Status { json } => return status::run(&clients, json),
-        Command::Previous { action: PreviousAction::Swap, .. } => return previous::swap(&clients),
+        Command::Previous { action: PreviousAction::Swap, oid } => {
+            let ([] | [_]) = oid.as_slice() else {
+                return Err(pipe_kit::Stop::usage("previous swap takes one --oid").into());
+            };
+            return previous::swap(&clients, oid.first().copied());
+        }
         Command::Previous { action: PreviousAction::Drop, oid } => {
-            return previous::drop(&clients, oid);
+            return previous::drop(&clients, &oid);
         }
     }
     Ok(Exit::Done)

@@ -4,7 +4,7 @@ use crate::version::Version;
 use anyhow::{Context, Result, bail};
 use pipe_kit::child;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Where the clients run: here, or behind a prefix such as `docker exec -i postgres`.
@@ -77,6 +77,16 @@ impl Clients {
         }
     }
 
+    /// Whether the clients run behind a prefix, and so where the server runs.
+    pub fn have_prefix(&self) -> bool {
+        !self.prefix.is_empty()
+    }
+
+    /// Another program, run where the clients are.
+    pub fn beside(&self, program: &str) -> Command {
+        prefixed(&self.prefix, program.as_ref())
+    }
+
     fn where_looked(&self) -> String {
         match self.prefix.is_empty() {
             true => "on PATH or in /usr/lib/postgresql/*/bin".into(),
@@ -123,6 +133,17 @@ fn candidates(program: &str) -> BTreeSet<PathBuf> {
     dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
 
+fn prefixed(prefix: &[String], program: &Path) -> Command {
+    match prefix.split_first() {
+        Some((first, rest)) => {
+            let mut command = Command::new(first);
+            command.args(rest).arg(program);
+            command
+        }
+        None => Command::new(program),
+    }
+}
+
 fn choose(found: &[Client], server: Version) -> Option<&Client> {
     let same = found.iter().filter(|c| c.version.major == server.major);
     let newer = || found.iter().filter(|c| c.version.major > server.major);
@@ -133,14 +154,7 @@ fn choose(found: &[Client], server: Version) -> Option<&Client> {
 impl Client {
     /// The command line up to the program, to add arguments to. It never asks for a password.
     pub fn command(&self) -> Command {
-        let mut command = match self.prefix.split_first() {
-            Some((first, rest)) => {
-                let mut command = Command::new(first);
-                command.args(rest).arg(&self.path);
-                command
-            }
-            None => Command::new(&self.path),
-        };
+        let mut command = prefixed(&self.prefix, &self.path);
         if std::env::var_os("PGAPPNAME").is_none() {
             command.env("PGAPPNAME", "pg-snap");
         }

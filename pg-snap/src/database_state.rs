@@ -2,6 +2,7 @@
 //! out: encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
+mod contents;
 mod settings;
 
 use crate::psql::Server;
@@ -42,6 +43,12 @@ pub struct DatabaseState {
     pub settings: Vec<Setting>,
     #[serde(default)]
     pub roles: Vec<Role>,
+    /// Extensions that the dump creates. None: not told.
+    #[serde(default)]
+    pub extensions: Option<Vec<String>>,
+    /// What the database took on its server's disk, in bytes.
+    #[serde(default)]
+    pub size_bytes: Option<u64>,
 }
 
 /// One privilege on the database.
@@ -68,6 +75,10 @@ pub struct Role {
     pub name: String,
     /// Whether it could log in: its password is the server's, not the dump's.
     pub login: bool,
+    /// Whether the database or something in it is its own: whoever loads the dump must be a member
+    /// of it. None: not told.
+    #[serde(default)]
+    pub owns: Option<bool>,
 }
 
 /// `to_jsonb` of the row gives whatever columns this server's pg_database has.
@@ -147,7 +158,7 @@ impl DatabaseState {
         &self,
         name: &str,
         server_major: u32,
-        tablespaces: &[String],
+        has_tablespace: impl Fn(&str) -> bool,
     ) -> String {
         let mut sql = format!(
             "CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
@@ -172,7 +183,7 @@ impl DatabaseState {
             }
         }
         // Named, even the default one asks for a privilege that an ordinary owner lacks.
-        if self.tablespace != "pg_default" && tablespaces.contains(&self.tablespace) {
+        if self.tablespace != "pg_default" && has_tablespace(&self.tablespace) {
             let _ = write!(sql, " TABLESPACE {}", ident(&self.tablespace));
         }
         sql.push(';');
@@ -249,13 +260,13 @@ mod tests {
 
     #[test]
     fn names_and_values_are_quoted() {
-        let sql = state().create_statement("a\"b", 15, &[]);
+        let sql = state().create_statement("a\"b", 15, |_| false);
         assert!(
             sql.contains(r#"CREATE DATABASE "a""b" TEMPLATE template0 OWNER "it's ""me""""#),
             "{sql}"
         );
         assert!(sql.ends_with("LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';"), "{sql}");
-        assert!(!state().create_statement("x", 14, &[]).contains("PROVIDER"));
+        assert!(!state().create_statement("x", 14, |_| false).contains("PROVIDER"));
         let sql = state().apply_statements("x");
         assert!(sql.contains("GRANT CONNECT ON DATABASE \"x\" TO PUBLIC;"), "{sql}");
     }

@@ -33,7 +33,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let database = psql::wanted_database()?;
     let server = Server::connect(clients, &database)?;
     let state = DatabaseState::read(&server, &database)?
-        .with_context(|| format!("the server has no database {database}"))?;
+        .with_context(|| format!("the server has no database {database}"))?
+        .with_contents(&server)?;
     let pg_dump = clients.pg_dump(server.version)?;
 
     let mut command = pg_dump.command();

@@ -9,8 +9,7 @@ use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
-pub use report::Report;
-use report::name_after;
+pub use report::{Report, name_after};
 use std::path::Path;
 
 /// Prints the report of a dump.
@@ -37,15 +36,6 @@ pub fn check(file: &Path) -> Result<()> {
         Some(problem) => Err(Stop::damaged(problem).into()),
         None => Ok(()),
     }
-}
-
-/// The version that pg_dump's comment at the head of a dump tells.
-pub fn server_version_in(head: &[u8]) -> Option<String> {
-    let (mut scanner, mut report) = (Scanner::default(), Report::default());
-    // Only the first lines: what follows them is scanned, with its errors, by the load.
-    let end = head.len().min(64 * 1024);
-    let _ = scanner.scan(&head[..end], &mut report);
-    report.server_version
 }
 
 fn read(file: &Path) -> Result<Report> {

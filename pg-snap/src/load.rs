@@ -4,20 +4,24 @@
 //! transaction, and comes only after the dump was seen to be whole.
 
 mod feed;
+mod names;
 
 pub use feed::reading;
+pub use names::{Names, is_beside, is_kept, previous_of};
 
 use crate::client::Clients;
-use crate::database_state::DatabaseState;
+use crate::database_state::{DatabaseState, Role};
 use crate::gzip;
+use crate::head::Head;
 use crate::inspect;
 use crate::lines::Blocks;
+use crate::preflight::{self, Facts};
 use crate::psql::{self, Server};
+use crate::roles;
 use crate::sql::{beside, ident};
-use crate::version::Version;
 use anyhow::{Context, Result};
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{Stop, say, warning};
+use pipe_kit::{say, warning};
 use std::io::Read;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -35,37 +39,11 @@ pub struct Options {
     pub keep_previous: bool,
 }
 
-/// The names a load uses.
-struct Names {
-    database: String,
-    /// Being filled; a leftover of a killed load is dropped by the next.
-    incoming: String,
-    /// Swapped out, about to be dropped.
-    outgoing: String,
-    previous: String,
-}
-
-impl Names {
-    fn of(database: String) -> Self {
-        Self {
-            incoming: beside(&database, "_pg_snap_incoming"),
-            outgoing: beside(&database, "_pg_snap_outgoing"),
-            previous: previous_of(&database),
-            database,
-        }
-    }
-}
-
-/// The name under which `--keep-previous` keeps the old database.
-pub fn previous_of(database: &str) -> String {
-    beside(database, "_previous")
-}
-
 /// Replaces `PGDATABASE` by the dump.
 ///
 /// # Errors
-/// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] if it is
-/// from a newer server, else what PostgreSQL says. Up to the swap the old database is untouched,
+/// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
+/// what preflight would refuse, else what PostgreSQL says. Up to the swap the old database is untouched,
 /// unless `drop_first` was asked for.
 pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let names = Names::of(psql::wanted_database()?);
@@ -78,13 +56,10 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
         text = Box::new(gzip::ReadAhead::new(text));
     }
     let mut blocks = Blocks::new(text);
-    let head = match blocks.next().map_err(feed::reading)? {
-        Some(block) => block.bytes.to_vec(),
-        None => return Err(Stop::damaged("the dump is not whole: it is empty").into()),
-    };
+    let head = Head::read(&mut blocks).context("nothing was changed")?;
     let server = Arc::new(Server::connect(clients, &names.database)?);
-    refuse_newer(&head, server.version)?;
-    let load = Load { exists: server.has_database(&names.database)?, server, names };
+    let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
+    let load = Load { server, names, facts };
     load.run(&head, &mut blocks, options).with_context(|| load.state_of_things(options))
 }
 
@@ -100,37 +75,19 @@ fn check_before_drop(options: &Options) -> Result<()> {
     inspect::check(&options.file).context("nothing was dropped")
 }
 
-fn refuse_newer(head: &[u8], server: Version) -> Result<()> {
-    let from = inspect::server_version_in(head);
-    let major =
-        from.as_deref().and_then(|v| v.split(['.', ' ', 'b', 'r', 'd']).next()?.parse().ok());
-    match major {
-        Some(major) if server.major < major => Err(Stop::refused(format!(
-            "the dump is from PostgreSQL {}, the server is {server}: a dump does not go back to an \
-             older major; nothing was changed; load it into PostgreSQL {major} or newer",
-            from.unwrap_or_default()
-        ))
-        .into()),
-        _ => Ok(()),
-    }
-}
-
 struct Load {
     server: Arc<Server>,
     names: Names,
-    exists: bool,
+    facts: Facts,
 }
 
 impl Load {
-    fn run<R: Read>(&self, head: &[u8], blocks: &mut Blocks<R>, options: &Options) -> Result<()> {
+    fn run<R: Read>(&self, head: &Head, blocks: &mut Blocks<R>, options: &Options) -> Result<()> {
         let Names { database, incoming, outgoing, .. } = &self.names;
-        let carried = DatabaseState::from_head(head)?;
-        let roles_without_password = match &carried {
-            Some(state) => self.create_missing_roles(state)?,
-            None => Vec::new(),
-        };
-        let state = match carried {
-            Some(state) => state,
+        let missing = preflight::roles_missing(&head.needs, &self.facts);
+        self.create_roles(&missing)?;
+        let state = match &head.needs.state {
+            Some(state) => state.clone(),
             None => self.state_without_header()?,
         };
         self.server.drop_database(incoming)?;
@@ -139,16 +96,17 @@ impl Load {
             self.server.drop_database(database)?;
         }
         let half = self.create_incoming(&state)?;
-        feed::feed(&self.server, incoming, head, blocks)?;
+        feed::feed(&self.server, incoming, &head.bytes, blocks)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         let kept = self.swap(options)?;
         half.disarm();
         self.farewell(options, kept.as_deref())?;
-        for role in roles_without_password {
+        for role in missing.iter().filter(|role| role.login) {
             warning!(
-                "role {role} did not exist here and could log in where the dump was made; it was created \
-                 NOLOGIN; to let it in: ALTER ROLE {} LOGIN PASSWORD '…'",
-                ident(&role)
+                "role {} did not exist here and could log in where the dump was made; it was created NOLOGIN \
+                 and needs a password; to let it in, in psql: {}",
+                role.name,
+                roles::login_statements(&role.name)
             );
         }
         Ok(())
@@ -157,7 +115,7 @@ impl Load {
     /// What an operator must know beside the error.
     fn state_of_things(&self, options: &Options) -> String {
         let name = &self.names.database;
-        if !self.exists {
+        if self.facts.database.is_none() {
             return format!("loading {name} failed (there was no such database before)");
         }
         if !options.drop_first {
@@ -182,9 +140,8 @@ impl Load {
         }
         let server = &self.server;
         let template = DatabaseState::read(server, "template1")?.context("no template1")?;
-        let owner = server.query(&server.maintenance, "select current_user")?.trim().to_owned();
         Ok(DatabaseState {
-            owner,
+            owner: self.facts.me.clone(),
             connection_limit: -1,
             comment: None,
             grants: None,
@@ -194,29 +151,18 @@ impl Load {
         })
     }
 
-    /// Creates the roles that the dump names and the server lacks, and gives those of them that
-    /// could log in where the dump was made.
-    fn create_missing_roles(&self, state: &DatabaseState) -> Result<Vec<String>> {
-        let present = self.server.query(
-            &self.server.maintenance,
-            "select pg_catalog.json_agg(rolname) from pg_catalog.pg_roles",
-        )?;
-        let present: Vec<String> = serde_json::from_str(&present).context("listing roles")?;
-        let missing: Vec<_> = state.roles.iter().filter(|r| !present.contains(&r.name)).collect();
-        for role in &missing {
+    /// Creates the roles that the dump names and the server lacks.
+    fn create_roles(&self, roles: &[&Role]) -> Result<()> {
+        let (facts, major) = (&self.facts, self.server.version.major);
+        for role in roles {
             say!("role {} does not exist here; creating it without login", role.name);
-            let create = format!("CREATE ROLE {} NOLOGIN;", ident(&role.name));
+            let create = roles::create_statements(role, &facts.me, facts.superuser, major);
             self.server.execute(&self.server.maintenance, &create)?;
         }
-        Ok(missing.into_iter().filter(|r| r.login).map(|r| r.name.clone()).collect())
+        Ok(())
     }
 
     fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
-        let spaces = self.server.query(
-            &self.server.maintenance,
-            "select pg_catalog.json_agg(spcname) from pg_catalog.pg_tablespace",
-        )?;
-        let spaces: Vec<String> = serde_json::from_str(&spaces).context("listing tablespaces")?;
         let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
         // Armed before the database is there: a signal may come while it is being made.
         let half = cleanup::on_failure(move || {
@@ -224,15 +170,18 @@ impl Load {
                 warning!("the half-loaded database {incoming} is still there: {error:#}");
             }
         });
+        let spaces = &self.facts.tablespaces;
         let create =
-            state.create_statement(&self.names.incoming, self.server.version.major, &spaces);
+            state.create_statement(&self.names.incoming, self.server.version.major, |name| {
+                spaces.contains_key(name)
+            });
         self.server.execute(&self.server.maintenance, &create)?;
         Ok(half)
     }
 
     /// Swaps the names; gives the name the old database has now, if there was one.
     fn swap(&self, options: &Options) -> Result<Option<String>> {
-        let Names { database, incoming, outgoing, previous } = &self.names;
+        let Names { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
         let mut kept = None;
         if self.server.has_database(database)? {

@@ -1,63 +1,116 @@
 //! `pg-snap previous`: what `load --keep-previous` has kept, swapped back or dropped.
 
 use crate::client::Clients;
-use crate::load::{previous_of, rename};
-use crate::psql::{self, Server};
-use crate::sql::{beside, literal};
+use crate::load::{Names, is_kept, previous_of, rename};
+use crate::psql::{self, Databases, Server};
 use anyhow::{Result, bail};
 use pipe_kit::{Exit, Stop, say};
 
-/// Drops `<PGDATABASE>_previous`, if it is the database with that oid where one is given. None of
-/// that name is no error.
+/// Drops `<PGDATABASE>_previous`; where oids are given, those databases, if they are kept ones. None
+/// that is there is no error.
 ///
 /// # Errors
-/// [`Stop::refused`] if the database itself is not there, or the previous one is another than
-/// `oid`; what the server says.
-pub fn drop(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
+/// [`Stop::refused`], with nothing dropped, if the database itself is not there, or one of the oids
+/// is that of a database that is not a kept one; what the server says.
+pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let previous = previous_of(&database);
     let server = Server::connect(clients, &database)?;
-    if !server.has_database(&database)? {
+    let all = server.databases()?;
+    if !all.values().any(|name| *name == database) {
+        let previous = previous_of(&database);
         return Err(Stop::refused(format!(
             "there is no database {database}: {previous} may be the only copy and is kept"
         ))
         .into());
     }
-    if let Some(oid) = oid {
-        let ask = format!(
-            "select oid from pg_catalog.pg_database where datname = {}",
-            literal(&previous)
-        );
-        let found = server.query(&server.maintenance, &ask)?;
-        if !found.trim().is_empty() && found.trim() != oid.to_string() {
-            return Err(Stop::refused(format!(
-                "{previous} is not the database with oid {oid}, and is kept"
-            ))
-            .into());
-        }
+    let names = to_drop(&database, oids, &all)?;
+    if names.is_empty() {
+        say!("there is no such previous database of {database}: nothing to drop");
     }
-    server.drop_database(&previous)?;
+    for name in names {
+        server.drop_database(name)?;
+        say!("dropped {name}");
+    }
     Ok(Exit::Done)
 }
 
-/// Swaps `PGDATABASE` and `<PGDATABASE>_previous` in one transaction.
+/// Which databases go.
+fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&'a str>, Stop> {
+    if oids.is_empty() {
+        let previous = previous_of(database);
+        return Ok(all.values().filter(|name| **name == previous).map(String::as_str).collect());
+    }
+    let there = oids.iter().filter_map(|oid| Some((oid, all.get(oid)?)));
+    there
+        .map(|(oid, name)| match is_kept(database, name) {
+            true => Ok(name.as_str()),
+            false => Err(Stop::refused(format!(
+                "the database with oid {oid} is {name}, no previous one of {database}, and is kept; nothing was dropped"
+            ))),
+        })
+        .collect()
+}
+
+/// Swaps `PGDATABASE` and `<PGDATABASE>_previous`, or the kept database with that oid, in one
+/// transaction.
 ///
 /// # Errors
-/// If there is no previous database; what the server says.
-pub fn swap(clients: &Clients) -> Result<Exit> {
+/// [`Stop::refused`] if `oid` is that of a database that is not a kept one; if there is no previous
+/// database; what the server says.
+pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let previous = previous_of(&database);
     let server = Server::connect(clients, &database)?;
-    if !server.has_database(&previous)? {
-        bail!("there is no database {previous}");
+    let all = server.databases()?;
+    let kept = match oid {
+        None => previous_of(&database),
+        Some(oid) => match all.get(&oid) {
+            Some(name) if *name == database => {
+                say!("{database} is the database with oid {oid} already: nothing to swap");
+                return Ok(Exit::Done);
+            }
+            Some(name) if is_kept(&database, name) => name.clone(),
+            Some(name) => {
+                return Err(Stop::refused(format!(
+                    "the database with oid {oid} is {name}, no previous one of {database}; nothing was swapped"
+                ))
+                .into());
+            }
+            None => bail!("there is no database with oid {oid}; nothing was swapped"),
+        },
+    };
+    if !all.values().any(|name| *name == kept) {
+        bail!("there is no database {kept}");
     }
-    if server.has_database(&database)? {
-        let aside = beside(&database, "_pg_snap_aside");
-        let pairs = [(&database, &aside), (&previous, &database), (&aside, &previous)];
+    if all.values().any(|name| *name == database) {
+        let aside = Names::of(database.clone()).aside;
+        let pairs = [(&database, &aside), (&kept, &database), (&aside, &kept)];
         rename(&server, &pairs.map(|(from, to)| (from.clone(), to.clone())))?;
+        say!("{database} is the previous database again; what it replaced is {kept}");
     } else {
-        rename(&server, &[(previous.clone(), database.clone())])?;
+        rename(&server, &[(kept, database.clone())])?;
+        say!("{database} is the previous database again");
     }
-    say!("{database} is the previous database again; what it replaced is {previous}");
     Ok(Exit::Done)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Databases {
+        let names = ["db", "db_previous", "db_previous_20260102T030405Z", "db_previous_x", "other"];
+        (1..).zip(names.map(str::to_owned)).collect()
+    }
+
+    #[test]
+    fn only_kept_databases_are_dropped_whatever_name_they_have_got_since() {
+        let all = all();
+        let drop = |oids: &[u32]| to_drop("db", oids, &all).map_err(|stop| stop.to_string());
+        assert_eq!(drop(&[]).unwrap(), ["db_previous"]);
+        assert_eq!(drop(&[3, 2, 99]).unwrap(), ["db_previous_20260102T030405Z", "db_previous"]);
+        assert_eq!(drop(&[99]).unwrap(), [""; 0]);
+        for oid in [1, 4, 5] {
+            assert!(drop(&[2, oid]).unwrap_err().contains("nothing was dropped"), "{oid}");
+        }
+    }
 }

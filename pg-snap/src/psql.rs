@@ -5,6 +5,7 @@ use crate::sql;
 use crate::version::Version;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::child::{self, Running};
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
@@ -15,6 +16,14 @@ pub const SESSION: &str = "SET default_transaction_read_only = off; SET statemen
 /// How often a rename or a drop is tried again when a session is in the way. The server itself
 /// waits 5 seconds each time.
 const TRIES: u32 = 6;
+
+/// Whether the connected role may end a session of `pg_stat_activity`.
+pub const MAY_END: &str = "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR \
+     (NOT (SELECT rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = usesysid) AND \
+      (pg_catalog.pg_has_role(usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))";
+
+/// Names of databases by oid.
+pub type Databases = BTreeMap<u32, String>;
 
 /// A server, reached by one psql client.
 pub struct Server {
@@ -106,6 +115,18 @@ impl Server {
         self.run(database, &[], sql).map(drop)
     }
 
+    /// Every database of the server.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn databases(&self) -> Result<Databases> {
+        let answer = self.query(
+            &self.maintenance,
+            "select pg_catalog.json_object_agg(oid, datname) from pg_catalog.pg_database",
+        )?;
+        serde_json::from_str(&answer).context("listing databases")
+    }
+
     /// Whether the server has a database of that name.
     ///
     /// # Errors
@@ -127,23 +148,21 @@ impl Server {
     }
 
     /// Runs statements that no session in the named databases may be in the way of. Ends those that
-    /// our role may end: autovacuum ends by itself, and another's session is not ours to end.
+    /// our role may end: autovacuum, which is nobody's, ends by itself. The kind of another's session
+    /// is hidden from an ordinary role, so it is not asked for.
     ///
     /// # Errors
     /// If the server refuses, naming the sessions that were in the way.
     pub fn without_sessions(&self, databases: &[&str], statements: &str) -> Result<()> {
         let names: Vec<String> = databases.iter().map(|name| sql::literal(name)).collect();
         let others = format!(
-            "FROM pg_catalog.pg_stat_activity WHERE datname IN ({}) AND backend_type = 'client backend' \
+            "FROM pg_catalog.pg_stat_activity WHERE datname IN ({}) AND usesysid IS NOT NULL \
              AND pid <> pg_catalog.pg_backend_pid()",
             names.join(", ")
         );
-        let ours = "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) OR \
-             (NOT (SELECT rolsuper FROM pg_catalog.pg_roles r WHERE r.oid = usesysid) AND \
-              (pg_catalog.pg_has_role(usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))";
         let script = format!(
             "SET client_min_messages = error;\n\
-             SELECT pg_catalog.pg_terminate_backend(pid) {others} AND ({ours});\n{statements}"
+             SELECT pg_catalog.pg_terminate_backend(pid) {others} AND ({MAY_END});\n{statements}"
         );
         let mut last = anyhow!("not tried");
         for _ in 0..TRIES {

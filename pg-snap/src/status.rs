@@ -1,6 +1,7 @@
 //! `pg-snap status`: does the server answer, and what is in the database?
 
 use crate::client::Clients;
+use crate::load::is_beside;
 use crate::psql::{self, Server};
 use crate::sql::literal;
 use anyhow::{Context, Result};
@@ -25,7 +26,13 @@ struct Status {
     connections: Option<u64>,
     schemas: Vec<String>,
     /// Databases that earlier loads kept or left beside this one.
-    beside: Vec<String>,
+    beside: Vec<Beside>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Beside {
+    name: String,
+    oid: u32,
 }
 
 /// Prints the status of `PGDATABASE` on its server. A database that is not there is an answer too.
@@ -43,18 +50,9 @@ pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
 }
 
 fn ask(server: &Server, database: &str) -> Result<Status> {
-    let like = literal(&format!(
-        "{}\\_",
-        database.replace('\\', "\\\\").replace('_', "\\_").replace('%', "\\%")
-    ));
-    let beside = server.query(
-        &server.maintenance,
-        &format!(
-            "select pg_catalog.coalesce(pg_catalog.json_agg(datname order by datname), '[]') from pg_catalog.pg_database \
-             where datname like {like} || 'previous%' or datname like {like} || 'pg\\_snap\\_%'"
-        )
-        .replace("pg_catalog.coalesce", "coalesce"),
-    )?;
+    let databases = server.databases()?;
+    let beside = databases.iter().filter(|(_, name)| is_beside(database, name));
+    let beside = beside.map(|(oid, name)| Beside { name: name.clone(), oid: *oid }).collect();
     let facts = server.query(
         &server.maintenance,
         &format!(
@@ -79,7 +77,7 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
         size_bytes: None,
         connections: None,
         schemas: Vec::new(),
-        beside: serde_json::from_str(&beside).context("listing databases")?,
+        beside,
     };
     if status.exists {
         let answer = server.query(
@@ -109,7 +107,8 @@ fn to_text(status: &Status) -> String {
         _ => text += "Exists: no\n",
     }
     if !status.beside.is_empty() {
-        text += &format!("Beside it: {}\n", status.beside.join(" "));
+        let names: Vec<&str> = status.beside.iter().map(|b| b.name.as_str()).collect();
+        text += &format!("Beside it: {}\n", names.join(" "));
     }
     text
 }

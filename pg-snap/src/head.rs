@@ -1,0 +1,188 @@
+//! The head of a dump: what it tells of what the dump needs, read without going through its data.
+
+use crate::database_state::{DatabaseState, Role};
+use crate::inspect::name_after;
+use crate::lines::Blocks;
+use crate::load::reading;
+use crate::scanner::{Observer, Scanner};
+use anyhow::Result;
+use std::io::Read;
+
+/// How far a dump that tells nothing of itself is searched, in bytes: its extensions and the owners
+/// of its tables stand before the first table's data.
+const SEARCH: usize = 16 << 20;
+
+/// The first part of a dump, and what it tells.
+pub struct Head {
+    /// Its text; what follows is still in the input.
+    pub bytes: Vec<u8>,
+    pub needs: Needs,
+}
+
+/// What a dump needs of a server.
+#[derive(Debug, Default)]
+pub struct Needs {
+    /// Of the server that was dumped.
+    pub server_version: Option<String>,
+    /// Whether it has `\restrict` lines.
+    pub restrict: bool,
+    /// What `pg-snap dump` wrote down; none for another tool's dump.
+    pub state: Option<DatabaseState>,
+    pub extensions: Vec<String>,
+    /// Of another tool's dump only those that its first part names.
+    pub roles: Vec<Role>,
+}
+
+impl Head {
+    /// Reads it: one block where the dump tells of itself, else up to the first table's data.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if it is empty, cut, or no dump; if the input cannot be read.
+    pub fn read<R: Read>(blocks: &mut Blocks<R>) -> Result<Self> {
+        let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+        let mut bytes = Vec::new();
+        let mut state = None;
+        loop {
+            let Some(block) = blocks.next().map_err(reading)? else {
+                scanner.finish()?;
+                break;
+            };
+            if bytes.is_empty() {
+                state = DatabaseState::from_head(block.bytes)?;
+            }
+            bytes.extend_from_slice(block.bytes);
+            scanner.scan(block.bytes, &mut seen)?;
+            let told = state.as_ref().is_some_and(|s| s.extensions.is_some());
+            if told || seen.data || bytes.len() >= SEARCH {
+                break;
+            }
+        }
+        let needs = seen.needs(state, has_restrict(&bytes));
+        Ok(Self { bytes, needs })
+    }
+}
+
+fn has_restrict(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\\restrict ") || memchr::memmem::find(bytes, b"\n\\restrict ").is_some()
+}
+
+impl Needs {
+    /// The major of the server that was dumped.
+    pub fn major(&self) -> Option<u32> {
+        let version = self.server_version.as_deref()?;
+        version.split(['.', ' ', 'b', 'r', 'd']).next()?.parse().ok()
+    }
+}
+
+#[derive(Default)]
+struct Seen {
+    server_version: Option<String>,
+    extensions: Vec<String>,
+    roles: Vec<Role>,
+    /// The data of the first table was reached.
+    data: bool,
+}
+
+impl Seen {
+    /// What the dump tells of itself goes before what was seen of it.
+    fn needs(self, state: Option<DatabaseState>, restrict: bool) -> Needs {
+        let told = state.clone().unwrap_or_default();
+        Needs {
+            server_version: self.server_version,
+            restrict,
+            extensions: told.extensions.unwrap_or(self.extensions),
+            roles: if state.is_some() { told.roles } else { self.roles },
+            state,
+        }
+    }
+
+    fn add_role(&mut self, name: String, owns: bool) {
+        if name.starts_with("pg_") || name.eq_ignore_ascii_case("public") {
+            return;
+        }
+        match self.roles.iter_mut().find(|role| role.name == name) {
+            Some(role) => role.owns = Some(owns || role.owns == Some(true)),
+            None => self.roles.push(Role { name, login: false, owns: Some(owns) }),
+        }
+    }
+}
+
+impl Observer for Seen {
+    fn statement(&mut self, sql: &[u8]) {
+        // Past the data, what a block still holds would be a chance find.
+        if self.data {
+            return;
+        }
+        let text = String::from_utf8_lossy(sql);
+        let text = text.trim_start();
+        if text.starts_with("COPY ") {
+            self.data = true;
+        } else if let Some((_, name)) = name_after(text, &["CREATE EXTENSION"]) {
+            self.extensions.push(name);
+        } else if let Some((role, owns)) = role_named(text) {
+            self.add_role(role, owns);
+        }
+    }
+
+    fn server_version(&mut self, version: &str) {
+        self.server_version.get_or_insert_with(|| version.to_owned());
+    }
+}
+
+/// The role that a statement of pg_dump names, and whether it owns what the statement is about.
+fn role_named(sql: &str) -> Option<(String, bool)> {
+    let after = |mark: &str| sql.rfind(mark).and_then(|at| first_name(&sql[at + mark.len()..]));
+    if sql.starts_with("ALTER DEFAULT PRIVILEGES ") {
+        return first_name(sql.split_once(" FOR ROLE ")?.1).map(|name| (name, true));
+    }
+    if sql.starts_with("ALTER ") {
+        return after(" OWNER TO ").map(|name| (name, true));
+    }
+    (sql.starts_with("GRANT ")).then(|| after(" TO ").map(|name| (name, false)))?
+}
+
+fn first_name(text: &str) -> Option<String> {
+    name_after(&format!("X {text}"), &["X"]).map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(dump: &str) -> Result<Needs> {
+        Head::read(&mut Blocks::new(dump.as_bytes())).map(|head| head.needs)
+    }
+
+    #[test]
+    fn another_tools_dump_is_searched_up_to_its_data() {
+        let needs = read(
+            "-- Dumped from database version 16.3 (x)\n\\restrict abc\n\
+             CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA public;\n\
+             ALTER SCHEMA a OWNER TO \"Odd \"\" one\";\nGRANT ALL ON SCHEMA a TO app WITH GRANT OPTION;\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE boss IN SCHEMA a GRANT SELECT ON TABLES TO reader;\n\
+             GRANT USAGE ON SCHEMA a TO PUBLIC;\nCOPY a.t (x) FROM stdin;\n\\.\n\
+             CREATE EXTENSION late;\n-- PostgreSQL database dump complete\n",
+        )
+        .unwrap();
+        assert_eq!((needs.major(), needs.restrict), (Some(16), true));
+        assert_eq!(needs.extensions, ["uuid-ossp"]);
+        let roles: Vec<_> = needs.roles.iter().map(|r| (r.name.as_str(), r.owns)).collect();
+        assert_eq!(roles, [("Odd \" one", Some(true)), ("app", Some(false)), ("boss", Some(true))]);
+    }
+
+    #[test]
+    fn what_a_dump_tells_of_itself_is_not_searched_for() {
+        let state =
+            DatabaseState { extensions: Some(vec!["citext".into()]), ..DatabaseState::default() };
+        let dump = format!("{}CREATE EXTENSION other;\n", state.to_comment().unwrap());
+        assert_eq!(read(&dump).unwrap().extensions, ["citext"]);
+    }
+
+    #[test]
+    fn a_damaged_head_is_told() {
+        for dump in ["", "SET a = 1;\n", "\\! id\n", "-- pg-snap-database: {\n"] {
+            let error = read(dump).err().unwrap();
+            assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Damaged, "{dump}");
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! `pg-snap preflight`: everything about loading a dump that can be checked before harm. It changes
+//! nothing. `load` asks the same of its own dump, so what it refuses, it refuses in the same words.
+
+mod extensions;
+mod facts;
+mod findings;
+mod room;
+
+pub use facts::Facts;
+pub use findings::{Findings, roles_missing};
+
+use crate::client::Clients;
+use crate::gzip;
+use crate::head::{Head, Needs};
+use crate::lines::Blocks;
+use crate::load::Names;
+use crate::psql::{self, Server};
+use anyhow::Result;
+use findings::Plan;
+use pipe_kit::{Exit, Stop};
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::Path;
+
+/// The report. Field names are the JSON's.
+#[derive(Debug, Serialize)]
+struct Report {
+    server_version: String,
+    /// Of the server that was dumped; null where the dump does not tell.
+    dump_version: Option<String>,
+    /// Whether there is a database to be replaced.
+    exists: bool,
+    /// Its owner.
+    owner: Option<String>,
+    problems: Vec<String>,
+    notes: Vec<String>,
+    roles_missing: Vec<MissingRole>,
+    extensions_missing_on_server: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct MissingRole {
+    name: String,
+    /// Whether it could log in where the dump was made.
+    login: bool,
+}
+
+/// Checks, and prints the report.
+///
+/// # Errors
+/// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is; if the server
+/// does not answer.
+pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Result<Exit> {
+    let names = Names::of(psql::wanted_database()?);
+    let input = pipe_kit::input::open(file)?;
+    let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
+    let server = Server::connect(clients, &names.database)?;
+    let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
+
+    let plan = plan(&names.database, &needs, &server, drop_first);
+    let room = room::look(clients, &facts, &needs);
+    let found =
+        findings::find(&plan, &facts).with_room(&plan, &facts, room::needed(&needs, file), &room);
+    let report = Report::of(&plan, &facts, found);
+    let text =
+        if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
+    pipe_kit::output::print(&text)?;
+    refuse(&report.problems)?;
+    Ok(Exit::Done)
+}
+
+/// What a load of its own dump asks before it changes anything. Room is a matter of estimates, and
+/// a load that runs out of it undoes itself: it is only told.
+///
+/// # Errors
+/// As [`run`].
+pub fn check(
+    clients: &Clients,
+    server: &Server,
+    names: &Names,
+    needs: &Needs,
+    options: &crate::load::Options,
+) -> Result<Facts> {
+    let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
+    let plan = plan(&names.database, needs, server, options.drop_first);
+    refuse(&findings::find(&plan, &facts).problems)?;
+    let room = room::look(clients, &facts, needs);
+    let needed = room::needed(needs, &options.file);
+    for line in Findings::default().with_room(&plan, &facts, needed, &room).problems {
+        pipe_kit::warning!("{line}");
+    }
+    Ok(facts)
+}
+
+fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server, drop_first: bool) -> Plan<'a> {
+    Plan { database, needs, server: server.version, psql: server.psql().version, drop_first }
+}
+
+/// A line each: the last as the error.
+fn refuse(problems: &[String]) -> Result<()> {
+    let Some((last, others)) = problems.split_last() else { return Ok(()) };
+    for problem in others {
+        pipe_kit::log::line(format_args!("{problem}"));
+    }
+    Err(Stop::refused(last).into())
+}
+
+impl Report {
+    fn of(plan: &Plan<'_>, facts: &Facts, found: Findings) -> Self {
+        let roles = roles_missing(plan.needs, facts);
+        let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
+        let extensions = extensions::missing(plan, facts);
+        Self {
+            server_version: plan.server.to_string(),
+            dump_version: plan.needs.server_version.clone(),
+            exists: facts.database.is_some(),
+            owner: facts.database.as_ref().map(|d| d.owner.clone()),
+            problems: found.problems,
+            notes: found.notes,
+            roles_missing: roles.collect(),
+            extensions_missing_on_server: extensions.into_iter().map(str::to_owned).collect(),
+        }
+    }
+
+    /// For people; the problems are told as errors.
+    fn to_text(&self) -> String {
+        let from = self.dump_version.as_deref().unwrap_or("unknown");
+        let mut text =
+            format!("Server: PostgreSQL {}\nDump: PostgreSQL {from}\n", self.server_version);
+        match &self.owner {
+            Some(owner) => text += &format!("Replaces: a database of {owner}\n"),
+            None => text += "Replaces: nothing, there is no such database\n",
+        }
+        for note in &self.notes {
+            let _ = writeln!(text, "Note: {note}");
+        }
+        let _ = writeln!(text, "Problems: {}", self.problems.len());
+        text
+    }
+}

@@ -1,0 +1,267 @@
+//! What keeps a dump from being loaded, as lines with their remedy: decided from facts alone.
+
+use super::extensions;
+use super::facts::{Facts, Membership};
+use super::room::{self, Room};
+use crate::database_state::Role;
+use crate::head::Needs;
+use crate::roles;
+use crate::sql::{ident, literal};
+use crate::version::Version;
+
+/// What is to be loaded, and how.
+pub struct Plan<'a> {
+    pub database: &'a str,
+    pub needs: &'a Needs,
+    pub server: Version,
+    pub psql: Version,
+    pub drop_first: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Each keeps the load from being done.
+    pub problems: Vec<String>,
+    /// Each is worth knowing.
+    pub notes: Vec<String>,
+}
+
+impl Findings {
+    fn problem(&mut self, line: impl Into<String>) {
+        self.problems.push(line.into());
+    }
+
+    fn note(&mut self, line: impl Into<String>) {
+        self.notes.push(line.into());
+    }
+
+    /// Adds whether there is room for the new database.
+    pub fn with_room(
+        mut self,
+        plan: &Plan<'_>,
+        facts: &Facts,
+        needed: Option<room::Size>,
+        room: &Room,
+    ) -> Self {
+        match room::verdict(needed, room, facts, plan.drop_first) {
+            room::Verdict::Enough => {}
+            room::Verdict::Untold(note) => self.note(note),
+            room::Verdict::TooLittle(problem) => self.problem(problem),
+        }
+        self
+    }
+}
+
+/// Everything but the room on disk.
+pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
+    let mut found = Findings::default();
+    versions(plan, &mut found);
+    rights(plan, facts, &mut found);
+    in_the_way(plan, facts, &mut found);
+    role_problems(plan, facts, &mut found);
+    settings(plan, facts, &mut found);
+    extensions::check(plan, facts, &mut found.problems);
+    locales(plan, facts, &mut found);
+    found
+}
+
+fn versions(plan: &Plan<'_>, found: &mut Findings) {
+    let from = plan.needs.server_version.as_deref().unwrap_or_default();
+    if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
+        found.problem(format!(
+            "the dump is from PostgreSQL {from}, the server is {}: a dump does not go back to an older \
+             major; load it into PostgreSQL {major} or newer",
+            plan.server
+        ));
+    }
+    if plan.needs.restrict && !plan.psql.knows_restrict() {
+        found.note(format!(
+            "psql {} does not know \\restrict, so only pg-snap itself keeps commands of psql out of the \
+             load; a newer postgresql-client adds the second lock",
+            plan.psql
+        ));
+    }
+}
+
+fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    let (me, name) = (ident(&facts.me), plan.database);
+    if facts.standby {
+        found.problem("the server is a standby, which takes no writes; name its primary (PGHOST)");
+    }
+    if !facts.may_create_databases {
+        found.problem(format!(
+            "role {} may not create databases; as a superuser: ALTER ROLE {me} CREATEDB;",
+            facts.me
+        ));
+    }
+    let Some(database) = &facts.database else { return };
+    if !database.ours {
+        found.problem(format!(
+            "database {name} belongs to role {}, whose rights {} does not have, and cannot be replaced; as \
+             a superuser: {}",
+            database.owner,
+            facts.me,
+            roles::grant_statement(&database.owner, &facts.me, plan.server.major)
+        ));
+    }
+    if database.is_template {
+        found.problem(format!(
+            "database {name} is a template, which cannot be dropped; ALTER DATABASE {} IS_TEMPLATE false;",
+            ident(name)
+        ));
+    }
+}
+
+/// What holds the database that will be replaced.
+fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    let name = plan.database;
+    for gid in &facts.prepared {
+        found.problem(format!(
+            "database {name} holds the prepared transaction {gid}, which keeps it from being replaced; in \
+             it: COMMIT PREPARED {0}; or ROLLBACK PREPARED {0};",
+            literal(gid)
+        ));
+    }
+    for subscription in &facts.subscriptions {
+        found.problem(format!(
+            "database {name} has the subscription {subscription}, which keeps it from being dropped; in \
+             it: DROP SUBSCRIPTION {};",
+            ident(subscription)
+        ));
+    }
+    for slot in &facts.slots {
+        found.problem(format!(
+            "database {name} has the logical replication slot {slot}: in use it keeps the database from \
+             being dropped, and unused it would be lost with it; SELECT pg_drop_replication_slot({});",
+            literal(slot)
+        ));
+    }
+    for session in &facts.sessions {
+        let application = match session.application.as_str() {
+            "" => "no application name",
+            name => name,
+        };
+        found.problem(format!(
+            "a session of role {} ({application}, pid {pid}) in database {name} is not {}'s to end; end \
+             it, or as a superuser: SELECT pg_terminate_backend({pid});",
+            session.role,
+            facts.me,
+            pid = session.pid
+        ));
+    }
+    if facts.sessions.is_empty() && !facts.may_end_others {
+        found.note(format!(
+            "role {0} may end its own sessions only: another role's, if one connects, would be in the way; \
+             as a superuser: GRANT pg_signal_backend TO {1};",
+            facts.me,
+            ident(&facts.me)
+        ));
+    }
+}
+
+/// Roles of the dump that the server lacks.
+pub fn roles_missing<'a>(needs: &'a Needs, facts: &Facts) -> Vec<&'a Role> {
+    roles::missing(&needs.roles, |name| facts.roles.contains_key(name))
+}
+
+fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    for role in roles_missing(plan.needs, facts) {
+        if facts.may_create_roles {
+            let password = if role.login { " and will need a password" } else { "" };
+            found.note(format!(
+                "the dump needs role {}, which the server lacks: it will be created without login{password}",
+                role.name
+            ));
+        } else {
+            let statements =
+                roles::create_statements(role, &facts.me, facts.superuser, plan.server.major);
+            found.problem(format!(
+                "the dump needs role {}, which the server lacks, and role {} may not create roles; as a \
+                 superuser: {statements}",
+                role.name, facts.me
+            ));
+        }
+    }
+    let owner = plan.needs.state.as_ref().map(|state| state.owner.as_str());
+    for role in &plan.needs.roles {
+        let owns = role.owns.unwrap_or_else(|| owner == Some(&role.name));
+        if let (true, Some(membership)) = (owns, facts.roles.get(&role.name)) {
+            found.problems.extend(not_a_member(plan, facts, &role.name, *membership));
+        }
+    }
+}
+
+/// What is a role's own in the dump can be given to it only by who is a member of it, and filled
+/// afterwards only by who has its rights.
+fn not_a_member(
+    plan: &Plan<'_>,
+    facts: &Facts,
+    role: &str,
+    membership: Membership,
+) -> Option<String> {
+    let remedy = match (membership.set, membership.usage) {
+        (true, true) => return None,
+        (true, false) if plan.server.major < 16 => {
+            format!("ALTER ROLE {} INHERIT;", ident(&facts.me))
+        }
+        _ => roles::grant_statement(role, &facts.me, plan.server.major),
+    };
+    Some(format!(
+        "role {role} owns what is in the dump, and role {} may not act for it; as a superuser: {remedy}",
+        facts.me
+    ))
+}
+
+/// Settings that travel with the database are set at the end of a load.
+fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    let Some(state) = plan.needs.state.as_ref().filter(|_| !facts.superuser) else { return };
+    let with_own = state.settings.iter().filter(|s| s.role.is_some());
+    let mut refused: Vec<&str> = with_own
+        .filter_map(|s| s.role.as_deref())
+        .filter(|role| *role != facts.me && !may_change(plan, facts, role))
+        .collect();
+    refused.sort_unstable();
+    refused.dedup();
+    for role in refused {
+        found.problem(format!(
+            "the dump has settings of role {role} in the database, which role {} may not set; load as a \
+             superuser (PGUSER), or as one: ALTER ROLE {} CREATEROLE;{}",
+            facts.me,
+            ident(&facts.me),
+            match plan.server.major {
+                16.. => format!(" GRANT {} TO {} WITH ADMIN OPTION;", ident(role), ident(&facts.me)),
+                _ => String::new(),
+            }
+        ));
+    }
+    for name in &facts.guarded_settings {
+        found.problem(format!(
+            "the dump sets {name} for the database, which takes a superuser; load as one (PGUSER)"
+        ));
+    }
+}
+
+fn may_change(plan: &Plan<'_>, facts: &Facts, role: &str) -> bool {
+    let created = !facts.roles.contains_key(role);
+    let admin = plan.server.major < 16 || facts.roles.get(role).is_some_and(|m| m.admin);
+    facts.may_create_roles && (created || admin)
+}
+
+fn locales(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    for locale in &facts.unknown_locales {
+        found.problem(format!(
+            "the dump's locale {locale} is not on the server's system; there, on Debian: add it to \
+             /etc/locale.gen, run locale-gen, and restart PostgreSQL"
+        ));
+    }
+    let provider = plan.needs.state.as_ref().and_then(|s| s.locale_provider.as_deref());
+    if provider == Some("i") && !facts.icu {
+        found.problem(
+            "the dump's locale is ICU's, and the server has no ICU; load it into one that was built with it",
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests;

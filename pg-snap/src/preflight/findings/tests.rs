@@ -1,0 +1,165 @@
+use super::*;
+use crate::database_state::{DatabaseState, Setting};
+use crate::preflight::facts::{Existing, Session};
+
+const MEMBER: Membership = Membership { set: true, usage: true, admin: false };
+const STRANGER: Membership = Membership { set: false, usage: false, admin: false };
+
+/// An ordinary role that may do what a load needs, on a server that has what the dump needs.
+fn facts() -> Facts {
+    Facts {
+        me: "me".into(),
+        may_create_databases: true,
+        may_end_others: true,
+        database: Some(Existing { owner: "me".into(), ours: true, ..Existing::default() }),
+        roles: [("me".to_owned(), MEMBER), ("other".to_owned(), STRANGER)].into(),
+        icu: true,
+        ..Facts::default()
+    }
+}
+
+fn needs() -> Needs {
+    Needs {
+        server_version: Some("15.3 (Debian)".into()),
+        state: Some(DatabaseState { owner: "me".into(), ..DatabaseState::default() }),
+        ..Needs::default()
+    }
+}
+
+fn role(name: &str, owns: Option<bool>) -> Role {
+    Role { name: name.into(), login: true, owns }
+}
+
+fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
+    let version = |major| Version { major, minor: 13 };
+    let plan = Plan {
+        database: "db",
+        needs,
+        server: version(server),
+        psql: version(15),
+        drop_first: false,
+    };
+    find(&plan, facts)
+}
+
+/// The one problem that a change of the facts makes.
+fn problem(change: impl FnOnce(&mut Facts, &mut Needs)) -> String {
+    problem_on(15, change)
+}
+
+fn problem_on(server: u32, change: impl FnOnce(&mut Facts, &mut Needs)) -> String {
+    let (mut facts, mut needs) = (facts(), needs());
+    change(&mut facts, &mut needs);
+    let mut problems = found(&needs, &facts, server).problems;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.remove(0)
+}
+
+#[test]
+fn nothing_is_found_where_nothing_is_wrong() {
+    assert_eq!(found(&needs(), &facts(), 15), Findings::default());
+}
+
+#[test]
+fn each_problem_is_told_with_its_remedy() {
+    let newer = problem_on(14, |_, _| {});
+    assert!(newer.contains("from PostgreSQL 15.3 (Debian), the server is 14.13"), "{newer}");
+    let beta = problem_on(14, |_, n| n.server_version = Some("15beta1".into()));
+    assert!(beta.ends_with("load it into PostgreSQL 15 or newer"), "{beta}");
+    let ends = |line: String, remedy: &str| assert!(line.ends_with(remedy), "{line}");
+
+    ends(problem(|f, _| f.may_create_databases = false), "ALTER ROLE \"me\" CREATEDB;");
+    ends(problem(|f, _| f.standby = true), "name its primary (PGHOST)");
+    ends(problem(|f, _| f.prepared = vec!["it's".into()]), "ROLLBACK PREPARED 'it''s';");
+    ends(problem(|f, _| f.subscriptions = vec!["s".into()]), "DROP SUBSCRIPTION \"s\";");
+    ends(problem(|f, _| f.slots = vec!["s".into()]), "SELECT pg_drop_replication_slot('s');");
+    ends(problem(|f, _| f.unknown_locales = vec!["xx".into()]), "restart PostgreSQL");
+    let template = |f: &mut Facts, is: bool| f.database.as_mut().unwrap().is_template = is;
+    ends(problem(|f, _| template(f, true)), "ALTER DATABASE \"db\" IS_TEMPLATE false;");
+    let foreign = Existing { owner: "boss".into(), ..Existing::default() };
+    ends(problem(|f, _| f.database = Some(foreign)), "GRANT \"boss\" TO \"me\";");
+
+    let session = Session { role: "boss".into(), application: "psql".into(), pid: 7 };
+    let line = problem(|f, _| f.sessions = vec![session]);
+    assert!(line.contains("session of role boss (psql, pid 7)"), "{line}");
+    ends(line, "SELECT pg_terminate_backend(7);");
+}
+
+#[test]
+fn missing_roles_are_created_or_are_a_problem() {
+    let want = |n: &mut Needs| n.roles = vec![role("me", Some(true)), role("new", Some(true))];
+    let line = problem(|_, n| want(n));
+    assert!(line.ends_with("CREATE ROLE \"new\" NOLOGIN; GRANT \"new\" TO \"me\";"), "{line}");
+
+    let (mut facts, mut needs) = (facts(), needs());
+    want(&mut needs);
+    facts.may_create_roles = true;
+    let found = found(&needs, &facts, 15);
+    assert_eq!(found.problems, [""; 0]);
+    assert!(found.notes[0].contains("created without login and will need a password"));
+}
+
+#[test]
+fn an_owner_that_we_may_not_act_for_is_a_problem() {
+    let line = problem(|_, n| n.roles = vec![role("other", Some(true))]);
+    assert!(line.ends_with("as a superuser: GRANT \"other\" TO \"me\";"), "{line}");
+    let line = problem_on(16, |_, n| n.roles = vec![role("other", Some(true))]);
+    assert!(line.ends_with("GRANT \"other\" TO \"me\" WITH INHERIT TRUE, SET TRUE;"), "{line}");
+    let without = Membership { usage: false, ..MEMBER };
+    let line = problem(|f, n| {
+        f.roles.insert("other".into(), without);
+        n.roles = vec![role("other", Some(true))];
+    });
+    assert!(line.ends_with("ALTER ROLE \"me\" INHERIT;"), "{line}");
+
+    // Where the dump does not tell who owns what, the database's own owner is known.
+    let line = problem(|_, n| {
+        n.roles = vec![role("other", None), role("me", None)];
+        n.state.as_mut().unwrap().owner = "other".into();
+    });
+    assert!(line.contains("role other owns"), "{line}");
+    let (facts, mut needs) = (facts(), needs());
+    needs.roles = vec![role("other", Some(false))];
+    assert_eq!(found(&needs, &facts, 15), Findings::default());
+}
+
+#[test]
+fn settings_that_an_ordinary_role_may_not_make_are_a_problem() {
+    let setting = Setting { role: Some("other".into()), name: "x".into(), value: "1".into() };
+    let line = problem(|_, n| n.state.as_mut().unwrap().settings = vec![setting.clone()]);
+    assert!(line.ends_with("ALTER ROLE \"me\" CREATEROLE;"), "{line}");
+    let line = problem_on(16, |f, n| {
+        f.may_create_roles = true;
+        n.state.as_mut().unwrap().settings = vec![setting.clone()];
+    });
+    assert!(line.ends_with("GRANT \"other\" TO \"me\" WITH ADMIN OPTION;"), "{line}");
+    let line = problem(|f, _| f.guarded_settings = vec!["log_min_duration_statement".into()]);
+    assert!(line.contains("sets log_min_duration_statement"), "{line}");
+}
+
+#[test]
+fn extensions_must_be_there_and_ours_to_create() {
+    let line = problem(|_, n| n.extensions = vec!["vector".into()]);
+    assert!(line.contains("apt install postgresql-15-pgvector "), "{line}");
+    let only_superuser = |f: &mut Facts, n: &mut Needs| {
+        f.extensions = [("plperlu".to_owned(), true), ("citext".to_owned(), false)].into();
+        n.extensions = vec!["citext".into(), "plperlu".into()];
+    };
+    let line = problem(only_superuser);
+    assert!(line.contains("creates extension plperlu"), "{line}");
+    let (mut facts, mut needs) = (facts(), needs());
+    only_superuser(&mut facts, &mut needs);
+    facts.superuser = true;
+    assert_eq!(found(&needs, &facts, 15), Findings::default());
+}
+
+#[test]
+fn what_may_turn_out_well_is_a_note() {
+    let (mut facts, mut needs) = (facts(), needs());
+    facts.may_end_others = false;
+    needs.restrict = true;
+    let found = found(&needs, &facts, 15);
+    assert_eq!((found.problems.len(), found.notes.len()), (0, 2), "{found:?}");
+    assert!(found.notes[0].contains("psql 15.13 does not know \\restrict"));
+    assert!(found.notes[1].contains("GRANT pg_signal_backend TO \"me\";"));
+}

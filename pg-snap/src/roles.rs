@@ -1,0 +1,51 @@
+//! Roles that a dump needs: which are missing, and how they are made.
+
+use crate::database_state::Role;
+use crate::sql::ident;
+
+/// Those of the wanted roles that the server lacks.
+pub fn missing(wanted: &[Role], present: impl Fn(&str) -> bool) -> Vec<&Role> {
+    wanted.iter().filter(|role| !present(&role.name)).collect()
+}
+
+/// Makes a role without login. What it owns in the dump can be given to it only by a member, which
+/// `me` becomes unless it is a superuser.
+pub fn create_statements(role: &Role, me: &str, superuser: bool, server_major: u32) -> String {
+    let create = format!("CREATE ROLE {} NOLOGIN;", ident(&role.name));
+    if superuser || role.owns == Some(false) {
+        return create;
+    }
+    format!("{create} {}", grant_statement(&role.name, me, server_major))
+}
+
+/// Makes `me` a member of a role that can act as it. Since PostgreSQL 16 both must be said.
+pub fn grant_statement(role: &str, me: &str, server_major: u32) -> String {
+    let options = if server_major >= 16 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
+    format!("GRANT {} TO {}{options};", ident(role), ident(me))
+}
+
+/// What to type in psql to let a role in that was made without login. Its password is asked for, so
+/// that it gets into no log and no history.
+pub fn login_statements(role: &str) -> String {
+    format!("ALTER ROLE {0} LOGIN; then \\password {0}", ident(role))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_no_superuser_becomes_a_member_of_roles_that_own() {
+        let role = |owns| Role { name: "a\"b".into(), login: true, owns };
+        let create = "CREATE ROLE \"a\"\"b\" NOLOGIN;";
+        for (owns, superuser, major, grant) in [
+            (Some(true), true, 15, ""),
+            (Some(false), false, 15, ""),
+            (Some(true), false, 15, " GRANT \"a\"\"b\" TO \"me\";"),
+            (None, false, 16, " GRANT \"a\"\"b\" TO \"me\" WITH INHERIT TRUE, SET TRUE;"),
+        ] {
+            let sql = create_statements(&role(owns), "me", superuser, major);
+            assert_eq!(sql, format!("{create}{grant}"));
+        }
+    }
+}
