@@ -15,7 +15,9 @@ trailing or double slash, a control byte, a segment over 255 bytes) lies in .obj
 
 With --delete nothing is deleted unless every listing, read and transfer went well, nor where the
 source is empty and no index says that it should be. From a directory with an index, only what the
-index lists is sent: a file it does not list is told and makes the run incomplete (3).
+index lists is sent: a file it does not list is told and makes the run incomplete (3), and so does
+an object whose bytes are not those of the index, which is never sent. --skip-damaged is for a
+damaged only copy: where the index itself is damaged, what is left of it and of SHA256SUMS is gone by.
 
 ENVIRONMENT
   AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY [AWS_SESSION_TOKEN]   the keys
@@ -36,7 +38,7 @@ EXIT STATUS
   0  done
   1  failed: no such bucket, keys refused, server unreachable, no such directory
   2  wrong usage
-  3  incomplete: some objects failed, each named on stderr; the others are in place
+  3  incomplete: some objects failed or were left out, each named on stderr; the others are in place
   4  verification failed, or an index that cannot be read
   5  refused: a safeguard said no, nothing was changed
   128+N  ended by signal N";
@@ -82,6 +84,10 @@ pub struct Mirror {
     /// Delete at the destination what the source does not have, after everything else went well
     #[arg(long)]
     pub delete: bool,
+
+    /// From a mirror: leave out what is damaged or missing, naming each (3), and send all others
+    #[arg(long, conflicts_with = "delete")]
+    pub skip_damaged: bool,
 
     /// Print what would be done (`download KEY`, `upload KEY`, `delete KEY`) and change nothing
     #[arg(long)]

@@ -23,6 +23,8 @@ pub enum Kind {
     Permanent,
     /// The disk takes no more.
     Disk,
+    /// The file on disk is not what it should be, or cannot be read to its end.
+    Damaged,
 }
 
 /// A failed request, as one line without secrets.
@@ -45,15 +47,21 @@ impl StoreError {
         Self { kind: Kind::Transient, message: message.into() }
     }
 
+    /// A file that is not what it should be.
+    pub fn damaged(message: impl Into<String>) -> Self {
+        Self { kind: Kind::Damaged, message: message.into() }
+    }
+
     /// A failure of the disk beside the storage.
     pub fn local(error: &io::Error) -> Self {
-        let full = matches!(
-            error.kind(),
-            io::ErrorKind::StorageFull
-                | io::ErrorKind::QuotaExceeded
-                | io::ErrorKind::ReadOnlyFilesystem
-        );
-        Self { kind: if full { Kind::Disk } else { Kind::Permanent }, message: error.to_string() }
+        use io::ErrorKind as E;
+        let kind = match error.kind() {
+            E::StorageFull | E::QuotaExceeded | E::ReadOnlyFilesystem => Kind::Disk,
+            E::UnexpectedEof | E::NotFound | E::NotADirectory | E::IsADirectory => Kind::Damaged,
+            _ if error.raw_os_error().is_some_and(is_damage) => Kind::Damaged,
+            _ => Kind::Permanent,
+        };
+        Self { kind, message: error.to_string() }
     }
 
     /// Whether it may go well the next time.
@@ -67,6 +75,12 @@ impl StoreError {
     pub fn is_fatal(&self) -> bool {
         matches!(self.kind, Kind::NoBucket | Kind::Unreachable | Kind::Disk)
     }
+}
+
+/// A disk that cannot give a file's bytes, or a link in a file's place.
+fn is_damage(errno: i32) -> bool {
+    use rustix::io::Errno;
+    [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::LOOP].iter().any(|e| e.raw_os_error() == errno)
 }
 
 impl std::fmt::Display for StoreError {

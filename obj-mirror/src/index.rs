@@ -110,12 +110,26 @@ pub fn load(mirror: &Path) -> Result<Option<Vec<Entry>>> {
 /// # Errors
 /// If it is there and cannot be read.
 pub fn load_journal(mirror: &Path) -> Result<Vec<Entry>> {
-    let path = journal_path(mirror);
-    let Some(file) = open(&path)? else { return Ok(Vec::new()) };
+    load_whole_lines(&journal_path(mirror))
+}
+
+/// The entries of a file of which some lines may be damaged.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn load_whole_lines(path: &Path) -> Result<Vec<Entry>> {
+    Ok(whole_lines(path)?.iter().filter_map(|line| parse(line).ok()).collect())
+}
+
+/// The lines of a file that are text; none where there is no such file.
+///
+/// # Errors
+/// If it is there and cannot be read.
+pub fn whole_lines(path: &Path) -> Result<Vec<String>> {
+    let Some(file) = open(path)? else { return Ok(Vec::new()) };
     let lines: Result<Vec<_>, _> = BufReader::new(file).split(b'\n').collect();
     let lines = lines.with_context(|| format!("reading {}", path.display()))?;
-    let text = lines.into_iter().filter_map(|line| String::from_utf8(line).ok());
-    Ok(text.filter_map(|line| parse(&line).ok()).collect())
+    Ok(lines.into_iter().filter_map(|line| String::from_utf8(line).ok()).collect())
 }
 
 fn open(path: &Path) -> Result<Option<File>> {

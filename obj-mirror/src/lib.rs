@@ -15,6 +15,7 @@ mod remote;
 mod report;
 mod retry;
 mod run;
+mod salvage;
 mod settings;
 mod source;
 mod status;

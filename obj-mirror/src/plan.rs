@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn source(key: &str, entry: Option<Entry>) -> Source {
-        Source { key: key.into(), path: key.into(), size: 1, entry }
+        Source { key: key.into(), path: key.into(), size: 1, sha256: Vec::new(), entry }
     }
 
     #[test]

@@ -24,14 +24,16 @@ use std::sync::Arc;
 /// Whatever stops it; [`Stop::incomplete`] if some objects failed.
 pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     require_directory(dir)?;
-    let index = source::load_index(dir)?;
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
+    let sources = match args.skip_damaged {
+        true => source::gather_what_is_left(dir, &disk),
+        false => source::gather(source::load_index(dir)?, &disk),
+    };
     let remote = Remote::new(to, &args.resolve.resolve)?;
     let runtime = runtime()?;
     let listing = runtime.block_on(remote.list())?;
 
-    let sources = source::gather(index, &disk);
     let empty = sources.keys.is_empty() && sources.failures.is_empty();
     if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
         return Err(Stop::refused(format!(
@@ -41,7 +43,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         .into());
     }
     let mut summary = Summary::new("push", sources.keys.len());
-    summary.failed = sources.failures;
+    summary.take_unsendable(sources.failures, args.skip_damaged);
     let plan = plan::push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
@@ -57,7 +59,8 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     runtime.block_on(compare(&sender, plan.check, args.jobs, &mut summary, &mut send))?;
     send.sort_by(|a, b| a.key.cmp(&b.key));
     if args.dry_run {
-        let mut dry = DryRun { failed: summary.failed, ..DryRun::default() };
+        let failed = [summary.failed, summary.left_out].concat();
+        let mut dry = DryRun { failed, ..DryRun::default() };
         dry.add("upload", send.iter().map(|s| s.key.as_str()));
         if dry.failed.is_empty() {
             dry.add("delete", extra.iter().map(String::as_str));

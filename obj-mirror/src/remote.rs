@@ -115,7 +115,11 @@ impl Remote {
             ),
             Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),
-            Kind::Transient | Kind::Silent | Kind::Permanent | Kind::BucketThere => {
+            Kind::Transient
+            | Kind::Silent
+            | Kind::Permanent
+            | Kind::BucketThere
+            | Kind::Damaged => {
                 anyhow!("bucket {bucket} at {url}: {}", printable(&error.message))
             }
         }

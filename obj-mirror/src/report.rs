@@ -1,6 +1,6 @@
 //! What a run tells at its end.
 
-use crate::fault::StoreError;
+use crate::fault::{Kind, StoreError};
 use crate::key::printable;
 use crate::remote::Remote;
 use anyhow::{Context, Result};
@@ -39,6 +39,10 @@ pub struct Summary {
     pub deleted: u64,
     /// What could not be done.
     pub failed: Vec<Failure>,
+    /// What is damaged or missing at the source and was left out as asked for (`--skip-damaged`).
+    pub left_out: Vec<Failure>,
+    #[serde(skip)]
+    skip_damaged: bool,
     #[serde(skip)]
     in_a_row: usize,
 }
@@ -56,8 +60,16 @@ impl Summary {
             vanished: 0,
             deleted: 0,
             failed: Vec::new(),
+            left_out: Vec::new(),
+            skip_damaged: false,
             in_a_row: 0,
         }
+    }
+
+    /// Takes what the source cannot give: failed, or left out where that was asked for.
+    pub fn take_unsendable(&mut self, failures: Vec<Failure>, skip_damaged: bool) {
+        self.skip_damaged = skip_damaged;
+        *(if skip_damaged { &mut self.left_out } else { &mut self.failed }) = failures;
     }
 
     /// Notes that an object was sent.
@@ -79,7 +91,9 @@ impl Summary {
                 self.transferred, self.deleted
             )));
         }
-        self.failed.push(Failure { key, reason: error.message });
+        let left_out = self.skip_damaged && error.kind == Kind::Damaged;
+        let list = if left_out { &mut self.left_out } else { &mut self.failed };
+        list.push(Failure { key, reason: error.message });
         Ok(())
     }
 
@@ -88,15 +102,20 @@ impl Summary {
     /// # Errors
     /// [`Stop::incomplete`] if anything failed; if standard output cannot be written.
     pub fn finish(self, json: bool, after: &str) -> Result<Exit> {
-        for failure in &self.failed {
+        let failed = self.failed.iter().map(|f| ("failed", f));
+        for (how, failure) in failed.chain(self.left_out.iter().map(|f| ("left out", f))) {
             pipe_kit::log::line(format_args!(
-                "failed: {}: {}",
+                "{how}: {}: {}",
                 printable(&failure.key),
                 failure.reason
             ));
         }
+        let left_out = match self.left_out.len() {
+            0 => String::new(),
+            n => format!(", {n} left out"),
+        };
         say!(
-            "{}: {} objects, {} transferred ({} bytes), {} unchanged, {} vanished, {} deleted, {} failed",
+            "{}: {} objects, {} transferred ({} bytes), {} unchanged, {} vanished, {} deleted, {} failed{left_out}",
             self.direction,
             self.objects,
             self.transferred,
@@ -109,9 +128,16 @@ impl Summary {
         if json {
             print_json(&self)?;
         }
-        match self.failed.len() {
-            0 => Ok(Exit::Done),
-            n => Err(Stop::incomplete(format!("{n} failed, each named above; {after}")).into()),
+        match (self.failed.len(), self.left_out.len()) {
+            (0, 0) => Ok(Exit::Done),
+            (0, n) => Err(Stop::incomplete(format!(
+                "{n} damaged or missing and left out, each named above; the other objects are in place"
+            ))
+            .into()),
+            (n, _) => Err(Stop::incomplete(format!(
+                "{n} failed{left_out}, each named above; {after}"
+            ))
+            .into()),
         }
     }
 }

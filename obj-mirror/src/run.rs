@@ -29,6 +29,9 @@ fn mirror(args: &Mirror) -> Result<Exit> {
     }
     let side = |text: &Option<String>| Location::parse(text.as_deref().unwrap_or_default());
     match (side(&args.source)?, side(&args.destination)?) {
+        (Location::Bucket(_), Location::Directory(_)) if args.skip_damaged => {
+            Err(Stop::usage("--skip-damaged is for a damaged mirror, as the source").into())
+        }
         (Location::Bucket(bucket), Location::Directory(dir)) => pull::run(&bucket, &dir, args),
         (Location::Directory(dir), Location::Bucket(bucket)) => push::run(&dir, &bucket, args),
         _ => {

@@ -3,9 +3,10 @@
 use crate::index::{self, Entry};
 use crate::placement::OWN;
 use crate::report::Failure;
+use crate::salvage;
 use crate::tree::Contents;
 use anyhow::Result;
-use pipe_kit::Stop;
+use pipe_kit::{Stop, warning};
 use std::collections::HashSet;
 use std::path::Path;
 
@@ -18,6 +19,8 @@ pub struct Source {
     pub path: String,
     /// Bytes, as they are on disk.
     pub size: u64,
+    /// Hex SHA-256 sums of which one must be that of the bytes; none where none is known.
+    pub sha256: Vec<String>,
     /// What the index says of it, where there is one.
     pub entry: Option<Entry>,
 }
@@ -76,16 +79,40 @@ pub fn gather(index: Option<Vec<Entry>>, disk: &Contents) -> Sources {
         Some(entries) => sources.take_listed(entries, disk),
         None => sources.take_found(disk),
     }
-    for path in &disk.foreign {
-        let key = path.to_string_lossy().into_owned();
-        sources.fail(key, "is not a regular file with a name in UTF-8");
-    }
+    sources.note_foreign(disk);
     sources
 }
 
+/// The same where what is damaged is to be left out: lists that do not fit together say what they can.
+#[must_use]
+pub fn gather_what_is_left(dir: &Path, disk: &Contents) -> Sources {
+    match load_index(dir) {
+        Ok(index) => {
+            if index.is_none() {
+                warning!("{} has no index: damage in it cannot be told", dir.display());
+            }
+            gather(index, disk)
+        }
+        Err(error) => {
+            warning!("{error:#}; what is left of its lists is gone by");
+            let mut sources = salvage::gather(dir, disk);
+            sources.note_foreign(disk);
+            sources
+        }
+    }
+}
+
 impl Sources {
-    fn fail(&mut self, key: String, reason: impl Into<String>) {
+    /// Notes what cannot be sent.
+    pub fn fail(&mut self, key: String, reason: impl Into<String>) {
         self.failures.push(Failure { key, reason: reason.into() });
+    }
+
+    fn note_foreign(&mut self, disk: &Contents) {
+        for path in &disk.foreign {
+            let key = path.to_string_lossy().into_owned();
+            self.fail(key, "is not a regular file with a name in UTF-8");
+        }
     }
 
     fn take_listed(&mut self, entries: Vec<Entry>, disk: &Contents) {
@@ -103,6 +130,7 @@ impl Sources {
                     key: entry.key.clone(),
                     path: entry.path.clone(),
                     size: file.size,
+                    sha256: vec![entry.sha256.clone()],
                     entry: Some(entry),
                 }),
             }
@@ -121,6 +149,7 @@ impl Sources {
                 key: path.clone(),
                 path: path.clone(),
                 size: file.size,
+                sha256: Vec::new(),
                 entry: None,
             });
         }

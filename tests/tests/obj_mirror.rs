@@ -5,6 +5,8 @@
 
 #[path = "obj_mirror/buckets.rs"]
 mod buckets;
+#[path = "obj_mirror/damaged.rs"]
+mod damaged;
 #[path = "obj_mirror/deletes.rs"]
 mod deletes;
 #[path = "obj_mirror/faults.rs"]
