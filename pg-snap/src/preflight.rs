@@ -35,6 +35,10 @@ struct Report {
     problems: Vec<String>,
     notes: Vec<String>,
     roles_missing: Vec<MissingRole>,
+    /// Roles of the dump that could log in where it was made, are here, and cannot.
+    roles_without_login: Vec<String>,
+    /// Who owns the database that was dumped; null where the dump does not tell.
+    dump_owner: Option<String>,
     extensions_missing_on_server: Vec<String>,
 }
 
@@ -105,6 +109,13 @@ fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
+/// A load makes roles without login; a password is nothing that a dump holds.
+fn roles_without_login(needs: &Needs, facts: &Facts) -> Vec<String> {
+    let shut_out = |name: &str| facts.roles.get(name).is_some_and(|role| !role.login);
+    let roles = needs.roles.iter().filter(|role| role.login && shut_out(&role.name));
+    roles.map(|role| role.name.clone()).collect()
+}
+
 impl Report {
     fn of(plan: &Plan<'_>, facts: &Facts, found: Findings) -> Self {
         let roles = roles_missing(plan.needs, facts);
@@ -118,6 +129,8 @@ impl Report {
             problems: found.problems,
             notes: found.notes,
             roles_missing: roles.collect(),
+            roles_without_login: roles_without_login(plan.needs, facts),
+            dump_owner: plan.needs.state.as_ref().map(|state| state.owner.clone()),
             extensions_missing_on_server: extensions.into_iter().map(str::to_owned).collect(),
         }
     }

@@ -18,9 +18,13 @@ const REST: Duration = Duration::from_secs(1);
 
 /// `pg-snap preflight --json`, as far as it matters here.
 #[derive(Debug, Deserialize)]
-struct DatabaseReport {
+pub struct DatabaseReport {
     problems: Vec<String>,
     notes: Vec<String>,
+    /// Roles that could log in where the dump was made, and here cannot.
+    pub roles_without_login: Vec<String>,
+    /// Who owned the database that was dumped.
+    pub dump_owner: Option<String>,
 }
 
 /// What is to be checked.

@@ -2,8 +2,9 @@
 
 use super::{Restore, restore_command};
 use crate::journal::Journal;
+use crate::preflight::DatabaseReport;
 use crate::step::{Selection, Step};
-use crate::tool::Tool;
+use crate::tool::{self, Tool};
 use anyhow::Result;
 use pipe_kit::{Exit, say, warning};
 
@@ -88,6 +89,10 @@ impl Restore<'_> {
             return;
         }
         let swap = Tool::new("pg-snap").args(["previous", "swap"]);
+        let swap = match journal.previous.first() {
+            Some(oldest) if journal.previous.len() > 1 => swap.arg("--oid").arg(oldest.to_string()),
+            _ => swap,
+        };
         warning!(
             "the database from before the restore is kept beside the new one; to swap it back: {}",
             self.by_hand(&swap)
@@ -111,8 +116,25 @@ impl Restore<'_> {
         format!("{} -- {}", shell_words::quote(&deploy_env.to_string_lossy()), tool.to_shell())
     }
 
-    /// Roles come back without their passwords, which are the server's and in no dump.
+    /// Roles that a load had to make come back without their passwords, which are in no dump.
     fn tell_roles_without_login(&self) -> Result<Exit> {
-        Ok(Exit::Done)
+        let report: DatabaseReport = self.preflight_checks().database_tool().report()?;
+        for role in &report.roles_without_login {
+            let quoted = role.replace('"', "\"\"");
+            warning!(
+                "role {role} could log in where the bundle was made, and cannot here: it needs a password; \
+                 as a superuser, in psql: ALTER ROLE \"{quoted}\" LOGIN; \\password \"{quoted}\""
+            );
+        }
+        let own = [report.dump_owner, tool::variable("PGUSER")];
+        match own.iter().flatten().find(|role| report.roles_without_login.contains(role)) {
+            Some(role) => {
+                warning!(
+                    "{role} is the application's own role: it cannot reach its database before that"
+                );
+                Ok(Exit::Failed)
+            }
+            None => Ok(Exit::Done),
+        }
     }
 }
