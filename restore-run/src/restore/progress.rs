@@ -130,7 +130,8 @@ impl Progress {
         let now = self.now().clone();
         let go_on = match self.journal.exists() {
             true => format!(
-                "to go on from there: {}; to give it up instead, as backup.sh refuses until then: restore.sh --abandon",
+                "backup.sh refuses until the restore is finished or given up (restore.sh --abandon); \
+                 to go on from there: {}",
                 self.resume
             ),
             false => format!("to try again: {}", self.again),

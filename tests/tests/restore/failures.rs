@@ -1,0 +1,194 @@
+//! What a failure or a signal leaves, and that it is what the message says.
+
+use super::kit::*;
+use anyhow::{Context, Result};
+use pipeline_tests::deployment::{APPS, BUCKET, DOMAIN, sh};
+use pipeline_tests::process::wait_until;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+#[test]
+fn a_failing_database_step_leaves_the_old_database_and_starts_the_application_again() -> Result<()>
+{
+    let (deployment, bundle) = with_bundle()?;
+    deployment.psql("create table public.newer ()")?;
+    let before = deployment.state()?;
+    // A whole dump that the server refuses: a function of the bundle's that is there twice.
+    append_to_dump(&bundle, "SELECT 1/0")?;
+    let run = deployment.restore(&bundle, &[], &answers("y"))?.expect(1);
+    assert!(run.stderr.contains("[6/11] database"), "{}", run.stderr);
+    assert!(run.stderr.contains("division by zero"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("the old database is as it was; api worker run again"),
+        "{}",
+        run.stderr
+    );
+    assert_eq!(deployment.state()?, before);
+    assert_eq!(databases(&deployment)?, "piprio postgres");
+    deployment.health_check()?.expect(0);
+    Ok(())
+}
+
+#[test]
+fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_told_command_goes_on()
+-> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    deployment.psql("drop schema tenant_0001 cascade")?;
+    deployment.s3().put((BUCKET, "added"), &[], b"added")?;
+    let stage = deployment.dir().join("bin/obj-mirror");
+    let ours = deployment.dir().join("bin/.obj-mirror");
+    std::fs::rename(&stage, &ours)?;
+    // A stand-in that fails where the real one would, once the storage breaks in the middle.
+    let script =
+        format!("#!/bin/sh\n[ \"$1\" = --delete ] && exit 3\nexec '{}' \"$@\"\n", ours.display());
+    std::fs::write(&stage, script)?;
+    sh(deployment.dir(), "chmod 755 bin/obj-mirror")?;
+    let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(3);
+    std::fs::rename(&ours, &stage)?;
+    assert!(run.stderr.contains("api worker are left stopped"), "{}", run.stderr);
+    let states = deployment.ps()?;
+    for app in APPS {
+        assert!(states.contains(&(app.to_owned(), "stopped".to_owned())), "{states:?}");
+    }
+    let last = run.stderr.lines().last().context("no words")?;
+    let (_, told) = last.split_once("to go on from there: ").context("no command")?;
+    assert!(told.ends_with("--resume"), "{told}");
+    let mut go_on = Command::new("bash");
+    go_on.args(["-c", told]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = go_on.spawn()?;
+    std::io::Write::write_all(&mut child.stdin.take().context("stdin")?, answers("n").as_bytes())?;
+    let out = child.wait_with_output()?;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(deployment.state()?, before);
+    assert_eq!(databases(&deployment)?, "piprio postgres");
+    Ok(())
+}
+
+#[test]
+fn a_failing_health_check_keeps_the_old_database_and_tells_how_to_swap_it_back() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    deployment.psql("create table public.newer ()")?;
+    let newer = deployment.state()?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    let sick = text.replace("READINESS_URLS=\"", "READINESS_URLS=\"web=http://127.0.0.1:9/ready ");
+    std::fs::write(&env, &sick)?;
+    let run = deployment.restore(&bundle, &["--wait", "0"], &answers("n"))?.expect(1);
+    assert!(run.stdout.contains("fail  readiness  web"), "{}", run.stdout);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    let told =
+        run.stderr.lines().find_map(|l| l.split_once("to swap it back: ")).context("no command")?.1;
+    sh(Path::new("/"), told)?;
+    std::fs::write(&env, &text)?;
+    assert_eq!(deployment.state()?, newer);
+    // Swapped back, what stands beside it is not what the restore has put aside.
+    deployment.restore(&bundle, &["--from", "health"], "")?.expect(0);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn once_the_health_check_passes_the_old_database_goes_unless_a_step_was_left_out() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    let sick = text.replace("READINESS_URLS=\"", "READINESS_URLS=\"web=http://127.0.0.1:9/ready ");
+    std::fs::write(&env, &sick)?;
+    deployment.restore(&bundle, &["--wait", "0"], &answers("n"))?.expect(1);
+    std::fs::write(&env, &text)?;
+    deployment.restore(&bundle, &["--resume"], "")?.expect(0);
+    assert_eq!(databases(&deployment)?, "piprio postgres");
+
+    // Objects, config and cache are left out here.
+    deployment.restore(&bundle, &["--only", "database"], &answers("n"))?.expect(0);
+    let run = deployment.restore(&bundle, &["--from", "start"], "")?.expect(0);
+    assert!(run.stderr.contains("finished only up to database"), "{}", run.stderr);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn a_continuation_against_another_database_is_refused() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    deployment.restore(&bundle, &["--only", "database"], &answers("n"))?.expect(0);
+    deployment.psql_in("postgres", "create database other; create database other_previous")?;
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    std::fs::write(&env, text.replace("POSTGRES_DB=piprio", "POSTGRES_DB=other"))?;
+    for step in ["objects", "cache", "health"] {
+        let run = deployment.restore(&bundle, &["--from", step], &answers("n"))?.expect(5);
+        assert!(run.stderr.contains("database other at"), "{}", run.stderr);
+    }
+    assert_eq!(databases(&deployment)?, "other other_previous piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
+fn a_signal_at_the_swap_tells_what_is_so() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    for delay in [0, 2, 5, 20] {
+        let mut command = deployment.script("restore.sh", &[]);
+        command.arg(&bundle).args(["--confirm", DOMAIN, "--config", "no"]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        wait_until("the swap", || Ok(databases(&deployment)?.contains("piprio_previous")))?;
+        std::thread::sleep(Duration::from_millis(delay));
+        sh(Path::new("/"), &format!("kill -TERM {} || true", child.id()))?;
+        let out = child.wait_with_output()?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(143), "{words}");
+        // The names are swapped, whichever step the signal met after that.
+        assert!(!words.contains("the old database is as it was"), "after {delay} ms:\n{words}");
+        let stopped = |app: &&str| {
+            deployment.ps().is_ok_and(|ps| ps.contains(&((*app).to_owned(), "stopped".to_owned())))
+        };
+        if words.contains("half restored") {
+            assert!(APPS.iter().all(stopped), "after {delay} ms:\n{words}");
+        }
+        assert!(words.contains("--resume"), "{words}");
+        deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(0);
+        assert_eq!(databases(&deployment)?, "piprio postgres");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_restore_takes_its_load_with_it() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    append_to_dump(&bundle, "SELECT pg_sleep(600)")?;
+    let mut command = deployment.script("restore.sh", &[]);
+    command.arg(&bundle).args(["--confirm", DOMAIN]).stdin(Stdio::null());
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    wait_for_the_sleeping_load(&deployment)?;
+    child.kill()?;
+    child.wait()?;
+    wait_until("the load to end", || Ok(databases(&deployment)? == "piprio postgres"))?;
+    assert_eq!(deployment.state()?, before);
+    Ok(())
+}
+
+#[test]
+fn a_signal_before_the_swap_leaves_the_old_database_and_a_running_application() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    deployment.psql("create table public.newer ()")?;
+    // Enough rows that the load is caught in the middle.
+    let before = deployment.state()?;
+    append_to_dump(&bundle, "SELECT pg_sleep(600)")?;
+    for (signal, status) in [("TERM", 143), ("INT", 130)] {
+        let mut command = deployment.script("restore.sh", &[]);
+        command.arg(&bundle).args(["--confirm", DOMAIN]).stdin(Stdio::null());
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        wait_for_the_sleeping_load(&deployment)?;
+        sh(Path::new("/"), &format!("kill -{signal} {}", child.id()))?;
+        let out = child.wait_with_output()?;
+        let words = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(status), "{words}");
+        assert!(words.contains("the old database is as it was; api worker run again"), "{words}");
+        assert_eq!(databases(&deployment)?, "piprio postgres", "{words}");
+        assert_eq!(deployment.state()?, before);
+        deployment.health_check()?.expect(0);
+    }
+    Ok(())
+}
