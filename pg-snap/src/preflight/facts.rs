@@ -75,6 +75,8 @@ pub struct Membership {
     pub usage: bool,
     /// Change it, as `ALTER ROLE … SET` does.
     pub admin: bool,
+    /// Whether it may log in.
+    pub login: bool,
 }
 
 impl Facts {
@@ -124,7 +126,7 @@ select pg_catalog.json_build_object(
   'slots', (select coalesce(pg_catalog.json_agg(slot_name order by slot_name), '[]')
     from pg_catalog.pg_replication_slots where database = {database}),
   'roles', (select pg_catalog.json_object_agg(rolname, pg_catalog.json_build_object(
-      'set', pg_catalog.pg_has_role(oid, {set}), 'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
+      'login', rolcanlogin, 'set', pg_catalog.pg_has_role(oid, {set}), 'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
       'admin', pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')))
     from pg_catalog.pg_roles),
   'extensions', (select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{{}}')

@@ -2,8 +2,8 @@ use super::*;
 use crate::database_state::{DatabaseState, Setting};
 use crate::preflight::facts::{Existing, Session};
 
-const MEMBER: Membership = Membership { set: true, usage: true, admin: false };
-const STRANGER: Membership = Membership { set: false, usage: false, admin: false };
+const MEMBER: Membership = Membership { set: true, usage: true, admin: false, login: true };
+const STRANGER: Membership = Membership { set: false, usage: false, admin: false, login: true };
 
 /// An ordinary role that may do what a load needs, on a server that has what the dump needs.
 fn facts() -> Facts {
