@@ -1,6 +1,10 @@
 //! What is not whole, or not a dump, is refused, and the database that was there stays.
 
 use crate::kit::*;
+use anyhow::{Context, Result, ensure};
+use pipeline_tests::postgres;
+use predicates::prelude::*;
+use predicates::str::contains;
 
 fn gzip_members(bytes: &[u8]) -> Vec<usize> {
     let start = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];

@@ -1,6 +1,13 @@
 //! Loads and dumps that fail, are signalled or killed.
 
 use crate::kit::*;
+use anyhow::{Context, Result};
+use assert_cmd::assert::OutputAssertExt;
+use pipeline_tests::tool;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::io::Read;
+use std::process::Stdio;
 
 #[test]
 fn a_load_that_psql_refuses_leaves_nothing_behind() -> Result<()> {

@@ -1,5 +1,12 @@
 //! What the tests share.
 
+use anyhow::{Context, Result, ensure};
+use assert_cmd::Command;
+use pipeline_tests::{Postgres, postgres, tool};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
 /// A cluster with the fixture in `piprio`, and a folder to work in.
 pub struct Setup {
     pub server: Postgres,
@@ -8,7 +15,11 @@ pub struct Setup {
 
 impl Setup {
     pub fn new() -> Result<Self> {
-        let setup = Self { server: Postgres::start()?, dir: tempfile::tempdir()? };
+        Self::of(Postgres::start()?)
+    }
+
+    pub fn of(server: Postgres) -> Result<Self> {
+        let setup = Self { server, dir: tempfile::tempdir()? };
         setup.server.create_tenants("piprio", 3, 200)?;
         Ok(setup)
     }

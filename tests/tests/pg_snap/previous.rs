@@ -1,6 +1,8 @@
 //! Databases that a load has kept.
 
 use crate::kit::*;
+use anyhow::Result;
+use predicates::str::contains;
 
 #[test]
 fn the_previous_database_is_kept_when_asked_swapped_back_and_never_written_over() -> Result<()> {

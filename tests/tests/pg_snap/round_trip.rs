@@ -1,6 +1,11 @@
 //! A dump loaded is what was dumped, its database's own state included.
 
 use crate::kit::*;
+use anyhow::{Result, ensure};
+use assert_cmd::Command;
+use pipeline_tests::{Postgres, postgres};
+use predicates::prelude::*;
+use predicates::str::contains;
 
 #[test]
 fn a_dump_loaded_elsewhere_dumps_the_same() -> Result<()> {
