@@ -4,6 +4,7 @@
 //! transaction, and comes only after the dump was seen to be whole.
 
 mod feed;
+mod lease;
 mod names;
 
 pub use feed::reading;
@@ -20,8 +21,10 @@ use crate::psql::{self, Server};
 use crate::roles;
 use crate::sql::{beside, ident};
 use anyhow::{Context, Result};
+use lease::Lease;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{say, warning};
+use std::cell::Cell;
 use std::io::Read;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -57,9 +60,11 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     }
     let mut blocks = Blocks::new(text);
     let head = Head::read(&mut blocks).context("nothing was changed")?;
-    let server = Arc::new(Server::connect(clients, &names.database)?);
+    let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
-    let load = Load { server, names, facts };
+    let _lease = Lease::take(&server, &names.database)?;
+    let old = server.oid_of(&names.database)?;
+    let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
     load.run(&head, &mut blocks, options).with_context(|| load.state_of_things(options))
 }
 
@@ -79,6 +84,10 @@ struct Load {
     server: Arc<Server>,
     names: Names,
     facts: Facts,
+    /// The oid of the database that will be replaced, if there is one.
+    old: Option<u32>,
+    /// Whether the server was told to drop or rename the old database.
+    in_doubt: Cell<bool>,
 }
 
 impl Load {
@@ -91,8 +100,12 @@ impl Load {
             None => self.state_without_header()?,
         };
         self.server.drop_database(incoming)?;
-        self.server.drop_database(outgoing)?;
+        // With nothing in the database's place, it may be the only copy.
+        if self.old.is_some() || options.drop_first {
+            self.server.drop_database(outgoing)?;
+        }
         if options.drop_first {
+            self.in_doubt.set(true);
             self.server.drop_database(database)?;
         }
         let half = self.create_incoming(&state)?;
@@ -101,35 +114,31 @@ impl Load {
         let kept = self.swap(options)?;
         half.disarm();
         self.farewell(options, kept.as_deref())?;
-        for role in missing.iter().filter(|role| role.login) {
-            warning!(
-                "role {} did not exist here and could log in where the dump was made; it was created NOLOGIN \
-                 and needs a password; to let it in, in psql: {}",
-                role.name,
-                roles::login_statements(&role.name)
-            );
-        }
+        self.tell_of_logins(&head.needs.roles);
         Ok(())
     }
 
     /// What an operator must know beside the error.
     fn state_of_things(&self, options: &Options) -> String {
         let name = &self.names.database;
-        if self.facts.database.is_none() {
-            return format!("loading {name} failed (there was no such database before)");
-        }
-        if !options.drop_first {
-            return format!("loading {name} failed; the old database is as it was");
-        }
-        match self.server.has_database(name) {
-            Ok(true) => format!("loading {name} failed; the old database was not dropped"),
-            Ok(false) => format!(
-                "loading {name} failed after the old database was dropped (--drop-first); mend the cause and load again"
-            ),
-            Err(_) => format!(
-                "loading {name} failed, and whether the old database is still there is not known"
-            ),
-        }
+        // Before it is touched, the old database's state is known though the server be gone.
+        let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };
+        let state = match (self.old, now) {
+            (None, Some(None)) => "(there was no such database before)",
+            (old, Some(now)) if old == now && options.drop_first => {
+                "; the old database was not dropped"
+            }
+            (old, Some(now)) if old == now => "; the old database is as it was",
+            (_, Some(Some(_))) => return format!("{name} is loaded and in place"),
+            (Some(_), Some(None)) => {
+                " after the old database was dropped (--drop-first); mend the cause and load again"
+            }
+            (_, None) => {
+                ", and whether the old database is still in place is not known; ask pg-snap status \
+                 once the server answers"
+            }
+        };
+        format!("loading {name} failed{state}")
     }
 
     /// For a dump that does not carry its database's state: that of the database it replaces, or
@@ -162,6 +171,17 @@ impl Load {
         Ok(())
     }
 
+    /// Those that a load has made, this one or one that failed before it.
+    fn tell_of_logins(&self, roles: &[Role]) {
+        for role in preflight::without_login(roles, &self.facts) {
+            warning!(
+                "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
+                role.name,
+                roles::login_statements(&role.name)
+            );
+        }
+    }
+
     fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
         let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
         // Armed before the database is there: a signal may come while it is being made.
@@ -183,18 +203,23 @@ impl Load {
     fn swap(&self, options: &Options) -> Result<Option<String>> {
         let Names { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
-        let mut kept = None;
-        if self.server.has_database(database)? {
-            let old = if options.keep_previous { previous } else { outgoing };
-            if options.keep_previous && self.server.has_database(previous)? {
+        let has = |name| self.server.has_database(name);
+        let old = match has(database)? {
+            true => Some(database),
+            false if has(outgoing)? => Some(outgoing),
+            false => None,
+        };
+        let kept = if options.keep_previous { previous } else { outgoing };
+        if let Some(old) = old.filter(|old| *old != kept) {
+            if options.keep_previous && has(previous)? {
                 renames.push((previous.clone(), self.set_aside(previous)?));
             }
-            renames.push((database.clone(), old.clone()));
-            kept = Some(old.clone());
+            renames.push((old.clone(), kept.clone()));
         }
         renames.push((incoming.clone(), database.clone()));
+        self.in_doubt.set(true);
         rename(&self.server, &renames)?;
-        Ok(kept)
+        Ok(old.map(|_| kept.clone()))
     }
 
     /// A previous database from an earlier load may be somebody's only copy: it gets another name.
@@ -217,11 +242,10 @@ impl Load {
                 say!("{name} is loaded; the old database is kept as {old}");
                 Ok(())
             }
-            Some(old) => self.server.drop_database(old).with_context(|| {
-                format!(
-                    "{name} is loaded and in place, but the old database is still there as {old}"
-                )
-            }),
+            Some(old) => self
+                .server
+                .drop_database(old)
+                .with_context(|| format!("the old database is still there as {old}")),
             None => Ok(()),
         }
     }

@@ -7,7 +7,7 @@ mod findings;
 mod room;
 
 pub use facts::Facts;
-pub use findings::{Findings, roles_missing};
+pub use findings::{Findings, roles_missing, without_login};
 
 use crate::client::Clients;
 use crate::gzip;
@@ -35,7 +35,7 @@ struct Report {
     problems: Vec<String>,
     notes: Vec<String>,
     roles_missing: Vec<MissingRole>,
-    /// Roles of the dump that could log in where it was made, are here, and cannot.
+    /// Roles of the dump that could log in where it was made, and cannot here.
     roles_without_login: Vec<String>,
     /// Who owns the database that was dumped; null where the dump does not tell.
     dump_owner: Option<String>,
@@ -109,18 +109,12 @@ fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
-/// A load makes roles without login; a password is nothing that a dump holds.
-fn roles_without_login(needs: &Needs, facts: &Facts) -> Vec<String> {
-    let shut_out = |name: &str| facts.roles.get(name).is_some_and(|role| !role.login);
-    let roles = needs.roles.iter().filter(|role| role.login && shut_out(&role.name));
-    roles.map(|role| role.name.clone()).collect()
-}
-
 impl Report {
     fn of(plan: &Plan<'_>, facts: &Facts, found: Findings) -> Self {
         let roles = roles_missing(plan.needs, facts);
         let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
         let extensions = extensions::missing(plan, facts);
+        let shut_out = without_login(&plan.needs.roles, facts);
         Self {
             server_version: plan.server.to_string(),
             dump_version: plan.needs.server_version.clone(),
@@ -129,7 +123,7 @@ impl Report {
             problems: found.problems,
             notes: found.notes,
             roles_missing: roles.collect(),
-            roles_without_login: roles_without_login(plan.needs, facts),
+            roles_without_login: shut_out.iter().map(|role| role.name.clone()).collect(),
             dump_owner: plan.needs.state.as_ref().map(|state| state.owner.clone()),
             extensions_missing_on_server: extensions.into_iter().map(str::to_owned).collect(),
         }

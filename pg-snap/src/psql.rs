@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 /// What our own sessions need, whatever the database's or the role's settings say.
-pub const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
+const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
      SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;\n";
 
 /// How often a rename or a drop is tried again when a session is in the way. The server itself
@@ -32,6 +32,8 @@ pub struct Server {
     pub version: Version,
     /// The database to be connected to while the wanted one is created, renamed or dropped.
     pub maintenance: String,
+    /// What our sessions are called, where they must be known again.
+    name: Option<String>,
 }
 
 impl Server {
@@ -44,6 +46,7 @@ impl Server {
             psql: clients.psql()?,
             version: Version { major: 0, minor: 0 },
             maintenance: if database == "postgres" { "template1" } else { "postgres" }.into(),
+            name: None,
         };
         const ASK: &str = "select current_setting('server_version_num')";
         let answer = match server.query(&server.maintenance, ASK) {
@@ -59,6 +62,20 @@ impl Server {
         let number = answer.trim().parse().with_context(|| format!("server version '{answer}'"))?;
         server.version = Version::from_number(number);
         Ok(server)
+    }
+
+    /// Gives its sessions a name, by which those that a killed process has left are found.
+    pub fn naming_sessions(self, name: &str) -> Self {
+        Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// The statements that every session of ours begins with. The name is set here and not in the
+    /// environment, which what runs psql elsewhere may not hand on.
+    pub fn session(&self) -> String {
+        let name = self.name.as_ref();
+        let name = name.map(|n| format!("SET application_name = {};\n", sql::literal(n)));
+        let idle = if self.version.major >= 14 { "SET idle_session_timeout = 0;\n" } else { "" };
+        format!("{SESSION}{idle}{}", name.unwrap_or_default())
     }
 
     /// The psql in use.
@@ -82,7 +99,7 @@ impl Server {
         let mut command = self.psql_command(database);
         command.args(options).env("PGCLIENTENCODING", "UTF8");
         let mut running = child::spawn_captured(&mut command, format!("psql on {database}"))?;
-        feed(&mut running, &format!("{SESSION}{script}"))?;
+        feed(&mut running, &format!("{}{script}", self.session()))?;
         let mut text = String::new();
         if let Some(mut out) = running.take_stdout() {
             out.read_to_string(&mut text).context("reading from psql")?;
@@ -127,16 +144,20 @@ impl Server {
         serde_json::from_str(&answer).context("listing databases")
     }
 
+    /// The oid of the database of that name, if there is one.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn oid_of(&self, name: &str) -> Result<Option<u32>> {
+        Ok(self.databases()?.into_iter().find(|(_, n)| n == name).map(|(oid, _)| oid))
+    }
+
     /// Whether the server has a database of that name.
     ///
     /// # Errors
     /// If the server does not answer.
     pub fn has_database(&self, name: &str) -> Result<bool> {
-        let ask = format!(
-            "select count(*) from pg_catalog.pg_database where datname = {}",
-            sql::literal(name)
-        );
-        Ok(self.query(&self.maintenance, &ask)?.trim() == "1")
+        Ok(self.oid_of(name)?.is_some())
     }
 
     /// Drops a database, ending its sessions. None of that name is no error.

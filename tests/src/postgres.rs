@@ -25,6 +25,9 @@ pub struct Options {
     pub settings: Vec<String>,
     /// Where the programs are; looked for where it is not said.
     pub programs: Option<PathBuf>,
+    /// The directory to make it in, which the server's user may enter; the system's temporary one
+    /// where it is not said.
+    pub place: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -33,6 +36,7 @@ impl Default for Options {
             initdb: vec!["--locale=C.UTF-8".into(), "--encoding=UTF8".into()],
             settings: Vec::new(),
             programs: None,
+            place: None,
         }
     }
 }
@@ -102,8 +106,11 @@ impl Postgres {
     /// If PostgreSQL is not installed or does not start.
     pub fn with(options: Options) -> Result<Self> {
         let programs = options.programs.map_or_else(programs, Ok)?;
-        let dir =
-            tempfile::Builder::new().prefix("pg-").tempdir().context("a cluster's directory")?;
+        let place = options.place.unwrap_or_else(std::env::temp_dir);
+        let dir = tempfile::Builder::new()
+            .prefix("pg-")
+            .tempdir_in(place)
+            .context("a cluster's directory")?;
         give_to_server_user(dir.path())?;
         initdb(&programs, &dir.path().join("data"), PASSWORD, &options.initdb)?;
         let mut cluster = Self { server: None, port: 0, programs, settings: options.settings, dir };

@@ -2,7 +2,7 @@
 
 use crate::dump::without_unknown_settings;
 use crate::lines::Blocks;
-use crate::psql::{SESSION, Server};
+use crate::psql::Server;
 use crate::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
@@ -55,7 +55,7 @@ pub fn feed<R: Read>(
     if let Some(token) = &token {
         to_psql.text(format!("\\restrict {token}\n").as_bytes())?;
     }
-    to_psql.text(SESSION.as_bytes())?;
+    to_psql.text(server.session().as_bytes())?;
 
     let mut scanner = Scanner::default();
     let head = without_unknown_settings(head, server.version.major);

@@ -75,7 +75,7 @@ pub struct Membership {
     pub usage: bool,
     /// Change it, as `ALTER ROLE … SET` does.
     pub admin: bool,
-    /// Whether it can log in itself.
+    /// Whether it may log in.
     pub login: bool,
 }
 
@@ -126,8 +126,8 @@ select pg_catalog.json_build_object(
   'slots', (select coalesce(pg_catalog.json_agg(slot_name order by slot_name), '[]')
     from pg_catalog.pg_replication_slots where database = {database}),
   'roles', (select pg_catalog.json_object_agg(rolname, pg_catalog.json_build_object(
-      'set', pg_catalog.pg_has_role(oid, {set}), 'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
-      'admin', pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION'), 'login', rolcanlogin))
+      'login', rolcanlogin, 'set', pg_catalog.pg_has_role(oid, {set}), 'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
+      'admin', pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')))
     from pg_catalog.pg_roles),
   'extensions', (select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{{}}')
     from pg_catalog.pg_available_extensions a join pg_catalog.pg_available_extension_versions v using (name)

@@ -165,6 +165,12 @@ pub fn roles_missing<'a>(needs: &'a Needs, facts: &Facts) -> Vec<&'a Role> {
     roles::missing(&needs.roles, |name| facts.roles.contains_key(name))
 }
 
+/// Roles that could log in where the dump was made and cannot here.
+pub fn without_login<'a>(roles: &'a [Role], facts: &Facts) -> Vec<&'a Role> {
+    let may = |role: &&Role| facts.roles.get(&role.name).is_some_and(|here| here.login);
+    roles.iter().filter(|role| role.login && !may(role)).collect()
+}
+
 fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for role in roles_missing(plan.needs, facts) {
         if facts.may_create_roles {

@@ -1,0 +1,112 @@
+//! One load of a database at a time, and nothing of a killed one still at work: the server itself is
+//! asked, because a load may be started from any host.
+
+use crate::psql::{MAY_END, Server};
+use crate::sql::literal;
+use anyhow::{Context, Result, bail};
+use pipe_kit::child::{self, Running};
+use pipe_kit::{Stop, say};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{ChildStdin, ChildStdout};
+use std::time::{Duration, Instant};
+
+/// How long what a killed load has left may take to end.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Held for as long as a load runs, by a session that the server ends with us, however we end.
+pub struct Lease {
+    // Closed before the session is waited for.
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+    _running: Running,
+}
+
+impl Lease {
+    /// Takes it, and ends what an earlier load of the database has left at work: psql goes on with
+    /// what it was told when the load that told it is killed, and might yet swap names.
+    ///
+    /// # Errors
+    /// [`Stop::refused`] if another load of the database is running; if leftovers cannot be ended.
+    pub fn take(server: &Server, database: &str) -> Result<Self> {
+        let mut lease = Self::open(server)?;
+        lease.lock(database)?;
+        lease.end_leftovers(database)?;
+        Ok(lease)
+    }
+
+    fn open(server: &Server) -> Result<Self> {
+        let mut command = server.psql_command(&server.maintenance);
+        command.args(["-A", "-t"]).env("PGCLIENTENCODING", "UTF8");
+        let mut running = child::spawn_captured(&mut command, "psql")?;
+        let mut stdin = running.take_stdin().context("psql has no input pipe")?;
+        let stdout = running.take_stdout().context("psql has no output pipe")?;
+        stdin.write_all(server.session().as_bytes()).context("writing to psql")?;
+        Ok(Self { stdin, stdout: BufReader::new(stdout), _running: running })
+    }
+
+    /// Asks a question whose answer is one line.
+    fn ask(&mut self, sql: &str) -> Result<String> {
+        self.stdin.write_all(format!("{sql};\n").as_bytes()).context("writing to psql")?;
+        let mut line = String::new();
+        if self.stdout.read_line(&mut line).context("reading from psql")? == 0 {
+            bail!("the session that keeps other loads away has ended");
+        }
+        Ok(line.trim().to_owned())
+    }
+
+    /// The lease of a load killed just now is still being given back.
+    fn lock(&mut self, database: &str) -> Result<()> {
+        let key = format!(
+            "pg_catalog.hashtext('pg-snap load'), pg_catalog.hashtext({})",
+            literal(database)
+        );
+        let free = self.within_patience(|lease| {
+            Ok(lease.ask(&format!("SELECT pg_catalog.pg_try_advisory_lock({key})"))? == "t")
+        })?;
+        if free {
+            return Ok(());
+        }
+        Err(Stop::refused(format!(
+            "another load of database {database} is running; nothing was changed; wait for its end"
+        ))
+        .into())
+    }
+
+    fn end_leftovers(&mut self, database: &str) -> Result<()> {
+        let of_loads = "FROM pg_catalog.pg_stat_activity WHERE pid <> pg_catalog.pg_backend_pid() \
+             AND application_name = pg_catalog.current_setting('application_name')";
+        let ended = self.ask(&format!(
+            "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) {of_loads} AND ({MAY_END})"
+        ))?;
+        if ended != "0" {
+            say!("ended {ended} session(s) that an earlier load of {database} had left at work");
+        }
+        let gone = self.within_patience(|lease| {
+            Ok(lease.ask(&format!("SELECT count(*) {of_loads}"))? == "0")
+        })?;
+        if !gone {
+            let who = self.ask(&format!(
+                "SELECT pg_catalog.string_agg(usename || ' (pid ' || pid || ')', ', ') {of_loads}"
+            ))?;
+            bail!(
+                "sessions that an earlier load of {database} has left do not end: {who}; end them"
+            );
+        }
+        Ok(())
+    }
+
+    fn within_patience(
+        &mut self,
+        mut is_so: impl FnMut(&mut Self) -> Result<bool>,
+    ) -> Result<bool> {
+        let until = Instant::now() + PATIENCE;
+        while !is_so(self)? {
+            if Instant::now() > until {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(true)
+    }
+}
