@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// Everything below a directory; paths are relative to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// Regular files, each with its size in bytes.
     pub files: BTreeMap<OsString, u64>,
