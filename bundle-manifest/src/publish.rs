@@ -27,6 +27,14 @@ pub fn run(partial: &Path) -> Result<Exit> {
     })?;
     let found = structure::read(&partial)?;
     let target = place(&partial, &bundle, found, false)?;
+    if let Some(root) = target.parent()
+        && tree::is_open(root)
+    {
+        let root = root.display();
+        pipe_kit::warning!(
+            "{root} can be read by others, and bundles hold every secret of the deployment; chmod 700 {root}"
+        );
+    }
     pipe_kit::output::print(&format!("{}\n", target.display()))?;
     Ok(Exit::Done)
 }
