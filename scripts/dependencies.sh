@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests and the demo need and this machine lacks: PostgreSQL, Redis, ShellCheck,
-# a C linker. Debian and Ubuntu; as root, or through sudo.
+# age, GnuPG, a C linker. Debian and Ubuntu; as root, or through sudo.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -9,6 +9,8 @@ packages=()
 have_postgres || packages+=(postgresql)
 command -v redis-server >/dev/null || packages+=(redis-server)
 command -v shellcheck >/dev/null || packages+=(shellcheck)
+command -v age >/dev/null || packages+=(age)
+command -v gpg >/dev/null || packages+=(gnupg)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v flock >/dev/null || packages+=(util-linux)
 (( ${#packages[@]} > 0 )) || exit 0

@@ -7,7 +7,7 @@ umask 077
 unset CDPATH
 
 tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune restore-run health-probe)
-wrappers=(backup.sh restore.sh health-check.sh lib.sh)
+wrappers=(backup.sh restore.sh health-check.sh seal.sh unseal.sh lib.sh)
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"

@@ -27,6 +27,17 @@ find_deployment() {
   PATH="$bin:$PATH"
 }
 
+# gpg asks for passphrases through a program of its own, which must be told the terminal.
+find_terminal() {
+  [[ -n "${GPG_TTY:-}" ]] && return
+  local fd
+  for fd in 0 1 2; do
+    [[ -t "$fd" ]] || continue
+    GPG_TTY="$(tty <&"$fd")" && export GPG_TTY
+    break
+  done
+}
+
 # resolve SCRIPT ARGS…: starts SCRIPT again with the deployment's settings resolved, once and for
 # the whole run, in its environment.
 resolve() {

@@ -1,10 +1,12 @@
 //! The command line.
 
-use crate::{describe, list, publish, seal, verify};
+use crate::cipher::Keys;
+use crate::{describe, list, pack, publish, seal, unpack, verify};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -15,13 +17,48 @@ EXAMPLES
   bundle-manifest verify backups/piprio_20260421T020000Z
   bundle-manifest verify --quick --json backups/piprio_20260421T020000Z
   bundle-manifest list backups
+  bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
+  bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
 
 EXIT STATUS
   0  done; verify: the bundle is intact (or unsealed, and what can be told of it is fine)
   1  failed; verify: the bundle could not be checked
   2  wrong usage
-  4  the bundle is damaged
-  5  refused: a bundle of that name exists already";
+  4  the bundle, or what should hold one, is damaged
+  5  refused: a bundle of that name exists already, another run is at work there, or there is no room";
+
+const AFTER_PACK: &str = "\
+The archive holds one directory, named as the bundle. Every file is held against the seal while it is
+read, so nothing is read twice. COMMAND is given the archive on its standard input and writes to our
+standard output; it is ended, rather than let finish, where the bundle turns out damaged. A file that
+standard output was redirected to is empty again after a failure.
+
+EXAMPLES
+  bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
+  bundle-manifest pack backups/piprio_20260421T020000Z -- gzip > bundle.tar.gz
+
+EXIT STATUS
+  0  done
+  1  failed: something could not be read or written, or COMMAND failed
+  2  wrong usage: no bundle's name, or standard output is a terminal
+  4  the bundle is damaged";
+
+const AFTER_UNPACK: &str = "\
+FILE is a tar or tar.gz with one bundle's directory in it, as it is or encrypted by age or gpg, which
+its first bytes tell. Only directories and regular files are taken, each inside the bundle. Everything
+is written to DIR/.NAME.partial, and gets its name once the archive was read to its end, age or gpg
+has said that all of it was genuine, and every file is what the bundle's seal says; else nothing is
+kept. A bundle of the older script has no seal; that its parts are there is checked.
+
+EXAMPLES
+  bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
+
+EXIT STATUS
+  0  done; the bundle's path is on standard output
+  1  failed: wrong key or passphrase, age or gpg is missing, or something could not be read or written
+  2  wrong usage
+  4  damaged, cut, or no archive of one bundle
+  5  refused: the bundle is there already, another run is at work in DIR, or there is no room";
 
 const AFTER_DESCRIBE: &str = "\
 ENVIRONMENT
@@ -81,7 +118,7 @@ EXIT STATUS
   1  the root does not exist or cannot be read
   2  wrong usage";
 
-/// Describe, seal, publish, verify and list backup bundles
+/// Describe, seal, publish, verify, list, pack and unpack backup bundles
 #[derive(Parser, Debug)]
 #[command(version, after_help = AFTER)]
 pub struct Cli {
@@ -123,6 +160,29 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print a bundle as one tar
+    #[command(after_help = AFTER_PACK)]
+    Pack {
+        /// Bundle directory
+        dir: PathBuf,
+        /// Give the archive to this command, and its output to standard output
+        #[arg(last = true, value_name = "COMMAND")]
+        through: Vec<OsString>,
+    },
+    /// Unpack a bundle from a tar or tar.gz, encrypted or not
+    #[command(after_help = AFTER_UNPACK)]
+    Unpack {
+        /// The archive; - for standard input
+        file: PathBuf,
+        /// Where the bundle is to lie; made, 0700, if it is missing
+        dir: PathBuf,
+        /// File of age identities; may be given more than once
+        #[arg(long, short, value_name = "FILE")]
+        identity: Vec<PathBuf>,
+        /// File whose first line is the passphrase, for gpg without a terminal
+        #[arg(long, value_name = "FILE")]
+        passphrase_file: Option<PathBuf>,
+    },
     /// List the finished bundles below a root, newest first
     #[command(after_help = AFTER_LIST)]
     List {
@@ -145,6 +205,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Sums { dir } => seal::run(&dir),
         Command::Publish { partial } => publish::run(&partial),
         Command::Verify { dir, quick, json } => verify::run(&dir, quick, json),
+        Command::Pack { dir, through } => pack::run(&dir, &through),
+        Command::Unpack { file, dir, identity, passphrase_file } => {
+            unpack::run(&file, &dir, &Keys { identities: identity, passphrase_file })
+        }
         Command::List { root, json } => list::run(&root, json),
     }
 }

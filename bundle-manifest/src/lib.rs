@@ -1,22 +1,28 @@
 //! What a bundle is: `describe`, `sums`, `publish`, `verify`, `list`.
 
 mod bundle_name;
+mod cipher;
 mod cli;
 mod describe;
 mod dump_head;
 mod hash;
+mod landing;
 mod list;
 mod manifest;
 mod marker;
 mod mirror;
+mod pack;
 mod publish;
 mod report;
 mod seal;
 mod stages;
 mod structure;
 mod sums;
+mod tar_reader;
+mod tar_writer;
 mod text;
 mod tree;
+mod unpack;
 mod verify;
 
 pub use cli::{Cli, run};

@@ -2,8 +2,9 @@
 
 use crate::bundle_name::BundleName;
 use crate::report::State;
+use crate::structure::{self, Structure};
 use crate::tree::{self, Tree};
-use crate::{marker, mirror, structure, sums, verify};
+use crate::{marker, mirror, sums, verify};
 use anyhow::{Context, Result};
 use pipe_kit::atomic::sync_directory;
 use pipe_kit::{Exit, Stop};
@@ -12,7 +13,7 @@ use rustix::io::Errno;
 use std::fs::{File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Makes a partial bundle durable, gives it its final name, and prints the path of that.
 ///
@@ -24,34 +25,54 @@ pub fn run(partial: &Path) -> Result<Exit> {
     let bundle = BundleName::parse_partial(tree::name(&partial)).ok_or_else(|| {
         Stop::usage(format!("{} is not named .piprio_YYYYMMDDTHHMMSSZ.partial", name.display()))
     })?;
-    let root = partial.parent().context("a bundle cannot be the root directory")?;
-    let target = root.join(bundle.as_str());
-    if target.symlink_metadata().is_ok() {
-        return Err(exists(&target).into());
-    }
     let found = structure::read(&partial)?;
-    std::fs::set_permissions(&partial, Permissions::from_mode(0o700))
-        .with_context(|| format!("closing {} to others", partial.display()))?;
-    sync(&partial, &found.tree)?;
-    require_whole(&partial, found)?;
-    // A mark of a bundle that had this name before says nothing of this one.
-    marker::clear(&target);
-    rename(&partial, &target)?;
-    sync_directory(root)?;
+    let target = place(&partial, &bundle, found, false)?;
+    if let Some(root) = target.parent()
+        && tree::is_open(root)
+    {
+        let root = root.display();
+        pipe_kit::warning!(
+            "{root} can be read by others, and bundles hold every secret of the deployment; chmod 700 {root}"
+        );
+    }
     pipe_kit::output::print(&format!("{}\n", target.display()))?;
     Ok(Exit::Done)
 }
 
-fn exists(target: &Path) -> Stop {
+/// Gives a partial its final name. `old` are bundles of the older script, without a seal, welcome.
+///
+/// # Errors
+/// As for [`run`].
+pub fn place(partial: &Path, name: &BundleName, found: Structure, old: bool) -> Result<PathBuf> {
+    let root = partial.parent().context("a bundle cannot be the root directory")?;
+    let target = root.join(name.as_str());
+    if target.symlink_metadata().is_ok() {
+        return Err(exists(&target).into());
+    }
+    std::fs::set_permissions(partial, Permissions::from_mode(0o700))
+        .with_context(|| format!("closing {} to others", partial.display()))?;
+    sync(partial, &found.tree)?;
+    require_whole(partial, found, old)?;
+    // A mark of a bundle that had this name before says nothing of this one.
+    marker::clear(&target);
+    rename(partial, &target)?;
+    sync_directory(root)?;
+    Ok(target)
+}
+
+/// A bundle is never replaced.
+#[must_use]
+pub fn exists(target: &Path) -> Stop {
     Stop::refused(format!("{} exists already; it is left as it is", target.display()))
 }
 
 /// A name that says finished must not come to stand on anything less.
-fn require_whole(partial: &Path, found: structure::Structure) -> Result<()> {
+fn require_whole(partial: &Path, found: Structure, old: bool) -> Result<()> {
     let sealed = found.sealed;
     let report = verify::quick(partial, found);
     match report.state {
         State::Intact => Ok(()),
+        State::Unsealed if old => Ok(()),
         State::Unknown => anyhow::bail!(
             "{} could not be checked and is not published: {}",
             partial.display(),

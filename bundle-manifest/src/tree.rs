@@ -4,12 +4,12 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
 
 /// Everything below a directory; paths are relative to it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// Regular files, each with its size in bytes.
     pub files: BTreeMap<OsString, u64>,
@@ -82,6 +82,12 @@ pub fn resolve(dir: &Path) -> Result<PathBuf> {
     let real = dir.canonicalize().with_context(|| format!("opening {}", dir.display()))?;
     anyhow::ensure!(real.is_dir(), "{} is not a directory", dir.display());
     Ok(real)
+}
+
+/// Whether group or others may read a directory or go into it.
+#[must_use]
+pub fn is_open(dir: &Path) -> bool {
+    dir.metadata().is_ok_and(|meta| meta.permissions().mode() & 0o055 != 0)
 }
 
 /// The last part of a path.

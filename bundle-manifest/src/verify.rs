@@ -21,6 +21,12 @@ pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
     let dir = tree::resolve(dir)?;
     let found = structure::read(&dir)?;
     note_other_name(&dir, &found);
+    if tree::is_open(&dir) {
+        let dir = dir.display();
+        pipe_kit::warning!(
+            "{dir} can be read by others, and holds every secret; chmod -R go= {dir}"
+        );
+    }
     let report = if quick_only { quick(&dir, found) } else { full(&dir, found) };
     if !quick_only {
         match report.state {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 const DOMAIN: &str = "piprio.example.com";
 const BUNDLE: &str = "piprio_20260421T020000Z";
-const HELPS: [&str; 26] = [
+const HELPS: [&str; 29] = [
     "deploy-env",
     "deploy-env get",
     "deploy-env show",
@@ -20,6 +20,7 @@ const HELPS: [&str; 26] = [
     "obj-mirror",
     "obj-mirror verify",
     "obj-mirror status",
+    "obj-mirror make-bucket",
     "cfg-pack",
     "cfg-pack create",
     "cfg-pack list",
@@ -31,6 +32,8 @@ const HELPS: [&str; 26] = [
     "bundle-manifest publish",
     "bundle-manifest verify",
     "bundle-manifest list",
+    "bundle-manifest pack",
+    "bundle-manifest unpack",
     "bundle-prune",
     "restore-run",
     "health-probe",
@@ -53,7 +56,7 @@ fn prepare(deployment: &Deployment, example: &str) -> Result<()> {
     sh(
         dir,
         &format!(
-            "rm -rf backups minio && mkdir -m 700 backups && cp -a pristine backups/.{BUNDLE}.partial && cp -a pristine/minio pristine/database.sql.gz pristine/config.tar.gz ."
+            "rm -rf backups minio unpacked && mkdir -m 700 backups && cp -a pristine backups/.{BUNDLE}.partial && cp -a pristine/minio pristine/database.sql.gz pristine/config.tar.gz ."
         ),
     )?;
     if !example.contains(".partial") && !example.contains("$PARTIAL") {

@@ -35,6 +35,8 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
             "scripts/backup.sh",
             "scripts/restore.sh",
             "scripts/health-check.sh",
+            "scripts/seal.sh",
+            "scripts/unseal.sh",
             "scripts/drivers/process",
             "scripts/drivers/compose",
         ] {

@@ -1,4 +1,5 @@
 use crate::support::{NAME, PARTIAL, World};
+use predicates::prelude::*;
 use predicates::str::contains;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,10 +11,26 @@ fn a_whole_bundle_gets_its_name_closed_to_others() {
     fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
     world.describe_and_seal(&dir);
     let root = world.root().canonicalize().unwrap();
-    world.run("publish", &dir).success().stdout(format!("{}/{NAME}\n", root.display()));
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
+    let published = world.run("publish", &dir).success().stderr("");
+    published.stdout(format!("{}/{NAME}\n", root.display()));
     assert_eq!(world.names(), [NAME]);
     let mode = fs::metadata(world.bundle()).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn a_root_or_bundle_that_others_can_read_is_told() {
+    let world = World::new();
+    let dir = world.components(true);
+    world.describe_and_seal(&dir);
+    fs::set_permissions(world.root(), fs::Permissions::from_mode(0o750)).unwrap();
+    let published = world.run("publish", &dir).success();
+    published.stderr(contains("can be read by others").and(contains("chmod 700")));
+    let quiet = || world.run("verify", &world.bundle()).success().get_output().stderr.clone();
+    assert_eq!(quiet(), b"");
+    fs::set_permissions(world.bundle(), fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(String::from_utf8_lossy(&quiet()).contains("chmod -R go="));
 }
 
 #[test]

@@ -1,0 +1,217 @@
+//! What a file from outside is encrypted with, told by its first bytes, and the program that opens it.
+
+use pipe_kit::{Exit, Stop};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How many of a file's first bytes tell its kind.
+pub const HEAD: usize = 64;
+
+/// Who can open a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cipher {
+    Age,
+    Gpg,
+}
+
+/// The keys that were given.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    /// Files of age identities.
+    pub identities: Vec<PathBuf>,
+    /// A file whose first line is the passphrase, for gpg.
+    pub passphrase_file: Option<PathBuf>,
+}
+
+impl Cipher {
+    /// Tells by the first bytes; nothing for what is not encrypted, or is nothing we know.
+    #[must_use]
+    pub fn of(head: &[u8]) -> Option<Self> {
+        let armoured = |kind: &str| head.starts_with(format!("-----BEGIN {kind}-----").as_bytes());
+        if head.starts_with(b"age-encryption.org/") || armoured("AGE ENCRYPTED FILE") {
+            return Some(Self::Age);
+        }
+        // An OpenPGP packet: the key for a public key (1) or for a passphrase (3), in the old or new form.
+        let packet = match head.first() {
+            Some(first @ 0x80..=0xbf) => Some((first & 0x3f) >> 2),
+            Some(first @ 0xc0..) => Some(first & 0x3f),
+            _ => None,
+        };
+        (matches!(packet, Some(1 | 3)) || armoured("PGP MESSAGE")).then_some(Self::Gpg)
+    }
+
+    /// The program's name, which is its package's too but for gpg.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Age => "age",
+            Self::Gpg => "gpg",
+        }
+    }
+
+    /// The command that opens what it is given on its standard input.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if the keys are of another kind than the file.
+    pub fn open(self, keys: &Keys) -> Result<Command, Stop> {
+        let mut command = Command::new(self.program());
+        match self {
+            Self::Age => {
+                if keys.passphrase_file.is_some() {
+                    return Err(Stop::usage(
+                        "--passphrase-file is for gpg; age asks for a passphrase on the terminal alone",
+                    ));
+                }
+                command.arg("--decrypt");
+                for identity in &keys.identities {
+                    command.arg("--identity").arg(identity);
+                }
+            }
+            Self::Gpg => {
+                if !keys.identities.is_empty() {
+                    return Err(Stop::usage(
+                        "the file is gpg's, and gpg takes keys from its own keyring: leave out --identity",
+                    ));
+                }
+                command.args(["--quiet", "--status-fd", "2", "--no-symkey-cache"]);
+                if let Some(file) = &keys.passphrase_file {
+                    command.args(["--batch", "--pinentry-mode", "loopback", "--passphrase-file"]);
+                    command.arg(file);
+                }
+                command.arg("--decrypt");
+            }
+        }
+        // Its words are read below.
+        command.env("LC_ALL", "C");
+        Ok(command)
+    }
+
+    /// What its failure means: by whether it gave anything out before, and by its words.
+    #[must_use]
+    pub fn failed(self, gave: bool, words: &[String]) -> Stop {
+        let says = |parts: &[&str]| words.iter().any(|w| parts.iter().any(|part| w.contains(part)));
+        let program = self.program();
+        let told = format!("{program}: {}", self.last_words(words));
+        let wrong_key =
+            ["no identity matched", "incorrect passphrase", "BAD_PASSPHRASE", "No secret key"];
+        let damage = [
+            "failed to read header",
+            "bad header MAC",
+            "payload",
+            "unexpected EOF",
+            "NODATA",
+            "BADMDC",
+            "invalid",
+            "unknown",
+            "too short",
+            "read error",
+            "inflate",
+        ];
+        if !gave && says(&wrong_key) {
+            let why = "it cannot be opened with this key or passphrase, or its head is damaged";
+            return Stop::with_exit(Exit::Failed, format!("{why} ({told})"));
+        }
+        if gave || says(&damage) {
+            return Stop::damaged(format!("it is damaged or was cut ({told}); nothing was kept"));
+        }
+        Stop::with_exit(Exit::Failed, format!("it cannot be opened ({told})"))
+    }
+
+    fn last_words(self, words: &[String]) -> String {
+        let plain =
+            |w: &&String| !w.starts_with("[GNUPG:]") && !w.contains("age: report unexpected");
+        let lead = format!("{}: ", self.program());
+        let word = words.iter().rev().find(plain);
+        word.map_or("no word why", |w| w.trim_start_matches(&lead)).to_owned()
+    }
+}
+
+/// The line that tells what to install.
+#[must_use]
+pub fn missing(program: &str) -> Option<String> {
+    let package = match program {
+        "age" => "age",
+        "gpg" => "gnupg",
+        _ => return None,
+    };
+    Some(format!("{program} is not there; install it: apt-get install {package}"))
+}
+
+/// Whether a program is on PATH, or is a path itself.
+#[must_use]
+pub fn is_there(program: &Path) -> bool {
+    if program.components().count() > 1 {
+        return program.is_file();
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_tell_who_opens_a_file() {
+        for (head, cipher) in [
+            (&b"age-encryption.org/v1\n-> X25519"[..], Some(Cipher::Age)),
+            (b"-----BEGIN AGE ENCRYPTED FILE-----\n", Some(Cipher::Age)),
+            (b"\x8c\x0d\x04\x09", Some(Cipher::Gpg)),
+            (b"\x85\x01\x8c\x03", Some(Cipher::Gpg)),
+            (b"\xc1\xc0\x4c\x03", Some(Cipher::Gpg)),
+            (b"\xc3\x2e\x04\x07", Some(Cipher::Gpg)),
+            (b"-----BEGIN PGP MESSAGE-----\n", Some(Cipher::Gpg)),
+            (b"\x1f\x8b\x08", None),
+            (b"piprio_20260421T020000Z/", None),
+            (b"PK\x03\x04", None),
+            (b"", None),
+        ] {
+            assert_eq!(Cipher::of(head), cipher, "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_key_is_told_from_damage() {
+        let exit = |cipher: Cipher, gave, words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|w| (*w).to_owned()).collect();
+            let error = anyhow::Error::new(cipher.failed(gave, &words));
+            (pipe_kit::status::of(&error), error.to_string())
+        };
+        let (age, gpg) = (Cipher::Age, Cipher::Gpg);
+        for (cipher, gave, words, expected) in [
+            (
+                age,
+                false,
+                &["age: error: no identity matched any of the recipients"][..],
+                Exit::Failed,
+            ),
+            (age, false, &["age: error: incorrect passphrase"], Exit::Failed),
+            (age, false, &["age: error: bad header MAC"], Exit::Damaged),
+            (age, false, &["age: error: failed to read header: EOF"], Exit::Damaged),
+            (
+                age,
+                true,
+                &["age: error: failed to decrypt and authenticate payload chunk"],
+                Exit::Damaged,
+            ),
+            (age, false, &["age: error: could not read passphrase: no tty"], Exit::Failed),
+            (age, true, &[], Exit::Damaged),
+            (
+                gpg,
+                false,
+                &["[GNUPG:] ERROR x 11_BAD_PASSPHRASE", "gpg: decryption failed: Bad session key"],
+                Exit::Failed,
+            ),
+            (gpg, false, &["gpg: decryption failed: No secret key"], Exit::Failed),
+            (gpg, false, &["[GNUPG:] NODATA 3"], Exit::Damaged),
+            (gpg, true, &["[GNUPG:] BADMDC"], Exit::Damaged),
+            (gpg, false, &["gpg: problem with the agent: No pinentry"], Exit::Failed),
+        ] {
+            assert_eq!(exit(cipher, gave, words).0, expected, "{words:?}");
+        }
+        let said =
+            exit(gpg, false, &["gpg: decryption failed: No secret key", "[GNUPG:] END_DECRYPTION"])
+                .1;
+        assert!(said.ends_with("(gpg: decryption failed: No secret key)"), "{said}");
+    }
+}
