@@ -55,10 +55,11 @@ lock() {
 
 child=''
 # stage CMD…: runs a stage so that a signal reaches this shell, and through it the stage, at once. Its
-# standard input is ours.
+# standard input is ours. Told whose child it is, a stage ends when this shell is killed, and does
+# not meet the next run.
 stage() {
   local status=0
-  "$@" 8>&- 9>&- <&0 &
+  PIPE_KIT_PARENT=$$ "$@" 8>&- 9>&- <&0 &
   child=$!
   wait "$child" || status=$?
   child=''
@@ -70,5 +71,7 @@ stage() {
 end_stage() {
   [[ -n "$child" ]] || return 0
   kill -TERM "$child" 2>/dev/null || true
+  # Stopped, it would never hear of it.
+  kill -CONT "$child" 2>/dev/null || true
   wait "$child" 2>/dev/null || true
 }

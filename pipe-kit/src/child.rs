@@ -97,6 +97,8 @@ fn end(pidfd: &OwnedFd) {
     if pidfd_send_signal(pidfd, Signal::TERM).is_err() {
         return;
     }
+    // Stopped, it would hear of it only when it is killed.
+    let _ = pidfd_send_signal(pidfd, Signal::CONT);
     let wait = Timespec { tv_sec: GRACE_SECONDS, tv_nsec: 0 };
     let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
     if !matches!(poll(&mut ended, Some(&wait)), Ok(n) if n > 0) {
@@ -282,6 +284,21 @@ mod tests {
         drop(running);
         // The end of its output comes only with the end of the process.
         assert_eq!(out.read(&mut [0; 1]).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_stopped_child_is_ended_as_soon_as_any_other() {
+        let script = "trap 'exit 0' TERM; kill -STOP $$; while :; do sleep 0.05; done";
+        let mut running = spawn(&mut sh(script), "the child").unwrap();
+        let mut out = running.take_stdout().unwrap();
+        let stat = format!("/proc/{}/stat", running.child.id());
+        while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let start = std::time::Instant::now();
+        drop(running);
+        assert_eq!(out.read(&mut [0; 1]).unwrap(), 0);
+        assert!(start.elapsed().as_secs() < GRACE_SECONDS.unsigned_abs() / 2);
     }
 
     #[test]

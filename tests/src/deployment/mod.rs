@@ -28,7 +28,7 @@ pub use run::{Run, sh};
 use crate::postgres;
 use crate::redis;
 use crate::s3::client::Client;
-use crate::s3::faults::Fault;
+use crate::s3::faults::{self, Fault};
 use crate::tools::{bin_dir, workspace};
 use anyhow::{Context, Result, ensure};
 use pipe_kit::cleanup;
@@ -304,6 +304,14 @@ impl Deployment {
     /// If it does not answer.
     pub fn s3_fault(&self, fault: &Fault) -> Result<()> {
         fault.ask(&self.facts.s3_endpoint())
+    }
+
+    /// Asks the object storage to do nothing wrong any more.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub fn s3_faults_end(&self) -> Result<()> {
+        faults::clear(&self.facts.s3_endpoint())
     }
 
     /// The finished bundles, oldest first.

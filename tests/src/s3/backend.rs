@@ -8,10 +8,14 @@ use super::properties::{check_conditions, check_md5, describe, properties, signe
 use super::stats::Stats;
 use super::store::{Blob, Bucket, Object, Properties, Store};
 use bytes::Bytes;
+use hyper::StatusCode;
 use rustix::process::{Signal, getpid, kill_process};
 use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
+
+/// Tells the server, by a status that S3 does not know, to close the connection instead.
+pub(super) const HANG_UP: StatusCode = StatusCode::IM_A_TEAPOT;
 
 pub(super) struct Backend {
     pub(super) store: Arc<Store>,
@@ -48,6 +52,12 @@ impl Backend {
             Some(Act::Cut) if operation == "GetObject" => Ok(true),
             Some(Act::Cut | Act::Unavailable) => {
                 Err(s3_error!(SlowDown, "Please reduce your request rate"))
+            }
+            Some(Act::Broken) => Err(s3_error!(InternalError, "We encountered an internal error")),
+            Some(Act::HangUp) => {
+                let mut error = s3_error!(InternalError);
+                error.set_status_code(HANG_UP);
+                Err(error)
             }
             Some(Act::Die) => {
                 let _ = kill_process(getpid(), Signal::KILL);

@@ -1,4 +1,5 @@
-//! Faults that a test asks the server to show: `PUT /_faults?operation=GetObject&skip=5&do=die`.
+//! Faults that a test asks the server to show: `PUT /_faults?operation=GetObject&skip=5&do=die`;
+//! `DELETE /_faults` ends them.
 
 use anyhow::{Context, Result, bail, ensure};
 use std::sync::{Mutex, PoisonError};
@@ -11,6 +12,10 @@ pub enum Act {
     Slow(Duration),
     /// 503, `SlowDown`.
     Unavailable,
+    /// 500, `InternalError`.
+    Broken,
+    /// The connection is closed without an answer.
+    HangUp,
     /// The connection breaks in the middle of an object's body; for other operations, 503.
     Cut,
     /// The process is killed.
@@ -50,9 +55,11 @@ impl Fault {
                 "do" => {
                     fault.act = match &*value {
                         "fail" => Act::Unavailable,
+                        "break" => Act::Broken,
+                        "hang-up" => Act::HangUp,
                         "cut" => Act::Cut,
                         "die" => Act::Die,
-                        _ => bail!("do={value} is not fail, cut or die"),
+                        _ => bail!("do={value} is not fail, break, hang-up, cut or die"),
                     }
                 }
                 _ => bail!("{name} is unknown"),
@@ -67,6 +74,8 @@ impl Fault {
         let act = match act {
             Act::Slow(time) => format!("slow={}", time.as_millis()),
             Act::Unavailable => "do=fail".to_owned(),
+            Act::Broken => "do=break".to_owned(),
+            Act::HangUp => "do=hang-up".to_owned(),
             Act::Cut => "do=cut".to_owned(),
             Act::Die => "do=die".to_owned(),
         };
@@ -83,6 +92,14 @@ impl Fault {
     }
 }
 
+/// Asks the server at `endpoint` to do nothing wrong any more.
+///
+/// # Errors
+/// If the server does not answer.
+pub fn clear(endpoint: &str) -> Result<()> {
+    ureq::delete(format!("{endpoint}/_faults")).call().context("ending faults").map(drop)
+}
+
 /// The faults of a server.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Mutex<Vec<Fault>>);
@@ -90,6 +107,10 @@ pub(super) struct Faults(Mutex<Vec<Fault>>);
 impl Faults {
     pub(super) fn add(&self, fault: Fault) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(fault);
+    }
+
+    pub(super) fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// What happens to the request that has just come.
@@ -118,11 +139,15 @@ mod tests {
         assert_eq!(faults.next("PutObject"), None);
         let shown: Vec<_> = (0..4).map(|_| faults.next("GetObject")).collect();
         assert_eq!(shown, [None, Some(Act::Cut), Some(Act::Cut), None]);
+        faults.add(Fault::always("GetObject", Act::Broken));
+        faults.clear();
+        assert_eq!(faults.next("GetObject"), None);
     }
 
     #[test]
     fn every_fault_survives_its_query() {
-        let acts = [Act::Slow(Duration::from_millis(30)), Act::Unavailable, Act::Cut, Act::Die];
+        let slow = Act::Slow(Duration::from_millis(30));
+        let acts = [slow, Act::Unavailable, Act::Broken, Act::HangUp, Act::Cut, Act::Die];
         for act in acts {
             let fault = Fault::always("PutObject", act);
             assert_eq!(Fault::parse(&fault.to_query()).unwrap(), fault);

@@ -1,12 +1,12 @@
 //! The HTTP server around the store.
 
-use super::backend::Backend;
+use super::backend::{Backend, HANG_UP};
 use super::faults::{Fault, Faults};
 use super::stats::Stats;
 use super::store::Store;
 use anyhow::{Context, Result};
 use hyper::body::Incoming;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use s3s::auth::{S3Auth, SecretKey};
@@ -106,11 +106,19 @@ async fn answer(
     }
     if request.uri().path() == "/_faults" {
         let mut answer = Response::new(Body::empty());
+        if request.method() == Method::DELETE {
+            faults.clear();
+            return Ok(answer);
+        }
         match Fault::parse(request.uri().query().unwrap_or_default()) {
             Ok(fault) => faults.add(fault),
             Err(_) => *answer.status_mut() = StatusCode::BAD_REQUEST,
         }
         return Ok(answer);
     }
-    service.call(request.map(Body::from)).await
+    let answer = service.call(request.map(Body::from)).await?;
+    if answer.status() == HANG_UP {
+        return Err(HttpError::new(std::io::Error::other("hung up, as was asked for").into()));
+    }
+    Ok(answer)
 }

@@ -1,0 +1,142 @@
+//! A stage that is stopped, as by a debugger or a frozen disk: it goes on as if nothing had been; and
+//! where it does not, a signal to the script ends all of it all the same.
+
+use crate::campaign::{Ending, Fault, Scale};
+use crate::launched::Launched;
+use crate::processes;
+use crate::restore_killed;
+use crate::stand::{Stand, ended};
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use rustix::process::Signal;
+use std::time::Duration;
+
+/// How long a script may take to end when it is told to, its stage stopped: long enough for a
+/// stage's own patience with what it has started.
+const BOUND: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Backup,
+    Restore,
+}
+
+pub fn faults() -> Vec<Box<dyn Fault>> {
+    vec![
+        Box::new(ForAWhile(Script::Backup)),
+        Box::new(ForAWhile(Script::Restore)),
+        Box::new(ForGood(Script::Backup)),
+        Box::new(ForGood(Script::Restore)),
+    ]
+}
+
+impl Script {
+    fn name(self) -> &'static str {
+        if self == Self::Backup { "backup" } else { "restore" }
+    }
+
+    fn launch(self, stand: &Stand) -> Result<Launched> {
+        if self == Self::Backup { stand.launch_backup() } else { stand.launch_restore(&[]) }
+    }
+
+    fn takes(self, stand: &Stand) -> Duration {
+        if self == Self::Backup { stand.backup_takes } else { stand.restore_takes }
+    }
+}
+
+/// Stops one process below the script at some moment; none if it had ended.
+fn stop(
+    script: Script,
+    stand: &Stand,
+    run: &mut Launched,
+    rng: &mut Rng,
+) -> Result<Option<(i32, String)>> {
+    run.let_run(script.takes(stand).mul_f64(rng.f64() * 0.9))?;
+    while !run.has_ended()? {
+        // A service that is just being started is no stage.
+        let own = |p: &processes::Process| p.group == run.id();
+        let below = processes::below(run.id()).into_iter().filter(own);
+        if let Some(process) = rng.choice(below.collect::<Vec<_>>()) {
+            processes::signal(process.id, Signal::STOP)?;
+            return Ok(Some((process.id, process.name)));
+        }
+    }
+    Ok(None)
+}
+
+struct ForAWhile(Script);
+
+impl Fault for ForAWhile {
+    fn name(&self) -> String {
+        format!("{}: a process below it stopped for a while (SIGSTOP, SIGCONT)", self.0.name())
+    }
+
+    fn tries(&self, _: &Stand, scale: Scale) -> usize {
+        scale.of(12, 1)
+    }
+
+    fn attempt(&self, stand: &Stand, _: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
+        if self.0 == Script::Restore {
+            stand.wreck(rng)?;
+        }
+        let mut run = self.0.launch(stand)?;
+        let stopped = stop(self.0, stand, &mut run, rng)?;
+        if let Some((id, _)) = stopped {
+            run.let_run(Duration::from_millis(rng.u64(100..1500)))?;
+            processes::signal(id, Signal::CONT)?;
+        }
+        let run = run.finish()?;
+        ended(&run, 0).with_context(|| format!("{stopped:?} was stopped"))?;
+        match self.0 {
+            Script::Backup => {
+                ensure!(stand.deployment.bundles()?.len() == 2, "no bundle was made");
+                stand.bundles_are_whole()?;
+                stand.nothing_is_left()?;
+                stand.remove_other_bundles()?;
+            }
+            Script::Restore => stand.is_restored()?,
+        }
+        Ending::held("complete")
+    }
+}
+
+struct ForGood(Script);
+
+impl Fault for ForGood {
+    fn name(&self) -> String {
+        format!("{}: a process below it stopped for good, then SIGTERM", self.0.name())
+    }
+
+    fn tries(&self, _: &Stand, scale: Scale) -> usize {
+        scale.of(12, 1)
+    }
+
+    fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
+        let before = stand.wreck_for(self.0 == Script::Restore, rng)?;
+        let mut run = self.0.launch(stand)?;
+        let stopped = stop(self.0, stand, &mut run, rng)?;
+        if stopped.is_some() {
+            run.signal(Signal::TERM)?;
+        }
+        let status =
+            run.status_within(BOUND).with_context(|| format!("{stopped:?} was stopped"))?;
+        let told = || format!("{stopped:?} was stopped; it ended with {status}: {}", run.said());
+        ensure!(status == 143 || stopped.is_none(), "not 143: {}", told());
+        let told = told();
+        run.finish().with_context(|| told.clone())?;
+        match before {
+            None => {
+                stand.bundles_are_whole().with_context(|| told.clone())?;
+                stand.nothing_is_left().with_context(|| told.clone())?;
+                stand.remove_other_bundles()?;
+                stand.backs_up_again().context(told)?;
+            }
+            Some(before) => {
+                stand.database_is_old_or_new(&before).with_context(|| told.clone())?;
+                restore_killed::complete(stand, n).with_context(|| told.clone())?;
+                stand.is_restored().context(told)?;
+            }
+        }
+        Ending::held(if stopped.is_some() { "ended with 143" } else { "had ended before" })
+    }
+}

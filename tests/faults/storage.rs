@@ -1,0 +1,122 @@
+//! An object storage that delays, fails, hangs up and cuts off: a run fails loudly, or what it has
+//! made is whole.
+
+use crate::campaign::{Ending, Fault, Scale};
+use crate::stand::{Stand, ended};
+use anyhow::{Context, Result, ensure};
+use fastrand::Rng;
+use pipe_kit::Exit;
+use pipeline_tests::s3::faults::{self, Act};
+use std::time::Duration;
+
+pub fn faults() -> Vec<Box<dyn Fault>> {
+    vec![Box::new(Pull), Box::new(Push)]
+}
+
+const PULL: [&str; 4] = ["ListObjectsV2", "GetObject", "HeadObject", "GetObjectTagging"];
+const PUSH: [&str; 5] =
+    ["ListObjectsV2", "PutObject", "DeleteObject", "DeleteObjects", "HeadObject"];
+
+/// From a single mishap to a storage that does nothing right any more.
+fn any(operations: &[&str], n: usize, rng: &mut Rng) -> faults::Fault {
+    let acts = [
+        Act::Slow(Duration::from_millis(rng.u64(50..1500))),
+        Act::Unavailable,
+        Act::Broken,
+        Act::HangUp,
+        Act::Cut,
+    ];
+    let operation = rng.choice(operations).copied().unwrap_or("GetObject");
+    let times = [1, 2, 5, 20, u64::MAX][rng.usize(..5)];
+    let act = match acts[n % acts.len()] {
+        // A body is cut where there is one.
+        Act::Cut => {
+            return faults::Fault {
+                operation: "GetObject".into(),
+                skip: rng.u64(..30),
+                times,
+                act: Act::Cut,
+            };
+        }
+        act => act,
+    };
+    faults::Fault { operation: operation.into(), skip: rng.u64(..30), times, act }
+}
+
+struct Pull;
+
+impl Fault for Pull {
+    fn name(&self) -> String {
+        "backup: object storage delays, answers 500 or 503, hangs up, cuts bodies".into()
+    }
+
+    fn tries(&self, _: &Stand, scale: Scale) -> usize {
+        scale.of(40, 4)
+    }
+
+    fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
+        let fault = any(&PULL, n, rng);
+        stand.deployment.s3_fault(&fault)?;
+        let run = stand.backup();
+        stand.deployment.s3_faults_end()?;
+        let run = run?;
+        let told = || format!("{fault:?}: it ended with {}: {}", run.status, run.stderr);
+        stand.bundles_are_whole().with_context(told)?;
+        stand.nothing_is_left().with_context(told)?;
+        let made: Vec<_> =
+            stand.deployment.bundles()?.into_iter().filter(|b| *b != stand.bundle).collect();
+        ensure!(made.len() == usize::from(run.status == 0), "{} bundles: {}", made.len(), told());
+        for bundle in &made {
+            stand.mirrors_the_bucket(bundle).with_context(told)?;
+        }
+        let loud = run.stderr.contains("no bundle was made") && run.stderr.contains("obj-mirror");
+        ensure!(run.status == 0 || loud, "it does not say what failed: {}", told());
+        stand.remove_other_bundles()?;
+        Ending::held(if run.status == 0 { "a whole bundle" } else { "failed, no bundle" })
+    }
+}
+
+struct Push;
+
+impl Fault for Push {
+    fn name(&self) -> String {
+        "restore: object storage delays, answers 500 or 503, hangs up, cuts bodies, dies".into()
+    }
+
+    fn tries(&self, _: &Stand, scale: Scale) -> usize {
+        scale.of(24, 2)
+    }
+
+    fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
+        stand.wreck(rng)?;
+        let mut fault = any(&PUSH, n, rng);
+        // What differs is little: let it not be over before the fault begins.
+        fault.skip %= 3;
+        if n % 8 == 7 {
+            fault.act = Act::Die;
+        }
+        stand.deployment.s3_fault(&fault)?;
+        let run = stand.restore()?;
+        let told = || format!("{fault:?}: it ended with {}: {}", run.status, run.stderr);
+        if run.status == 0 {
+            stand.deployment.s3_faults_end()?;
+            stand.is_restored().with_context(told)?;
+            return Ending::held("complete");
+        }
+        let loud = [Exit::Failed, Exit::Incomplete, Exit::Refused].map(|e| i32::from(e.code()));
+        ensure!(loud.contains(&run.status), "an odd status: {}", told());
+        // Dead, it is started anew, and is empty; else it goes on, and does nothing wrong any more.
+        if stand.deployment.s3_faults_end().is_err() {
+            stand.deployment.start(&["minio"])?;
+        }
+        let resume = stand.launch_restore(&["--resume"])?.finish()?;
+        let refused = i32::from(Exit::Refused.code());
+        if resume.status == refused {
+            stand.restores_again().with_context(told)?;
+        } else {
+            ended(&resume, 0).context("--resume").with_context(told)?;
+        }
+        stand.is_restored().with_context(told)?;
+        Ending::held("failed, complete afterwards")
+    }
+}
