@@ -2,7 +2,7 @@
 # Rebuilds the deployment from a bundle. Destructive on purpose: replaces all current data.
 #   restore.sh                              lists the bundles
 #   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
-#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a sealed file, unsealed below the bundle root
+#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
 #   restore.sh BUNDLE --resume              goes on with a restore that was broken off
 #   restore.sh --abandon                    gives that one up
 #   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
@@ -28,11 +28,11 @@ unsealed="$root/.unsealed"
 
 bundle="$1"
 shift
-identity=()
+key=()
 options=()
 while (( $# > 0 )); do
   case "$1" in
-    -i) (( $# > 1 )) || die 2 "-i needs a file"; identity=(-i "$2"); shift 2 ;;
+    -i | --passphrase-file) (( $# > 1 )) || die 2 "$1 needs a file"; key+=("$1" "$2"); shift 2 ;;
     *) options+=("$1"); shift ;;
   esac
 done
@@ -46,7 +46,7 @@ trap 'exit 129' HUP
 if [[ -f "$bundle" ]]; then
   # Holding the lock, what lies there is an earlier run's, and comes out of its file again.
   rm -rf -- "$unsealed"
-  stage bash "$scripts/unseal.sh" "$bundle" "${identity[@]}" "$unsealed" >/dev/null
+  stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
   bundle="$(printf '%s' "$unsealed"/piprio_*)"
 fi
 status=0

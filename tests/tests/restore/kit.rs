@@ -44,3 +44,20 @@ pub fn wait_for_the_sleeping_load(deployment: &Deployment) -> Result<()> {
     let asleep = "select count(*) from pg_stat_activity where query ~ '^SELECT pg_sleep' and state = 'active'";
     wait_until("the load", || Ok(deployment.psql_in("postgres", asleep)? == "1"))
 }
+
+/// Replaces a program of the deployment by a script; `$real` in it is the program itself.
+pub fn stand_in(deployment: &Deployment, tool: &str, script: &str) -> Result<()> {
+    sh(
+        deployment.dir(),
+        &format!(
+            "mv bin/{tool} bin/.{tool}
+             printf '%s\\n' '#!/bin/sh' 'real=${{0%/*}}/.{tool}' '{script}' 'exec \"$real\" \"$@\"' > bin/{tool}
+             chmod 755 bin/{tool}"
+        ),
+    )
+    .map(drop)
+}
+
+pub fn put_back(deployment: &Deployment, tool: &str) -> Result<()> {
+    sh(deployment.dir(), &format!("mv bin/.{tool} bin/{tool}")).map(drop)
+}

@@ -11,23 +11,6 @@ fn journal(deployment: &Deployment) -> PathBuf {
     deployment.dir().join(".restore/unfinished.json")
 }
 
-/// Replaces a program of the deployment by a script; `$real` in it is the program itself.
-fn stand_in(deployment: &Deployment, tool: &str, script: &str) -> Result<()> {
-    sh(
-        deployment.dir(),
-        &format!(
-            "mv bin/{tool} bin/.{tool}
-             printf '%s\\n' '#!/bin/sh' 'real=${{0%/*}}/.{tool}' '{script}' 'exec \"$real\" \"$@\"' > bin/{tool}
-             chmod 755 bin/{tool}"
-        ),
-    )
-    .map(drop)
-}
-
-fn put_back(deployment: &Deployment, tool: &str) -> Result<()> {
-    sh(deployment.dir(), &format!("mv bin/.{tool} bin/{tool}")).map(drop)
-}
-
 /// A restore that a dead storage broke off after the swap.
 fn broken_off_at_objects(deployment: &Deployment, bundle: &Path) -> Result<()> {
     stand_in(deployment, "obj-mirror", "[ \"$1\" = --delete ] && exit 1")?;

@@ -1,0 +1,124 @@
+//! A host with nothing but the toolkit and a bundle; and a bundle that comes as one encrypted file.
+
+use super::kit::*;
+use anyhow::{Context, Result};
+use pipeline_tests::deployment::{DOMAIN, Deployment, STATEFUL, sh};
+use std::path::{Path, PathBuf};
+
+/// Nothing runs, nothing is configured, and the servers are as they come.
+fn emptied(deployment: &Deployment, bundle: &Path) -> Result<PathBuf> {
+    let share = deployment.dir().join("share");
+    sh(deployment.dir(), &format!("mkdir share && mv '{}' share/", bundle.display()))?;
+    deployment.redis(&["FLUSHALL"])?;
+    deployment.psql_in("postgres", "drop database piprio with (force)")?;
+    sh(deployment.dir(), "scripts/drivers/process stop api worker redis minio postgres")?;
+    sh(deployment.dir(), "rm -rf .env secrets certs backups .restore")?;
+    Ok(share.join(bundle.file_name().context("name")?))
+}
+
+#[test]
+fn from_nothing_but_a_bundle_to_a_green_health_check() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    let bundle = emptied(&deployment, &bundle)?;
+
+    let run = deployment.restore(&bundle, &[], &answers("y"))?.expect(5);
+    assert!(run.stderr.contains("--bootstrap"), "{}", run.stderr);
+    for typed in ["", "other.example\n"] {
+        deployment.restore(&bundle, &["--bootstrap"], typed)?.expect(5);
+    }
+    assert!(!deployment.dir().join(".env").exists() && !deployment.dir().join("secrets").exists());
+    let run = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(0);
+    let next = run.stderr.lines().last().context("no words")?;
+    assert!(next.contains("restore.sh") && !next.contains("--bootstrap"), "{next}");
+    let again = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
+    assert!(again.stderr.contains("no empty deployment"), "{}", again.stderr);
+
+    let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
+    assert!(run.stderr.contains("starting what holds state"), "{}", run.stderr);
+    for service in STATEFUL {
+        assert!(deployment.ps()?.contains(&(service.to_owned(), "running".to_owned())));
+    }
+    assert_eq!(deployment.state()?, before);
+    deployment.health_check()?.expect(0);
+    Ok(())
+}
+
+#[test]
+fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_here() -> Result<()>
+{
+    let (deployment, bundle) = with_bundle()?;
+    deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    std::fs::write(
+        &env,
+        text.replace("POSTGRES_HOST=127.0.0.1", "POSTGRES_HOST=old-db.invalid\nPOSTGRES_VIA=tcp"),
+    )?;
+    // Only config matters here, so a bundle of the older script will do: its parts and no seal.
+    sh(
+        deployment.dir(),
+        &format!(
+            "bin/cfg-pack create --root . .env --optional secrets --optional certs > '{0}/config.tar.gz'
+             rm '{0}/SHA256SUMS' && sed -i /^Toolkit/d '{0}/MANIFEST.txt'",
+            bundle.display()
+        ),
+    )?;
+    sh(
+        deployment.dir(),
+        "mv .env .env.kept; mv secrets/signing_key kept; rm -r secrets/* certs/*; cp kept secrets/signing_key",
+    )?;
+    let run = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
+    assert!(run.stderr.contains("secrets is there"), "{}", run.stderr);
+    sh(deployment.dir(), "rm secrets/signing_key")?;
+    let run = deployment.restore(&bundle, &["--bootstrap", "--confirm", DOMAIN], "")?.expect(0);
+    assert!(run.stderr.contains("POSTGRES_HOST: the host old-db.invalid"), "{}", run.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    let place = tempfile::tempdir()?;
+    let (key, file) = (place.path().join("key"), place.path().join("bundle.tar.age"));
+    sh(
+        deployment.dir(),
+        &format!(
+            "age-keygen -o '{0}' 2>/dev/null
+             scripts/seal.sh '{1}' -r \"$(age-keygen -y '{0}')\" > '{2}' && rm -r '{1}'",
+            key.display(),
+            bundle.display(),
+            file.display()
+        ),
+    )?;
+    deployment.psql("drop schema tenant_0001 cascade")?;
+    let wrong = place.path().join("wrong");
+    sh(place.path(), "age-keygen -o wrong 2>/dev/null")?;
+    let key = key.to_str().context("path")?;
+    let run = deployment.restore(&file, &["-i", wrong.to_str().context("path")?], &answers("n"))?;
+    assert_ne!(run.status, 0);
+    assert!(!run.stderr.contains("Type the deployment's domain"), "{}", run.stderr);
+    let unsealed = deployment.dir().join("backups/.unsealed");
+    let in_the_clear = || unsealed.read_dir().is_ok_and(|mut entries| entries.next().is_some());
+    assert!(!in_the_clear());
+
+    // Not confirmed: what was opened stays for the next try, and is told.
+    let run = deployment.restore(&file, &["-i", key], "no\n")?.expect(5);
+    assert!(run.stderr.contains("in the clear"), "{}", run.stderr);
+    deployment.restore(&file, &["-i", key, "--config", "no"], &answers(""))?.expect(0);
+    assert!(!unsealed.exists());
+    assert_eq!(deployment.state()?, before);
+
+    // Broken off after the swap, the same file goes on.
+    sh(
+        deployment.dir(),
+        "mv bin/obj-mirror bin/.obj-mirror; printf '#!/bin/sh\\n[ \"$1\" = --delete ] && exit 1\\nexec \"${0%/*}/.obj-mirror\" \"$@\"\\n' > bin/obj-mirror; chmod 755 bin/obj-mirror",
+    )?;
+    deployment.restore(&file, &["-i", key], &answers("n"))?.expect(1);
+    sh(deployment.dir(), "mv bin/.obj-mirror bin/obj-mirror")?;
+    assert!(in_the_clear());
+    deployment.restore(&file, &["-i", key, "--resume"], &answers("n"))?.expect(0);
+    assert!(!unsealed.exists());
+    Ok(())
+}
