@@ -2,7 +2,7 @@
 
 use super::extensions;
 use super::facts::{Facts, Membership};
-use super::room::{self, Room};
+use super::room::Verdict;
 use crate::database_state::Role;
 use crate::head::Needs;
 use crate::roles;
@@ -15,7 +15,6 @@ pub struct Plan<'a> {
     pub needs: &'a Needs,
     pub server: Version,
     pub psql: Version,
-    pub drop_first: bool,
 }
 
 /// What was found.
@@ -37,19 +36,12 @@ impl Findings {
     }
 
     /// Adds whether there is room for the new database.
-    pub fn with_room(
-        mut self,
-        plan: &Plan<'_>,
-        facts: &Facts,
-        needed: Option<room::Size>,
-        room: &Room,
-    ) -> Self {
-        match room::verdict(needed, room, facts, plan.drop_first) {
-            room::Verdict::Enough => {}
-            room::Verdict::Untold(note) => self.note(note),
-            room::Verdict::TooLittle(problem) => self.problem(problem),
+    pub fn add_room(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Enough => {}
+            Verdict::Untold(note) => self.note(note),
+            Verdict::TooLittle(problem) => self.problem(problem),
         }
-        self
     }
 }
 
