@@ -211,7 +211,8 @@ fn not_a_member(
     ))
 }
 
-/// Settings that travel with the database are set at the end of a load.
+/// The place that travels with the database is needed at the start of a load, and its settings are
+/// made at the end.
 fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let Some(state) = plan.needs.state.as_ref().filter(|_| !facts.superuser) else { return };
     let with_own = state.settings.iter().filter(|s| s.role.is_some());
@@ -231,6 +232,16 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
                 16.. => format!(" GRANT {} TO {} WITH ADMIN OPTION;", ident(role), ident(&facts.me)),
                 _ => String::new(),
             }
+        ));
+    }
+    let space = &state.tablespace;
+    if space != "pg_default" && facts.tablespaces.get(space).is_some_and(|space| !space.ours) {
+        found.problem(format!(
+            "the dump's database lies in tablespace {space}, where role {} may make nothing; as a superuser: \
+             GRANT CREATE ON TABLESPACE {} TO {};",
+            facts.me,
+            ident(space),
+            ident(&facts.me)
         ));
     }
     for name in &facts.guarded_settings {
