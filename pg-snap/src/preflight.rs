@@ -17,7 +17,8 @@ use crate::load::Names;
 use crate::psql::{self, Server};
 use anyhow::Result;
 use findings::Plan;
-use pipe_kit::{Exit, Stop};
+use pipe_kit::{Exit, Stop, warning};
+use room::Verdict;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
@@ -61,10 +62,10 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let server = Server::connect(clients, &names.database)?;
     let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = plan(&names.database, &needs, &server, drop_first);
+    let plan = plan(&names.database, &needs, &server);
     let room = room::look(clients, &facts, &needs);
-    let found =
-        findings::find(&plan, &facts).with_room(&plan, &facts, room::needed(&needs, file), &room);
+    let mut found = findings::find(&plan, &facts);
+    found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
     let report = Report::of(&plan, &facts, found);
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
@@ -73,8 +74,8 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     Ok(Exit::Done)
 }
 
-/// What a load of its own dump asks before it changes anything. Room is a matter of estimates, and
-/// a load that runs out of it undoes itself: it is only told.
+/// What a load of its own dump asks before it changes anything. A server whose disk is full may go
+/// down, so want of room counts here, too; but where the size is a guess it is only told.
 ///
 /// # Errors
 /// As [`run`].
@@ -86,18 +87,20 @@ pub fn check(
     options: &crate::load::Options,
 ) -> Result<Facts> {
     let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
-    let plan = plan(&names.database, needs, server, options.drop_first);
-    refuse(&findings::find(&plan, &facts).problems)?;
-    let room = room::look(clients, &facts, needs);
+    let plan = plan(&names.database, needs, server);
+    let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
-    for line in Findings::default().with_room(&plan, &facts, needed, &room).problems {
-        pipe_kit::warning!("{line}");
+    let room = room::look(clients, &facts, needs);
+    match room::verdict(needed, &room, &facts, options.drop_first) {
+        Verdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
+        verdict => found.add_room(verdict),
     }
+    refuse(&found.problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server, drop_first: bool) -> Plan<'a> {
-    Plan { database, needs, server: server.version, psql: server.psql().version, drop_first }
+fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server) -> Plan<'a> {
+    Plan { database, needs, server: server.version, psql: server.psql().version }
 }
 
 /// A line each: the last as the error.

@@ -11,7 +11,7 @@ use std::process::{ChildStdin, ChildStdout};
 use std::time::{Duration, Instant};
 
 /// How long what a killed load has left may take to end.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Held for as long as a load runs, by a session that the server ends with us, however we end.

@@ -32,8 +32,7 @@ pub struct Facts {
     pub roles: BTreeMap<String, Membership>,
     /// Those of the wanted extensions that the server has: whether only a superuser may create it.
     pub extensions: BTreeMap<String, bool>,
-    /// Tablespaces, with their directories; that of `pg_default` is empty.
-    pub tablespaces: BTreeMap<String, String>,
+    pub tablespaces: BTreeMap<String, Tablespace>,
     /// Parameters among those that the dump sets on its database which only a superuser may set.
     pub guarded_settings: Vec<String>,
     pub icu: bool,
@@ -57,6 +56,14 @@ pub struct Existing {
     pub is_template: bool,
     /// None where the connected role may not know.
     pub size_bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Tablespace {
+    /// Its directory; empty where that is the server's own.
+    pub place: String,
+    /// Whether we may make something in it.
+    pub ours: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -101,6 +108,11 @@ fn ask_for(major: u32, database: &str, names: &[&str], needs: &Needs) -> String 
     let names = list(names.iter().copied());
     let database = literal(database);
     let set = if major >= 16 { "'SET'" } else { "'MEMBER'" };
+    // Before PostgreSQL 15, the right to set one could not be granted.
+    let granted = match major {
+        15.. => " and not pg_catalog.has_parameter_privilege(name, 'SET')",
+        _ => "",
+    };
     format!(
         "\
 with me as (select * from pg_catalog.pg_roles where rolname = current_user),
@@ -132,10 +144,11 @@ select pg_catalog.json_build_object(
   'extensions', (select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{{}}')
     from pg_catalog.pg_available_extensions a join pg_catalog.pg_available_extension_versions v using (name)
     where v.version = a.default_version and name in ({extensions})),
-  'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.pg_tablespace_location(oid))
+  'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.json_build_object(
+      'place', pg_catalog.pg_tablespace_location(oid), 'ours', pg_catalog.has_tablespace_privilege(oid, 'CREATE')))
     from pg_catalog.pg_tablespace),
   'guarded_settings', (select coalesce(pg_catalog.json_agg(name order by name), '[]')
-    from pg_catalog.pg_settings where context in ('superuser', 'superuser-backend') and name in ({settings})),
+    from pg_catalog.pg_settings where context in ('superuser', 'superuser-backend') and name in ({settings}){granted}),
   'icu', exists (select from pg_catalog.pg_collation where collprovider = 'i'),
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,

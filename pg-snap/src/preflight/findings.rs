@@ -2,7 +2,7 @@
 
 use super::extensions;
 use super::facts::{Facts, Membership};
-use super::room::{self, Room};
+use super::room::Verdict;
 use crate::database_state::Role;
 use crate::head::Needs;
 use crate::roles;
@@ -15,7 +15,6 @@ pub struct Plan<'a> {
     pub needs: &'a Needs,
     pub server: Version,
     pub psql: Version,
-    pub drop_first: bool,
 }
 
 /// What was found.
@@ -37,19 +36,12 @@ impl Findings {
     }
 
     /// Adds whether there is room for the new database.
-    pub fn with_room(
-        mut self,
-        plan: &Plan<'_>,
-        facts: &Facts,
-        needed: Option<room::Size>,
-        room: &Room,
-    ) -> Self {
-        match room::verdict(needed, room, facts, plan.drop_first) {
-            room::Verdict::Enough => {}
-            room::Verdict::Untold(note) => self.note(note),
-            room::Verdict::TooLittle(problem) => self.problem(problem),
+    pub fn add_room(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Enough => {}
+            Verdict::Untold(note) => self.note(note),
+            Verdict::TooLittle(problem) => self.problem(problem),
         }
-        self
     }
 }
 
@@ -219,7 +211,8 @@ fn not_a_member(
     ))
 }
 
-/// Settings that travel with the database are set at the end of a load.
+/// The place that travels with the database is needed at the start of a load, and its settings are
+/// made at the end.
 fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let Some(state) = plan.needs.state.as_ref().filter(|_| !facts.superuser) else { return };
     let with_own = state.settings.iter().filter(|s| s.role.is_some());
@@ -239,6 +232,16 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
                 16.. => format!(" GRANT {} TO {} WITH ADMIN OPTION;", ident(role), ident(&facts.me)),
                 _ => String::new(),
             }
+        ));
+    }
+    let space = &state.tablespace;
+    if space != "pg_default" && facts.tablespaces.get(space).is_some_and(|space| !space.ours) {
+        found.problem(format!(
+            "the dump's database lies in tablespace {space}, where role {} may make nothing; as a superuser: \
+             GRANT CREATE ON TABLESPACE {} TO {};",
+            facts.me,
+            ident(space),
+            ident(&facts.me)
         ));
     }
     for name in &facts.guarded_settings {

@@ -124,7 +124,7 @@ pub fn look(clients: &Clients, facts: &Facts, needs: &Needs) -> Room {
         return Room::Unknown(format!("{data} cannot be looked at from here as that server's"));
     }
     let space = needs.state.as_ref().map(|s| &s.tablespace).and_then(|s| facts.tablespaces.get(s));
-    let place = space.filter(|place| !place.is_empty()).unwrap_or(data);
+    let place = space.map(|space| &space.place).filter(|place| !place.is_empty()).unwrap_or(data);
     match read(clients, "df", &["-Pk", place]).as_deref().and_then(free_of) {
         Some(free) => Room::Free(free),
         None => Room::Unknown(format!("df -Pk {place} gave no answer")),

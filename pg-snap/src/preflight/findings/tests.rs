@@ -1,6 +1,6 @@
 use super::*;
 use crate::database_state::{DatabaseState, Setting};
-use crate::preflight::facts::{Existing, Session};
+use crate::preflight::facts::{Existing, Session, Tablespace};
 
 const MEMBER: Membership = Membership { set: true, usage: true, admin: false, login: true };
 const STRANGER: Membership = Membership { set: false, usage: false, admin: false, login: true };
@@ -32,13 +32,7 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = Plan {
-        database: "db",
-        needs,
-        server: version(server),
-        psql: version(15),
-        drop_first: false,
-    };
+    let plan = Plan { database: "db", needs, server: version(server), psql: version(15) };
     find(&plan, facts)
 }
 
@@ -69,6 +63,12 @@ fn each_problem_is_told_with_its_remedy() {
     let ends = |line: String, remedy: &str| assert!(line.ends_with(remedy), "{line}");
 
     ends(problem(|f, _| f.may_create_databases = false), "ALTER ROLE \"me\" CREATEDB;");
+    let space = Tablespace { place: "/fast".into(), ours: false };
+    let line = problem(|f, n| {
+        f.tablespaces = [("fast".to_owned(), space)].into();
+        n.state.as_mut().unwrap().tablespace = "fast".into();
+    });
+    ends(line, "GRANT CREATE ON TABLESPACE \"fast\" TO \"me\";");
     ends(problem(|f, _| f.standby = true), "name its primary (PGHOST)");
     ends(problem(|f, _| f.prepared = vec!["it's".into()]), "ROLLBACK PREPARED 'it''s';");
     ends(problem(|f, _| f.subscriptions = vec!["s".into()]), "DROP SUBSCRIPTION \"s\";");
