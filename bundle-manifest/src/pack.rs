@@ -13,7 +13,7 @@ use pipe_kit::{Exit, Stop, child};
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -32,6 +32,8 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
     let name = BundleName::parse(tree::name(&dir)).ok_or_else(|| {
         Stop::usage(format!("{} is not named piprio_YYYYMMDDTHHMMSSZ", given.display()))
     })?;
+    // Before what is buffered for it: emptied last.
+    let empty_again = empty_on_failure()?;
     // Before a long check, and for COMMAND too.
     let mut out = pipe_kit::output::binary()?;
     let found = structure::read(&dir)?;
@@ -42,7 +44,6 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
         dir,
     };
     require_whole(&bundle.dir, found)?;
-    let empty_again = empty_on_failure()?;
     match through.split_first() {
         None => {
             bundle.write(&mut out)?;
@@ -127,7 +128,7 @@ impl Packed {
     }
 
     fn write(&self, out: &mut impl Write) -> Result<()> {
-        let mut tar = TarWriter::new(BufWriter::with_capacity(BLOCK, out));
+        let mut tar = TarWriter::new(out);
         let bar = pipe_kit::progress::bytes(Some(self.tree.bytes()), "packing");
         for path in &self.tree.directories {
             let mtime = mtime(&std::fs::metadata(self.dir.join(path))?);

@@ -5,7 +5,7 @@ use crate::manifest::{self, Parsed};
 use crate::mirror::{self, Mirror};
 use crate::report::Problems;
 use crate::sums::{self, Sums};
-use crate::tree::Tree;
+use crate::tree::{Tree, has_below};
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
 use std::path::Path;
@@ -60,8 +60,15 @@ impl Structure {
             self.manifest = Some(Parsed::read(&String::from_utf8_lossy(&text)));
         }
         if self.sealed {
-            match sums::parse(&content(sums::FILE)?) {
-                Ok(seal) => self.seal = Some(seal),
+            let text = content(sums::FILE)?;
+            match sums::parse(&text) {
+                Ok(seal) => {
+                    // No list vouches for this one, so no byte of it may be other than it was written.
+                    if sums::text(&seal) != text {
+                        self.problems.add(sums::FILE, "is not as it was written");
+                    }
+                    self.seal = Some(seal);
+                }
                 Err(why) => self.problems.add(sums::FILE, why),
             }
         }
@@ -125,6 +132,11 @@ impl Structure {
                 let why = "is not part of the bundle: neither the seal nor the mirror lists it";
                 self.problems.add(path, why);
             }
+        }
+        // Where a listed file is missing, the directory that it leaves is no news.
+        let known = |dir: &Path| has_below(seal, dir) || has_below(&mirror.listed, dir);
+        for path in self.tree.empty_directories().filter(|dir| !known(dir)) {
+            self.problems.add(path, "is not part of the bundle: a directory with no file in it");
         }
     }
 

@@ -40,6 +40,17 @@ pub fn write_line(out: &mut impl Write, digest: &Digest, path: &OsStr) -> io::Re
     out.write_all(b"\n")
 }
 
+/// The whole file: a line each, by path.
+#[must_use]
+pub fn text(sums: &Sums) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (path, digest) in sums {
+        // A vector takes whatever is written to it.
+        let _ = write_line(&mut text, digest, path);
+    }
+    text
+}
+
 /// Reads a whole file of sums.
 ///
 /// # Errors

@@ -16,6 +16,9 @@ const MAX_PART: usize = 255;
 /// The longest extension header, in bytes. They hold names and times.
 const MAX_EXTENSION: u64 = 64 * 1024;
 
+/// How much of a name is told, in bytes.
+const LONGEST_SHOWN: usize = 300;
+
 /// What an archive holds at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -220,7 +223,7 @@ fn read_pax(mut records: &[u8], told: &mut Told) -> io::Result<()> {
 
 /// The entry of a header, if it is what a bundle may hold; nothing for the directory `.` itself.
 fn entry(header: &Header, kind: EntryType, raw: &[u8], size: u64) -> io::Result<Option<Entry>> {
-    let shown = text::path(std::ffi::OsStr::from_bytes(raw));
+    let shown = text::path(std::ffi::OsStr::from_bytes(&raw[..raw.len().min(LONGEST_SHOWN)]));
     let refuse = |why: &str| damaged(format!("the archive's {shown} {why}"));
     let is_directory = match kind {
         EntryType::Directory => true,

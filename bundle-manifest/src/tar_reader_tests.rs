@@ -109,6 +109,8 @@ fn what_could_reach_outside_or_is_no_file_is_refused() {
         let told = why(&parts);
         assert!(told.contains(part), "{part}: {told}");
     }
+    let endless = why(&[long(&"/n".repeat(20_000)[1..]), file()]);
+    assert!(endless.contains("too long") && endless.len() < 400, "{}", endless.len());
     let control = why(&[raw(b'2', "b/\u{1b}[2J\n", b"")]);
     assert!(control.contains("\\u{1b}[2J\\n") && !control.contains('\u{1b}'), "{control}");
 }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -55,6 +56,12 @@ impl Tree {
         self.files.values().sum()
     }
 
+    /// Directories with nothing below them but directories; the root is none of them.
+    pub fn empty_directories(&self) -> impl Iterator<Item = &PathBuf> {
+        let holds = |dir: &Path| has_below(&self.files, dir) || has_below(&self.odd, dir);
+        self.directories.iter().filter(move |dir| !dir.as_os_str().is_empty() && !holds(dir))
+    }
+
     /// Whether there is such a directory.
     #[must_use]
     pub fn has_directory(&self, path: &str) -> bool {
@@ -84,6 +91,14 @@ pub fn resolve(dir: &Path) -> Result<PathBuf> {
     Ok(real)
 }
 
+/// Whether a path of the map lies below a directory.
+pub fn has_below<T>(paths: &BTreeMap<OsString, T>, dir: &Path) -> bool {
+    let mut below = dir.as_os_str().to_owned();
+    below.push("/");
+    let first = paths.range(below.clone()..).next();
+    first.is_some_and(|(path, _)| path.as_bytes().starts_with(below.as_bytes()))
+}
+
 /// Whether group or others may read a directory or go into it.
 #[must_use]
 pub fn is_open(dir: &Path) -> bool {
@@ -111,6 +126,9 @@ mod tests {
         assert_eq!(tree.bytes(), 4);
         assert_eq!(tree.odd.get(OsStr::new("l")), Some(&"a symbolic link"));
         assert!(tree.has_directory("d"));
+        std::fs::create_dir_all(dir.path().join("e/f")).unwrap();
+        let tree = Tree::walk(dir.path()).unwrap();
+        assert_eq!(tree.empty_directories().count(), 2);
         assert_eq!(tree.files.len(), 1);
     }
 }

@@ -48,6 +48,10 @@ pub enum Kind {
     Link(Vec<u8>),
 }
 
+/// How long an extension header may be, in bytes. They hold names, times and attributes, and lie in
+/// memory as a whole.
+const MAX_EXTENSION: u64 = 64 << 10;
+
 /// Reads an archive to its last byte and checks it.
 ///
 /// # Errors
@@ -56,6 +60,7 @@ pub enum Kind {
 pub fn read(input: impl Read) -> Result<Archive> {
     let mut tar = tempfile::tempfile().context("creating a temporary file for the archive")?;
     inflate(input, &mut tar, MAX_BYTES)?;
+    extensions_are_short(&mut tar)?;
     let (raw, end) = headers(&mut tar)?;
     ends_properly(&tar, end)?;
     let entries = check::check(raw).map_err(damaged)?;
@@ -126,19 +131,46 @@ fn inflate(input: impl Read, into: &mut impl Write, limit: u64) -> Result<()> {
     into.flush().context("writing the archive to a temporary file")
 }
 
+/// The library reads them into memory whatever their length.
+fn extensions_are_short(tar: &mut File) -> Result<()> {
+    tar.seek(SeekFrom::Start(0)).context("reading the temporary file")?;
+    let mut archive = tar::Archive::new(&*tar);
+    for (number, entry) in
+        archive.entries_with_seek().map_err(|_| unreadable(0))?.raw(true).enumerate()
+    {
+        let entry = entry.map_err(|_| unreadable(number))?;
+        let kind = entry.header().entry_type();
+        let is_extension = kind.is_gnu_longname()
+            || kind.is_gnu_longlink()
+            || kind.is_pax_local_extensions()
+            || kind.is_pax_global_extensions();
+        if is_extension && entry.size() > MAX_EXTENSION {
+            return Err(damaged(format!("a name or extension header of {} bytes", entry.size())));
+        }
+    }
+    Ok(())
+}
+
+/// The library's own words may repeat what the archive holds, and that is secret.
+fn unreadable(entries: usize) -> anyhow::Error {
+    damaged(format!("it is no whole tar file (read up to header {entries})"))
+}
+
 /// The entries in the archive's order, and where the last one ends.
 fn headers(tar: &mut File) -> Result<(Vec<Raw>, u64)> {
     tar.seek(SeekFrom::Start(0)).context("reading the temporary file")?;
     let mut archive = tar::Archive::new(&*tar);
-    let unreadable = |e: io::Error| damaged(format!("it is no whole tar file ({e})"));
     let mut raw = Vec::new();
     let mut end = 0;
-    for entry in archive.entries_with_seek().map_err(unreadable)? {
-        let mut entry = entry.map_err(unreadable)?;
+    for entry in archive.entries_with_seek().map_err(|_| unreadable(0))? {
+        let mut entry = entry.map_err(|_| unreadable(raw.len()))?;
         if raw.len() == MAX_ENTRIES {
             return Err(damaged(format!("it holds more than {MAX_ENTRIES} entries")));
         }
-        let one = header(&mut entry).map_err(unreadable)?;
+        let one = header(&mut entry).map_err(|_| unreadable(raw.len()))?;
+        if one.resized {
+            return Err(damaged("an entry's size is told twice, and differently"));
+        }
         end = one
             .size
             .checked_next_multiple_of(512)
@@ -151,11 +183,14 @@ fn headers(tar: &mut File) -> Result<(Vec<Raw>, u64)> {
 
 fn header<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Raw> {
     let mut sparse = entry.header().entry_type() == EntryType::GNUSparse;
-    let mut mtime = None;
+    let (mut mtime, mut size) = (None, None);
     if let Some(extensions) = entry.pax_extensions()? {
         for extension in extensions {
             let extension = extension?;
             sparse |= extension.key_bytes().starts_with(b"GNU.sparse");
+            if extension.key_bytes() == b"size" {
+                size = Some(extension.value().ok().and_then(|v| v.parse::<u64>().ok()));
+            }
             if extension.key_bytes() == b"mtime" {
                 let whole = extension.value().ok().and_then(|v| v.split('.').next()?.parse().ok());
                 mtime = whole.or(mtime);
@@ -163,7 +198,10 @@ fn header<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Raw> {
         }
     }
     let header = entry.header();
+    // Readers differ in which of the two they believe, so what one of them checks another extracts.
+    let resized = size.is_some_and(|size| size != header.entry_size().ok());
     Ok(Raw {
+        resized,
         path: entry.path_bytes().into_owned(),
         kind: header.entry_type(),
         sparse,

@@ -6,12 +6,17 @@ use crate::rel_path::{RelPath, shown};
 use std::collections::BTreeMap;
 use tar::EntryType;
 
+/// How much of a name is told, in bytes.
+const LONGEST_SHOWN: usize = 300;
+
 /// A header as it was read, believed in nothing.
 #[derive(Clone, Debug)]
 pub struct Raw {
     pub path: Vec<u8>,
     pub kind: EntryType,
     pub sparse: bool,
+    /// Whether an extension header tells another size than the header.
+    pub resized: bool,
     pub target: Option<Vec<u8>>,
     /// Where its content begins, in bytes.
     pub offset: u64,
@@ -36,7 +41,7 @@ pub fn check(raw: Vec<Raw>) -> Result<BTreeMap<RelPath, Entry>, String> {
         if raw.kind == EntryType::Directory && matches!(raw.path.as_slice(), b"." | b"./") {
             continue;
         }
-        let name = shown(&raw.path);
+        let name = shown(&raw.path[..raw.path.len().min(LONGEST_SHOWN)]);
         let path = RelPath::parse(&raw.path).map_err(|why| format!("the path {name:?} {why}"))?;
         let kind = kind(&raw, &path, &entries).map_err(|why| format!("{name} {why}"))?;
         if let Kind::File { size, .. } = kind {
@@ -118,6 +123,7 @@ mod tests {
             path: path.as_bytes().to_vec(),
             kind,
             sparse: false,
+            resized: false,
             target: None,
             offset: 512,
             size: 0,

@@ -56,6 +56,13 @@ fn what_no_archive_of_ours_holds_is_refused_before_anything_is_changed() {
     }
 }
 
+/// A record of an extension header: its length, the length's own digits included, and what it tells.
+fn pax_record(key: &str, value: &str) -> String {
+    let body = format!(" {key}={value}\n");
+    let length = (body.len()..).find(|n| n.to_string().len() + body.len() == *n).unwrap();
+    format!("{length}{body}")
+}
+
 #[test]
 fn names_told_in_extension_headers_are_checked_too() {
     let d = Deployment::usual();
@@ -63,9 +70,7 @@ fn names_told_in_extension_headers_are_checked_too() {
     let gnu = Hostile::new().entry(EntryType::GNULongName, "././@LongLink", "", &long);
     refused(&d, gnu.file("short", "x").finish(), "climbs");
     let pax = |key: &str, value: &str| {
-        let body = format!(" {key}={value}\n");
-        let length = (body.len()..).find(|n| n.to_string().len() + body.len() == *n).unwrap();
-        let record = format!("{length}{body}");
+        let record = pax_record(key, value);
         Hostile::new().entry(EntryType::XHeader, "pax", "", &record).file("short", "x").finish()
     };
     refused(&d, pax("path", "/etc/escaped"), "is absolute");
@@ -76,6 +81,42 @@ fn names_told_in_extension_headers_are_checked_too() {
     out.stderr(contains("nothing was changed"));
     let global = Hostile::new().entry(EntryType::XGlobalHeader, "g", "", "13 comment=x\n");
     refused(&d, global.file("short", "x").finish(), "has content");
+}
+
+#[test]
+fn a_name_without_end_is_neither_held_in_memory_nor_told() {
+    let d = Deployment::usual();
+    let name = "n".repeat(1 << 20);
+    let link = |kind: u8| Hostile::new().entry(EntryType::new(kind), "././@LongLink", "", &name);
+    for kind in [b'L', b'K', b'x', b'g'] {
+        refused(&d, link(kind).file("f", "x").finish(), "header of 1048576 bytes");
+    }
+    let long = &name[..5000];
+    let archive = Hostile::new().entry(EntryType::GNULongName, "././@LongLink", "", long);
+    let archive = archive.file("f", "x").finish();
+    let out = d.run("extract").write_stdin(archive).assert().code(4);
+    let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+    assert!(said.contains("is too long") && said.len() < 500, "{}", said.len());
+}
+
+#[test]
+fn what_an_archive_holds_is_never_told_by_an_error() {
+    let d = Deployment::usual();
+    // Content where a header should be: a reader that believes the second size comes to it.
+    let secret = "hunter2\n".repeat(64);
+    let sized = |size: &str| {
+        let record = pax_record("size", size);
+        Hostile::new().entry(EntryType::XHeader, "pax", "", &record).file("s", &secret).finish()
+    };
+    for archive in [sized("0"), sized("511"), sized("x"), sized("99999")] {
+        for verb in ["extract", "diff"] {
+            let out = d.run(verb).write_stdin(archive.clone()).assert().code(4);
+            let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+            assert!(!said.contains("hunter2"), "{said}");
+        }
+    }
+    refused(&d, sized("0"), "told twice");
+    d.run("extract").arg("--dry-run").write_stdin(sized("512")).assert().success();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 mod describe;
 mod list;
+mod pack;
 mod publish;
 mod seal;
 mod support;

@@ -116,6 +116,16 @@ fn no_byte_of_the_seal_can_change_unseen() {
 }
 
 #[test]
+fn a_directory_with_nothing_in_it_is_damage() {
+    for name in ["stray", "minio/b/stray", "minio/.obj-mirror/stray", "minio/.obj-mirror/tmp/x"] {
+        let world = World::new();
+        let bundle = world.finished(true);
+        fs::create_dir_all(bundle.join(name)).unwrap();
+        quick(&world).code(4).stderr(contains(format!("{name} is not part of the bundle")));
+    }
+}
+
+#[test]
 fn what_no_list_knows_is_damage() {
     for name in ["stray", "minio/stray", "minio/b/stray", "minio/.obj-mirror/stray"] {
         let world = World::new();
@@ -150,6 +160,18 @@ fn the_other_tools_reasons_are_relayed() {
         .stderr(contains("bundle-manifest: database.sql.gz does not match its checksum"))
         .stderr(contains("bundle-manifest: minio/b/c is damaged: sha256 differs\n"))
         .stderr(contains("bundle-manifest: config.tar.gz cannot be read: not an archive\n"));
+}
+
+#[test]
+fn a_seal_that_says_the_same_in_another_way_is_damage() {
+    let world = World::new();
+    let path = world.finished(true).join("SHA256SUMS");
+    let seal = fs::read_to_string(&path).unwrap();
+    let reversed: String = seal.lines().rev().map(|line| format!("{line}\n")).collect();
+    for other in [reversed, seal.replacen("  ", " *", 1), seal.replacen("  ", "  ./", 1)] {
+        fs::write(&path, other).unwrap();
+        quick(&world).code(4).stderr(contains("SHA256SUMS is not as it was written"));
+    }
 }
 
 #[test]
