@@ -43,7 +43,7 @@ command -v "${CXX:-c++}" >/dev/null || {
 }
 targets=("$@")
 if (( ${#targets[@]} == 0 )); then
-    mapfile -t targets < <(basename -s .rs -- fuzz_targets/*.rs)
+    mapfile -t targets < <(basename -s .rs -- src/bin/*.rs)
 fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 # What tells libFuzzer where an input has led. A target is named so that what runs at build time is
