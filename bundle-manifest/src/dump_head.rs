@@ -21,7 +21,7 @@ pub fn server_version(dump: &Path) -> Result<Option<String>> {
     find(MultiGzDecoder::new(BufReader::new(file))).with_context(failed)
 }
 
-fn find(text: impl Read) -> std::io::Result<Option<String>> {
+pub(crate) fn find(text: impl Read) -> std::io::Result<Option<String>> {
     let mut head = BufReader::new(text.take(HEAD));
     let mut line = Vec::new();
     while head.read_until(b'\n', &mut line)? > 0 {

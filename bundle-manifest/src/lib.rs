@@ -25,4 +25,7 @@ mod tree;
 mod unpack;
 mod verify;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::{Cli, run};

@@ -23,7 +23,7 @@ pub fn list(root: &Path) -> Result<Vec<Bundle>> {
     read(&text)
 }
 
-fn read(text: &str) -> Result<Vec<Bundle>> {
+pub(crate) fn read(text: &str) -> Result<Vec<Bundle>> {
     let listing: Listing = serde_json::from_str(text)
         .context("bundle-manifest list gave no list; nothing was removed")?;
     let plain = |bundle: &Bundle| {

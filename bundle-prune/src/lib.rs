@@ -8,4 +8,7 @@ mod policy_tests;
 mod removal;
 mod report;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::{Cli, run};

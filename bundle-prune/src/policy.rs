@@ -21,7 +21,7 @@ pub enum State {
 
 impl State {
     /// Whether a deployment could be brought back from it.
-    fn is_good(self) -> bool {
+    pub(crate) fn is_good(self) -> bool {
         matches!(self, Self::Intact | Self::Unsealed)
     }
 }

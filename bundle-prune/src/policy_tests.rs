@@ -1,11 +1,11 @@
-//! The policy's table and its properties.
+//! The policy's table.
+
+mod properties;
 
 use crate::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
 use crate::policy::State::{Damaged, Intact, Unknown, Unsealed};
 use crate::policy::{Bundle, Policy, Reason, State, Verdict, decide};
 use chrono::{DateTime, TimeDelta, Utc};
-use proptest::prelude::*;
-use std::collections::BTreeSet;
 
 const DAY: i64 = 86_400;
 
@@ -292,87 +292,4 @@ fn every_reason_is_a_phrase_with_its_numbers() {
 fn a_state_of_a_later_version_is_not_taken_for_intact() {
     let json = r#"{"name":"a","timestamp":"2026-04-21T02:00:00Z","state":"splendid","more":1}"#;
     assert_eq!(serde_json::from_str::<Bundle>(json).unwrap().state, Unknown);
-}
-
-fn states() -> impl Strategy<Value = State> {
-    prop_oneof![3 => Just(Intact), 1 => Just(Unsealed), 2 => Just(Damaged), 1 => Just(Unknown)]
-}
-
-/// Histories around `now`, of which some bundles lie in its future.
-fn histories() -> impl Strategy<Value = Vec<Bundle>> {
-    prop::collection::btree_map(-5 * DAY..60 * DAY, states(), 0..25)
-        .prop_map(|history| history.into_iter().map(|(age, state)| aged(age, state)).collect())
-}
-
-fn is_good(bundle: &Bundle) -> bool {
-    matches!(bundle.state, Intact | Unsealed)
-}
-
-fn removed(bundles: &[Bundle], at: DateTime<Utc>, policy: Policy) -> BTreeSet<String> {
-    let decided = decide(bundles, at, policy).into_iter();
-    decided.filter(|d| d.verdict == Verdict::Remove).map(|d| d.bundle.name).collect()
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
-
-    #[test]
-    fn the_newest_intact_bundle_always_survives(
-        history in histories(), skew in -90 * DAY..90 * DAY, days in 1u32..60, last in 0usize..6,
-    ) {
-        let at = now() + TimeDelta::seconds(skew);
-        let gone = removed(&history, at, policy(days, last));
-        let newest = history.iter().filter(|b| is_good(b)).max_by_key(|b| b.taken);
-        prop_assert!(newest.is_none_or(|b| !gone.contains(&b.name)));
-        let present = |b: &&Bundle| is_good(b) && b.taken - at <= TimeDelta::days(1);
-        let newest = history.iter().filter(present).max_by_key(|b| b.taken);
-        prop_assert!(newest.is_none_or(|b| !gone.contains(&b.name)));
-        prop_assert!(newest.is_some() || gone.is_empty());
-    }
-
-    #[test]
-    fn nothing_younger_than_the_limit_is_removed(
-        history in histories(), skew in -90 * DAY..90 * DAY, days in 1u32..60, last in 0usize..6,
-    ) {
-        let at = now() + TimeDelta::seconds(skew);
-        let gone = removed(&history, at, policy(days, last));
-        for bundle in history.iter().filter(|b| at - b.taken <= TimeDelta::days(days.into())) {
-            prop_assert!(!gone.contains(&bundle.name));
-        }
-    }
-
-    #[test]
-    fn the_last_ones_asked_for_survive(history in histories(), days in 1u32..60, last in 0usize..6) {
-        let gone = removed(&history, now(), policy(days, last));
-        let good = history.iter().filter(|b| is_good(b) && b.taken <= now() + TimeDelta::days(1));
-        let mut good: Vec<_> = good.collect();
-        good.sort_by_key(|b| std::cmp::Reverse(b.taken));
-        prop_assert!(good.iter().take(last).all(|b| !gone.contains(&b.name)));
-    }
-
-    #[test]
-    fn the_order_of_the_directory_does_not_matter(history in histories(), days in 1u32..60) {
-        let mut reversed = history.clone();
-        reversed.reverse();
-        let policy = policy(days, 2);
-        prop_assert_eq!(decide(&history, now(), policy), decide(&reversed, now(), policy));
-    }
-
-    #[test]
-    fn what_goes_today_goes_tomorrow(
-        history in histories(), later in 0..90 * DAY, days in 1u32..60, last in 0usize..6,
-    ) {
-        let policy = policy(days, last);
-        let today = removed(&history, now(), policy);
-        let tomorrow = removed(&history, now() + TimeDelta::seconds(later), policy);
-        prop_assert!(today.is_subset(&tomorrow));
-    }
-
-    #[test]
-    fn a_second_run_removes_nothing_more(history in histories(), days in 1u32..60, last in 0usize..6) {
-        let policy = policy(days, last);
-        let gone = removed(&history, now(), policy);
-        let left: Vec<_> = history.into_iter().filter(|b| !gone.contains(&b.name)).collect();
-        prop_assert!(removed(&left, now(), policy).is_empty());
-    }
 }

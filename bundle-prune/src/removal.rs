@@ -1,7 +1,7 @@
 //! Removing a bundle so that no half of it ever has a finished name.
 
 use anyhow::{Context, Result, ensure};
-use chrono::NaiveDateTime;
+use chrono::{NaiveDateTime, Timelike};
 use pipe_kit::atomic::sync_directory;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -77,11 +77,12 @@ pub fn leftovers(root: &Path) -> Result<Vec<String>> {
 }
 
 /// The bundle that a name like `.NAME.removing` was.
-fn left_name(name: &str) -> Option<&str> {
+pub(crate) fn left_name(name: &str) -> Option<&str> {
     let bundle = name.strip_prefix('.')?.strip_suffix(".removing")?;
     let format = "piprio_%Y%m%dT%H%M%SZ";
     let taken = NaiveDateTime::parse_from_str(bundle, format).ok()?;
-    (taken.format(format).to_string() == bundle).then_some(bundle)
+    // A leap second, which is in no bundle's name, prints back too.
+    (taken.format(format).to_string() == bundle && taken.nanosecond() == 0).then_some(bundle)
 }
 
 #[cfg(test)]
@@ -122,6 +123,7 @@ mod tests {
             "piprio_20260421T020000Z.removing",
             ".piprio_20260421T020000Z.partial",
             ".piprio_20260230T020000Z.removing",
+            ".piprio_20240229T235960Z.removing",
             ".other.removing",
             "..removing",
         ] {

@@ -20,4 +20,7 @@ mod select;
 mod swap;
 mod unified;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::{Cli, run};

@@ -124,6 +124,8 @@ impl<'a> Parser<'a> {
     fn key(&mut self) -> std::result::Result<Key<'a>, ParseError> {
         if let Some(after) = self.rest.strip_prefix("export")
             && after.starts_with(is_blank)
+            // Alone on its line it is a name, whatever ends the line.
+            && !matches!(after.trim_start_matches(is_blank).chars().next(), None | Some('\n'))
         {
             self.take("export".len());
             self.skip_while(is_blank);

@@ -13,4 +13,7 @@ mod resolve;
 mod secret;
 mod settings;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::{Cli, run};

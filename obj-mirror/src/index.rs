@@ -91,10 +91,13 @@ pub fn journal_path(mirror: &Path) -> PathBuf {
 /// If it cannot be read, or a line of it is damaged or lists what no index of ours would.
 pub fn load(mirror: &Path) -> Result<Option<Vec<Entry>>> {
     let path = index_path(mirror);
-    let Some(file) = open(&path)? else { return Ok(None) };
+    open(&path)?.map(|file| read(BufReader::new(file), &path)).transpose()
+}
+
+pub(crate) fn read(index: impl BufRead, path: &Path) -> Result<Vec<Entry>> {
     let mut entries: Vec<Entry> = Vec::new();
     let (mut keys, mut paths) = (BTreeSet::new(), BTreeSet::new());
-    for (number, line) in BufReader::new(file).lines().enumerate() {
+    for (number, line) in index.lines().enumerate() {
         let at = || format!("{}, line {}", path.display(), number + 1);
         let entry = parse(&line.with_context(at)?).with_context(at)?;
         if !keys.insert(entry.key.clone()) || !paths.insert(entry.path.clone()) {
@@ -102,7 +105,7 @@ pub fn load(mirror: &Path) -> Result<Option<Vec<Entry>>> {
         }
         entries.push(entry);
     }
-    Ok(Some(entries))
+    Ok(entries)
 }
 
 /// Reads the journal of an interrupted run, as far as it goes: its last line may be cut.
@@ -141,12 +144,14 @@ fn open(path: &Path) -> Result<Option<File>> {
     }
 }
 
-fn parse(line: &str) -> Result<Entry> {
+pub(crate) fn parse(line: &str) -> Result<Entry> {
     let entry: Entry = serde_json::from_str(line).context("not an entry")?;
     if !may_lie_at(&entry.key, &entry.path) {
         bail!("a path that its key cannot have");
     }
-    if entry.sha256.len() != 64 || !entry.sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
+    // Lower case alone, as it is written: neither sums nor bytes would ever agree with another.
+    let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
+    if entry.sha256.len() != 64 || !entry.sha256.bytes().all(is_hex) {
         bail!("no SHA-256");
     }
     Ok(entry)
@@ -221,12 +226,17 @@ mod tests {
     }
 
     #[test]
-    fn an_index_that_would_lead_outside_is_damage() {
+    fn an_index_that_would_lead_outside_or_has_no_sum_of_ours_is_damage() {
         let dir = mirror();
         for path in ["../x", "/etc/passwd", "b", ".obj-mirror/index.jsonl"] {
             let hostile = Entry { path: path.into(), ..entry("a") };
             std::fs::write(index_path(dir.path()), line(&hostile).unwrap()).unwrap();
             assert!(load(dir.path()).is_err(), "{path}");
+        }
+        for sha256 in ["A".repeat(64), "0".repeat(63), "g".repeat(64)] {
+            let damaged = Entry { sha256, ..entry("a") };
+            std::fs::write(index_path(dir.path()), line(&damaged).unwrap()).unwrap();
+            assert!(load(dir.path()).is_err(), "{}", damaged.sha256);
         }
         let twice = line(&entry("a")).unwrap().repeat(2);
         std::fs::write(index_path(dir.path()), twice).unwrap();

@@ -26,5 +26,8 @@ mod tree;
 mod upload;
 mod verify;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::Cli;
 pub use run::run;

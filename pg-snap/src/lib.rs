@@ -18,4 +18,7 @@ mod sql;
 mod status;
 mod version;
 
+#[doc(hidden)]
+pub mod fuzzing;
+
 pub use cli::{Cli, run};

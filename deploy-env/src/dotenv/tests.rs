@@ -102,6 +102,13 @@ fn a_bare_key_inherits_from_the_environment() {
 }
 
 #[test]
+fn export_alone_on_its_line_is_a_name_whatever_ends_the_line() {
+    for text in ["export\nA=1", "export\r\nA=1\r\n", "export \nA=1", "A=1\nexport\t"] {
+        assert_eq!(a(text).as_deref(), Some("1"), "{text:?}");
+    }
+}
+
+#[test]
 fn what_a_value_refers_to_and_is_set_nowhere_is_told() {
     let parsed = parse(b"B=1\nA=$NONE$B", &outer()).unwrap();
     assert_eq!(parsed.unset, vec![(2, "A".into(), "NONE".into())]);

@@ -1,0 +1,6 @@
+//! `MANIFEST.txt`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    bundle_manifest::fuzzing::manifest(bytes);
+});

@@ -1,0 +1,117 @@
+//! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
+//! one is broken.
+
+use crate::database_state::DatabaseState;
+use crate::gzip;
+use crate::inspect::Report;
+use crate::lines::Blocks;
+use crate::scanner::{Observer, Scanner};
+use std::io::{Cursor, Read};
+
+const END: &[u8] = b"\n--\n-- PostgreSQL database dump complete\n--\n\n";
+const MARKER: &[u8] = b"-- PostgreSQL database dump complete";
+/// DEFLATE makes of a byte at most so many.
+const RATIO: usize = 1032;
+
+/// What a scan passes on and tells, and why it ended, if it did not reach the end.
+#[derive(Default, Debug, PartialEq)]
+struct Seen {
+    text: Vec<u8>,
+    statements: Vec<Vec<u8>>,
+    rows: (u64, u64),
+    version: Vec<String>,
+    refused: Option<String>,
+}
+
+impl Observer for Seen {
+    fn text(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.text.extend_from_slice(bytes);
+        Ok(())
+    }
+    fn statement(&mut self, sql: &[u8]) {
+        self.statements.push(sql.to_vec());
+    }
+    fn copy_rows(&mut self, rows: u64, bytes: u64) {
+        self.rows.0 += rows;
+        self.rows.1 += bytes;
+    }
+    fn server_version(&mut self, version: &str) {
+        self.version.push(version.to_owned());
+    }
+}
+
+/// It does not matter where a dump is cut into pieces; nothing that is cut before its end marker is
+/// called whole; nothing is passed on that was not in it.
+pub fn dump(body: &[u8]) {
+    let dump = [body, END].concat();
+    let (at_once, whole) = scan([dump.as_slice()]);
+    let (by_lines, whole_by_lines) = scan(dump.split_inclusive(|byte| *byte == b'\n'));
+    assert_eq!((&at_once, whole), (&by_lines, whole_by_lines));
+    assert!(is_subsequence(&at_once.text, &dump));
+    never_whole_before_a_marker(&dump);
+    report(&dump);
+    state(body);
+}
+
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
+    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    for piece in pieces {
+        if let Err(error) = scanner.scan(piece, &mut seen) {
+            seen.refused = Some(error.to_string());
+            // How much was passed on before depends on the pieces.
+            seen.text.clear();
+            return (seen, false);
+        }
+    }
+    (seen, scanner.finish().is_ok())
+}
+
+fn is_subsequence(passed: &[u8], dump: &[u8]) -> bool {
+    let mut rest = dump.iter();
+    passed.iter().all(|byte| rest.any(|other| other == byte))
+}
+
+fn never_whole_before_a_marker(dump: &[u8]) {
+    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    let mut at = 0;
+    for line in dump.split_inclusive(|byte| *byte == b'\n') {
+        if scanner.scan(line, &mut seen).is_err() {
+            return;
+        }
+        at += line.len();
+        let told = memchr::memmem::find(&dump[..at], MARKER).is_some();
+        assert!(told || scanner.finish().is_err(), "whole after {at} bytes");
+    }
+}
+
+/// A report counts every row once, and is text and data whatever the names in it.
+fn report(dump: &[u8]) {
+    let (mut scanner, mut report) = (Scanner::default(), Report::default());
+    let _ = scanner.scan(dump, &mut report);
+    assert!(!report.to_text().is_empty());
+    assert!(serde_json::to_string(&report).is_ok());
+}
+
+/// A database's state that reads is written as one comment and reads again the same.
+fn state(head: &[u8]) {
+    let Ok(Some(state)) = DatabaseState::from_head(head) else { return };
+    let comment = state.to_comment().unwrap_or_default();
+    assert!(comment.starts_with("--") && comment.lines().count() == 1, "{comment:?}");
+    assert_eq!(DatabaseState::from_head(comment.as_bytes()).ok(), Some(Some(state)));
+}
+
+/// A gzip stream ends, gives no more than its bytes can hold, and comes out in blocks that are no
+/// longer than they may be.
+pub fn zipped(bytes: &[u8]) {
+    let Ok(mut text) = gzip::text_of(Box::new(Cursor::new(bytes.to_vec()))) else { return };
+    let mut blocks = Blocks::new((&mut text).take(1 << 26));
+    let (mut scanner, mut seen) = (Scanner::default(), Report::default());
+    let mut total = 0;
+    while let Ok(Some(block)) = blocks.next() {
+        total += block.bytes.len();
+        assert!(total <= RATIO * bytes.len() + RATIO, "{total} bytes of {}", bytes.len());
+        if scanner.scan(block.bytes, &mut seen).is_err() {
+            return;
+        }
+    }
+}
