@@ -6,7 +6,7 @@ use crate::summary::bucket_answers;
 use crate::tool::Tool;
 use crate::{cache, services};
 use anyhow::Result;
-use pipe_kit::{Stop, say};
+use pipe_kit::{Exit, Stop, say};
 use rustix::fs::{Access, access};
 use serde::Deserialize;
 use std::path::Path;
@@ -39,13 +39,13 @@ impl Preflight<'_> {
     /// have just been started get so many seconds to answer.
     ///
     /// # Errors
-    /// [`Stop::refused`] if there is a problem.
+    /// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
     pub fn run(&self, wait_seconds: u32) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(wait_seconds.into());
-        let mut problems = self.problems(true);
+        let mut problems = self.problems(true)?;
         while !problems.is_empty() && Instant::now() + REST < end {
             std::thread::sleep(REST);
-            problems = self.problems(true);
+            problems = self.problems(true)?;
         }
         tell(&problems)
     }
@@ -55,10 +55,10 @@ impl Preflight<'_> {
     /// # Errors
     /// [`Stop::refused`] if there is a problem.
     pub fn rehearse(&self) -> Result<()> {
-        tell(&self.problems(false))
+        tell(&self.problems(false)?)
     }
 
-    fn problems(&self, may_make: bool) -> Vec<String> {
+    fn problems(&self, may_make: bool) -> Result<Vec<String>> {
         let mut problems: Vec<String> = missing_tools().collect();
         let settings = self.settings;
         match services::list(settings) {
@@ -77,6 +77,7 @@ impl Preflight<'_> {
                 report.notes.iter().for_each(|note| say!("{note}"));
                 problems.extend(report.problems);
             }
+            Err(error) if pipe_kit::status::of(&error) == Exit::Damaged => return Err(error),
             Err(error) => problems.push(format!(
                 "the database does not answer: {error:#}; start it, or correct the POSTGRES_ settings"
             )),
@@ -94,7 +95,7 @@ impl Preflight<'_> {
             (dir.exists() && !writable(&dir))
                 .then(|| format!("{} cannot be written to; mend its owner or mode", dir.display()))
         }));
-        problems
+        Ok(problems)
     }
 
     pub fn database_tool(&self) -> Tool {

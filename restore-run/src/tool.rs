@@ -110,14 +110,7 @@ impl Tool {
     }
 
     fn end(&self, finished: child::Finished) -> Result<()> {
-        let exit = match finished.status.code() {
-            Some(0) => return Ok(()),
-            Some(3) => Exit::Incomplete,
-            Some(4) => Exit::Damaged,
-            Some(5) => Exit::Refused,
-            _ => Exit::Failed,
-        };
-        Err(Stop::with_exit(exit, format!("{:#}", finished.into_error())).into())
+        if finished.status.success() { Ok(()) } else { Err(as_ours(finished)) }
     }
 
     /// Runs it and gives what it prints.
@@ -145,7 +138,7 @@ impl Tool {
         let finished = running.finish()?;
         match serde_json::from_str(&text) {
             Ok(report) => Ok(report),
-            Err(_) if !finished.status.success() => Err(finished.into_error()),
+            Err(_) if !finished.status.success() => Err(as_ours(finished)),
             Err(error) => {
                 Err(error).with_context(|| format!("reading the report of {}", self.to_shell()))
             }
@@ -160,6 +153,17 @@ impl Tool {
         serde_json::from_str(&self.capture()?)
             .with_context(|| format!("reading the report of {}", self.to_shell()))
     }
+}
+
+/// A tool's failure, with its status where that is one of ours.
+fn as_ours(finished: child::Finished) -> anyhow::Error {
+    let exit = match finished.status.code() {
+        Some(3) => Exit::Incomplete,
+        Some(4) => Exit::Damaged,
+        Some(5) => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    Stop::with_exit(exit, format!("{:#}", finished.into_error())).into()
 }
 
 #[cfg(test)]

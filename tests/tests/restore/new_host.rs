@@ -60,7 +60,7 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
         deployment.dir(),
         &format!(
             "bin/cfg-pack create --root . .env --optional secrets --optional certs > '{0}/config.tar.gz'
-             rm '{0}/SHA256SUMS' && sed -i /^Toolkit/d '{0}/MANIFEST.txt'",
+             rm '{0}/SHA256SUMS' && echo 'Domain: {DOMAIN}' > '{0}/MANIFEST.txt'",
             bundle.display()
         ),
     )?;
@@ -111,12 +111,9 @@ fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
     assert_eq!(deployment.state()?, before);
 
     // Broken off after the swap, the same file goes on.
-    sh(
-        deployment.dir(),
-        "mv bin/obj-mirror bin/.obj-mirror; printf '#!/bin/sh\\n[ \"$1\" = --delete ] && exit 1\\nexec \"${0%/*}/.obj-mirror\" \"$@\"\\n' > bin/obj-mirror; chmod 755 bin/obj-mirror",
-    )?;
+    stand_in(&deployment, "obj-mirror", "[ \"$1\" = --delete ] && exit 1")?;
     deployment.restore(&file, &["-i", key], &answers("n"))?.expect(1);
-    sh(deployment.dir(), "mv bin/.obj-mirror bin/obj-mirror")?;
+    put_back(&deployment, "obj-mirror")?;
     assert!(in_the_clear());
     deployment.restore(&file, &["-i", key, "--resume"], &answers("n"))?.expect(0);
     assert!(!unsealed.exists());
