@@ -1,5 +1,7 @@
 //! What counts as done is on the disk: the order of writing, syncing and renaming of whole runs, as
 //! the system saw it.
+// What a machine cannot show is told.
+#![allow(clippy::print_stdout)]
 
 use anyhow::{Context, Result, ensure};
 use pipeline_tests::deployment::{DOMAIN, Deployment, Options};

@@ -1,5 +1,7 @@
 //! The fault campaign in a bounded form: a few tries of each fault, from another seed each time. In
 //! full, see `scripts/fault-campaign.sh`.
+// What a machine cannot show is told.
+#![allow(clippy::print_stdout)]
 
 use anyhow::{Context, Result, ensure};
 use pipeline_tests::deployment::{Deployment, Options};
