@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, age, GnuPG, a C linker, a C++ compiler. Debian and Ubuntu; as root, or through sudo.
+# ShellCheck, strace, age, GnuPG, a C linker, a C++ compiler. Debian and Ubuntu; as root, or through
+# sudo.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -13,6 +14,7 @@ command -v age >/dev/null || packages+=(age)
 command -v gpg >/dev/null || packages+=(gnupg)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v c++ >/dev/null || packages+=(g++)
+command -v strace >/dev/null || packages+=(strace)
 command -v flock >/dev/null || packages+=(util-linux)
 (( ${#packages[@]} > 0 )) || exit 0
 

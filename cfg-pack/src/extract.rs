@@ -3,6 +3,7 @@
 use crate::archive::{self, Archive, Kind};
 use crate::cli;
 use crate::disk::{Disk, Spot, Walked};
+use crate::names;
 use crate::plan::{self, Action, Step};
 use crate::rel_path::RelPath;
 use crate::select::Selection;
@@ -95,6 +96,7 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
     });
     let as_root = rustix::process::geteuid().is_root();
     let run = Run { archive, disk, as_root, now: Utc::now(), journal };
+    run.remove_leftovers(steps)?;
     for step in steps {
         run.step(step)?;
     }
@@ -292,18 +294,39 @@ impl Run<'_> {
     }
 
     fn sync_directories(&self, steps: &[Step<'_>]) -> Result<()> {
-        let mut synced = BTreeSet::new();
-        for step in steps.iter().filter(|step| step.action != Action::Leave) {
-            // A first-level name may lie anywhere; those are few.
-            let parent = step.chosen.path.parent();
-            if parent.as_ref().is_some_and(|parent| !synced.insert(parent.clone())) {
-                continue;
-            }
-            let Ok(spot) = self.spot(&step.chosen.path) else { continue };
+        for spot in self.directories(steps.iter().filter(|step| step.action != Action::Leave)) {
             rustix::fs::fsync(&spot.dir)
                 .with_context(|| format!("syncing the directory of {}", spot.shown()))?;
         }
         Ok(())
+    }
+
+    /// What a killed run has left half-written may be half a secret, and nobody would look for it.
+    fn remove_leftovers(&self, steps: &[Step<'_>]) -> Result<()> {
+        for spot in self.directories(steps.iter()) {
+            let what = || format!("removing leftovers beside {}", spot.shown());
+            for entry in rustix::fs::Dir::read_from(&spot.dir).with_context(what)? {
+                let entry = entry.with_context(what)?;
+                if names::is_leftover(entry.file_name().to_bytes()) {
+                    rustix::fs::unlinkat(&spot.dir, entry.file_name(), AtFlags::empty())
+                        .with_context(what)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A spot in each of the directories that steps lie in, as far as they are there.
+    fn directories<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) -> Vec<Spot> {
+        let (mut seen, mut spots) = (BTreeSet::new(), Vec::new());
+        for step in steps {
+            // A first-level name may lie anywhere; those are few.
+            let parent = step.chosen.path.parent();
+            if parent.as_ref().is_none_or(|parent| seen.insert(parent.clone())) {
+                spots.extend(self.spot(&step.chosen.path));
+            }
+        }
+        spots
     }
 }
 

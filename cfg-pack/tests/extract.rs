@@ -49,6 +49,18 @@ fn what_is_identical_is_left_alone_entirely() {
 }
 
 #[test]
+fn what_a_killed_run_has_left_half_written_goes() {
+    let d = Deployment::usual();
+    let archive = d.archive();
+    let halves = [".pipe-kit-7-0", "secrets/.pipe-kit-7-0", "certs/live/.pipe-kit-7-1"];
+    halves.iter().for_each(|half| d.file(half, "half a secret", 0o600));
+    d.file("secrets/.pipe-kitchen", "mine", 0o600);
+    d.run("extract").write_stdin(archive).assert().success();
+    assert!(halves.iter().all(|half| !d.at(half).exists()));
+    assert!(d.at("secrets/.pipe-kitchen").exists());
+}
+
+#[test]
 fn what_is_replaced_is_kept_beside_it_and_what_only_the_disk_has_stays() {
     let d = Deployment::usual();
     let archive = d.archive();

@@ -23,6 +23,23 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// How the names of temporary files begin; a leftover of a killed process is told by it.
 pub const PREFIX: &str = ".pipe-kit-";
 
+/// Removes the temporary files that killed processes have left in a directory. Whoever calls this
+/// holds the lock of those that write there.
+///
+/// # Errors
+/// If the directory cannot be read, or such a file cannot be removed.
+pub fn remove_leftovers(dir: &Path) -> Result<()> {
+    let entries = std::fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("reading {}", dir.display()))?;
+        if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
+            let path = entry.path();
+            std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
 impl AtomicFile {
     /// Starts a file (mode 0600) that will be `target`.
     ///
@@ -117,5 +134,17 @@ mod tests {
         drop(half);
         assert_eq!(std::fs::read(&target).unwrap(), b"whole");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut half = AtomicFile::create(&dir.path().join("a")).unwrap();
+        half.write_all(b"half").unwrap();
+        std::mem::forget(half);
+        std::fs::write(dir.path().join("b"), "whole").unwrap();
+        remove_leftovers(dir.path()).unwrap();
+        let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap()).collect();
+        assert_eq!(left.iter().map(|e| e.file_name()).collect::<Vec<_>>(), ["b"]);
     }
 }

@@ -40,7 +40,10 @@ pub fn take_deployment(state_dir: &Path) -> Result<Locks> {
         }
         _ => {}
     }
-    Ok(Locks { held: vec![lock(&state_dir.join("lock"))?] })
+    let held = vec![lock(&state_dir.join("lock"))?];
+    // Whoever wrote a half journal there is dead.
+    pipe_kit::atomic::remove_leftovers(state_dir)?;
+    Ok(Locks { held })
 }
 
 fn is_read_only(error: &anyhow::Error) -> bool {
@@ -84,6 +87,9 @@ mod tests {
         let error = take(&state, dir.path()).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
         drop(first);
+        let half = state.join(format!("{}half a journal", pipe_kit::atomic::PREFIX));
+        std::fs::write(&half, "").unwrap();
         take(&state, dir.path()).unwrap();
+        assert!(!half.exists());
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
-use crate::stand::{Stand, ended};
+use crate::stand::{Stand, ended, last_words};
 use crate::victim::Victim;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -41,7 +41,7 @@ impl Fault for Killed {
             self.0.kill(&run, rng)?;
         }
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("it ended with {status}: {}", run.said());
+        let told = || format!("it ended with {status}: {}", last_words(&run.said()));
         let made = stand.deployment.bundles()?.len() - 1;
         stand.bundles_are_whole().with_context(told)?;
         ensure!(status != 0 || made == 1, "it ended with 0 and made no bundle: {}", told());

@@ -3,7 +3,7 @@
 use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::room::{Mounted, Room};
-use crate::stand::{Stand, ended};
+use crate::stand::{Stand, ended, last_words};
 use crate::traces;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -48,7 +48,9 @@ impl Fault for BundleRoot {
         room.leave(left)?;
         let free = room.free()?;
         let run = backup_to(stand, &root)?;
-        let told = || format!("{left} bytes left of {needed} that are needed: {}", run.stderr);
+        let told = || {
+            format!("{left} bytes left of {needed} that are needed: {}", last_words(&run.stderr))
+        };
         ensure!(run.status != 0, "it ended with 0, with {}", told());
         ensure!(room.free()?.abs_diff(free) <= SLACK, "room is not given back, with {}", told());
         traces::of_backups(&root).with_context(told)?;
@@ -113,7 +115,8 @@ impl Fault for DatabaseDisk {
         let left = least + size.saturating_sub(least) * n as u64 / self.tries(stand, scale) as u64;
         disk.room.leave(left)?;
         let run = stand.restore()?;
-        let told = || format!("{left} bytes left for a database of {size}: {}", run.stderr);
+        let told =
+            || format!("{left} bytes left for a database of {size}: {}", last_words(&run.stderr));
         ensure!(run.status != 0, "it ended with 0, with {}", told());
         ensure!(stand.database()? == before, "the old database does not serve, with {}", told());
         let ask = "select string_agg(datname, ' ' order by datname) from pg_database where not datistemplate";

@@ -3,7 +3,7 @@
 
 use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
-use crate::stand::{Stand, ended};
+use crate::stand::{Stand, ended, last_words};
 use crate::victim::Victim;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -55,7 +55,7 @@ impl Fault for Killed {
         }
         let status = run.status_within(PATIENCE)?;
         let said = run.said();
-        let told = || format!("it ended with {status}: {said}");
+        let told = || format!("it ended with {status}: {}", last_words(&said));
         let database = stand.database_is_old_or_new(&before).with_context(told)?;
         let how = complete(stand, n).with_context(told)?;
         run.finish().with_context(told)?;
@@ -95,9 +95,8 @@ pub fn complete(stand: &Stand, n: usize) -> Result<&'static str> {
         if run.status == 0 {
             return Ok("resumed");
         }
-        let refused =
-            run.status == i32::from(Exit::Refused.code()) && !unfinished || run.status == 2; // XXX
-        ensure!(refused, "--resume ended with {}: {}", run.status, run.stderr);
+        let refused = run.status == i32::from(Exit::Refused.code()) && !unfinished;
+        ensure!(refused, "--resume ended with {}: {}", run.status, last_words(&run.stderr));
     }
     ended(&stand.restore()?, 0).context("a plain restore afterwards")?;
     Ok("restored anew")

@@ -5,7 +5,7 @@ use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::processes::{self, Process};
 use crate::restore_killed;
-use crate::stand::Stand;
+use crate::stand::{Stand, last_words};
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use pipeline_tests::process::wait_until;
@@ -84,7 +84,7 @@ impl Fault for Dump {
         run.let_run(Duration::from_millis(rng.u64(..250)))?;
         let what = strike(stand, &mut run, n, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("{what}; it ended with {status}: {}", run.said());
+        let told = || format!("{what}; it ended with {status}: {}", last_words(&run.said()));
         bring_up(stand).with_context(told)?;
         let made = stand.deployment.bundles()?.len() - 1;
         ensure!(made == usize::from(status == 0), "{made} bundles were made: {}", told());
@@ -118,7 +118,7 @@ impl Fault for Load {
         run.let_run(Duration::from_millis(rng.u64(..1000)))?;
         let what = strike(stand, &mut run, n, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("{what}; it ended with {status}: {}", run.said());
+        let told = || format!("{what}; it ended with {status}: {}", last_words(&run.said()));
         bring_up(stand).with_context(told)?;
         let database = stand.database_is_old_or_new(&before).with_context(told)?;
         ensure!(status != 0 || database == "new", "it ended with 0: {}", told());

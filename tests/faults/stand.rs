@@ -276,9 +276,16 @@ impl Stand {
 
 /// A run ended with the status that it should.
 pub fn ended(run: &Run, status: i32) -> Result<()> {
-    let Run { status: is, stdout, stderr } = run;
-    ensure!(*is == status, "it ended with {is}, not {status}: {stderr}{stdout}");
+    let is = run.status;
+    let words = last_words(&run.stderr);
+    ensure!(is == status, "it ended with {is}, not {status}: {words}\n{}", run.stdout);
     Ok(())
+}
+
+/// The end of what a run has said: what it said before is what it always says.
+pub fn last_words(said: &str) -> String {
+    let lines: Vec<&str> = said.lines().collect();
+    lines[lines.len().saturating_sub(15)..].join("\n")
 }
 
 /// A bundle's objects, and their index without the times at which they were written.

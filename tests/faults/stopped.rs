@@ -5,7 +5,7 @@ use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::processes;
 use crate::restore_killed;
-use crate::stand::{Stand, ended};
+use crate::stand::{Stand, ended, last_words};
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use rustix::process::Signal;
@@ -120,7 +120,9 @@ impl Fault for ForGood {
         }
         let status =
             run.status_within(BOUND).with_context(|| format!("{stopped:?} was stopped"))?;
-        let told = || format!("{stopped:?} was stopped; it ended with {status}: {}", run.said());
+        let told = || {
+            format!("{stopped:?} was stopped; it ended with {status}: {}", last_words(&run.said()))
+        };
         ensure!(status == 143 || stopped.is_none(), "not 143: {}", told());
         let told = told();
         run.finish().with_context(|| told.clone())?;

@@ -2,7 +2,7 @@
 //! made is whole.
 
 use crate::campaign::{Ending, Fault, Scale};
-use crate::stand::{Stand, ended};
+use crate::stand::{Stand, ended, last_words};
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use pipe_kit::Exit;
@@ -13,34 +13,21 @@ pub fn faults() -> Vec<Box<dyn Fault>> {
     vec![Box::new(Pull), Box::new(Push)]
 }
 
-const PULL: [&str; 4] = ["ListObjectsV2", "GetObject", "HeadObject", "GetObjectTagging"];
-const PUSH: [&str; 5] =
-    ["ListObjectsV2", "PutObject", "DeleteObject", "DeleteObjects", "HeadObject"];
+/// Operations, each with how often a run asks for it.
+const PULL: [(&str, u64); 2] = [("GetObject", 40), ("ListObjectsV2", 1)];
+const PUSH: [(&str, u64); 3] = [("PutObject", 2), ("ListObjectsV2", 3), ("DeleteObject", 1)];
 
 /// From a single mishap to a storage that does nothing right any more.
-fn any(operations: &[&str], n: usize, rng: &mut Rng) -> faults::Fault {
-    let acts = [
-        Act::Slow(Duration::from_millis(rng.u64(50..1500))),
-        Act::Unavailable,
-        Act::Broken,
-        Act::HangUp,
-        Act::Cut,
-    ];
-    let operation = rng.choice(operations).copied().unwrap_or("GetObject");
-    let times = [1, 2, 5, 20, u64::MAX][rng.usize(..5)];
-    let act = match acts[n % acts.len()] {
-        // A body is cut where there is one.
-        Act::Cut => {
-            return faults::Fault {
-                operation: "GetObject".into(),
-                skip: rng.u64(..30),
-                times,
-                act: Act::Cut,
-            };
-        }
-        act => act,
-    };
-    faults::Fault { operation: operation.into(), skip: rng.u64(..30), times, act }
+fn any(operations: &[(&str, u64)], n: usize, rng: &mut Rng) -> faults::Fault {
+    let late = Duration::from_millis(rng.u64(50..1500));
+    let acts = [Act::Slow(late), Act::Unavailable, Act::Broken, Act::HangUp, Act::Cut];
+    let (operation, asked) = rng.choice(operations).copied().unwrap_or(("GetObject", 1));
+    faults::Fault {
+        operation: operation.into(),
+        skip: rng.u64(..asked),
+        times: [1, 2, 5, 20, u64::MAX][rng.usize(..5)],
+        act: acts[n % acts.len()],
+    }
 }
 
 struct Pull;
@@ -60,7 +47,8 @@ impl Fault for Pull {
         let run = stand.backup();
         stand.deployment.s3_faults_end()?;
         let run = run?;
-        let told = || format!("{fault:?}: it ended with {}: {}", run.status, run.stderr);
+        let told =
+            || format!("{fault:?}: it ended with {}: {}", run.status, last_words(&run.stderr));
         stand.bundles_are_whole().with_context(told)?;
         stand.nothing_is_left().with_context(told)?;
         let made: Vec<_> =
@@ -90,14 +78,13 @@ impl Fault for Push {
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
         stand.wreck(rng)?;
         let mut fault = any(&PUSH, n, rng);
-        // What differs is little: let it not be over before the fault begins.
-        fault.skip %= 3;
         if n % 8 == 7 {
             fault.act = Act::Die;
         }
         stand.deployment.s3_fault(&fault)?;
         let run = stand.restore()?;
-        let told = || format!("{fault:?}: it ended with {}: {}", run.status, run.stderr);
+        let told =
+            || format!("{fault:?}: it ended with {}: {}", run.status, last_words(&run.stderr));
         if run.status == 0 {
             stand.deployment.s3_faults_end()?;
             stand.is_restored().with_context(told)?;

@@ -4,6 +4,7 @@
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;
 //! - [`tools`]: the workspace's programs, built once a process;
+//! - [`trace`]: what a run asks of the system;
 //! - [`s3`]: the S3 server itself, and a client for tests.
 
 pub mod deployment;
@@ -13,6 +14,7 @@ pub mod process;
 pub mod redis;
 pub mod s3;
 pub mod tools;
+pub mod trace;
 pub mod user;
 
 pub use deployment::Deployment;
