@@ -3,13 +3,16 @@
 
 use crate::bundle_name::BundleName;
 use crate::dump_head;
+use crate::hash;
+use crate::landing::Ground;
 use crate::manifest::{Manifest, Parsed, Sizes};
 use crate::mirror::Extent;
 use crate::sums::{self, Sums};
 use crate::text::one_line;
+use crate::unpack::untar;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 /// Any text reads, what is read stands in it, and what is written of any values reads back as them.
 pub fn manifest(bytes: &[u8]) {
@@ -98,4 +101,31 @@ pub fn dump_head(bytes: &[u8]) {
     if let Ok(Some(version)) = dump_head::find(bytes) {
         assert!(!version.contains('\n') && version.len() <= 3 * bytes.len(), "{version:?}");
     }
+}
+
+/// An archive is unpacked below its partial bundle alone, each file with the sum of what lies there,
+/// and nothing is left of it that was not kept.
+pub fn archive(bytes: &[u8]) {
+    let outer = std::env::temp_dir().join(format!("unpack-{}", std::process::id()));
+    let inner = outer.join("bundles");
+    let ground = Ground::prepare(&inner).unwrap_or_else(|error| panic!("{error:#}"));
+    if let Ok(landing) = untar(bytes, &ground) {
+        let found = below(&landing.partial);
+        for (path, digest) in &landing.written {
+            let file = landing.partial.join(path);
+            assert!(is_inside(path) && found.contains(&file), "{path:?}");
+            assert_eq!(hash::file(&file, |_| {}).ok().as_ref(), Some(digest), "{path:?}");
+        }
+        let all = below(&outer).into_iter();
+        let rest: Vec<_> = all.filter(|path| !path.starts_with(&landing.partial)).collect();
+        assert_eq!(rest, [inner.clone(), inner.join(".lock")]);
+    }
+    assert_eq!(below(&outer), [inner.clone(), inner.join(".lock")]);
+    drop(ground);
+    assert!(std::fs::remove_dir_all(&outer).is_ok());
+}
+
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let entries = walkdir::WalkDir::new(dir).min_depth(1).sort_by_file_name().into_iter();
+    entries.filter_map(|entry| Some(entry.ok()?.into_path())).collect()
 }

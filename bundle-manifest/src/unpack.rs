@@ -125,7 +125,7 @@ fn is_damage(error: &anyhow::Error) -> bool {
 }
 
 /// Unpacks a tar or tar.gz.
-fn untar(mut input: impl Read, ground: &Ground) -> Result<Landing> {
+pub(crate) fn untar(mut input: impl Read, ground: &Ground) -> Result<Landing> {
     let head = peek(&mut input, 2)?;
     if head.is_empty() {
         return Err(Stop::damaged("it is empty").into());

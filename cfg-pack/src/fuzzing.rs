@@ -9,30 +9,13 @@ use crate::plan::{self, Action};
 use crate::rel_path::RelPath;
 use crate::select::Selection;
 use crate::unified::unified;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use std::io::Write;
 
 /// What no diff may show.
 const SECRET: &str = "hunter2canary";
-const BLOCK: usize = 512;
 
-/// A tar, its headers' checksums made right so that it is not always refused for those: if it is
-/// read, every path, link and content is inside, and the plan of extracting it over a deployment
-/// with links in it writes nowhere else.
-pub fn tar(bytes: &[u8]) {
-    let mut tar = bytes.to_vec();
-    tar.resize(bytes.len().next_multiple_of(BLOCK) + 2 * BLOCK, 0);
-    make_checksums_right(&mut tar);
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::none());
-    if gzip.write_all(&tar).is_err() {
-        return;
-    }
-    zipped(&gzip.finish().unwrap_or_default());
-}
-
-/// The same for a compressed archive.
-pub fn zipped(bytes: &[u8]) {
+/// If an archive is read, every path, link and content is inside, and the plan of extracting it over
+/// a deployment with links in it writes nowhere else.
+pub fn archive(bytes: &[u8]) {
     let Ok(archive) = archive::read(bytes) else { return };
     for (path, entry) in &archive.entries {
         assert_eq!(RelPath::parse(path.bytes()).as_ref(), Ok(path));
@@ -82,22 +65,6 @@ fn stays(path: &RelPath, target: &[u8]) -> bool {
                 true
             }
         })
-}
-
-/// Goes from header to header as far as their sizes lead.
-fn make_checksums_right(tar: &mut [u8]) {
-    let mut at = 0_usize;
-    while let Some(block) = tar.get_mut(at..at.saturating_add(BLOCK)) {
-        let mut header = tar::Header::new_old();
-        header.as_mut_bytes().copy_from_slice(block);
-        header.set_cksum();
-        if block.iter().any(|byte| *byte != 0) {
-            block.copy_from_slice(header.as_bytes());
-        }
-        let size = usize::try_from(header.entry_size().unwrap_or(0)).unwrap_or(usize::MAX);
-        let content = size.checked_next_multiple_of(BLOCK).unwrap_or(usize::MAX);
-        at = at.saturating_add(BLOCK).saturating_add(content);
-    }
 }
 
 /// Whatever lines come before it, and whatever begins and never ends, a secret is not shown; nor in

@@ -1,6 +1,8 @@
-//! Archives of settings, as tar.
+//! Archives, as tar: of settings, and of a sealed bundle.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    cfg_pack::fuzzing::tar(bytes);
+    let tar = pipeline_fuzz::tar(bytes);
+    cfg_pack::fuzzing::archive(&pipeline_fuzz::gzip(&tar));
+    bundle_manifest::fuzzing::archive(&tar);
 });
