@@ -68,6 +68,13 @@ fn prepare(deployment: &Deployment, example: &str) -> Result<()> {
             .output()?;
         ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
+    if example.contains("--resume") {
+        // The other steps are left to do.
+        let bundle = format!("backups/{BUNDLE}");
+        let steps = [&bundle, "--only", "database", "--confirm", DOMAIN];
+        let out = deployment.stage("restore-run", &steps).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
     Ok(())
 }
 
