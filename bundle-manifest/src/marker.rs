@@ -18,8 +18,10 @@ pub fn path(bundle: &Path) -> Option<PathBuf> {
 #[must_use]
 pub fn read(bundle: &Path) -> Option<String> {
     let path = path(bundle)?;
-    path.symlink_metadata().ok()?;
-    let content = std::fs::read_to_string(&path).unwrap_or_default();
+    let is_file = path.symlink_metadata().ok()?.is_file();
+    // A pipe in its place would be waited for.
+    let content = if is_file { std::fs::read_to_string(&path).ok() } else { None };
+    let content = content.unwrap_or_default();
     Some(text::one_line(content.lines().next().unwrap_or("it was marked as damaged")))
 }
 

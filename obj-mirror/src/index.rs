@@ -8,7 +8,7 @@ use pipe_kit::atomic::AtomicFile;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 /// What a server says of an object beside its bytes, and is told again when it goes back.
@@ -133,6 +133,15 @@ pub fn whole_lines(path: &Path) -> Result<Vec<String>> {
     let lines: Result<Vec<_>, _> = BufReader::new(file).split(b'\n').collect();
     let lines = lines.with_context(|| format!("reading {}", path.display()))?;
     Ok(lines.into_iter().filter_map(|line| String::from_utf8(line).ok()).collect())
+}
+
+/// Whether a mirror's `SHA256SUMS` is a file and says what its index says, to the byte.
+#[must_use]
+pub fn sums_agree(mirror: &Path, entries: &[Entry]) -> bool {
+    // Opened as what it is: a pipe in its place would be waited for.
+    let Ok(Some(mut file)) = open(&sums_path(mirror)) else { return false };
+    let mut sums = Vec::new();
+    file.read_to_end(&mut sums).is_ok() && sums == sums_text(entries).as_bytes()
 }
 
 fn open(path: &Path) -> Result<Option<File>> {

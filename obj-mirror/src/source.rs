@@ -62,13 +62,11 @@ pub fn load_index(dir: &Path) -> Result<Option<Vec<Entry>>> {
         }
         return Ok(None);
     };
-    match std::fs::read(index::sums_path(dir)) {
-        Ok(sums) if sums == index::sums_text(&entries).as_bytes() => Ok(Some(entries)),
-        _ => Err(Stop::damaged(format!(
-            "the index in {shown} and {OWN}/SHA256SUMS do not say the same"
-        ))
-        .into()),
+    if index::sums_agree(dir, &entries) {
+        return Ok(Some(entries));
     }
+    Err(Stop::damaged(format!("the index in {shown} and {OWN}/SHA256SUMS do not say the same"))
+        .into())
 }
 
 /// What a directory has to send: what its index lists, or, where it has none, every file.

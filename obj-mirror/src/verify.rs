@@ -105,8 +105,7 @@ fn verify(dir: &Path, jobs: usize) -> Result<Report> {
             return Ok(report);
         }
     };
-    let sums = std::fs::read(index::sums_path(dir)).unwrap_or_default();
-    if sums != index::sums_text(&entries).as_bytes() || !index::sums_path(dir).is_file() {
+    if !index::sums_agree(dir, &entries) {
         let problem = "missing, or does not say what the index says";
         report.problems.push(Problem::of(&format!("{OWN}/SHA256SUMS"), problem));
     }

@@ -73,6 +73,25 @@ fn a_damaged_index_or_one_at_odds_with_its_sums_is_damage() {
 }
 
 #[test]
+fn a_pipe_in_the_place_of_a_file_is_damage_and_not_waited_for() {
+    for name in ["fine", ".obj-mirror/index.jsonl", ".obj-mirror/SHA256SUMS"] {
+        let bench = mirror();
+        let path = bench.path("minio").join(name);
+        let _ = std::fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+        assert!(made.success());
+        bench.run(&["verify", "minio"]).with(4);
+        let pushed = bench.run(&["minio", "s3://documents"]).code;
+        assert!(matches!(pushed, Some(3 | 4)), "{name}: {pushed:?}");
+        assert_eq!(
+            bench.run(&["--skip-damaged", "minio", "s3://documents"]).code,
+            Some(if name.ends_with("SHA256SUMS") { 0 } else { 3 },),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_directory_that_never_had_an_index_is_said_and_passes() {
     let bench = Bench::new();
     std::fs::create_dir(bench.path("old")).unwrap();
