@@ -1,7 +1,7 @@
 //! A script on its way, in a process group of its own, so that it can be hit at any moment.
 
 use crate::processes;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail};
 use pipeline_tests::deployment::Run;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read;
@@ -119,7 +119,7 @@ impl Launched {
             if Instant::now() > until {
                 let left = names(&processes::of_group(self.id()));
                 self.signal_group(Signal::KILL)?;
-                ensure!(false, "it has not ended after {} s; there run {left}", time.as_secs());
+                bail!("it has not ended after {} s; there run {left}", time.as_secs());
             }
             std::thread::sleep(PAUSE);
         }
@@ -139,7 +139,7 @@ impl Launched {
             }
             if Instant::now() > until {
                 self.signal_group(Signal::KILL)?;
-                ensure!(false, "long after its end there still run {}", names(&left));
+                bail!("long after its end there still run {}", names(&left));
             }
             std::thread::sleep(PAUSE * 10);
         }
