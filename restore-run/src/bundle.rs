@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use sha2::{Digest, Sha256};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// A bundle's directory and what its manifest says. Not yet validated.
@@ -26,9 +27,9 @@ impl Bundle {
             ))
         })?;
         let file = dir.join("MANIFEST.txt");
-        let manifest = match std::fs::read(&file) {
+        let manifest = match read_regular(&file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(Stop::damaged(format!(
                     "{}: MANIFEST.txt is missing: not a bundle, or not a whole one; nothing was changed",
                     dir.display()
@@ -47,9 +48,9 @@ impl Bundle {
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new_with_prefix(&self.manifest);
         let seal = self.dir.join("SHA256SUMS");
-        match std::fs::read(&seal) {
+        match read_regular(&seal) {
             Ok(bytes) => hash.update(bytes),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e).with_context(|| format!("reading {}", seal.display())),
         }
         Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
@@ -86,5 +87,39 @@ impl Bundle {
     /// The directory it lies in.
     pub fn root(&self) -> &Path {
         self.dir.parent().unwrap_or(Path::new("/"))
+    }
+}
+
+/// A pipe in a file's place would be waited for without end.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() {
+        return std::fs::read(path);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "not a regular file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_is_known_by_its_manifest_and_seal_wherever_it_lies() {
+        let bundle = |seal: Option<&str>| {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join("MANIFEST.txt"), "Domain: d\n").unwrap();
+            seal.map(|text| std::fs::write(dir.path().join("SHA256SUMS"), text).unwrap());
+            Bundle::open(dir.path()).unwrap().identity().unwrap()
+        };
+        assert_eq!(bundle(Some("a")), bundle(Some("a")));
+        assert_ne!(bundle(Some("a")), bundle(Some("b")));
+        assert_ne!(bundle(Some("a")), bundle(None));
+    }
+
+    #[test]
+    fn a_pipe_in_the_manifests_place_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("MANIFEST.txt");
+        rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).unwrap();
+        assert!(Bundle::open(dir.path()).is_err());
     }
 }
