@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 struct Status {
     server_version: String,
+    /// Which server it is, whatever its address; none where it may not be asked.
+    system_identifier: Option<String>,
     database: String,
     exists: bool,
     /// Tells whether a database of that name is still the same one.
@@ -66,8 +68,12 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
     )?;
     let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =
         serde_json::from_str(&facts).context("asking the server")?;
+    // Not every hosted server lets its roles ask.
+    let ask = "select system_identifier from pg_catalog.pg_control_system()";
+    let system_identifier = server.query(&server.maintenance, ask).ok();
     let mut status = Status {
         server_version: server.version.to_string(),
+        system_identifier: system_identifier.map(|text| text.trim().to_owned()),
         database: database.to_owned(),
         exists: oid.is_some(),
         oid,

@@ -2,8 +2,11 @@
 
 use crate::journal::{self, Journal};
 use crate::lock;
+use crate::restore::health::{drop_tool, swap_tool};
+use crate::restore::swap::same_server;
 use crate::settings::Settings;
 use crate::step::Step;
+use crate::summary::database_status;
 use crate::tool::Tool;
 use anyhow::Result;
 use pipe_kit::{Exit, say, warning};
@@ -23,8 +26,14 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     journal::forget(&path)?;
     match read {
         Ok(Some(journal)) => tell(settings, &journal),
-        _ => warning!("the journal could not be read, and is removed"),
+        _ => warning!(
+            "the journal could not be read, and is removed; how far its restore came is not known"
+        ),
     }
+    let status = Tool::new("pg-snap").arg("status").by_hand(settings);
+    say!("what databases there are: {status}");
+    let ps = Tool::new("sh").args(["-c", "\"$PIPRIO_DRIVER\" ps"]).by_hand(settings);
+    say!("services may be stopped: {ps}");
     Ok(Exit::Done)
 }
 
@@ -35,22 +44,36 @@ fn tell(settings: &Settings, journal: &Journal) {
         journal.since,
         journal.done
     );
-    let deploy_env = settings.deploy.join("bin/deploy-env");
-    let by_hand = |words: &[&str]| Tool::new(&deploy_env).arg("--").args(words).to_shell();
     if journal.reaches(Step::Objects) {
         warning!("the deployment is as far restored as that, and nothing is put back by giving up");
-    } else {
-        say!(
-            "its database was being replaced, or about to be: {}",
-            by_hand(&["pg-snap", "status"])
-        );
     }
-    if !journal.previous.is_empty() {
-        say!(
-            "if the old database was replaced, it is kept beside the new one; to swap it back: {}; to drop it: {}",
-            by_hand(&["pg-snap", "previous", "swap"]),
-            by_hand(&["pg-snap", "previous", "drop"])
-        );
+    let now = database_status();
+    if journal.target != journal::target(settings)
+        || now.as_ref().is_ok_and(|now| !same_server(journal, now))
+    {
+        warning!("it went to {}: what it has put aside is there, not here", journal.target);
+        return;
     }
-    say!("services may be stopped: {}", by_hand(&["sh", "-c", "\"$PIPRIO_DRIVER\" ps"]));
+    let Ok(now) = now else {
+        warning!(
+            "the database's server does not answer: whether the old database was replaced is not known"
+        );
+        return;
+    };
+    let kept: Vec<u32> = now.beside.iter().map(|beside| beside.oid).collect();
+    let kept: Vec<u32> = journal.previous.iter().copied().filter(|o| kept.contains(o)).collect();
+    match journal.previous.first() {
+        Some(oldest) if now.oid == Some(*oldest) => {
+            say!("the database in place is the one from before the restore");
+        }
+        Some(oldest) if kept.contains(oldest) => say!(
+            "the database from before the restore is kept beside the one in place; to swap it back: {}",
+            swap_tool(*oldest).by_hand(settings)
+        ),
+        _ => {}
+    }
+    if !kept.is_empty() {
+        let drop = drop_tool(&kept).by_hand(settings);
+        say!("to drop what it has put aside, once it is not needed any more: {drop}");
+    }
 }

@@ -20,6 +20,11 @@ pub struct Journal {
     pub identity: String,
     /// Where it restores to: database, bucket and cache, without secrets.
     pub target: String,
+    /// Which server the database is on, whatever its address; none where it does not tell.
+    pub server: Option<String>,
+    /// The database that the application ran on before: on another it must not run until the restore
+    /// is complete.
+    pub serves: Option<u32>,
     /// When the restore began, RFC 3339, UTC.
     pub since: String,
     /// The last step up to which every one was finished.
@@ -69,7 +74,8 @@ impl Journal {
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let what = || {
             format!(
-                "reading {}, the journal of an unfinished restore; restore.sh --abandon gives that restore up",
+                "reading {}, the journal of an unfinished restore; nothing was changed; restore.sh --abandon \
+                 gives that restore up",
                 path.display()
             )
         };
@@ -138,6 +144,8 @@ pub mod tests {
             bundle: "/b/piprio_20260421T020000Z".into(),
             identity: "i".into(),
             target: "t".into(),
+            server: None,
+            serves: Some(7),
             since: "2026-04-21T02:00:00Z".into(),
             done,
             choices: Choices::default(),

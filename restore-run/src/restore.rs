@@ -1,11 +1,11 @@
 //! The sequence itself.
 
-mod health;
+pub mod health;
 mod ledger;
 mod progress;
 mod rehearsal;
 mod steps;
-mod swap;
+pub mod swap;
 mod take_up;
 
 use crate::bundle::Bundle;
@@ -24,6 +24,7 @@ use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+use swap::same_server;
 use take_up::{Here, TakenUp, take_up};
 
 /// Restores the deployment from the bundle.
@@ -51,8 +52,8 @@ struct Restore<'a> {
     /// Those of the command line, over those of the restore that this run goes on from.
     choices: Choices,
     selection: Selection,
-    /// Databases that an unfinished restore has put aside, which this one begins anew.
-    carried: Vec<u32>,
+    /// The unfinished restore that this one begins anew.
+    carried: Option<Journal>,
     ledger: Ledger,
 }
 
@@ -64,10 +65,11 @@ impl<'a> Restore<'a> {
             identity: &identity,
             target: &journal::target(settings),
             command: &restore_command(settings, &bundle, Choices::default()),
+            abandon: &abandon_command(settings),
         };
         let TakenUp { selection, journal, carried } =
-            take_up(options.asked, Journal::read(&path)?, &here, |before| {
-                swap::seen(before, database_status())
+            take_up(options.asked, Journal::read(&path)?, &here, |journal| {
+                swap::seen(journal, database_status())
             })?;
         let choices = match (&journal, options.asked) {
             (Some(journal), Asked::Resume) => options.choices.over(journal.choices),
@@ -110,6 +112,9 @@ impl<'a> Restore<'a> {
             progress.end(step);
         }
         on_signal.disarm();
+        if matches!(self.selection, Selection::Only(step) if step != Step::Health) {
+            self.tell_how_to_go_on();
+        }
         Ok(exit)
     }
 
@@ -152,15 +157,20 @@ impl<'a> Restore<'a> {
             Selection::All => None,
         };
         self.ledger.begin(|| {
+            let now = database_status()?;
+            let carried = self.carried.as_ref().filter(|carried| same_server(carried, &now));
+            let half = carried.filter(|carried| !carried.reaches(Step::Health));
             Ok(Journal {
                 bundle: self.bundle.dir.clone(),
                 identity: self.identity.clone(),
                 target: journal::target(self.settings),
+                serves: half.map_or(now.oid, |carried| carried.serves),
+                server: now.system_identifier,
                 since: chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Secs, true),
                 done: before_first.unwrap_or(Step::Preflight),
                 choices: self.choices,
                 load: None,
-                previous: self.carried.clone(),
+                previous: carried.map(|carried| carried.previous.clone()).unwrap_or_default(),
                 config: false,
                 incomplete: false,
             })
@@ -170,8 +180,19 @@ impl<'a> Restore<'a> {
 
 /// `bash …/restore.sh BUNDLE` with a run's options.
 fn restore_command(settings: &Settings, bundle: &Bundle, choices: Choices) -> String {
+    let bundle = bundle.dir.to_string_lossy();
+    let words = std::iter::once(&*bundle).chain(choices.to_words());
+    restore_script(settings, words)
+}
+
+/// `bash …/restore.sh --abandon`
+fn abandon_command(settings: &Settings) -> String {
+    restore_script(settings, ["--abandon"])
+}
+
+fn restore_script<'a>(settings: &Settings, words: impl IntoIterator<Item = &'a str>) -> String {
     let script = settings.deploy.join("scripts/restore.sh");
-    let mut words = vec![script.to_string_lossy(), bundle.dir.to_string_lossy()];
-    words.extend(choices.to_words().into_iter().map(Into::into));
-    format!("bash {}", shell_words::join(words))
+    let script = script.to_string_lossy();
+    let words = words.into_iter();
+    format!("bash {} {}", shell_words::quote(&script), shell_words::join(words))
 }

@@ -16,8 +16,18 @@ use std::fmt::Write;
 pub struct DatabaseStatus {
     pub exists: bool,
     pub oid: Option<u32>,
+    /// Which server it is, whatever its address.
+    pub system_identifier: Option<String>,
+    /// Databases that earlier loads kept beside it.
+    pub beside: Vec<Beside>,
     size_bytes: Option<u64>,
     schemas: Vec<String>,
+}
+
+/// A database beside the one that is restored.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Beside {
+    pub oid: u32,
 }
 
 /// `obj-mirror status --json`, as far as it matters here.

@@ -73,6 +73,12 @@ impl Tool {
         line
     }
 
+    /// As an operator types it, without this run's environment.
+    pub fn by_hand(&self, settings: &Settings) -> String {
+        let deploy_env = settings.deploy.join("bin/deploy-env");
+        format!("{} -- {}", shell_words::quote(&deploy_env.to_string_lossy()), self.to_shell())
+    }
+
     fn name(&self) -> String {
         Path::new(&self.program).file_name().unwrap_or_default().to_string_lossy().into_owned()
     }

@@ -1,6 +1,8 @@
 //! `restore.sh` on a whole deployment: everything comes back, nothing is touched before the domain
 //! is typed, and a failure leaves what the message says.
 
+#[path = "restore/again.rs"]
+mod again;
 #[path = "restore/credentials.rs"]
 mod credentials;
 #[path = "restore/failures.rs"]

@@ -1,9 +1,11 @@
 //! The last step: the health check, and what may go once it has passed.
 
-use super::{Restore, restore_command};
+use super::swap::{Seen, seen};
+use super::{Restore, abandon_command, restore_command};
 use crate::journal::Journal;
 use crate::preflight::DatabaseReport;
 use crate::step::{Selection, Step};
+use crate::summary::database_status;
 use crate::tool::{self, Tool};
 use anyhow::Result;
 use pipe_kit::{Exit, say, warning};
@@ -45,22 +47,26 @@ impl Restore<'_> {
             self.tell_how_to_go_on();
             return Ok(Exit::Done);
         }
+        // It checks what is there, whatever database that is.
+        if journal.load.is_some() && seen(journal, database_status()) != Seen::New {
+            warning!(
+                "the health check passed, but the database in place is not the one that this restore has loaded"
+            );
+            self.tell_how_to_go_on();
+            return Ok(Exit::Failed);
+        }
         if journal.incomplete {
             self.ledger.close()?;
             warning!("the restore is complete but for what was damaged and left out, named above");
             self.tell_previous(journal);
+            self.tell_roles_without_login();
             return Ok(Exit::Incomplete);
         }
         let dropped = self.drop_previous(&journal.previous)?;
         self.ledger.close()?;
         let old = if dropped { "the old database is dropped; " } else { "" };
         say!("the health check passed; {old}the restore is complete");
-        self.tell_roles_without_login()
-    }
-
-    pub(super) fn drop_tool(oids: &[u32]) -> Tool {
-        let drop = Tool::new("pg-snap").args(["previous", "drop"]);
-        oids.iter().fold(drop, |tool, oid| tool.arg("--oid").arg(oid.to_string()))
+        Ok(self.tell_roles_without_login())
     }
 
     /// Gives whether they were dropped, and not kept for being others.
@@ -68,7 +74,7 @@ impl Restore<'_> {
         if oids.is_empty() {
             return Ok(false);
         }
-        match Self::drop_tool(oids).run() {
+        match drop_tool(oids).run() {
             Ok(()) => Ok(true),
             // Swapped back in the meantime, or replaced by hand.
             Err(error) if pipe_kit::status::of(&error) == Exit::Refused => {
@@ -85,40 +91,38 @@ impl Restore<'_> {
     }
 
     fn tell_previous(&self, journal: &Journal) {
-        if journal.previous.is_empty() {
-            return;
-        }
-        let swap = Tool::new("pg-snap").args(["previous", "swap"]);
-        let swap = match journal.previous.first() {
-            Some(oldest) if journal.previous.len() > 1 => swap.arg("--oid").arg(oldest.to_string()),
-            _ => swap,
-        };
+        let Some(oldest) = journal.previous.first() else { return };
         warning!(
             "the database from before the restore is kept beside the new one; to swap it back: {}",
-            self.by_hand(&swap)
+            swap_tool(*oldest).by_hand(self.settings)
         );
         if journal.incomplete {
-            let drop = Self::drop_tool(&journal.previous);
-            warning!("once it is not needed any more, to drop it: {}", self.by_hand(&drop));
+            let drop = drop_tool(&journal.previous).by_hand(self.settings);
+            warning!("once it is not needed any more, to drop it: {drop}");
         }
     }
 
-    fn tell_how_to_go_on(&self) {
-        warning!(
-            "the restore is unfinished, and backup.sh refuses until it is finished: {} --resume; or given up: restore.sh --abandon",
-            restore_command(self.settings, &self.bundle, Default::default())
-        );
-    }
-
-    /// A stage as an operator types it, without this run's environment.
-    fn by_hand(&self, tool: &Tool) -> String {
-        let deploy_env = self.settings.deploy.join("bin/deploy-env");
-        format!("{} -- {}", shell_words::quote(&deploy_env.to_string_lossy()), tool.to_shell())
+    pub(super) fn tell_how_to_go_on(&self) {
+        if self.ledger.journal().is_some() {
+            warning!(
+                "the restore is unfinished, and backup.sh refuses until it is finished: {} --resume; or given up: {}",
+                restore_command(self.settings, &self.bundle, Default::default()),
+                abandon_command(self.settings)
+            );
+        }
     }
 
     /// Roles that a load had to make come back without their passwords, which are in no dump.
-    fn tell_roles_without_login(&self) -> Result<Exit> {
-        let report: DatabaseReport = self.preflight_checks().database_tool().report()?;
+    fn tell_roles_without_login(&self) -> Exit {
+        let report: DatabaseReport = match self.preflight_checks().database_tool().report() {
+            Ok(report) => report,
+            Err(error) => {
+                warning!(
+                    "whether a role of the bundle needs a password here is not known: {error:#}"
+                );
+                return Exit::Done;
+            }
+        };
         for role in &report.roles_without_login {
             let quoted = role.replace('"', "\"\"");
             warning!(
@@ -132,9 +136,20 @@ impl Restore<'_> {
                 warning!(
                     "{role} is the application's own role: it cannot reach its database before that"
                 );
-                Ok(Exit::Failed)
+                Exit::Failed
             }
-            None => Ok(Exit::Done),
+            None => Exit::Done,
         }
     }
+}
+
+/// Makes the database with that oid, which was put aside, the one in place again.
+pub fn swap_tool(oid: u32) -> Tool {
+    Tool::new("pg-snap").args(["previous", "swap", "--oid"]).arg(oid.to_string())
+}
+
+/// Drops those that were put aside.
+pub fn drop_tool(oids: &[u32]) -> Tool {
+    let drop = Tool::new("pg-snap").args(["previous", "drop"]);
+    oids.iter().fold(drop, |tool, oid| tool.arg("--oid").arg(oid.to_string()))
 }

@@ -1,8 +1,9 @@
 //! How far a restore has come, and so: what state a failure or a signal leaves the deployment in,
 //! what can be put back at once, and which command goes on from there.
 
-use super::swap::{Seen, seen};
-use super::{Restore, restore_command};
+use super::swap::{Serves, serves};
+use super::{Restore, abandon_command, restore_command};
+use crate::journal::Journal;
 use crate::options::{Asked, Choices};
 use crate::services;
 use crate::settings::Settings;
@@ -16,10 +17,14 @@ pub struct Progress {
     settings: Settings,
     /// The journal: as long as it is there, the restore is unfinished.
     journal: PathBuf,
+    /// Which bundle is restored.
+    identity: String,
     /// The command that was typed.
     again: String,
     /// The command that goes on from an unfinished restore.
     resume: String,
+    /// The command that gives it up.
+    abandon: String,
     now: Mutex<Now>,
 }
 
@@ -30,9 +35,18 @@ struct Now {
     between: bool,
     /// The application services that this run has stopped, and not begun to start again.
     stopped: Vec<String>,
-    /// The database's oid before the load.
-    before: Option<u32>,
     swapped: bool,
+}
+
+impl Now {
+    fn left_stopped(&self) -> String {
+        let names = self.stopped.join(" ");
+        match self.step {
+            _ if names.is_empty() => names,
+            Some(Step::Stop) if !self.between => format!("; {names} may be stopped"),
+            _ => format!("; {names} are left stopped"),
+        }
+    }
 }
 
 /// What a failure leaves.
@@ -50,18 +64,17 @@ enum Aftermath {
     NotStarted,
 }
 
-fn aftermath(now: &Now, database: impl FnOnce() -> Seen) -> Aftermath {
+fn aftermath(now: &Now, database: impl FnOnce() -> Serves) -> Aftermath {
     match now.step {
         None => Aftermath::Untouched,
         Some(step) if step < Step::Stop => Aftermath::Untouched,
-        Some(Step::Stop) => Aftermath::StartAgain,
         Some(Step::Database) if now.swapped => Aftermath::LeaveStopped,
         // Not even our own record is believed: a signal may come between the swap and its note.
-        Some(Step::Database) => match database() {
-            Seen::Same => Aftermath::StartAgain,
-            Seen::Other => Aftermath::LeaveStopped,
-            Seen::Missing => Aftermath::LeaveStopped,
-            Seen::Unknown => Aftermath::NotKnown,
+        // And before it, what is in place may be what an earlier run has left half restored.
+        Some(Step::Stop | Step::Database) => match database() {
+            Serves::Yes => Aftermath::StartAgain,
+            Serves::No => Aftermath::LeaveStopped,
+            Serves::Unknown => Aftermath::NotKnown,
         },
         Some(Step::Cache) if now.between => Aftermath::NotStarted,
         Some(Step::Start | Step::Health) => Aftermath::NotStarted,
@@ -82,6 +95,8 @@ impl Progress {
         Self {
             settings: restore.settings.clone(),
             journal: restore.ledger.path().to_owned(),
+            identity: restore.identity.clone(),
+            abandon: abandon_command(restore.settings),
             again,
             resume,
             now: Mutex::default(),
@@ -116,11 +131,6 @@ impl Progress {
         self.now().stopped.clear();
     }
 
-    /// The load begins on the database with this oid.
-    pub fn loading(&self, before: Option<u32>) {
-        self.now().before = before;
-    }
-
     pub fn swapped(&self) {
         self.now().swapped = true;
     }
@@ -128,17 +138,26 @@ impl Progress {
     /// Puts back what can be put back, and tells the state and the next command.
     pub fn recover(&self) -> String {
         let now = self.now().clone();
-        let go_on = match self.journal.exists() {
-            true => format!(
-                "backup.sh refuses until the restore is finished or given up (restore.sh --abandon); \
-                 to go on from there: {}",
-                self.resume
+        let journal = Journal::read(&self.journal).ok().flatten();
+        let go_on = match &journal {
+            Some(journal) if journal.identity == self.identity => format!(
+                "backup.sh refuses until the restore is finished or given up ({}); to go on from there: {}",
+                self.abandon, self.resume
             ),
-            false => format!("to try again: {}", self.again),
+            _ => format!("to try again: {}", self.again),
         };
-        let stopped = Self::left_stopped(&now.stopped);
-        match aftermath(&now, || seen(now.before, database_status())) {
-            Aftermath::Untouched => format!("nothing was changed; to try again: {}", self.again),
+        let stopped = now.left_stopped();
+        match aftermath(&now, || serves(journal.as_ref(), database_status)) {
+            Aftermath::Untouched => {
+                let unfinished = journal.map(|journal| {
+                    let bundle = journal.bundle.display();
+                    format!(
+                        " by this run, and the restore of {bundle} is as unfinished as before it"
+                    )
+                });
+                let unfinished = unfinished.unwrap_or_default();
+                format!("nothing was changed{unfinished}; to try again: {}", self.again)
+            }
             Aftermath::StartAgain => {
                 let services = self.start_again(&now.stopped);
                 format!("the old database is as it was; {services}; {go_on}")
@@ -154,13 +173,6 @@ impl Progress {
                 format!("all data is restored, but services may not be running; {go_on}")
             }
             Aftermath::NotStarted => format!("all data is restored{stopped}; {go_on}"),
-        }
-    }
-
-    fn left_stopped(stopped: &[String]) -> String {
-        match stopped {
-            [] => String::new(),
-            names => format!("; {} are left stopped", names.join(" ")),
         }
     }
 
@@ -187,29 +199,30 @@ mod tests {
     use super::*;
 
     fn at(step: Step, swapped: bool, between: bool) -> Now {
-        Now { step: Some(step), swapped, between, stopped: vec!["api".into()], before: Some(7) }
+        Now { step: Some(step), swapped, between, stopped: vec!["api".into()] }
     }
 
     #[test]
     fn until_the_swap_the_application_serves_again_and_after_it_stays_stopped() {
         use Aftermath::{LeaveStopped, NotKnown, NotStarted, StartAgain, Untouched};
         for (now, database, expected) in [
-            (Now::default(), Seen::Same, Untouched),
-            (at(Step::Confirm, false, false), Seen::Same, Untouched),
-            (at(Step::Preflight, false, true), Seen::Same, Untouched),
-            (at(Step::Stop, false, false), Seen::Same, StartAgain),
-            (at(Step::Stop, false, true), Seen::Same, StartAgain),
-            (at(Step::Database, false, false), Seen::Same, StartAgain),
-            (at(Step::Database, false, false), Seen::Missing, LeaveStopped),
-            (at(Step::Database, false, false), Seen::Other, LeaveStopped),
-            (at(Step::Database, false, false), Seen::Unknown, NotKnown),
-            (at(Step::Database, true, false), Seen::Same, LeaveStopped),
-            (at(Step::Database, true, true), Seen::Other, LeaveStopped),
-            (at(Step::Objects, true, false), Seen::Other, LeaveStopped),
-            (at(Step::Objects, true, true), Seen::Other, LeaveStopped),
-            (at(Step::Cache, true, true), Seen::Other, NotStarted),
-            (at(Step::Start, true, false), Seen::Other, NotStarted),
-            (at(Step::Health, true, true), Seen::Other, NotStarted),
+            (Now::default(), Serves::Yes, Untouched),
+            (at(Step::Confirm, false, false), Serves::Yes, Untouched),
+            (at(Step::Preflight, false, true), Serves::Yes, Untouched),
+            (at(Step::Stop, false, false), Serves::Yes, StartAgain),
+            (at(Step::Stop, false, true), Serves::Yes, StartAgain),
+            (at(Step::Stop, false, true), Serves::No, LeaveStopped),
+            (at(Step::Stop, false, false), Serves::Unknown, NotKnown),
+            (at(Step::Database, false, false), Serves::Yes, StartAgain),
+            (at(Step::Database, false, false), Serves::No, LeaveStopped),
+            (at(Step::Database, false, false), Serves::Unknown, NotKnown),
+            (at(Step::Database, true, false), Serves::Yes, LeaveStopped),
+            (at(Step::Database, true, true), Serves::No, LeaveStopped),
+            (at(Step::Objects, true, false), Serves::No, LeaveStopped),
+            (at(Step::Objects, true, true), Serves::No, LeaveStopped),
+            (at(Step::Cache, true, true), Serves::No, NotStarted),
+            (at(Step::Start, true, false), Serves::No, NotStarted),
+            (at(Step::Health, true, true), Serves::No, NotStarted),
         ] {
             assert_eq!(aftermath(&now, || database), expected, "{now:?} {database:?}");
         }

@@ -1,6 +1,7 @@
 //! `--dry-run`: the steps' exact commands, without taking them.
 
 use super::Restore;
+use super::health::drop_tool;
 use crate::options::ConfigChoice;
 use crate::services;
 use crate::step::Step;
@@ -83,7 +84,7 @@ impl Restore<'_> {
         let mut lines = vec![self.health_tool().to_shell()];
         let oid = database_status().ok().and_then(|status| status.oid);
         if let (Some(oid), false) = (oid, self.choices.drop_first) {
-            let drop = Self::drop_tool(&[oid]);
+            let drop = drop_tool(&[oid]);
             lines.push(format!("{}    # only if the health check passed", drop.to_shell()));
         }
         lines

@@ -99,7 +99,6 @@ impl Restore<'_> {
     pub(super) fn database(&self, progress: &Progress) -> Result<()> {
         self.warn_if_running(progress);
         let before = database_status()?.oid;
-        progress.loading(before);
         self.ledger.note(|journal| {
             journal.load = Some(Load { before });
             let put_aside = before.filter(|_| !self.choices.drop_first);

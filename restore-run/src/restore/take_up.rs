@@ -15,6 +15,8 @@ pub struct Here<'a> {
     pub target: &'a str,
     /// The command that restores this bundle from the start.
     pub command: &'a str,
+    /// The command that gives an unfinished restore up.
+    pub abandon: &'a str,
 }
 
 /// What was decided.
@@ -23,11 +25,11 @@ pub struct TakenUp {
     pub selection: Selection,
     /// The journal to go on with.
     pub journal: Option<Journal>,
-    /// Databases that an unfinished restore has put aside, which this one begins anew.
-    pub carried: Vec<u32>,
+    /// The unfinished restore that this one begins anew.
+    pub carried: Option<Journal>,
 }
 
-/// Decides. `seen` asks the server about the database that was to be replaced.
+/// Decides. `seen` asks the server which database is in place.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is nothing to go on with, or it is another bundle's, or went elsewhere.
@@ -35,7 +37,7 @@ pub fn take_up(
     asked: Asked,
     journal: Option<Journal>,
     here: &Here,
-    seen: impl FnOnce(Option<u32>) -> Seen,
+    seen: impl FnOnce(&Journal) -> Seen,
 ) -> Result<TakenUp> {
     let selection = match asked {
         Asked::Resume => return resume(journal, here, seen),
@@ -45,14 +47,15 @@ pub fn take_up(
         Selection::From(first) if first > Step::Database => match journal {
             Some(journal) => {
                 refuse_other(&journal, here)?;
-                let journal = with_swap(journal, seen);
-                Ok(TakenUp { selection, journal: Some(journal), carried: Vec::new() })
+                let seen = seen(&journal);
+                let journal = with_swap(journal, seen, here)?;
+                Ok(TakenUp { selection, journal: Some(journal), carried: None })
             }
-            None => Ok(TakenUp { selection, journal, carried: Vec::new() }),
+            None => Ok(TakenUp { selection, journal, carried: None }),
         },
         Selection::Only(step) if step != Step::Database => {
             let journal = journal.filter(|j| refuse_other(j, here).is_ok());
-            Ok(TakenUp { selection, journal, carried: Vec::new() })
+            Ok(TakenUp { selection, journal, carried: None })
         }
         Selection::All | Selection::From(_) | Selection::Only(_) => {
             Ok(TakenUp { selection, journal: None, carried: carried(journal, here) })
@@ -63,7 +66,7 @@ pub fn take_up(
 fn resume(
     journal: Option<Journal>,
     here: &Here,
-    seen: impl FnOnce(Option<u32>) -> Seen,
+    seen: impl FnOnce(&Journal) -> Seen,
 ) -> Result<TakenUp> {
     let Some(journal) = journal else {
         return Err(Stop::refused(format!(
@@ -73,38 +76,52 @@ fn resume(
         .into());
     };
     refuse_other(&journal, here)?;
-    let mut unknown = false;
-    let journal = with_swap(journal, |before| {
-        let seen = seen(before);
-        unknown = seen == Seen::Unknown;
-        seen
-    });
-    if unknown {
+    let seen = seen(&journal);
+    let loading = journal.load.is_some() && !journal.reaches(Step::Objects);
+    if seen == Seen::Unknown && loading {
         bail!(
             "the database's server does not answer, and it alone knows whether the old database was \
              replaced; nothing was changed; start it, then run this again"
         );
     }
+    let journal = with_swap(journal, seen, here)?;
     let selection = Selection::From(journal.next());
-    Ok(TakenUp { selection, journal: Some(journal), carried: Vec::new() })
+    Ok(TakenUp { selection, journal: Some(journal), carried: None })
 }
 
-/// A kill may have come between the swap and its note.
-fn with_swap(mut journal: Journal, seen: impl FnOnce(Option<u32>) -> Seen) -> Journal {
-    if let (Some(load), false) = (journal.load, journal.reaches(Step::Objects))
-        && seen(load.before) == Seen::Other
-    {
-        journal.finish(Step::Database);
-    }
-    journal
+/// The journal, with what the server says: a kill may have come between the swap and its note, and
+/// the operator may have swapped back since.
+fn with_swap(mut journal: Journal, seen: Seen, here: &Here) -> Result<Journal> {
+    let gone = match seen {
+        Seen::Elsewhere => "the database's server is not the one that the restore began with",
+        _ if journal.load.is_none() => return Ok(journal),
+        Seen::New => {
+            journal.finish(Step::Database);
+            return Ok(journal);
+        }
+        Seen::Old if journal.reaches(Step::Objects) => {
+            "the database in place is one that the restore had put aside, and was swapped back since"
+        }
+        Seen::Missing if journal.reaches(Step::Objects) => {
+            "the database that the restore had loaded is not there any more"
+        }
+        Seen::Old | Seen::Missing | Seen::Unknown => return Ok(journal),
+    };
+    Err(Stop::refused(format!(
+        "{gone}; there is nothing to go on with, and nothing was changed; to restore from the start: {}; to \
+         leave things as they are: {}",
+        here.command, here.abandon
+    ))
+    .into())
 }
 
 fn refuse_other(journal: &Journal, here: &Here) -> Result<()> {
     if journal.identity != here.identity {
         return Err(Stop::refused(format!(
             "the unfinished restore is of another bundle, {}; nothing was changed; go on with that \
-             one, or give it up (restore.sh --abandon), or restore this one from the start: {}",
+             one, or give it up ({}), or restore this one from the start: {}",
             journal.bundle.display(),
+            here.abandon,
             here.command
         ))
         .into());
@@ -121,18 +138,18 @@ fn refuse_other(journal: &Journal, here: &Here) -> Result<()> {
 }
 
 /// What a restore that begins anew takes over: the databases put aside, to be dropped in the end.
-fn carried(journal: Option<Journal>, here: &Here) -> Vec<u32> {
+fn carried(journal: Option<Journal>, here: &Here) -> Option<Journal> {
     match journal {
-        Some(journal) if journal.target == here.target => journal.previous,
+        Some(journal) if journal.target == here.target => Some(journal),
         Some(journal) => {
             warning!(
                 "a restore of {} to {} was not finished, and is given up now; what it put aside is still there",
                 journal.bundle.display(),
                 journal.target
             );
-            Vec::new()
+            None
         }
-        None => Vec::new(),
+        None => None,
     }
 }
 
@@ -143,7 +160,12 @@ mod tests {
     use crate::journal::tests::journal;
     use pipe_kit::Exit;
 
-    const HERE: Here = Here { identity: "i", target: "t", command: "restore.sh B" };
+    const HERE: Here = Here {
+        identity: "i",
+        target: "t",
+        command: "restore.sh B",
+        abandon: "restore.sh --abandon",
+    };
 
     fn taken(asked: Asked, journal: Option<Journal>, here: &Here, now: Seen) -> Result<TakenUp> {
         take_up(asked, journal, here, |_| now)
@@ -159,9 +181,9 @@ mod tests {
         for (journal, now, first) in [
             (journal(Step::Preflight), Seen::Unknown, Step::Preflight),
             (journal(Step::Stop), Seen::Unknown, Step::Preflight),
-            (loading.clone(), Seen::Same, Step::Preflight),
+            (loading.clone(), Seen::Old, Step::Preflight),
             (loading.clone(), Seen::Missing, Step::Preflight),
-            (loading.clone(), Seen::Other, Step::Objects),
+            (loading.clone(), Seen::New, Step::Objects),
             (journal(Step::Database), Seen::Unknown, Step::Objects),
             (journal(Step::Start), Seen::Unknown, Step::Health),
         ] {
@@ -175,13 +197,27 @@ mod tests {
 
     #[test]
     fn resume_without_a_journal_or_with_another_bundle_or_target_is_refused() {
-        assert!(refused(taken(Asked::Resume, None, &HERE, Seen::Same)));
+        assert!(refused(taken(Asked::Resume, None, &HERE, Seen::Old)));
         for here in [Here { identity: "o", ..HERE }, Here { target: "o", ..HERE }] {
             for asked in [Asked::Resume, Asked::Steps(Selection::From(Step::Objects))] {
                 let journal = Some(journal(Step::Database));
-                assert!(refused(taken(asked, journal, &here, Seen::Same)), "{asked:?}");
+                assert!(refused(taken(asked, journal, &here, Seen::Old)), "{asked:?}");
             }
         }
+    }
+
+    #[test]
+    fn nothing_is_gone_on_with_once_its_database_is_not_in_place_any_more() {
+        let loaded = Journal { load: Some(Load { before: Some(7) }), ..journal(Step::Objects) };
+        for asked in [Asked::Resume, Asked::Steps(Selection::From(Step::Config))] {
+            for now in [Seen::Old, Seen::Missing, Seen::Elsewhere] {
+                let result = taken(asked, Some(loaded.clone()), &HERE, now);
+                assert!(refused(result), "{asked:?} {now:?}");
+            }
+            assert!(taken(asked, Some(loaded.clone()), &HERE, Seen::New).is_ok());
+        }
+        let begun = Some(journal(Step::Preflight));
+        assert!(refused(taken(Asked::Resume, begun, &HERE, Seen::Elsewhere)));
     }
 
     #[test]
@@ -189,21 +225,22 @@ mod tests {
         for first in [Selection::All, Selection::From(Step::Stop), Selection::Only(Step::Database)]
         {
             let old = Some(journal(Step::Objects));
-            let run = taken(Asked::Steps(first), old, &HERE, Seen::Same).unwrap();
-            assert_eq!((run.journal, run.carried), (None, vec![7]), "{first:?}");
+            let run = taken(Asked::Steps(first), old, &HERE, Seen::Old).unwrap();
+            assert_eq!(run.journal, None, "{first:?}");
+            assert_eq!(run.carried.unwrap().previous, [7], "{first:?}");
         }
         let elsewhere = Here { target: "o", ..HERE };
         let old = Some(journal(Step::Objects));
-        let run = taken(Asked::Steps(Selection::All), old, &elsewhere, Seen::Same).unwrap();
-        assert_eq!(run.carried, Vec::<u32>::new());
+        let run = taken(Asked::Steps(Selection::All), old, &elsewhere, Seen::Old).unwrap();
+        assert_eq!(run.carried, None);
     }
 
     #[test]
     fn a_step_by_hand_counts_for_the_restore_that_it_belongs_to_alone() {
         let only = Asked::Steps(Selection::Only(Step::Objects));
         let old = Some(journal(Step::Database));
-        assert_eq!(taken(only, old.clone(), &HERE, Seen::Same).unwrap().journal, old);
+        assert_eq!(taken(only, old.clone(), &HERE, Seen::Old).unwrap().journal, old);
         let other = Here { identity: "o", ..HERE };
-        assert_eq!(taken(only, old, &other, Seen::Same).unwrap().journal, None);
+        assert_eq!(taken(only, old, &other, Seen::Old).unwrap().journal, None);
     }
 }
