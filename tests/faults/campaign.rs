@@ -85,18 +85,27 @@ pub trait Fault {
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, scale: Scale) -> Result<Ending>;
 }
 
+/// What alone is to be shown, where it is said.
+#[derive(Default)]
+pub struct Only {
+    /// A part of a fault's name.
+    pub fault: Option<String>,
+    /// A try's number.
+    pub attempt: Option<usize>,
+}
+
 /// A campaign under way.
 pub struct Campaign {
     seed: u64,
     scale: Scale,
-    only: Option<usize>,
+    only: Only,
     bin_dir: Option<PathBuf>,
     stand: Option<Stand>,
     table: Table,
 }
 
 impl Campaign {
-    pub fn new(seed: u64, scale: Scale, only: Option<usize>, bin_dir: Option<PathBuf>) -> Self {
+    pub fn new(seed: u64, scale: Scale, only: Only, bin_dir: Option<PathBuf>) -> Self {
         Self { seed, scale, only, bin_dir, stand: None, table: Table::default() }
     }
 
@@ -108,6 +117,9 @@ impl Campaign {
     /// If a deployment cannot be stood up.
     pub fn run(&mut self, kind: Kind) -> Result<()> {
         for fault in kind.faults() {
+            if self.only.fault.as_ref().is_some_and(|part| !fault.name().contains(part)) {
+                continue;
+            }
             let row = self.row(&*fault)?;
             self.table.0.push(row);
         }
@@ -126,7 +138,7 @@ impl Campaign {
         let (name, scale, start) = (fault.name(), self.scale, Instant::now());
         let mut row = Row::new(&name);
         let tries = fault.tries(self.stand()?, scale);
-        let only = self.only;
+        let only = self.only.attempt;
         for n in (0..tries).filter(|n| only.is_none_or(|only| only == *n)) {
             let mut rng = Rng::with_seed(mixed(self.seed, &name, n));
             match fault.attempt(self.stand()?, n, &mut rng, scale) {
@@ -148,7 +160,7 @@ impl Campaign {
                 }
             }
         }
-        say!("{name}: {} s", start.elapsed().as_secs());
+        say!("{row} {} s", start.elapsed().as_secs());
         Ok(row)
     }
 }

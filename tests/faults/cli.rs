@@ -1,6 +1,6 @@
 //! The command line.
 
-use crate::campaign::{Campaign, Kind, Scale};
+use crate::campaign::{Campaign, Kind, Only, Scale};
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use pipe_kit::{Exit, say};
@@ -14,7 +14,7 @@ a try, that try is repeated.
 EXAMPLES
   fault-campaign
   fault-campaign --bounded corruption
-  fault-campaign --seed 7 --try 31 restore-killed
+  fault-campaign --seed 7 --fault 'restore-run alone' --try 31 restore-killed
 
 EXIT STATUS
   0 nothing was lost, 1 something was (or the campaign could not be run), 2 usage";
@@ -32,7 +32,10 @@ pub struct Cli {
     /// A few tries of each fault instead of all
     #[arg(long)]
     bounded: bool,
-    /// Only the try with this number, of every fault of the kinds
+    /// Only faults whose names, as the table has them, hold this text
+    #[arg(long, value_name = "TEXT")]
+    fault: Option<String>,
+    /// Only the try with this number, of every such fault
     #[arg(long = "try", value_name = "N")]
     only: Option<usize>,
     /// Directory with the built tools [default: where this program is]
@@ -49,7 +52,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
     say!("seed {seed}");
     let kinds = if cli.kinds.is_empty() { Kind::value_variants().to_vec() } else { cli.kinds };
     let scale = if cli.bounded { Scale::Bounded } else { Scale::Full };
-    let mut campaign = Campaign::new(seed, scale, cli.only, cli.bin_dir);
+    let only = Only { fault: cli.fault, attempt: cli.only };
+    let mut campaign = Campaign::new(seed, scale, only, cli.bin_dir);
     for kind in kinds {
         campaign.run(kind)?;
     }

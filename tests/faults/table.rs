@@ -42,6 +42,13 @@ impl Row {
     }
 }
 
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { fault, tries, losses, .. } = self;
+        write!(f, "| {fault} | {tries} | {} | {losses} |", self.outcome())
+    }
+}
+
 /// All rows, in Markdown, so that a document can carry them as they are.
 #[derive(Debug, Default)]
 pub struct Table(pub Vec<Row>);
@@ -56,9 +63,7 @@ impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "| fault | tries | outcome | losses |")?;
         writeln!(f, "| --- | ---: | --- | ---: |")?;
-        for row in &self.0 {
-            writeln!(f, "| {} | {} | {} | {} |", row.fault, row.tries, row.outcome(), row.losses)?;
-        }
+        self.0.iter().try_for_each(|row| writeln!(f, "{row}"))?;
         let tries: usize = self.0.iter().map(|row| row.tries).sum();
         writeln!(f, "| all | {tries} | | {} |", self.losses())
     }
