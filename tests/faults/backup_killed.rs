@@ -35,11 +35,16 @@ impl Fault for Killed {
     }
 
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
-        let mut run = stand.launch_backup()?;
-        let hit = reach_a_moment(&mut run, stand, n, rng)?;
-        if hit {
-            self.0.kill(&run, rng)?;
-        }
+        let mut run = loop {
+            let mut run = stand.launch_backup()?;
+            if reach_a_moment(&mut run, stand, n, rng)? {
+                break run;
+            }
+            // Over already: another one, and another moment.
+            ended(&run.finish()?, 0)?;
+            stand.remove_other_bundles()?;
+        };
+        self.0.kill(&run, rng)?;
         let status = run.status_within(PATIENCE)?;
         let told = || format!("it ended with {status}: {}", last_words(&run.said()));
         let made = stand.deployment.bundles()?.len() - 1;
@@ -52,11 +57,7 @@ impl Fault for Killed {
         stand.bundles_are_whole().with_context(|| told.clone())?;
         stand.nothing_is_left().context(told)?;
         stand.remove_other_bundles()?;
-        Ending::held(match (hit, made) {
-            (false, _) => "had ended before",
-            (true, 0) => "no bundle",
-            (true, _) => "a whole bundle",
-        })
+        Ending::held(if made == 0 { "no bundle" } else { "a whole bundle" })
     }
 }
 

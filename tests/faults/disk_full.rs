@@ -3,11 +3,12 @@
 use crate::campaign::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::room::{Mounted, Room};
+use crate::server_killed;
 use crate::stand::{Stand, ended, last_words};
 use crate::traces;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
-use pipeline_tests::deployment::{DATABASE, Deployment};
+use pipeline_tests::deployment::{DATABASE, Deployment, Run};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +17,11 @@ const MIB: u64 = 1 << 20;
 const SLACK: u64 = 32 * 1024;
 
 pub fn faults() -> Vec<Box<dyn Fault>> {
-    vec![Box::new(BundleRoot), Box::new(DatabaseDisk)]
+    vec![
+        Box::new(BundleRoot),
+        Box::new(DatabaseDisk { fills_up: false }),
+        Box::new(DatabaseDisk { fills_up: true }),
+    ]
 }
 
 /// The disk that bundles lie on.
@@ -64,7 +69,7 @@ impl Fault for BundleRoot {
     }
 }
 
-fn backup_to(stand: &Stand, root: &Path) -> Result<pipeline_tests::deployment::Run> {
+fn backup_to(stand: &Stand, root: &Path) -> Result<Run> {
     let mut command = stand.script("backup.sh", &[]);
     command.arg(root);
     Launched::start(command)?.finish()
@@ -89,13 +94,16 @@ fn needed(stand: &Stand, room: &Room, root: &Path) -> Result<u64> {
     Ok(needed)
 }
 
-/// The disk that the database's files lie on; its journal lies on another, since a server that
-/// cannot write that ends itself, whatever a restore does.
-struct DatabaseDisk;
+/// The disk that the database's files lie on; its journal lies on another.
+struct DatabaseDisk {
+    /// In the middle of the load; else there is too little room from the start.
+    fills_up: bool,
+}
 
 impl Fault for DatabaseDisk {
     fn name(&self) -> String {
-        "restore: database's disk full, no room for a second database".into()
+        let how = if self.fills_up { "fills up in the load" } else { "too small for a second one" };
+        format!("restore: database's disk {how}")
     }
 
     fn tries(&self, _: &Stand, scale: Scale) -> usize {
@@ -111,25 +119,49 @@ impl Fault for DatabaseDisk {
         let ask = format!("select pg_database_size('{DATABASE}')");
         let size: u64 = stand.deployment.psql(&ask)?.parse().context("a database's size")?;
         // With less, the server lets nobody in, whatever a restore does.
-        let least = MIB;
-        let left = least + size.saturating_sub(least) * n as u64 / self.tries(stand, scale) as u64;
-        disk.room.leave(left)?;
-        let run = stand.restore()?;
-        let told =
-            || format!("{left} bytes left for a database of {size}: {}", last_words(&run.stderr));
-        ensure!(run.status != 0, "it ended with 0, with {}", told());
-        ensure!(stand.database()? == before, "the old database does not serve, with {}", told());
-        let ask = "select string_agg(datname, ' ' order by datname) from pg_database where not datistemplate";
-        let databases = stand.deployment.psql_in("postgres", ask)?;
-        ensure!(databases == "piprio postgres", "there are {databases}, with {}", told());
-        for (service, is) in stand.deployment.ps()? {
-            ensure!(is == "running", "{service} is {is}, with {}", told());
-        }
-        let status = run.status;
+        let left = MIB + size / 2 * n as u64 / self.tries(stand, scale) as u64;
+        let ending = match self.fills_up {
+            true => in_the_load(stand, &disk.room, left, &before),
+            false => from_the_start(stand, &disk.room, left, &before),
+        };
+        let told = || format!("{left} bytes left for a database of {size}");
+        let ending = ending.with_context(told)?;
         disk.remove()?;
         stand.restores_again().with_context(told)?;
-        Ending::held(format!("failed with {status}, the old database served"))
+        Ending::held(ending)
     }
+}
+
+fn from_the_start(stand: &Stand, room: &Room, left: u64, before: &str) -> Result<String> {
+    room.leave(left)?;
+    let run = stand.restore()?;
+    let told = || last_words(&run.stderr);
+    ensure!(run.status != 0, "it ended with 0: {}", told());
+    ensure!(stand.database()? == before, "the old database does not serve: {}", told());
+    stand.has_no_other_database().with_context(told)?;
+    for (service, is) in stand.deployment.ps()? {
+        ensure!(is == "running", "{service} is {is}: {}", told());
+    }
+    room.clear()?;
+    Ok(format!("failed with {}, the old database served", run.status))
+}
+
+/// The server may end itself when its disk is full; what it held must be there when it is up again.
+fn in_the_load(stand: &Stand, room: &Room, left: u64, before: &str) -> Result<String> {
+    let mut run = stand.launch_restore(&[])?;
+    run.wait_for("] database …")?;
+    let ask = format!("select count(*) from pg_database where datname like '{DATABASE}%'");
+    while !run.has_ended()? && stand.deployment.psql_in("postgres", &ask)? == "1" {}
+    room.leave(left)?;
+    let run = run.finish()?;
+    let told = || last_words(&run.stderr);
+    room.clear()?;
+    let served = stand.deployment.psql("select 1").is_ok();
+    server_killed::bring_up(stand).with_context(told)?;
+    let database = stand.database_is_old_or_new(before).with_context(told)?;
+    ensure!(run.status != 0 || database == "new", "it ended with 0: {}", told());
+    let server = if served { "stayed up" } else { "went down" };
+    Ok(format!("ended with {}, the server {server}, {database} database", run.status))
 }
 
 /// A database server moved to a small disk.
@@ -146,7 +178,7 @@ impl<'a> SmallDisk<'a> {
         deployment.stop(&["postgres"])?;
         std::fs::rename(&data, &aside).context("moving the database aside")?;
         std::fs::create_dir(&data).context("a directory")?;
-        let room = match Room::mount(&data, 1024 * MIB)? {
+        let room = match Room::mount(&data, 256 * MIB)? {
             Mounted::Room(room) => room,
             Mounted::Impossible(why) => {
                 std::fs::remove_dir(&data).context("removing a directory")?;
@@ -176,7 +208,6 @@ impl<'a> SmallDisk<'a> {
         let (wal, link) = (aside.join("pg_wal"), keep.path().join("pg_wal"));
         std::fs::remove_file(&link).context("removing a link")?;
         std::fs::rename(&wal, &link).context("moving the journal back")?;
-        let _ = std::fs::remove_file(keep.path().join("filler"));
         std::fs::remove_dir(&data).context("removing a mount point")?;
         std::fs::remove_dir_all(&aside).context("removing the older files")?;
         std::fs::rename(keep.keep(), &data).context("moving the database back")?;

@@ -47,12 +47,16 @@ impl Fault for Killed {
     }
 
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
-        let before = stand.wreck(rng)?;
-        let mut run = stand.launch_restore(&[])?;
-        let hit = reach_a_moment(&mut run, stand, n, rng)?;
-        if hit {
-            self.0.kill(&run, rng)?;
-        }
+        let (before, mut run) = loop {
+            let before = stand.wreck(rng)?;
+            let mut run = stand.launch_restore(&[])?;
+            if reach_a_moment(&mut run, stand, n, rng)? {
+                break (before, run);
+            }
+            // Over already: another one, and another moment.
+            ended(&run.finish()?, 0)?;
+        };
+        self.0.kill(&run, rng)?;
         let status = run.status_within(PATIENCE)?;
         let said = run.said();
         let told = || format!("it ended with {status}: {}", last_words(&said));
@@ -63,11 +67,7 @@ impl Fault for Killed {
             ensure!(database == "new", "it ended with 0 and the database is old: {}", told());
         }
         stand.is_restored().with_context(|| format!("{how}, after {}", told()))?;
-        Ending::held(if hit {
-            format!("in {}", last_step(&said))
-        } else {
-            "had ended before".into()
-        })
+        Ending::held(format!("in {}", last_step(&said)))
     }
 }
 

@@ -1,7 +1,9 @@
 //! A disk of a chosen size, filled as far as is wanted: a tmpfs.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result};
 use pipe_kit::cleanup::{self, Guard};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -17,8 +19,6 @@ pub enum Mounted {
     /// Nobody but root may mount, and a container's root often neither.
     Impossible(String),
 }
-
-const PAGE: u64 = 4096;
 
 impl Room {
     /// Mounts one of so many bytes on a directory.
@@ -49,17 +49,29 @@ impl Room {
         Ok(told.f_bavail * told.f_frsize)
     }
 
-    /// Leaves so many bytes free; less than it has now.
+    /// Leaves at most so many bytes free, at once, so that it can come in the middle of a run.
     pub fn leave(&self, bytes: u64) -> Result<()> {
-        let path = self.dir.join("filler");
-        let _ = std::fs::remove_file(&path);
-        let free = self.free()?;
-        let Some(fill) = free.checked_sub(bytes) else {
-            bail!("{free} bytes are free, and {bytes} are wanted");
-        };
-        std::fs::write(&path, vec![0; usize::try_from(fill)?]).context("filling a disk")?;
-        let free = self.free()?;
-        ensure!(free.abs_diff(bytes) <= 2 * PAGE, "{free} bytes are left, and not {bytes}");
-        Ok(())
+        let file = std::fs::File::create(self.filler()).context("filling a disk")?;
+        loop {
+            let fill = self.free()?.saturating_sub(bytes);
+            if fill == 0 {
+                return Ok(());
+            }
+            let end = file.metadata().context("filling a disk")?.len();
+            match fallocate(&file, FallocateFlags::empty(), end, fill) {
+                // Others take room meanwhile.
+                Ok(()) | Err(Errno::NOSPC) => {}
+                Err(error) => return Err(error).context("filling a disk"),
+            }
+        }
+    }
+
+    /// Gives the room back.
+    pub fn clear(&self) -> Result<()> {
+        std::fs::remove_file(self.filler()).context("clearing a disk")
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.dir.join("filler")
     }
 }

@@ -58,7 +58,8 @@ fn sessions(server: i32) -> Vec<Process> {
     processes::below(server).into_iter().filter(serves).collect()
 }
 
-fn bring_up(stand: &Stand) -> Result<()> {
+/// Starts the server again where it has ended, and waits until it answers.
+pub fn bring_up(stand: &Stand) -> Result<()> {
     let answers = || stand.deployment.psql_in("postgres", "select 1").is_ok();
     if processes::below(postmaster(stand).unwrap_or(i32::MAX)).is_empty() {
         stand.deployment.stop(&["postgres"])?;

@@ -193,15 +193,21 @@ impl Stand {
 
     /// No partial, no stray database, no temporary file, no lock that is held.
     pub fn nothing_is_left(&self) -> Result<()> {
-        let ask = "select string_agg(datname, ' ' order by datname) from pg_database
-                   where not datistemplate";
-        let databases = self.deployment.psql_in("postgres", ask)?;
-        ensure!(databases == "piprio postgres", "the server has the databases {databases}");
+        self.has_no_other_database()?;
         traces::of_runs(self.deployment.dir())?;
         traces::of_backups(self.root()?)?;
         let entries = traces::names(self.tmp.path())?;
         ensure!(entries.is_empty(), "left in the directory for temporary files: {entries:?}");
         self.bundle_is_as_it_was()
+    }
+
+    /// The server has the deployment's database, and none of a restore's.
+    pub fn has_no_other_database(&self) -> Result<()> {
+        let ask = "select string_agg(datname, ' ' order by datname) from pg_database
+                   where not datistemplate";
+        let databases = self.deployment.psql_in("postgres", ask)?;
+        ensure!(databases == "piprio postgres", "the server has the databases {databases}");
+        Ok(())
     }
 
     pub fn root(&self) -> Result<&Path> {
