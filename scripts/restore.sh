@@ -30,16 +30,31 @@ bundle="$1"
 shift
 key=()
 options=()
+bootstrap=''
 while (( $# > 0 )); do
   case "$1" in
     -i | --passphrase-file) (( $# > 1 )) || die 2 "$1 needs a file"; key+=("$1" "$2"); shift 2 ;;
+    --bootstrap) bootstrap=yes; options+=("$1"); shift ;;
     *) options+=("$1"); shift ;;
   esac
 done
 mkdir -p -- "$root"
 exec 8>>"$root/.unsealed.lock"
 lock 8 "$root/.unsealed.lock"
-trap end_stage EXIT
+# What came out of the file goes once the restore is complete: the commands that are told until then name it.
+finish() {
+  local status=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  end_stage
+  if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
+    rm -rf -- "$unsealed"
+  elif [[ -d "$unsealed" ]]; then
+    say "$bundle lies there in the clear, to go on with; when it is not needed any more: rm -rf '$unsealed'"
+  fi
+  exit "$status"
+}
+trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
@@ -49,11 +64,4 @@ if [[ -f "$bundle" ]]; then
   stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
   bundle="$(printf '%s' "$unsealed"/piprio_*)"
 fi
-status=0
-stage restore-run "$bundle" "${options[@]}" || status=$?
-if (( status == 0 )); then
-  rm -rf -- "$unsealed"
-else
-  say "$bundle lies there in the clear, for --resume; when it is not needed any more: rm -rf '$unsealed'"
-fi
-exit "$status"
+stage restore-run "$bundle" "${options[@]}"

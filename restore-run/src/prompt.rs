@@ -21,7 +21,8 @@ impl<R: BufRead> Answers<R> {
     /// # Errors
     /// If standard input cannot be read.
     pub fn ask(&mut self, question: &str) -> Result<Option<String>> {
-        let mut stderr = std::io::stderr().lock();
+        // Never locked while the answer is waited for: a signal that comes meanwhile is told there.
+        let mut stderr = std::io::stderr();
         // Without a stderr nobody can be asked, but a prepared answer still counts.
         let _ = write!(stderr, "{question} ");
         let _ = stderr.flush();

@@ -20,6 +20,7 @@ use anyhow::Result;
 use ledger::Ledger;
 use pipe_kit::{Exit, Stop, cleanup, say, warning};
 use progress::Progress;
+use std::cell::Cell;
 use std::io::{BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,6 +55,8 @@ struct Restore<'a> {
     selection: Selection,
     /// The unfinished restore that this one begins anew.
     carried: Option<Journal>,
+    /// Whether something of the bundle was seen to be damaged before the journal began.
+    damaged: Cell<bool>,
     ledger: Ledger,
 }
 
@@ -76,7 +79,18 @@ impl<'a> Restore<'a> {
             _ => options.choices,
         };
         let ledger = Ledger::new(path, journal);
-        Ok(Self { bundle, identity, settings, options, choices, selection, carried, ledger })
+        let damaged = Cell::new(false);
+        Ok(Self {
+            bundle,
+            identity,
+            settings,
+            options,
+            choices,
+            selection,
+            carried,
+            damaged,
+            ledger,
+        })
     }
 
     fn run_steps(&self, answers: &mut Answers<impl BufRead>) -> Result<Exit> {
@@ -172,7 +186,7 @@ impl<'a> Restore<'a> {
                 load: None,
                 previous: carried.map(|carried| carried.previous.clone()).unwrap_or_default(),
                 config: false,
-                incomplete: false,
+                incomplete: self.damaged.get(),
             })
         })
     }

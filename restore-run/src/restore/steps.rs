@@ -27,6 +27,12 @@ impl Restore<'_> {
              the config archive; what is found damaged on the way is left out and named, and no object \
              is deleted from the bucket"
         );
+        // What is not there at all, no later step can find damaged.
+        if let Err(error) = self.verify_tool().arg("--quick").run() {
+            warning!("{error:#}: the restore will not be complete");
+            self.damaged.set(true);
+            self.ledger.note(|journal| journal.incomplete = true)?;
+        }
         Ok(())
     }
 

@@ -4,6 +4,7 @@ use super::kit::*;
 use anyhow::{Context, Result};
 use pipeline_tests::deployment::{APPS, BUCKET, DOMAIN, sh};
 use pipeline_tests::process::wait_until;
+use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -190,5 +191,32 @@ fn a_signal_before_the_swap_leaves_the_old_database_and_a_running_application() 
         assert_eq!(deployment.state()?, before);
         deployment.health_check()?.expect(0);
     }
+    Ok(())
+}
+
+#[test]
+fn a_signal_while_an_answer_is_waited_for_ends_the_restore_and_is_told() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    for (question, given, signal, status, state) in [
+        ("Type the deployment's domain", "", "INT", 130, "nothing was changed"),
+        ("Replace secrets/", DOMAIN, "TERM", 143, "half restored; api worker are left stopped"),
+    ] {
+        let heard = tempfile::NamedTempFile::new()?;
+        let mut command = deployment.script("restore.sh", &[]);
+        command.arg(&bundle).stdin(Stdio::piped()).stderr(heard.reopen()?).stdout(Stdio::null());
+        let mut child = command.spawn()?;
+        let mut answers = child.stdin.take().context("stdin")?;
+        answers
+            .write_all(format!("{given}\n").repeat(usize::from(!given.is_empty())).as_bytes())?;
+        let words = || std::fs::read_to_string(heard.path());
+        wait_until("the question", || Ok(words()?.contains(question)))?;
+        sh(Path::new("/"), &format!("kill -{signal} {}", child.id()))?;
+        let ended = wait_until("the end", || Ok(child.try_wait()?.is_some()));
+        child.kill()?;
+        ended?;
+        assert_eq!(child.wait()?.code(), Some(status));
+        assert!(words()?.contains(state), "{}", words()?);
+    }
+    deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(0);
     Ok(())
 }

@@ -77,6 +77,32 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
 }
 
 #[test]
+fn a_new_host_is_set_up_from_a_sealed_file_by_the_commands_that_are_told() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    let place = tempfile::tempdir()?;
+    sh(
+        place.path(),
+        &format!(
+            "age-keygen -o key 2>/dev/null
+             bash '{0}/scripts/seal.sh' '{1}' -r \"$(age-keygen -y key)\" > 'a bundle.tar.age'
+             rm -r '{1}' '{0}/.env' '{0}/secrets' '{0}/certs'",
+            deployment.dir().display(),
+            bundle.display(),
+        ),
+    )?;
+    let (file, key) = (place.path().join("a bundle.tar.age"), place.path().join("key"));
+    let key = key.to_str().context("path")?;
+    let run = deployment.restore(&file, &["-i", key, "--bootstrap"], &answers(""))?.expect(0);
+    assert!(run.stderr.contains("in the clear"), "{}", run.stderr);
+    let told = run.stderr.lines().find_map(|l| l.split_once(", then: ")).context("no command")?;
+    sh(deployment.dir(), &format!("printf '{DOMAIN}\\nn\\n' | {}", told.1))?;
+    assert_eq!(deployment.state()?, before);
+    assert!(!deployment.dir().join("backups/.unsealed").exists());
+    Ok(())
+}
+
+#[test]
 fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;

@@ -63,6 +63,18 @@ fn a_damaged_dump_still_leaves_the_old_database() -> Result<()> {
 }
 
 #[test]
+fn a_component_that_is_not_there_at_all_keeps_the_restore_from_being_complete() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    for loss in ["rm config.tar.gz", "rm -r minio", "mkdir minio"] {
+        sh(&bundle, loss)?;
+        let run = deployment.restore(&bundle, &["--skip-verify"], &answers("n"))?.expect(3);
+        assert!(run.stderr.contains("complete but for what was damaged"), "{}", run.stderr);
+        assert!(databases(&deployment)?.contains("piprio_previous"), "{loss}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_damaged_config_archive_is_left_out() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
