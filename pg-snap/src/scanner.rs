@@ -34,6 +34,8 @@ pub trait Observer {
 /// Scans a dump piece by piece. Pieces are whole lines, or parts of very long ones.
 #[derive(Default)]
 pub struct Scanner {
+    /// Whether psql itself runs none of its commands.
+    psql_is_open: bool,
     lexer: Lexer,
     in_copy: bool,
     /// A COPY … FROM stdin statement has ended; its data begins with the next line.
@@ -98,6 +100,11 @@ impl Statement {
 }
 
 impl Scanner {
+    /// For a psql that takes every command of its own that the dump gets past this scanner.
+    pub fn for_open_psql() -> Self {
+        Self { psql_is_open: true, ..Self::default() }
+    }
+
     /// Scans a piece.
     ///
     /// # Errors
@@ -166,6 +173,9 @@ impl Scanner {
             at += 1;
             self.line += u64::from(byte == b'\n');
             let token = self.lexer.push(byte);
+            if self.psql_is_open && self.lexer.is_doubtful() {
+                return Err(self.doubtful_string().into());
+            }
             self.token(token, byte, observer)?;
             if byte == b'\n' && self.copy_next {
                 self.copy_next = false;
@@ -230,6 +240,14 @@ impl Scanner {
         } else if let Some(version) = text.strip_prefix(SERVER_VERSION) {
             observer.server_version(version.trim());
         }
+    }
+
+    fn doubtful_string(&self) -> Stop {
+        Stop::damaged(format!(
+            "line {} of the dump: a string ends behind a backslash, and a psql without \\restrict could be \
+             led by that to run a command; install a newer psql (a minor release of August 2025 or later)",
+            self.line + 1
+        ))
     }
 
     fn meta_command(&self, line: &[u8]) -> Stop {

@@ -57,7 +57,7 @@ pub fn feed<R: Read>(
     }
     to_psql.text(server.session().as_bytes())?;
 
-    let mut scanner = Scanner::default();
+    let mut scanner = if token.is_some() { Scanner::default() } else { Scanner::for_open_psql() };
     let head = without_unknown_settings(head, server.version.major);
     let fed = scan_all(&mut scanner, &head, blocks, &mut to_psql)
         .and_then(|()| Ok(scanner.finish()?))

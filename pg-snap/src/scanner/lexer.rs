@@ -29,6 +29,7 @@ enum State {
     Slash,
     Single {
         escapes: bool,
+        /// An odd number of backslashes stands before.
         escaped: bool,
     },
     /// After a closing quote: another at once, or after a line break, continues the string.
@@ -72,6 +73,8 @@ pub struct Lexer {
     /// The text of a `--` comment that began at a line's start.
     comment: Option<Vec<u8>>,
     dash_at_line_start: bool,
+    /// A plain string has ended behind a backslash.
+    doubtful: bool,
 }
 
 impl Default for Lexer {
@@ -83,6 +86,7 @@ impl Default for Lexer {
             line_start: true,
             comment: None,
             dash_at_line_start: false,
+            doubtful: false,
         }
     }
 }
@@ -100,6 +104,12 @@ impl Lexer {
                 | State::SingleEnd { .. }
                 | State::DollarTag(_)
         )
+    }
+
+    /// Whether a plain string has ended behind a backslash: where a session has turned
+    /// `standard_conforming_strings` off, psql takes it to go on.
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful
     }
 
     /// Whether the next byte is the first of its line.
@@ -121,8 +131,18 @@ impl Lexer {
         let length = memchr(b'\n', &rest[..length]).unwrap_or(length);
         if length > 0 {
             self.line_start = false;
+            self.count_backslashes(&rest[..length]);
         }
         length
+    }
+
+    /// Of a plain string, whose bytes are skipped.
+    fn count_backslashes(&mut self, skipped: &[u8]) {
+        if let State::Single { escapes: false, escaped } = &mut self.state {
+            let last = skipped.iter().rev().take_while(|byte| **byte == b'\\').count();
+            let before = last == skipped.len() && *escaped;
+            *escaped = (last % 2 == 1) != before;
+        }
     }
 
     /// Takes a byte and tells what it was.
@@ -196,8 +216,11 @@ impl Lexer {
 
     fn single(&mut self, byte: u8, escapes: bool, escaped: bool) -> Token {
         self.state = match byte {
-            b'\\' if escapes && !escaped => State::Single { escapes, escaped: true },
-            b'\'' if !escaped => State::SingleEnd { escapes, line_break: false, blank: false },
+            b'\\' => State::Single { escapes, escaped: !escaped },
+            b'\'' if !(escapes && escaped) => {
+                self.doubtful |= escaped;
+                State::SingleEnd { escapes, line_break: false, blank: false }
+            }
             _ => State::Single { escapes, escaped: false },
         };
         Token::Code { bare: false }

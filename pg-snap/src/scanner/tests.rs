@@ -142,6 +142,25 @@ fn psql_commands_are_refused_wherever_psql_would_run_them() {
 }
 
 #[test]
+fn a_string_that_another_setting_would_prolong_is_refused_where_psql_takes_commands() {
+    let open = |text: &str| Scanner::for_open_psql().scan(text.as_bytes(), &mut Seen::default());
+    for doubtful in [
+        "SET standard_conforming_strings = off;\nSELECT 'a\\'' \\! id '\n;\n",
+        "SELECT 'C:\\';\n",
+        "SELECT 'a\\\\\\';\n",
+        "SELECT '\\\n\\', E'\\'';\n",
+    ] {
+        assert!(open(doubtful).is_err(), "{doubtful}");
+    }
+    for plain in ["SELECT 'a\\\\';\n", "SELECT E'\\'', 'b';\n", "SELECT 'a\\b', $$\\'$$;\n", WHOLE]
+    {
+        open(plain).expect(plain);
+    }
+    // Otherwise it is as good a default as any.
+    scan(&format!("SELECT 'C:\\';\n{WHOLE}")).1.unwrap();
+}
+
+#[test]
 fn text_behind_a_copy_statement_is_refused() {
     assert!(scan("COPY t FROM stdin; SELECT 1;\n1\n\\.\n").1.is_err());
 }
