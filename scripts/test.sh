@@ -9,6 +9,7 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 mapfile -t shell < <(find scripts .ci -type f | sort)
 shellcheck "${shell[@]}"
 cargo fmt --all --check
+cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 cargo build --workspace --bins --locked --quiet
 # Built once, here: no test need ask cargo again.
