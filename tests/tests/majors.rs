@@ -311,3 +311,45 @@ fn only_older_clients_are_refused_and_only_newer_ones_serve() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn a_locale_provider_that_a_server_lacks_is_told_before_anything_is_changed() -> Result<()> {
+    let clusters = clusters()?;
+    for (at, from) in clusters.iter().enumerate() {
+        from.server.psql("postgres", "create role only_here")?;
+        let create = |name: &str, options: &str| {
+            let of = "owner only_here template template0 locale_provider";
+            from.server.psql("postgres", &format!("create database {name} {of} {options}"))
+        };
+        if from.release.major >= 17 {
+            create("builtin", "builtin builtin_locale 'C.UTF-8'")?;
+            let file = from.dump("builtin")?;
+            from.pg_snap("copy").arg("load").arg(file).assert().success();
+            assert_same(from, "builtin", from, "copy")?;
+        }
+        if !has_icu(from)? {
+            println!("skipped: ICU: PostgreSQL {} was built without it", from.release.major);
+            continue;
+        }
+        create("icu", "icu icu_locale 'de-DE'")?;
+        let file = from.dump("icu")?;
+        for to in &clusters[at..] {
+            if has_icu(to)? {
+                to.pg_snap("icu_copy").arg("load").arg(&file).assert().success();
+                assert_same(from, "icu", to, "icu_copy")?;
+            } else {
+                refused(to, &file, "the server has no ICU")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// By trying.
+fn has_icu(cluster: &Cluster) -> Result<bool> {
+    let make = "create collation if not exists tried (provider = icu, locale = 'de')";
+    match cluster.server.psql("postgres", make) {
+        Err(error) if format!("{error:#}").contains("not supported in this build") => Ok(false),
+        answer => answer.map(|_| true),
+    }
+}

@@ -149,7 +149,8 @@ select pg_catalog.json_build_object(
     from pg_catalog.pg_tablespace),
   'guarded_settings', (select coalesce(pg_catalog.json_agg(name order by name), '[]')
     from pg_catalog.pg_settings where context in ('superuser', 'superuser-backend') and name in ({settings}){granted}),
-  'icu', exists (select from pg_catalog.pg_collation where collprovider = 'i'),
+  'icu', exists (select from pg_catalog.pg_collation
+    where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,
