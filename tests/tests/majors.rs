@@ -353,3 +353,36 @@ fn has_icu(cluster: &Cluster) -> Result<bool> {
         answer => answer.map(|_| true),
     }
 }
+
+#[test]
+fn settings_that_only_one_of_two_majors_knows_do_not_keep_a_dump_from_loading() -> Result<()> {
+    let clusters = clusters()?;
+    for (from, to) in upgrades(&clusters) {
+        let copy = format!("from_{}", from.release.major);
+        from.server.psql("postgres", &format!("create database {copy}"))?;
+        if from.release.major < 16 {
+            let alter = format!(
+                "alter database {copy} set force_parallel_mode to on; alter database {copy} set work_mem to '7MB'"
+            );
+            from.server.psql("postgres", &alter)?;
+        }
+        // Slower than the limit that is set below.
+        let slow = "create materialized view slow as select 1 as i from (select pg_sleep(1)) s";
+        from.server.psql(&copy, slow)?;
+        let file = from.dump(&copy)?;
+        if to.release.major >= 17 {
+            to.server.psql("postgres", "alter role piprio set transaction_timeout to '500ms'")?;
+        }
+        let preflight = to.pg_snap(&copy).arg("preflight").arg(&file).assert().success();
+        let load = to.pg_snap(&copy).arg("load").arg(&file).assert().success();
+        to.server.psql("postgres", "alter role piprio reset all")?;
+        if from.release.major < 16 {
+            let words = "force_parallel_mode, which PostgreSQL";
+            preflight.stdout(contains(words));
+            load.stderr(contains(words));
+            ensure!(to.server.psql(&copy, "show work_mem")? == "7MB");
+        }
+        from.server.psql("postgres", &format!("drop database {copy}"))?;
+    }
+    Ok(())
+}
