@@ -125,7 +125,7 @@ impl Load {
         // Before it is touched, the old database's state is known though the server be gone.
         let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };
         let state = match (self.old, now) {
-            (None, Some(None)) => "(there was no such database before)",
+            (None, Some(None)) => " (there was no such database before)",
             (old, Some(now)) if old == now && options.drop_first => {
                 "; the old database was not dropped"
             }
