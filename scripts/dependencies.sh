@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, strace, age, GnuPG, a C linker, a C++ compiler. Debian and Ubuntu; as root, or through
-# sudo.
+# ShellCheck, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
+# through sudo.
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -12,6 +12,7 @@ command -v redis-server >/dev/null || packages+=(redis-server)
 command -v shellcheck >/dev/null || packages+=(shellcheck)
 command -v age >/dev/null || packages+=(age)
 command -v gpg >/dev/null || packages+=(gnupg)
+python3 -m pip --version &>/dev/null || packages+=(python3-pip)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v c++ >/dev/null || packages+=(g++)
 command -v strace >/dev/null || packages+=(strace)

@@ -130,6 +130,13 @@ fn candidates(program: &str) -> BTreeSet<PathBuf> {
     if let Ok(majors) = std::fs::read_dir("/usr/lib/postgresql") {
         dirs.extend(majors.flatten().map(|major| major.path().join("bin")));
     }
+    in_directories(dirs, program)
+}
+
+/// Where `/bin` is `/usr/bin`, each program is there once. The program itself is not looked through:
+/// what it links to may go by the name that it was called by.
+fn in_directories(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
+    let dirs: BTreeSet<PathBuf> = dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
     dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
 
@@ -175,6 +182,18 @@ mod tests {
             version: Version { major, minor },
             prefix: Vec::new(),
         }
+    }
+
+    #[test]
+    fn a_program_below_two_names_of_one_directory_is_one_and_keeps_the_name_it_is_called_by() {
+        let dir = tempfile::tempdir().unwrap();
+        let (usr, bin) = (dir.path().join("usr"), dir.path().join("bin"));
+        std::fs::create_dir(&usr).unwrap();
+        std::fs::write(usr.join("wrapper"), "").unwrap();
+        std::os::unix::fs::symlink("wrapper", usr.join("psql")).unwrap();
+        std::os::unix::fs::symlink("usr", &bin).unwrap();
+        let found = in_directories(vec![bin, usr.clone(), dir.path().join("none")], "psql");
+        assert_eq!(Vec::from_iter(found), [usr.canonicalize().unwrap().join("psql")]);
     }
 
     #[test]

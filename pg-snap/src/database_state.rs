@@ -102,8 +102,9 @@ select pg_catalog.jsonb_build_object(
   'connection_limit', datconnlimit,
   'comment', pg_catalog.shobj_description(oid, 'pg_database'),
   'grants', (select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('grantee', rolname,
-               'privilege', privilege_type, 'grantable', is_grantable) order by rolname, privilege_type)
-             from pg_catalog.aclexplode(datacl) left join pg_catalog.pg_roles a on a.oid = grantee),
+               'privilege', privilege_type, 'grantable', is_grantable) order by nth)
+             from pg_catalog.aclexplode(datacl) with ordinality as g (grantor, grantee, privilege_type, is_grantable, nth)
+               left join pg_catalog.pg_roles a on a.oid = grantee),
   'settings', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', rolname,
                  'name', split_part(item, '=', 1), 'value', substr(item, strpos(item, '=') + 1))
                  order by rolname nulls first, nth), '[]')

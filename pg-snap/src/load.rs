@@ -95,10 +95,11 @@ impl Load {
         let Names { database, incoming, outgoing, .. } = &self.names;
         let missing = preflight::roles_missing(&head.needs, &self.facts);
         self.create_roles(&missing)?;
-        let state = match &head.needs.state {
+        let mut state = match &head.needs.state {
             Some(state) => state.clone(),
             None => self.state_without_header()?,
         };
+        self.leave_out_unknown_settings(&mut state);
         self.server.drop_database(incoming)?;
         // With nothing in the database's place, it may be the only copy.
         if self.old.is_some() || options.drop_first {
@@ -124,7 +125,7 @@ impl Load {
         // Before it is touched, the old database's state is known though the server be gone.
         let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };
         let state = match (self.old, now) {
-            (None, Some(None)) => "(there was no such database before)",
+            (None, Some(None)) => " (there was no such database before)",
             (old, Some(now)) if old == now && options.drop_first => {
                 "; the old database was not dropped"
             }
@@ -158,6 +159,14 @@ impl Load {
             roles: Vec::new(),
             ..template
         })
+    }
+
+    fn leave_out_unknown_settings(&self, state: &mut DatabaseState) {
+        let unknown = &self.facts.unknown_settings;
+        for name in unknown {
+            warning!("{}", preflight::unknown_setting(name, self.server.version));
+        }
+        state.settings.retain(|setting| !unknown.contains(&setting.name));
     }
 
     /// Creates the roles that the dump names and the server lacks.

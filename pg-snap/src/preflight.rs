@@ -7,7 +7,7 @@ mod findings;
 mod room;
 
 pub use facts::Facts;
-pub use findings::{Findings, roles_missing, without_login};
+pub use findings::{Findings, roles_missing, unknown_setting, without_login};
 
 use crate::client::Clients;
 use crate::gzip;

@@ -13,6 +13,9 @@ use std::process::{Command, Stdio};
 const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
      SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;\n";
 
+/// Limits on a session that an older server does not know, with the major that brought them.
+const LATER_LIMITS: [(u32, &str); 2] = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
+
 /// How often a rename or a drop is tried again when a session is in the way. The server itself
 /// waits 5 seconds each time.
 const TRIES: u32 = 6;
@@ -74,8 +77,9 @@ impl Server {
     pub fn session(&self) -> String {
         let name = self.name.as_ref();
         let name = name.map(|n| format!("SET application_name = {};\n", sql::literal(n)));
-        let idle = if self.version.major >= 14 { "SET idle_session_timeout = 0;\n" } else { "" };
-        format!("{SESSION}{idle}{}", name.unwrap_or_default())
+        let since = LATER_LIMITS.iter().filter(|(major, _)| *major <= self.version.major);
+        let limits: String = since.map(|(_, limit)| format!("SET {limit} = 0;\n")).collect();
+        format!("{SESSION}{limits}{}", name.unwrap_or_default())
     }
 
     /// The psql in use.

@@ -2,7 +2,7 @@
 
 use crate::process::{ATTEMPTS, Server, free_port, wait_until};
 use crate::tools::write_private;
-use crate::user::{as_server_user, give_to_server_user};
+use crate::user::{as_server_user, give_to_server_user, is_root};
 use anyhow::{Context, Result, bail, ensure};
 use pipe_kit::child;
 use rustix::process::Signal;
@@ -72,6 +72,69 @@ pub fn programs() -> Result<PathBuf> {
     std::env::split_paths(&path)
         .find(|dir| dir.join("initdb").exists() && dir.join("postgres").exists())
         .context("no PostgreSQL server is installed (initdb and postgres not found)")
+}
+
+/// A release of PostgreSQL that tests can run: that of this machine, and those of other majors that
+/// `scripts/postgres-majors.sh` has fetched.
+#[derive(Debug)]
+pub struct Release {
+    /// Such as 15.
+    pub major: u32,
+    /// The directory of its programs.
+    pub programs: PathBuf,
+    _copy: Option<TempDir>,
+}
+
+/// The folder below Cargo's target directory with a `VERSION/bin` for each release fetched.
+const FETCHED: &str = "postgres-majors";
+
+impl Release {
+    /// All that there are, oldest first, one of each major: this machine's own goes before.
+    ///
+    /// # Errors
+    /// If this machine has none, or one that is there does not run.
+    pub fn all() -> Result<Vec<Self>> {
+        let mut releases = vec![Self::of(programs()?)?];
+        let this = std::env::current_exe().context("this program's path")?;
+        let fetched = this.ancestors().map(|dir| dir.join(FETCHED)).find(|dir| dir.is_dir());
+        for version in fetched.iter().flat_map(std::fs::read_dir).flatten().flatten() {
+            if version.path().join("bin/postgres").exists() {
+                releases.push(Self::of(version.path().join("bin"))?);
+            }
+        }
+        releases.sort_by_key(|release| release.major);
+        releases.dedup_by_key(|release| release.major);
+        Ok(releases)
+    }
+
+    fn of(programs: PathBuf) -> Result<Self> {
+        let mut release = Self { major: 0, programs, _copy: None };
+        if is_root() && release.banner().is_err() {
+            release.copy()?;
+        }
+        let banner = release.banner()?;
+        // `postgres (PostgreSQL) 15.18 (Debian …)`
+        let version = banner.split_whitespace().nth(2).unwrap_or_default();
+        let major = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        release.major = major.parse().with_context(|| format!("postgres says {banner}"))?;
+        Ok(release)
+    }
+
+    /// The target directory may lie where the server's user cannot go.
+    fn copy(&mut self) -> Result<()> {
+        let copy = tempfile::Builder::new().prefix("pg-").tempdir().context("a copy's folder")?;
+        give_to_server_user(copy.path())?;
+        let all = self.programs.parent().context("a release's folder")?;
+        child::capture(Command::new("cp").arg("-R").arg(all.join(".")).arg(copy.path()), "cp")?;
+        self.programs = copy.path().join("bin");
+        self._copy = Some(copy);
+        Ok(())
+    }
+
+    fn banner(&self) -> Result<String> {
+        let mut command = as_server_user(self.programs.join("postgres"));
+        child::capture(command.arg("--version").current_dir("/"), "postgres --version")
+    }
 }
 
 /// Makes a cluster's data directory, `data`, in a directory of the server's user.

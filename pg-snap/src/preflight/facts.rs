@@ -2,7 +2,7 @@
 
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server};
-use crate::sql::literal;
+use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -35,6 +35,11 @@ pub struct Facts {
     pub tablespaces: BTreeMap<String, Tablespace>,
     /// Parameters among those that the dump sets on its database which only a superuser may set.
     pub guarded_settings: Vec<String>,
+    /// Parameters among them that the server does not know.
+    #[serde(skip)]
+    pub unknown_settings: Vec<String>,
+    /// Parameters among them that the server does not list: some it hides.
+    pub unlisted_settings: Vec<String>,
     pub icu: bool,
     /// None where the connected role may not know.
     pub data_directory: Option<String>,
@@ -97,6 +102,7 @@ impl Facts {
         let mut facts: Self =
             serde_json::from_str(&answer).context("asking the server what a load depends on")?;
         facts.unknown_locales = unknown_locales(server, needs)?;
+        facts.unknown_settings = unknown_settings(server, &facts.unlisted_settings)?;
         Ok(facts)
     }
 }
@@ -149,13 +155,33 @@ select pg_catalog.json_build_object(
     from pg_catalog.pg_tablespace),
   'guarded_settings', (select coalesce(pg_catalog.json_agg(name order by name), '[]')
     from pg_catalog.pg_settings where context in ('superuser', 'superuser-backend') and name in ({settings}){granted}),
-  'icu', exists (select from pg_catalog.pg_collation where collprovider = 'i'),
+  'unlisted_settings', (select coalesce(pg_catalog.json_agg(distinct name), '[]')
+    from unnest(array[{settings}]::text[]) as u (name)
+    where name !~ '[.]' and pg_catalog.lower(name) not in (select pg_catalog.lower(s.name) from pg_catalog.pg_settings s)),
+  'icu', exists (select from pg_catalog.pg_collation
+    where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,
   'max_wal_size', pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')))
 from me"
     )
+}
+
+/// One that is hidden, or goes by a newer name, is known nevertheless: setting it tells, by a code
+/// that is the same in every language, and changes nothing but the session that tries.
+fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
+    const UNDEFINED: &str = "42704";
+    let mut unknown = Vec::new();
+    for name in names {
+        let script = format!("\\set VERBOSITY sqlstate\nSET {} TO DEFAULT;\n", ident(name));
+        match server.execute(&server.maintenance, &script) {
+            Err(error) if format!("{error:#}").contains(UNDEFINED) => unknown.push(name.clone()),
+            // Whether we may set it is another question.
+            Err(_) | Ok(()) => {}
+        }
+    }
+    Ok(unknown)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

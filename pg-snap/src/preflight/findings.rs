@@ -211,9 +211,19 @@ fn not_a_member(
     ))
 }
 
+/// A setting that came or went with a major means nothing where it is not known.
+pub fn unknown_setting(name: &str, server: Version) -> String {
+    format!(
+        "the dump sets {name}, which PostgreSQL {server} does not know, for the database: it is left out"
+    )
+}
+
 /// The place that travels with the database is needed at the start of a load, and its settings are
 /// made at the end.
 fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    for name in &facts.unknown_settings {
+        found.note(unknown_setting(name, plan.server));
+    }
     let Some(state) = plan.needs.state.as_ref().filter(|_| !facts.superuser) else { return };
     let with_own = state.settings.iter().filter(|s| s.role.is_some());
     let mut refused: Vec<&str> = with_own

@@ -138,6 +138,14 @@ fn settings_that_an_ordinary_role_may_not_make_are_a_problem() {
 }
 
 #[test]
+fn a_setting_that_the_server_does_not_know_is_a_note_that_it_is_left_out() {
+    let facts = Facts { unknown_settings: vec!["force_parallel_mode".into()], ..facts() };
+    let found = found(&needs(), &facts, 18);
+    assert!(found.problems.is_empty(), "{found:?}");
+    assert!(found.notes[0].contains("force_parallel_mode, which PostgreSQL 18.13"), "{found:?}");
+}
+
+#[test]
 fn extensions_must_be_there_and_ours_to_create() {
     let line = problem(|_, n| n.extensions = vec!["vector".into()]);
     assert!(line.contains("apt install postgresql-15-pgvector "), "{line}");
