@@ -20,8 +20,8 @@ case "$1" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
-# Where there are no settings yet, there is nothing to resolve: restore-run says what to do.
-[[ ! -e "$PIPRIO_DEPLOY/.env" ]] || resolve restore.sh "$@"
+# Where there are no settings yet, or half of them, there is nothing to resolve: restore-run says what to do.
+[[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || resolve restore.sh "$@"
 root="${BACKUP_ROOT:-$PIPRIO_DEPLOY/backups}"
 unsealed="$root/.unsealed"
 [[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || exec restore-run "$@"

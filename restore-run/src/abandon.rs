@@ -62,6 +62,12 @@ fn tell(settings: &Settings, journal: &Journal) {
     };
     let kept: Vec<u32> = now.beside.iter().map(|beside| beside.oid).collect();
     let kept: Vec<u32> = journal.previous.iter().copied().filter(|o| kept.contains(o)).collect();
+    let oldest = journal.previous.first().filter(|oldest| kept.contains(oldest));
+    if let (None, Some(oldest)) = (now.oid, oldest) {
+        let swap = swap_tool(*oldest).by_hand(settings);
+        warning!("there is no database now; the one from before is kept; to put it back: {swap}");
+        return;
+    }
     match journal.previous.first() {
         Some(oldest) if now.oid == Some(*oldest) => {
             say!("the database in place is the one from before the restore");

@@ -51,9 +51,15 @@ fn restore(deploy: &Path, bundle: &Path) -> String {
 /// [`Stop::damaged`] if the bundle is not whole.
 pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     let bundle = Bundle::open(dir)?;
-    refuse_configured(deploy, &bundle)?;
     let _locks = lock::take(&deploy.join(".restore"), bundle.root())?;
+    let begun = configured(deploy);
+    if let Some(name) = begun {
+        refuse_another(deploy, &bundle, name)?;
+    }
     Tool::new("bundle-manifest").arg("verify").arg(&bundle.dir).run()?;
+    if begun.is_some() {
+        say!("what is in {} is the bundle's already; the rest is put in place", deploy.display());
+    }
     let domain = bundle.value("Domain").filter(|domain| *domain != "unknown").ok_or_else(|| {
         Stop::refused(format!(
             "the manifest of {} names no domain to confirm with; nothing was changed; to begin by hand: \
@@ -79,11 +85,11 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     if !confirms(answers.given_or_asked(confirm, question)?.as_deref(), domain) {
         return Err(Stop::refused("the bundle's domain was not typed; nothing was changed").into());
     }
-    let extract = Tool::new("cfg-pack").args(["extract", "--root"]).arg(deploy);
-    extract.input(&bundle.config()).run().with_context(|| {
+    extract_tool(deploy, &bundle).run().with_context(|| {
         format!(
-            "not all of the configuration is in {}; to try again, first remove what is",
-            deploy.display()
+            "not all of the configuration is in {}; to try again: {} --bootstrap",
+            deploy.display(),
+            restore(deploy, &bundle.dir)
         )
     })?;
     name_what_does_not_resolve(deploy);
@@ -95,18 +101,37 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn refuse_configured(deploy: &Path, bundle: &Bundle) -> Result<()> {
-    let found =
-        [".env", "secrets", "certs"].into_iter().find(|name| holds_a_file(&deploy.join(name)));
-    match found {
-        None => Ok(()),
-        Some(name) => Err(Stop::refused(format!(
-            "{} is there, so this is no empty deployment; nothing was changed; to restore into it: {}",
-            deploy.join(name).display(),
-            restore(deploy, &bundle.dir)
-        ))
-        .into()),
+fn extract_tool(deploy: &Path, bundle: &Bundle) -> Tool {
+    Tool::new("cfg-pack").args(["extract", "--root"]).arg(deploy).input(&bundle.config())
+}
+
+/// The first part of a configuration that is there.
+fn configured(deploy: &Path) -> Option<&'static str> {
+    [".env", "secrets", "certs"].into_iter().find(|name| holds_a_file(&deploy.join(name)))
+}
+
+/// What `cfg-pack extract --dry-run --json` tells of an entry, as far as it matters here.
+#[derive(Debug, Deserialize)]
+struct Planned {
+    action: String,
+}
+
+/// Refuses a configuration that is not what a bootstrap from this bundle, broken off, has left: one
+/// of which something would be replaced, or nothing is missing.
+fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
+    let plan = extract_tool(deploy, bundle).args(["--dry-run", "--json", "--quiet"]);
+    let plan: Vec<Planned> = plan.json()?;
+    let any = |action: &str| plan.iter().any(|planned| planned.action == action);
+    if any("create") && !any("replace") {
+        return Ok(());
     }
+    Err(Stop::refused(format!(
+        "{} is there, so this is no empty deployment; nothing was changed; to restore into it: {}; to \
+         have the bundle's configuration in its place, move .env, secrets/ and certs/ away first",
+        deploy.join(name).display(),
+        restore(deploy, &bundle.dir)
+    ))
+    .into())
 }
 
 /// An empty directory, as an operator may have made, is no configuration.

@@ -126,7 +126,7 @@ impl<'a> Restore<'a> {
             progress.end(step);
         }
         on_signal.disarm();
-        if matches!(self.selection, Selection::Only(step) if step != Step::Health) {
+        if exit == Exit::Done && matches!(self.selection, Selection::Only(_)) {
             self.tell_how_to_go_on();
         }
         Ok(exit)

@@ -66,13 +66,30 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
     )?;
     sh(
         deployment.dir(),
-        "mv .env .env.kept; mv secrets/signing_key kept; rm -r secrets/* certs/*; cp kept secrets/signing_key",
+        "mv .env .env.kept; rm -r secrets/* certs/*; echo another > secrets/signing_key",
     )?;
     let run = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
     assert!(run.stderr.contains("secrets is there"), "{}", run.stderr);
     sh(deployment.dir(), "rm secrets/signing_key")?;
     let run = deployment.restore(&bundle, &["--bootstrap", "--confirm", DOMAIN], "")?.expect(0);
     assert!(run.stderr.contains("POSTGRES_HOST: the host old-db.invalid"), "{}", run.stderr);
+    Ok(())
+}
+
+#[test]
+fn a_bootstrap_that_was_broken_off_goes_on_by_itself() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    // As a kill in the middle leaves it: the settings name secrets that are not there yet.
+    sh(deployment.dir(), "rm -r secrets/s3_* secrets/postgres_password && chmod 700 certs")?;
+    let run = deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(0);
+    assert!(run.stderr.contains("0 replaced"), "{}", run.stderr);
+    assert_eq!(deployment.state()?, before);
+
+    sh(deployment.dir(), "rm secrets/s3_secret_key && echo '# mine' >> .env")?;
+    let run = deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
+    assert!(run.stderr.contains("move .env, secrets/ and certs/ away first"), "{}", run.stderr);
+    assert!(!deployment.dir().join("secrets/s3_secret_key").exists());
     Ok(())
 }
 
