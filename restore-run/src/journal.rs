@@ -74,9 +74,10 @@ impl Journal {
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let what = || {
             format!(
-                "reading {}, the journal of an unfinished restore; nothing was changed; restore.sh --abandon \
-                 gives that restore up",
-                path.display()
+                "reading {}, the journal of an unfinished restore; nothing was changed; to give that restore \
+                 up: bash {} --abandon",
+                path.display(),
+                path.with_file_name("../scripts/restore.sh").display()
             )
         };
         match std::fs::read(path) {

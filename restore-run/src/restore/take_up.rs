@@ -129,8 +129,9 @@ fn refuse_other(journal: &Journal, here: &Here) -> Result<()> {
     if journal.target != here.target {
         return Err(Stop::refused(format!(
             "the restore to go on with went to {}, and the settings now say {}; nothing was changed; \
-             put the .env from before back (.env.before-…), or restore from the start: {}",
-            journal.target, here.target, here.command
+             put the .env from before back (.env.before-…), or, in a copy of that deployment, give it \
+             up there ({}), or restore from the start: {}",
+            journal.target, here.target, here.abandon, here.command
         ))
         .into());
     }
