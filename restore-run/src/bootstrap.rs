@@ -6,6 +6,7 @@ use crate::lock;
 use crate::prompt::{Answers, confirms};
 use crate::tool::Tool;
 use anyhow::{Context, Result};
+use pipe_kit::atomic::AtomicFile;
 use pipe_kit::{Exit, Stop, say, warning};
 use serde::Deserialize;
 use std::io::{IsTerminal, Write};
@@ -85,6 +86,11 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     if !confirms(answers.given_or_asked(confirm, question)?.as_deref(), domain) {
         return Err(Stop::refused("the bundle's domain was not typed; nothing was changed").into());
     }
+    let mark = mark(deploy);
+    let mut file = AtomicFile::create(&mark)?;
+    file.write_all(bundle.identity()?.as_bytes())
+        .with_context(|| format!("writing {}", mark.display()))?;
+    file.commit()?;
     extract_tool(deploy, &bundle).run().with_context(|| {
         format!(
             "not all of the configuration is in {}; to try again: {} --bootstrap",
@@ -92,6 +98,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
             restore(deploy, &bundle.dir)
         )
     })?;
+    std::fs::remove_file(&mark).with_context(|| format!("removing {}", mark.display()))?;
     name_what_does_not_resolve(deploy);
     say!(
         "the configuration is in place; look over {}, then: {}",
@@ -105,6 +112,11 @@ fn extract_tool(deploy: &Path, bundle: &Bundle) -> Tool {
     Tool::new("cfg-pack").args(["extract", "--root"]).arg(deploy).input(&bundle.config())
 }
 
+/// Where a bootstrap notes which bundle it puts in place, until all of it is.
+fn mark(deploy: &Path) -> PathBuf {
+    deploy.join(".restore/bootstrap")
+}
+
 /// The first part of a configuration that is there.
 fn configured(deploy: &Path) -> Option<&'static str> {
     [".env", "secrets", "certs"].into_iter().find(|name| holds_a_file(&deploy.join(name)))
@@ -116,14 +128,15 @@ struct Planned {
     action: String,
 }
 
-/// Refuses a configuration that is not what a bootstrap from this bundle, broken off, has left: one
-/// of which something would be replaced, or nothing is missing.
+/// Refuses a configuration, unless it is what a bootstrap from this bundle, broken off, has left, and
+/// nothing of it would be replaced.
 fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
-    let plan = extract_tool(deploy, bundle).args(["--dry-run", "--json", "--quiet"]);
-    let plan: Vec<Planned> = plan.json()?;
-    let any = |action: &str| plan.iter().any(|planned| planned.action == action);
-    if any("create") && !any("replace") {
-        return Ok(());
+    if std::fs::read_to_string(mark(deploy)).ok() == Some(bundle.identity()?) {
+        let plan = extract_tool(deploy, bundle).args(["--dry-run", "--json", "--quiet"]);
+        let plan: Vec<Planned> = plan.json()?;
+        if plan.iter().all(|planned| planned.action != "replace") {
+            return Ok(());
+        }
     }
     Err(Stop::refused(format!(
         "{} is there, so this is no empty deployment; nothing was changed; to restore into it: {}; to \

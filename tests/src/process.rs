@@ -2,10 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to answer or to end.
@@ -14,13 +16,25 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How often a start is tried again when another process took the port in between.
 pub const ATTEMPTS: usize = 5;
 
-/// A TCP port of 127.0.0.1 that was free just now.
+/// Ports below those that the kernel gives to outgoing connections: one of a server that is stopped
+/// for a while stays free until it is started again.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+/// Given to somebody in this process, though nobody may listen there at the moment.
+static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// A TCP port of 127.0.0.1 that is free, and that nobody else in this process is given.
 ///
 /// # Errors
 /// If there is none.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("looking for a free port")?;
-    Ok(listener.local_addr().context("looking for a free port")?.port())
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 0..1000 {
+        let port = fastrand::u16(PORTS);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() && taken.insert(port) {
+            return Ok(port);
+        }
+    }
+    bail!("no free port between {} and {}", PORTS.start, PORTS.end)
 }
 
 /// Asks again and again until the answer is yes.

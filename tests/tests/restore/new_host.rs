@@ -80,16 +80,27 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
 fn a_bootstrap_that_was_broken_off_goes_on_by_itself() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
-    // As a kill in the middle leaves it: the settings name secrets that are not there yet.
-    sh(deployment.dir(), "rm -r secrets/s3_* secrets/postgres_password && chmod 700 certs")?;
+    sh(deployment.dir(), "rm -rf .env secrets certs")?;
+    // Killed in the middle: the settings name secrets that are not there yet.
+    let half = "[ \"$1\" = extract ] && { \"$real\" \"$@\" .env secrets/signing_key; kill -KILL $PPID; exit 0; }";
+    stand_in(&deployment, "cfg-pack", half)?;
+    deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(137);
+    put_back(&deployment, "cfg-pack")?;
+    assert!(deployment.dir().join(".env").exists() && !deployment.dir().join("certs").exists());
+    sh(deployment.dir(), "cp -p .env kept && echo '# mine' >> .env")?;
+    let run = deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
+    assert!(run.stderr.contains("move .env, secrets/ and certs/ away first"), "{}", run.stderr);
+    assert!(!deployment.dir().join("certs").exists());
+
+    sh(deployment.dir(), "mv kept .env")?;
     let run = deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(0);
     assert!(run.stderr.contains("0 replaced"), "{}", run.stderr);
     assert_eq!(deployment.state()?, before);
 
-    sh(deployment.dir(), "rm secrets/s3_secret_key && echo '# mine' >> .env")?;
-    let run = deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
-    assert!(run.stderr.contains("move .env, secrets/ and certs/ away first"), "{}", run.stderr);
-    assert!(!deployment.dir().join("secrets/s3_secret_key").exists());
+    // A file of somebody else's is no bootstrap broken off, though nothing would be replaced.
+    sh(deployment.dir(), "rm -rf .env secrets certs && mkdir certs && touch certs/another")?;
+    deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
+    assert!(!deployment.dir().join(".env").exists());
     Ok(())
 }
 
