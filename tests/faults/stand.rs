@@ -136,11 +136,6 @@ impl Stand {
         self.database()
     }
 
-    /// [`Self::wreck`], or nothing.
-    pub fn wreck_for(&self, is_restore: bool, rng: &mut Rng) -> Result<Option<String>> {
-        is_restore.then(|| self.wreck(rng)).transpose()
-    }
-
     /// The database's dump; [`Deployment::state`] begins with the same.
     pub fn database(&self) -> Result<String> {
         let mut dump = self.deployment.postgres_client("pg_dump");

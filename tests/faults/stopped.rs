@@ -44,24 +44,35 @@ impl Script {
     }
 }
 
-/// Stops one process below the script at some moment; none if it had ended.
-fn stop(
-    script: Script,
-    stand: &Stand,
-    run: &mut Launched,
-    rng: &mut Rng,
-) -> Result<Option<(i32, String)>> {
-    run.let_run(script.takes(stand).mul_f64(rng.f64() * 0.9))?;
-    while !run.has_ended()? {
-        // A service that is just being started is no stage.
-        let own = |p: &processes::Process| p.group == run.id();
-        let below = processes::below(run.id()).into_iter().filter(own);
-        if let Some(process) = rng.choice(below.collect::<Vec<_>>()) {
-            processes::signal(process.id, Signal::STOP)?;
-            return Ok(Some((process.id, process.name)));
+/// A run of which one process is stopped.
+struct Stopped {
+    run: Launched,
+    id: i32,
+    name: String,
+    /// The database before a restore.
+    before: Option<String>,
+}
+
+impl Stopped {
+    fn new(script: Script, stand: &Stand, rng: &mut Rng) -> Result<Self> {
+        loop {
+            let before = (script == Script::Restore).then(|| stand.wreck(rng)).transpose()?;
+            let mut run = script.launch(stand)?;
+            run.let_run(script.takes(stand).mul_f64(rng.f64()))?;
+            while !run.has_ended()? {
+                // A service that is just being started is no stage.
+                let own = |p: &processes::Process| p.group == run.id();
+                let below = processes::below(run.id()).into_iter().filter(own);
+                if let Some(process) = rng.choice(below.collect::<Vec<_>>()) {
+                    processes::signal(process.id, Signal::STOP)?;
+                    return Ok(Self { run, id: process.id, name: process.name, before });
+                }
+            }
+            // Over already: another one, and another moment.
+            ended(&run.finish()?, 0)?;
+            stand.remove_other_bundles()?;
         }
     }
-    Ok(None)
 }
 
 struct ForAWhile(Script);
@@ -76,17 +87,10 @@ impl Fault for ForAWhile {
     }
 
     fn attempt(&self, stand: &Stand, _: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
-        if self.0 == Script::Restore {
-            stand.wreck(rng)?;
-        }
-        let mut run = self.0.launch(stand)?;
-        let stopped = stop(self.0, stand, &mut run, rng)?;
-        if let Some((id, _)) = stopped {
-            run.let_run(Duration::from_millis(rng.u64(100..1500)))?;
-            processes::signal(id, Signal::CONT)?;
-        }
-        let run = run.finish()?;
-        ended(&run, 0).with_context(|| format!("{stopped:?} was stopped"))?;
+        let Stopped { mut run, id, name, .. } = Stopped::new(self.0, stand, rng)?;
+        run.let_run(Duration::from_millis(rng.u64(100..1500)))?;
+        processes::signal(id, Signal::CONT)?;
+        ended(&run.finish()?, 0).with_context(|| format!("{name} was stopped"))?;
         match self.0 {
             Script::Backup => {
                 ensure!(stand.deployment.bundles()?.len() == 2, "no bundle was made");
@@ -112,19 +116,11 @@ impl Fault for ForGood {
     }
 
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
-        let before = stand.wreck_for(self.0 == Script::Restore, rng)?;
-        let mut run = self.0.launch(stand)?;
-        let stopped = stop(self.0, stand, &mut run, rng)?;
-        if stopped.is_some() {
-            run.signal(Signal::TERM)?;
-        }
-        let status =
-            run.status_within(BOUND).with_context(|| format!("{stopped:?} was stopped"))?;
-        let told = || {
-            format!("{stopped:?} was stopped; it ended with {status}: {}", last_words(&run.said()))
-        };
-        ensure!(status == 143 || stopped.is_none(), "not 143: {}", told());
-        let told = told();
+        let Stopped { mut run, name, before, .. } = Stopped::new(self.0, stand, rng)?;
+        run.signal(Signal::TERM)?;
+        let status = run.status_within(BOUND).with_context(|| format!("{name} was stopped"))?;
+        let told = format!("{name} was stopped; {}", last_words(&run.said()));
+        ensure!(status == 143 || status == 0, "it ended with {status}: {told}");
         run.finish().with_context(|| told.clone())?;
         match before {
             None => {
@@ -139,6 +135,6 @@ impl Fault for ForGood {
                 stand.is_restored().context(told)?;
             }
         }
-        Ending::held(if stopped.is_some() { "ended with 143" } else { "had ended before" })
+        Ending::held(format!("ended with {status}"))
     }
 }
