@@ -9,7 +9,6 @@ use pipeline_tests::deployment::{BUCKET, DATABASE, DOMAIN, Deployment, Options, 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
 
 /// Text of some megabytes, so that a dump has many gzip members and a load takes its time.
 const BULK: &str = "create table public.bulk as
@@ -28,7 +27,8 @@ pub struct Stand {
     pub backup_takes: Duration,
     pub restore_takes: Duration,
     contents: traces::Contents,
-    tmp: TempDir,
+    /// `TMPDIR` of every script.
+    tmp: PathBuf,
     _removal: Guard,
 }
 
@@ -40,7 +40,11 @@ impl Stand {
         // A signal drops nothing: the guard removes it in either case.
         deployment.keep();
         let dir = deployment.dir().to_owned();
+        let tmp = tempfile::Builder::new().prefix("faults-").tempdir().context("a directory")?;
+        let tmp = tmp.keep();
+        let temporary = tmp.clone();
         let removal = cleanup::on_failure(move || {
+            let _ = std::fs::remove_dir_all(temporary);
             let removed = Deployment::open(&dir).and_then(Deployment::remove);
             if let Err(error) = removed {
                 pipe_kit::warning!("{}: {error:#}", dir.display());
@@ -54,7 +58,6 @@ impl Stand {
                 key.as_bytes(),
             )?;
         }
-        let tmp = tempfile::Builder::new().prefix("faults-").tempdir().context("a directory")?;
         let mut stand = Self {
             deployment,
             bundle: PathBuf::new(),
@@ -90,7 +93,7 @@ impl Stand {
 
     pub fn script(&self, script: &str, arguments: &[&str]) -> Command {
         let mut command = self.deployment.script(script, arguments);
-        command.env("TMPDIR", self.tmp.path());
+        command.env("TMPDIR", &self.tmp);
         command
     }
 
@@ -191,7 +194,7 @@ impl Stand {
         self.has_no_other_database()?;
         traces::of_runs(self.deployment.dir())?;
         traces::of_backups(self.root()?)?;
-        let entries = traces::names(self.tmp.path())?;
+        let entries = traces::names(&self.tmp)?;
         ensure!(entries.is_empty(), "left in the directory for temporary files: {entries:?}");
         self.bundle_is_as_it_was()
     }
@@ -232,7 +235,7 @@ impl Stand {
     /// A full verify of a bundle ends with that status.
     pub fn verify(&self, bundle: &Path, status: i32) -> Result<()> {
         let mut command = self.deployment.stage("bundle-manifest", &["verify"]);
-        command.arg(bundle).env("TMPDIR", self.tmp.path());
+        command.arg(bundle).env("TMPDIR", &self.tmp);
         ended(&Launched::start(command)?.finish()?, status)
             .with_context(|| format!("a full verify of {}", bundle.display()))
     }
@@ -270,7 +273,7 @@ impl Stand {
             shown(self.deployment.ps().map(|ps| format!("{ps:?}"))),
             listing(dir.join("backups")),
             listing(dir.join(".restore")),
-            listing(self.tmp.path().to_owned()),
+            listing(self.tmp.clone()),
         )
     }
 }
