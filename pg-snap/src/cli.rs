@@ -8,6 +8,7 @@ use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const AFTER: &str = "\
 ENVIRONMENT:
@@ -43,14 +44,20 @@ EXAMPLES:
 #[derive(Subcommand)]
 enum Command {
     /// Write the database to standard output as database.sql.gz
+    ///
+    /// Copies tables in several sessions that see one and the same moment. What a session cannot copy as
+    /// that moment saw it fails the dump.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
     Dump {
-        /// Threads that compress [default: the machine's cores]
+        /// Sessions that copy tables at the same time [default: the machine's cores]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
         /// How hard to compress
         #[arg(long, value_enum, default_value_t = Level::Default)]
         level: Level,
+        /// How long to wait for a table that somebody holds locked
+        #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+        lock_wait: u32,
     },
     /// Replace the database by a dump
     ///
@@ -144,11 +151,11 @@ enum PreviousAction {
 }
 
 impl Level {
-    fn gzip(self) -> u32 {
+    fn libdeflate(self) -> i32 {
         match self {
             Level::Fast => 1,
             Level::Default => 6,
-            Level::Small => 9,
+            Level::Small => 12,
         }
     }
 }
@@ -165,8 +172,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     let clients = Clients::new(cli.exec.as_deref())?;
     match cli.command {
-        Command::Dump { jobs, level } => {
-            dump::run(&clients, &dump::Options { level: level.gzip(), jobs: cores(jobs) })?;
+        Command::Dump { jobs, level, lock_wait } => {
+            let (level, jobs) = (level.libdeflate(), cores(jobs));
+            let lock_wait = Duration::from_secs(lock_wait.into());
+            dump::run(&clients, &dump::Options { level, jobs, lock_wait })?;
         }
         Command::Load { file, jobs, drop_first, keep_previous } => {
             let jobs = cores(jobs);

@@ -1,0 +1,162 @@
+//! What pg_dump writes of one section: the definitions, and the large objects. Each of its runs
+//! makes a dump of its own, with a head and an end marker; joined, they must read as one.
+
+use super::run::Run;
+use super::section::{Section, Sink};
+use anyhow::{Context, Result, bail};
+use pipe_kit::child;
+use std::io::Read;
+use std::process::Stdio;
+
+pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
+const UNRESTRICT: &[u8] = b"\\unrestrict ";
+/// What is looked at for a dump's head, and held back for its end.
+const MARGIN: usize = 16 * 1024;
+/// The last line of what pg_dump sets at the head of every dump.
+const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
+
+/// Which part of pg_dump's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    PreData,
+    /// All data but tables': of those, nothing is asked.
+    LargeObjects,
+    PostData,
+}
+
+impl Part {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Part::PreData => &["--section=pre-data"],
+            Part::LargeObjects => &["--section=data", "--exclude-table-data=*.*"],
+            Part::PostData => &["--section=post-data"],
+        }
+    }
+}
+
+/// Writes the part's text; gives the key of its `\restrict` line, where it has one.
+///
+/// # Errors
+/// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
+pub fn write<S: Sink>(
+    run: &Run<'_>,
+    part: Part,
+    snapshot: &str,
+    section: &mut Section<'_, S>,
+) -> Result<Option<Vec<u8>>> {
+    let mut command = run.pg_dump.command();
+    command
+        .args(["--format=plain", "--no-password", "--no-sync"])
+        .args(part.arguments())
+        .arg(format!("--encoding={}", run.encoding))
+        .arg(format!("--snapshot={snapshot}"))
+        .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
+        .args(["-d", &run.server.target(run.database)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
+    let mut held = Vec::new();
+    source.by_ref().take(MARGIN as u64).read_to_end(&mut held).context("dumping")?;
+    let (key, text) = headed(&held, part == Part::PreData, run.server.version.major);
+    held = text;
+    let mut block = vec![0; 256 * 1024];
+    loop {
+        let n = source.read(&mut block).context("dumping")?;
+        if n == 0 {
+            break;
+        }
+        run.bar.inc(n as u64);
+        held.extend_from_slice(&block[..n]);
+        let sure = held.len().saturating_sub(MARGIN);
+        section.write(&held[..sure])?;
+        held.drain(..sure);
+    }
+    match without_end(&held) {
+        Some(text) => section.write(text)?,
+        None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
+    }
+    Ok(key)
+}
+
+/// The beginning of a dump without what must not stand in the middle of another: the first part's
+/// keeps its head, but for settings that a server older than the client does not know.
+fn headed(head: &[u8], first: bool, server_major: u32) -> (Option<Vec<u8>>, Vec<u8>) {
+    let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
+    let key = key.map(|key| key.trim_ascii_end().to_vec());
+    if first {
+        return (key, without_unknown_settings(head, server_major));
+    }
+    let end = memchr::memmem::find(head, LAST_SETTING).map_or(0, |at| at + LAST_SETTING.len());
+    // Without the usual last setting, at least what psql would take for the wrong key goes.
+    let rest = lines(&head[end..]).filter(|line| !line.starts_with(b"\\restrict "));
+    (key, rest.collect::<Vec<_>>().concat().trim_ascii_start().to_vec())
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|b| *b == b'\n')
+}
+
+/// A pg_dump newer than the server sets what the server has never heard of.
+pub fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
+    if server_major >= 17 {
+        return head.to_vec();
+    }
+    let preamble = |line: &&[u8]| {
+        line.len() <= 1
+            || [&b"--"[..], b"SET ", b"\\restrict ", b"SELECT pg_catalog.set_config("]
+                .iter()
+                .any(|start| line.starts_with(start))
+    };
+    // Beyond its preamble, the same text may be a row of a table.
+    let end: usize = lines(head).take_while(preamble).map(<[u8]>::len).sum();
+    let mut kept: Vec<u8> = lines(&head[..end])
+        .filter(|line| *line != b"SET transaction_timeout = 0;\n")
+        .collect::<Vec<_>>()
+        .concat();
+    kept.extend_from_slice(&head[end..]);
+    kept
+}
+
+/// The text without the end marker and the line that follows it; none where it has no end marker.
+fn without_end(text: &[u8]) -> Option<&[u8]> {
+    let mut text = text;
+    let last = text.trim_ascii_end();
+    let line = memchr::memrchr(b'\n', last).map_or(0, |at| at + 1);
+    if last[line..].starts_with(UNRESTRICT) {
+        text = &text[..line];
+    }
+    text.strip_suffix(END_MARKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_clients_setting_is_left_out_for_an_older_server_only() {
+        let head = b"--\n\nSET transaction_timeout = 0;\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
+        let kept = b"--\n\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
+        assert_eq!(without_unknown_settings(head, 16), kept);
+        assert_eq!(without_unknown_settings(head, 17), head);
+    }
+
+    #[test]
+    fn a_later_part_begins_with_its_first_statement() {
+        let head = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET a = 1;\nSET row_security = off;\n\nSET default_tablespace = '';\n\n--\n-- Name: x\n";
+        let (key, text) = headed(head, false, 15);
+        assert_eq!(key.as_deref(), Some(&b"abc"[..]));
+        assert_eq!(text, b"SET default_tablespace = '';\n\n--\n-- Name: x\n");
+        let (key, text) = headed(head, true, 15);
+        assert_eq!((key.as_deref(), text.as_slice()), (Some(&b"abc"[..]), &head[..]));
+        assert_eq!(headed(b"SELECT 1;\n", false, 15), (None, b"SELECT 1;\n".to_vec()));
+    }
+
+    #[test]
+    fn the_end_is_taken_off_where_it_is_an_end() {
+        let with = |after: &str| [b"SELECT 1;\n\n", END_MARKER, after.as_bytes()].concat();
+        assert_eq!(without_end(&with("")), Some(&b"SELECT 1;\n\n"[..]));
+        assert_eq!(without_end(&with("\\unrestrict abc\n\n")), Some(&b"SELECT 1;\n\n"[..]));
+        assert_eq!(without_end(&with("SELECT 2;\n")), None);
+        assert_eq!(without_end(b""), None);
+    }
+}
