@@ -70,7 +70,7 @@ enum Command {
         /// The dump, gzipped or plain; - is standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// With more than one, inflating runs beside the load [default: the machine's cores]
+        /// Sessions that load at the same time [default: the machine's cores]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
         /// Drop the old database first, for a host without room for two. A FILE is read through first

@@ -15,7 +15,6 @@ mod run;
 mod section;
 mod writer;
 
-pub use definitions::without_unknown_settings;
 
 use crate::client::Clients;
 use crate::database_state::DatabaseState;
@@ -162,6 +161,7 @@ impl Dump<'_> {
                         kind: Kind::TableData,
                         schema: Some(table.schema),
                         table: Some(table.name),
+                        through_root: table.root.is_some(),
                         rows: copied.rows,
                         bytes: copied.bytes,
                     }

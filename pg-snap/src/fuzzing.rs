@@ -28,8 +28,9 @@ impl Observer for Seen {
         self.text.extend_from_slice(bytes);
         Ok(())
     }
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> anyhow::Result<()> {
         self.statements.push(sql.to_vec());
+        Ok(())
     }
     fn copy_rows(&mut self, rows: u64, bytes: u64) {
         self.rows.0 += rows;

@@ -6,6 +6,8 @@ use crate::gzip::{Inflater, MEMBER, members_in, stored};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 const TITLE: &str = "-- pg-snap-index: 1\n";
 const LOCATOR: &str = "-- pg-snap-index-at: ";
@@ -42,6 +44,9 @@ pub struct Section {
     pub schema: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
+    /// Whether the rows go through the root of the tree of partitions that the table is in.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub through_root: bool,
     /// Of a table's data.
     #[serde(default)]
     pub rows: u64,
@@ -129,13 +134,22 @@ impl Index {
     }
 }
 
-/// The text of one section.
-///
-/// # Errors
-/// If the file cannot be sought in.
-pub fn text_of(mut file: File, section: &Section) -> io::Result<impl Read + Send> {
-    file.seek(SeekFrom::Start(section.offset))?;
-    Ok(members_in(file.take(section.length)))
+/// The text of one section. Several may be read from one file at the same time.
+pub fn text_of(file: Arc<File>, section: &Section) -> impl Read + Send + use<> {
+    members_in(Slice { file, at: section.offset }.take(section.length))
+}
+
+struct Slice {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Slice {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read_at(buffer, self.at)?;
+        self.at += n as u64;
+        Ok(n)
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +159,16 @@ mod tests {
     use std::io::Write;
 
     fn section(offset: u64, length: u64, kind: Kind) -> Section {
-        Section { offset, length, kind, schema: None, table: None, rows: 0, bytes: 0 }
+        Section {
+            offset,
+            length,
+            kind,
+            schema: None,
+            table: None,
+            through_root: false,
+            rows: 0,
+            bytes: 0,
+        }
     }
 
     fn sample(members: &[Vec<u8>]) -> Index {

@@ -72,7 +72,7 @@ fn read(file: &Path) -> Result<Report> {
 }
 
 impl Observer for Report {
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(&sql[..sql.len().min(1024)]);
         let text = text.trim_start();
         if let Some(name) = name_after(text, &["COPY"]) {
@@ -84,6 +84,7 @@ impl Observer for Report {
         } else if let Some(name) = name_after(text, &["CREATE TABLE", "CREATE UNLOGGED TABLE"]) {
             self.add_table(name);
         }
+        Ok(())
     }
 
     fn copy_rows(&mut self, rows: u64, bytes: u64) {

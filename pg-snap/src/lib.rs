@@ -19,6 +19,7 @@ mod session;
 mod sql;
 mod status;
 mod version;
+mod words;
 
 #[doc(hidden)]
 pub mod fuzzing;

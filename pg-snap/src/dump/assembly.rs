@@ -12,6 +12,7 @@ pub struct Label {
     pub kind: Kind,
     pub schema: Option<String>,
     pub table: Option<String>,
+    pub through_root: bool,
     pub rows: u64,
     pub bytes: u64,
 }
@@ -19,7 +20,7 @@ pub struct Label {
 impl Label {
     /// Of a section that is not a table's.
     pub fn of(kind: Kind, bytes: u64) -> Self {
-        Self { kind, schema: None, table: None, rows: 0, bytes }
+        Self { kind, schema: None, table: None, through_root: false, rows: 0, bytes }
     }
 }
 

@@ -38,8 +38,10 @@ impl Writer {
         let (offset, length) = (self.begin, self.offset - self.begin);
         self.begin = self.offset;
         if length > 0 {
-            let Label { kind, schema, table, rows, bytes } = label;
-            self.index.sections.push(Section { offset, length, kind, schema, table, rows, bytes });
+            let Label { kind, schema, table, through_root, rows, bytes } = label;
+            let section =
+                Section { offset, length, kind, schema, table, through_root, rows, bytes };
+            self.index.sections.push(section);
         }
     }
 
