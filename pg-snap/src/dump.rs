@@ -15,7 +15,6 @@ mod run;
 mod section;
 mod writer;
 
-
 use crate::client::Clients;
 use crate::database_state::DatabaseState;
 use crate::gzip::Deflater;

@@ -14,6 +14,7 @@ mod schedule;
 mod settings;
 mod share;
 mod statement;
+mod statistics;
 mod talk;
 
 pub use feed::reading;

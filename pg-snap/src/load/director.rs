@@ -7,10 +7,10 @@ use super::schedule::Way;
 use super::settings::Seen;
 use super::share::{Held, Share};
 use super::statement::{Statement, classify};
+use super::statistics;
 use super::talk::Talk;
 use crate::index::Section;
 use crate::scanner::Observer;
-use crate::sql::{ident, literal};
 use crate::words::Name;
 use anyhow::{Result, bail};
 use pipe_kit::progress::Bar;
@@ -242,17 +242,11 @@ impl<'a> Director<'a> {
         self.main.sync().map(drop)
     }
 
-    /// An error in gathering statistics, such as that of a function in them, is none of the load's.
     fn analyze(&self, table: &Name) {
-        let name = format!("{}.{}", ident(&table.0), ident(&table.1));
-        let sql = format!(
-            "DO LANGUAGE plpgsql {};\n",
-            literal(&format!("BEGIN ANALYZE {name}; EXCEPTION WHEN OTHERS THEN NULL; END"))
-        );
         let uses: Vec<_> =
             self.relations.family(table).into_iter().map(|name| (name, Way::Alone)).collect();
-        let settings = Arc::clone(&self.settings);
-        let job = Job { work: Work::Run(sql.into_bytes()), settings, awaited: false };
+        let work = Work::Run(statistics::gather(table).into_bytes());
+        let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
         self.crew.add(&uses, self.relations.bytes(table), job);
     }
 }

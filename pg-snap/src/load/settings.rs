@@ -1,5 +1,6 @@
 //! Settings of the sessions that load.
 
+use super::statistics;
 use crate::psql::Server;
 
 /// What the dump has set so far: each name with the last statement that set it.
@@ -31,7 +32,8 @@ const PART: u64 = 8;
 pub fn begin(server: &Server, jobs: usize) -> String {
     let memory = maintenance_memory(server, jobs as u64);
     format!(
-        "SET synchronous_commit = off;\nSET maintenance_work_mem = '{memory}MB';\nSET jit = off;\n"
+        "SET synchronous_commit = off;\nSET maintenance_work_mem = '{memory}MB';\nSET jit = off;\n{}",
+        statistics::BEGIN
     )
 }
 
