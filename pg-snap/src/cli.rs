@@ -99,13 +99,17 @@ enum Command {
     },
     /// Tell what a dump holds, and whether it is whole (status 4 if not)
     ///
-    /// Works on any plain dump of pg_dump, gzipped or not. Of a dump made of INSERTs, statements
-    /// are counted as rows.
-    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n\n{AFTER}"))]
+    /// Works on any plain dump of pg_dump, gzipped or not. A file of pg-snap's own is answered from the
+    /// index at its end, which tells whether anything is missing; whether a byte was changed, only
+    /// --full tells. Of a dump made of INSERTs, statements are counted as rows.
+    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n\n{AFTER}"))]
     Inspect {
         /// The dump, gzipped or plain; - is standard input
         #[arg(default_value = "-")]
         file: PathBuf,
+        /// Read all of it, whether or not it has an index
+        #[arg(long)]
+        full: bool,
         /// Report as JSON
         #[arg(long)]
         json: bool,
@@ -184,7 +188,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Preflight { file, drop_first, json } => {
             return preflight::run(&clients, &file, drop_first, json);
         }
-        Command::Inspect { file, json } => return inspect::run(&file, json),
+        Command::Inspect { file, full, json } => return inspect::run(&file, json, full),
         Command::Status { json } => return status::run(&clients, json),
         Command::Previous { action: PreviousAction::Swap, oid } => {
             let ([] | [_]) = oid.as_slice() else {

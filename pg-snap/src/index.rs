@@ -3,10 +3,12 @@
 //! (docs/FORMAT.md).
 
 use crate::gzip::{Inflater, MEMBER, members_in, stored};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::Arc;
 
 const TITLE: &str = "-- pg-snap-index: 1\n";
@@ -132,6 +134,22 @@ impl Index {
         });
         end == Some(offset) && self.sections.last().is_some_and(|last| last.kind == Kind::End)
     }
+}
+
+/// A dump and its index, where it is a file that has one.
+///
+/// # Errors
+/// If it cannot be opened or read.
+pub fn of(path: &Path) -> Result<Option<(Arc<File>, Index)>> {
+    if path.as_os_str() == "-" {
+        return Ok(None);
+    }
+    let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    if !file.metadata().context("reading the dump")?.is_file() {
+        return Ok(None);
+    }
+    let index = Index::read(&mut file).context("reading the dump")?;
+    Ok(index.map(|index| (Arc::new(file), index)))
 }
 
 /// The text of one section. Several may be read from one file at the same time.

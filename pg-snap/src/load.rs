@@ -24,7 +24,7 @@ use crate::client::Clients;
 use crate::database_state::{DatabaseState, Role};
 use crate::gzip;
 use crate::head::Head;
-use crate::index::Index;
+use crate::index::{self, Index};
 use crate::inspect;
 use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
@@ -39,7 +39,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// What `load` is told.
@@ -76,7 +76,7 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
     let _lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
-    let source = match indexed(&options.file)? {
+    let source = match index::of(&options.file)? {
         Some((file, index)) => Source::Indexed { file, index },
         None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
     };
@@ -90,18 +90,6 @@ pub enum Source<'a, R: Read> {
     Indexed { file: Arc<File>, index: Index },
     /// From its beginning, of which some was read already, to its end.
     Stream { head: &'a [u8], blocks: &'a mut Blocks<R> },
-}
-
-fn indexed(path: &Path) -> Result<Option<(Arc<File>, Index)>> {
-    if path.as_os_str() == "-" {
-        return Ok(None);
-    }
-    let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    if !file.metadata().context("reading the dump")?.is_file() {
-        return Ok(None);
-    }
-    let index = Index::read(&mut file).context("reading the dump")?;
-    Ok(index.map(|index| (Arc::new(file), index)))
 }
 
 /// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
