@@ -138,11 +138,11 @@ enum Command {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Level {
-    /// Least time
+    /// In the least time
     Fast,
-    /// As gzip -6
+    /// To fewer bytes than gzip -6, in a third of its time
     Default,
-    /// Least bytes
+    /// To fewer bytes still, in several times the time
     Small,
 }
 
@@ -159,7 +159,7 @@ impl Level {
         match self {
             Level::Fast => 1,
             Level::Default => 6,
-            Level::Small => 12,
+            Level::Small => 10,
         }
     }
 }

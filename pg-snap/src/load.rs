@@ -19,6 +19,8 @@ mod talk;
 
 pub use feed::reading;
 pub use names::{Names, is_beside, is_kept, previous_of};
+pub use relations::Relations;
+pub use statement::classify;
 
 use crate::client::Clients;
 use crate::database_state::{DatabaseState, Role};

@@ -18,7 +18,6 @@ pub struct Session {
     /// Read, and not yet asked for.
     ahead: Vec<u8>,
     running: Option<Running>,
-    gone: bool,
 }
 
 impl Session {
@@ -36,7 +35,7 @@ impl Session {
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let (stdin, running) = (Some(stdin), Some(running));
-        let mut session = Self { stdin, stdout, ahead: Vec::new(), running, gone: false };
+        let mut session = Self { stdin, stdout, ahead: Vec::new(), running };
         session.send(server.session().as_bytes())?;
         Ok(session)
     }
@@ -48,17 +47,9 @@ impl Session {
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let Some(stdin) = &mut self.stdin else { return Ok(()) };
         match stdin.write_all(bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                self.gone = true;
-                Ok(())
-            }
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written.context("writing to psql"),
         }
-    }
-
-    /// Whether psql has stopped reading.
-    pub fn is_gone(&self) -> bool {
-        self.gone
     }
 
     /// Its next bytes of output; none at its end.

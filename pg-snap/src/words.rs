@@ -62,13 +62,10 @@ fn quoted(text: &str, quote: char) -> Option<(String, usize)> {
     let mut name = String::new();
     let mut chars = text.char_indices().skip(1).peekable();
     while let Some((at, c)) = chars.next() {
-        if c != quote {
-            name.push(c);
-        } else if chars.next_if(|(_, next)| *next == quote).is_some() {
-            name.push(c);
-        } else {
+        if c == quote && chars.next_if(|(_, next)| *next == quote).is_none() {
             return Some((name, at + c.len_utf8()));
         }
+        name.push(c);
     }
     None
 }

@@ -30,7 +30,7 @@ pub fn feed<R: Read>(
     let crew = Crew::default();
     let begin = settings::begin(server, jobs.get());
     let bar = pipe_kit::progress::bytes(None, "load");
-    let done = std::thread::scope(|scope| {
+    std::thread::scope(|scope| {
         for _ in 0..jobs.get() {
             scope.spawn(|| crew.work(server, database, &begin, &bar));
         }
@@ -48,7 +48,7 @@ pub fn feed<R: Read>(
         }
     });
     bar.finish_and_clear();
-    crew.failure().map_or(Ok(done), Err)
+    crew.failure().map_or(Ok(()), Err)
 }
 
 /// A server that is down has none.
