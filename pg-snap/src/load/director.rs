@@ -22,6 +22,9 @@ use std::time::Duration;
 const AHEAD: usize = 32 << 20;
 /// Rows that are dealt out at once, in bytes.
 const DEAL: usize = 256 << 10;
+/// Rows of a smaller table are not written frozen, in bytes: its transaction would wait for the disk,
+/// since it replaces a file, and for small tables those waits cost more than a later vacuum does.
+const FREEZE: u64 = 64 << 20;
 const MOMENT: Duration = Duration::from_millis(5);
 
 /// Where rows go that are being read.
@@ -120,7 +123,8 @@ impl<'a> Director<'a> {
                 if section.through_root { self.relations.root(&table) } else { table.clone() };
             let copy = Statement::Copy { table: target };
             let uses = self.relations.uses(&copy).unwrap_or_default();
-            let freeze = parts.get(&table) == Some(&1)
+            let freeze = section.bytes >= FREEZE
+                && parts.get(&table) == Some(&1)
                 && !section.through_root
                 && self.relations.has_made(&table)
                 && !self.relations.is_partitioned(&table);
