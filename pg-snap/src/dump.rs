@@ -108,11 +108,14 @@ impl Dump<'_> {
         self.run.assembly.expect(tasks.len());
         let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
         let snapshot = keeper.snapshot.as_str();
+        let define = || self.definitions(state, snapshot, &contents.sequence_patterns());
+        let before = if contents.leave_room_for_locks() { None } else { Some(define()?) };
         let key = std::thread::scope(|scope| {
             for _ in 0..self.options.jobs.get() {
                 scope.spawn(|| self.noting(self.work(&tasks, &contents, snapshot)));
             }
-            let key = self.noting(self.assemble(state, snapshot, writer));
+            let defined = before.map_or_else(define, Ok);
+            let key = self.noting(defined.and_then(|defined| self.assemble(defined, writer)));
             if key.is_none() {
                 // Whoever waits for the server would not hear of it otherwise.
                 run::end_all(self.run.server, &self.run.name);
@@ -170,7 +173,7 @@ impl Dump<'_> {
                     Label::of(Kind::Sequences, section.finish()?)
                 }
                 Task::LargeObjects => {
-                    definitions::write(self.run, Part::LargeObjects, snapshot, &mut section)?;
+                    definitions::write(self.run, Part::LargeObjects, snapshot, &[], &mut section)?;
                     Label::of(Kind::LargeObjects, section.finish()?)
                 }
             };
@@ -179,34 +182,46 @@ impl Dump<'_> {
         copier.close()
     }
 
-    /// Writes the definitions and, between them, what the workers make.
-    fn assemble(
+    /// Has pg_dump write the definitions: both parts before any table is copied, or while they are, not
+    /// after, when somebody may have dropped what they define.
+    fn definitions(
         &self,
         state: &DatabaseState,
         snapshot: &str,
-        writer: &mut Writer,
-    ) -> Result<Option<Vec<u8>>> {
+        left_out: &[String],
+    ) -> Result<Definitions> {
         let mut deflater = Deflater::new(self.options.level);
         let (mut first, mut last) = (Vec::new(), Vec::new());
         let mut section = Section::new(&mut deflater, &mut first);
         let version = env!("CARGO_PKG_VERSION");
         let head = format!("--\n-- Dumped by pg-snap {version}\n{}--\n\n", state.to_comment()?);
         section.write(head.as_bytes())?;
-        let key = definitions::write(self.run, Part::PreData, snapshot, &mut section)?;
+        let key = definitions::write(self.run, Part::PreData, snapshot, left_out, &mut section)?;
         let before = Label::of(Kind::PreData, section.finish()?);
-        // Before the data, not after: meanwhile somebody may drop what it defines.
         let mut section = Section::new(&mut deflater, &mut last);
-        definitions::write(self.run, Part::PostData, snapshot, &mut section)?;
+        definitions::write(self.run, Part::PostData, snapshot, left_out, &mut section)?;
         let after = Label::of(Kind::PostData, section.finish()?);
+        Ok(Definitions { before: (before, first), after: (after, last), key })
+    }
 
-        writer.section(before, &first)?;
+    /// Writes the definitions and, between them, what the workers make.
+    fn assemble(&self, defined: Definitions, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
+        writer.section(defined.before.0, &defined.before.1)?;
         while let Some(piece) = self.run.assembly.next().map_err(|Abandoned| abandoned())? {
             match piece {
                 Piece::Member(member) => writer.member(&member)?,
                 Piece::End(label) => writer.end(label),
             }
         }
-        writer.section(after, &last)?;
-        Ok(key)
+        writer.section(defined.after.0, &defined.after.1)?;
+        Ok(defined.key)
     }
+}
+
+/// What pg_dump has written, compressed.
+struct Definitions {
+    before: (Label, Vec<Vec<u8>>),
+    after: (Label, Vec<Vec<u8>>),
+    /// Of the `\restrict` line.
+    key: Option<Vec<u8>>,
 }

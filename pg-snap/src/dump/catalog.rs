@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 
 /// A table whose rows go into the dump.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -35,6 +36,8 @@ pub struct Sequence {
     pub name: String,
     pub owner: String,
     pub quoted: String,
+    /// Whether its name may stand in a pattern, and is no materialized view's.
+    pub plain: bool,
 }
 
 /// All of it.
@@ -43,7 +46,12 @@ pub struct Contents {
     pub tables: Vec<Table>,
     pub sequences: Vec<Sequence>,
     pub large_objects: bool,
+    /// How many locks all sessions of the server may hold together.
+    pub locks: u64,
 }
+
+/// pg_dump locks every table; with as many more locks there is room for others'.
+const LOCKS_A_TABLE: u64 = 4;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -51,12 +59,15 @@ enum Line {
     Table(Table),
     Sequence(Sequence),
     LargeObjects(bool),
+    Locks(u64),
 }
 
 /// Whether `c` is the database's own: of no schema of the server's, and no member of an extension.
 const OWN: &str = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists \
      (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         and d.objid = c.oid and d.deptype = 'e')";
+/// Names in a pattern: an argument holds no more than 128 KiB.
+const NAMES: usize = 1000;
 /// The first oid that an initialised server gives out.
 const FIRST_OID: u32 = 16384;
 
@@ -97,10 +108,16 @@ pub fn ask() -> String {
                  where r.oid = pg_catalog.pg_partition_root(rel.oid)) end)) \
            from rel where relkind = 'r' \
          union all select pg_catalog.json_build_object('sequence', pg_catalog.json_build_object(\
-            'schema', nspname, 'name', relname, 'owner', owner, 'quoted', quoted)) \
+            'schema', nspname, 'name', relname, 'owner', owner, 'quoted', quoted, \
+            'plain', relname !~ '[^a-z0-9_]' and not exists (select from pg_catalog.pg_class m \
+               where m.relkind = 'm' and m.relname = rel.relname))) \
            from rel where relkind = 'S' \
          union all select pg_catalog.json_build_object('large_objects', \
-            exists (select from pg_catalog.pg_largeobject_metadata));\n"
+            exists (select from pg_catalog.pg_largeobject_metadata)) \
+         union all select pg_catalog.json_build_object('locks', \
+            pg_catalog.current_setting('max_locks_per_transaction')::int8 \
+            * (pg_catalog.current_setting('max_connections')::int8 \
+              + pg_catalog.current_setting('max_prepared_transactions')::int8));\n"
     )
 }
 
@@ -114,8 +131,22 @@ impl Contents {
             Line::Table(table) => self.tables.push(table),
             Line::Sequence(sequence) => self.sequences.push(sequence),
             Line::LargeObjects(any) => self.large_objects = any,
+            Line::Locks(locks) => self.locks = locks,
         }
         Ok(())
+    }
+
+    /// Patterns that match the sequences by their names, for an argument each.
+    pub fn sequence_patterns(&self) -> Vec<String> {
+        let names = self.sequences.iter().filter(|s| s.plain).map(|s| s.name.as_str());
+        let names: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
+        names.chunks(NAMES).map(|names| format!("*.({})", names.join("|"))).collect()
+    }
+
+    /// Whether tables may be copied while pg_dump holds its locks on all of them: the server has room
+    /// for so many locks and no more, and who asks for one more fails.
+    pub fn leave_room_for_locks(&self) -> bool {
+        self.tables.len() as u64 * LOCKS_A_TABLE <= self.locks
     }
 }
 
@@ -128,12 +159,17 @@ mod tests {
         let mut contents = Contents::default();
         for line in [
             r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"root":null}}"#,
-            r#"{"sequence":{"schema":"s","name":"q","owner":"o","quoted":"s.q"}}"#,
+            r#"{"sequence":{"schema":"s","name":"q","owner":"o","quoted":"s.q","plain":true}}"#,
             r#"{"large_objects":true}"#,
+            r#"{"locks":4}"#,
         ] {
             contents.add(line).unwrap();
         }
         assert_eq!((contents.tables.len(), contents.sequences.len()), (1, 1));
         assert!(contents.large_objects && contents.add("ERROR").is_err());
+        assert_eq!(contents.sequence_patterns(), ["*.(q)"]);
+        assert!(contents.leave_room_for_locks());
+        contents.locks = 3;
+        assert!(!contents.leave_room_for_locks());
     }
 }

@@ -19,7 +19,7 @@ const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     PreData,
-    /// All data but tables': of those, nothing is asked.
+    /// Of a schema without anything of a user's: it alone is locked, and large objects are in none.
     LargeObjects,
     PostData,
 }
@@ -28,13 +28,19 @@ impl Part {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Part::PreData => &["--section=pre-data"],
-            Part::LargeObjects => &["--section=data", "--exclude-table-data=*.*"],
+            Part::LargeObjects => &[
+                "--section=data",
+                "--blobs",
+                "--schema=information_schema",
+                "--exclude-table-data=*.*",
+            ],
             Part::PostData => &["--section=post-data"],
         }
     }
 }
 
-/// Writes the part's text; gives the key of its `\restrict` line, where it has one.
+/// Writes the part's text; `left_out` are patterns of what is not asked for its data: whatever the part,
+/// pg_dump would read and lock every sequence, 10,000 of which take all locks that a server has. Gives the key of its `\restrict` line, where it has one.
 ///
 /// # Errors
 /// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
@@ -42,12 +48,14 @@ pub fn write<S: Sink>(
     run: &Run<'_>,
     part: Part,
     snapshot: &str,
+    left_out: &[String],
     section: &mut Section<'_, S>,
 ) -> Result<Option<Vec<u8>>> {
     let mut command = run.pg_dump.command();
     command
         .args(["--format=plain", "--no-password", "--no-sync"])
         .args(part.arguments())
+        .args(left_out.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))

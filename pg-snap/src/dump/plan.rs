@@ -100,6 +100,7 @@ mod tests {
             name: "q".into(),
             owner: "o".into(),
             quoted: "s.q".into(),
+            plain: true,
         });
         assert_eq!(told(&tasks(&contents)), ["LargeObjects", "c", "a", "b", "Sequences"]);
     }
