@@ -19,7 +19,7 @@ const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     PreData,
-    /// Of a schema without anything of a user's: it alone is locked, and large objects are in none.
+    /// With a schema that holds nothing to be dumped or locked: large objects are in none.
     LargeObjects,
     PostData,
 }
@@ -28,12 +28,7 @@ impl Part {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Part::PreData => &["--section=pre-data"],
-            Part::LargeObjects => &[
-                "--section=data",
-                "--blobs",
-                "--schema=information_schema",
-                "--exclude-table-data=*.*",
-            ],
+            Part::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
             Part::PostData => &["--section=post-data"],
         }
     }
