@@ -15,3 +15,5 @@ mod preflight;
 mod previous;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
+#[path = "pg_snap/sameness.rs"]
+mod sameness;
