@@ -96,7 +96,7 @@ pub fn by_psql(server: &Postgres, database: &str, file: &Path) -> Result<()> {
     let mut psql = server.client("psql");
     psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", database]);
     let out = psql.stdin(gunzip.stdout.take().context("no pipe")?).output()?;
-    ensure!(out.status.success(), "psql: {}", String::from_utf8_lossy(&out.stderr));
+    ensure!(out.status.success(), "psql to {database}: {}", String::from_utf8_lossy(&out.stderr));
     ensure!(gunzip.wait()?.success(), "gunzip");
     Ok(())
 }
