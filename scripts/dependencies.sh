@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
+# ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
 # through sudo.
 set -euo pipefail
 
@@ -15,6 +15,7 @@ command -v gpg >/dev/null || packages+=(gnupg)
 python3 -m pip --version &>/dev/null || packages+=(python3-pip)
 command -v cc >/dev/null || packages+=(gcc libc6-dev)
 command -v c++ >/dev/null || packages+=(g++)
+command -v pigz >/dev/null || packages+=(pigz)
 command -v strace >/dev/null || packages+=(strace)
 command -v flock >/dev/null || packages+=(util-linux)
 (( ${#packages[@]} > 0 )) || exit 0
