@@ -10,6 +10,7 @@ mod catalog;
 mod copy;
 mod definitions;
 mod keeper;
+mod passes;
 mod plan;
 mod run;
 mod section;
@@ -26,6 +27,7 @@ use catalog::Contents;
 use copy::Copier;
 use definitions::Part;
 use keeper::Keeper;
+use passes::{PASSES, Passes};
 use pipe_kit::cleanup;
 use plan::Task;
 use run::Run;
@@ -190,18 +192,23 @@ impl Dump<'_> {
         snapshot: &str,
         left_out: &[String],
     ) -> Result<Definitions> {
-        let mut deflater = Deflater::new(self.options.level);
-        let (mut first, mut last) = (Vec::new(), Vec::new());
-        let mut section = Section::new(&mut deflater, &mut first);
-        let version = env!("CARGO_PKG_VERSION");
-        let head = format!("--\n-- Dumped by pg-snap {version}\n{}--\n\n", state.to_comment()?);
-        section.write(head.as_bytes())?;
-        let key = definitions::write(self.run, Part::PreData, snapshot, left_out, &mut section)?;
-        let before = Label::of(Kind::PreData, section.finish()?);
-        let mut section = Section::new(&mut deflater, &mut last);
-        definitions::write(self.run, Part::PostData, snapshot, left_out, &mut section)?;
-        let after = Label::of(Kind::PostData, section.finish()?);
-        Ok(Definitions { before: (before, first), after: (after, last), key })
+        let (mut pre, mut post) = (Written::default(), Written::default());
+        let key = pre.fill(self.options.level, |passes| {
+            let version = env!("CARGO_PKG_VERSION");
+            let comment = state.to_comment()?;
+            passes
+                .head(format!("--\n-- Dumped by pg-snap {version}\n{comment}--\n\n").as_bytes())?;
+            definitions::write(self.run, Part::PreData, snapshot, left_out, passes)
+        })?;
+        post.fill(self.options.level, |passes| {
+            definitions::write(self.run, Part::PostData, snapshot, left_out, passes)
+        })?;
+        let [objects, privileges, late] = pre.passes;
+        let before = (Label::of(Kind::PreData, pre.bytes[0]), objects);
+        let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
+        let [after, more_privileges, later] = post.passes;
+        let after = [after, privileges, more_privileges, late, later].concat();
+        Ok(Definitions { before, after: (Label::of(Kind::PostData, bytes), after), key })
     }
 
     /// Writes the definitions and, between them, what the workers make.
@@ -224,4 +231,27 @@ struct Definitions {
     after: (Label, Vec<Vec<u8>>),
     /// Of the `\restrict` line.
     key: Option<Vec<u8>>,
+}
+
+/// What one run of pg_dump has written, compressed, by its passes.
+#[derive(Default)]
+struct Written {
+    passes: [Vec<Vec<u8>>; PASSES],
+    bytes: [u64; PASSES],
+}
+
+impl Written {
+    fn fill<T>(
+        &mut self,
+        level: i32,
+        write: impl FnOnce(&mut Passes<'_, Vec<Vec<u8>>>) -> Result<T>,
+    ) -> Result<T> {
+        let mut deflaters = [Deflater::new(level), Deflater::new(level), Deflater::new(level)];
+        let ([a, b, c], [x, y, z]) = (&mut deflaters, &mut self.passes);
+        let sections = [Section::new(a, x), Section::new(b, y), Section::new(c, z)];
+        let mut passes = Passes::new(sections);
+        let written = write(&mut passes)?;
+        self.bytes = passes.finish()?;
+        Ok(written)
+    }
 }

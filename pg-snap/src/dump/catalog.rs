@@ -25,6 +25,9 @@ pub struct Table {
     pub bytes: u64,
     /// Which rows of an extension's table are the user's: a WHERE clause.
     pub filter: Option<String>,
+    /// Of an extension's table, whose keys are there before its rows: how many others must be filled
+    /// before it.
+    pub rank: Option<u32>,
     /// The partitioned table to load through, where a row's partition is not the same everywhere.
     pub root: Option<String>,
 }
@@ -66,6 +69,8 @@ enum Line {
 const OWN: &str = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists \
      (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         and d.objid = c.oid and d.deptype = 'e')";
+/// Tables of extensions that refer to each other in a circle are not followed for ever.
+const DEEPEST: u32 = 100;
 /// Names in a pattern: an argument holds no more than 128 KiB.
 const NAMES: usize = 1000;
 /// The first oid that an initialised server gives out.
@@ -77,8 +82,12 @@ const FIRST_OID: u32 = 16384;
 /// follows its values' oids, which differ from server to server.
 pub fn ask() -> String {
     format!(
-        "with config as (select u.relid, nullif(u.condition, '') as filter from pg_catalog.pg_extension e, \
+        "with recursive config as (select u.relid, nullif(u.condition, '') as filter from pg_catalog.pg_extension e, \
             unnest(e.extconfig, e.extcondition) as u (relid, condition) where e.oid >= {FIRST_OID}), \
+         fk as (select conrelid, confrelid from pg_catalog.pg_constraint where contype = 'f' and conrelid <> confrelid \
+              and conrelid in (select relid from config) and confrelid in (select relid from config)), \
+         depth as (select relid, 0 as depth from config \
+            union select conrelid, depth + 1 from depth join fk on confrelid = relid where depth < {DEEPEST}), \
          chosen as (select c.oid as relid, null::text as filter \
               from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace \
               where c.relkind in ('r', 'S') and {OWN} \
@@ -100,7 +109,7 @@ pub fn ask() -> String {
             'filenode', relfilenode::int8, \
             'ranges', relam = 2 and pg_catalog.current_setting('server_version_num')::int >= 140000, \
             'pages', coalesce(pg_catalog.pg_relation_size(oid), 0) / pg_catalog.current_setting('block_size')::int, \
-            'bytes', coalesce(pg_catalog.pg_table_size(oid), 0), 'filter', filter, \
+            'bytes', coalesce(pg_catalog.pg_table_size(oid), 0), 'filter', filter, 'rank', (select max(depth) from depth where relid = rel.oid), \
             'root', case when relispartition and exists (select from unsafe, \
                  pg_catalog.pg_partition_ancestors(rel.oid) p (relid) where p.relid = partrelid) \
                then (select pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) \
@@ -158,7 +167,7 @@ mod tests {
     fn lines_of_the_answer_are_taken() {
         let mut contents = Contents::default();
         for line in [
-            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"root":null}}"#,
+            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"rank":null,"root":null}}"#,
             r#"{"sequence":{"schema":"s","name":"q","owner":"o","quoted":"s.q","plain":true}}"#,
             r#"{"large_objects":true}"#,
             r#"{"locks":4}"#,

@@ -1,6 +1,7 @@
 //! What pg_dump writes of one section: the definitions, and the large objects. Each of its runs
 //! makes a dump of its own, with a head and an end marker; joined, they must read as one.
 
+use super::passes::Passes;
 use super::run::Run;
 use super::section::{Section, Sink};
 use anyhow::{Context, Result, bail};
@@ -39,12 +40,12 @@ impl Part {
 ///
 /// # Errors
 /// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
-pub fn write<S: Sink>(
+pub fn write(
     run: &Run<'_>,
     part: Part,
     snapshot: &str,
     left_out: &[String],
-    section: &mut Section<'_, S>,
+    text: &mut impl Text,
 ) -> Result<Option<Vec<u8>>> {
     let mut command = run.pg_dump.command();
     command
@@ -60,8 +61,9 @@ pub fn write<S: Sink>(
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
     let mut held = Vec::new();
     source.by_ref().take(MARGIN as u64).read_to_end(&mut held).context("dumping")?;
-    let (key, text) = headed(&held, part == Part::PreData, run.server.version.major);
-    held = text;
+    let head = Head::of(&held, part == Part::PreData, run.server.version.major);
+    text.head(&head.settings)?;
+    held = head.rest;
     let mut block = vec![0; 256 * 1024];
     loop {
         let n = source.read(&mut block).context("dumping")?;
@@ -71,28 +73,79 @@ pub fn write<S: Sink>(
         run.bar.inc(n as u64);
         held.extend_from_slice(&block[..n]);
         let sure = held.len().saturating_sub(MARGIN);
-        section.write(&held[..sure])?;
+        text.write(&held[..sure])?;
         held.drain(..sure);
     }
     match without_end(&held) {
-        Some(text) => section.write(text)?,
+        Some(rest) => text.write(rest)?,
         None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
     }
-    Ok(key)
+    Ok(head.key)
 }
 
-/// The beginning of a dump without what must not stand in the middle of another: the first part's
-/// keeps its head, but for settings that a server older than the client does not know.
-fn headed(head: &[u8], first: bool, server_major: u32) -> (Option<Vec<u8>>, Vec<u8>) {
-    let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
-    let key = key.map(|key| key.trim_ascii_end().to_vec());
-    if first {
-        return (key, without_unknown_settings(head, server_major));
+/// Where a part's text goes.
+pub trait Text {
+    /// Takes the settings at its head.
+    ///
+    /// # Errors
+    /// If nobody wants them any more.
+    fn head(&mut self, text: &[u8]) -> Result<()>;
+    /// Takes more text.
+    ///
+    /// # Errors
+    /// As [`Text::head`].
+    fn write(&mut self, text: &[u8]) -> Result<()>;
+}
+
+impl<S: Sink> Text for Section<'_, S> {
+    fn head(&mut self, text: &[u8]) -> Result<()> {
+        Section::write(self, text)
     }
-    let end = memchr::memmem::find(head, LAST_SETTING).map_or(0, |at| at + LAST_SETTING.len());
-    // Without the usual last setting, at least what psql would take for the wrong key goes.
-    let rest = lines(&head[end..]).filter(|line| !line.starts_with(b"\\restrict "));
-    (key, rest.collect::<Vec<_>>().concat().trim_ascii_start().to_vec())
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        Section::write(self, text)
+    }
+}
+
+impl<S: Sink> Text for Passes<'_, S> {
+    fn head(&mut self, text: &[u8]) -> Result<()> {
+        Passes::head(self, text)
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        Passes::write(self, text)
+    }
+}
+
+/// The beginning of a dump.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    /// Of its `\restrict` line.
+    key: Option<Vec<u8>>,
+    /// What it sets; of a later part nothing, since the first one's is in force.
+    settings: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl Head {
+    fn of(text: &[u8], first: bool, server_major: u32) -> Self {
+        let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
+            // Without the usual last setting, at least what psql would take for the wrong key goes.
+            let rest = lines(text).filter(|line| !line.starts_with(b"\\restrict "));
+            return Self {
+                key: None,
+                settings: Vec::new(),
+                rest: rest.collect::<Vec<_>>().concat(),
+            };
+        };
+        let (head, rest) = text.split_at(end + LAST_SETTING.len());
+        let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
+        let key = key.map(|key| key.trim_ascii_end().to_vec());
+        let settings =
+            if first { without_unknown_settings(head, server_major) } else { Vec::new() };
+        let rest = if first { rest } else { rest.trim_ascii_start() };
+        Self { key, settings, rest: rest.to_vec() }
+    }
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -100,7 +153,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// A pg_dump newer than the server sets what the server has never heard of.
-pub fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
+fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     if server_major >= 17 {
         return head.to_vec();
     }
@@ -146,12 +199,14 @@ mod tests {
     #[test]
     fn a_later_part_begins_with_its_first_statement() {
         let head = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET a = 1;\nSET row_security = off;\n\nSET default_tablespace = '';\n\n--\n-- Name: x\n";
-        let (key, text) = headed(head, false, 15);
-        assert_eq!(key.as_deref(), Some(&b"abc"[..]));
-        assert_eq!(text, b"SET default_tablespace = '';\n\n--\n-- Name: x\n");
-        let (key, text) = headed(head, true, 15);
-        assert_eq!((key.as_deref(), text.as_slice()), (Some(&b"abc"[..]), &head[..]));
-        assert_eq!(headed(b"SELECT 1;\n", false, 15), (None, b"SELECT 1;\n".to_vec()));
+        let rest = b"SET default_tablespace = '';\n\n--\n-- Name: x\n";
+        let later = Head::of(head, false, 15);
+        assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
+        assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
+        let first = Head::of(head, true, 15);
+        assert_eq!([first.settings, first.rest].concat(), head);
+        let bare = Head::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
+        assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Who copies what, in which order: a pure decision.
 
 use super::catalog::{Contents, Table};
+use std::cmp::Reverse;
 use std::ops::Range;
 
 /// A table larger than this is copied in parts, so that several sessions share it and what waits
@@ -23,11 +24,13 @@ pub enum Task {
 }
 
 /// The tasks in the order in which they are begun and written: large objects, which one client
-/// copies alone, then the largest tables, so that no large one is left for the end.
+/// copies alone; tables of extensions, each after those that its keys refer to; then the largest
+/// tables, so that no large one is left for the end.
 pub fn tasks(contents: &Contents) -> Vec<Task> {
     let mut tables: Vec<&Table> = contents.tables.iter().collect();
-    tables.sort_by(|a, b| {
-        b.bytes.cmp(&a.bytes).then_with(|| (&a.schema, &a.name).cmp(&(&b.schema, &b.name)))
+    tables.sort_by_key(|table| {
+        let rank = (table.rank.is_none(), table.rank);
+        (rank, Reverse(table.bytes), table.schema.as_str(), table.name.as_str())
     });
     let mut tasks = Vec::new();
     tasks.extend(contents.large_objects.then_some(Task::LargeObjects));
@@ -42,7 +45,7 @@ pub fn tasks(contents: &Contents) -> Vec<Task> {
 
 fn parts(table: &Table) -> Vec<Option<Range<Option<u64>>>> {
     let parts = table.bytes.div_ceil(PART).min(table.pages);
-    let plain = table.filter.is_none() && table.root.is_none();
+    let plain = table.rank.is_none() && table.root.is_none();
     if !table.ranges || !plain || table.bytes <= SPLIT || parts < 2 {
         return vec![None];
     }
@@ -74,6 +77,7 @@ mod tests {
             pages: bytes / 8192,
             bytes,
             filter: None,
+            rank: None,
             root: None,
         }
     }
@@ -94,6 +98,11 @@ mod tests {
             ..Contents::default()
         };
         assert_eq!(told(&tasks(&contents)), ["c", "a", "b"]);
+        contents.tables.extend([table("y", 8192), table("x", 8192)]);
+        contents.tables[3].rank = Some(0);
+        contents.tables[4].rank = Some(1);
+        assert_eq!(told(&tasks(&contents)), ["y", "x", "c", "a", "b"]);
+        contents.tables.truncate(3);
         contents.large_objects = true;
         contents.sequences.push(Sequence {
             schema: "s".into(),

@@ -122,7 +122,8 @@ impl<'a> Director<'a> {
             let target =
                 if section.through_root { self.relations.root(&table) } else { table.clone() };
             let copy = Statement::Copy { table: target };
-            let uses = self.relations.uses(&copy).unwrap_or_default();
+            // Keys of a table that was there before look at other tables' rows: one at a time, in order.
+            let uses = self.relations.uses(&copy).unwrap_or_else(|| vec![(others(), Way::Alone)]);
             let freeze = section.bytes >= FREEZE
                 && parts.get(&table) == Some(&1)
                 && !section.through_root
@@ -171,7 +172,12 @@ impl<'a> Director<'a> {
                     return Ok(());
                 }
                 Arc::make_mut(&mut self.settings).set(name.clone(), text.clone());
-                self.main.send(&text)
+                if !self.shared {
+                    return self.main.send(&text);
+                }
+                // It holds for what is late, too, and from where it stands.
+                self.late.extend_from_slice(&text);
+                Ok(())
             }
             Statement::Free => self.main.send(&text),
             Statement::Begin => {
@@ -253,6 +259,11 @@ impl<'a> Director<'a> {
         let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
         self.crew.add(&uses, self.relations.bytes(table), job);
     }
+}
+
+/// Stands for all tables that this load has not made, such as those of extensions.
+fn others() -> Name {
+    (String::new(), "others".into())
 }
 
 impl Observer for Director<'_> {

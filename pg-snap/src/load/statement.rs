@@ -49,7 +49,7 @@ fn told(rest: &mut Rest<'_>) -> Option<Statement> {
     if rest.skip("COPY") {
         return Some(Statement::Copy { table: rest.name()? });
     }
-    if rest.skip("SET") {
+    if rest.skip("SET") || rest.skip("RESET") {
         return setting(rest);
     }
     if rest.skip("SELECT PG_CATALOG") {
@@ -75,6 +75,9 @@ fn told(rest: &mut Rest<'_>) -> Option<Statement> {
         return Some(Statement::End);
     }
     let late = [
+        "GRANT",
+        "REVOKE",
+        "ALTER DEFAULT PRIVILEGES",
         "COMMENT ON",
         "REFRESH MATERIALIZED VIEW",
         "ALTER PUBLICATION",
@@ -190,6 +193,7 @@ mod tests {
             ("SET default_tablespace = '';", S::Setting(".default_tablespace".into())),
             ("set My.Setting to 1", S::Setting("my.setting".into())),
             ("SET SESSION AUTHORIZATION joe", S::Setting("session authorization".into())),
+            ("RESET SESSION AUTHORIZATION", S::Setting("session authorization".into())),
             ("SET LOCAL x = 1", S::Other),
             (
                 "SELECT pg_catalog.set_config('search_path', '', false)",
@@ -251,6 +255,9 @@ mod tests {
             ("ALTER TABLE s.t OWNER TO joe", S::Other),
             ("COMMENT ON INDEX s.i IS 'CREATE INDEX'", S::Late),
             ("REFRESH MATERIALIZED VIEW s.m", S::Late),
+            ("GRANT ALL ON TABLE s.t TO joe", S::Late),
+            ("REVOKE ALL ON FUNCTION s.f() FROM PUBLIC", S::Late),
+            ("ALTER DEFAULT PRIVILEGES FOR ROLE joe GRANT ALL ON TABLES TO x", S::Late),
             ("BEGIN", S::Begin),
             ("COMMIT", S::End),
             ("CREATE UNIQUE x", S::Other),
