@@ -19,7 +19,7 @@ pub use definitions::without_unknown_settings;
 
 use crate::client::Clients;
 use crate::database_state::DatabaseState;
-use crate::gzip::Deflater;
+use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
 use crate::psql::{self, Server};
 use anyhow::{Context, Error, Result, anyhow};
@@ -43,8 +43,7 @@ const WAITING: usize = 48 << 20;
 
 /// What `dump` is told.
 pub struct Options {
-    /// libdeflate's, 1 to 12.
-    pub level: i32,
+    pub level: Level,
     /// Sessions that copy tables.
     pub jobs: NonZero<usize>,
     /// How long to wait for a table that somebody holds locked: a dump that hangs for ever is a
