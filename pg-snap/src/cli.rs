@@ -1,7 +1,7 @@
 //! The command line. Doc comments are the help.
 
 use crate::client::Clients;
-use crate::{dump, inspect, load, preflight, previous, status};
+use crate::{dump, gzip, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -154,12 +154,12 @@ enum PreviousAction {
     Drop,
 }
 
-impl Level {
-    fn libdeflate(self) -> i32 {
-        match self {
-            Level::Fast => 1,
-            Level::Default => 6,
-            Level::Small => 10,
+impl From<Level> for gzip::Level {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Fast => Self::Fast,
+            Level::Default => Self::Default,
+            Level::Small => Self::Small,
         }
     }
 }
@@ -177,7 +177,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let clients = Clients::new(cli.exec.as_deref())?;
     match cli.command {
         Command::Dump { jobs, level, lock_wait } => {
-            let (level, jobs) = (level.libdeflate(), cores(jobs));
+            let (level, jobs) = (level.into(), cores(jobs));
             let lock_wait = Duration::from_secs(lock_wait.into());
             dump::run(&clients, &dump::Options { level, jobs, lock_wait })?;
         }

@@ -18,7 +18,7 @@ mod writer;
 
 use crate::client::Clients;
 use crate::database_state::DatabaseState;
-use crate::gzip::Deflater;
+use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
 use crate::psql::{self, Server};
 use anyhow::{Context, Error, Result, anyhow};
@@ -43,8 +43,7 @@ const WAITING: usize = 48 << 20;
 
 /// What `dump` is told.
 pub struct Options {
-    /// libdeflate's, 1 to 12.
-    pub level: i32,
+    pub level: Level,
     /// Sessions that copy tables.
     pub jobs: NonZero<usize>,
     /// How long to wait for a table that somebody holds locked: a dump that hangs for ever is a
@@ -243,10 +242,10 @@ struct Written {
 impl Written {
     fn fill<T>(
         &mut self,
-        level: i32,
+        level: Level,
         write: impl FnOnce(&mut Passes<'_, Vec<Vec<u8>>>) -> Result<T>,
     ) -> Result<T> {
-        let mut deflaters = [Deflater::new(level), Deflater::new(level), Deflater::new(level)];
+        let mut deflaters = [(); PASSES].map(|()| Deflater::new(level));
         let ([a, b, c], [x, y, z]) = (&mut deflaters, &mut self.passes);
         let sections = [Section::new(a, x), Section::new(b, y), Section::new(c, z)];
         let mut passes = Passes::new(sections);

@@ -2,7 +2,8 @@
 //! reads as one stream; read as one stream, whoever wrote it.
 
 mod member;
+mod quick;
 mod stream;
 
-pub use member::{Deflater, Inflater, MEMBER, stored};
+pub use member::{Deflater, Inflater, Level, MEMBER, stored};
 pub use stream::{ReadAhead, members_in, text_of};

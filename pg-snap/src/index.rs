@@ -173,7 +173,7 @@ impl Read for Slice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gzip::Deflater;
+    use crate::gzip::{Deflater, Level};
     use std::io::Write;
 
     fn section(offset: u64, length: u64, kind: Kind) -> Section {
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn an_index_is_found_where_the_locator_says_and_taken_only_if_it_fits_the_file() {
-        let mut deflater = Deflater::new(6);
+        let mut deflater = Deflater::new(Level::Default);
         let members =
             [deflater.member(b"select 1;\n").unwrap(), deflater.member(b"-- end\n").unwrap()];
         let index = sample(&members);

@@ -2,7 +2,7 @@
 
 use super::assembly::Label;
 use super::definitions::END_MARKER;
-use crate::gzip::{Deflater, MEMBER};
+use crate::gzip::{Deflater, Level, MEMBER};
 use crate::index::{Index, Kind, Section};
 use anyhow::{Context, Result};
 use pipe_kit::output::Output;
@@ -60,7 +60,7 @@ impl Writer {
     ///
     /// # Errors
     /// If standard output fails.
-    pub fn finish(mut self, key: Option<&[u8]>, level: i32) -> Result<()> {
+    pub fn finish(mut self, key: Option<&[u8]>, level: Level) -> Result<()> {
         let mut deflater = Deflater::new(level);
         let mut end = END_MARKER.to_vec();
         if let Some(key) = key {

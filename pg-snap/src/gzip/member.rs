@@ -3,31 +3,50 @@
 //! A member of ours tells its own length in its header (an extra field, RFC 1952), so that a reader
 //! finds the next one without inflating, and several can be inflated at once. Others skip the field.
 
+use super::quick::{self, Quick};
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 use std::io;
 
 /// Bytes of text in a member, at most. Large enough that starting the dictionary anew costs under 1 %.
 pub const MEMBER: usize = 1 << 20;
-/// The levels that [`Deflater::new`] takes: libdeflate's.
-pub const LEVELS: std::ops::RangeInclusive<i32> = 1..=12;
+const _: () = assert!(MEMBER <= quick::LONGEST);
 
 const MAGIC: [u8; 4] = [0x1f, 0x8b, 8, 4];
 /// Two bytes of length, the field's name, its length.
 const EXTRA: [u8; 6] = [8, 0, b'P', b'S', 4, 0];
 const HEADER: usize = 20;
 const TRAILER: usize = 8;
-/// A stored block's own head: text that does not compress costs this much for every 65,535 bytes.
-const BLOCK_HEAD: usize = 5;
-const LONGEST: usize = HEADER + TRAILER + MEMBER + (MEMBER / 65_535 + 2) * BLOCK_HEAD;
+/// Text that does not compress is in stored blocks, whose heads take less than this.
+const LONGEST: usize = HEADER + TRAILER + MEMBER + MEMBER / 4096;
+
+/// How hard to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Fast,
+    Default,
+    Small,
+}
 
 /// Makes members.
-pub struct Deflater(Compressor);
+pub struct Deflater(Method);
+
+enum Method {
+    Quick(Box<Quick>),
+    Libdeflate { compressor: Compressor, made: Vec<u8> },
+}
 
 impl Deflater {
-    /// At a level of [`LEVELS`]; what lies outside is the nearest.
-    pub fn new(level: i32) -> Self {
-        let level = level.clamp(*LEVELS.start(), *LEVELS.end());
-        Self(Compressor::new(CompressionLvl::new(level).unwrap_or_default()))
+    pub fn new(level: Level) -> Self {
+        let libdeflate = |level| {
+            let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
+            let made = vec![0; compressor.deflate_compress_bound(MEMBER)];
+            Method::Libdeflate { compressor, made }
+        };
+        Self(match level {
+            Level::Fast => Method::Quick(Box::new(Quick::new())),
+            Level::Default => libdeflate(6),
+            Level::Small => libdeflate(10),
+        })
     }
 
     /// The text as one member.
@@ -38,12 +57,17 @@ impl Deflater {
         if text.len() > MEMBER {
             return Err(invalid("a block too long for a gzip member"));
         }
-        let mut member = vec![0; HEADER + self.0.deflate_compress_bound(text.len()) + TRAILER];
-        let length = self
-            .0
-            .deflate_compress(text, &mut member[HEADER..])
-            .map_err(|e| io::Error::other(e.to_string()))?;
-        member.truncate(HEADER + length);
+        let deflated = match &mut self.0 {
+            Method::Quick(quick) => quick.deflate(text),
+            Method::Libdeflate { compressor, made } => {
+                let length = compressor.deflate_compress(text, made).map_err(io::Error::other)?;
+                &made[..length]
+            }
+        };
+        // As large as it is and no larger: it may have to wait among many.
+        let mut member = Vec::with_capacity(HEADER + deflated.len() + TRAILER);
+        member.resize(HEADER, 0);
+        member.extend_from_slice(deflated);
         Ok(finish(member, text))
     }
 }
@@ -153,22 +177,22 @@ mod tests {
         let texts =
             [Vec::new(), b"a".to_vec(), b"abc\n".repeat(9000), noise(MEMBER), noise(70_000)];
         for text in texts {
-            for member in [Deflater::new(1), Deflater::new(6), Deflater::new(99)]
-                .map(|mut deflater| deflater.member(&text).unwrap())
-            {
+            for level in [Level::Fast, Level::Default, Level::Small] {
+                let member = Deflater::new(level).member(&text).unwrap();
+                assert!(member.capacity() < member.len() + 64);
                 assert_eq!(Inflater::length(&member), Some(member.len()));
                 assert!(Inflater::new().text(&member).unwrap() == text);
                 assert!(gunzip(&member) == text);
             }
         }
-        assert!(Deflater::new(1).member(&noise(MEMBER + 1)).is_err());
+        assert!(Deflater::new(Level::Fast).member(&noise(MEMBER + 1)).is_err());
     }
 
     #[test]
     fn a_stored_members_length_follows_from_its_texts() {
         for text in [&b"here"[..], b"thee"] {
             let member = stored(text);
-            assert_eq!(member.len(), HEADER + BLOCK_HEAD + text.len() + TRAILER);
+            assert_eq!(member.len(), HEADER + 5 + text.len() + TRAILER);
             assert_eq!(gunzip(&member), text);
             assert_eq!(Inflater::new().text(&member).unwrap(), text);
         }
@@ -176,7 +200,8 @@ mod tests {
 
     #[test]
     fn a_damaged_member_is_told() {
-        let member = Deflater::new(6).member(&b"some text, some more\n".repeat(50)).unwrap();
+        let member =
+            Deflater::new(Level::Default).member(&b"some text, some more\n".repeat(50)).unwrap();
         for at in (0..member.len()).filter(|at| !(4..10).contains(at)) {
             let mut damaged = member.clone();
             damaged[at] ^= 0x21;

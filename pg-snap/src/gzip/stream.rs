@@ -127,14 +127,14 @@ impl Read for ReadAhead {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Deflater, MEMBER};
+    use super::super::{Deflater, Level, MEMBER};
     use super::*;
     use flate2::Compression;
     use flate2::write::GzEncoder;
     use std::io::Write;
 
     fn ours(text: &[u8]) -> Vec<u8> {
-        let mut deflater = Deflater::new(6);
+        let mut deflater = Deflater::new(Level::Default);
         text.chunks(MEMBER).flat_map(|block| deflater.member(block).unwrap()).collect()
     }
 
