@@ -11,26 +11,20 @@ use pipeline_tests::process::wait_until;
 use std::path::PathBuf;
 use tempfile::TempDir;
 
-/// Where a dump can be made to stand: what holds it up, and how many of its sessions there are then,
-/// those that have done all that they could having gone.
+/// Where a dump can be made to stand, and what holds it up there.
 struct Stage {
     name: &'static str,
     hold: &'static str,
-    sessions: usize,
 }
 
 const STAGES: [Stage; 4] = [
     // The session with the snapshot, which asks for every table's size.
-    Stage { name: "listing", hold: "begin; lock table gate", sessions: 1 },
-    // pg_dump, which alone locks partitioned tables themselves; a second one is at the large objects.
-    Stage { name: "definitions", hold: "begin; lock table only parted", sessions: 4 },
+    Stage { name: "listing", hold: "begin; lock table gate" },
+    // pg_dump, which alone locks partitioned tables themselves.
+    Stage { name: "definitions", hold: "begin; lock table only parted" },
     // Both workers, each within a COPY, whose condition they have to wait for.
-    Stage { name: "rows", hold: "select pg_advisory_lock(4711)", sessions: 3 },
-    Stage {
-        name: "sequences",
-        hold: "begin; alter sequence numbers rename to renamed",
-        sessions: 2,
-    },
+    Stage { name: "rows", hold: "select pg_advisory_lock(4711)" },
+    Stage { name: "sequences", hold: "begin; alter sequence numbers rename to renamed" },
 ];
 
 const TABLES: &str = "
@@ -73,13 +67,11 @@ impl Scene {
         Running::start(&self.server, &["dump", "--jobs", "2"], self.path())
     }
 
-    /// A dump that stands where that stage is, with nothing else of it still at work.
+    /// A dump that stands where that stage is.
     fn at(&self, stage: &Stage) -> Result<(Running, Held)> {
         let held = Held::by(&self.server, "piprio", stage.hold)?;
         let dump = self.start()?;
-        let which = format!("{DUMPS} and {WAITS}");
-        wait_until(stage.name, || Ok(!sessions(&self.server, &which)?.is_empty()))?;
-        wait_for_sessions(&self.server, DUMPS, stage.sessions).context(stage.name)?;
+        settled(&self.server, DUMPS).context(stage.name)?;
         Ok((dump, held))
     }
 
@@ -106,8 +98,12 @@ fn any_session_that_is_ended_at_any_stage_fails_the_dump() -> Result<()> {
             };
             let query = format!("select query from pg_stat_activity where pid = {session}");
             let query = scene.server.psql("postgres", &query)?;
-            terminate(&scene.server, *session)?;
+            let ended = terminate(&scene.server, *session)?;
             held.release()?;
+            if !ended {
+                dump.end()?;
+                continue;
+            }
             let what = format!("{}, session {nth}, {query}", stage.name);
             scene.ensure_failed(&mut dump, &what)?;
             nth += 1;

@@ -148,10 +148,31 @@ pub fn wait_for_sessions(server: &Postgres, which: &str, count: usize) -> Result
     waited.with_context(|| format!("there are {now:?}"))
 }
 
-/// Ends a session, and waits until it is gone.
-pub fn terminate(server: &Postgres, pid: u32) -> Result<()> {
+/// Waits until those of these sessions that wait for a lock are all that keeps the others waiting:
+/// until, asked again and again, they tell the same.
+pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
+    const TIMES: u32 = 5;
+    let ask = format!(
+        "select string_agg(concat(pid, state, wait_event_type, query_start), ' ' order by pid),
+           bool_or(wait_event_type = 'Lock') from pg_stat_activity where {which}"
+    );
+    let (mut last, mut times) = (String::new(), 0);
+    wait_until("sessions to settle", || {
+        let now = server.psql("postgres", &ask)?;
+        times = if now == last && now.ends_with("|t") { times + 1 } else { 0 };
+        last = now;
+        Ok(times == TIMES)
+    })?;
+    sessions(server, which)
+}
+
+/// Ends a session by force, and waits until it is gone. False where it had ended by itself.
+pub fn terminate(server: &Postgres, pid: u32) -> Result<bool> {
+    let count = || server.log().matches("terminating connection due to administrator").count();
+    let before = count();
     server.psql("postgres", &format!("select pg_terminate_backend({pid})"))?;
-    wait_for_sessions(server, &format!("pid = {pid}"), 0)
+    wait_for_sessions(server, &format!("pid = {pid}"), 0)?;
+    Ok(count() > before)
 }
 
 /// What has come out of a dump that failed is no dump.
