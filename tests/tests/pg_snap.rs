@@ -7,8 +7,12 @@ mod damage;
 mod extension;
 #[path = "pg_snap/faults.rs"]
 mod faults;
+#[path = "pg_snap/killed_dump.rs"]
+mod killed_dump;
 #[path = "pg_snap/kit.rs"]
 mod kit;
+#[path = "pg_snap/locked.rs"]
+mod locked;
 #[path = "pg_snap/many_tables.rs"]
 mod many_tables;
 #[path = "pg_snap/original.rs"]
@@ -19,5 +23,9 @@ mod preflight;
 mod previous;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
+#[path = "pg_snap/running.rs"]
+mod running;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
+#[path = "pg_snap/writers.rs"]
+mod writers;

@@ -1,7 +1,7 @@
 //! A database, and what `pg_dump | psql` makes of it: what every other way is held to.
 
 use crate::kit::*;
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use pipeline_tests::Postgres;
 use pipeline_tests::likeness::{content, ensure_alike, state};
 use std::path::{Path, PathBuf};
@@ -49,9 +49,9 @@ impl Original {
 
     /// Nothing of ours in the way back.
     pub fn ensure_psql_reads(&self, file: &Path, what: &str) -> Result<()> {
+        self.server.psql("postgres", "drop database if exists unpacked")?;
         by_psql(&self.server, "unpacked", file)?;
-        self.ensure_wanted("unpacked", &format!("gunzip | psql of {what}"))?;
-        self.server.psql("postgres", "drop database unpacked").map(drop)
+        self.ensure_wanted("unpacked", &format!("gunzip | psql of {what}"))
     }
 
     /// From the file, which can be sought in, or from a pipe.
@@ -65,8 +65,10 @@ impl Original {
         let mut load = pg_snap(&self.server, "copy");
         load.arg("load").args(options);
         let done = if piped { load.arg("-").pipe_stdin(file)? } else { load.arg(file) };
-        done.assert().success().stdout("");
         let what = format!("{what}, loaded with {options:?}, from a pipe: {piped}");
+        let out = done.output()?;
+        ensure!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
+        ensure!(out.stdout.is_empty(), "{what}: said on standard output");
         self.ensure_wanted("copy", &what)
     }
 
@@ -80,19 +82,23 @@ impl Original {
         ensure_alike(&original, &copy, what)
     }
 
+    /// All ways, those after one that fails, too: they tell where to look.
     pub fn goes_every_way(&self) -> Result<()> {
+        let mut failed = Vec::new();
+        let mut note = |way: Result<()>| failed.extend(way.err().map(|error| format!("{error:#}")));
         for jobs in [&["--jobs", "1"], &["--jobs", "4"]] {
             let (file, what) = (self.dump(jobs)?, format!("our dump with {jobs:?}"));
-            self.ensure_psql_reads(&file, &what)?;
+            note(self.ensure_psql_reads(&file, &what));
             for piped in [false, true] {
-                self.ensure_loads(&file, jobs, piped, &what)?;
-                self.ensure_same_state(&what)?;
+                let loaded = self.ensure_loads(&file, jobs, piped, &what);
+                note(loaded.and_then(|()| self.ensure_same_state(&what)));
             }
         }
-        self.server.psql("postgres", "drop database copy")?;
+        self.server.psql("postgres", "drop database if exists copy")?;
         for (jobs, piped) in [("1", false), ("4", false), ("4", true)] {
-            self.ensure_loads(&self.plain, &["--jobs", jobs], piped, "pg_dump | gzip")?;
+            note(self.ensure_loads(&self.plain, &["--jobs", jobs], piped, "pg_dump | gzip"));
         }
+        ensure!(failed.is_empty(), "{}", failed.join("\n"));
         Ok(())
     }
 }
