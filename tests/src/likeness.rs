@@ -64,6 +64,18 @@ pub fn ensure_alike(original: &str, copy: &str, what: &str) -> Result<()> {
 /// enum lie in other partitions after every load.
 #[must_use]
 pub fn sorted(dump: &str) -> String {
+    let (mut text, blocks) = parts(dump);
+    for (statement, mut rows) in blocks {
+        rows.sort_unstable();
+        text.extend(["\n", statement, "\n"]);
+        rows.iter().for_each(|row| text.extend([row, "\n"]));
+    }
+    text
+}
+
+/// A dump's text, and the rows that its COPY statements are followed by, in their order.
+#[must_use]
+pub fn parts(dump: &str) -> (String, BTreeMap<&str, Vec<&str>>) {
     let mut text = String::with_capacity(dump.len());
     let mut blocks: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut rest = dump;
@@ -87,12 +99,7 @@ pub fn sorted(dump: &str) -> String {
         }
     }
     text.push_str(rest);
-    for (statement, mut rows) in blocks {
-        rows.sort_unstable();
-        text.extend(["\n", statement, "\n"]);
-        rows.iter().for_each(|row| text.extend([row, "\n"]));
-    }
-    text
+    (text, blocks)
 }
 
 /// From its first letter to behind its semicolon.

@@ -7,6 +7,8 @@ mod damage;
 mod extension;
 #[path = "pg_snap/faults.rs"]
 mod faults;
+#[path = "pg_snap/hostile_settings.rs"]
+mod hostile_settings;
 #[path = "pg_snap/killed_dump.rs"]
 mod killed_dump;
 #[path = "pg_snap/kit.rs"]
