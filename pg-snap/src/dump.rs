@@ -76,6 +76,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
         name: name.clone(),
         pg_dump,
         encoding: state.encoding.clone(),
+        backslashes_escape: server.query(&database, "SHOW standard_conforming_strings")?.trim()
+            == "off",
         lock_wait: options.lock_wait,
         assembly: Assembly::new(WAITING),
         bar: pipe_kit::progress::bytes(None, "dump"),
@@ -104,7 +106,7 @@ impl Dump<'_> {
     /// Writes all but the end; gives the key of the `\restrict` line.
     fn write(&self, state: &DatabaseState, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
         let mut keeper = Keeper::open(self.run)?;
-        let contents = keeper.contents()?;
+        let contents = keeper.contents(self.run)?;
         let tasks = plan::tasks(&contents);
         self.run.assembly.expect(tasks.len());
         let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
@@ -198,9 +200,11 @@ impl Dump<'_> {
             passes
                 .head(format!("--\n-- Dumped by pg-snap {version}\n{comment}--\n\n").as_bytes())?;
             definitions::write(self.run, Part::PreData, snapshot, left_out, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
         })?;
         post.fill(self.options.level, |passes| {
             definitions::write(self.run, Part::PostData, snapshot, left_out, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
         })?;
         let [objects, privileges, late] = pre.passes;
         let before = (Label::of(Kind::PreData, pre.bytes[0]), objects);

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// a session from being ended.
 const SETUP: &str = "SET client_encoding = 'UTF8';\nSET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
-     SET row_security = off;\nSET quote_all_identifiers = off;\nSET search_path = '';\n\
+     SET row_security = off;\nSET search_path = '';\n\
      SET client_min_messages = warning;\n";
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 /// Of the class "lock not available".
@@ -128,10 +128,10 @@ impl<'a> Copier<'a> {
                     pause = (pause * 2).min(PAUSES[1]);
                 }
                 LOCKED => bail!(
-                    "it stayed locked for {} seconds{}; try again when that has ended, or wait \
+                    "it stayed locked for {} seconds{}; dump again when that has ended, or wait \
                      longer (--lock-wait)",
                     self.run.lock_wait.as_secs(),
-                    self.run.who_locks(table.oid)
+                    self.run.locked(Some(table.oid))
                 ),
                 _ => return Err(self.session.reason()),
             }
@@ -202,7 +202,8 @@ impl<'a> Copier<'a> {
                     .session
                     .line()
                     .with_context(|| format!("reading sequence {}", sequence.quoted))?;
-                section.write(&self.encoded(&set_value(sequence, &value))?)?;
+                let text = set_value(sequence, &value, self.run.backslashes_escape);
+                section.write(&self.encoded(&text)?)?;
             }
         }
         Ok(())
@@ -272,11 +273,14 @@ fn head(table: &Table) -> String {
     )
 }
 
-fn set_value(sequence: &Sequence, value: &str) -> String {
+fn set_value(sequence: &Sequence, value: &str, backslashes_escape: bool) -> String {
+    let mut name = sequence.quoted.replace('\'', "''");
+    if backslashes_escape {
+        name = name.replace('\\', "\\\\");
+    }
     format!(
-        "{}SELECT pg_catalog.setval('{}', {value});\n\n\n",
-        comment("Name", &sequence.name, "SEQUENCE SET", &sequence.schema, &sequence.owner),
-        sequence.quoted.replace('\'', "''")
+        "{}SELECT pg_catalog.setval('{name}', {value});\n\n\n",
+        comment("Name", &sequence.name, "SEQUENCE SET", &sequence.schema, &sequence.owner)
     )
 }
 

@@ -13,7 +13,6 @@ pub struct Keeper {
     session: Session,
     /// What other sessions name to see the same.
     pub snapshot: String,
-    lock_wait: u128,
 }
 
 impl Keeper {
@@ -27,24 +26,27 @@ impl Keeper {
             b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT pg_catalog.pg_export_snapshot();\n",
         )?;
         let snapshot = session.line().context("taking a snapshot")?;
-        Ok(Self { session, snapshot, lock_wait: run.lock_wait.as_millis() })
+        Ok(Self { session, snapshot })
     }
 
     /// What the database holds, as the snapshot sees it.
     ///
     /// # Errors
     /// If the server does not answer; if a table stays locked.
-    pub fn contents(&mut self) -> Result<Contents> {
+    pub fn contents(&mut self, run: &Run<'_>) -> Result<Contents> {
         // A table's size is asked of its files, for which it is locked for a moment.
         let ask = format!(
-            "SET LOCAL lock_timeout = {};\n{}SET LOCAL lock_timeout = 0;\n\\echo {LAST_LINE}\n",
-            self.lock_wait,
+            "SET LOCAL lock_timeout = {};\nSET LOCAL quote_all_identifiers = off;\n{}\\echo {LAST_LINE}\n",
+            run.lock_wait.as_millis(),
             catalog::ask()
         );
         self.session.send(ask.as_bytes())?;
         let mut contents = Contents::default();
         loop {
-            let line = self.session.line().context("listing tables")?;
+            let line = self
+                .session
+                .line()
+                .with_context(|| format!("listing tables{}", run.locked(None)))?;
             if line == LAST_LINE {
                 return Ok(contents);
             }

@@ -73,7 +73,14 @@ impl<S: Sink> Observer for Sorted<'_, S> {
     }
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
-        self.pass = self.pass.max(pass_of(sql));
+        let pass = self.pass.max(pass_of(sql));
+        if pass > self.pass {
+            // The line breaks that end the last statement stay with it.
+            let breaks = self.text.iter().take_while(|byte| **byte == b'\n').count();
+            let rest = self.text.split_off(breaks);
+            self.flush()?;
+            (self.pass, self.text) = (pass, rest);
+        }
         self.flush()
     }
 }
@@ -108,12 +115,11 @@ mod tests {
         let [a, b, c] = &mut deflaters;
         let [x, y, z] = &mut sinks;
         let mut passes = Passes::new([Section::new(a, x), Section::new(b, y), Section::new(c, z)]);
-        let main =
-            "--\n-- f\n--\n\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nGRANT x;\n$$;\n";
-        let acl = "\n\n--\n-- acl\n--\n\nREVOKE ALL ON FUNCTION f() FROM PUBLIC;\nSET x = 1;\n";
-        let last = "\nREFRESH MATERIALIZED VIEW m;\n\n";
+        let main = "--\n-- f\n--\n\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nGRANT x;\n$$;\n\n\n";
+        let acl = "--\n-- acl\n--\n\nREVOKE ALL ON FUNCTION f() FROM PUBLIC;\nSET x = 1;\n\n";
+        let last = "REFRESH MATERIALIZED VIEW m;\n\n";
         passes.head(b"\\restrict k\n").unwrap();
-        passes.write(main.trim_end().as_bytes()).unwrap();
+        passes.write(main.as_bytes()).unwrap();
         passes.write(format!("{acl}{last}").as_bytes()).unwrap();
         let lengths = passes.finish().unwrap();
         let text = |members: &Vec<Vec<u8>>| {
@@ -121,8 +127,8 @@ mod tests {
             String::from_utf8(texts.collect()).unwrap()
         };
         let [x, y, z] = [&sinks[0], &sinks[1], &sinks[2]].map(text);
-        assert_eq!(x, format!("\\restrict k\n{}", main.trim_end()));
-        assert_eq!((y.as_str(), z.as_str()), (acl.trim_end(), format!("\n{last}").as_str()));
+        assert_eq!(x, format!("\\restrict k\n{main}"));
+        assert_eq!((y.as_str(), z.as_str()), (acl, last));
         assert_eq!(lengths, [x.len() as u64, y.len() as u64, z.len() as u64]);
     }
 }

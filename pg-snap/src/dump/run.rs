@@ -20,6 +20,9 @@ pub struct Run<'a> {
     pub pg_dump: Client,
     /// Of the dump: the database's own.
     pub encoding: String,
+    /// Whether pg_dump, under the settings of the database and the role, writes strings in which
+    /// backslashes are doubled.
+    pub backslashes_escape: bool,
     /// How long to wait for a table that somebody holds locked.
     pub lock_wait: Duration,
     pub assembly: Assembly,
@@ -33,21 +36,24 @@ impl Run<'_> {
         if self.assembly.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
     }
 
-    /// For an error: who holds a lock on a table, or waits for one.
-    pub fn who_locks(&self, oid: u32) -> String {
+    /// For an error: which tables somebody holds locked against everybody, or one of them, and who.
+    pub fn locked(&self, table: Option<u32>) -> String {
+        let which = table.map(|oid| format!("AND l.relation = {oid}"));
         let who = self.server.query(
             self.database,
             &format!(
-                "SELECT pg_catalog.string_agg(DISTINCT a.usename || ' (pid ' || a.pid || ')', ', ') \
+                "SELECT pg_catalog.string_agg(DISTINCT l.relation::pg_catalog.regclass || ' by ' \
+                   || a.usename || ' (pid ' || a.pid || ')', ', ') \
                  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
-                 WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.relation = {oid} \
+                 WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' {} \
                    AND l.database = (SELECT oid FROM pg_catalog.pg_database \
-                     WHERE datname = pg_catalog.current_database())"
+                     WHERE datname = pg_catalog.current_database())",
+                which.unwrap_or_default()
             ),
         );
         match who.as_deref().unwrap_or_default().trim() {
             "" => String::new(),
-            who => format!(" by {who}"),
+            who => format!(" (locked: {who})"),
         }
     }
 }
