@@ -23,10 +23,10 @@ const WRITTEN: &[&str] = &[
 
 /// Of what a session may do, for how long, and what it says.
 const ALLOWED: &[&str] = &[
-    "statement_timeout = '5ms'",
+    "statement_timeout = '50ms'",
     "lock_timeout = '1ms'",
-    "idle_in_transaction_session_timeout = '1ms'",
-    "idle_session_timeout = '1ms'",
+    "idle_in_transaction_session_timeout = '1s'",
+    "idle_session_timeout = '1s'",
     "default_transaction_read_only = on",
     "default_transaction_isolation = 'serializable'",
     "default_transaction_deferrable = on",
