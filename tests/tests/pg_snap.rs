@@ -17,6 +17,8 @@ mod kit;
 mod locked;
 #[path = "pg_snap/many_tables.rs"]
 mod many_tables;
+#[path = "pg_snap/members.rs"]
+mod members;
 #[path = "pg_snap/original.rs"]
 mod original;
 #[path = "pg_snap/preflight.rs"]
