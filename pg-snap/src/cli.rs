@@ -49,7 +49,7 @@ enum Command {
     /// that moment saw it fails the dump.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
     Dump {
-        /// Sessions that copy tables at the same time [default: the machine's cores]
+        /// Sessions that copy tables at the same time [default: the machine's cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
         /// How hard to compress
@@ -70,7 +70,7 @@ enum Command {
         /// The dump, gzipped or plain; - is standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Sessions that load at the same time [default: the machine's cores]
+        /// Sessions that load at the same time [default: the machine's cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
         /// Drop the old database first, for a host without room for two. A FILE is read through first
@@ -164,8 +164,12 @@ impl From<Level> for gzip::Level {
     }
 }
 
+/// Sessions that are opened unasked: a server lets in a hundred, unless it is told otherwise.
+const MOST: NonZero<usize> = NonZero::new(16).expect("not zero");
+
 fn cores(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
-    jobs.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
+    let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+    jobs.unwrap_or_else(|| cores.min(MOST))
 }
 
 /// Runs what the command line asks for.

@@ -109,12 +109,13 @@ impl Dump<'_> {
         let contents = keeper.contents(self.run)?;
         let tasks = plan::tasks(&contents);
         self.run.assembly.expect(tasks.len());
+        let workers = self.options.jobs.get().min(tasks.len());
         let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
         let snapshot = keeper.snapshot.as_str();
         let define = || self.definitions(state, snapshot, &contents.sequence_patterns());
         let before = if contents.leave_room_for_locks() { None } else { Some(define()?) };
         let key = std::thread::scope(|scope| {
-            for _ in 0..self.options.jobs.get() {
+            for _ in 0..workers {
                 scope.spawn(|| self.noting(self.work(&tasks, &contents, snapshot)));
             }
             let defined = before.map_or_else(define, Ok);

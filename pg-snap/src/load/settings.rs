@@ -21,7 +21,7 @@ impl Seen {
 }
 
 /// Memory for building one index: within these, in megabytes.
-const MEMORY: (u64, u64) = (64, 1024);
+const MEMORY: (u64, u64) = (64, 512);
 /// Of the server's free memory, all sessions together take one part in so many.
 const PART: u64 = 8;
 
@@ -48,7 +48,12 @@ fn maintenance_memory(server: &Server, jobs: u64) -> u64 {
         "SELECT setting::bigint / 1024 FROM pg_catalog.pg_settings WHERE name = 'maintenance_work_mem'",
     );
     let free = number(
-        "SELECT substring(pg_catalog.pg_read_file('/proc/meminfo') from 'MemAvailable: +([0-9]+)')::bigint / 1024",
+        // Of a container's memory, only its own limits tell.
+        "SELECT least(\
+           substring(pg_catalog.pg_read_file('/proc/meminfo') from 'MemAvailable: +([0-9]+)')::numeric * 1024, \
+           nullif(btrim(pg_catalog.pg_read_file('/sys/fs/cgroup/memory.max', 0, 32, true), E'\\n'), 'max')::numeric, \
+           btrim(pg_catalog.pg_read_file('/sys/fs/cgroup/memory/memory.limit_in_bytes', 0, 32, true), E'\\n')::numeric\
+         )::bigint / 1048576",
     );
     let cache = || {
         number(
@@ -79,8 +84,7 @@ mod tests {
 
     #[test]
     fn memory_is_by_what_there_is_and_never_less_than_the_servers_own() {
-        for (own, each, memory) in
-            [(64, 10, 64), (64, 300, 300), (64, 5000, 1024), (2000, 10, 2000)]
+        for (own, each, memory) in [(64, 10, 64), (64, 300, 300), (64, 5000, 512), (2000, 10, 2000)]
         {
             assert_eq!(decide(own, each), memory, "{own} {each}");
         }
