@@ -141,13 +141,11 @@ impl Index {
 /// # Errors
 /// If it cannot be opened or read.
 pub fn of(path: &Path) -> Result<Option<(Arc<File>, Index)>> {
-    if path.as_os_str() == "-" {
+    // A pipe is opened once: closed, its writer would take the reader to be gone.
+    if path.as_os_str() == "-" || !path.is_file() {
         return Ok(None);
     }
     let mut file = File::open(path).with_context(|| format!("opening {}", path.display()))?;
-    if !file.metadata().context("reading the dump")?.is_file() {
-        return Ok(None);
-    }
     let index = Index::read(&mut file).context("reading the dump")?;
     Ok(index.map(|index| (Arc::new(file), index)))
 }

@@ -158,3 +158,22 @@ fn failures_are_one_line_and_never_tell_the_password() -> Result<()> {
         .stdout(contains("\"exists\":false"));
     Ok(())
 }
+
+#[test]
+fn a_dump_that_comes_through_a_named_pipe_is_read_like_any_other() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.dump("d.sql.gz")?;
+    let pipe = s.path("pipe");
+    for command in ["inspect", "load"] {
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
+        ensure!(made.success());
+        let mut cat = std::process::Command::new("sh")
+            .args(["-c", "exec cat \"$0\" > \"$1\""])
+            .args([&file, &pipe])
+            .spawn()?;
+        s.pg_snap("piped").arg(command).arg(&pipe).assert().success();
+        assert!(cat.wait()?.success(), "{command}");
+        std::fs::remove_file(&pipe)?;
+    }
+    Ok(())
+}
