@@ -15,3 +15,7 @@ mod preflight;
 mod previous;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
+#[path = "pg_snap/tenant.rs"]
+mod tenant;
+#[path = "pg_snap/tenant_faults.rs"]
+mod tenant_faults;
