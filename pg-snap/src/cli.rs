@@ -1,7 +1,7 @@
 //! The command line. Doc comments are the help.
 
 use crate::client::Clients;
-use crate::{dump, gzip, inspect, load, preflight, previous, status};
+use crate::{dump, extract, gzip, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -41,6 +41,18 @@ EXAMPLES:
   pg-snap inspect database.sql.gz
   PGDATABASE=piprio pg-snap status";
 
+const LOAD_EXAMPLES: &str = "\
+EXAMPLES:
+  PGDATABASE=piprio pg-snap load database.sql.gz
+  pg-snap dump | PGDATABASE=copy pg-snap load
+  PGDATABASE=piprio pg-snap load --schema tenant_0001 database.sql.gz
+  PGDATABASE=piprio pg-snap load --schema tenant_0001 --into tenant_0001_look database.sql.gz";
+
+const EXTRACT_EXAMPLES: &str = "\
+EXAMPLES:
+  pg-snap extract --schema tenant_0001 database.sql.gz > tenant_0001.sql
+  pg-snap extract --schema tenant_0001 - < database.sql.gz | pg-snap inspect";
+
 #[derive(Subcommand)]
 enum Command {
     /// Write the database to standard output as database.sql.gz
@@ -65,7 +77,12 @@ enum Command {
     /// the load is whole. A load that fails leaves the old database as it was. Sessions connected
     /// to it are ended before the swap. Roles that the dump needs and the server lacks are created
     /// without login.
-    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap load database.sql.gz\n  pg-snap dump | PGDATABASE=copy pg-snap load\n\n{AFTER}"))]
+    ///
+    /// With --schema, one schema of the dump comes back into the database in use, and nothing else
+    /// of it is touched: in one transaction the present schema is renamed to
+    /// <name>_before_YYYYMMDDTHHMMSSZ, and the dump's made and filled. Refused if anything outside
+    /// depends on the present one.
+    #[command(after_help = format!("{LOAD_EXAMPLES}\n\n{AFTER}"))]
     Load {
         /// The dump, gzipped or plain; - is standard input
         #[arg(default_value = "-")]
@@ -79,6 +96,27 @@ enum Command {
         /// Keep the old database as <name>_previous
         #[arg(long)]
         keep_previous: bool,
+        /// Bring this schema of the dump back into the database in use, and leave all else alone
+        #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "jobs"])]
+        schema: Option<String>,
+        /// Under this name [default: the schema's own]
+        #[arg(long, value_name = "NAME", requires = "schema")]
+        into: Option<String>,
+    },
+    /// Write one schema's part of a dump to standard output, as plain SQL
+    ///
+    /// Works on any plain dump of pg_dump, gzipped or not. What belongs to no schema (large objects,
+    /// publications, subscriptions, event triggers, extensions) is left out, and said. Of a file of
+    /// pg-snap's own, other schemas' rows are not read. The output is whole if it ends with the end
+    /// marker, which pg-snap inspect tells.
+    #[command(after_help = format!("{EXTRACT_EXAMPLES}\n\n{AFTER}"))]
+    Extract {
+        /// The dump, gzipped or plain; - is standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+        /// The schema
+        #[arg(long)]
+        schema: String,
     },
     /// Tell whether a dump can be loaded, changing nothing (status 5 if not)
     ///
@@ -185,7 +223,12 @@ pub fn run(cli: Cli) -> Result<Exit> {
             let lock_wait = Duration::from_secs(lock_wait.into());
             dump::run(&clients, &dump::Options { level, jobs, lock_wait })?;
         }
-        Command::Load { file, jobs, drop_first, keep_previous } => {
+        Command::Load { file, schema: Some(schema), into, .. } => {
+            let into = into.unwrap_or_else(|| schema.clone());
+            load::tenant::run(&clients, &load::tenant::Options { file, schema, into })?;
+        }
+        Command::Extract { file, schema } => extract::run(&file, &schema)?,
+        Command::Load { file, jobs, drop_first, keep_previous, .. } => {
             let jobs = cores(jobs);
             load::run(&clients, &load::Options { file, jobs, drop_first, keep_previous })?;
         }

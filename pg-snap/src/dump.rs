@@ -25,6 +25,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use assembly::{Abandoned, Assembly, Label, Piece};
 use catalog::Contents;
 use copy::Copier;
+pub use definitions::END_MARKER;
 use definitions::Part;
 use keeper::Keeper;
 use passes::{PASSES, Passes};

@@ -2,6 +2,7 @@
 //! one is broken.
 
 use crate::database_state::DatabaseState;
+use crate::extract::Part;
 use crate::gzip;
 use crate::index::Index;
 use crate::inspect::Report;
@@ -52,6 +53,7 @@ pub fn dump(body: &[u8]) {
     assert_eq!((&at_once, whole), (&by_lines, whole_by_lines));
     assert!(is_subsequence(&at_once.text, &dump));
     never_whole_before_a_marker(&dump);
+    part(&dump);
     report(&dump);
     state(body);
     order(&at_once.statements);
@@ -87,6 +89,23 @@ fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
         }
     }
     (seen, scanner.finish().is_ok())
+}
+
+/// A schema's part is the same however the dump is cut into pieces.
+fn part(dump: &[u8]) {
+    let at_once = part_of([dump]);
+    let by_lines = part_of(dump.split_inclusive(|byte| *byte == b'\n'));
+    assert_eq!(at_once, by_lines);
+}
+
+fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Seen, String> {
+    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    let mut part = Part::new("tenant_0001", &mut seen);
+    for piece in pieces {
+        scanner.scan(piece, &mut part).map_err(|error| error.to_string())?;
+    }
+    part.finish().map_err(|error| error.to_string())?;
+    Ok(seen)
 }
 
 fn is_subsequence(passed: &[u8], dump: &[u8]) -> bool {

@@ -4,6 +4,7 @@ mod cli;
 mod client;
 mod database_state;
 mod dump;
+mod extract;
 mod gzip;
 mod head;
 mod index;

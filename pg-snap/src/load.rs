@@ -16,11 +16,13 @@ mod share;
 mod statement;
 mod statistics;
 mod talk;
+pub mod tenant;
 
 pub use feed::reading;
 pub use names::{Names, is_beside, is_kept, previous_of};
 pub use relations::Relations;
-pub use statement::classify;
+pub use statement::{Statement, classify};
+pub use talk::random_token;
 
 use crate::client::Clients;
 use crate::database_state::{DatabaseState, Role};

@@ -49,6 +49,13 @@ pub trait Observer {
     fn copy_rows(&mut self, _rows: u64, _bytes: u64) {}
     /// The server that the dump came from, as pg_dump's comment tells it.
     fn server_version(&mut self, _version: &str) {}
+    /// A `--` comment that begins its line, between statements. It has been passed on.
+    ///
+    /// # Errors
+    /// As [`Observer::text`].
+    fn comment(&mut self, _text: &str) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// Scans a dump piece by piece. Pieces are whole lines, or parts of very long ones.
@@ -199,7 +206,8 @@ impl Scanner {
             if self.psql_is_open && self.lexer.is_doubtful() {
                 return Err(self.doubtful_string().into());
             }
-            if token == Token::End {
+            let told = matches!(token, Token::LineComment(_)) && self.statement.is_blank();
+            if token == Token::End || told {
                 observer.text(&piece[passed..at])?;
                 passed = at;
             }
@@ -237,7 +245,7 @@ impl Scanner {
             }
             Token::Comment => {}
             Token::CommentStart { bare } => self.statement.pop(bare),
-            Token::LineComment(text) => self.comment(&text, observer),
+            Token::LineComment(text) => self.comment(&text, observer)?,
             Token::Code { bare } => {
                 if self.copy_next {
                     return Err(Stop::damaged(format!(
@@ -260,15 +268,16 @@ impl Scanner {
         Ok(())
     }
 
-    fn comment(&mut self, text: &str, observer: &mut impl Observer) {
+    fn comment(&mut self, text: &str, observer: &mut impl Observer) -> anyhow::Result<()> {
         if !self.statement.is_blank() {
-            return;
+            return Ok(());
         }
         if text == END_MARKER {
             self.complete = true;
         } else if let Some(version) = text.strip_prefix(SERVER_VERSION) {
             observer.server_version(version.trim());
         }
+        observer.comment(text)
     }
 
     fn doubtful_string(&self) -> Stop {

@@ -31,5 +31,9 @@ mod round_trip;
 mod running;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
+#[path = "pg_snap/tenant.rs"]
+mod tenant;
+#[path = "pg_snap/tenant_faults.rs"]
+mod tenant_faults;
 #[path = "pg_snap/writers.rs"]
 mod writers;

@@ -68,7 +68,8 @@ fn end_sessions(server: &Server, database: &str) {
     }
 }
 
-fn scanner(server: &Server) -> Scanner {
+/// What reads a dump for the server's psql.
+pub fn scanner(server: &Server) -> Scanner {
     match server.psql().version.knows_restrict() {
         true => Scanner::default(),
         false => Scanner::for_open_psql(),

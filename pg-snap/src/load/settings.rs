@@ -30,11 +30,13 @@ const PART: u64 = 8;
 /// Nothing is lost by not waiting for the disk at each commit: the database is nobody's before the
 /// names are swapped, and that swap waits.
 pub fn begin(server: &Server, jobs: usize) -> String {
+    format!("SET synchronous_commit = off;\n{}", begin_in_place(server, jobs))
+}
+
+/// The same where the database is in use, so that what is committed must last.
+pub fn begin_in_place(server: &Server, jobs: usize) -> String {
     let memory = maintenance_memory(server, jobs as u64);
-    format!(
-        "SET synchronous_commit = off;\nSET maintenance_work_mem = '{memory}MB';\nSET jit = off;\n{}",
-        statistics::BEGIN
-    )
+    format!("SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\n{}", statistics::BEGIN)
 }
 
 /// In megabytes. Where the server's memory may not be looked at, what it gives its own cache tells

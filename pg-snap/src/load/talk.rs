@@ -125,7 +125,11 @@ fn answers(stdout: ChildStdout) -> Receiver<String> {
     receive
 }
 
-fn random_token() -> Result<String> {
+/// A token for `\restrict` that nobody can guess.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub fn random_token() -> Result<String> {
     let mut bytes = [0; 24];
     std::fs::File::open("/dev/urandom")
         .and_then(|mut f| f.read_exact(&mut bytes))
