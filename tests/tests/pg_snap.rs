@@ -11,6 +11,8 @@ mod faults;
 mod hostile_settings;
 #[path = "pg_snap/killed_dump.rs"]
 mod killed_dump;
+#[path = "pg_snap/killed_load.rs"]
+mod killed_load;
 #[path = "pg_snap/kit.rs"]
 mod kit;
 #[path = "pg_snap/locked.rs"]

@@ -148,13 +148,13 @@ pub fn wait_for_sessions(server: &Postgres, which: &str, count: usize) -> Result
     waited.with_context(|| format!("there are {now:?}"))
 }
 
-/// Waits until those of these sessions that wait for a lock are all that keeps the others waiting:
-/// until, asked again and again, they tell the same.
+/// Waits until those of these sessions that wait for a lock, or sleep, are all that keeps the others
+/// waiting: until, asked again and again, they tell the same.
 pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
     const TIMES: u32 = 5;
     let ask = format!(
-        "select string_agg(concat(pid, state, wait_event_type, query_start), ' ' order by pid),
-           bool_or(wait_event_type = 'Lock') from pg_stat_activity where {which}"
+        "select string_agg(concat(pid, state, query_start), ' ' order by pid),
+           bool_or(wait_event_type = 'Lock' or wait_event = 'PgSleep') from pg_stat_activity where {which}"
     );
     let (mut last, mut times) = (String::new(), 0);
     wait_until("sessions to settle", || {
