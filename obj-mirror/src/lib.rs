@@ -2,15 +2,20 @@
 
 mod cli;
 mod fault;
+mod fetch;
 mod headers;
 mod index;
+mod journal;
 mod key;
+mod known;
 mod location;
 mod make_bucket;
+mod pace;
 mod placement;
 mod plan;
 mod pull;
 mod push;
+mod rate;
 mod remote;
 mod report;
 mod retry;
@@ -21,6 +26,7 @@ mod source;
 mod status;
 mod store;
 mod sums;
+mod tagging;
 mod transfer;
 mod tree;
 mod upload;

@@ -2,10 +2,9 @@
 
 use crate::cli::Mirror;
 use crate::location::BucketPath;
-use crate::placement::{Placement, place};
 use crate::plan;
 use crate::remote::Remote;
-use crate::report::{DryRun, Failure, Summary};
+use crate::report::{DryRun, Summary};
 use crate::retry::retrying;
 use crate::source::{self, Source};
 use crate::store::Listed;
@@ -30,9 +29,10 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         true => source::gather_what_is_left(dir, &disk),
         false => source::gather(source::load_index(dir)?, &disk),
     };
-    let remote = Remote::new(to, &args.resolve.resolve)?;
+    let remote = Remote::new(to, &args.link, args.max_rate)?;
     let runtime = runtime()?;
-    let listing = runtime.block_on(remote.list())?;
+    let first = runtime.block_on(remote.page(None))?;
+    let listing = runtime.block_on(remote.list(first))?;
 
     let empty = sources.keys.is_empty() && sources.failures.is_empty();
     if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
@@ -42,7 +42,8 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         ))
         .into());
     }
-    let mut summary = Summary::new("push", sources.keys.len());
+    let mut summary = Summary::new("push");
+    summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
     let plan = plan::push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
@@ -50,13 +51,18 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     if args.delete {
         summary.failed.extend(listing.failures);
         extra = plan.extra;
-        summary.failed.extend(extra.iter().filter_map(|key| undeletable(key)));
     }
 
     let bar = pipe_kit::progress::bytes(Some(plan.send.iter().map(|s| s.size).sum()), "upload");
-    let sender = Sender::new(remote, tree, bar);
+    let sender = Sender::new(remote, Arc::new(tree), bar);
     let mut send = plan.send;
-    runtime.block_on(compare(&sender, plan.check, args.jobs, &mut summary, &mut send))?;
+    runtime.block_on(compare(
+        &sender,
+        plan.check,
+        args.jobs.unwrap_or(32),
+        &mut summary,
+        &mut send,
+    ))?;
     send.sort_by(|a, b| a.key.cmp(&b.key));
     if args.dry_run {
         let failed = [summary.failed, summary.left_out].concat();
@@ -67,21 +73,12 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         }
         return dry.finish(args.json);
     }
-    runtime.block_on(send_all(&sender, send, args.jobs, &mut summary))?;
+    runtime.block_on(send_all(&sender, send, args.jobs.unwrap_or(32), &mut summary))?;
     if summary.failed.is_empty() {
-        runtime.block_on(delete_all(&sender, extra, args.jobs, &mut summary))?;
+        runtime.block_on(delete_all(&sender, extra, args.jobs.unwrap_or(32), &mut summary))?;
     }
     sender.bar.finish_and_clear();
     summary.finish(args.json, "the other objects are in place; run it again once that is mended")
-}
-
-fn undeletable(key: &str) -> Option<Failure> {
-    match place(key) {
-        Placement::Refused(reason) => {
-            Some(Failure { key: key.to_owned(), reason: format!("cannot be deleted: {reason}") })
-        }
-        _ => None,
-    }
 }
 
 /// Finds out of which objects it takes a request or a reading to know whether they are there.

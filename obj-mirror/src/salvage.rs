@@ -101,6 +101,7 @@ mod tests {
             sha256: "0".repeat(64),
             last_modified: DateTime::UNIX_EPOCH,
             properties: index::Properties::default(),
+            tags: index::Tags::new(),
         }
     }
 

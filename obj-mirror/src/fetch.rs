@@ -1,0 +1,471 @@
+//! One object from the bucket onto the disk.
+
+use crate::fault::StoreError;
+use crate::headers::Head;
+use crate::index::{Entry, Tags};
+use crate::journal::Journal;
+use crate::placement::{hex, stored_path};
+use crate::plan::{How, Step, is_md5};
+use crate::remote::Remote;
+use crate::retry::retrying;
+use crate::store::{Download, Listed};
+use crate::tagging::Tagging;
+use crate::transfer::on_disk;
+use crate::tree::Tree;
+use chrono::{DateTime, Utc};
+use indicatif::ProgressBar;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::fs::{File, FileTimes};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+const MIB: u64 = 1024 * 1024;
+/// Objects up to this are held in memory until they are whole, bytes.
+const SMALL: u64 = 128 * 1024;
+/// Objects larger than this are fetched in parts, bytes.
+const LARGE: u64 = 16 * MIB;
+/// A part, bytes.
+const PART: u64 = 8 * MIB;
+/// Parts of one object that are fetched ahead of what is hashed.
+const PARTS_AHEAD: usize = 6;
+/// Parts in flight at once, over all objects.
+const PARTS_AT_ONCE: usize = 24;
+
+type Answer<T> = Result<T, StoreError>;
+
+/// What every object needs on its way.
+pub struct Fetcher {
+    remote: Remote,
+    tree: Arc<Tree>,
+    previous: Option<Arc<Tree>>,
+    /// What is finished.
+    pub journal: Journal,
+    /// How far.
+    pub bar: ProgressBar,
+    tagging: Tagging,
+    parts: Arc<Semaphore>,
+    aside: Mutex<Vec<String>>,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It was fetched, so many bytes.
+    Fetched(u64),
+    /// It was linked.
+    Linked,
+    /// It was there.
+    Kept,
+}
+
+/// Bytes that were hashed on their way, and where they lie.
+struct Received {
+    file: File,
+    size: u64,
+    sha256: String,
+    md5: Option<String>,
+}
+
+impl Fetcher {
+    /// A fetcher into a mirror; `previous` is the mirror that unchanged objects are linked from.
+    #[must_use]
+    pub fn new(
+        remote: Remote,
+        tree: Arc<Tree>,
+        previous: Option<Arc<Tree>>,
+        journal: Journal,
+        tagging: Tagging,
+    ) -> Arc<Self> {
+        let bar = pipe_kit::progress::bytes(Some(0), "download");
+        let parts = Arc::new(Semaphore::new(PARTS_AT_ONCE));
+        let aside = Mutex::default();
+        Arc::new(Self { remote, tree, previous, journal, bar, tagging, parts, aside })
+    }
+
+    /// Paths that objects lie at because the disk would not take their own.
+    #[must_use]
+    pub fn take_aside(&self) -> Vec<String> {
+        std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Brings an object into the mirror.
+    ///
+    /// # Errors
+    /// If that failed for good, or often enough.
+    pub async fn run(self: &Arc<Self>, step: &Step) -> Answer<Done> {
+        match &step.how {
+            How::Fetch => {}
+            How::Link(entry) => {
+                // What cannot be linked or copied is fetched.
+                if self.link(step, entry).await.is_ok() {
+                    self.bar.inc(step.object.size);
+                    return Ok(Done::Linked);
+                }
+            }
+            How::Keep(entry) => {
+                let key = self.remote.full(&step.object.key);
+                let tags = self.tagging.of_unchanged(&self.remote.store, &key).await?;
+                let tags = tags.unwrap_or_else(|| entry.tags.clone());
+                self.journal.add(step.number, &Entry { tags, ..(**entry).clone() })?;
+                return Ok(Done::Kept);
+            }
+        }
+        let entry = retrying(|_| self.attempt(step)).await?;
+        Ok(Done::Fetched(entry.size))
+    }
+
+    async fn attempt(self: &Arc<Self>, step: &Step) -> Answer<Entry> {
+        let temp = format!("get-{}", step.number);
+        let seen = Arc::new(AtomicU64::new(0));
+        let result = self.receive(step, &temp, &seen).await;
+        if result.is_err() {
+            self.bar.dec(seen.load(Ordering::Relaxed));
+            self.tree.remove_temp(&temp);
+        }
+        result
+    }
+
+    fn count(&self, bytes: u64, seen: &AtomicU64) {
+        seen.fetch_add(bytes, Ordering::Relaxed);
+        self.bar.inc(bytes);
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        step: &Step,
+        temp: &str,
+        seen: &Arc<AtomicU64>,
+    ) -> Answer<Entry> {
+        let key = self.remote.full(&step.object.key);
+        let range = (step.object.size > LARGE).then_some(0..PART);
+        let download = self.remote.store.get(&key, range, None).await?;
+        let tags = self.tagging.of(&self.remote.store, &key, download.head.tag_count).await?;
+        let announced = download.part_of.or(download.head.size).unwrap_or(step.object.size);
+        if announced <= SMALL {
+            let content = self.receive_small(download, announced, seen);
+            return self.keep_small(step, temp, content.await?, tags).await;
+        }
+        let head = download.head.clone();
+        let received = match download.part_of {
+            Some(size) => self.receive_in_parts(&key, temp, (download, size), seen).await?,
+            None => self.receive_stream(temp, download, seen).await?,
+        };
+        whole(announced, received.size)?;
+        let entry = entry_of(step, head, received.size, received.sha256, tags, received.md5)?;
+        let (fetcher, temp, number) = (Arc::clone(self), temp.to_owned(), step.number);
+        on_disk(move || fetcher.place(&received.file, &temp, number, entry)).await
+    }
+
+    async fn receive_small(
+        &self,
+        mut download: Download,
+        announced: u64,
+        seen: &AtomicU64,
+    ) -> Answer<(Head, Vec<u8>)> {
+        let mut content = Vec::with_capacity(announced as usize);
+        while let Some(bytes) = download.chunk().await? {
+            content.extend_from_slice(&bytes);
+            if content.len() as u64 > announced {
+                break;
+            }
+        }
+        whole(announced, content.len() as u64)?;
+        self.count(announced, seen);
+        Ok((download.head, content))
+    }
+
+    async fn keep_small(
+        self: &Arc<Self>,
+        step: &Step,
+        temp: &str,
+        (head, content): (Head, Vec<u8>),
+        tags: Tags,
+    ) -> Answer<Entry> {
+        let (fetcher, temp, step) = (Arc::clone(self), temp.to_owned(), step.clone());
+        on_disk(move || {
+            let sha256 = hex(&Sha256::digest(&content));
+            let md5 = head.may_be_md5().then(|| hex(&Md5::digest(&content)));
+            let entry = entry_of(&step, head, content.len() as u64, sha256, tags, md5)?;
+            let mut file = fetcher.tree.create_temp(&temp)?;
+            file.write_all(&content)?;
+            fetcher.place(&file, &temp, step.number, entry)
+        })
+        .await
+    }
+
+    async fn receive_stream(
+        &self,
+        temp: &str,
+        mut download: Download,
+        seen: &AtomicU64,
+    ) -> Answer<Received> {
+        let mut file = self.tree.create_temp(temp)?;
+        let mut hash = Hash::new(download.head.may_be_md5());
+        while let Some(bytes) = download.chunk().await? {
+            file.write_all(&bytes)?;
+            hash.update(&bytes);
+            self.count(bytes.len() as u64, seen);
+        }
+        Ok(hash.finish(file))
+    }
+
+    /// Fetches what comes after the first part in parts of its own, all of one state of the object.
+    async fn receive_in_parts(
+        self: &Arc<Self>,
+        key: &str,
+        temp: &str,
+        (first, size): (Download, u64),
+        seen: &Arc<AtomicU64>,
+    ) -> Answer<Received> {
+        let file = Arc::new(self.tree.create_temp(temp)?);
+        let etag = first.head.etag.clone();
+        let mut hash = Hash::new(first.head.may_be_md5());
+        let mut starts = (0..size).step_by(PART as usize);
+        let mut first = Some(first);
+        let mut running: VecDeque<Task<Answer<(u64, u64)>>> = VecDeque::new();
+        loop {
+            while running.len() < PARTS_AHEAD
+                && let Some(start) = starts.next()
+            {
+                let part = PartOf {
+                    key: key.to_owned(),
+                    etag: etag.clone(),
+                    start,
+                    length: PART.min(size - start),
+                    size,
+                };
+                let (fetcher, file, first) = (Arc::clone(self), Arc::clone(&file), first.take());
+                let seen = Arc::clone(seen);
+                running.push_back(Task(tokio::spawn(async move {
+                    fetcher.receive_part(&part, &file, first).await?;
+                    fetcher.count(part.length, &seen);
+                    Ok((part.start, part.length))
+                })));
+            }
+            let Some(mut part) = running.pop_front() else { break };
+            let broke_off = |_| StoreError::permanent("fetching a part broke off");
+            let (start, length) = (&mut part.0).await.map_err(broke_off)??;
+            let file = Arc::clone(&file);
+            hash = on_disk(move || {
+                hash.update_from(&file, start, length)?;
+                Ok(hash)
+            })
+            .await?;
+        }
+        let file =
+            Arc::into_inner(file).ok_or_else(|| StoreError::permanent("a part is still open"))?;
+        Ok(hash.finish(file))
+    }
+
+    async fn receive_part(
+        &self,
+        part: &PartOf,
+        file: &File,
+        first: Option<Download>,
+    ) -> Answer<()> {
+        let first = Mutex::new(first);
+        retrying(|_| async {
+            let given = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let _room = self.parts.acquire().await;
+            let range = part.start..part.start + part.length;
+            let mut download = match given {
+                Some(download) => download,
+                None => self.remote.store.get(&part.key, Some(range), Some(&part.etag)).await?,
+            };
+            if download.part_of != Some(part.size) || download.head.etag != part.etag {
+                return Err(StoreError::transient("it changed while it was read"));
+            }
+            let mut at = 0;
+            while let Some(bytes) = download.chunk().await? {
+                if at + bytes.len() as u64 > part.length {
+                    return Err(StoreError::transient("more came than was asked for"));
+                }
+                file.write_all_at(&bytes, part.start + at)?;
+                at += bytes.len() as u64;
+            }
+            whole(part.length, at)
+        })
+        .await
+    }
+
+    /// Gives a whole file its name, and notes it.
+    fn place(&self, file: &File, temp: &str, number: u32, mut entry: Entry) -> Answer<Entry> {
+        file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))?;
+        self.name(temp, &mut entry)?;
+        self.journal.add(number, &entry)?;
+        Ok(entry)
+    }
+
+    /// Gives a temporary file its name; where the disk will not have that name, another.
+    fn name(&self, temp: &str, entry: &mut Entry) -> io::Result<()> {
+        use io::ErrorKind as E;
+        match self.tree.place_temp(temp, &entry.path) {
+            Err(error)
+                if entry.path == entry.key
+                    && (matches!(error.kind(), E::InvalidInput | E::InvalidFilename)
+                        || error.raw_os_error()
+                            == Some(rustix::io::Errno::ILSEQ.raw_os_error())) =>
+            {
+                entry.path = stored_path(&entry.key);
+                let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+                aside.push(entry.path.clone());
+                drop(aside);
+                self.tree.place_temp(temp, &entry.path)
+            }
+            other => other,
+        }
+    }
+
+    async fn link(self: &Arc<Self>, step: &Step, entry: &Entry) -> Answer<()> {
+        let (fetcher, from, number) = (Arc::clone(self), entry.path.clone(), step.number);
+        let mut entry = Entry { path: step.path.clone(), ..entry.clone() };
+        let key = self.remote.full(&entry.key);
+        if let Some(tags) = self.tagging.of_unchanged(&self.remote.store, &key).await? {
+            entry.tags = tags;
+        }
+        on_disk(move || {
+            let temp = format!("get-{number}");
+            let gone = || StoreError::permanent("there is nothing to link from");
+            let previous = fetcher.previous.as_ref().ok_or_else(gone)?;
+            let linked = fetcher
+                .tree
+                .link_temp(previous, &from, &temp)
+                .or_else(|_| copy(previous, &from, &fetcher.tree, &temp, &entry))
+                .and_then(|()| fetcher.name(&temp, &mut entry));
+            // Renaming a link to the file that is there already leaves both.
+            fetcher.tree.remove_temp(&temp);
+            linked?;
+            Ok(fetcher.journal.add(number, &entry)?)
+        })
+        .await
+    }
+}
+
+/// Copies a file of another mirror, if it is what its index says.
+fn copy(from: &Tree, path: &str, to: &Tree, temp: &str, entry: &Entry) -> io::Result<()> {
+    let mut source = from.open_file(path)?;
+    let mut file = to.create_temp(temp)?;
+    let mut sha256 = Sha256::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match source.read(&mut buffer)? {
+            0 => break,
+            n => {
+                file.write_all(&buffer[..n])?;
+                sha256.update(&buffer[..n]);
+            }
+        }
+    }
+    if hex(&sha256.finalize()) != entry.sha256 {
+        return Err(io::Error::other("it is not what its index says"));
+    }
+    file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))
+}
+
+/// A part of an object, and the state of the object that it is of.
+struct PartOf {
+    key: String,
+    etag: String,
+    start: u64,
+    length: u64,
+    size: u64,
+}
+
+/// A task that ends with who waits for it.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Both hashes of bytes that come in order.
+struct Hash {
+    sha256: Sha256,
+    md5: Option<Md5>,
+    size: u64,
+}
+
+impl Hash {
+    fn new(with_md5: bool) -> Self {
+        Self { sha256: Sha256::new(), md5: with_md5.then(Md5::new), size: 0 }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        self.size += bytes.len() as u64;
+    }
+
+    fn update_from(&mut self, file: &File, start: u64, length: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 256 * 1024];
+        let (mut at, end) = (start, start + length);
+        while at < end {
+            let room = buffer.len().min((end - at) as usize);
+            file.read_exact_at(&mut buffer[..room], at)?;
+            self.update(&buffer[..room]);
+            at += room as u64;
+        }
+        Ok(())
+    }
+
+    fn finish(self, file: File) -> Received {
+        let md5 = self.md5.map(|md5| hex(&md5.finalize()));
+        Received { file, size: self.size, sha256: hex(&self.sha256.finalize()), md5 }
+    }
+}
+
+fn whole(announced: u64, came: u64) -> Answer<()> {
+    match came == announced {
+        true => Ok(()),
+        false => Err(StoreError::transient(format!("{came} bytes came of {announced}"))),
+    }
+}
+
+fn entry_of(
+    step: &Step,
+    head: Head,
+    size: u64,
+    sha256: String,
+    tags: Tags,
+    md5: Option<String>,
+) -> Answer<Entry> {
+    if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
+        return Err(StoreError::transient("what came does not fit its ETag"));
+    }
+    Ok(Entry {
+        key: step.object.key.clone(),
+        path: step.path.clone(),
+        size,
+        last_modified: written(&step.object, &head),
+        etag: head.etag,
+        sha256,
+        properties: head.properties,
+        tags,
+    })
+}
+
+/// When an object was written: the listing's time is finer, but counts only if it is of the same state.
+fn written(listed: &Listed, head: &Head) -> DateTime<Utc> {
+    match head.modified {
+        Some(time) if head.etag != listed.etag => time,
+        Some(time) if (time - listed.modified).num_seconds().abs() > 1 => time,
+        _ => listed.modified,
+    }
+}
+
+impl Head {
+    /// Whether its ETag must be the MD5 of the bytes.
+    fn may_be_md5(&self) -> bool {
+        self.etag_is_md5 && is_md5(&self.etag)
+    }
+}
