@@ -116,25 +116,21 @@ impl Known {
         self.lines.len()
     }
 
-    /// The youngest line of a key, and where it lies. `number` counts the lines by hash: it is the same
-    /// for a key as long as this lives.
+    /// The youngest line of a key, and where it lies.
     #[must_use]
-    pub fn get(&self, key: &str) -> Option<(usize, Entry, Line)> {
+    pub fn get(&self, key: &str) -> Option<(Entry, Line)> {
         let hash = self.hash.hash_one(key);
         let end = self.lines.partition_point(|(other, _)| *other <= hash);
-        let same = self.lines[..end].iter().enumerate().rev().take_while(|(_, (h, _))| *h == hash);
-        for (number, (_, line)) in same {
+        let same = self.lines[..end].iter().rev().take_while(|(h, _)| *h == hash);
+        for (_, line) in same {
             // A file that was exchanged meanwhile knows nothing.
             let entry = self.entry(*line).ok()?;
             if entry.key == key {
-                return Some((number, entry, *line));
+                return Some((entry, *line));
             }
         }
         None
     }
-
-    /// The line with a number.
-    #[must_use]
 
     /// A line's entry.
     ///
@@ -197,14 +193,13 @@ mod tests {
         let cut = format!("{journal}{}", &journal[..40]);
         std::fs::write(index::journal_path(dir.path()), cut).unwrap();
         let known = Known::read(dir.path()).unwrap();
-        let size = |key: &str| known.get(key).map(|(_, e, _)| e.size);
+        let size = |key: &str| known.get(key).map(|(e, _)| e.size);
         assert_eq!((size("k6"), size("k7"), size("new")), (Some(6), Some(1000), Some(5)));
         assert_eq!(size("none"), None);
         assert_eq!(known.len(), 502);
-        let (number, found, line) = known.get("k8").unwrap();
+        let (found, line) = known.get("k8").unwrap();
         assert_eq!(known.entry(line).unwrap(), found);
-        assert_eq!(known.line(number), Some(line));
-        assert_eq!(Known::read_index(dir.path()).unwrap().unwrap().get("k7").unwrap().1.size, 7);
+        assert_eq!(Known::read_index(dir.path()).unwrap().unwrap().get("k7").unwrap().0.size, 7);
         std::fs::write(index::index_path(dir.path()), "damaged\n").unwrap();
         assert!(Known::read(dir.path()).is_err());
         assert_eq!(Known::read_journal(dir.path()).unwrap().len(), 2);

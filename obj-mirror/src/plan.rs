@@ -130,7 +130,7 @@ impl Planner {
 
     fn decide(&mut self, number: u32, object: Listed, natural: bool, step: &mut impl FnMut(Step)) {
         let current = |known: &Known, tree: &Tree| {
-            let (_, entry, line) = known.get(&object.key)?;
+            let (entry, line) = known.get(&object.key)?;
             is_current(&entry, &object, tree).then_some((entry, line))
         };
         let kept = self.tree.as_ref().and_then(|tree| current(&self.known, tree));

@@ -15,9 +15,17 @@ mod faults;
 mod keys;
 #[path = "obj_mirror/kit.rs"]
 mod kit;
+#[path = "obj_mirror/links.rs"]
+mod links;
+#[path = "obj_mirror/lossless.rs"]
+mod lossless;
 #[path = "obj_mirror/proxy.rs"]
 mod proxy;
+#[path = "obj_mirror/reliability.rs"]
+mod reliability;
 #[path = "obj_mirror/round_trip.rs"]
 mod round_trip;
+#[path = "obj_mirror/tls.rs"]
+mod tls;
 #[path = "obj_mirror/verify.rs"]
 mod verify;
