@@ -1,5 +1,6 @@
 //! `obj-mirror`: an S3 bucket as a directory, and back.
 
+mod buffers;
 mod cli;
 mod fault;
 mod fetch;

@@ -24,6 +24,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -42,7 +43,7 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
     let runtime = runtime()?;
     let first = runtime.block_on(remote.page(None))?;
     if args.dry_run {
-        return dry_run(dir, runtime.block_on(remote.list(first))?, args);
+        return dry_run(&runtime, &remote, dir, first, args);
     }
     let exists = dir.symlink_metadata().is_ok();
     DirBuilder::new()
@@ -55,8 +56,7 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
     }
     let tree = Arc::new(Tree::open(dir)?);
     let was_empty = tree.is_empty()?;
-    let is_empty = first.0.objects.is_empty() && first.0.failures.is_empty() && first.1.is_none();
-    check_deletes(dir, is_empty, was_empty, args)?;
+    check_deletes(dir, is_empty(&first), was_empty, args)?;
     tree.prepare()?;
     let known = known(dir);
     let journal = Journal::open(&tree)?;
@@ -119,34 +119,52 @@ fn previous(path: &Path, dir: &Path) -> Result<Option<Previous>> {
     }
 }
 
-fn dry_run(dir: &Path, listing: Listing, args: &Mirror) -> Result<Exit> {
+fn dry_run(
+    runtime: &Runtime,
+    remote: &Remote,
+    dir: &Path,
+    first: (Listing, Option<String>),
+    args: &Mirror,
+) -> Result<Exit> {
     let tree = dir.symlink_metadata().is_ok().then(|| Tree::open(dir)).transpose()?.map(Arc::new);
     let was_empty = tree.as_ref().map_or(Ok(true), |tree| tree.is_empty())?;
-    let is_empty = listing.objects.is_empty() && listing.failures.is_empty();
-    check_deletes(dir, is_empty, was_empty, args)?;
+    check_deletes(dir, is_empty(&first), was_empty, args)?;
     let previous = args.link_dest.as_deref().map(|path| previous(path, dir)).transpose()?.flatten();
     let mut planner = Planner::new(known(dir), tree.clone(), previous);
-    let mut steps = Vec::new();
-    for object in listing.objects {
-        planner
-            .add(object, |step| steps.push(step))
-            .map_err(|Unsorted| anyhow!("an unsorted list"))?;
+    let mut dry = DryRun::new(args.json);
+    let mut failed = Vec::new();
+    let mut told = Ok(());
+    let mut tell = |step: Step| {
+        let action = if matches!(step.how, How::Link(_)) { "link" } else { "download" };
+        if told.is_ok() {
+            told = dry.add(action, &step.object.key);
+        }
+    };
+    runtime.block_on(remote.pages(first, async |page| {
+        failed.extend(page.failures);
+        for object in page.objects {
+            planner.add(object, &mut tell).map_err(|Unsorted| unsorted())?;
+        }
+        Ok(())
+    }))?;
+    planner.finish(&mut tell);
+    told?;
+    if let (true, true, Some(tree)) = (args.delete, failed.is_empty(), tree) {
+        for path in leftovers(&tree, &mut planner)? {
+            dry.add("delete", &path.to_string_lossy())?;
+        }
     }
-    planner.finish(|step| steps.push(step));
-    steps.sort_by_key(|step| step.number);
-    let mut dry = DryRun { failed: listing.failures, ..DryRun::default() };
-    let action = |how: &How| if matches!(how, How::Link(_)) { "link" } else { "download" };
-    for step in &steps {
-        dry.add(action(&step.how), [step.object.key.as_str()]);
-    }
-    if let (true, true, Some(tree)) = (args.delete, dry.failed.is_empty(), tree) {
-        let gone = leftovers(&tree, &mut planner)?;
-        dry.add(
-            "delete",
-            gone.iter().map(|path| path.to_string_lossy()).collect::<Vec<_>>().iter().map(|p| &**p),
-        );
-    }
-    dry.finish(args.json)
+    dry.finish(failed)
+}
+
+fn is_empty((listing, next): &(Listing, Option<String>)) -> bool {
+    listing.objects.is_empty() && listing.failures.is_empty() && next.is_none()
+}
+
+fn unsorted() -> anyhow::Error {
+    anyhow!(
+        "the server does not list its keys in their order; nothing was deleted and no index written"
+    )
 }
 
 /// The safeguards of `--delete` that can be checked before anything is changed.
@@ -260,9 +278,7 @@ impl Work<'_> {
             }
         }
         let planner = planning.await.context("planning broke off")?;
-        planner.map_err(|Unsorted| {
-            anyhow!("the server does not list its keys in their order; nothing was deleted and no index written")
-        })
+        planner.map_err(|Unsorted| unsorted())
     }
 
     fn took(&mut self, step: Step, result: Result<Done, StoreError>, is_full: bool) -> Result<()> {

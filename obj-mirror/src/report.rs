@@ -157,40 +157,60 @@ impl Summary {
     }
 }
 
-/// What a dry run would do, in order.
+/// What a dry run would do. As text it is printed as it comes, however long it gets.
 #[derive(Debug, Default, Serialize)]
 pub struct DryRun {
-    /// The actions.
-    pub plan: Vec<Action>,
+    /// The actions, for JSON.
+    plan: Vec<Action>,
     /// What would fail.
-    pub failed: Vec<Failure>,
+    failed: Vec<Failure>,
+    #[serde(skip)]
+    json: bool,
+    #[serde(skip)]
+    text: String,
 }
 
 /// One action of a dry run.
 #[derive(Debug, Serialize)]
-pub struct Action {
+struct Action {
     /// `download`, `link`, `upload` or `delete`
-    pub action: &'static str,
+    action: &'static str,
     /// The key; for a local file that is deleted, its path.
-    pub key: String,
+    key: String,
 }
 
 impl DryRun {
-    /// Adds an action for each key.
-    pub fn add<'a>(&mut self, action: &'static str, keys: impl IntoIterator<Item = &'a str>) {
-        self.plan.extend(keys.into_iter().map(|key| Action { action, key: key.to_owned() }));
+    /// A plan with nothing in it.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json, ..Self::default() }
     }
 
-    /// Prints it, a line an action.
+    /// Adds an action.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn add(&mut self, action: &'static str, key: &str) -> Result<()> {
+        if self.json {
+            self.plan.push(Action { action, key: key.to_owned() });
+            return Ok(());
+        }
+        self.text.push_str(&format!("{action} {}\n", printable(key)));
+        if self.text.len() < 64 * 1024 {
+            return Ok(());
+        }
+        pipe_kit::output::print(&std::mem::take(&mut self.text))
+    }
+
+    /// Prints the rest, and what would fail.
     ///
     /// # Errors
     /// [`Stop::incomplete`] if something would fail; if standard output cannot be written.
-    pub fn finish(self, json: bool) -> Result<Exit> {
-        if json {
-            print_json(&self)?;
-        } else {
-            let line = |a: &Action| format!("{} {}\n", a.action, printable(&a.key));
-            pipe_kit::output::print(&self.plan.iter().map(line).collect::<String>())?;
+    pub fn finish(mut self, failed: Vec<Failure>) -> Result<Exit> {
+        self.failed = failed;
+        match self.json {
+            true => print_json(&self)?,
+            false => pipe_kit::output::print(&self.text)?,
         }
         for failure in &self.failed {
             pipe_kit::log::line(format_args!(

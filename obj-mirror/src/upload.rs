@@ -1,5 +1,6 @@
 //! One object from disk into the bucket.
 
+use crate::buffers::Buffers;
 use crate::fault::{Kind, StoreError};
 use crate::headers::same;
 use crate::index::Properties;
@@ -9,7 +10,7 @@ use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::source::Source;
 use crate::store::{Listed, Part, Said};
-use crate::tagging::Tagging;
+use crate::tagging::{Tagging, Wanted};
 use crate::transfer::on_disk;
 use crate::tree::Tree;
 use bytes::Bytes;
@@ -17,8 +18,6 @@ use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -47,14 +46,16 @@ pub struct Sender {
     pub bar: ProgressBar,
     tagging: Tagging,
     memory: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
 }
 
 impl Sender {
     /// One whose content in memory is bounded.
     #[must_use]
-    pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar) -> Arc<Self> {
+    pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar, tags: Wanted) -> Arc<Self> {
         let memory = Arc::new(Semaphore::new((BUDGET / UNIT) as usize));
-        Arc::new(Self { remote, tree, bar, tagging: Tagging::default(), memory })
+        let buffers = Arc::default();
+        Arc::new(Self { remote, tree, bar, tagging: Tagging::new(tags), memory, buffers })
     }
 
     /// Sends an object as it is on disk, if that is what the index says.
@@ -99,11 +100,12 @@ impl Sender {
     async fn send_whole(&self, source: &Source, said: Said<'_>) -> Result<(), StoreError> {
         let _room = self.room(source.size).await?;
         let (tree, path, size) = (Arc::clone(&self.tree), source.path.clone(), source.size);
+        let buffers = Arc::clone(&self.buffers);
         let (content, sha256, length) = on_disk(move || {
             let file = tree.open_file(&path)?;
-            let content = read_at(&file, 0, size as usize)?;
+            let content = buffers.read(&file, 0, size as usize)?;
             let sha256 = hex(&Sha256::digest(&content));
-            Ok((Bytes::from(content), sha256, file.metadata()?.len()))
+            Ok((content, sha256, file.metadata()?.len()))
         })
         .await?;
         check(source, size, length, &sha256)?;
@@ -147,7 +149,7 @@ impl Sender {
             }
             let length = size.min(source.size - at);
             let room = self.room(length).await?;
-            let content = Bytes::from(reading.next(length).await?);
+            let content = reading.next(length).await?;
             number += 1;
             let (sender, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
             running.spawn(async move {
@@ -239,7 +241,8 @@ impl Sender {
     async fn open(&self, source: &Source) -> Result<Reading, StoreError> {
         let (tree, path) = (Arc::clone(&self.tree), source.path.clone());
         let file = on_disk(move || Ok(tree.open_file(&path)?)).await?;
-        Ok(Reading { file: Arc::new(file), at: 0, sha256: Sha256::new() })
+        let buffers = Arc::clone(&self.buffers);
+        Ok(Reading { file: Arc::new(file), at: 0, sha256: Sha256::new(), buffers })
     }
 }
 
@@ -301,13 +304,15 @@ struct Reading {
     file: Arc<File>,
     at: u64,
     sha256: Sha256,
+    buffers: Arc<Buffers>,
 }
 
 impl Reading {
-    async fn next(&mut self, length: u64) -> Result<Vec<u8>, StoreError> {
+    async fn next(&mut self, length: u64) -> Result<Bytes, StoreError> {
         let (file, at, mut sha256) = (Arc::clone(&self.file), self.at, self.sha256.clone());
+        let buffers = Arc::clone(&self.buffers);
         let (content, sha256) = on_disk(move || {
-            let content = read_at(&file, at, length as usize)?;
+            let content = buffers.read(&file, at, length as usize)?;
             sha256.update(&content);
             Ok((content, sha256))
         })
@@ -321,12 +326,6 @@ impl Reading {
         let length = self.file.metadata().map_err(|e| StoreError::local(&e))?.len();
         check(source, self.at, length, &hex(&self.sha256.finalize()))
     }
-}
-
-fn read_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; length];
-    file.read_exact_at(&mut content, at)?;
-    Ok(content)
 }
 
 #[cfg(test)]

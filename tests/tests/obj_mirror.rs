@@ -15,6 +15,8 @@ mod faults;
 mod keys;
 #[path = "obj_mirror/kit.rs"]
 mod kit;
+#[path = "obj_mirror/large_bucket.rs"]
+mod large_bucket;
 #[path = "obj_mirror/links.rs"]
 mod links;
 #[path = "obj_mirror/lossless.rs"]

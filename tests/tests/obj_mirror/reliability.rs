@@ -28,10 +28,11 @@ fn is_exact(bench: &Bench, mirror: &str) {
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
+        names.retain(|name| name != "objects");
         names.sort();
         names
     };
-    assert_eq!(own(&a), ["SHA256SUMS", "index.jsonl", "objects"]);
+    assert_eq!(own(&a), ["SHA256SUMS", "index.jsonl"]);
 }
 
 /// Drops 2 % of requests, answers 1 % with 503 and cuts 1 % of bodies.
@@ -101,7 +102,7 @@ fn a_run_killed_at_any_of_fifty_moments_is_made_exact_by_the_next() {
 }
 
 #[test]
-fn a_server_that_asks_to_be_left_alone_is_and_a_total_time_ends_a_run() {
+fn a_silent_server_is_given_up_and_a_total_time_ends_a_run() {
     let bench = filled(5);
     let proxy = Proxy::before(&bench.s3.endpoint(), |line| {
         if line.contains("/0003 ") { Fate::Hang } else { Fate::Pass }

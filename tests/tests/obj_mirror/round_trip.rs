@@ -1,8 +1,7 @@
 //! What goes out comes back.
 
-use crate::kit::{BUCKET, Bench, end, files, index};
+use crate::kit::{BUCKET, Bench, end, files, index, peak};
 use std::process::Command;
-use std::time::Duration;
 
 const HEADERS: [(&str, &str); 8] = [
     ("content-type", "text/x-test; charset=utf-8"),
@@ -152,23 +151,6 @@ fn many_large_objects_at_once_share_the_memory_and_all_get_through() {
     assert!(ok && pushed < 260, "{pushed} MiB");
     let status = bench.run(&["status", "s3://documents"]).with(0);
     assert_eq!(status.out, format!("objects: 24\nbytes: {}\n", 12 * 29 * 1024 * 1024));
-}
-
-/// The highest resident size of a process until it ends, in MiB, and how it ended.
-fn peak(mut command: Command) -> (u64, bool) {
-    let mut child = command.spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    loop {
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|l| l.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-        peak = peak.max(kib.unwrap_or(0));
-        if let Some(status) = child.try_wait().unwrap() {
-            return (peak / 1024, status.success());
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 #[test]
