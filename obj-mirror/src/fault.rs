@@ -129,7 +129,7 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
         message.push_str(&crate::key::printable(part));
     }
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if let (300..=399 | 400, Some(region)) = (status, header("x-amz-bucket-region")) {
+    if let (300..=400, Some(region)) = (status, header("x-amz-bucket-region")) {
         message.push_str(&format!("; the bucket is in region {region} (AWS_REGION)"));
     }
     let retry_after = header("retry-after").and_then(|text| text.trim().parse().ok());

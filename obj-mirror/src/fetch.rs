@@ -5,7 +5,8 @@ use crate::headers::Head;
 use crate::index::{Entry, Tags};
 use crate::journal::Journal;
 use crate::placement::{hex, stored_path};
-use crate::plan::{How, Step, is_md5};
+use crate::plan::{How, Step};
+use crate::received::{Hash, Received};
 use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::store::{Download, Listed};
@@ -18,7 +19,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fs::{File, FileTimes};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,14 +63,6 @@ pub enum Done {
     Linked,
     /// It was there.
     Kept,
-}
-
-/// Bytes that were hashed on their way, and where they lie.
-struct Received {
-    file: File,
-    size: u64,
-    sha256: String,
-    md5: Option<String>,
 }
 
 impl Fetcher {
@@ -336,7 +329,7 @@ impl Fetcher {
             let linked = fetcher
                 .tree
                 .link_temp(previous, &from, &temp)
-                .or_else(|_| copy(previous, &from, &fetcher.tree, &temp, &entry))
+                .or_else(|_| fetcher.tree.copy_temp(previous, &from, &temp, &entry.sha256))
                 .and_then(|()| fetcher.name(&temp, &mut entry));
             // Renaming a link to the file that is there already leaves both.
             fetcher.tree.remove_temp(&temp);
@@ -345,27 +338,6 @@ impl Fetcher {
         })
         .await
     }
-}
-
-/// Copies a file of another mirror, if it is what its index says.
-fn copy(from: &Tree, path: &str, to: &Tree, temp: &str, entry: &Entry) -> io::Result<()> {
-    let mut source = from.open_file(path)?;
-    let mut file = to.create_temp(temp)?;
-    let mut sha256 = Sha256::new();
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match source.read(&mut buffer)? {
-            0 => break,
-            n => {
-                file.write_all(&buffer[..n])?;
-                sha256.update(&buffer[..n]);
-            }
-        }
-    }
-    if hex(&sha256.finalize()) != entry.sha256 {
-        return Err(io::Error::other("it is not what its index says"));
-    }
-    file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))
 }
 
 /// A part of an object, and the state of the object that it is of.
@@ -383,44 +355,6 @@ struct Task<T>(JoinHandle<T>);
 impl<T> Drop for Task<T> {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// Both hashes of bytes that come in order.
-struct Hash {
-    sha256: Sha256,
-    md5: Option<Md5>,
-    size: u64,
-}
-
-impl Hash {
-    fn new(with_md5: bool) -> Self {
-        Self { sha256: Sha256::new(), md5: with_md5.then(Md5::new), size: 0 }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        self.sha256.update(bytes);
-        if let Some(md5) = &mut self.md5 {
-            md5.update(bytes);
-        }
-        self.size += bytes.len() as u64;
-    }
-
-    fn update_from(&mut self, file: &File, start: u64, length: u64) -> io::Result<()> {
-        let mut buffer = vec![0; 256 * 1024];
-        let (mut at, end) = (start, start + length);
-        while at < end {
-            let room = buffer.len().min((end - at) as usize);
-            file.read_exact_at(&mut buffer[..room], at)?;
-            self.update(&buffer[..room]);
-            at += room as u64;
-        }
-        Ok(())
-    }
-
-    fn finish(self, file: File) -> Received {
-        let md5 = self.md5.map(|md5| hex(&md5.finalize()));
-        Received { file, size: self.size, sha256: hex(&self.sha256.finalize()), md5 }
     }
 }
 
@@ -460,12 +394,5 @@ fn written(listed: &Listed, head: &Head) -> DateTime<Utc> {
         Some(time) if head.etag != listed.etag => time,
         Some(time) if (time - listed.modified).num_seconds().abs() > 1 => time,
         _ => listed.modified,
-    }
-}
-
-impl Head {
-    /// Whether its ETag must be the MD5 of the bytes.
-    fn may_be_md5(&self) -> bool {
-        self.etag_is_md5 && is_md5(&self.etag)
     }
 }

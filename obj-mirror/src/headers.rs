@@ -2,6 +2,7 @@
 
 use crate::fault::StoreError;
 use crate::index::{Properties, Tags};
+use crate::plan::is_md5;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -66,6 +67,12 @@ impl Head {
             etag_is_md5: !opaque,
             tag_count: text("x-amz-tagging-count")?.and_then(|n| n.trim().parse().ok()),
         })
+    }
+
+    /// Whether its ETag must be the MD5 of the bytes.
+    #[must_use]
+    pub fn may_be_md5(&self) -> bool {
+        self.etag_is_md5 && is_md5(&self.etag)
     }
 }
 

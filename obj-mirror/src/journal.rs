@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -111,11 +111,9 @@ impl Writer {
         while let Ok(first) = lines.recv() {
             let mut batch = vec![first];
             let end = Instant::now() + GATHER;
-            loop {
-                match lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                    Ok(line) => batch.push(line),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
-                }
+            // Nobody left to send ends it just as the time does.
+            while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+                batch.push(line);
             }
             if let Err(error) = self.write(batch) {
                 *lock(&self.failure) = Some((error.kind(), error.to_string()));

@@ -1,6 +1,7 @@
 //! Bucket to directory.
 
 use crate::cli::Mirror;
+use crate::contents::Item;
 use crate::fault::{Kind, StoreError};
 use crate::fetch::{Done, Fetcher};
 use crate::index;
@@ -16,7 +17,7 @@ use crate::report::{DryRun, Failure, Summary};
 use crate::store::Listed;
 use crate::tagging::{Tagging, Wanted};
 use crate::transfer::{Total, runtime};
-use crate::tree::{Item, Tree};
+use crate::tree::Tree;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Exit, Stop, say, warning};
 use std::fs::{DirBuilder, File};

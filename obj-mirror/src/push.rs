@@ -4,10 +4,10 @@ use crate::cli::Mirror;
 use crate::fault::{Kind, StoreError};
 use crate::location::BucketPath;
 use crate::pace::Pace;
-use crate::plan;
 use crate::remote::Remote;
 use crate::report::{DryRun, Summary};
 use crate::retry::retrying;
+use crate::sending;
 use crate::source::{self, Source};
 use crate::store::xml::can_carry;
 use crate::store::{DELETED_AT_ONCE, Listed};
@@ -53,7 +53,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let mut summary = Summary::new("push");
     summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan = plan::push(sources.objects, listing.objects, &sources.keys);
+    let plan = sending::push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
     if args.delete {

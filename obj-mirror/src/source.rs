@@ -1,10 +1,10 @@
 //! What a directory has to send.
 
+use crate::contents::Contents;
 use crate::index::{self, Entry};
 use crate::placement::OWN;
 use crate::report::Failure;
 use crate::salvage;
-use crate::tree::Contents;
 use anyhow::Result;
 use pipe_kit::{Stop, warning};
 use std::collections::HashSet;

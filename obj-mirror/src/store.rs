@@ -6,32 +6,32 @@
 //! out as they are, and an object's headers and bytes come from one answer, never from two states of
 //! it. `dial` makes connections, `http` sends over them, `sign` signs, `encode` and `xml` write and read.
 
+mod deletes;
 mod dial;
 mod encode;
 mod http;
+mod page;
 mod sign;
+mod tags;
 pub mod xml;
 
+pub use deletes::DELETED_AT_ONCE;
 pub use encode::query;
+pub use page::{Listed, Page};
 
-use crate::fault::{Kind, StoreError};
+use crate::fault::StoreError;
 use crate::headers::{Head, bare, headers, tag_header};
 use crate::index::{Properties, Tags};
-use crate::key::url_decode;
 use crate::placement::hex;
 use crate::rate::Rate;
 use crate::settings::Settings;
-use crate::tree::whole_millis;
 use ::http::{HeaderMap, HeaderValue, Request};
 use anyhow::Context;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use dial::Dialer;
 use http::{Http, Response};
-use md5::{Digest, Md5};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use sign::{Signed, Signer};
 use std::ops::Range;
 use std::sync::Arc;
@@ -39,8 +39,6 @@ use std::time::Duration;
 
 /// S3's first region, whose name a request to make a bucket must not carry.
 const FIRST_REGION: &str = "us-east-1";
-/// Keys that one request can delete.
-pub const DELETED_AT_ONCE: usize = 1000;
 /// The SHA-256 of nothing.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -57,30 +55,6 @@ struct Inner {
     host: HeaderValue,
     /// What every path begins with; no slash at its end.
     base: String,
-}
-
-/// An object as a listing tells it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// The key.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// Without quotes.
-    pub etag: String,
-    /// UTC, milliseconds.
-    pub modified: DateTime<Utc>,
-}
-
-/// A page of a listing.
-#[derive(Debug, Default)]
-pub struct Page {
-    /// The objects on it.
-    pub objects: Vec<Listed>,
-    /// Keys that are no UTF-8, as the server wrote them.
-    pub unreadable: Vec<String>,
-    /// What asks for the next page, if there is one.
-    pub next: Option<String>,
 }
 
 /// An object that is being read.
@@ -215,7 +189,7 @@ impl Store {
         query.extend(token.map(|token| ("continuation-token", token)));
         let ask = Ask { method: "GET", query: &query, ..Ask::default() };
         let body = self.expect(ask, &[200]).await?.bytes().await?;
-        read_page(&body)
+        page::read(&body)
     }
 
     /// Makes the bucket.
@@ -364,106 +338,6 @@ impl Store {
         let ask = Ask { method: "DELETE", key: Some(key), query: &query, ..Ask::default() };
         self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
     }
-
-    /// Deletes an object; one that is not there is deleted.
-    ///
-    /// # Errors
-    /// If the server does not say that it is gone.
-    pub async fn delete(&self, key: &str) -> Answer<()> {
-        let ask = Ask { method: "DELETE", key: Some(key), ..Ask::default() };
-        match self.expect(ask, &[200, 204]).await {
-            Ok(mut response) => response.bytes().await.map(drop),
-            Err(error) if error.kind == Kind::NoKey => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Deletes up to [`DELETED_AT_ONCE`] objects whose keys XML can carry; gives those that were not,
-    /// with what the server says of each.
-    ///
-    /// # Errors
-    /// If the server does not answer that.
-    pub async fn delete_many(&self, keys: &[String]) -> Answer<Vec<(String, StoreError)>> {
-        let mut body =
-            "<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Quiet>true</Quiet>"
-                .to_owned();
-        for key in keys {
-            body += &format!("<Object><Key>{}</Key></Object>", xml::escape(key));
-        }
-        body += "</Delete>";
-        let mut headers = HeaderMap::new();
-        headers.insert("content-md5", value(&STANDARD.encode(Md5::digest(&body)))?);
-        headers.insert("content-type", HeaderValue::from_static("application/xml"));
-        let query = [("delete", "")];
-        let ask = Ask {
-            method: "POST",
-            query: &query,
-            headers,
-            body: body.into(),
-            patience: 5,
-            ..Ask::default()
-        };
-        let mut response = self.expect(ask, &[200]).await?;
-        let (answer, none) = (response.bytes().await?, HeaderMap::new());
-        let mut failed = Vec::new();
-        let (mut key, mut code, mut message) = Default::default();
-        xml::read(&answer, |path, text| match path {
-            [_, error, name] if error == "Error" => match name.as_str() {
-                "Key" => key = text.to_owned(),
-                "Code" => code = text.to_owned(),
-                "Message" => message = text.to_owned(),
-                _ => {}
-            },
-            [_, error] if error == "Error" => {
-                let body = format!(
-                    "<Error><Code>{}</Code><Message>{}</Message></Error>",
-                    xml::escape(&std::mem::take(&mut code)),
-                    xml::escape(&std::mem::take(&mut message))
-                );
-                let error = crate::fault::answered(200, &none, body.as_bytes());
-                failed.push((std::mem::take(&mut key), error));
-            }
-            _ => {}
-        })?;
-        Ok(failed)
-    }
-
-    /// An object's tags.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`] if the server has none; [`Kind::NoKey`] if there is no such object.
-    pub async fn tags(&self, key: &str) -> Answer<Tags> {
-        let query = [("tagging", "")];
-        let ask = Ask { method: "GET", key: Some(key), query: &query, ..Ask::default() };
-        let body = self.expect(ask, &[200]).await?.bytes().await?;
-        Ok(xml::tags(&body)?.into_iter().collect())
-    }
-
-    /// Gives an object its tags.
-    ///
-    /// # Errors
-    /// [`Kind::Unsupported`] if the server has none.
-    pub async fn set_tags(&self, key: &str, tags: &Tags) -> Answer<()> {
-        let mut body =
-            "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>".to_owned();
-        for (key, value) in tags {
-            let (key, value) = (xml::escape(key), xml::escape(value));
-            body += &format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>");
-        }
-        body += "</TagSet></Tagging>";
-        let mut headers = HeaderMap::new();
-        headers.insert("content-md5", value(&STANDARD.encode(Md5::digest(&body)))?);
-        let query = [("tagging", "")];
-        let ask = Ask {
-            method: "PUT",
-            key: Some(key),
-            query: &query,
-            headers,
-            body: body.into(),
-            ..Ask::default()
-        };
-        self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
-    }
 }
 
 impl Download {
@@ -493,85 +367,4 @@ fn total(headers: &HeaderMap) -> Answer<u64> {
     let range = headers.get("content-range").and_then(|range| range.to_str().ok());
     let total = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
     total.ok_or_else(|| StoreError::permanent("a part of an object came without its range"))
-}
-
-fn read_page(body: &[u8]) -> Answer<Page> {
-    let (mut page, mut truncated, mut encoded) = (Page::default(), false, false);
-    let (mut key, mut size, mut etag, mut modified) =
-        (String::new(), None, String::new(), String::new());
-    let mut raw = Vec::new();
-    let mut wrong = None;
-    xml::read(body, |path, text| match path {
-        [_, contents, name] if contents == "Contents" => match name.as_str() {
-            "Key" => text.clone_into(&mut key),
-            "Size" => size = text.trim().parse::<u64>().ok(),
-            "ETag" => etag = bare(text),
-            "LastModified" => text.clone_into(&mut modified),
-            _ => {}
-        },
-        [_, contents] if contents == "Contents" => {
-            let key = std::mem::take(&mut key);
-            match (size.take(), modified.parse::<DateTime<Utc>>()) {
-                (Some(size), Ok(time)) => {
-                    let (etag, modified) = (std::mem::take(&mut etag), whole_millis(time));
-                    raw.push(Listed { key, size, etag, modified });
-                }
-                _ => wrong = Some(key),
-            }
-        }
-        [_, name] => match name.as_str() {
-            "IsTruncated" => truncated = text.trim() == "true",
-            "EncodingType" => encoded = text.trim() == "url",
-            "NextContinuationToken" => page.next = Some(text.to_owned()),
-            _ => {}
-        },
-        _ => {}
-    })?;
-    if let Some(key) = wrong {
-        let key = crate::key::printable(&key);
-        return Err(StoreError::permanent(format!("the listing has no size or time of {key}")));
-    }
-    if truncated && page.next.is_none() {
-        return Err(StoreError::permanent("a page of the listing does not say how to go on"));
-    }
-    page.next = page.next.filter(|_| truncated);
-    for mut object in raw {
-        if !encoded {
-            page.objects.push(object);
-            continue;
-        }
-        match url_decode(&object.key) {
-            Some(key) => {
-                object.key = key;
-                page.objects.push(object);
-            }
-            None => page.unreadable.push(object.key),
-        }
-    }
-    Ok(page)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_page_is_read_to_its_last_object_or_not_at_all() {
-        let object = "<Contents><Key>a+b%2Fc</Key><LastModified>2026-04-21T02:00:00.1239Z</LastModified>\
-                      <ETag>&quot;e&quot;</ETag><Size>5</Size><Owner><ID>Key</ID></Owner></Contents>";
-        let page = |inner: &str| {
-            read_page(format!("<?xml version=\"1.0\"?><R>{inner}{object}</R>").as_bytes())
-        };
-        let read =
-            page("<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>").unwrap();
-        assert_eq!((read.objects[0].key.as_str(), read.objects[0].size), ("a b/c", 5));
-        assert_eq!(read.objects[0].etag, "e");
-        assert_eq!(read.objects[0].modified.timestamp_subsec_millis(), 123);
-        assert_eq!(page("").unwrap().objects[0].key, "a+b%2Fc");
-        assert!(page("<IsTruncated>true</IsTruncated>").is_err());
-        let more =
-            "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
-        assert_eq!(page(more).unwrap().next.as_deref(), Some("t"));
-        assert!(page("<Contents><Key>b</Key></Contents>").is_err());
-    }
 }

@@ -5,14 +5,11 @@ use crate::placement::OWN;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use pipe_kit::cleanup::{self, Guard};
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, linkat, mkdirat, openat, renameat, statat, unlinkat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -26,27 +23,6 @@ pub struct Tree {
     temp: OnceLock<OwnedFd>,
     /// The directory that was opened last: what is mirrored comes in the order of paths.
     recent: Mutex<Option<(String, Arc<OwnedFd>)>>,
-}
-
-/// What lies at a place in a mirror.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Item<'a> {
-    /// A regular file, by path relative to the mirror.
-    File(&'a str),
-    /// A directory.
-    Directory(&'a str),
-    /// A symbolic link, a device, or a name that is not UTF-8: never an object.
-    Foreign(&'a Path),
-}
-
-/// What lies in a mirror, its own files left out but for the objects stored aside.
-#[derive(Debug, Default)]
-pub struct Contents {
-    /// Regular files by path relative to the mirror.
-    pub files: BTreeMap<String, Stat>,
-    /// Symbolic links, devices, and names that are not UTF-8: never an object. Those whose name is not
-    /// UTF-8 are told with replacement characters.
-    pub foreign: BTreeSet<PathBuf>,
 }
 
 /// A file's size in bytes and modification time (UTC, milliseconds).
@@ -108,7 +84,7 @@ impl Tree {
     }
 
     /// The directory at a relative path, kept open for the next one that asks for it.
-    fn recent(&self, relative: &str, create: bool) -> io::Result<Arc<OwnedFd>> {
+    pub(crate) fn recent(&self, relative: &str, create: bool) -> io::Result<Arc<OwnedFd>> {
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, fd)) = recent().as_ref().filter(|(path, _)| path == relative) {
             return Ok(Arc::clone(fd));
@@ -201,29 +177,8 @@ impl Tree {
 
     /// Opened once and never made anew: a thread that works on while a signal ends the run must not
     /// bring it back.
-    fn temp_dir(&self) -> io::Result<&OwnedFd> {
+    pub(crate) fn temp_dir(&self) -> io::Result<&OwnedFd> {
         self.temp.get().ok_or_else(|| io::Error::other("there is no directory for temporary files"))
-    }
-
-    /// Gives a file of another mirror a temporary name in this one: as a link to it, or as a copy that
-    /// shares its blocks, where the filesystem can do either.
-    ///
-    /// # Errors
-    /// If it can do neither.
-    pub fn link_temp(&self, other: &Self, relative: &str, name: &str) -> io::Result<()> {
-        let temp = self.temp_dir()?;
-        let (parent, last) = split(relative);
-        // What it links to must be a file: a link to a link would lead anywhere.
-        let file = other.open_file(relative)?;
-        match linkat(&*other.recent(parent, false)?, last, temp, name, AtFlags::empty()) {
-            Ok(()) if same_file(temp.as_fd(), name, &file)? => return Ok(()),
-            Ok(()) => self.remove_temp(name),
-            Err(Errno::XDEV | Errno::MLINK | Errno::PERM | Errno::NOTSUP) => {}
-            Err(e) => return Err(e.into()),
-        }
-        let copy = self.create_temp(name)?;
-        rustix::fs::ioctl_ficlone(&copy, &file)?;
-        copy.set_times(std::fs::FileTimes::new().set_modified(file.metadata()?.modified()?))
     }
 
     /// Whether the disk takes upper case for lower.
@@ -323,83 +278,11 @@ impl Tree {
         };
         synced.with_context(|| format!("syncing {}", self.path.join(relative).display()))
     }
-
-    /// Goes through everything in the mirror, its own files left out but for the objects stored aside.
-    ///
-    /// # Errors
-    /// If a directory of it cannot be read; what `visit` says.
-    pub fn walk(&self, mut visit: impl FnMut(Item<'_>) -> Result<()>) -> Result<()> {
-        let walk = walkdir::WalkDir::new(&self.path).min_depth(1).follow_links(false);
-        let own = self.path.join(OWN);
-        for item in walk.into_iter().filter_entry(|e| !is_own(e.path(), &own)) {
-            let item = item.with_context(|| format!("reading {}", self.path.display()))?;
-            let relative = item.path().strip_prefix(&self.path).unwrap_or(item.path());
-            let kind = item.file_type();
-            match relative.to_str() {
-                Some(name) if kind.is_dir() => visit(Item::Directory(name))?,
-                Some(name) if kind.is_file() => visit(Item::File(name))?,
-                _ => visit(Item::Foreign(relative))?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Everything in the mirror.
-    ///
-    /// # Errors
-    /// If a directory of it cannot be read.
-    pub fn contents(&self) -> Result<Contents> {
-        let mut contents = Contents::default();
-        self.walk(|item| {
-            match item {
-                Item::Directory(_) => {}
-                Item::File(name) => {
-                    let stat = self.stat(name).with_context(|| format!("reading {name}"))?;
-                    contents.files.insert(name.to_owned(), stat);
-                }
-                Item::Foreign(path) => {
-                    contents.foreign.insert(path.to_owned());
-                }
-            }
-            Ok(())
-        })?;
-        Ok(contents)
-    }
-
-    /// Whether nothing lies in it but, maybe, the mirror's own directory.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn is_empty(&self) -> Result<bool> {
-        let reading = || format!("reading {}", self.path.display());
-        for item in std::fs::read_dir(&self.path).with_context(reading)? {
-            if item.with_context(reading)?.file_name() != OWN {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
 }
 
-/// Whether a name is that of an open file.
-fn same_file(dir: std::os::fd::BorrowedFd<'_>, name: &str, file: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (linked, opened) = (statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?, file.metadata()?);
-    Ok((linked.st_dev, linked.st_ino) == (opened.dev(), opened.ino()))
-}
-
-/// The mirror's own files, which are no objects. What else lies in its directory is told.
-fn is_own(path: &Path, own: &Path) -> bool {
-    path.strip_prefix(own).is_ok_and(|inside| {
-        let first = inside.components().next().map(|c| c.as_os_str().to_string_lossy());
-        first.is_some_and(|first| {
-            matches!(&*first, "tmp" | "index.jsonl" | "SHA256SUMS" | "journal.jsonl")
-                || is_temp(&first)
-        })
-    })
-}
-
-fn is_temp(name: &str) -> bool {
+/// Whether a file of the mirror's own directory is a temporary one.
+#[must_use]
+pub fn is_temp(name: &str) -> bool {
     name.starts_with(pipe_kit::atomic::PREFIX)
 }
 
@@ -477,19 +360,5 @@ mod tests {
         put(&tree, "a/d").unwrap();
         tree.remove("a/b/c").unwrap();
         assert!(!dir.path().join("a/b").exists() && dir.path().join("a/d").exists());
-    }
-
-    #[test]
-    fn contents_leave_out_the_mirrors_own_files_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = Tree::open(dir.path()).unwrap();
-        for path in ["a/b", ".obj-mirror/objects/x", ".obj-mirror/index.jsonl", ".obj-mirror/odd"] {
-            put(&tree, path).unwrap();
-        }
-        symlink("a", dir.path().join("l")).unwrap();
-        let contents = tree.contents().unwrap();
-        let files: Vec<_> = contents.files.keys().map(String::as_str).collect();
-        assert_eq!(files, [".obj-mirror/objects/x", ".obj-mirror/odd", "a/b"]);
-        assert_eq!(contents.foreign, BTreeSet::from([PathBuf::from("l")]));
     }
 }
