@@ -32,7 +32,7 @@ EXAMPLES
   obj-mirror s3://documents minio/            bucket to directory; run again, it continues
   obj-mirror --delete minio/ s3://documents   make the bucket what the directory is
   obj-mirror --dry-run --delete minio/ s3://documents
-  obj-mirror --link-dest monday/ s3://documents tuesday/   fetch what changed, link the rest
+  obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
   obj-mirror verify minio/                    re-hash every object against the index
   obj-mirror status s3://documents --json     objects and bytes of a bucket
   obj-mirror make-bucket s3://documents       make it, if it is missing

@@ -150,7 +150,8 @@ fn meaning(status: u16, code: &str) -> Kind {
         (_, "InternalError" | "RequestTimeout" | "OperationAborted") => Kind::Transient,
         (_, "NotImplemented") | (501, _) => Kind::Unsupported,
         (404, _) => Kind::NoKey,
-        (412, _) => Kind::Changed,
+        // The range may have been one of the object that was there.
+        (412 | 416, _) => Kind::Changed,
         (401 | 403, _) => Kind::Denied,
         (429 | 503, _) => Kind::Busy,
         (408 | 500.., _) => Kind::Transient,

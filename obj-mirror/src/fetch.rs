@@ -1,6 +1,6 @@
 //! One object from the bucket onto the disk.
 
-use crate::fault::StoreError;
+use crate::fault::{Kind, StoreError};
 use crate::headers::Head;
 use crate::index::{Entry, Tags};
 use crate::journal::Journal;
@@ -9,11 +9,10 @@ use crate::plan::{How, Step};
 use crate::received::{Hash, Received};
 use crate::remote::Remote;
 use crate::retry::retrying;
-use crate::store::{Download, Listed};
+use crate::store::Download;
 use crate::tagging::Tagging;
 use crate::transfer::on_disk;
 use crate::tree::Tree;
-use chrono::{DateTime, Utc};
 use indicatif::ProgressBar;
 use md5::Md5;
 use sha2::{Digest, Sha256};
@@ -137,7 +136,13 @@ impl Fetcher {
     ) -> Answer<Entry> {
         let key = self.remote.full(&step.object.key);
         let range = (step.object.size > LARGE).then_some(0..PART);
-        let download = self.remote.store.get(&key, range, None).await?;
+        let download = match self.remote.store.get(&key, range, None).await {
+            // It has become so small that it has no such part.
+            Err(error) if error.kind == Kind::Changed => {
+                self.remote.store.get(&key, None, None).await?
+            }
+            other => other?,
+        };
         let tags = self.tagging.of(&self.remote.store, &key, download.head.tag_count).await?;
         let announced = download.part_of.or(download.head.size).unwrap_or(step.object.size);
         if announced <= SMALL {
@@ -380,19 +385,10 @@ fn entry_of(
         key: step.object.key.clone(),
         path: step.path.clone(),
         size,
-        last_modified: written(&step.object, &head),
+        last_modified: head.written(&step.object),
         etag: head.etag,
         sha256,
         properties: head.properties,
         tags,
     })
-}
-
-/// When an object was written: the listing's time is finer, but counts only if it is of the same state.
-fn written(listed: &Listed, head: &Head) -> DateTime<Utc> {
-    match head.modified {
-        Some(time) if head.etag != listed.etag => time,
-        Some(time) if (time - listed.modified).num_seconds().abs() > 1 => time,
-        _ => listed.modified,
-    }
 }

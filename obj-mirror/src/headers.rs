@@ -3,6 +3,7 @@
 use crate::fault::StoreError;
 use crate::index::{Properties, Tags};
 use crate::plan::is_md5;
+use crate::store::Listed;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::collections::BTreeMap;
@@ -67,6 +68,17 @@ impl Head {
             etag_is_md5: !opaque,
             tag_count: text("x-amz-tagging-count")?.and_then(|n| n.trim().parse().ok()),
         })
+    }
+
+    /// When the object was written: the listing's time is finer, but counts only if it is of the same
+    /// state.
+    #[must_use]
+    pub fn written(&self, listed: &Listed) -> DateTime<Utc> {
+        match self.modified {
+            Some(time) if self.etag != listed.etag => time,
+            Some(time) if (time - listed.modified).num_seconds().abs() > 1 => time,
+            _ => listed.modified,
+        }
     }
 
     /// Whether its ETag must be the MD5 of the bytes.

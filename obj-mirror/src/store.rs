@@ -195,7 +195,7 @@ impl Store {
     /// Makes the bucket.
     ///
     /// # Errors
-    /// [`Kind::BucketThere`] if it is there already; if it was not made.
+    /// [`crate::fault::Kind::BucketThere`] if it is there already; if it was not made.
     pub async fn make_bucket(&self) -> Answer<()> {
         // Of the first region S3 will not have it said, of every other it must be.
         let body = match self.0.region.as_str() {
@@ -213,7 +213,7 @@ impl Store {
     /// What is said of an object.
     ///
     /// # Errors
-    /// [`Kind::NoKey`] if there is none.
+    /// [`crate::fault::Kind::NoKey`] if there is none.
     pub async fn head(&self, key: &str) -> Answer<Head> {
         let ask = Ask { method: "HEAD", key: Some(key), ..Ask::default() };
         let mut response = self.expect(ask, &[200]).await?;
@@ -225,7 +225,7 @@ impl Store {
     /// Starts reading an object, or a range of its bytes if its ETag is still the one given.
     ///
     /// # Errors
-    /// [`Kind::NoKey`] if there is none; [`Kind::Changed`] if it has another ETag.
+    /// [`crate::fault::Kind::NoKey`] if there is none; [`Kind::Changed`] if it has another ETag.
     pub async fn get(
         &self,
         key: &str,
@@ -299,7 +299,7 @@ impl Store {
     /// Makes the object out of its parts.
     ///
     /// # Errors
-    /// [`Kind::NoKey`] if the upload is not there (any more).
+    /// [`crate::fault::Kind::NoKey`] if the upload is not there (any more).
     pub async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Answer<()> {
         let mut body =
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
