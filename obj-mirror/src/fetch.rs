@@ -11,7 +11,7 @@ use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::store::Download;
 use crate::tagging::Tagging;
-use crate::transfer::on_disk;
+use crate::transfer::{Task, on_disk};
 use crate::tree::Tree;
 use indicatif::ProgressBar;
 use md5::Md5;
@@ -23,7 +23,6 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
 
 const MIB: u64 = 1024 * 1024;
 /// Objects up to this are held in memory until they are whole, bytes.
@@ -268,28 +267,36 @@ impl Fetcher {
         first: Option<Download>,
     ) -> Answer<()> {
         let first = Mutex::new(first);
-        retrying(|_| async {
-            let given = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let _room = self.parts.acquire().await;
-            let range = part.start..part.start + part.length;
-            let mut download = match given {
-                Some(download) => download,
-                None => self.remote.store.get(&part.key, Some(range), Some(&part.etag)).await?,
-            };
-            if download.part_of != Some(part.size) || download.head.etag != part.etag {
-                return Err(StoreError::transient("it changed while it was read"));
+        let take = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Of an object that has changed no other try of this part helps: it is fetched anew.
+        let result = retrying(|_| async {
+            match self.try_part(part, file, take()).await {
+                Err(error) if error.kind == Kind::Changed => Ok(Err(error)),
+                other => other.map(Ok),
             }
-            let mut at = 0;
-            while let Some(bytes) = download.chunk().await? {
-                if at + bytes.len() as u64 > part.length {
-                    return Err(StoreError::transient("more came than was asked for"));
-                }
-                file.write_all_at(&bytes, part.start + at)?;
-                at += bytes.len() as u64;
+        });
+        result.await?
+    }
+
+    async fn try_part(&self, part: &PartOf, file: &File, given: Option<Download>) -> Answer<()> {
+        let _room = self.parts.acquire().await;
+        let range = part.start..part.start + part.length;
+        let mut download = match given {
+            Some(download) => download,
+            None => self.remote.store.get(&part.key, Some(range), Some(&part.etag)).await?,
+        };
+        if download.part_of != Some(part.size) || download.head.etag != part.etag {
+            return Err(StoreError::new(Kind::Changed, "it changed while it was read"));
+        }
+        let mut at = 0;
+        while let Some(bytes) = download.chunk().await? {
+            if at + bytes.len() as u64 > part.length {
+                return Err(StoreError::transient("more came than was asked for"));
             }
-            whole(part.length, at)
-        })
-        .await
+            file.write_all_at(&bytes, part.start + at)?;
+            at += bytes.len() as u64;
+        }
+        whole(part.length, at)
     }
 
     /// Gives a whole file its name, and notes it.
@@ -352,15 +359,6 @@ struct PartOf {
     start: u64,
     length: u64,
     size: u64,
-}
-
-/// A task that ends with who waits for it.
-struct Task<T>(JoinHandle<T>);
-
-impl<T> Drop for Task<T> {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 fn whole(announced: u64, came: u64) -> Answer<()> {

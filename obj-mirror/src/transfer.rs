@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use std::future::Future;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The threads that requests run on. Few: they wait for the network, and what waits for the disk runs
 /// beside them.
@@ -91,6 +91,15 @@ pub async fn on_disk<T: Send + 'static>(
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(_) => Err(StoreError::permanent("work on the disk broke off")),
+    }
+}
+
+/// A task that ends with who waits for it.
+pub struct Task<T>(pub JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

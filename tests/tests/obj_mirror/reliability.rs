@@ -128,3 +128,24 @@ fn no_more_bytes_a_second_go_than_asked_for() {
         assert!(seconds > 1.5, "{seconds} s");
     }
 }
+
+#[test]
+fn an_object_that_changes_while_it_is_fetched_in_parts_is_fetched_again() {
+    let bench = filled(3);
+    let (client, number) = (bench.s3.client(), AtomicU64::new(0));
+    let proxy = Proxy::before(&bench.s3.endpoint(), move |line| {
+        // The third part of five.
+        if line.contains("/large ") && number.fetch_add(1, Ordering::SeqCst) == 2 {
+            client
+                .put(("documents", "large"), &[("x-amz-meta-new", "1")], &vec![3; 41 << 20])
+                .unwrap();
+        }
+        Fate::Pass
+    });
+    let mut command = bench.command(&["s3://documents", "minio"]);
+    end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(0);
+    assert!(std::fs::read(bench.path("minio/large")).unwrap() == vec![3; 41 << 20]);
+    let entry = index(&bench.path("minio")).into_iter().find(|e| e["key"] == "large").unwrap();
+    assert_eq!(entry["metadata"]["new"], "1");
+    bench.run(&["verify", "minio"]).with(0);
+}
