@@ -3,8 +3,9 @@
 # like those of docs/BENCHMARKS.md. Needs garage (cargo install garage --locked), rclone and s5cmd on
 # PATH; a peer that is missing is told, and its rows are left out.
 #   bench-objects.sh [OPTION…]
-#     --runs N     runs of each command, in turns [5]
-#     --out DIR    where results-objects.md and runs-objects.tsv go [bench/ in cargo's target directory]
+#     --runs N         runs of each command, in turns [5]
+#     --program FILE   the obj-mirror to measure [built from here]
+#     --out DIR        where results-objects.md and runs-objects.tsv go [bench/ in cargo's target directory]
 # Objects lie in TMPDIR, some 10 GB at the end: nothing is removed between runs, for a filesystem is
 # slow to make files where many have just been removed. Exit status 1 if a command of ours failed.
 set -euo pipefail
@@ -20,10 +21,12 @@ die() { say "${@:2}"; exit "$1"; }
 
 runs=5
 out=''
+mirror=''
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --runs) [[ "${2:-}" =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--runs needs a number from 1"; runs="$2"; shift 2 ;;
+    --program) [[ -x "${2:-}" ]] || die 2 "--program needs a program"; mirror="$(readlink -f -- "$2")"; shift 2 ;;
     --out) [[ -n "${2:-}" ]] || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
     *) die 2 "unknown option $1; bench-objects.sh -h tells which there are" ;;
   esac
@@ -32,8 +35,10 @@ command -v garage > /dev/null || die 1 "garage is not on PATH: cargo install gar
 target="${CARGO_TARGET_DIR:-$root/target}"
 out="${out:-$target/bench}"
 mkdir -p -- "$out"
-( cd -- "$root" && cargo build --quiet --release --locked -p obj-mirror )
-mirror="$target/release/obj-mirror"
+if [[ -z "$mirror" ]]; then
+  ( cd -- "$root" && cargo build --quiet --release --locked -p obj-mirror )
+  mirror="$target/release/obj-mirror"
+fi
 
 work="$(mktemp -d)"
 finish() {

@@ -10,6 +10,7 @@ mod index;
 mod journal;
 mod key;
 mod known;
+mod leftovers;
 mod links;
 mod location;
 mod make_bucket;

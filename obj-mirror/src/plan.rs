@@ -39,6 +39,14 @@ pub enum How {
 #[derive(Debug)]
 pub struct Unsorted;
 
+impl std::fmt::Display for Unsorted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server does not list its keys in the order of their bytes")
+    }
+}
+
+impl std::error::Error for Unsorted {}
+
 /// The mirror of before, of whose objects those that are unchanged need not be fetched.
 pub struct Previous {
     /// Its index.

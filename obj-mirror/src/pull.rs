@@ -1,19 +1,19 @@
 //! Bucket to directory.
 
 use crate::cli::Mirror;
-use crate::contents::Item;
 use crate::fault::{Kind, StoreError};
 use crate::fetch::{Done, Fetcher};
 use crate::index;
 use crate::journal::{Journal, Written};
 use crate::key::printable;
 use crate::known::{Known, Line};
+use crate::leftovers::{clear, leftovers};
 use crate::location::BucketPath;
 use crate::pace::Pace;
 use crate::placement::OWN;
 use crate::plan::{How, Planner, Previous, Step, Unsorted};
 use crate::remote::{Listing, Remote};
-use crate::report::{DryRun, Failure, Summary};
+use crate::report::{DryRun, Summary};
 use crate::store::Listed;
 use crate::tagging::{Tagging, Wanted};
 use crate::transfer::{Total, runtime};
@@ -22,7 +22,7 @@ use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Exit, Stop, say, warning};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Runtime;
@@ -40,9 +40,24 @@ const AFTER: &str = "the other objects are in place, no index was written and no
 /// # Errors
 /// Whatever stops it; [`Stop::incomplete`] if some objects failed.
 pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
+    match mirror(from, dir, args, false) {
+        // What is done meanwhile is in the journal.
+        Err(error) if error.is::<Unsorted>() => {
+            say!("{Unsorted}; the whole listing is read and sorted first");
+            mirror(from, dir, args, true)
+        }
+        other => other,
+    }
+}
+
+/// Mirrors object by object as the listing comes, or, with `sorts`, once it is read to its end.
+fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<Exit> {
     let remote = Remote::new(from, &args.link, args.max_rate)?;
     let runtime = runtime()?;
-    let first = runtime.block_on(remote.page(None))?;
+    let mut first = runtime.block_on(remote.page(None))?;
+    if sorts {
+        first = (runtime.block_on(remote.list(first))?, None);
+    }
     if args.dry_run {
         return dry_run(&runtime, &remote, dir, first, args);
     }
@@ -144,14 +159,14 @@ fn dry_run(
     runtime.block_on(remote.pages(first, async |page| {
         failed.extend(page.failures);
         for object in page.objects {
-            planner.add(object, &mut tell).map_err(|Unsorted| unsorted())?;
+            planner.add(object, &mut tell)?;
         }
         Ok(())
     }))?;
     planner.finish(&mut tell);
     told?;
     if let (true, true, Some(tree)) = (args.delete, failed.is_empty(), tree) {
-        for path in leftovers(&tree, &mut planner)? {
+        for path in leftovers(&tree, &mut planner.paths)? {
             dry.add("delete", &path.to_string_lossy())?;
         }
     }
@@ -160,12 +175,6 @@ fn dry_run(
 
 fn is_empty((listing, next): &(Listing, Option<String>)) -> bool {
     listing.objects.is_empty() && listing.failures.is_empty() && next.is_none()
-}
-
-fn unsorted() -> anyhow::Error {
-    anyhow!(
-        "the server does not list its keys in their order; nothing was deleted and no index written"
-    )
 }
 
 /// The safeguards of `--delete` that can be checked before anything is changed.
@@ -190,21 +199,6 @@ fn check_deletes(dir: &Path, no_objects: bool, no_files: bool, args: &Mirror) ->
         .into());
     }
     Ok(())
-}
-
-/// What lies in a mirror and is none of its objects.
-fn leftovers(tree: &Tree, planner: &mut Planner) -> Result<Vec<PathBuf>> {
-    let mut left = Vec::new();
-    tree.walk(|item| {
-        match item {
-            Item::File(path) if !planner.paths.contains(path) => left.push(PathBuf::from(path)),
-            Item::Foreign(path) => left.push(path.to_owned()),
-            Item::File(_) | Item::Directory(_) => {}
-        }
-        Ok(())
-    })?;
-    left.sort();
-    Ok(left)
 }
 
 /// What the planner is given.
@@ -279,7 +273,7 @@ impl Work<'_> {
             }
         }
         let planner = planning.await.context("planning broke off")?;
-        planner.map_err(|Unsorted| unsorted())
+        Ok(planner?)
     }
 
     fn took(&mut self, step: Step, result: Result<Done, StoreError>, is_full: bool) -> Result<()> {
@@ -331,7 +325,7 @@ impl Work<'_> {
             planner.lines[number as usize] = line;
         }
         if !was_empty {
-            clear(tree, leftovers(tree, &mut planner)?, delete, &mut summary);
+            clear(tree, leftovers(tree, &mut planner.paths)?, delete, &mut summary);
             tree.sync_all().with_context(|| format!("syncing {}", dir.display()))?;
         }
         let reading = || format!("reading {}", index::journal_path(dir).display());
@@ -347,31 +341,6 @@ impl Work<'_> {
         // Until here it was locked.
         drop(journal);
         Ok(summary)
-    }
-}
-
-/// Removes what is none of the mirror's objects, or says that it is there.
-fn clear(tree: &Tree, left: Vec<PathBuf>, delete: bool, summary: &mut Summary) {
-    if !delete && !left.is_empty() {
-        warning!(
-            "{} files in {} are none of the bucket's objects; --delete removes them",
-            left.len(),
-            tree.path().display()
-        );
-        return;
-    }
-    for path in left {
-        let removed = match path.to_str() {
-            Some(path) => tree.remove(path).map_err(|e| e.to_string()),
-            None => Err("its name is not UTF-8; remove it by hand".into()),
-        };
-        match removed {
-            Ok(()) => summary.deleted += 1,
-            Err(reason) => {
-                let key = path.to_string_lossy().into_owned();
-                summary.failed.push(Failure { key, reason });
-            }
-        }
     }
 }
 
