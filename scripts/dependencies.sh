@@ -1,22 +1,32 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
+# ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
 # through sudo.
+#   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 
 packages=()
+# need PROGRAM PACKAGE…
+need() { command -v "$1" >/dev/null || packages+=("${@:2}"); }
+
 have_postgres || packages+=(postgresql)
-command -v redis-server >/dev/null || packages+=(redis-server)
-command -v shellcheck >/dev/null || packages+=(shellcheck)
-command -v age >/dev/null || packages+=(age)
-command -v gpg >/dev/null || packages+=(gnupg)
-python3 -m pip --version &>/dev/null || packages+=(python3-pip)
-command -v cc >/dev/null || packages+=(gcc libc6-dev)
-command -v c++ >/dev/null || packages+=(g++)
-command -v strace >/dev/null || packages+=(strace)
-command -v flock >/dev/null || packages+=(util-linux)
+need cc gcc libc6-dev
+if [[ "${1:-}" == bench ]]; then
+  need hyperfine hyperfine
+  need pigz pigz
+else
+  need redis-server redis-server
+  need shellcheck shellcheck
+  need age age
+  need gpg gnupg
+  python3 -m pip --version &>/dev/null || packages+=(python3-pip)
+  need c++ g++
+  need pigz pigz
+  need strace strace
+  need flock util-linux
+fi
 (( ${#packages[@]} > 0 )) || exit 0
 
 as_root=()

@@ -3,8 +3,10 @@
 
 use crate::database_state::DatabaseState;
 use crate::gzip;
+use crate::index::Index;
 use crate::inspect::Report;
 use crate::lines::Blocks;
+use crate::load::{Relations, classify};
 use crate::scanner::{Observer, Scanner};
 use std::io::{Cursor, Read};
 
@@ -28,8 +30,9 @@ impl Observer for Seen {
         self.text.extend_from_slice(bytes);
         Ok(())
     }
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> anyhow::Result<()> {
         self.statements.push(sql.to_vec());
+        Ok(())
     }
     fn copy_rows(&mut self, rows: u64, bytes: u64) {
         self.rows.0 += rows;
@@ -51,6 +54,26 @@ pub fn dump(body: &[u8]) {
     never_whole_before_a_marker(&dump);
     report(&dump);
     state(body);
+    order(&at_once.statements);
+    index(body);
+}
+
+/// Whatever the statements, each has a place in the order of a load.
+fn order(statements: &[Vec<u8>]) {
+    let mut relations = Relations::default();
+    for statement in statements {
+        let statement = classify(statement);
+        relations.note(&statement);
+        relations.uses(&statement);
+    }
+}
+
+/// An index that reads is written as comments and reads again the same.
+fn index(text: &[u8]) {
+    let Some(index) = Index::from_text(&String::from_utf8_lossy(text)) else { return };
+    let text = index.to_text().unwrap_or_default();
+    assert!(text.lines().all(|line| line.starts_with("--")), "{text:?}");
+    assert_eq!(Index::from_text(&text), Some(index));
 }
 
 fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {

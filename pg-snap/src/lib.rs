@@ -6,6 +6,7 @@ mod database_state;
 mod dump;
 mod gzip;
 mod head;
+mod index;
 mod inspect;
 mod lines;
 mod load;
@@ -14,9 +15,11 @@ mod previous;
 mod psql;
 mod roles;
 mod scanner;
+mod session;
 mod sql;
 mod status;
 mod version;
+mod words;
 
 #[doc(hidden)]
 pub mod fuzzing;

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Measures the tools beside what others use, on a PostgreSQL server of its own as it comes, and
+# prints tables like those of docs/BENCHMARKS.md. Installs hyperfine and pigz where they are missing,
+# and leaves nothing else behind.
+#   bench.sh [WHAT…] [OPTION…]   WHAT: dump, load, many-tables [all]
+#     --runs N                   runs of each command, in turns [5]
+#     --out DIR                  where results.md and runs.tsv go [bench/ in cargo's target directory]
+#     --tenants N  --docs N      the multi-tenant database: schemas, documents in each [40, 15000]
+#     --sql FILE                 another file that fills it, by the same two variables of psql
+#     --scale N                  the pgbench database's scale factor [50]
+#     --schemas N                the database of many tables: schemas of ten tables each [1000]
+# Databases and dumps lie in TMPDIR, some 5 GB at a time. A command that fails is told in its table;
+# exit status 1 if it was one of ours.
+set -euo pipefail
+umask 077
+unset CDPATH
+export LC_ALL=C
+
+root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
+say() { printf 'bench.sh: %s\n' "$*" >&2; }
+die() { say "${@:2}"; exit "$1"; }
+# shellcheck source=bench/stage.sh
+. "$root/scripts/bench/stage.sh"
+# shellcheck source=bench/server.sh
+. "$root/scripts/bench/server.sh"
+# shellcheck source=bench/measure.sh
+. "$root/scripts/bench/measure.sh"
+# shellcheck source=bench/report.sh
+. "$root/scripts/bench/report.sh"
+# shellcheck source=bench/databases.sh
+. "$root/scripts/bench/databases.sh"
+# shellcheck source=bench/many-tables.sh
+. "$root/scripts/bench/many-tables.sh"
+
+# What can be measured. One more is a file in scripts/bench/, a word here, and a call at the end.
+parts=(dump load many-tables)
+declare -A wanted=()
+declare -A option=([runs]=5 [out]='' [tenants]=40 [docs]=15000 [sql]='' [scale]=50 [schemas]=1000)
+while (( $# > 0 )); do
+  case "$1" in
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --*)
+      name="${1#--}"
+      [[ "$name" =~ ^[a-z]+$ && -v "option[$name]" ]] || die 2 "unknown option $1; bench.sh -h tells which there are"
+      (( $# > 1 )) || die 2 "$1 needs a value"
+      [[ "$name" =~ ^(out|sql)$ || "$2" =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "$1 needs a number from 1"
+      option[$name]="$2"
+      shift 2 ;;
+    *)
+      [[ " ${parts[*]} " == *" $1 "* ]] || die 2 "there is no '$1' to measure, but ${parts[*]}"
+      wanted[$1]=yes
+      shift ;;
+  esac
+done
+(( ${#wanted[@]} > 0 )) || for part in "${parts[@]}"; do wanted[$part]=yes; done
+if [[ -n "${option[sql]}" ]]; then
+  [[ -r "${option[sql]}" ]] || die 2 "--sql: ${option[sql]} cannot be read"
+  option[sql]="$(readlink -f -- "${option[sql]}")"
+fi
+
+"$root/scripts/dependencies.sh" bench
+target="$(cd -- "$root" && cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')"
+out="$(readlink -m -- "${option[out]:-$target/bench}")"
+mkdir -p -- "$out"
+make_work
+stage inside "$root" cargo build --release --locked --quiet -p pg-snap
+stage inside "$root" cargo build --locked --quiet -p pipeline-tests --bin bench
+# Somebody may build anew while this runs.
+install -D -t "$work/bin" -- "$target/release/pg-snap" "$target/debug/bench"
+PATH="$work/bin:$PATH"
+
+start_server
+begin_report
+if [[ -v wanted[dump] || -v wanted[load] ]]; then
+  bench_database 'multi-tenant'
+  bench_database 'pgbench'
+fi
+if [[ -v wanted[many-tables] ]]; then bench_many_tables; fi
+say "the tables are in $out/results.md, every run in $out/runs.tsv"
+(( ours_failed == 0 )) || die 1 "of our own commands, $ours_failed runs failed"
