@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "obj_mirror/addressing.rs"]
+mod addressing;
 #[path = "obj_mirror/buckets.rs"]
 mod buckets;
 #[path = "obj_mirror/damaged.rs"]

@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 /// Serve S3 from memory
 ///
-/// Path-style requests, signature version 4. The keys come from the environment: S3_ACCESS_KEY and
+/// Path-style requests, and virtual-host style below storage.test; signature version 4. The keys come from the environment: S3_ACCESS_KEY and
 /// S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is printed. `GET /_stats` tells, unsigned,
 /// what it was asked; `PUT /_faults?operation=GetObject&skip=5&times=1&do=die` makes the sixth kill
 /// it (`do=fail`: 503, `do=cut`: the body breaks off, `slow=MS`: a late answer).

@@ -13,6 +13,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Result, s3_error};
 use std::net::SocketAddr;
@@ -43,6 +44,22 @@ impl S3Auth for Keys {
     }
 }
 
+/// Names below this one are buckets' own hosts; to any other, the bucket is part of the path.
+pub const DOMAIN: &str = "storage.test";
+
+struct Hosts;
+
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let bucket = name.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.'));
+        Ok(match bucket {
+            Some(bucket) => VirtualHost::new(DOMAIN).with_bucket(bucket),
+            None => VirtualHost::new(host),
+        })
+    }
+}
+
 /// A server that listens but does not answer yet.
 pub struct Server {
     listener: TcpListener,
@@ -66,6 +83,7 @@ impl Server {
         let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
         let mut builder = S3ServiceBuilder::new(backend);
         builder.set_auth(keys);
+        builder.set_host(Hosts);
         Ok(Self { listener, tls: None, service: builder.build(), stats, faults })
     }
 

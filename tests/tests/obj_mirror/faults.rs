@@ -1,6 +1,6 @@
 //! Networks and servers that fail.
 
-use crate::kit::{Bench, end, files};
+use crate::kit::{Bench, end, files, tries};
 use crate::proxy::{Fate, Proxy};
 use pipeline_tests::process::wait_until;
 use std::path::Path;
@@ -69,7 +69,7 @@ fn an_unreliable_server_still_gives_an_exact_mirror() {
 
     bench.s3.client().create_bucket("copy").unwrap();
     std::fs::create_dir(bench.path("large")).unwrap();
-    std::fs::write(bench.path("large/parts"), vec![7; 50 * 1024 * 1024]).unwrap();
+    std::fs::write(bench.path("large/parts"), vec![7; tries(20, 50) * 1024 * 1024]).unwrap();
     through(&["minio", "s3://copy"]);
     through(&["large", "s3://copy/large"]);
     bench.run(&["s3://copy/large", "back"]).with(0);

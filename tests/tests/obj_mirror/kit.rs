@@ -8,6 +8,12 @@ use tempfile::TempDir;
 
 pub const BUCKET: &str = "documents";
 
+/// How many of something a test tries: enough for every change, or, where `PIPRIO_TEST_FULL=yes` says
+/// so, as many as take their time.
+pub fn tries<N>(usual: N, full: N) -> N {
+    if std::env::var_os("PIPRIO_TEST_FULL").is_some_and(|v| v == "yes") { full } else { usual }
+}
+
 /// A server with an empty bucket, and a directory for mirrors.
 pub struct Bench {
     pub s3: S3,
