@@ -11,6 +11,8 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
 /// What a dump's sessions are called.
 pub const DUMPS: &str = "application_name like 'pg-snap dump %'";
+/// Those of loads.
+pub const LOADS: &str = "application_name = 'piprio_pg_snap_incoming'";
 
 /// A process of the tool; dropped, it is killed.
 pub struct Running {
