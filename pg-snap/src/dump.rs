@@ -21,6 +21,7 @@ use crate::database_state::DatabaseState;
 use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
 use crate::psql::{self, Server};
+use crate::words;
 use anyhow::{Context, Error, Result, anyhow};
 use assembly::{Abandoned, Assembly, Label, Piece};
 use catalog::Contents;
@@ -167,8 +168,8 @@ impl Dump<'_> {
                     Label {
                         kind: Kind::TableData,
                         schema: Some(table.schema),
+                        root: table.root.as_deref().and_then(words::name),
                         table: Some(table.name),
-                        through_root: table.root.is_some(),
                         rows: copied.rows,
                         bytes: copied.bytes,
                     }

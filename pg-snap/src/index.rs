@@ -3,6 +3,7 @@
 //! (docs/FORMAT.md).
 
 use crate::gzip::{Inflater, MEMBER, members_in, stored};
+use crate::words::Name;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -46,9 +47,9 @@ pub struct Section {
     pub schema: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// Whether the rows go through the root of the tree of partitions that the table is in.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub through_root: bool,
+    /// The root of the tree of partitions that the table is in, where its rows go through that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<Name>,
     /// Of a table's data.
     #[serde(default)]
     pub rows: u64,
@@ -175,16 +176,7 @@ mod tests {
     use std::io::Write;
 
     fn section(offset: u64, length: u64, kind: Kind) -> Section {
-        Section {
-            offset,
-            length,
-            kind,
-            schema: None,
-            table: None,
-            through_root: false,
-            rows: 0,
-            bytes: 0,
-        }
+        Section { offset, length, kind, schema: None, table: None, root: None, rows: 0, bytes: 0 }
     }
 
     fn sample(members: &[Vec<u8>]) -> Index {

@@ -78,14 +78,14 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let head = Head::read(&mut blocks).context("nothing was changed")?;
     let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
-    let _lease = Lease::take(&server, &names.database)?;
+    let mut lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
     let source = match index::of(&options.file)? {
         Some((file, index)) => Source::Indexed { file, index },
         None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
     };
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&head, source, options).with_context(|| load.state_of_things(options))
+    load.run(&head, source, &mut lease, options).with_context(|| load.state_of_things(options))
 }
 
 /// Where the dump's text comes from.
@@ -119,7 +119,13 @@ struct Load {
 }
 
 impl Load {
-    fn run<R: Read>(&self, head: &Head, source: Source<'_, R>, options: &Options) -> Result<()> {
+    fn run<R: Read>(
+        &self,
+        head: &Head,
+        source: Source<'_, R>,
+        lease: &mut Lease,
+        options: &Options,
+    ) -> Result<()> {
         let Names { database, incoming, outgoing, .. } = &self.names;
         let missing = preflight::roles_missing(&head.needs, &self.facts);
         self.create_roles(&missing)?;
@@ -140,6 +146,7 @@ impl Load {
         let half = self.create_incoming(&state)?;
         feed::feed(&self.server, incoming, options.jobs, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
+        lease.still_held()?;
         let kept = self.swap(options)?;
         half.disarm();
         self.farewell(options, kept.as_deref())?;

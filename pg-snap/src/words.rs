@@ -3,6 +3,11 @@
 /// A name with its schema: `public.t` is `("public", "t")`.
 pub type Name = (String, String);
 
+/// The name that a text is, quoted as PostgreSQL quotes it.
+pub fn name(text: &str) -> Option<Name> {
+    Rest(&words(text, 3)).name()
+}
+
 /// One word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Word {

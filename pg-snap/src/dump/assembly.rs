@@ -3,6 +3,7 @@
 //! much.
 
 use crate::index::Kind;
+use crate::words::Name;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -12,7 +13,7 @@ pub struct Label {
     pub kind: Kind,
     pub schema: Option<String>,
     pub table: Option<String>,
-    pub through_root: bool,
+    pub root: Option<Name>,
     pub rows: u64,
     pub bytes: u64,
 }
@@ -20,7 +21,7 @@ pub struct Label {
 impl Label {
     /// Of a section that is not a table's.
     pub fn of(kind: Kind, bytes: u64) -> Self {
-        Self { kind, schema: None, table: None, through_root: false, rows: 0, bytes }
+        Self { kind, schema: None, table: None, root: None, rows: 0, bytes }
     }
 }
 

@@ -38,9 +38,8 @@ impl Writer {
         let (offset, length) = (self.begin, self.offset - self.begin);
         self.begin = self.offset;
         if length > 0 {
-            let Label { kind, schema, table, through_root, rows, bytes } = label;
-            let section =
-                Section { offset, length, kind, schema, table, through_root, rows, bytes };
+            let Label { kind, schema, table, root, rows, bytes } = label;
+            let section = Section { offset, length, kind, schema, table, root, rows, bytes };
             self.index.sections.push(section);
         }
     }

@@ -69,7 +69,8 @@ impl Report {
     /// Data that lies in a section of its own.
     pub(super) fn add_data(&mut self, section: &Section) {
         let name = |part: &Option<String>| part.clone().unwrap_or_default();
-        self.begin_data((name(&section.schema), name(&section.table)), false);
+        let own = || (name(&section.schema), name(&section.table));
+        self.begin_data(section.root.clone().unwrap_or_else(own), false);
         self.add_rows(section.rows, section.bytes);
     }
 

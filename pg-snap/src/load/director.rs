@@ -119,14 +119,13 @@ impl<'a> Director<'a> {
         for section in sections {
             let table = name(&section);
             // Through its root a row may come into any of its partitions.
-            let target =
-                if section.through_root { self.relations.root(&table) } else { table.clone() };
+            let target = section.root.clone().unwrap_or_else(|| table.clone());
             let copy = Statement::Copy { table: target };
             // Keys of a table that was there before look at other tables' rows: one at a time, in order.
             let uses = self.relations.uses(&copy).unwrap_or_else(|| vec![(others(), Way::Alone)]);
             let freeze = section.bytes >= FREEZE
                 && parts.get(&table) == Some(&1)
-                && !section.through_root
+                && section.root.is_none()
                 && self.relations.has_made(&table)
                 && !self.relations.is_partitioned(&table);
             let weight = section.bytes;

@@ -28,6 +28,14 @@ impl Lease {
         Ok(lease)
     }
 
+    /// Without it, another load of the database may have begun.
+    ///
+    /// # Errors
+    /// If its session has ended.
+    pub fn still_held(&mut self) -> Result<()> {
+        self.ask("SELECT 1").map(drop)
+    }
+
     /// Asks a question whose answer is one line.
     fn ask(&mut self, sql: &str) -> Result<String> {
         self.0.send(format!("{sql};\n").as_bytes())?;

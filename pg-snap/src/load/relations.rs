@@ -12,7 +12,6 @@ pub struct Relations {
     made: HashSet<Name>,
     /// In the order in which they were made, and whether they are materialized views.
     order: Vec<(Name, bool)>,
-    parents: HashMap<Name, Name>,
     parts: HashMap<Name, Vec<Name>>,
     /// Tables by the indexes on them.
     indexed: HashMap<Name, Name>,
@@ -42,7 +41,6 @@ impl Relations {
     }
 
     fn attach(&mut self, parent: &Name, child: &Name) {
-        self.parents.insert(child.clone(), parent.clone());
         self.parts.entry(parent.clone()).or_default().push(child.clone());
     }
 
@@ -87,17 +85,6 @@ impl Relations {
             at += 1;
         }
         family
-    }
-
-    /// The topmost table that it is a part of.
-    pub fn root(&self, name: &Name) -> Name {
-        let (mut root, mut seen) = (name, HashSet::new());
-        while let Some(parent) = self.parents.get(root)
-            && seen.insert(root)
-        {
-            root = parent;
-        }
-        root.clone()
     }
 
     /// What a statement uses, and how; none where that cannot be told, so that nothing may run beside it.
@@ -179,7 +166,6 @@ mod tests {
         assert_eq!(told("ALTER INDEX s.i ATTACH PARTITION s.x"), "none");
         assert_eq!(told("CREATE INDEX k ON s.v (a)"), "none");
         assert_eq!(told("CREATE VIEW s.v AS SELECT 1"), "none");
-        assert_eq!(r.root(&("s".into(), "d".into())).1, "p");
     }
 
     #[test]
@@ -190,6 +176,5 @@ mod tests {
         ]);
         let a = ("s".into(), "a".into());
         assert_eq!(r.family(&a).len(), 2);
-        r.root(&a);
     }
 }

@@ -23,7 +23,7 @@ const WRITTEN: &[&str] = &[
 
 /// Of what a session may do, for how long, and what it says.
 const ALLOWED: &[&str] = &[
-    "statement_timeout = '50ms'",
+    "statement_timeout = '500ms'",
     "lock_timeout = '1ms'",
     "idle_in_transaction_session_timeout = '1s'",
     "idle_session_timeout = '1s'",

@@ -158,6 +158,8 @@ fn an_extract_is_plain_sql_of_the_schema_and_of_nothing_else_whatever_the_names(
         let database = format!("look{n}");
         s.server.psql("postgres", &format!("create database {database}"))?;
         s.server.psql(&database, empty)?;
+        // One of the dumps has each owner make what is its own.
+        s.server.psql(&database, &format!("grant create on database {database} to public"))?;
         let mut psql = s.server.client("psql");
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database]);
         Command::from_std(psql).write_stdin(text).assert().success();

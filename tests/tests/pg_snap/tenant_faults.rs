@@ -147,7 +147,7 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
         ("no end marker", half.clone(), "rich", 4, "not whole"),
         ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it holds"),
         ("nearest", whole.clone(), "tenant_001", 5, "the nearest: tenant_0001"),
-        ("public", whole.clone(), "public", 5, "not the schema itself"),
+        ("public", whole.clone(), "public", 5, "schema public"),
         (
             "a missing type",
             edited("type.sql", "mood rich.mood DEFAULT", "mood rich.moot DEFAULT")?,
