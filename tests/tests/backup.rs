@@ -391,7 +391,7 @@ fn a_storage_server_that_dies_in_the_middle_of_the_mirror_leaves_no_bundle() -> 
 #[test]
 fn objects_that_cannot_be_had_fail_the_backup_with_their_names() -> Result<()> {
     let f = Failing::new()?;
-    f.deployment.s3_fault(&Fault { skip: 36, ..Fault::always("GetObject", Act::Broken) })?;
+    f.deployment.s3_fault(&Fault { skip: 9, ..Fault::always("GetObject", Act::Broken) })?;
     f.check(f.deployment.backup(&[])?, 3, "/documents/")
 }
 

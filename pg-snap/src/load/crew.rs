@@ -196,6 +196,8 @@ impl Crew {
             }
             self.done(number, job.awaited);
         }
+        // That it was there to the end is part of what the load is believed for.
+        talk.sync()?;
         talk.close()
     }
 }

@@ -36,7 +36,10 @@ pub fn begin(server: &Server, jobs: usize) -> String {
 /// The same where the database is in use, so that what is committed must last.
 pub fn begin_in_place(server: &Server, jobs: usize) -> String {
     let memory = maintenance_memory(server, jobs as u64);
-    format!("SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\n{}", statistics::BEGIN)
+    format!(
+        "SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\nSET exit_on_error = off;\n{}",
+        statistics::BEGIN
+    )
 }
 
 /// In megabytes. Where the server's memory may not be looked at, what it gives its own cache tells

@@ -20,7 +20,7 @@ pub fn gather(table: &Name) -> String {
         "DECLARE columns text; BEGIN \
          SELECT pg_catalog.string_agg(pg_catalog.quote_ident(attname), ', ') INTO columns \
          FROM pg_catalog.pg_attribute WHERE attrelid = {}::pg_catalog.regclass AND attnum > 0 AND NOT attisdropped; \
-         EXECUTE {} || '(' || columns || ')'; \
+         IF columns IS NOT NULL THEN EXECUTE {} || '(' || columns || ')'; END IF; \
          EXCEPTION WHEN OTHERS THEN NULL; END",
         literal(&name),
         literal(&format!("ANALYZE {name} ")),

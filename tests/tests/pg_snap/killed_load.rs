@@ -70,7 +70,7 @@ impl Scene {
 
     /// A load that stands where that stage is.
     fn at(&self, stage: &str) -> Result<Running> {
-        self.server.psql("postgres", "copy (select 1) to program 'touch gate'")?;
+        self.server.psql("postgres", "copy (select 1) to program 'cat > gate'")?;
         let load = self.start(stage)?;
         settled(&self.server, LOADS).context(stage.to_owned())?;
         Ok(load)
@@ -78,7 +78,9 @@ impl Scene {
 
     /// Lets it go on.
     fn release(&self) -> Result<()> {
-        self.server.psql("postgres", "copy (select 1) to program 'rm -f gate'").map(drop)
+        self.server
+            .psql("postgres", "copy (select 1) to program 'cat > /dev/null; rm -f gate'")
+            .map(drop)
     }
 
     fn ensure_old(&self, what: &str) -> Result<()> {

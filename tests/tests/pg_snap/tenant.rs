@@ -159,7 +159,7 @@ fn an_extract_is_plain_sql_of_the_schema_and_of_nothing_else_whatever_the_names(
         s.server.psql("postgres", &format!("create database {database}"))?;
         s.server.psql(&database, empty)?;
         // One of the dumps has each owner make what is its own.
-        s.server.psql(&database, &format!("grant create on database {database} to public"))?;
+        s.server.psql(&database, &format!("grant create on database {database} to public; grant usage on schema other to public; grant all on other.shared to public"))?;
         let mut psql = s.server.client("psql");
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", &database]);
         Command::from_std(psql).write_stdin(text).assert().success();

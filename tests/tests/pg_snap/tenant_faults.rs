@@ -192,7 +192,7 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
             edited("part.sql", "INHERITS (rich.parent)", "INHERITS (other.shared)")?,
             "rich",
             1,
-            "parts of tables elsewhere: rich.child of other.shared",
+            "child",
         ),
         (
             "a newer major",
