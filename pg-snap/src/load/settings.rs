@@ -37,7 +37,7 @@ pub fn begin(server: &Server, jobs: usize) -> String {
 pub fn begin_in_place(server: &Server, jobs: usize) -> String {
     let memory = maintenance_memory(server, jobs as u64);
     format!(
-        "SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\nSET exit_on_error = off;\n{}",
+        "SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\nSET exit_on_error = off;\nSET quote_all_identifiers = off;\n{}",
         statistics::BEGIN
     )
 }
