@@ -12,6 +12,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
+#[path = "majors/oddities.rs"]
+mod oddities;
+
 /// What the tests want beside this machine's own.
 const WANTED: [u32; 3] = [15, 16, 18];
 
@@ -21,19 +24,24 @@ struct Cluster {
     dir: TempDir,
 }
 
-/// A running cluster of each major at hand, oldest first.
+/// Each major at hand, oldest first.
 #[allow(clippy::print_stdout, reason = "a test tells what it skips")]
-fn clusters() -> Result<Vec<Cluster>> {
+fn releases() -> Result<Vec<Release>> {
     let releases = Release::all()?;
     for major in WANTED.iter().filter(|major| !releases.iter().any(|r| r.major == **major)) {
         println!("skipped: PostgreSQL {major}: not here (scripts/postgres-majors.sh)");
     }
+    Ok(releases)
+}
+
+/// A running cluster of each.
+fn clusters() -> Result<Vec<Cluster>> {
     let start = |release: Release| {
         let programs = Some(release.programs.clone());
         let server = Postgres::with(Options { programs, ..Options::default() })?;
         Ok(Cluster { server, release, dir: tempfile::tempdir()? })
     };
-    releases.into_iter().map(start).collect()
+    releases()?.into_iter().map(start).collect()
 }
 
 /// Each of them with each of another, newer major.

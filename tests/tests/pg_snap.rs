@@ -3,6 +3,8 @@
 
 #[path = "pg_snap/damage.rs"]
 mod damage;
+#[path = "pg_snap/encodings.rs"]
+mod encodings;
 #[path = "pg_snap/extension.rs"]
 mod extension;
 #[path = "pg_snap/faults.rs"]
@@ -23,10 +25,14 @@ mod many_tables;
 mod members;
 #[path = "pg_snap/original.rs"]
 mod original;
+#[path = "pg_snap/plain_dumps.rs"]
+mod plain_dumps;
 #[path = "pg_snap/preflight.rs"]
 mod preflight;
 #[path = "pg_snap/previous.rs"]
 mod previous;
+#[path = "pg_snap/rights.rs"]
+mod rights;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
 #[path = "pg_snap/running.rs"]
