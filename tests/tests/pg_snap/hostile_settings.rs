@@ -36,20 +36,14 @@ const ALLOWED: &[&str] = &[
     "row_security = on",
     "synchronize_seqscans = on",
     "enable_seqscan = off",
-    "enable_indexscan = off",
-    "enable_hashjoin = off",
     "work_mem = '64kB'",
     "temp_file_limit = '1MB'",
-    "force_parallel_mode = on",
-    "min_parallel_table_scan_size = 0",
-    "parallel_setup_cost = 0",
     "client_min_messages = 'debug5'",
     "application_name = 'of the database'",
     "check_function_bodies = off",
     "plan_cache_mode = 'force_generic_plan'",
     "track_activities = off",
     "exit_on_error = on",
-    "jit_above_cost = 0",
 ];
 
 fn alter(server: &Postgres, whose: &str, settings: &[&str]) -> Result<()> {
