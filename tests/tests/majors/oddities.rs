@@ -57,12 +57,16 @@ fn oddities_go_to_their_own_and_the_next_major_as_pg_dump_and_psql_take_them() -
             let file = from.dump(database)?;
             for (to, _) in clusters.iter().skip(at).take(2) {
                 let what = format!("{database}, {} to {}", from.release.major, to.release.major);
-                let wanted = by_psql(from, database, to, newest).context(what.clone())?;
                 let copy = format!("{database}_{}", from.release.major);
-                let load = to.pg_snap(&copy).arg("load").arg(&file).output()?;
+                // A psql from before `\restrict` is given no strings that might lead it astray.
+                let clients = format!("{}:/usr/bin:/bin", newest.release.programs.display());
+                let mut load = to.pg_snap(&copy);
+                let load = load.env("PATH", clients).arg("load").arg(&file).output()?;
                 let said = String::from_utf8_lossy(&load.stderr).into_owned();
                 let alike = || -> Result<()> {
                     ensure!(load.status.success(), "{what}: {said}");
+                    // The roles are there now.
+                    let wanted = by_psql(from, database, to, newest).context(what.clone())?;
                     ensure_alike(&wanted, &content(&to.server, None, &copy)?, &what)?;
                     let (original, copy) =
                         (state(&from.server, database)?, state(&to.server, &copy)?);

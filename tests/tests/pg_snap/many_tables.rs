@@ -31,7 +31,7 @@ const COUNTS: &str = "
     $$;
     select 'tables ' || count(*) from pg_class where relkind = 'r' and oid >= 16384 and relpersistence = 'p';
     select 'rows ' || total || ', sequences'' sum ' || ahead from counts;
-    select contype || ' ' || count(*) from pg_constraint where conrelid >= 16384 group by contype order by 1;
+    select contype::text || ' ' || count(*) from pg_constraint where conrelid >= 16384 group by contype order by 1;
     select 'indexes ' || count(*) from pg_index where indrelid >= 16384 and indisvalid";
 
 #[test]
