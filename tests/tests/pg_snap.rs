@@ -17,8 +17,12 @@ mod killed_dump;
 mod killed_load;
 #[path = "pg_snap/kit.rs"]
 mod kit;
+#[path = "pg_snap/large_table.rs"]
+mod large_table;
 #[path = "pg_snap/locked.rs"]
 mod locked;
+#[path = "pg_snap/lookups.rs"]
+mod lookups;
 #[path = "pg_snap/many_tables.rs"]
 mod many_tables;
 #[path = "pg_snap/members.rs"]
