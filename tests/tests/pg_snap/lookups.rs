@@ -1,7 +1,6 @@
 //! Functions that look at another table than the one they are called for: PostgreSQL does not see
 //! that, and a load must not come upon it in an order that `pg_dump | psql` would not.
 
-use crate::kit::*;
 use crate::original::{DATABASE, Original};
 use anyhow::{Result, ensure};
 
