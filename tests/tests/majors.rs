@@ -5,7 +5,7 @@ use anyhow::{Context, Result, ensure};
 use assert_cmd::Command;
 use pipe_kit::child;
 use pipeline_tests::postgres::{self, Options, Release};
-use pipeline_tests::{Postgres, tool};
+use pipeline_tests::{Postgres, likeness, tool};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeSet;
@@ -89,15 +89,6 @@ const SINCE: [(u32, &str); 2] = [
     ),
 ];
 
-const STATE: &str = "
-    set client_encoding to 'UTF8';
-    select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider,
-      coalesce(row->>'datlocale', row->>'daticulocale'), datconnlimit,
-      (select string_agg(a::text, ' ' order by a::text) from unnest(datacl) a), shobj_description(oid, 'pg_database'),
-      (select string_agg(coalesce(rolname, '-') || setconfig::text, ' ' order by rolname)
-         from pg_db_role_setting left join pg_roles r on r.oid = setrole where setdatabase = d.oid)
-    from (select to_jsonb(d) as row, * from pg_database d) d where datname = ";
-
 /// All of a server that a load could change but should not.
 const WHOLE: &str = "select oid, datname, datdba from pg_database order by oid;
     select rolname, rolcanlogin from pg_roles order by rolname;
@@ -166,7 +157,7 @@ impl Cluster {
     }
 
     fn state(&self, database: &str) -> Result<String> {
-        self.server.psql("postgres", &format!("{STATE} '{database}'"))
+        likeness::state(&self.server, database)
     }
 }
 
