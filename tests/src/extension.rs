@@ -54,6 +54,15 @@ impl Extended {
         }
         fs::create_dir_all(below(&lib).parent().context("a library's folder")?)?;
         symlink(&lib, below(&lib)).context("linking libraries")?;
+        // Where a release brings libraries along, its programs find them from where they lie, too.
+        for dir in bin.ancestors().skip(1).take(3) {
+            for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
+                let path = entry?.path();
+                if path.extension().is_some_and(|extension| extension == "libs") {
+                    symlink(&path, below(&path)).context("linking libraries")?;
+                }
+            }
+        }
         Ok(Self { programs: below(&bin), _dir: dir })
     }
 }

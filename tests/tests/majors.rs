@@ -5,12 +5,15 @@ use anyhow::{Context, Result, ensure};
 use assert_cmd::Command;
 use pipe_kit::child;
 use pipeline_tests::postgres::{self, Options, Release};
-use pipeline_tests::{Postgres, tool};
+use pipeline_tests::{Postgres, likeness, tool};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
+
+#[path = "majors/oddities.rs"]
+mod oddities;
 
 /// What the tests want beside this machine's own.
 const WANTED: [u32; 3] = [15, 16, 18];
@@ -21,19 +24,24 @@ struct Cluster {
     dir: TempDir,
 }
 
-/// A running cluster of each major at hand, oldest first.
+/// Each major at hand, oldest first.
 #[allow(clippy::print_stdout, reason = "a test tells what it skips")]
-fn clusters() -> Result<Vec<Cluster>> {
+fn releases() -> Result<Vec<Release>> {
     let releases = Release::all()?;
     for major in WANTED.iter().filter(|major| !releases.iter().any(|r| r.major == **major)) {
         println!("skipped: PostgreSQL {major}: not here (scripts/postgres-majors.sh)");
     }
+    Ok(releases)
+}
+
+/// A running cluster of each.
+fn clusters() -> Result<Vec<Cluster>> {
     let start = |release: Release| {
         let programs = Some(release.programs.clone());
         let server = Postgres::with(Options { programs, ..Options::default() })?;
         Ok(Cluster { server, release, dir: tempfile::tempdir()? })
     };
-    releases.into_iter().map(start).collect()
+    releases()?.into_iter().map(start).collect()
 }
 
 /// Each of them with each of another, newer major.
@@ -80,15 +88,6 @@ const SINCE: [(u32, &str); 2] = [
          alter table t.virtual add constraint there not null a not valid",
     ),
 ];
-
-const STATE: &str = "
-    set client_encoding to 'UTF8';
-    select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider,
-      coalesce(row->>'datlocale', row->>'daticulocale'), datconnlimit,
-      (select string_agg(a::text, ' ' order by a::text) from unnest(datacl) a), shobj_description(oid, 'pg_database'),
-      (select string_agg(coalesce(rolname, '-') || setconfig::text, ' ' order by rolname)
-         from pg_db_role_setting left join pg_roles r on r.oid = setrole where setdatabase = d.oid)
-    from (select to_jsonb(d) as row, * from pg_database d) d where datname = ";
 
 /// All of a server that a load could change but should not.
 const WHOLE: &str = "select oid, datname, datdba from pg_database order by oid;
@@ -158,7 +157,7 @@ impl Cluster {
     }
 
     fn state(&self, database: &str) -> Result<String> {
-        self.server.psql("postgres", &format!("{STATE} '{database}'"))
+        likeness::state(&self.server, database)
     }
 }
 

@@ -3,6 +3,8 @@
 
 #[path = "pg_snap/damage.rs"]
 mod damage;
+#[path = "pg_snap/encodings.rs"]
+mod encodings;
 #[path = "pg_snap/extension.rs"]
 mod extension;
 #[path = "pg_snap/faults.rs"]
@@ -15,18 +17,26 @@ mod killed_dump;
 mod killed_load;
 #[path = "pg_snap/kit.rs"]
 mod kit;
+#[path = "pg_snap/large_table.rs"]
+mod large_table;
 #[path = "pg_snap/locked.rs"]
 mod locked;
+#[path = "pg_snap/lookups.rs"]
+mod lookups;
 #[path = "pg_snap/many_tables.rs"]
 mod many_tables;
 #[path = "pg_snap/members.rs"]
 mod members;
 #[path = "pg_snap/original.rs"]
 mod original;
+#[path = "pg_snap/plain_dumps.rs"]
+mod plain_dumps;
 #[path = "pg_snap/preflight.rs"]
 mod preflight;
 #[path = "pg_snap/previous.rs"]
 mod previous;
+#[path = "pg_snap/rights.rs"]
+mod rights;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
 #[path = "pg_snap/running.rs"]

@@ -235,14 +235,19 @@ fn a_session_that_is_ended_at_any_moment_leaves_the_old_database_or_the_new() ->
         let there = content(&scene.server, None, "piprio")?;
         match code {
             Some(0) => ensure_alike(&new, &there, &what)?,
-            // The last session's end may take the news of the swap with it.
+            // After the swap, the news of it may be lost, or the old database's removal.
             _ if there == new => ensure!(load.said().contains("in place"), "{what}"),
             _ => ensure_alike(&old, &there, &what)?,
         }
         failed += u32::from(code != Some(0));
         wait_for_sessions(&scene.server, LOADS, 0)?;
-        let databases = databases(&scene.server)?;
+        let outgoing = "piprio_pg_snap_outgoing";
+        let databases = databases(&scene.server)?.replace(&format!("{outgoing} "), "");
         ensure!(databases == "indexes piprio postgres rows views", "{what}: {databases}");
+        // One that is still there is told of.
+        let there = format!("select count(*) from pg_database where datname = '{outgoing}'");
+        let told = load.said().contains(outgoing);
+        ensure!(told == (scene.server.psql("postgres", &there)? == "1"), "{what}");
     }
     println!("a session ended at {MOMENTS} moments: not loaded {failed} times");
     Ok(())

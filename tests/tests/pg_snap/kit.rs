@@ -78,13 +78,14 @@ pub fn dump_to(server: &Postgres, database: &str, options: &[&str], file: &Path)
 
 /// `pg_dump | gzip`.
 pub fn pg_dump_to(server: &Postgres, database: &str, options: &[&str], file: &Path) -> Result<()> {
+    let words = file.with_extension("words");
     let mut pg_dump = server.client("pg_dump");
-    let mut pg_dump =
-        pg_dump.args(["-d", database]).args(options).stdout(Stdio::piped()).spawn()?;
-    let text = pg_dump.stdout.take().context("no pipe")?;
+    pg_dump.args(["-d", database]).args(options).stdout(Stdio::piped());
+    let mut pg_dump = pg_dump.stderr(File::create(&words)?).spawn()?;
     let mut gzip = std::process::Command::new("gzip");
-    gzip.arg("-1").stdin(text).stdout(File::create(file)?);
-    ensure!(gzip.status()?.success() && pg_dump.wait()?.success(), "pg_dump | gzip");
+    gzip.arg("-1").stdin(pg_dump.stdout.take().context("no pipe")?).stdout(File::create(file)?);
+    let zipped = gzip.status()?.success();
+    ensure!(pg_dump.wait()?.success() && zipped, "{}", std::fs::read_to_string(words)?);
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use crate::kit::*;
 use crate::original::{DATABASE, Original};
 use anyhow::{Context, Result};
-use pipeline_tests::{likeness, oddities, postgres};
+use pipeline_tests::{Postgres, likeness, oddities, postgres};
 
 #[test]
 fn tenants_are_the_same_whatever_way_they_go() -> Result<()> {
@@ -38,4 +38,35 @@ fn every_level_is_the_same_text() -> Result<()> {
     }
     likeness::ensure_alike(&texts[0], &texts[1], "fast and default")?;
     likeness::ensure_alike(&texts[1], &texts[2], "default and small")
+}
+
+#[test]
+fn what_was_loaded_is_sound_to_amcheck() -> Result<()> {
+    let server = Postgres::start()?;
+    let available = "select count(*) from pg_available_extensions where name = 'amcheck'";
+    if server.psql("postgres", available)? != "1" || !server.programs().join("pg_amcheck").exists()
+    {
+        println!("skipped: amcheck: not with this PostgreSQL");
+        return Ok(());
+    }
+    oddities::create(&server, "odd")?;
+    // Neither would have amcheck at work.
+    let free =
+        "drop event trigger odd_watch; grant execute on function odd.private(text) to public";
+    server.psql("odd", free)?;
+    server.create_tenants("tenants", 3, 200)?;
+    let dir = tempfile::tempdir()?;
+    for database in ["odd", "tenants"] {
+        let file = dir.path().join("d.sql.gz");
+        dump_to(&server, database, &[], &file)?;
+        pg_snap(&server, "copy").args(["load", "--jobs", "4"]).arg(&file).assert().success();
+        // Rows that were written as frozen must be visible to all, and be in every index.
+        let mut amcheck = server.client("pg_amcheck");
+        amcheck.args(["--install-missing", "--heapallindexed", "--parent-check", "-d", "copy"]);
+        let out = amcheck.output()?;
+        let words = String::from_utf8_lossy(&out.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        anyhow::ensure!(out.status.success() && words.is_empty(), "{database}: {words} {errors}");
+    }
+    Ok(())
 }
