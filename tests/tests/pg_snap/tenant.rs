@@ -143,7 +143,7 @@ fn an_extract_is_plain_sql_of_the_schema_and_of_nothing_else_whatever_the_names(
     let verbose = s.path("verbose.sql");
     std::fs::write(&verbose, pg_dump(&s, &["--verbose"])?)?;
     let inserts = s.path("inserts.sql");
-    std::fs::write(&inserts, pg_dump(&s, &["--inserts", "--use-set-session-authorization"])?)?;
+    std::fs::write(&inserts, pg_dump(&s, &["--inserts"])?)?;
     let original = s.schema("piprio", "rich")?;
     let empty = "create schema other; create table other.shared (id integer primary key); insert into other.shared values (1), (2)";
     for (n, file) in [ours, plain.clone(), verbose, inserts, gzipped(&s, &std::fs::read(&plain)?)?]
