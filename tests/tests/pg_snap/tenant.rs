@@ -116,7 +116,8 @@ fn schema_of(server: &Postgres, database: &str, schema: &str) -> Result<String> 
     postgres::canonical(&pipe_kit::child::capture(&mut command, "pg_dump")?)
 }
 
-fn pg_dump(s: &Setup, arguments: &[&str]) -> Result<Vec<u8>> {
+/// What pg_dump makes of the database.
+pub fn pg_dump(s: &Setup, arguments: &[&str]) -> Result<Vec<u8>> {
     let out = s.server.client("pg_dump").args(["-d", "piprio"]).args(arguments).output()?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     Ok(out.stdout)
@@ -143,7 +144,7 @@ fn an_extract_is_plain_sql_of_the_schema_and_of_nothing_else_whatever_the_names(
     let verbose = s.path("verbose.sql");
     std::fs::write(&verbose, pg_dump(&s, &["--verbose"])?)?;
     let inserts = s.path("inserts.sql");
-    std::fs::write(&inserts, pg_dump(&s, &["--inserts"])?)?;
+    std::fs::write(&inserts, pg_dump(&s, &["--inserts", "--use-set-session-authorization"])?)?;
     let original = s.schema("piprio", "rich")?;
     let empty = "create schema other; create table other.shared (id integer primary key); insert into other.shared values (1), (2)";
     for (n, file) in [ours, plain.clone(), verbose, inserts, gzipped(&s, &std::fs::read(&plain)?)?]
