@@ -66,13 +66,13 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let head = Head::read(&mut blocks).context("nothing was changed")?;
     let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check_part(&server, &names.database, &head.needs)?;
-    let _lease = Lease::take(&server, &names.database)?;
+    let mut lease = Lease::take(&server, &names.database)?;
     let source = match index::of(&options.file)? {
         Some((file, index)) => Source::Indexed { file, index },
         None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
     };
     let tenant = Tenant::new(server, names.database, facts, options)?;
-    tenant.run(source, &head.needs.roles)
+    tenant.run(source, &mut lease, &head.needs.roles)
 }
 
 struct Tenant<'a> {
@@ -114,10 +114,15 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    fn run<R: Read>(&self, source: Source<'_, R>, of_dump: &[Role]) -> Result<()> {
+    fn run<R: Read>(
+        &self,
+        source: Source<'_, R>,
+        lease: &mut Lease,
+        of_dump: &[Role],
+    ) -> Result<()> {
         self.check_dependents()?;
         let (talk, made) = self
-            .load(source)
+            .load(source, lease)
             .map_err(|e| self.with_holders(e))
             .with_context(|| self.state_of_things())?;
         report::tell(self, &made, of_dump).with_context(|| self.state_of_things())?;
@@ -138,7 +143,7 @@ impl<'a> Tenant<'a> {
     }
 
     /// Does it all, up to the commit; gives the roles that were made.
-    fn load<R: Read>(&self, source: Source<'_, R>) -> Result<(Talk, Vec<Role>)> {
+    fn load<R: Read>(&self, source: Source<'_, R>, lease: &mut Lease) -> Result<(Talk, Vec<Role>)> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
         // Whatever it is in the middle of, it must not go on with.
         let session = cleanup::on_failure(move || end_session(&server, &database));
@@ -162,6 +167,7 @@ impl<'a> Tenant<'a> {
         ensure!(copied == rows, "the server took {copied:?} rows where the dump has {rows:?}");
         // What has come to depend on it meanwhile.
         self.check_dependents()?;
+        lease.still_held()?;
         self.in_doubt.set(true);
         talk.send(b"COMMIT;\n")?;
         talk.sync()?;

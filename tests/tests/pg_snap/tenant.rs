@@ -116,7 +116,8 @@ fn schema_of(server: &Postgres, database: &str, schema: &str) -> Result<String> 
     postgres::canonical(&pipe_kit::child::capture(&mut command, "pg_dump")?)
 }
 
-fn pg_dump(s: &Setup, arguments: &[&str]) -> Result<Vec<u8>> {
+/// What pg_dump makes of the database.
+pub fn pg_dump(s: &Setup, arguments: &[&str]) -> Result<Vec<u8>> {
     let out = s.server.client("pg_dump").args(["-d", "piprio"]).args(arguments).output()?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     Ok(out.stdout)

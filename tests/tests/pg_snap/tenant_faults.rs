@@ -1,6 +1,7 @@
 //! Schemas that are not brought back, or not without a word: the database is as it was.
 
 use crate::kit::*;
+use crate::tenant::pg_dump;
 use anyhow::{Context, Result, ensure};
 use assert_cmd::assert::OutputAssertExt;
 use pipeline_tests::tool;
@@ -141,13 +142,16 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
     std::fs::write(&whole, &zipped)?;
     let half = s.path("half.sql");
     std::fs::write(&half, &plain.as_bytes()[..end_marker(plain.as_bytes())?])?;
+    let table = s.path("table.sql");
+    std::fs::write(&table, pg_dump(&s, &["-t", "rich.log"])?)?;
     let stray = "\nCREATE SEQUENCE rich.q";
     for (what, file, schema, code, says) in [
         ("cut", cut.clone(), "rich", 4, "not whole"),
         ("no end marker", half.clone(), "rich", 4, "not whole"),
         ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it holds"),
         ("nearest", whole.clone(), "tenant_001", 5, "the nearest: tenant_0001"),
-        ("public", whole.clone(), "public", 5, "schema public"),
+        ("public", whole.clone(), "public", 5, "outside schema public"),
+        ("a table only", table.clone(), "rich", 5, "not the schema itself"),
         (
             "a missing type",
             edited("type.sql", "mood rich.mood DEFAULT", "mood rich.moot DEFAULT")?,
@@ -189,10 +193,14 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
         ),
         (
             "a part elsewhere",
-            edited("part.sql", "INHERITS (rich.parent)", "INHERITS (other.shared)")?,
+            edited(
+                "part.sql",
+                "CREATE TABLE rich.log (\n    id integer\n)",
+                "CREATE TABLE rich.log (\n    id integer\n)\nINHERITS (other.shared)",
+            )?,
             "rich",
             1,
-            "child",
+            "parts of tables elsewhere: rich.log of other.shared",
         ),
         (
             "a newer major",
