@@ -176,7 +176,7 @@ enum Command {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Level {
-    /// In the least time
+    /// In the least time, to about as many bytes as gzip -1
     Fast,
     /// To fewer bytes than gzip -6, in a third of its time
     Default,

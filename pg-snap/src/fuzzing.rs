@@ -3,7 +3,7 @@
 
 use crate::database_state::DatabaseState;
 use crate::extract::Part;
-use crate::gzip;
+use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
 use crate::inspect::Report;
 use crate::lines::Blocks;
@@ -156,4 +156,41 @@ pub fn zipped(bytes: &[u8]) {
             return;
         }
     }
+}
+
+/// Whatever the text, what a dump compresses of it is what a load reads.
+pub fn deflated(recipe: &[u8]) {
+    let text = cooked(recipe);
+    let member = Deflater::new(Level::Fast).member(&text).unwrap_or_default();
+    assert_eq!(Inflater::length(&member), Some(member.len()));
+    assert!(Inflater::new().text(&member).is_ok_and(|read| read == text));
+    let mut others = Vec::new();
+    let read = flate2::read::GzDecoder::new(&member[..]).read_to_end(&mut others);
+    assert!(read.is_ok() && others == text, "zlib reads another text: {read:?}");
+}
+
+/// A text as long as a member's may be, from few bytes: each four are some bytes, as they are, or noise,
+/// or what stood before.
+fn cooked(recipe: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for step in recipe.chunks_exact(4) {
+        let [kind, long, a, b] = *step else { continue };
+        let length = usize::from(long) << (kind >> 4 & 7);
+        let mut state = u32::from_le_bytes([a, b, a, b]);
+        let distance = usize::from(u16::from_le_bytes([a, b])) + 1;
+        for at in 0..length {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text.push(match kind % 4 {
+                0 => [a, b][at % 2],
+                1 => (state >> 24) as u8,
+                2 => a.wrapping_add((state >> 28) as u8),
+                _ => text.len().checked_sub(distance).map_or(b, |at| text[at]),
+            });
+        }
+        if text.len() >= MEMBER {
+            break;
+        }
+    }
+    text.truncate(MEMBER);
+    text
 }

@@ -48,7 +48,8 @@ impl Matches {
             };
             step = UNIT;
             let begin = at - equal_before(&text[done..at], &text[..at - distance]);
-            let end = at + equal(&text[at..], &text[at - distance..]);
+            let known = at + LOOKED_UP;
+            let end = known + equal(&text[known..], &text[known - distance..]);
             at = begin + found.add(&text[done..begin], end - begin, distance);
             done = at;
             if found.is_full() {
