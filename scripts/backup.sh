@@ -66,9 +66,22 @@ mkdir -m 700 -- "$partial"
 say "database …"
 stage pg-snap dump > "$partial/database.sql.gz"
 
+# newest_intact: the newest bundle that can be linked from, if there is one.
+newest_intact() {
+  local bundles
+  bundles="$(bundle-manifest list "$root" 2>/dev/null)" || return 0
+  sed -n '/^piprio_[0-9TZ]* .*  intact$/{s/ .*//;p;q}' <<< "$bundles"
+}
+
 if [[ "$OBJECT_STORAGE" == bundled ]]; then
   say "objects …"
-  stage obj-mirror "s3://$S3_BUCKET" "$partial/minio"
+  link=()
+  # What a restore may have to fall back on stands alone.
+  if [[ "$BACKUP_LINK" == yes && -z "$safety" ]]; then
+    previous="$(newest_intact)"
+    [[ -z "$previous" || ! -d "$root/$previous/minio" ]] || link=(--link-dest "$root/$previous/minio")
+  fi
+  stage obj-mirror ${link[@]+"${link[@]}"} "s3://$S3_BUCKET" "$partial/minio"
 else
   say "objects: skipped, the object storage is external ($OBJECT_STORAGE_REASON)"
 fi

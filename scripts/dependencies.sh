@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
+# ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
 # through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
@@ -23,6 +23,7 @@ else
   need gpg gnupg
   python3 -m pip --version &>/dev/null || packages+=(python3-pip)
   need c++ g++
+  need pigz pigz
   need strace strace
   need flock util-linux
 fi

@@ -26,7 +26,8 @@ pub enum Verdict {
 /// If it cannot tell.
 pub fn dump(bundle: &Path) -> Result<Verdict> {
     let path = bundle.join(DATABASE);
-    let args = [OsStr::new("inspect"), OsStr::new("--json"), path.as_os_str()];
+    let [inspect, json, full] = ["inspect", "--json", "--full"].map(OsStr::new);
+    let args = [inspect, json, path.as_os_str(), full];
     let answer = ask("pg-snap", &args)?;
     let told = told_problem(&answer.stdout);
     Ok(answer.verdict(|words| {

@@ -136,6 +136,12 @@ impl Resolver<'_> {
             return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
         }
         self.export("BACKUP_KEEP_DAYS", days);
+        let link = match self.required("BACKUP_LINK")?.to_ascii_lowercase().as_str() {
+            "yes" | "true" | "1" | "on" => "yes",
+            "no" | "false" | "0" | "off" => "no",
+            _ => return Err(Stop::usage("BACKUP_LINK must be yes or no").into()),
+        };
+        self.export("BACKUP_LINK", link.to_owned());
         Ok(())
     }
 

@@ -59,6 +59,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("STATEFUL_SERVICES", Some("postgres redis minio")),
     plain("BACKUP_ROOT", Some("backups")),
     plain("BACKUP_KEEP_DAYS", Some("30")),
+    plain("BACKUP_LINK", Some("no")),
 ];
 
 /// The setting of a name.

@@ -1,5 +1,7 @@
 //! The command line.
 
+use crate::rate::parse_bytes;
+use crate::tagging::Wanted;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use std::path::PathBuf;
@@ -9,8 +11,8 @@ One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. A prefix is a
 PREFIX/, named in the mirror without it. A directory named as a verb (verify, status, make-bucket) is written ./verify.
 
 An object lies at its key's own path. A key that no path can carry (`a` beside `a/b`, a leading,
-trailing or double slash, a control byte, a segment over 255 bytes) lies in .obj-mirror/objects/;
-.obj-mirror/index.jsonl says which, and keeps content type, user metadata and hashes.
+trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) lies in
+.obj-mirror/objects/; .obj-mirror/index.jsonl says which, and keeps headers, metadata, tags, hashes.
 `cd DIR && sha256sum -c .obj-mirror/SHA256SUMS` checks a mirror without this tool.
 
 With --delete nothing is deleted unless every listing, read and transfer went well, nor where the
@@ -24,12 +26,13 @@ ENVIRONMENT
   AWS_ENDPOINT_URL      another server than AWS's own
   AWS_REGION            us-east-1 where unset
   S3_FORCE_PATH_STYLE   yes or no; yes where AWS_ENDPOINT_URL is set
-  AWS_CA_BUNDLE         not supported with an https endpoint, and refused (2)
+  AWS_CA_BUNDLE         certificate authorities (PEM) to trust instead of the system's
 
 EXAMPLES
   obj-mirror s3://documents minio/            bucket to directory; run again, it continues
   obj-mirror --delete minio/ s3://documents   make the bucket what the directory is
   obj-mirror --dry-run --delete minio/ s3://documents
+  obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
   obj-mirror verify minio/                    re-hash every object against the index
   obj-mirror status s3://documents --json     objects and bytes of a bucket
   obj-mirror make-bucket s3://documents       make it, if it is missing
@@ -77,9 +80,9 @@ pub struct Mirror {
     #[arg(value_name = "DST", required = true)]
     pub destination: Option<String>,
 
-    /// Objects in flight at once
-    #[arg(long, value_name = "N", default_value_t = 32, value_parser = jobs)]
-    pub jobs: usize,
+    /// Objects in flight at once [default: from 32, up to 256 while that gets more through]
+    #[arg(long, value_name = "N", value_parser = jobs)]
+    pub jobs: Option<usize>,
 
     /// Delete at the destination what the source does not have, after everything else went well
     #[arg(long)]
@@ -89,7 +92,23 @@ pub struct Mirror {
     #[arg(long, conflicts_with = "delete")]
     pub skip_damaged: bool,
 
-    /// Print what would be done (`download KEY`, `upload KEY`, `delete KEY`) and change nothing
+    /// From a bucket: link unchanged objects from the mirror DIR instead of fetching them
+    #[arg(long, value_name = "DIR")]
+    pub link_dest: Option<PathBuf>,
+
+    /// When objects are asked for their tags
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    pub tags: Wanted,
+
+    /// Bytes a second at most, over all connections: 500000, 20M, 1.5MiB
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub max_rate: Option<u64>,
+
+    /// Give the run up after so many seconds; run again, it continues
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub timeout: Option<u64>,
+
+    /// Print what would be done (`download KEY`, `link KEY`, `upload KEY`, `delete KEY`) and change nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -97,15 +116,15 @@ pub struct Mirror {
     #[arg(long)]
     pub json: bool,
 
-    /// Where to dial
+    /// How to speak to the server
     #[command(flatten)]
-    pub resolve: Resolve,
+    pub link: Link,
 }
 
-/// Where to dial a host whose name means nothing here.
+/// How to speak to the server.
 #[derive(Args, Debug)]
-pub struct Resolve {
-    /// Dial ADDR for the endpoint's HOST:PORT (http only); URL, Host header and signature keep HOST
+pub struct Link {
+    /// Dial ADDR for the endpoint's HOST:PORT; URL, Host header, TLS name and signature keep HOST
     #[arg(
         long,
         value_name = "HOST:PORT:ADDR",
@@ -114,6 +133,15 @@ pub struct Resolve {
         hide_env_values = true
     )]
     pub resolve: Vec<String>,
+
+    /// Give a request up when nothing has moved for so many seconds; it is tried again
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 60,
+        value_parser = clap::value_parser!(u64).range(1..)
+    )]
+    pub request_timeout: u64,
 }
 
 /// The other things it does.
@@ -167,9 +195,9 @@ pub struct Status {
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
 
-    /// Where to dial
+    /// How to speak to the server
     #[command(flatten)]
-    pub resolve: Resolve,
+    pub link: Link,
 
     /// Ask for one page of the listing only: does it answer?
     #[arg(long)]
@@ -195,9 +223,9 @@ pub struct MakeBucket {
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
 
-    /// Where to dial
+    /// How to speak to the server
     #[command(flatten)]
-    pub resolve: Resolve,
+    pub link: Link,
 
     /// Print the report as JSON
     #[arg(long)]

@@ -1,6 +1,9 @@
 //! What a failed request means, and how it is told.
 
+use crate::store::xml;
+use http::HeaderMap;
 use std::io;
+use std::time::Duration;
 
 /// What a failed request means to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,6 +18,14 @@ pub enum Kind {
     Denied,
     /// The server does not answer at all.
     Unreachable,
+    /// Who answers is not to be trusted, or does not speak TLS.
+    Tls,
+    /// The server asks for fewer requests.
+    Busy,
+    /// The object is no longer the one that was asked for.
+    Changed,
+    /// The server does not know how to do that.
+    Unsupported,
     /// The server, or the way to it, failed this time.
     Transient,
     /// Nothing came for as long as is waited for.
@@ -34,22 +45,29 @@ pub struct StoreError {
     pub kind: Kind,
     /// One line.
     pub message: String,
+    /// How long the server asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 impl StoreError {
+    /// A failure of a kind.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into(), retry_after: None }
+    }
+
     /// A failure that will stay one.
     pub fn permanent(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Permanent, message: message.into() }
+        Self::new(Kind::Permanent, message)
     }
 
     /// A failure that may be none the next time.
     pub fn transient(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Transient, message: message.into() }
+        Self::new(Kind::Transient, message)
     }
 
     /// A file that is not what it should be.
     pub fn damaged(message: impl Into<String>) -> Self {
-        Self { kind: Kind::Damaged, message: message.into() }
+        Self::new(Kind::Damaged, message)
     }
 
     /// A failure of the disk beside the storage.
@@ -61,19 +79,22 @@ impl StoreError {
             _ if error.raw_os_error().is_some_and(is_damage) => Kind::Damaged,
             _ => Kind::Permanent,
         };
-        Self { kind, message: error.to_string() }
+        Self::new(kind, error.to_string())
     }
 
     /// Whether it may go well the next time.
     #[must_use]
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Transient | Kind::Silent | Kind::Unreachable)
+        matches!(
+            self.kind,
+            Kind::Transient | Kind::Silent | Kind::Unreachable | Kind::Busy | Kind::Changed
+        )
     }
 
     /// Whether every other request will fail in the same way.
     #[must_use]
     pub fn is_fatal(&self) -> bool {
-        matches!(self.kind, Kind::NoBucket | Kind::Unreachable | Kind::Disk)
+        matches!(self.kind, Kind::NoBucket | Kind::Unreachable | Kind::Tls | Kind::Disk)
     }
 }
 
@@ -91,34 +112,51 @@ impl std::fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> Self {
+        Self::local(&error)
+    }
+}
+
 /// What an answer with an error status means.
 #[must_use]
-pub fn answered(status: u16, body: &str) -> StoreError {
-    let element = |name: &str| {
-        let (_, rest) = body.split_once(&format!("<{name}>"))?;
-        Some(rest.split_once(&format!("</{name}>"))?.0.trim())
-    };
-    let code = element("Code").unwrap_or_default();
-    let kind = match (status, code) {
-        (_, "NoSuchBucket") => Kind::NoBucket,
-        (_, "BucketAlreadyOwnedByYou") => Kind::BucketThere,
-        (_, "SlowDown" | "InternalError" | "RequestTimeout" | "ServiceUnavailable") => {
-            Kind::Transient
-        }
-        (404, _) => Kind::NoKey,
-        (401 | 403, _) => Kind::Denied,
-        (408 | 429, _) => Kind::Transient,
-        (501, _) => Kind::Permanent,
-        (500.., _) => Kind::Transient,
-        _ => Kind::Permanent,
-    };
-    let text = element("Message").unwrap_or_default();
+pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
+    let element = |name: &str| xml::find(body, name).unwrap_or_default();
+    let (code, text) = (element("Code"), element("Message"));
     let mut message = format!("the server answered {status}");
-    for part in [code, text].into_iter().filter(|part| !part.is_empty()) {
+    for part in [code.trim(), text.trim()].into_iter().filter(|part| !part.is_empty()) {
         message.push(' ');
         message.push_str(&crate::key::printable(part));
     }
-    StoreError { kind, message }
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    if let (300..=400, Some(region)) = (status, header("x-amz-bucket-region")) {
+        message.push_str(&format!("; the bucket is in region {region} (AWS_REGION)"));
+    }
+    let retry_after = header("retry-after").and_then(|text| text.trim().parse().ok());
+    StoreError {
+        kind: meaning(status, code.trim()),
+        message,
+        retry_after: retry_after.map(Duration::from_secs),
+    }
+}
+
+fn meaning(status: u16, code: &str) -> Kind {
+    match (status, code) {
+        (_, "NoSuchBucket") => Kind::NoBucket,
+        (_, "BucketAlreadyOwnedByYou") => Kind::BucketThere,
+        (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "RequestLimitExceeded") => {
+            Kind::Busy
+        }
+        (_, "InternalError" | "RequestTimeout" | "OperationAborted") => Kind::Transient,
+        (_, "NotImplemented") | (501, _) => Kind::Unsupported,
+        (404, _) => Kind::NoKey,
+        // The range may have been one of the object that was there.
+        (412 | 416, _) => Kind::Changed,
+        (401 | 403, _) => Kind::Denied,
+        (429 | 503, _) => Kind::Busy,
+        (408 | 500.., _) => Kind::Transient,
+        _ => Kind::Permanent,
+    }
 }
 
 #[cfg(test)]
@@ -127,13 +165,29 @@ mod tests {
 
     #[test]
     fn what_may_go_well_the_next_time_is_told_from_what_will_not() {
-        let kind = |status, code: &str| answered(status, &format!("<Code>{code}</Code>")).kind;
+        let answer = |status, code: &str| {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            answered(status, &HeaderMap::new(), body.as_bytes())
+        };
+        let kind = |status, code: &str| answer(status, code).kind;
         assert_eq!(kind(404, "NoSuchBucket"), Kind::NoBucket);
         assert_eq!(kind(404, "NoSuchKey"), Kind::NoKey);
         assert_eq!(kind(403, "SignatureDoesNotMatch"), Kind::Denied);
         assert_eq!(kind(400, "InvalidArgument"), Kind::Permanent);
+        assert_eq!(kind(501, "NotImplemented"), Kind::Unsupported);
+        assert_eq!(kind(412, "PreconditionFailed"), Kind::Changed);
         for status in [429, 500, 502, 503, 504] {
-            assert_eq!(kind(status, ""), Kind::Transient);
+            assert!(answer(status, "").is_transient());
         }
+    }
+
+    #[test]
+    fn a_server_says_how_long_it_wants_to_be_left_alone() {
+        let headers = HeaderMap::from_iter([(
+            http::header::RETRY_AFTER,
+            http::HeaderValue::from_static("7"),
+        )]);
+        let busy = answered(503, &headers, b"no XML");
+        assert_eq!((busy.kind, busy.retry_after), (Kind::Busy, Some(Duration::from_secs(7))));
     }
 }

@@ -37,6 +37,9 @@ pub struct Properties {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// An object's tags by name.
+pub type Tags = BTreeMap<String, String>;
+
 /// One object of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
@@ -56,6 +59,9 @@ pub struct Entry {
     /// The rest of what the server said.
     #[serde(flatten)]
     pub properties: Properties,
+    /// Its tags, where the server has any.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: Tags,
 }
 
 fn write_time<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -108,14 +114,6 @@ pub(crate) fn read(index: impl BufRead, path: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// Reads the journal of an interrupted run, as far as it goes: its last line may be cut.
-///
-/// # Errors
-/// If it is there and cannot be read.
-pub fn load_journal(mirror: &Path) -> Result<Vec<Entry>> {
-    load_whole_lines(&journal_path(mirror))
-}
-
 /// The entries of a file of which some lines may be damaged.
 ///
 /// # Errors
@@ -144,13 +142,25 @@ pub fn sums_agree(mirror: &Path, entries: &[Entry]) -> bool {
     file.read_to_end(&mut sums).is_ok() && sums == sums_text(entries).as_bytes()
 }
 
-fn open(path: &Path) -> Result<Option<File>> {
+/// Opens a regular file; nothing where there is none.
+///
+/// # Errors
+/// If it is something else, or cannot be opened.
+pub fn open(path: &Path) -> Result<Option<File>> {
     match path.symlink_metadata() {
         Ok(meta) if !meta.is_file() => bail!("{} is not a regular file", path.display()),
         Ok(_) => File::open(path).map(Some).with_context(|| format!("opening {}", path.display())),
         Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(e) => Err(e).with_context(|| format!("opening {}", path.display())),
     }
+}
+
+/// An entry from its line.
+///
+/// # Errors
+/// If it is none, or one that no index of ours would list.
+pub fn parse_bytes(line: &[u8]) -> Result<Entry> {
+    parse(std::str::from_utf8(line).context("not UTF-8")?)
 }
 
 pub(crate) fn parse(line: &str) -> Result<Entry> {
@@ -181,26 +191,54 @@ pub fn sums_text(entries: &[Entry]) -> String {
     by_path.into_iter().map(|(path, sha256)| sums::line(sha256, path)).collect()
 }
 
-/// Writes index and `SHA256SUMS` of a whole mirror; the caller syncs the directory.
+/// An index's lines, without their line feeds.
+pub type Lines<'a> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 'a>;
+
+/// Writes index and `SHA256SUMS` of a whole mirror from the lines of its objects, which come by key; the
+/// caller syncs the directory.
 ///
 /// # Errors
-/// If they cannot be written.
-pub fn save(mirror: &Path, entries: &mut [Entry]) -> Result<()> {
-    entries.sort_by(|a, b| a.key.cmp(&b.key));
-    let mut sums = AtomicFile::create(&sums_path(mirror))?;
-    sums.write_all(sums_text(entries).as_bytes()).context("writing SHA256SUMS")?;
+/// If a line is none of ours, or they cannot be written.
+pub fn save<'a>(mirror: &Path, lines: impl Fn() -> Lines<'a>) -> Result<()> {
+    let writing = || "writing the index";
     let mut index = BufWriter::new(AtomicFile::create(&index_path(mirror))?);
-    for entry in entries {
-        index.write_all(line(entry)?.as_bytes()).context("writing the index")?;
+    // Keys and paths are in one order, but for the objects that are stored aside.
+    let mut aside = BTreeMap::new();
+    for line in lines() {
+        let line = line?;
+        index.write_all(&line).and_then(|()| index.write_all(b"\n")).with_context(writing)?;
+        let entry = parse_bytes(&line)?;
+        if entry.path != entry.key {
+            aside.insert(entry.path, entry.sha256);
+        }
     }
-    let index = index.into_inner().map_err(|e| e.into_error()).context("writing the index")?;
-    sums.commit()?;
-    index.commit()
+    let mut sums = BufWriter::new(AtomicFile::create(&sums_path(mirror))?);
+    let mut put = |sha256: &str, path: &str| {
+        sums.write_all(sums::line(sha256, path).as_bytes()).context("writing SHA256SUMS")
+    };
+    let mut aside = aside.into_iter().peekable();
+    for line in lines() {
+        let entry = parse_bytes(&line?)?;
+        if entry.path != entry.key {
+            continue;
+        }
+        while let Some((path, sha256)) = aside.next_if(|(path, _)| *path < entry.path) {
+            put(&sha256, &path)?;
+        }
+        put(&entry.sha256, &entry.path)?;
+    }
+    aside.try_for_each(|(path, sha256)| put(&sha256, &path))?;
+    let commit = |file: BufWriter<AtomicFile>| {
+        file.into_inner().map_err(|e| e.into_error()).with_context(writing)?.commit()
+    };
+    commit(sums)?;
+    commit(index)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::placement::stored_path;
 
     fn entry(key: &str) -> Entry {
         Entry {
@@ -215,6 +253,7 @@ mod tests {
                 metadata: BTreeMap::from([("who".into(), "ü".into())]),
                 ..Properties::default()
             },
+            tags: Tags::new(),
         }
     }
 
@@ -225,10 +264,15 @@ mod tests {
     }
 
     #[test]
-    fn an_index_reads_back_as_it_was_written_sorted_by_key() {
+    fn an_index_reads_back_as_it_was_written_and_its_sums_are_by_path() {
         let dir = mirror();
-        save(dir.path(), &mut [entry("b"), entry("a")]).unwrap();
-        assert_eq!(load(dir.path()).unwrap().unwrap(), [entry("a"), entry("b")]);
+        let aside = Entry { path: stored_path("a"), ..entry("a") };
+        let tagged = Entry { tags: Tags::from([("t".into(), "v".into())]), ..entry("b") };
+        let entries = [entry("-"), aside, tagged];
+        let text = |entry: &Entry| Ok(line(entry).unwrap().trim_end().as_bytes().to_vec());
+        save(dir.path(), || Box::new(entries.iter().map(text))).unwrap();
+        assert_eq!(load(dir.path()).unwrap().unwrap(), entries);
+        assert!(sums_agree(dir.path(), &entries));
         let text = std::fs::read_to_string(index_path(dir.path())).unwrap();
         assert!(text.contains(r#""last_modified":"2026-04-21T02:00:00.123Z""#), "{text}");
         assert!(!text.contains("null") && !text.contains("expires"), "{text}");
@@ -250,14 +294,5 @@ mod tests {
         let twice = line(&entry("a")).unwrap().repeat(2);
         std::fs::write(index_path(dir.path()), twice).unwrap();
         assert!(load(dir.path()).is_err());
-    }
-
-    #[test]
-    fn a_journal_counts_as_far_as_it_is_whole() {
-        let dir = mirror();
-        let whole = line(&entry("a")).unwrap();
-        std::fs::write(journal_path(dir.path()), format!("{whole}{}", &whole[..30])).unwrap();
-        assert_eq!(load_journal(dir.path()).unwrap(), [entry("a")]);
-        assert!(load(dir.path()).unwrap().is_none());
     }
 }

@@ -29,7 +29,7 @@ pub fn run(args: &MakeBucket) -> Result<Exit> {
             Stop::usage(format!("{path}: a bucket alone is made: s3://{}", path.bucket)).into()
         );
     }
-    let remote = Remote::new(&path, &args.resolve.resolve)?;
+    let remote = Remote::new(&path, &args.link, None)?;
     let created = transfer::runtime()?.block_on(make(&remote))?;
     let endpoint = remote.store.endpoint();
     match created {

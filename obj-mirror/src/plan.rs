@@ -1,80 +1,204 @@
-//! What a run will do: pure functions of what lies on both sides.
+//! What a run will do, decided from what lies on both sides.
 
+use crate::contents::Contents;
 use crate::index::Entry;
-use crate::placement::{Placement, natural_together, place, stored_path};
-use crate::report::Failure;
-use crate::source::Source;
+use crate::known::{Known, Line};
+use crate::placement::{Placer, stored_path};
 use crate::store::Listed;
-use crate::tree::Contents;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use crate::tree::Tree;
+use std::collections::HashSet;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
+use std::sync::Arc;
 
-/// An object that will be fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fetch {
+/// An object that will be brought into a mirror.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Its number in the listing.
+    pub number: u32,
     /// What the listing says of it.
     pub object: Listed,
     /// Where it will lie.
     pub path: String,
+    /// How.
+    pub how: How,
 }
 
-/// Bucket to directory.
-#[derive(Debug, Default)]
-pub struct Pull {
+/// How an object comes into a mirror.
+#[derive(Clone, Debug)]
+pub enum How {
+    /// From the bucket.
+    Fetch,
+    /// From the mirror of before, of whose index this is the entry.
+    Link(Box<Entry>),
+    /// It is there; only its tags are asked for.
+    Keep(Box<Entry>),
+}
+
+/// A listing that is not in the order of its keys.
+#[derive(Debug)]
+pub struct Unsorted;
+
+impl std::fmt::Display for Unsorted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the server does not list its keys in the order of their bytes")
+    }
+}
+
+impl std::error::Error for Unsorted {}
+
+/// The mirror of before, of whose objects those that are unchanged need not be fetched.
+pub struct Previous {
+    /// Its index.
+    pub known: Known,
+    /// Where it is.
+    pub tree: Arc<Tree>,
+}
+
+/// Plans a pull, object by object in the order of their keys. Of each it keeps some bytes only, so that
+/// a bucket of millions is planned in little memory.
+pub struct Planner {
+    /// What an index and a journal know.
+    pub known: Known,
+    tree: Option<Arc<Tree>>,
+    previous: Option<Previous>,
+    asks_tags: bool,
+    placer: Placer<(u32, Listed)>,
+    last: Option<String>,
+    /// Where each object's line of the index is, by its number.
+    pub lines: Vec<Line>,
+    /// Where the objects lie.
+    pub paths: Paths,
     /// Objects that are there already.
-    pub keep: Vec<Entry>,
-    /// Objects that will be fetched.
-    pub fetch: Vec<Fetch>,
-    /// Objects that cannot be.
-    pub failures: Vec<Failure>,
+    pub unchanged: u64,
 }
 
-/// Plans a pull: what is listed, what an index or journal knows by key, and what lies on disk.
-#[must_use]
-pub fn pull(listing: Vec<Listed>, mut known: HashMap<String, Entry>, disk: &Contents) -> Pull {
-    let mut plan = Pull::default();
-    let mut wanted = Vec::new();
-    for object in listing {
-        let entry = known.remove(&object.key).filter(|e| is_current(e, &object, disk));
-        match (entry, place(&object.key)) {
-            (Some(entry), _) => plan.keep.push(entry),
-            (None, Placement::Refused(reason)) => {
-                plan.failures.push(Failure { key: object.key, reason: reason.into() });
-            }
-            (None, _) => wanted.push(object),
+impl Planner {
+    /// A planner; `tree` is what there is on disk, if anything.
+    #[must_use]
+    pub fn new(known: Known, tree: Option<Arc<Tree>>, previous: Option<Previous>) -> Self {
+        let placer = Placer::new(false);
+        let (lines, paths) = (Vec::new(), Paths::default());
+        Self {
+            known,
+            tree,
+            previous,
+            asks_tags: false,
+            placer,
+            last: None,
+            lines,
+            paths,
+            unchanged: 0,
         }
     }
-    // All of the bucket's keys count, the kept ones too: of `a` and `a/b` it is always `a` that yields.
-    let keys = plan.keep.iter().map(|e| &e.key).chain(wanted.iter().map(|o| &o.key));
-    let natural: HashSet<String> =
-        natural_together(keys.map(String::as_str)).into_iter().map(str::to_owned).collect();
-    plan.fetch = wanted
-        .into_iter()
-        .map(|object| {
-            let free = natural.contains(&object.key) && !is_blocked(&object.key, disk);
-            let path = if free { object.key.clone() } else { stored_path(&object.key) };
-            Fetch { object, path }
-        })
-        .collect();
-    plan
+
+    /// The same for a disk that takes upper case for lower.
+    #[must_use]
+    pub fn on_case_blind_disk(mut self, is_case_blind: bool) -> Self {
+        self.placer = Placer::new(is_case_blind);
+        self
+    }
+
+    /// The same, with every unchanged object to be asked for its tags.
+    #[must_use]
+    pub fn asking_tags(mut self, asks: bool) -> Self {
+        self.asks_tags = asks;
+        self
+    }
+
+    /// Takes the next object of the listing; gives what is decided by it.
+    ///
+    /// # Errors
+    /// If its key comes before the last one's.
+    pub fn add(&mut self, object: Listed, mut step: impl FnMut(Step)) -> Result<(), Unsorted> {
+        match &self.last {
+            Some(last) if *last == object.key => return Ok(()),
+            Some(last) if *last > object.key => return Err(Unsorted),
+            _ => self.last = Some(object.key.clone()),
+        }
+        let Ok(number) = u32::try_from(self.lines.len()) else { return Err(Unsorted) };
+        self.lines.push(Line::NONE);
+        let key = object.key.clone();
+        let mut decided = Vec::new();
+        self.placer.add(&key, (number, object), |object, natural| decided.push((object, natural)));
+        for ((number, object), natural) in decided {
+            self.decide(number, object, natural, &mut step);
+        }
+        Ok(())
+    }
+
+    /// Gives what is decided by there being no further object.
+    pub fn finish(&mut self, mut step: impl FnMut(Step)) {
+        let mut decided = Vec::new();
+        self.placer.finish(|object, natural| decided.push((object, natural)));
+        for ((number, object), natural) in decided {
+            self.decide(number, object, natural, &mut step);
+        }
+    }
+
+    fn decide(&mut self, number: u32, object: Listed, natural: bool, step: &mut impl FnMut(Step)) {
+        let current = |known: &Known, tree: &Tree| {
+            let (entry, line) = known.get(&object.key)?;
+            is_current(&entry, &object, tree).then_some((entry, line))
+        };
+        let kept = self.tree.as_ref().and_then(|tree| current(&self.known, tree));
+        if let Some((entry, line)) = kept {
+            self.paths.insert(&entry.path);
+            if self.asks_tags {
+                let path = entry.path.clone();
+                step(Step { number, object, path, how: How::Keep(Box::new(entry)) });
+            } else {
+                self.lines[number as usize] = line;
+                self.unchanged += 1;
+            }
+            return;
+        }
+        let blocked = |path: &str| self.tree.as_ref().is_some_and(|tree| tree.is_blocked(path));
+        let free = natural && !blocked(&object.key);
+        let path = if free { object.key.clone() } else { stored_path(&object.key) };
+        self.paths.insert(&path);
+        let previous = self.previous.as_ref();
+        let how = match previous.and_then(|previous| current(&previous.known, &previous.tree)) {
+            Some((entry, _)) => How::Link(Box::new(entry)),
+            None => How::Fetch,
+        };
+        step(Step { number, object, path, how });
+    }
 }
 
 /// Whether the file on disk is the listed object, as far as can be told without reading it.
-fn is_current(entry: &Entry, object: &Listed, disk: &Contents) -> bool {
-    let file = disk.files.get(&entry.path);
+fn is_current(entry: &Entry, object: &Listed, tree: &Tree) -> bool {
     entry.etag == object.etag
         && entry.size == object.size
         && entry.last_modified == object.modified
-        && file.is_some_and(|f| f.size == entry.size && f.modified == Some(entry.last_modified))
+        && tree.stat(&entry.path).is_some_and(|file| {
+            file.size == entry.size && file.modified == Some(entry.last_modified)
+        })
 }
 
-/// Whether something on disk stands where a directory of the path must be, or a directory where the
-/// file must be.
-fn is_blocked(path: &str, disk: &Contents) -> bool {
-    let above = |at: usize| {
-        let directory = &path[..at];
-        disk.files.contains_key(directory) || disk.foreign.contains(std::path::Path::new(directory))
-    };
-    disk.directories.contains(path) || path.match_indices('/').any(|(at, _)| above(at))
+/// Paths, of which each is kept as a hash alone.
+#[derive(Default)]
+pub struct Paths {
+    hashes: Vec<u64>,
+    is_sorted: bool,
+    hash: RandomState,
+}
+
+impl Paths {
+    /// Adds a path.
+    pub fn insert(&mut self, path: &str) {
+        self.hashes.push(self.hash.hash_one(path));
+        self.is_sorted = false;
+    }
+
+    /// Whether a path was added. Two of a billion billion are taken for each other.
+    pub fn contains(&mut self, path: &str) -> bool {
+        if !self.is_sorted {
+            self.hashes.sort_unstable();
+            self.is_sorted = true;
+        }
+        self.hashes.binary_search(&self.hash.hash_one(path)).is_ok()
+    }
 }
 
 /// Files on disk that are none of the mirror's objects.
@@ -82,45 +206,6 @@ fn is_blocked(path: &str, disk: &Contents) -> bool {
 pub fn leftovers<'a>(disk: &Contents, objects: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let objects: HashSet<&str> = objects.into_iter().collect();
     disk.files.keys().filter(|path| !objects.contains(path.as_str())).cloned().collect()
-}
-
-/// Directory to bucket.
-#[derive(Debug, Default)]
-pub struct Push {
-    /// Objects that are there already.
-    pub keep: u64,
-    /// Objects that may be there already; the answer takes a request or a reading.
-    pub check: Vec<(Source, Listed)>,
-    /// Objects that will be sent.
-    pub send: Vec<Source>,
-    /// Keys that the source does not have.
-    pub extra: BTreeSet<String>,
-}
-
-/// Plans a push: what the directory has, and what is listed. `spoken_for` are keys that the source has
-/// but cannot send, so that they are not taken for extra ones.
-#[must_use]
-pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<String>) -> Push {
-    let mut plan = Push::default();
-    let mut there: BTreeMap<String, Listed> =
-        listing.into_iter().map(|object| (object.key.clone(), object)).collect();
-    for source in sources {
-        match there.remove(&source.key) {
-            None => plan.send.push(source),
-            Some(object) if object.size != source.size => plan.send.push(source),
-            Some(object) => match &source.entry {
-                Some(e) if e.etag == object.etag && e.last_modified == object.modified => {
-                    plan.keep += 1;
-                }
-                Some(e) if e.etag != object.etag && is_md5(&e.etag) && is_md5(&object.etag) => {
-                    plan.send.push(source);
-                }
-                _ => plan.check.push((source, object)),
-            },
-        }
-    }
-    plan.extra = there.into_keys().filter(|key| !spoken_for.contains(key)).collect();
-    plan
 }
 
 /// Whether an ETag can be the plain MD5 of an object.
@@ -132,10 +217,12 @@ pub fn is_md5(etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::Properties;
+    use crate::index::{self, Properties, Tags};
+    use crate::placement::OWN;
     use crate::tree::Stat;
     use chrono::DateTime;
-    use std::path::PathBuf;
+    use std::fs::{self, File, FileTimes};
+    use std::path::Path;
 
     fn listed(key: &str) -> Listed {
         let modified = DateTime::from_timestamp_millis(1_000).unwrap();
@@ -152,111 +239,120 @@ mod tests {
             sha256: "0".repeat(64),
             last_modified: modified,
             properties: Properties::default(),
+            tags: Tags::new(),
         }
     }
 
-    fn disk(files: &[&str]) -> Contents {
-        let stat = Stat { size: 1, modified: Some(listed("").modified) };
-        let mut disk = Contents::default();
-        for file in files {
-            disk.files.insert((*file).to_owned(), stat);
-            let above = file.match_indices('/').map(|(at, _)| file[..at].to_owned());
-            disk.directories.extend(above);
+    fn put(dir: &Path, path: &str) {
+        let path = dir.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, "x").unwrap();
+        let time = FileTimes::new().set_modified(listed("").modified.into());
+        File::options().write(true).open(&path).unwrap().set_times(time).unwrap();
+    }
+
+    fn mirror(files: &[&str], entries: &[Entry]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join(OWN)).unwrap();
+        files.iter().for_each(|file| put(dir.path(), file));
+        let text: String = entries.iter().map(|e| index::line(e).unwrap()).collect();
+        fs::write(index::index_path(dir.path()), text).unwrap();
+        dir
+    }
+
+    fn planner(dir: &Path, previous: Option<&Path>) -> Planner {
+        let tree = |dir| Arc::new(Tree::open(dir).unwrap());
+        let previous =
+            previous.map(|dir| Previous { known: Known::read(dir).unwrap(), tree: tree(dir) });
+        Planner::new(Known::read(dir).unwrap(), Some(tree(dir)), previous)
+    }
+
+    /// The keys that are not there, each with whether it lies at its own path and whether it is linked.
+    fn plan(mut planner: Planner, listing: &[Listed]) -> Vec<(String, bool, bool)> {
+        let mut steps = Vec::new();
+        for object in listing {
+            planner.add(object.clone(), |step| steps.push(step)).unwrap();
         }
-        disk
-    }
-
-    fn known(entries: &[Entry]) -> HashMap<String, Entry> {
-        entries.iter().map(|e| (e.key.clone(), e.clone())).collect()
-    }
-
-    fn paths(plan: &Pull) -> Vec<(&str, bool)> {
-        plan.fetch.iter().map(|f| (f.object.key.as_str(), f.path == f.object.key)).collect()
+        planner.finish(|step| steps.push(step));
+        assert_eq!(planner.lines.len(), planner.unchanged as usize + steps.len());
+        steps.sort_by_key(|step| step.number);
+        let told =
+            |s: Step| (s.object.key.clone(), s.path == s.object.key, matches!(s.how, How::Link(_)));
+        steps.into_iter().map(told).collect()
     }
 
     #[test]
-    fn what_is_there_already_is_not_fetched_again() {
-        let plan = pull(vec![listed("a")], known(&[entry("a", "a")]), &disk(&["a"]));
-        assert_eq!((plan.keep.len(), plan.fetch.len()), (1, 0));
-    }
-
-    #[test]
-    fn any_difference_fetches_an_object_again() {
+    fn what_is_there_already_is_not_fetched_again_and_any_difference_is() {
         let base = entry("a", "a");
         let later = DateTime::from_timestamp_millis(2_000).unwrap();
         let cases = [
-            Entry { etag: "other".into(), ..base.clone() },
-            Entry { size: 2, ..base.clone() },
-            Entry { last_modified: later, ..base.clone() },
-            Entry { path: stored_path("a"), ..base.clone() },
+            (base.clone(), 0),
+            (Entry { etag: "other".into(), ..base.clone() }, 1),
+            (Entry { size: 2, ..base.clone() }, 1),
+            (Entry { last_modified: later, ..base.clone() }, 1),
+            (Entry { path: stored_path("a"), ..base.clone() }, 1),
+            (entry("b", "b"), 1),
         ];
-        for case in cases {
-            let plan = pull(vec![listed("a")], known(&[case]), &disk(&["a"]));
-            assert_eq!(plan.fetch.len(), 1);
+        for (case, fetched) in cases {
+            let dir = mirror(&["a"], std::slice::from_ref(&case));
+            assert_eq!(plan(planner(dir.path(), None), &[listed("a")]).len(), fetched, "{case:?}");
         }
-        let plan = pull(vec![listed("a")], known(std::slice::from_ref(&base)), &disk(&[]));
-        assert_eq!(plan.fetch.len(), 1);
-        let mut touched = disk(&["a"]);
-        touched.files.get_mut("a").unwrap().modified = Some(later);
-        assert_eq!(pull(vec![listed("a")], known(&[base]), &touched).fetch.len(), 1);
+        let touched = mirror(&["a"], std::slice::from_ref(&base));
+        fs::write(touched.path().join("a"), "x").unwrap();
+        assert_eq!(plan(planner(touched.path(), None), &[listed("a")]).len(), 1);
+        let gone = mirror(&[], &[base]);
+        assert_eq!(plan(planner(gone.path(), None), &[listed("a")]).len(), 1);
     }
 
     #[test]
     fn a_key_yields_to_what_is_below_it_and_to_what_is_in_its_way() {
-        let all = ["a", "a/b", "dir", "file/x", "link/x"].map(listed).to_vec();
-        let mut disk = disk(&["dir/old", "file"]);
-        disk.foreign.insert(PathBuf::from("link"));
-        let plan = pull(all, HashMap::new(), &disk);
-        let expected =
-            [("a", false), ("a/b", true), ("dir", false), ("file/x", false), ("link/x", false)];
-        assert_eq!(paths(&plan), expected);
+        let all = ["a", "a/../b", "a/b", "dir", "file/x", "link/x"].map(listed);
+        let dir = mirror(&["dir/old", "file"], &[]);
+        std::os::unix::fs::symlink("dir", dir.path().join("link")).unwrap();
+        let told = plan(planner(dir.path(), None), &all);
+        let natural: Vec<_> =
+            told.iter().filter(|(_, n, _)| *n).map(|(k, ..)| k.as_str()).collect();
+        assert_eq!((told.len(), natural), (6, vec!["a/b"]));
     }
 
     #[test]
     fn a_kept_key_still_makes_its_parent_yield() {
-        let listing = ["a", "a/b"].map(listed).to_vec();
-        let plan = pull(listing, known(&[entry("a/b", "a/b")]), &disk(&["a/b"]));
-        assert_eq!(paths(&plan), [("a", false)]);
+        let dir = mirror(&["a/b"], &[entry("a/b", "a/b")]);
+        let told = plan(planner(dir.path(), None), &["a", "a/b"].map(listed));
+        assert_eq!(told, [("a".into(), false, false)]);
     }
 
     #[test]
-    fn a_key_with_dots_fails_and_the_others_do_not() {
-        let plan = pull(["a/../b", "c"].map(listed).to_vec(), HashMap::new(), &disk(&[]));
-        assert_eq!(plan.failures[0].key, "a/../b");
-        assert_eq!(paths(&plan), [("c", true)]);
+    fn unchanged_objects_come_from_the_mirror_of_before_and_damaged_ones_do_not() {
+        let before = mirror(&["same", "cut"], &[entry("cut", "cut"), entry("same", "same")]);
+        fs::write(before.path().join("cut"), "").unwrap();
+        let dir = mirror(&[], &[]);
+        let told =
+            plan(planner(dir.path(), Some(before.path())), &["cut", "new", "same"].map(listed));
+        let linked: Vec<_> = told.iter().map(|(_, _, linked)| *linked).collect();
+        assert_eq!(linked, [false, false, true]);
+    }
+
+    #[test]
+    fn a_key_that_is_listed_twice_counts_once_and_one_out_of_order_is_told() {
+        let dir = mirror(&[], &[]);
+        let mut planner = planner(dir.path(), None);
+        for key in ["a", "a", "b"] {
+            planner.add(listed(key), |_| ()).unwrap();
+        }
+        assert_eq!(planner.lines.len(), 2);
+        assert!(planner.add(listed("a"), |_| ()).is_err());
     }
 
     #[test]
     fn leftovers_are_the_files_that_are_no_objects() {
-        assert_eq!(leftovers(&disk(&["a", "b/c"]), ["a"]), ["b/c"]);
-    }
-
-    fn source(key: &str, entry: Option<Entry>) -> Source {
-        Source { key: key.into(), path: key.into(), size: 1, sha256: Vec::new(), entry }
-    }
-
-    #[test]
-    fn a_push_sends_checks_or_keeps() {
-        let md5 = Entry { etag: "1".repeat(32), ..entry("changed", "changed") };
-        let parts = Entry { etag: "1-2".into(), ..entry("parts", "parts") };
-        let later = DateTime::from_timestamp_millis(2_000).unwrap();
-        let rewritten = Entry { last_modified: later, ..entry("rewritten", "rewritten") };
-        let sources = vec![
-            source("same", Some(entry("same", "same"))),
-            source("changed", Some(md5)),
-            source("parts", Some(parts)),
-            source("rewritten", Some(rewritten)),
-            source("new", Some(entry("new", "new"))),
-            source("plain", None),
-            Source { size: 9, ..source("grown", None) },
-        ];
-        let there = ["same", "changed", "parts", "rewritten", "plain", "grown", "extra", "broken"];
-        let plan = push(sources, there.map(listed).to_vec(), &HashSet::from(["broken".into()]));
-        let keys = |sources: &[Source]| sources.iter().map(|s| s.key.clone()).collect::<Vec<_>>();
-        assert_eq!(plan.keep, 1);
-        assert_eq!(keys(&plan.send), ["changed", "new", "grown"]);
-        let checked: Vec<_> = plan.check.iter().map(|(s, _)| s.key.as_str()).collect();
-        assert_eq!(checked, ["parts", "rewritten", "plain"]);
-        assert_eq!(plan.extra, BTreeSet::from(["extra".to_owned()]));
+        let mut disk = Contents::default();
+        for file in ["a", "b/c"] {
+            disk.files.insert(file.to_owned(), Stat { size: 1, modified: None });
+        }
+        assert_eq!(leftovers(&disk, ["a"]), ["b/c"]);
+        let mut paths = Paths::default();
+        paths.insert("a");
+        assert!(paths.contains("a") && !paths.contains("b/c"));
     }
 }

@@ -2,40 +2,64 @@
 
 use crate::cli::Mirror;
 use crate::fault::{Kind, StoreError};
-use crate::headers::Head;
-use crate::index::{self, Entry};
+use crate::fetch::{Done, Fetcher};
+use crate::index;
+use crate::journal::{Journal, Written};
+use crate::key::printable;
+use crate::known::{Known, Line};
+use crate::leftovers::{clear, leftovers};
 use crate::location::BucketPath;
-use crate::placement::{OWN, hex};
-use crate::plan::{self, Fetch, is_md5};
+use crate::pace::Pace;
+use crate::placement::OWN;
+use crate::plan::{How, Planner, Previous, Step, Unsorted};
 use crate::remote::{Listing, Remote};
-use crate::report::{DryRun, Failure, Summary};
-use crate::retry::retrying;
+use crate::report::{DryRun, Summary};
 use crate::store::Listed;
-use crate::transfer::{each, on_disk, runtime};
-use crate::tree::{Contents, Tree, split};
-use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
-use indicatif::ProgressBar;
-use md5::Md5;
+use crate::tagging::{Tagging, Wanted};
+use crate::transfer::{Total, runtime};
+use crate::tree::Tree;
+use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Exit, Stop, say, warning};
-use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap};
-use std::fs::{DirBuilder, File, FileTimes};
-use std::io::Write;
+use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::runtime::Runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+/// Objects that are planned ahead of those under way.
+const STEPS_AHEAD: usize = 1024;
+
+/// What goes on when some objects failed.
+const AFTER: &str = "the other objects are in place, no index was written and nothing deleted; run it again to continue";
 
 /// Mirrors a bucket into a directory.
 ///
 /// # Errors
 /// Whatever stops it; [`Stop::incomplete`] if some objects failed.
 pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
-    let remote = Remote::new(from, &args.resolve.resolve)?;
+    match mirror(from, dir, args, false) {
+        // What is done meanwhile is in the journal.
+        Err(error) if error.is::<Unsorted>() => {
+            say!("{Unsorted}; the whole listing is read and sorted first");
+            mirror(from, dir, args, true)
+        }
+        other => other,
+    }
+}
+
+/// Mirrors object by object as the listing comes, or, with `sorts`, once it is read to its end.
+fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<Exit> {
+    let remote = Remote::new(from, &args.link, args.max_rate)?;
     let runtime = runtime()?;
-    let listing = runtime.block_on(remote.list())?;
+    let mut first = runtime.block_on(remote.page(None))?;
+    if sorts {
+        first = (runtime.block_on(remote.list(first))?, None);
+    }
     if args.dry_run {
-        return dry_run(dir, listing, args);
+        return dry_run(&runtime, &remote, dir, first, args);
     }
     let exists = dir.symlink_metadata().is_ok();
     DirBuilder::new()
@@ -46,83 +70,129 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
     if !exists {
         pipe_kit::atomic::sync_directory(pipe_kit::atomic::directory_of(dir))?;
     }
-    let tree = Tree::open(dir)?;
-    let disk = tree.contents()?;
-    check_deletes(dir, &listing, &disk, args)?;
+    let tree = Arc::new(Tree::open(dir)?);
+    let was_empty = tree.is_empty()?;
+    check_deletes(dir, is_empty(&first), was_empty, args)?;
     tree.prepare()?;
+    let known = known(dir);
     let journal = Journal::open(&tree)?;
     tree.clear_temps()?;
     let guard = tree.remove_temps_on_failure();
 
-    let mut summary = Summary::new("pull", listing.objects.len() + listing.failures.len());
-    let mut plan = plan::pull(listing.objects, known(dir), &disk);
-    summary.failed = listing.failures;
-    summary.failed.append(&mut plan.failures);
-    summary.unchanged = plan.keep.len() as u64;
-
-    let mut entries = plan.keep;
-    let work = Work::new(remote, tree, journal, &plan.fetch);
-    runtime
-        .block_on(fetch_all(&work, plan.fetch, args.jobs, &mut summary, &mut entries))
-        .with_context(|| format!("mirroring {from} into {}", dir.display()))?;
-    work.bar.finish_and_clear();
-    if summary.failed.is_empty() {
-        finish(&work, &disk, &mut entries, args.delete, &mut summary)?;
-    }
-    guard.disarm();
-    work.tree.remove_temp_directory();
-    summary.finish(
-        args.json,
-        "the other objects are in place, no index was written and nothing deleted; run it again to continue",
-    )
-}
-
-/// What an index and a journal say was fetched. A damaged one says nothing: all is fetched again.
-fn known(dir: &Path) -> HashMap<String, Entry> {
-    let index = index::load(dir).unwrap_or_else(|error| {
-        warning!("{error:#}; every object will be fetched again");
-        None
-    });
-    let journal = index::load_journal(dir).unwrap_or_default();
-    let all = index.unwrap_or_default().into_iter().chain(journal);
-    all.map(|entry| (entry.key.clone(), entry)).collect()
-}
-
-fn dry_run(dir: &Path, listing: Listing, args: &Mirror) -> Result<Exit> {
-    let disk = match dir.symlink_metadata() {
-        Ok(_) => Tree::open(dir)?.contents()?,
-        Err(_) => Contents::default(),
+    let previous = args.link_dest.as_deref().map(|path| previous(path, dir)).transpose()?.flatten();
+    let linked_from = previous.as_ref().map(|previous| Arc::clone(&previous.tree));
+    let on_disk = (!was_empty || known.len() > 0).then(|| Arc::clone(&tree));
+    let planner = Planner::new(known, on_disk, previous)
+        .asking_tags(args.tags == Wanted::Always)
+        .on_case_blind_disk(
+            tree.is_case_blind().with_context(|| format!("trying {}", dir.display()))?,
+        );
+    let tagging = Tagging::new(args.tags);
+    let fetcher = Fetcher::new(remote.clone(), Arc::clone(&tree), linked_from, journal, tagging);
+    let mut work = Work {
+        remote,
+        dir,
+        fetcher,
+        summary: Summary::new("pull"),
+        pace: Pace::new(args.jobs, Instant::now()),
     };
-    check_deletes(dir, &listing, &disk, args)?;
-    let plan = plan::pull(listing.objects, known(dir), &disk);
-    let mut dry = DryRun::default();
-    dry.add("download", plan.fetch.iter().map(|f| f.object.key.as_str()));
-    dry.failed = listing.failures;
-    dry.failed.extend(plan.failures);
-    if args.delete && dry.failed.is_empty() {
-        let kept = plan.keep.iter().map(|e| e.path.as_str());
-        let paths = kept.chain(plan.fetch.iter().map(|f| f.path.as_str()));
-        let foreign = disk.foreign.iter().map(|p| p.to_string_lossy().into_owned());
-        let gone: Vec<_> = plan::leftovers(&disk, paths).into_iter().chain(foreign).collect();
-        dry.add("delete", gone.iter().map(String::as_str));
+    let planner = runtime
+        .block_on(Total::of(args.timeout).bound(work.transfer(planner, first)))
+        .with_context(|| format!("mirroring {from} into {}", dir.display()))?;
+    work.fetcher.bar.finish_and_clear();
+    work.finish(&tree, planner, was_empty, args.delete).and_then(|summary| {
+        guard.disarm();
+        tree.remove_temp_directory();
+        summary.finish(args.json, AFTER)
+    })
+}
+
+/// What an index and a journal say was fetched. A damaged index says nothing: all is fetched again.
+fn known(dir: &Path) -> Known {
+    Known::read(dir).unwrap_or_else(|error| {
+        warning!("{error:#}; every object will be fetched again");
+        Known::read_journal(dir).unwrap_or_default()
+    })
+}
+
+/// The mirror that unchanged objects are linked from, if it can be used.
+fn previous(path: &Path, dir: &Path) -> Result<Option<Previous>> {
+    crate::tree::require_directory(path).context("--link-dest")?;
+    let same = |path: &Path| path.canonicalize().ok();
+    if same(path) == same(dir) {
+        return Err(Stop::usage("--link-dest is the destination itself").into());
     }
-    dry.finish(args.json)
+    match Known::read_index(path) {
+        Ok(Some(known)) => Ok(Some(Previous { known, tree: Arc::new(Tree::open(path)?) })),
+        Ok(None) => {
+            warning!("{} has no index: nothing is linked from there", path.display());
+            Ok(None)
+        }
+        Err(error) => {
+            warning!("{error:#}; nothing is linked from there");
+            Ok(None)
+        }
+    }
+}
+
+fn dry_run(
+    runtime: &Runtime,
+    remote: &Remote,
+    dir: &Path,
+    first: (Listing, Option<String>),
+    args: &Mirror,
+) -> Result<Exit> {
+    let tree = dir.symlink_metadata().is_ok().then(|| Tree::open(dir)).transpose()?.map(Arc::new);
+    let was_empty = tree.as_ref().map_or(Ok(true), |tree| tree.is_empty())?;
+    check_deletes(dir, is_empty(&first), was_empty, args)?;
+    let previous = args.link_dest.as_deref().map(|path| previous(path, dir)).transpose()?.flatten();
+    let mut planner = Planner::new(known(dir), tree.clone(), previous);
+    let mut dry = DryRun::new(args.json);
+    let mut failed = Vec::new();
+    let mut told = Ok(());
+    let mut tell = |step: Step| {
+        let action = if matches!(step.how, How::Link(_)) { "link" } else { "download" };
+        if told.is_ok() {
+            told = dry.add(action, &step.object.key);
+        }
+    };
+    runtime.block_on(remote.pages(first, async |page| {
+        failed.extend(page.failures);
+        for object in page.objects {
+            planner.add(object, &mut tell)?;
+        }
+        Ok(())
+    }))?;
+    planner.finish(&mut tell);
+    told?;
+    if let (true, true, Some(tree)) = (args.delete, failed.is_empty(), tree) {
+        for path in leftovers(&tree, &mut planner.paths)? {
+            dry.add("delete", &path.to_string_lossy())?;
+        }
+    }
+    dry.finish(failed)
+}
+
+fn is_empty((listing, next): &(Listing, Option<String>)) -> bool {
+    listing.objects.is_empty() && listing.failures.is_empty() && next.is_none()
 }
 
 /// The safeguards of `--delete` that can be checked before anything is changed.
-fn check_deletes(dir: &Path, listing: &Listing, disk: &Contents, args: &Mirror) -> Result<()> {
-    if !args.delete || (disk.files.is_empty() && disk.foreign.is_empty()) {
+fn check_deletes(dir: &Path, no_objects: bool, no_files: bool, args: &Mirror) -> Result<()> {
+    let has_own = || dir.join(OWN).symlink_metadata().is_ok();
+    let aside = || dir.join(OWN).join("objects").symlink_metadata().is_ok();
+    if !args.delete || (no_files && !aside()) {
         return Ok(());
     }
     let shown = dir.display();
-    if dir.join(OWN).symlink_metadata().is_err() {
+    if !has_own() {
         return Err(Stop::refused(format!(
             "{shown} has files and is no mirror, so --delete would remove what may be something else; \
              nothing was changed; mirror without --delete first, or name an empty directory"
         ))
         .into());
     }
-    if listing.objects.is_empty() && listing.failures.is_empty() {
+    if no_objects {
         return Err(Stop::refused(format!(
             "the bucket is empty and {shown} is not: --delete would remove everything; nothing was changed"
         ))
@@ -131,191 +201,168 @@ fn check_deletes(dir: &Path, listing: &Listing, disk: &Contents, args: &Mirror) 
     Ok(())
 }
 
-/// What every transfer needs.
-struct Work {
+/// What the planner is given.
+enum Page {
+    Objects(Vec<Listed>),
+    End,
+}
+
+/// A run that is under way.
+struct Work<'a> {
     remote: Remote,
-    tree: Arc<Tree>,
-    journal: Arc<Journal>,
-    bar: ProgressBar,
+    dir: &'a Path,
+    fetcher: Arc<Fetcher>,
+    summary: Summary,
+    pace: Pace,
 }
 
-impl Work {
-    fn new(remote: Remote, tree: Tree, journal: Journal, fetches: &[Fetch]) -> Arc<Self> {
-        let bytes = fetches.iter().map(|f| f.object.size).sum();
-        let bar = pipe_kit::progress::bytes(Some(bytes), "download");
-        Arc::new(Self { remote, tree: Arc::new(tree), journal: Arc::new(journal), bar })
-    }
-}
-
-async fn fetch_all(
-    work: &Arc<Work>,
-    fetches: Vec<Fetch>,
-    jobs: usize,
-    summary: &mut Summary,
-    entries: &mut Vec<Entry>,
-) -> Result<()> {
-    let one = |(number, fetch): (usize, Fetch)| {
-        let work = Arc::clone(work);
-        async move {
-            let result = retrying(|_| attempt(&work, &fetch, number)).await;
-            (fetch.object.key, result)
+impl Work<'_> {
+    /// Lists, plans and fetches, all at once.
+    async fn transfer(
+        &mut self,
+        planner: Planner,
+        first: (Listing, Option<String>),
+    ) -> Result<Planner> {
+        let (pages, to_plan) = mpsc::channel(2);
+        let (planned, mut steps) = mpsc::channel(STEPS_AHEAD);
+        let planning = tokio::task::spawn_blocking(move || plan(planner, to_plan, &planned));
+        let remote = self.remote.clone();
+        let listing = async move {
+            let mut unlistable = Vec::new();
+            remote
+                .pages(first, async |page| {
+                    unlistable.extend(page.failures);
+                    // A planner that is gone has told why.
+                    let _ = pages.send(Page::Objects(page.objects)).await;
+                    Ok(())
+                })
+                .await?;
+            let _ = pages.send(Page::End).await;
+            // The planner ends when nobody can send it pages any more.
+            drop(pages);
+            anyhow::Ok(unlistable)
+        };
+        let mut listing = std::pin::pin!(listing);
+        let (mut is_listed, mut is_planned) = (false, false);
+        // Dropped, it ends what is under way.
+        let mut running = JoinSet::new();
+        while !(is_listed && is_planned && running.is_empty()) {
+            let has_room = running.len() < self.pace.limit();
+            tokio::select! {
+                unlistable = &mut listing, if !is_listed => {
+                    let unlistable = unlistable?;
+                    self.summary.objects = unlistable.len() as u64;
+                    self.summary.failed.extend(unlistable);
+                    is_listed = true;
+                }
+                step = steps.recv(), if !is_planned && has_room => match step {
+                    None => is_planned = true,
+                    Some(step) => {
+                        self.fetcher.bar.inc_length(step.object.size);
+                        let fetcher = Arc::clone(&self.fetcher);
+                        running.spawn(async move {
+                            let result = fetcher.run(&step).await;
+                            (step, result)
+                        });
+                    }
+                },
+                Some(done) = running.join_next() => {
+                    let (step, result) = done.context("a transfer broke off")?;
+                    self.took(step, result, !has_room)?;
+                }
+            }
         }
-    };
-    each(fetches.into_iter().enumerate(), jobs, one, |(key, result)| {
+        let planner = planning.await.context("planning broke off")?;
+        Ok(planner?)
+    }
+
+    fn took(&mut self, step: Step, result: Result<Done, StoreError>, is_full: bool) -> Result<()> {
+        let now = Instant::now();
         match result {
-            Ok(entry) => {
-                summary.sent(entry.size);
-                entries.push(entry);
+            Ok(Done::Fetched(bytes)) => {
+                self.summary.sent(bytes);
+                self.pace.done(bytes, is_full, now);
             }
+            Ok(Done::Linked) => self.summary.linked += 1,
+            Ok(Done::Kept) => self.summary.unchanged += 1,
             Err(error) if error.kind == Kind::NoKey => {
-                say!("{} went away before it was read; skipped", crate::key::printable(&key));
-                summary.vanished += 1;
+                let key = printable(&step.object.key);
+                say!("{key} went away before it was read; skipped");
+                self.summary.vanished += 1;
             }
-            Err(error) => summary.fail(&work.remote, key, error)?,
+            Err(error) => {
+                if error.kind == Kind::Busy {
+                    self.pace.busy(now);
+                }
+                self.summary.fail(&self.remote, step.object.key, error)?;
+            }
         }
+        let done = self.summary.transferred + self.summary.linked;
+        self.fetcher.bar.set_message(format!("{done} objects"));
         Ok(())
-    })
-    .await
-}
-
-/// Fetches one object once.
-async fn attempt(work: &Arc<Work>, fetch: &Fetch, number: usize) -> Result<Entry, StoreError> {
-    let temp = format!("get-{number}");
-    let mut seen = 0;
-    let result = receive(work, fetch, &temp, &mut seen).await;
-    if result.is_err() {
-        work.bar.dec(seen);
-        work.tree.remove_temp(&temp);
     }
-    result
-}
 
-async fn receive(
-    work: &Arc<Work>,
-    fetch: &Fetch,
-    temp: &str,
-    seen: &mut u64,
-) -> Result<Entry, StoreError> {
-    let local = |e: std::io::Error| StoreError::local(&e);
-    let mut download = work.remote.store.get(&work.remote.full(&fetch.object.key)).await?;
-    let mut file = work.tree.create_temp(temp).map_err(local)?;
-    let (mut sha256, mut md5) = (Sha256::new(), Md5::new());
-    let check_md5 = download.head.etag_is_md5 && is_md5(&download.head.etag);
-    while let Some(bytes) = download.chunk().await? {
-        file.write_all(&bytes).map_err(local)?;
-        sha256.update(&bytes);
-        if check_md5 {
-            md5.update(&bytes);
+    /// Deletes what is extra, makes it all durable, and writes the index: from here on the mirror is
+    /// whole.
+    fn finish(
+        self,
+        tree: &Arc<Tree>,
+        mut planner: Planner,
+        was_empty: bool,
+        delete: bool,
+    ) -> Result<Summary> {
+        let Self { dir, fetcher, mut summary, .. } = self;
+        summary.unchanged += planner.unchanged;
+        summary.objects += planner.lines.len() as u64;
+        fetcher.take_aside().iter().for_each(|path| planner.paths.insert(path));
+        let broke_off = || anyhow!("a transfer is still under way");
+        let fetcher = Arc::into_inner(fetcher).ok_or_else(broke_off)?;
+        let (journal, written): (File, Written) = fetcher.journal.finish()?;
+        if !summary.failed.is_empty() {
+            return Ok(summary);
         }
-        *seen += bytes.len() as u64;
-        work.bar.inc(bytes.len() as u64);
-    }
-    let head = download.head;
-    let announced = head.size.unwrap_or(fetch.object.size);
-    if *seen != announced {
-        return Err(StoreError::transient(format!("{seen} bytes came of {announced}")));
-    }
-    if check_md5 && hex(&md5.finalize()) != head.etag.to_ascii_lowercase() {
-        return Err(StoreError::transient("what came does not fit its ETag"));
-    }
-    let entry = Entry {
-        key: fetch.object.key.clone(),
-        path: fetch.path.clone(),
-        size: *seen,
-        last_modified: written(&fetch.object, &head),
-        etag: head.etag,
-        sha256: hex(&sha256.finalize()),
-        properties: head.properties,
-    };
-    let (work, temp, placed) = (Arc::clone(work), temp.to_owned(), entry.clone());
-    on_disk(move || place(&work, &file, &temp, &placed)).await?;
-    Ok(entry)
-}
-
-fn place(work: &Work, file: &File, temp: &str, entry: &Entry) -> std::io::Result<()> {
-    file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))?;
-    file.sync_all()?;
-    work.tree.place_temp(temp, &entry.path)?;
-    work.journal.add(entry)
-}
-
-/// When an object was written: the listing's time is finer, but counts only if it is of the same state.
-fn written(listed: &Listed, head: &Head) -> DateTime<Utc> {
-    match head.modified {
-        Some(time) if head.etag != listed.etag => time,
-        Some(time) if (time - listed.modified).num_seconds().abs() > 1 => time,
-        _ => listed.modified,
-    }
-}
-
-/// Deletes what is extra, makes it all durable, and writes the index: from here on the mirror is whole.
-fn finish(
-    work: &Work,
-    disk: &Contents,
-    entries: &mut [Entry],
-    delete: bool,
-    summary: &mut Summary,
-) -> Result<()> {
-    let extra = plan::leftovers(disk, entries.iter().map(|e| e.path.as_str()));
-    if delete {
-        let foreign = disk.foreign.iter().map(|p| p.to_str().ok_or(p)).collect::<Vec<_>>();
-        for path in extra.iter().map(|p| Ok(p.as_str())).chain(foreign) {
-            let removed = match path {
-                Ok(path) => work.tree.remove(path).map_err(|e| e.to_string()),
-                Err(_) => Err("its name is not UTF-8; remove it by hand".into()),
-            };
-            let name = || path.map_or_else(|p| p.to_string_lossy().into_owned(), str::to_owned);
-            match removed {
-                Ok(()) => summary.deleted += 1,
-                Err(reason) => summary.failed.push(Failure { key: name(), reason }),
-            }
+        for (number, line) in written {
+            planner.lines[number as usize] = line;
         }
-    } else if !extra.is_empty() || !disk.foreign.is_empty() {
-        warning!(
-            "{} files in {} are none of the bucket's objects; --delete removes them",
-            extra.len() + disk.foreign.len(),
-            work.tree.path().display()
-        );
-    }
-    let mut directories = BTreeSet::from([""]);
-    for mut path in entries.iter().map(|e| e.path.as_str()).chain(extra.iter().map(String::as_str))
-    {
-        while !path.is_empty() {
-            path = split(path).0;
-            directories.insert(path);
+        if !was_empty {
+            clear(tree, leftovers(tree, &mut planner.paths)?, delete, &mut summary);
+            tree.sync_all().with_context(|| format!("syncing {}", dir.display()))?;
         }
-    }
-    directories.into_iter().try_for_each(|d| work.tree.sync(d))?;
-    index::save(work.tree.path(), entries)?;
-    work.tree.sync(OWN)?;
-    work.journal.remove(&work.tree)?;
-    work.tree.sync(OWN)
-}
-
-/// The index as it grows, one line a finished object. Only one run at a time holds it.
-struct Journal(Mutex<File>);
-
-impl Journal {
-    fn open(tree: &Tree) -> Result<Self> {
-        let shown = tree.path().display();
-        let mut file =
-            tree.open_journal().with_context(|| format!("opening the journal in {shown}"))?;
-        if file.try_lock().is_err() {
-            return Err(Stop::refused(format!("another run is mirroring into {shown}")).into());
-        }
-        // The last line may have been cut by a crash.
-        file.write_all(b"\n").with_context(|| format!("writing the journal in {shown}"))?;
+        let reading = || format!("reading {}", index::journal_path(dir).display());
+        planner.known.follow(File::open(index::journal_path(dir)).with_context(reading)?);
+        index::save(dir, || {
+            let lines = planner.lines.iter().filter(|line| **line != Line::NONE);
+            Box::new(lines.map(|line| planner.known.text(*line)))
+        })?;
         tree.sync(OWN)?;
-        Ok(Self(Mutex::new(file)))
+        let removing = || format!("removing {}", index::journal_path(dir).display());
+        std::fs::remove_file(index::journal_path(dir)).with_context(removing)?;
+        tree.sync(OWN)?;
+        // Until here it was locked.
+        drop(journal);
+        Ok(summary)
     }
+}
 
-    fn add(&self, entry: &Entry) -> std::io::Result<()> {
-        let line = index::line(entry).map_err(std::io::Error::other)?;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(line.as_bytes())
+/// Plans pages as they come, until the last; what was held back is decided only then.
+fn plan(
+    mut planner: Planner,
+    mut pages: mpsc::Receiver<Page>,
+    steps: &mpsc::Sender<Step>,
+) -> Result<Planner, Unsorted> {
+    let step = |step| {
+        // Who no longer wants steps has ended the run.
+        let _ = steps.blocking_send(step);
+    };
+    while let Some(page) = pages.blocking_recv() {
+        match page {
+            Page::Objects(objects) => {
+                for object in objects {
+                    planner.add(object, step)?;
+                }
+            }
+            Page::End => planner.finish(step),
+        }
     }
-
-    fn remove(&self, tree: &Tree) -> Result<()> {
-        let path = index::journal_path(tree.path());
-        std::fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))
-    }
+    Ok(planner)
 }

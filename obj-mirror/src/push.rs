@@ -1,22 +1,29 @@
 //! Directory to bucket: uploads first, deletes last.
 
 use crate::cli::Mirror;
+use crate::fault::{Kind, StoreError};
 use crate::location::BucketPath;
-use crate::placement::{Placement, place};
-use crate::plan;
+use crate::pace::Pace;
 use crate::remote::Remote;
-use crate::report::{DryRun, Failure, Summary};
+use crate::report::{DryRun, Summary};
 use crate::retry::retrying;
+use crate::sending;
 use crate::source::{self, Source};
-use crate::store::Listed;
-use crate::transfer::{each, runtime};
+use crate::store::xml::can_carry;
+use crate::store::{DELETED_AT_ONCE, Listed};
+use crate::transfer::{Total, each, runtime};
 use crate::tree::{Tree, require_directory};
 use crate::upload::Sender;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::task::JoinSet;
+
+/// Requests at once that look, or delete.
+const JOBS: usize = 64;
 
 /// Mirrors a directory into a bucket.
 ///
@@ -30,9 +37,10 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         true => source::gather_what_is_left(dir, &disk),
         false => source::gather(source::load_index(dir)?, &disk),
     };
-    let remote = Remote::new(to, &args.resolve.resolve)?;
+    let remote = Remote::new(to, &args.link, args.max_rate)?;
     let runtime = runtime()?;
-    let listing = runtime.block_on(remote.list())?;
+    let first = runtime.block_on(remote.page(None))?;
+    let listing = runtime.block_on(remote.list(first))?;
 
     let empty = sources.keys.is_empty() && sources.failures.is_empty();
     if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
@@ -42,46 +50,40 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         ))
         .into());
     }
-    let mut summary = Summary::new("push", sources.keys.len());
+    let mut summary = Summary::new("push");
+    summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan = plan::push(sources.objects, listing.objects, &sources.keys);
+    let plan = sending::push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
     if args.delete {
         summary.failed.extend(listing.failures);
         extra = plan.extra;
-        summary.failed.extend(extra.iter().filter_map(|key| undeletable(key)));
     }
 
     let bar = pipe_kit::progress::bytes(Some(plan.send.iter().map(|s| s.size).sum()), "upload");
-    let sender = Sender::new(remote, tree, bar);
+    let sender = Sender::new(remote, Arc::new(tree), bar, args.tags);
     let mut send = plan.send;
-    runtime.block_on(compare(&sender, plan.check, args.jobs, &mut summary, &mut send))?;
+    let total = Total::of(args.timeout);
+    let jobs = args.jobs.unwrap_or(JOBS);
+    let compared = compare(&sender, plan.check, jobs, &mut summary, &mut send);
+    runtime.block_on(total.bound(compared))?;
     send.sort_by(|a, b| a.key.cmp(&b.key));
     if args.dry_run {
         let failed = [summary.failed, summary.left_out].concat();
-        let mut dry = DryRun { failed, ..DryRun::default() };
-        dry.add("upload", send.iter().map(|s| s.key.as_str()));
-        if dry.failed.is_empty() {
-            dry.add("delete", extra.iter().map(String::as_str));
+        let mut dry = DryRun::new(args.json);
+        send.iter().try_for_each(|source| dry.add("upload", &source.key))?;
+        if failed.is_empty() {
+            extra.iter().try_for_each(|key| dry.add("delete", key))?;
         }
-        return dry.finish(args.json);
+        return dry.finish(failed);
     }
-    runtime.block_on(send_all(&sender, send, args.jobs, &mut summary))?;
+    runtime.block_on(total.bound(send_all(&sender, send, args.jobs, &mut summary)))?;
     if summary.failed.is_empty() {
-        runtime.block_on(delete_all(&sender, extra, args.jobs, &mut summary))?;
+        runtime.block_on(delete_all(&sender, extra, jobs, &mut summary))?;
     }
     sender.bar.finish_and_clear();
     summary.finish(args.json, "the other objects are in place; run it again once that is mended")
-}
-
-fn undeletable(key: &str) -> Option<Failure> {
-    match place(key) {
-        Placement::Refused(reason) => {
-            Some(Failure { key: key.to_owned(), reason: format!("cannot be deleted: {reason}") })
-        }
-        _ => None,
-    }
 }
 
 /// Finds out of which objects it takes a request or a reading to know whether they are there.
@@ -116,24 +118,40 @@ async fn compare(
 async fn send_all(
     sender: &Arc<Sender>,
     send: Vec<Source>,
-    jobs: usize,
+    jobs: Option<usize>,
     summary: &mut Summary,
 ) -> Result<()> {
-    let one = |source: Source| {
-        let sender = Arc::clone(sender);
-        async move {
-            let sent = sender.send(&source).await;
-            (source, sent)
+    let mut pace = Pace::new(jobs, Instant::now());
+    let mut send = send.into_iter();
+    // Dropped, it ends what is under way.
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < pace.limit()
+            && let Some(source) = send.next()
+        {
+            let sender = Arc::clone(sender);
+            running.spawn(async move {
+                let sent = sender.send(&source).await;
+                (source, sent)
+            });
         }
-    };
-    each(send, jobs, one, |(source, sent)| {
+        let is_full = running.len() == pace.limit();
+        let Some(done) = running.join_next().await else { return Ok(()) };
+        let (source, sent) = done.context("a transfer broke off")?;
         match sent {
-            Ok(()) => summary.sent(source.size),
-            Err(error) => summary.fail(&sender.remote, source.key, error)?,
+            Ok(()) => {
+                summary.sent(source.size);
+                pace.done(source.size, is_full, Instant::now());
+            }
+            Err(error) => {
+                if error.kind == Kind::Busy {
+                    pace.busy(Instant::now());
+                }
+                summary.fail(&sender.remote, source.key, error)?;
+            }
         }
-        Ok(())
-    })
-    .await
+        sender.bar.set_message(format!("{} of {} objects", summary.transferred, summary.objects));
+    }
 }
 
 async fn delete_all(
@@ -142,19 +160,44 @@ async fn delete_all(
     jobs: usize,
     summary: &mut Summary,
 ) -> Result<()> {
-    let one = |key: String| {
+    // What XML cannot carry is deleted by a request of its own.
+    let (many, single): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| can_carry(key));
+    let batches = many.chunks(DELETED_AT_ONCE).map(<[_]>::to_vec);
+    let batches: Vec<_> = batches.chain(single.into_iter().map(|key| vec![key])).collect();
+    let one = |keys: Vec<String>| {
         let sender = Arc::clone(sender);
-        async move {
-            let full = sender.remote.full(&key);
-            (key, retrying(|_| sender.remote.store.delete(&full)).await)
-        }
+        async move { delete_batch(&sender, keys).await }
     };
-    each(keys, jobs, one, |(key, deleted)| {
-        match deleted {
-            Ok(()) => summary.deleted += 1,
-            Err(error) => summary.fail(&sender.remote, key, error)?,
+    each(batches, jobs, one, |deleted: Vec<(String, Result<(), StoreError>)>| {
+        for (key, deleted) in deleted {
+            match deleted {
+                Ok(()) => summary.deleted += 1,
+                Err(error) => summary.fail(&sender.remote, key, error)?,
+            }
         }
         Ok(())
     })
     .await
+}
+
+/// Deletes keys together, and one by one those that failed, or all where the server cannot do many.
+async fn delete_batch(sender: &Sender, keys: Vec<String>) -> Vec<(String, Result<(), StoreError>)> {
+    let store = &sender.remote.store;
+    let mut left: HashSet<String> = keys.iter().map(|key| sender.remote.full(key)).collect();
+    if keys.len() > 1 {
+        let full: Vec<String> = left.iter().cloned().collect();
+        if let Ok(failed) = retrying(|_| store.delete_many(&full)).await {
+            left = failed.into_iter().map(|(key, _)| key).collect();
+        }
+    }
+    let mut deleted = Vec::with_capacity(keys.len());
+    for key in keys {
+        let full = sender.remote.full(&key);
+        let result = match left.contains(&full) {
+            true => retrying(|_| store.delete(&full)).await,
+            false => Ok(()),
+        };
+        deleted.push((key, result));
+    }
+    deleted
 }

@@ -1,13 +1,17 @@
 //! A bucket, or a folder of it, as one side of a mirror.
 
+use crate::cli::Link;
 use crate::fault::{Kind, StoreError};
 use crate::key::printable;
 use crate::location::BucketPath;
+use crate::rate::Rate;
 use crate::report::Failure;
 use crate::retry::retrying;
 use crate::settings::Settings;
 use crate::store::{Listed, Store};
 use anyhow::{Result, anyhow};
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The bucket's side. Keys are told below the prefix.
 #[derive(Clone)]
@@ -17,7 +21,7 @@ pub struct Remote {
     prefix: String,
 }
 
-/// All that a bucket holds.
+/// What a bucket holds, or a page of it.
 #[derive(Default)]
 pub struct Listing {
     /// The objects, by key.
@@ -31,9 +35,10 @@ impl Remote {
     ///
     /// # Errors
     /// If a setting is missing or wrong.
-    pub fn new(path: &BucketPath, resolve: &[String]) -> Result<Self> {
-        let settings = Settings::read(|name| std::env::var(name).ok(), resolve)?;
-        let store = Store::new(&settings, &path.bucket)?;
+    pub fn new(path: &BucketPath, link: &Link, rate: Option<u64>) -> Result<Self> {
+        let settings = Settings::read(|name| std::env::var(name).ok(), &link.resolve)?;
+        let silence = Duration::from_secs(link.request_timeout);
+        let store = Store::new(&settings, &path.bucket, silence, Arc::new(Rate::new(rate)))?;
         Ok(Self { store, prefix: path.prefix.clone() })
     }
 
@@ -43,49 +48,67 @@ impl Remote {
         format!("{}{key}", self.prefix)
     }
 
-    /// Lists it to its end.
+    /// One page of the listing, and what asks for the next.
     ///
     /// # Errors
-    /// If any page cannot be had.
-    pub async fn list(&self) -> Result<Listing> {
-        let mut listing = Listing::default();
-        let mut token = None;
+    /// If it cannot be had.
+    pub async fn page(&self, token: Option<&str>) -> Result<(Listing, Option<String>)> {
+        let (listing, next) = self.some(token).await.map_err(|error| self.fatal(&error))?;
+        if next.is_some() && next.as_deref() == token {
+            return Err(anyhow!("{}: the listing does not move on", self.store.name()));
+        }
+        Ok((listing, next))
+    }
+
+    /// Gives every page to `take`, beginning with one that is there already.
+    ///
+    /// # Errors
+    /// If any page cannot be had, or what `take` says.
+    pub async fn pages(
+        &self,
+        first: (Listing, Option<String>),
+        mut take: impl AsyncFnMut(Listing) -> Result<()>,
+    ) -> Result<()> {
+        let (mut listing, mut next) = first;
         loop {
-            let next = self.list_page(token.clone(), &mut listing).await;
-            let next = next.map_err(|error| self.fatal(&error))?;
-            if next.is_none() {
-                // A page that repeats a key would make an index that lists it twice.
-                listing.objects.sort_by(|a, b| a.key.cmp(&b.key));
-                listing.objects.dedup_by(|a, b| a.key == b.key);
-                return Ok(listing);
-            }
-            if next == token {
-                return Err(anyhow!("{}: the listing does not move on", self.store.name()));
-            }
-            token = next;
+            take(listing).await?;
+            let Some(token) = next else { return Ok(()) };
+            (listing, next) = self.page(Some(&token)).await?;
         }
     }
 
-    /// Lists its first page alone, and gives whether there is more; nothing if there is no such bucket.
+    /// Lists it to its end, in the order of keys, each once.
+    ///
+    /// # Errors
+    /// If any page cannot be had.
+    pub async fn list(&self, first: (Listing, Option<String>)) -> Result<Listing> {
+        let mut all = Listing::default();
+        self.pages(first, async |page| {
+            all.objects.extend(page.objects);
+            all.failures.extend(page.failures);
+            Ok(())
+        })
+        .await?;
+        all.objects.sort_by(|a, b| a.key.cmp(&b.key));
+        all.objects.dedup_by(|a, b| a.key == b.key);
+        Ok(all)
+    }
+
+    /// Its first page alone; nothing if there is no such bucket.
     ///
     /// # Errors
     /// If the page cannot be had.
-    pub async fn list_some(&self) -> Result<Option<(Listing, bool)>> {
-        let mut listing = Listing::default();
-        match self.list_page(None, &mut listing).await {
-            Ok(next) => Ok(Some((listing, next.is_some()))),
+    pub async fn list_some(&self) -> Result<Option<(Listing, Option<String>)>> {
+        match self.some(None).await {
+            Ok(page) => Ok(Some(page)),
             Err(error) if error.kind == Kind::NoBucket => Ok(None),
             Err(error) => Err(self.fatal(&error)),
         }
     }
 
-    /// Adds a page to a listing; gives the token of the next.
-    async fn list_page(
-        &self,
-        token: Option<String>,
-        listing: &mut Listing,
-    ) -> Result<Option<String>, StoreError> {
-        let page = retrying(|_| self.store.list_page(&self.prefix, token.clone())).await?;
+    async fn some(&self, token: Option<&str>) -> Result<(Listing, Option<String>), StoreError> {
+        let page = retrying(|_| self.store.list_page(&self.prefix, token)).await?;
+        let mut listing = Listing::default();
         for mut object in page.objects {
             match object.key.strip_prefix(&self.prefix) {
                 Some(key) => object.key = key.to_owned(),
@@ -98,9 +121,9 @@ impl Remote {
         }
         listing.failures.extend(page.unreadable.into_iter().map(|key| Failure {
             key,
-            reason: "its key is not UTF-8, and the S3 client can send no other".into(),
+            reason: "its key is not UTF-8, which S3 asks of every key".into(),
         }));
-        Ok(page.next)
+        Ok((listing, page.next))
     }
 
     /// A failure of the whole side, as the operator is told.
@@ -114,9 +137,13 @@ impl Remote {
                 "the keys are refused for bucket {bucket} at {url}: {error}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ),
             Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
+            Kind::Tls => anyhow!("object storage at {url} is not trusted: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),
             Kind::Transient
+            | Kind::Busy
             | Kind::Silent
+            | Kind::Changed
+            | Kind::Unsupported
             | Kind::Permanent
             | Kind::BucketThere
             | Kind::Damaged => {

@@ -6,6 +6,7 @@ use crate::remote::Remote;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
+use std::time::Instant;
 
 /// So many objects in a row failed for passing reasons that the storage is taken to be down: each took
 /// seconds of trying again, and a bucket may have millions.
@@ -33,6 +34,8 @@ pub struct Summary {
     pub bytes: u64,
     /// Objects that were there already.
     pub unchanged: u64,
+    /// Objects that were linked from another mirror (`--link-dest`).
+    pub linked: u64,
     /// Objects that went away between the listing and the reading.
     pub vanished: u64,
     /// What was deleted at the destination.
@@ -43,26 +46,33 @@ pub struct Summary {
     pub left_out: Vec<Failure>,
     #[serde(skip)]
     skip_damaged: bool,
+    /// How long it took, seconds.
+    pub seconds: f64,
     #[serde(skip)]
     in_a_row: usize,
+    #[serde(skip)]
+    begun: Instant,
 }
 
 impl Summary {
     /// A run that has done nothing yet.
     #[must_use]
-    pub fn new(direction: &'static str, objects: usize) -> Self {
+    pub fn new(direction: &'static str) -> Self {
         Self {
             direction,
-            objects: objects as u64,
+            objects: 0,
             transferred: 0,
             bytes: 0,
             unchanged: 0,
+            linked: 0,
             vanished: 0,
             deleted: 0,
             failed: Vec::new(),
             left_out: Vec::new(),
             skip_damaged: false,
+            seconds: 0.0,
             in_a_row: 0,
+            begun: Instant::now(),
         }
     }
 
@@ -101,7 +111,8 @@ impl Summary {
     ///
     /// # Errors
     /// [`Stop::incomplete`] if anything failed; if standard output cannot be written.
-    pub fn finish(self, json: bool, after: &str) -> Result<Exit> {
+    pub fn finish(mut self, json: bool, after: &str) -> Result<Exit> {
+        self.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let failed = self.failed.iter().map(|f| ("failed", f));
         for (how, failure) in failed.chain(self.left_out.iter().map(|f| ("left out", f))) {
             pipe_kit::log::line(format_args!(
@@ -114,8 +125,12 @@ impl Summary {
             0 => String::new(),
             n => format!(", {n} left out"),
         };
+        let linked = match self.linked {
+            0 => String::new(),
+            n => format!("{n} linked, "),
+        };
         say!(
-            "{}: {} objects, {} transferred ({} bytes), {} unchanged, {} vanished, {} deleted, {} failed{left_out}",
+            "{}: {} objects, {} transferred ({} bytes), {linked}{} unchanged, {} vanished, {} deleted, {} failed{left_out}",
             self.direction,
             self.objects,
             self.transferred,
@@ -142,40 +157,60 @@ impl Summary {
     }
 }
 
-/// What a dry run would do, in order.
+/// What a dry run would do. As text it is printed as it comes, however long it gets.
 #[derive(Debug, Default, Serialize)]
 pub struct DryRun {
-    /// The actions.
-    pub plan: Vec<Action>,
+    /// The actions, for JSON.
+    plan: Vec<Action>,
     /// What would fail.
-    pub failed: Vec<Failure>,
+    failed: Vec<Failure>,
+    #[serde(skip)]
+    json: bool,
+    #[serde(skip)]
+    text: String,
 }
 
 /// One action of a dry run.
 #[derive(Debug, Serialize)]
-pub struct Action {
-    /// `download`, `upload` or `delete`
-    pub action: &'static str,
+struct Action {
+    /// `download`, `link`, `upload` or `delete`
+    action: &'static str,
     /// The key; for a local file that is deleted, its path.
-    pub key: String,
+    key: String,
 }
 
 impl DryRun {
-    /// Adds an action for each key.
-    pub fn add<'a>(&mut self, action: &'static str, keys: impl IntoIterator<Item = &'a str>) {
-        self.plan.extend(keys.into_iter().map(|key| Action { action, key: key.to_owned() }));
+    /// A plan with nothing in it.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json, ..Self::default() }
     }
 
-    /// Prints it, a line an action.
+    /// Adds an action.
+    ///
+    /// # Errors
+    /// If standard output cannot be written.
+    pub fn add(&mut self, action: &'static str, key: &str) -> Result<()> {
+        if self.json {
+            self.plan.push(Action { action, key: key.to_owned() });
+            return Ok(());
+        }
+        self.text.push_str(&format!("{action} {}\n", printable(key)));
+        if self.text.len() < 64 * 1024 {
+            return Ok(());
+        }
+        pipe_kit::output::print(&std::mem::take(&mut self.text))
+    }
+
+    /// Prints the rest, and what would fail.
     ///
     /// # Errors
     /// [`Stop::incomplete`] if something would fail; if standard output cannot be written.
-    pub fn finish(self, json: bool) -> Result<Exit> {
-        if json {
-            print_json(&self)?;
-        } else {
-            let line = |a: &Action| format!("{} {}\n", a.action, printable(&a.key));
-            pipe_kit::output::print(&self.plan.iter().map(line).collect::<String>())?;
+    pub fn finish(mut self, failed: Vec<Failure>) -> Result<Exit> {
+        self.failed = failed;
+        match self.json {
+            true => print_json(&self)?,
+            false => pipe_kit::output::print(&self.text)?,
         }
         for failure in &self.failed {
             pipe_kit::log::line(format_args!(

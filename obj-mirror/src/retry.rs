@@ -10,6 +10,8 @@ const ATTEMPTS: u32 = 6;
 const SILENT_ATTEMPTS: u32 = 2;
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
+/// The longest that a server may ask to be left alone.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Runs `attempt` until it goes well, fails for good, or has failed often enough. `attempt` is given how
 /// often it failed before.
@@ -32,7 +34,10 @@ where
         if failures == ATTEMPTS || silences == SILENT_ATTEMPTS {
             return Err(error);
         }
-        tokio::time::sleep(pause(failures - 1, fastrand::f64())).await;
+        let own = pause(failures - 1, fastrand::f64());
+        let asked = error.retry_after.unwrap_or_default().min(PATIENCE);
+        // Not all at the same moment either: what was asked for is the least.
+        tokio::time::sleep(if asked > own { asked + own } else { own }).await;
     }
 }
 

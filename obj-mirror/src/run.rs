@@ -32,6 +32,10 @@ fn mirror(args: &Mirror) -> Result<Exit> {
         (Location::Bucket(_), Location::Directory(_)) if args.skip_damaged => {
             Err(Stop::usage("--skip-damaged is for a damaged mirror, as the source").into())
         }
+        (Location::Directory(_), Location::Bucket(_)) if args.link_dest.is_some() => {
+            Err(Stop::usage("--link-dest is for a mirror that is being made, as the destination")
+                .into())
+        }
         (Location::Bucket(bucket), Location::Directory(dir)) => pull::run(&bucket, &dir, args),
         (Location::Directory(dir), Location::Bucket(bucket)) => push::run(&dir, &bucket, args),
         _ => {

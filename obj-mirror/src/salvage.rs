@@ -1,11 +1,11 @@
 //! What a damaged mirror still has to send: what its index, its journal and its `SHA256SUMS` say
 //! together, as far as each can be read.
 
+use crate::contents::Contents;
 use crate::index::{self, Entry};
 use crate::placement::OWN;
 use crate::source::{Source, Sources};
 use crate::sums;
-use crate::tree::Contents;
 use anyhow::Result;
 use pipe_kit::warning;
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +101,7 @@ mod tests {
             sha256: "0".repeat(64),
             last_modified: DateTime::UNIX_EPOCH,
             properties: index::Properties::default(),
+            tags: index::Tags::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use pipe_kit::Stop;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// How to reach the storage, and with which keys.
 #[derive(Clone)]
@@ -18,6 +19,8 @@ pub struct Settings {
     pub secret_key: String,
     /// The session token of temporary keys. Never printed.
     pub session_token: Option<String>,
+    /// The certificate authorities that are trusted instead of the system's, a PEM file.
+    pub ca_bundle: Option<PathBuf>,
     /// The `ADDRESS:PORT` to dial instead of the endpoint's own.
     pub dial: Option<String>,
 }
@@ -46,21 +49,10 @@ impl Settings {
             Some(url) => normal(url)?,
             None => aws(&region),
         };
-        if endpoint.starts_with("https:") && get("AWS_CA_BUNDLE").is_some() {
-            return Err(Stop::usage(
-                "AWS_CA_BUNDLE cannot be honoured: the S3 client takes no certificate authorities but \
-                 its own; unset it, or use an http:// endpoint",
-            ));
-        }
         let dial = dialled(&endpoint, resolve);
-        if endpoint.starts_with("https:") && dial.is_some() {
-            return Err(Stop::usage(format!(
-                "{endpoint} cannot be dialled at another address: the S3 client can do so for http:// \
-                 only; give its host a name here (/etc/hosts)"
-            )));
-        }
         Ok(Self {
             dial,
+            ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),
             endpoint,
             region,
             path_style: match get("S3_FORCE_PATH_STYLE") {
@@ -71,6 +63,12 @@ impl Settings {
             secret_key: need("AWS_SECRET_ACCESS_KEY")?,
             session_token: get("AWS_SESSION_TOKEN"),
         })
+    }
+
+    /// Whether the endpoint is spoken to over TLS.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        self.endpoint.starts_with("https:")
     }
 }
 
@@ -151,7 +149,7 @@ mod tests {
         assert_eq!(dial("http://s3/").unwrap().as_deref(), Some("[::1]:80"));
         assert_eq!(dial("http://minio:9001").unwrap(), None);
         assert_eq!(dial("https://s3").unwrap(), None);
-        assert!(dial("https://minio:9000").is_err());
+        assert_eq!(dial("https://minio:9000").unwrap().as_deref(), Some("127.0.0.1:1234"));
     }
 
     #[test]
@@ -178,10 +176,10 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_honoured_is_refused_rather_than_ignored() {
-        assert!(read(&[("AWS_ENDPOINT_URL", "https://s"), ("AWS_CA_BUNDLE", "ca.pem")]).is_err());
-        assert!(read(&[("AWS_ENDPOINT_URL", "http://s"), ("AWS_CA_BUNDLE", "ca.pem")]).is_ok());
+    fn a_value_that_is_none_of_those_it_can_have_is_refused() {
         assert!(read(&[("S3_FORCE_PATH_STYLE", "maybe")]).is_err());
         assert!(read(&[("AWS_ACCESS_KEY_ID", "")]).is_err());
+        let own = read(&[("AWS_ENDPOINT_URL", "https://s"), ("AWS_CA_BUNDLE", "ca.pem")]).unwrap();
+        assert_eq!(own.ca_bundle, Some(PathBuf::from("ca.pem")));
     }
 }

@@ -1,10 +1,10 @@
 //! What a directory has to send.
 
+use crate::contents::Contents;
 use crate::index::{self, Entry};
 use crate::placement::OWN;
 use crate::report::Failure;
 use crate::salvage;
-use crate::tree::Contents;
 use anyhow::Result;
 use pipe_kit::{Stop, warning};
 use std::collections::HashSet;
@@ -169,6 +169,7 @@ mod tests {
             sha256: "0".repeat(64),
             last_modified: DateTime::UNIX_EPOCH,
             properties: index::Properties::default(),
+            tags: index::Tags::new(),
         }
     }
 
@@ -192,7 +193,8 @@ mod tests {
         assert!(load_index(dir.path()).unwrap().is_none());
         std::fs::create_dir(dir.path().join(OWN)).unwrap();
         assert!(load_index(dir.path()).is_err());
-        index::save(dir.path(), &mut [entry("a", 1)]).unwrap();
+        let line = || Ok(index::line(&entry("a", 1)).unwrap().trim_end().as_bytes().to_vec());
+        index::save(dir.path(), || Box::new(std::iter::once(line()))).unwrap();
         assert!(load_index(dir.path()).unwrap().is_some());
         std::fs::write(index::index_path(dir.path()), "").unwrap();
         assert!(load_index(dir.path()).is_err());

@@ -2,7 +2,7 @@
 
 use crate::cli::Status;
 use crate::location::BucketPath;
-use crate::remote::Remote;
+use crate::remote::{Listing, Remote};
 use crate::{report, transfer};
 use anyhow::Result;
 use pipe_kit::Exit;
@@ -27,26 +27,21 @@ struct Report<'a> {
 /// If the bucket cannot be listed to its end.
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
-    let remote = Remote::new(&path, &args.resolve.resolve)?;
-    let found = transfer::runtime()?.block_on(async {
-        match args.quick {
-            true => remote.list_some().await,
-            false => remote.list().await.map(|listing| Some((listing, false))),
-        }
-    })?;
+    let remote = Remote::new(&path, &args.link, None)?;
+    let found = transfer::runtime()?.block_on(count(&remote, args.quick))?;
     // A caller that means to make what is missing must tell that from a storage that does not answer.
     if found.is_none() && !args.json {
         return Err(remote.no_bucket());
     }
     let exists = found.is_some();
-    let (listing, more) = found.unwrap_or_default();
+    let Found { objects, bytes, more } = found.unwrap_or_default();
     let report = Report {
         bucket: &path.bucket,
         prefix: &path.prefix,
         endpoint: remote.store.endpoint(),
         exists,
-        objects: listing.objects.len() + listing.failures.len(),
-        bytes: listing.objects.iter().map(|o| o.size).sum(),
+        objects,
+        bytes,
         complete: !more,
     };
     if args.json {
@@ -57,4 +52,35 @@ pub fn run(args: &Status) -> Result<Exit> {
         pipe_kit::output::print(&text)?;
     }
     Ok(Exit::Done)
+}
+
+#[derive(Default)]
+struct Found {
+    objects: usize,
+    bytes: u64,
+    more: bool,
+}
+
+/// Counts the bucket's objects, or those of its first page; nothing if a bucket is missing that was only
+/// asked for one page.
+async fn count(remote: &Remote, quick: bool) -> Result<Option<Found>> {
+    let mut found = Found::default();
+    let mut add = |page: Listing| {
+        found.objects += page.objects.len() + page.failures.len();
+        found.bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
+    };
+    if quick {
+        let Some((page, next)) = remote.list_some().await? else { return Ok(None) };
+        add(page);
+        found.more = next.is_some();
+        return Ok(Some(found));
+    }
+    let first = remote.page(None).await?;
+    remote
+        .pages(first, async |page| {
+            add(page);
+            Ok(())
+        })
+        .await?;
+    Ok(Some(found))
 }

@@ -1,9 +1,11 @@
 //! Many objects at once, boundedly.
 
-use anyhow::{Context, Result};
+use crate::fault::StoreError;
+use anyhow::{Context, Result, bail};
 use std::future::Future;
+use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The threads that requests run on. Few: they wait for the network, and what waits for the disk runs
 /// beside them.
@@ -14,9 +16,38 @@ pub fn runtime() -> Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, 8))
+        // Files are written to memory; more threads would only wait for one another.
+        .max_blocking_threads(cores.clamp(2, 8) * 2 + 2)
         .enable_all()
         .build()
         .context("starting threads")
+}
+
+/// A bound on the time of a whole run, or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Total(Option<Duration>);
+
+impl Total {
+    /// A bound of so many seconds.
+    #[must_use]
+    pub fn of(seconds: Option<u64>) -> Self {
+        Self(seconds.map(Duration::from_secs))
+    }
+
+    /// Does something within it.
+    ///
+    /// # Errors
+    /// What it says, or that the time is over.
+    pub async fn bound<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let Some(limit) = self.0 else { return work.await };
+        match tokio::time::timeout(limit, work).await {
+            Ok(result) => result,
+            Err(_) => bail!(
+                "not done within {} s (--timeout); what is done stays, nothing was deleted; run it again to continue",
+                limit.as_secs()
+            ),
+        }
+    }
 }
 
 /// Runs `work` on every item, `jobs` at once, and gives each result to `take` as it comes. An error of
@@ -55,12 +86,20 @@ where
 /// # Errors
 /// What `work` says, or that it broke off.
 pub async fn on_disk<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> Result<T, crate::fault::StoreError> {
-    use crate::fault::StoreError;
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result.map_err(|e| StoreError::local(&e)),
+        Ok(result) => result,
         Err(_) => Err(StoreError::permanent("work on the disk broke off")),
+    }
+}
+
+/// A task that ends with who waits for it.
+pub struct Task<T>(pub JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 

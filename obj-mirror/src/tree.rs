@@ -5,13 +5,13 @@ use crate::placement::OWN;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use pipe_kit::cleanup::{self, Guard};
-use rustix::fs::{AtFlags, Mode, OFlags, mkdirat, openat, renameat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -20,18 +20,9 @@ const DIRECTORY: OFlags =
 pub struct Tree {
     path: PathBuf,
     root: OwnedFd,
-}
-
-/// What lies in a mirror, its own files left out but for the objects stored aside.
-#[derive(Debug, Default)]
-pub struct Contents {
-    /// Regular files by path relative to the mirror.
-    pub files: BTreeMap<String, Stat>,
-    /// Directories.
-    pub directories: BTreeSet<String>,
-    /// Symbolic links, devices, and names that are not UTF-8: never an object. Those whose name is not
-    /// UTF-8 are told with replacement characters.
-    pub foreign: BTreeSet<PathBuf>,
+    temp: OnceLock<OwnedFd>,
+    /// The directory that was opened last: what is mirrored comes in the order of paths.
+    recent: Mutex<Option<(String, Arc<OwnedFd>)>>,
 }
 
 /// A file's size in bytes and modification time (UTC, milliseconds).
@@ -53,7 +44,7 @@ impl Tree {
         let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
         let root = rustix::fs::open(path, flags, Mode::empty())
             .with_context(|| format!("opening directory {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), root })
+        Ok(Self { path: path.to_owned(), root, temp: OnceLock::new(), recent: Mutex::default() })
     }
 
     /// The path it was opened by.
@@ -92,6 +83,43 @@ impl Tree {
         Ok(dir)
     }
 
+    /// The directory at a relative path, kept open for the next one that asks for it.
+    pub(crate) fn recent(&self, relative: &str, create: bool) -> io::Result<Arc<OwnedFd>> {
+        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, fd)) = recent().as_ref().filter(|(path, _)| path == relative) {
+            return Ok(Arc::clone(fd));
+        }
+        let fd = Arc::new(self.directory(relative, create)?);
+        *recent() = Some((relative.to_owned(), Arc::clone(&fd)));
+        Ok(fd)
+    }
+
+    /// The regular file at a relative path; nothing if there is none, or something else.
+    #[must_use]
+    pub fn stat(&self, relative: &str) -> Option<Stat> {
+        let (parent, name) = split(relative);
+        let dir = self.recent(parent, false).ok()?;
+        let stat = statat(&*dir, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        is_file.then(|| Stat {
+            size: u64::try_from(stat.st_size).unwrap_or_default(),
+            modified: DateTime::from_timestamp(stat.st_mtime, stat.st_mtime_nsec as u32)
+                .map(whole_millis),
+        })
+    }
+
+    /// Whether something stands where a directory of the path must be, or a directory where the file must
+    /// be.
+    #[must_use]
+    pub fn is_blocked(&self, relative: &str) -> bool {
+        let (parent, name) = split(relative);
+        match self.recent(parent, false) {
+            Ok(dir) => statat(&*dir, name, AtFlags::SYMLINK_NOFOLLOW)
+                .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+            Err(error) => error.kind() != io::ErrorKind::NotFound,
+        }
+    }
+
     /// Opens a regular file to read it.
     ///
     /// # Errors
@@ -99,7 +127,7 @@ impl Tree {
     pub fn open_file(&self, relative: &str) -> io::Result<File> {
         let (parent, name) = split(relative);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = File::from(openat(self.directory(parent, false)?, name, flags, Mode::empty())?);
+        let file = File::from(openat(&*self.recent(parent, false)?, name, flags, Mode::empty())?);
         if file.metadata()?.is_file() {
             Ok(file)
         } else {
@@ -112,7 +140,7 @@ impl Tree {
     /// # Errors
     /// If it cannot be made.
     pub fn create_temp(&self, name: &str) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         Ok(openat(self.temp_dir()?, name, flags | OFlags::CLOEXEC, mode)?.into())
     }
@@ -123,8 +151,8 @@ impl Tree {
     /// If something other than a file is in the way.
     pub fn place_temp(&self, name: &str, relative: &str) -> io::Result<()> {
         let (parent, last) = split(relative);
-        let target = self.directory(parent, true)?;
-        renameat(self.temp_dir()?, name, target, last).map_err(|e| match e {
+        let target = self.recent(parent, true)?;
+        renameat(self.temp_dir()?, name, &*target, last).map_err(|e| match e {
             Errno::ISDIR | Errno::NOTEMPTY => io::Error::other("a directory is in the way"),
             e => e.into(),
         })
@@ -143,13 +171,33 @@ impl Tree {
     /// If they cannot be made, or a link is in their place.
     pub fn prepare(&self) -> Result<()> {
         self.directory(&format!("{OWN}/tmp"), true)
-            .with_context(|| format!("making {OWN} in {}", self.path.display()))?;
-        Ok(())
+            .map(|temp| drop(self.temp.set(temp)))
+            .with_context(|| format!("making {OWN} in {}", self.path.display()))
     }
 
-    /// Never made anew: a thread that works on while a signal ends the run must not bring it back.
-    fn temp_dir(&self) -> io::Result<OwnedFd> {
-        self.directory(&format!("{OWN}/tmp"), false)
+    /// Opened once and never made anew: a thread that works on while a signal ends the run must not
+    /// bring it back.
+    pub(crate) fn temp_dir(&self) -> io::Result<&OwnedFd> {
+        self.temp.get().ok_or_else(|| io::Error::other("there is no directory for temporary files"))
+    }
+
+    /// Whether the disk takes upper case for lower.
+    ///
+    /// # Errors
+    /// If it cannot be tried.
+    pub fn is_case_blind(&self) -> io::Result<bool> {
+        drop(self.create_temp("Case")?);
+        let blind = statat(self.temp_dir()?, "cASE", AtFlags::SYMLINK_NOFOLLOW).is_ok();
+        self.remove_temp("Case");
+        Ok(blind)
+    }
+
+    /// Makes everything that was written durable, with the filesystem that it is on.
+    ///
+    /// # Errors
+    /// If the disk says that something was not written.
+    pub fn sync_all(&self) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(&self.root)?)
     }
 
     /// Removes what a killed run left.
@@ -230,57 +278,12 @@ impl Tree {
         };
         synced.with_context(|| format!("syncing {}", self.path.join(relative).display()))
     }
-
-    /// Everything in the mirror.
-    ///
-    /// # Errors
-    /// If a directory of it cannot be read.
-    pub fn contents(&self) -> Result<Contents> {
-        let mut contents = Contents::default();
-        let walk = walkdir::WalkDir::new(&self.path).min_depth(1).follow_links(false);
-        let own = self.path.join(OWN);
-        for item in walk.into_iter().filter_entry(|e| !is_own(e.path(), &own)) {
-            let item = item.with_context(|| format!("reading {}", self.path.display()))?;
-            let relative = item.path().strip_prefix(&self.path).unwrap_or(item.path());
-            let Some(name) = relative.to_str() else {
-                contents.foreign.insert(relative.to_owned());
-                continue;
-            };
-            if item.file_type().is_dir() {
-                contents.directories.insert(name.to_owned());
-            } else if item.file_type().is_file() {
-                let meta = item.metadata().with_context(|| format!("reading {name}"))?;
-                contents.files.insert(name.to_owned(), Stat::of(&meta));
-            } else {
-                contents.foreign.insert(relative.to_owned());
-            }
-        }
-        Ok(contents)
-    }
 }
 
-/// The mirror's own files, which are no objects. What else lies in its directory is told.
-fn is_own(path: &Path, own: &Path) -> bool {
-    path.strip_prefix(own).is_ok_and(|inside| {
-        let first = inside.components().next().map(|c| c.as_os_str().to_string_lossy());
-        first.is_some_and(|first| {
-            matches!(&*first, "tmp" | "index.jsonl" | "SHA256SUMS" | "journal.jsonl")
-                || is_temp(&first)
-        })
-    })
-}
-
-fn is_temp(name: &str) -> bool {
+/// Whether a file of the mirror's own directory is a temporary one.
+#[must_use]
+pub fn is_temp(name: &str) -> bool {
     name.starts_with(pipe_kit::atomic::PREFIX)
-}
-
-impl Stat {
-    /// Of a file's metadata.
-    #[must_use]
-    pub fn of(meta: &std::fs::Metadata) -> Self {
-        let modified = meta.modified().ok().map(DateTime::<Utc>::from);
-        Self { size: meta.len(), modified: modified.map(whole_millis) }
-    }
 }
 
 /// A time without what is finer than a millisecond, which no server tells.
@@ -357,19 +360,5 @@ mod tests {
         put(&tree, "a/d").unwrap();
         tree.remove("a/b/c").unwrap();
         assert!(!dir.path().join("a/b").exists() && dir.path().join("a/d").exists());
-    }
-
-    #[test]
-    fn contents_leave_out_the_mirrors_own_files_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        let tree = Tree::open(dir.path()).unwrap();
-        for path in ["a/b", ".obj-mirror/objects/x", ".obj-mirror/index.jsonl", ".obj-mirror/odd"] {
-            put(&tree, path).unwrap();
-        }
-        symlink("a", dir.path().join("l")).unwrap();
-        let contents = tree.contents().unwrap();
-        let files: Vec<_> = contents.files.keys().map(String::as_str).collect();
-        assert_eq!(files, [".obj-mirror/objects/x", ".obj-mirror/odd", "a/b"]);
-        assert_eq!(contents.foreign, BTreeSet::from([PathBuf::from("l")]));
     }
 }

@@ -1,5 +1,6 @@
 //! One object from disk into the bucket.
 
+use crate::buffers::Buffers;
 use crate::fault::{Kind, StoreError};
 use crate::headers::same;
 use crate::index::Properties;
@@ -8,15 +9,15 @@ use crate::plan::is_md5;
 use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::source::Source;
-use crate::store::{Listed, Part};
+use crate::store::{Listed, Part, Said};
+use crate::tagging::{Tagging, Wanted};
 use crate::transfer::on_disk;
 use crate::tree::Tree;
+use bytes::Bytes;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use sha2::Sha256;
 use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -29,9 +30,11 @@ const PART: u64 = 8 * MIB;
 const MOST_PARTS: u64 = 10_000;
 /// Parts of one object in flight at once.
 const PARTS_AT_ONCE: usize = 4;
-/// Bytes of content in memory at once, over all objects. The client holds each a second time.
+/// Bytes of content in memory at once, over all objects.
 const BUDGET: u64 = 32 * MIB;
 const UNIT: u64 = 64 * 1024;
+/// The type of a file whose name tells none.
+const UNTYPED: &str = "application/octet-stream";
 
 /// What every upload needs.
 pub struct Sender {
@@ -41,15 +44,18 @@ pub struct Sender {
     pub tree: Arc<Tree>,
     /// How far.
     pub bar: ProgressBar,
+    tagging: Tagging,
     memory: Arc<Semaphore>,
+    buffers: Arc<Buffers>,
 }
 
 impl Sender {
     /// One whose content in memory is bounded.
     #[must_use]
-    pub fn new(remote: Remote, tree: Tree, bar: ProgressBar) -> Arc<Self> {
+    pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar, tags: Wanted) -> Arc<Self> {
         let memory = Arc::new(Semaphore::new((BUDGET / UNIT) as usize));
-        Arc::new(Self { remote, tree: Arc::new(tree), bar, memory })
+        let buffers = Arc::default();
+        Arc::new(Self { remote, tree, bar, tagging: Tagging::new(tags), memory, buffers })
     }
 
     /// Sends an object as it is on disk, if that is what the index says.
@@ -58,10 +64,30 @@ impl Sender {
     /// If it is not, or was not sent.
     pub async fn send(self: &Arc<Self>, source: &Source) -> Result<(), StoreError> {
         let properties = properties(source);
+        let tags = source.entry.as_ref().map(|entry| &entry.tags).filter(|tags| !tags.is_empty());
+        let along = tags.filter(|tags| self.tagging.can_go_along(tags));
+        let sent = self.send_with(source, Said { properties: &properties, tags: along }).await;
+        match sent {
+            Err(error) if error.kind == Kind::Unsupported && along.is_some() => {
+                self.tagging.is_unsupported(&error);
+                self.send_with(source, Said { properties: &properties, tags: None }).await?;
+            }
+            other => other?,
+        }
+        let Some(tags) = tags else { return Ok(()) };
+        let key = self.remote.full(&source.key);
+        self.tagging.make_sure(&self.remote.store, &key, tags, along.is_some()).await
+    }
+
+    async fn send_with(
+        self: &Arc<Self>,
+        source: &Source,
+        said: Said<'_>,
+    ) -> Result<(), StoreError> {
         if source.size <= WHOLE {
-            self.send_whole(source, &properties).await
+            self.send_whole(source, said).await
         } else {
-            self.send_in_parts(source, &properties).await
+            self.send_in_parts(source, said).await
         }
     }
 
@@ -71,13 +97,20 @@ impl Sender {
         room.map_err(|_| StoreError::permanent("no memory is given out any more"))
     }
 
-    async fn send_whole(&self, source: &Source, properties: &Properties) -> Result<(), StoreError> {
+    async fn send_whole(&self, source: &Source, said: Said<'_>) -> Result<(), StoreError> {
         let _room = self.room(source.size).await?;
-        let mut reading = self.open(source).await?;
-        let content = reading.next(source.size).await?;
-        reading.check(source)?;
+        let (tree, path, size) = (Arc::clone(&self.tree), source.path.clone(), source.size);
+        let buffers = Arc::clone(&self.buffers);
+        let (content, sha256, length) = on_disk(move || {
+            let file = tree.open_file(&path)?;
+            let content = buffers.read(&file, 0, size as usize)?;
+            let sha256 = hex(&Sha256::digest(&content));
+            Ok((content, sha256, file.metadata()?.len()))
+        })
+        .await?;
+        check(source, size, length, &sha256)?;
         let key = self.remote.full(&source.key);
-        retrying(|_| self.remote.store.put(&key, &content, properties)).await?;
+        retrying(|_| self.remote.store.put(&key, content.clone(), &sha256, said)).await?;
         self.bar.inc(source.size);
         Ok(())
     }
@@ -85,11 +118,11 @@ impl Sender {
     async fn send_in_parts(
         self: &Arc<Self>,
         source: &Source,
-        properties: &Properties,
+        said: Said<'_>,
     ) -> Result<(), StoreError> {
         let key = self.remote.full(&source.key);
         let store = &self.remote.store;
-        let upload = retrying(|_| store.begin_parts(&key, properties)).await?;
+        let upload = retrying(|_| store.begin_parts(&key, said)).await?;
         let sent = self.send_parts(source, &key, &upload).await;
         if sent.is_err() {
             // What cannot be given up now, the bucket's own rule for stale uploads removes.
@@ -109,8 +142,7 @@ impl Sender {
         // Tasks of their own: what waits here for memory must not keep a part from giving its own back.
         let mut running = JoinSet::new();
         let mut parts = Vec::new();
-        let mut sums = Md5::new();
-        let mut at = 0;
+        let (mut at, mut number) = (0, 0);
         while at < source.size {
             if running.len() == PARTS_AT_ONCE {
                 parts.extend(next_part(&mut running).await?);
@@ -118,54 +150,24 @@ impl Sender {
             let length = size.min(source.size - at);
             let room = self.room(length).await?;
             let content = reading.next(length).await?;
-            let md5: [u8; 16] = Md5::digest(&content).into();
-            sums.update(md5);
-            let part = PartOf {
-                key: key.to_owned(),
-                upload: upload.to_owned(),
-                file: Arc::clone(&reading.file),
-                at,
-                md5,
-                number: (at / size + 1) as u32,
-            };
-            running.spawn(Arc::clone(self).send_part(part, content, room));
+            number += 1;
+            let (sender, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
+            running.spawn(async move {
+                let _room = room;
+                let store = &sender.remote.store;
+                let put = |_| store.put_part(&key, &upload, number, content.clone());
+                let part = retrying(put).await?;
+                sender.bar.inc(length);
+                Ok(part)
+            });
             at += length;
         }
         while let Some(part) = next_part(&mut running).await? {
             parts.push(part);
         }
         reading.check(source)?;
-        parts.sort_by_key(|(number, _)| *number);
-        let parts: Vec<Part> = parts.into_iter().map(|(_, part)| part).collect();
-        let etag = format!("{}-{}", hex(&sums.finalize()), parts.len());
-        retrying(|failures| self.finish(key, upload, &parts, failures, &etag)).await
-    }
-
-    async fn send_part(
-        self: Arc<Self>,
-        part: PartOf,
-        content: Vec<u8>,
-        _room: OwnedSemaphorePermit,
-    ) -> Result<(u32, Part), StoreError> {
-        let length = content.len();
-        // The client swallows what it sends, so another attempt reads it again rather than every
-        // attempt keep a copy.
-        let first = std::sync::Mutex::new(Some(content));
-        let sent = retrying(|_| {
-            let kept = first.lock().ok().and_then(|mut c| c.take());
-            let part = &part;
-            let store = &self.remote.store;
-            async move {
-                let content = match kept {
-                    Some(content) => content,
-                    None => part.read_again(length).await?,
-                };
-                store.put_part(&part.key, &part.upload, part.number, content).await
-            }
-        })
-        .await?;
-        self.bar.inc(length as u64);
-        Ok((part.number, sent))
+        parts.sort_by_key(|part| part.number);
+        retrying(|failures| self.finish(key, upload, &parts, failures)).await
     }
 
     /// Finishes an upload. Where an earlier attempt's answer was lost, the upload may be gone because it
@@ -176,18 +178,18 @@ impl Sender {
         upload: &str,
         parts: &[Part],
         failures: u32,
-        etag: &str,
     ) -> Result<(), StoreError> {
         match self.remote.store.finish_parts(key, upload, parts).await {
             Err(error) if error.kind == Kind::NoKey && failures > 0 => {
                 let head = self.remote.store.head(key).await?;
-                if head.etag == etag { Ok(()) } else { Err(error) }
+                let is_it = etag_of_parts(parts).is_some_and(|etag| etag == head.etag);
+                if is_it { Ok(()) } else { Err(error) }
             }
             result => result,
         }
     }
 
-    /// Whether the bucket has an object already, bytes and properties alike.
+    /// Whether the bucket has an object already, bytes and what is said of it alike.
     ///
     /// # Errors
     /// If that cannot be told, or the file is not what the index says.
@@ -198,11 +200,15 @@ impl Sender {
         }
         let Some(entry) = &source.entry else { return Ok(true) };
         let key = self.remote.full(&source.key);
-        match retrying(|_| self.remote.store.head(&key)).await {
-            Ok(head) => Ok(head.etag == object.etag && same(&head.properties, &entry.properties)),
-            Err(error) if error.kind == Kind::NoKey => Ok(false),
-            Err(error) => Err(error),
+        let head = match retrying(|_| self.remote.store.head(&key)).await {
+            Ok(head) => head,
+            Err(error) if error.kind == Kind::NoKey => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if head.etag != object.etag || !same(&entry.properties, &head.properties) {
+            return Ok(false);
         }
+        self.tagging.are_there(&self.remote.store, &key, &entry.tags, head.tag_count).await
     }
 
     /// The ETag that the file would have if it had been sent by us, or whole by anybody; nothing if
@@ -234,14 +240,15 @@ impl Sender {
 
     async fn open(&self, source: &Source) -> Result<Reading, StoreError> {
         let (tree, path) = (Arc::clone(&self.tree), source.path.clone());
-        let file = on_disk(move || tree.open_file(&path)).await?;
-        Ok(Reading { file: Arc::new(file), at: 0, sha256: Sha256::new() })
+        let file = on_disk(move || Ok(tree.open_file(&path)?)).await?;
+        let buffers = Arc::clone(&self.buffers);
+        Ok(Reading { file: Arc::new(file), at: 0, sha256: Sha256::new(), buffers })
     }
 }
 
-type Sending = JoinSet<Result<(u32, Part), StoreError>>;
+type Sending = JoinSet<Result<Part, StoreError>>;
 
-async fn next_part(running: &mut Sending) -> Result<Option<(u32, Part)>, StoreError> {
+async fn next_part(running: &mut Sending) -> Result<Option<Part>, StoreError> {
     match running.join_next().await {
         None => Ok(None),
         Some(Ok(sent)) => sent.map(Some),
@@ -249,12 +256,28 @@ async fn next_part(running: &mut Sending) -> Result<Option<(u32, Part)>, StoreEr
     }
 }
 
+/// The ETag that an object of these parts has, where theirs are MD5s.
+fn etag_of_parts(parts: &[Part]) -> Option<String> {
+    let mut sums = Md5::new();
+    for part in parts.iter().map(|part| part.etag.as_bytes()) {
+        if part.len() != 32 {
+            return None;
+        }
+        for pair in part.chunks(2) {
+            sums.update([u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?]);
+        }
+    }
+    Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
+}
+
 /// What is said of an object when it is sent.
 fn properties(source: &Source) -> Properties {
     match &source.entry {
         Some(entry) => entry.properties.clone(),
         None => Properties {
-            content_type: mime_guess::from_path(&source.path).first_raw().map(str::to_owned),
+            content_type: Some(
+                mime_guess::from_path(&source.path).first_raw().unwrap_or(UNTYPED).to_owned(),
+            ),
             ..Properties::default()
         },
     }
@@ -264,18 +287,32 @@ fn part_size(size: u64) -> u64 {
     size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART)
 }
 
+/// Whether what was read is the file to its end, and what the index says.
+fn check(source: &Source, read: u64, length: u64, sha256: &str) -> Result<(), StoreError> {
+    if length != read {
+        return Err(StoreError::damaged("it was changed while it was read"));
+    }
+    let known = &source.sha256;
+    if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(sha256)) {
+        return Ok(());
+    }
+    Err(StoreError::damaged("its content on disk is not what the index says"))
+}
+
 /// A file that is read once, front to back, and hashed on the way.
 struct Reading {
     file: Arc<File>,
     at: u64,
     sha256: Sha256,
+    buffers: Arc<Buffers>,
 }
 
 impl Reading {
-    async fn next(&mut self, length: u64) -> Result<Vec<u8>, StoreError> {
+    async fn next(&mut self, length: u64) -> Result<Bytes, StoreError> {
         let (file, at, mut sha256) = (Arc::clone(&self.file), self.at, self.sha256.clone());
+        let buffers = Arc::clone(&self.buffers);
         let (content, sha256) = on_disk(move || {
-            let content = read_at(&file, at, length as usize)?;
+            let content = buffers.read(&file, at, length as usize)?;
             sha256.update(&content);
             Ok((content, sha256))
         })
@@ -285,47 +322,10 @@ impl Reading {
         Ok(content)
     }
 
-    /// Whether what was read is the file to its end, and what the index says.
     fn check(self, source: &Source) -> Result<(), StoreError> {
-        let size = self.file.metadata().map_err(|e| StoreError::local(&e))?.len();
-        if size != self.at {
-            return Err(StoreError::damaged("it was changed while it was read"));
-        }
-        let is = hex(&self.sha256.finalize());
-        let known = &source.sha256;
-        if known.is_empty() || known.iter().any(|sha256| sha256.eq_ignore_ascii_case(&is)) {
-            return Ok(());
-        }
-        Err(StoreError::damaged("its content on disk is not what the index says"))
+        let length = self.file.metadata().map_err(|e| StoreError::local(&e))?.len();
+        check(source, self.at, length, &hex(&self.sha256.finalize()))
     }
-}
-
-/// A part: where it goes and where it came from.
-struct PartOf {
-    key: String,
-    upload: String,
-    file: Arc<File>,
-    at: u64,
-    md5: [u8; 16],
-    number: u32,
-}
-
-impl PartOf {
-    async fn read_again(&self, length: usize) -> Result<Vec<u8>, StoreError> {
-        let (file, at) = (Arc::clone(&self.file), self.at);
-        let content = on_disk(move || read_at(&file, at, length)).await?;
-        if <[u8; 16]>::from(Md5::digest(&content)) == self.md5 {
-            Ok(content)
-        } else {
-            Err(StoreError::damaged("it was changed while it was read"))
-        }
-    }
-}
-
-fn read_at(file: &File, at: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut content = vec![0; length];
-    file.read_exact_at(&mut content, at)?;
-    Ok(content)
 }
 
 #[cfg(test)]
@@ -339,5 +339,14 @@ mod tests {
             assert!(part >= PART && part.is_multiple_of(MIB));
             assert!(size.div_ceil(part) <= MOST_PARTS, "{size}");
         }
+    }
+
+    #[test]
+    fn the_etag_of_parts_is_told_only_from_md5s() {
+        let part = |etag: &str| Part { number: 1, etag: etag.into() };
+        let sum = "d41d8cd98f00b204e9800998ecf8427e";
+        let of_one = etag_of_parts(&[part(sum)]).unwrap();
+        assert_eq!(of_one, "59adb24ef3cdbe0297f05b395827453f-1");
+        assert_eq!(etag_of_parts(&[part(sum), part("opaque")]), None);
     }
 }

@@ -1,12 +1,13 @@
 //! `obj-mirror verify`: every object re-hashed against the index.
 
 use crate::cli::Verify;
+use crate::contents::Contents;
 use crate::index::{self, Entry};
 use crate::key::printable;
 use crate::placement::{OWN, hex};
 use crate::plan;
 use crate::report::print_json;
-use crate::tree::{Contents, Tree, require_directory};
+use crate::tree::{Tree, require_directory};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use pipe_kit::{Exit, Stop, say, warning};

@@ -1,137 +1,263 @@
-//! `pg-snap dump`: the database as one gzipped plain-SQL stream.
+//! `pg-snap dump`: the database as one gzipped plain-SQL stream, copied out by several sessions
+//! under one snapshot.
+//!
+//! A keeper holds the snapshot. pg_dump writes the definitions under it; workers copy the tables, each
+//! in a transaction of its own, so that no session holds many locks. What they make is written in the
+//! order in which it was begun.
+
+mod assembly;
+mod catalog;
+mod copy;
+mod definitions;
+mod keeper;
+mod passes;
+mod plan;
+mod run;
+mod section;
+mod writer;
 
 use crate::client::Clients;
 use crate::database_state::DatabaseState;
-use crate::gzip;
+use crate::gzip::{Deflater, Level};
+use crate::index::Kind;
 use crate::psql::{self, Server};
-use anyhow::{Context, Result, bail};
-use pipe_kit::child::{self, OutputReader};
-use std::io::{Read, Write};
+use crate::words;
+use anyhow::{Context, Error, Result, anyhow};
+use assembly::{Abandoned, Assembly, Label, Piece};
+use catalog::Contents;
+use copy::Copier;
+pub use definitions::END_MARKER;
+use definitions::Part;
+use keeper::Keeper;
+use passes::{PASSES, Passes};
+use pipe_kit::cleanup;
+use plan::Task;
+use run::Run;
+use section::Section;
+use std::collections::VecDeque;
 use std::num::NonZero;
-use std::process::Stdio;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use writer::Writer;
 
-/// How long to wait for a table that somebody holds locked, in milliseconds: a dump that hangs for
-/// ever is a backup that silently stopped happening.
-const LOCK_WAIT: &str = "300000";
-const END_MARKER: &[u8] = b"-- PostgreSQL database dump complete";
+/// Bytes of compressed sections that may wait for their turn to be written.
+const WAITING: usize = 48 << 20;
 
 /// What `dump` is told.
 pub struct Options {
-    /// Gzip level, 1 to 9.
-    pub level: u32,
-    /// Threads that compress.
+    pub level: Level,
+    /// Sessions that copy tables.
     pub jobs: NonZero<usize>,
+    /// How long to wait for a table that somebody holds locked: a dump that hangs for ever is a
+    /// backup that silently stopped happening.
+    pub lock_wait: Duration,
 }
 
 /// Dumps `PGDATABASE` to standard output.
 ///
 /// # Errors
-/// If there is no fitting client, the server does not answer or goes away, or the output cannot be
-/// written. What was written by then is visibly cut: the gzip stream is not ended.
+/// If there is no fitting client, the server does not answer or goes away, a session ends, a table is
+/// not as the snapshot saw it, or the output cannot be written. What was written by then is visibly
+/// cut: it has no end marker.
 pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let out = pipe_kit::output::binary()?;
     let database = psql::wanted_database()?;
-    let server = Server::connect(clients, &database)?;
+    let name = run::name();
+    let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let state = DatabaseState::read(&server, &database)?
         .with_context(|| format!("the server has no database {database}"))?
         .with_contents(&server)?;
     let pg_dump = clients.pg_dump(server.version)?;
-
-    let mut command = pg_dump.command();
-    command
-        .args(["--format=plain", "--no-password", "--lock-wait-timeout", LOCK_WAIT])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
-
-    let bar = pipe_kit::progress::bytes(None, "dump");
-    let mut out = gzip::Writer::new(out, options.level, options.jobs);
-    write!(
-        out,
-        "--\n-- Dumped by pg-snap {}\n{}--\n\n",
-        env!("CARGO_PKG_VERSION"),
-        state.to_comment()?
-    )
-    .context("writing the dump")?;
-    let mut tail = copy_head(&mut source, &mut out, server.version.major)?;
-    copy_rest(&mut source, &mut out, &mut tail, &bar)?;
-    if memchr::memmem::find(&tail, END_MARKER).is_none() {
-        bail!(
-            "pg_dump ended well, but without its end marker: the dump of {database} is not whole"
-        );
-    }
-    bar.finish_and_clear();
-    out.finish().context("writing the dump")?.finish()
-}
-
-const HEAD: u64 = 16 * 1024;
-
-/// Copies the first lines, without the settings that a server older than the client lacks.
-fn copy_head(
-    source: &mut OutputReader,
-    out: &mut impl Write,
-    server_major: u32,
-) -> Result<Vec<u8>> {
-    let mut head = Vec::new();
-    source.take(HEAD).read_to_end(&mut head).context("dumping")?;
-    let head = without_unknown_settings(&head, server_major);
-    out.write_all(&head).context("writing the dump")?;
-    Ok(head)
-}
-
-/// A pg_dump newer than the server sets what the server has never heard of.
-pub fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
-    if server_major >= 17 {
-        return head.to_vec();
-    }
-    let preamble = |line: &&[u8]| {
-        line.len() <= 1
-            || [&b"--"[..], b"SET ", b"\\restrict ", b"SELECT pg_catalog.set_config("]
-                .iter()
-                .any(|start| line.starts_with(start))
+    run::end_leftovers(&server, &database)?;
+    let ending = server.clone();
+    let ended = name.clone();
+    let sessions = cleanup::on_failure(move || run::end_all(&ending, &ended));
+    let run = Run {
+        server: &server,
+        database: &database,
+        name: name.clone(),
+        pg_dump,
+        encoding: state.encoding.clone(),
+        backslashes_escape: server.query(&database, "SHOW standard_conforming_strings")?.trim()
+            == "off",
+        lock_wait: options.lock_wait,
+        assembly: Assembly::new(WAITING),
+        bar: pipe_kit::progress::bytes(None, "dump"),
     };
-    // Beyond its preamble, the same text may be a row of a table.
-    let lines = || head.split_inclusive(|b| *b == b'\n');
-    let end: usize = lines().take_while(preamble).map(<[u8]>::len).sum();
-    let mut kept: Vec<u8> = head[..end]
-        .split_inclusive(|b| *b == b'\n')
-        .filter(|line| *line != b"SET transaction_timeout = 0;\n")
-        .collect::<Vec<_>>()
-        .concat();
-    kept.extend_from_slice(&head[end..]);
-    kept
+    let mut writer = Writer::new(out);
+    let dump = Dump { run: &run, options, failed: Mutex::new(None) };
+    let key = dump.write(&state, &mut writer)?;
+    run.bar.finish_and_clear();
+    sessions.disarm();
+    writer.finish(key.as_deref(), options.level)
 }
 
-/// Copies the rest; `tail` is left holding at least the last few hundred bytes.
-fn copy_rest(
-    source: &mut OutputReader,
-    out: &mut impl Write,
-    tail: &mut Vec<u8>,
-    bar: &pipe_kit::progress::Bar,
-) -> Result<()> {
-    const TAIL: usize = 4096;
-    let mut block = vec![0; 256 * 1024];
-    loop {
-        let n = source.read(&mut block).context("dumping")?;
-        if n == 0 {
-            return Ok(());
+/// Another part of the run has failed, and tells why.
+fn abandoned() -> Error {
+    anyhow!("another part of the dump has failed")
+}
+
+struct Dump<'a> {
+    run: &'a Run<'a>,
+    options: &'a Options,
+    /// The first failure: those after it follow from it.
+    failed: Mutex<Option<Error>>,
+}
+
+impl Dump<'_> {
+    /// Writes all but the end; gives the key of the `\restrict` line.
+    fn write(&self, state: &DatabaseState, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
+        let mut keeper = Keeper::open(self.run)?;
+        let contents = keeper.contents(self.run)?;
+        let tasks = plan::tasks(&contents);
+        self.run.assembly.expect(tasks.len());
+        let workers = self.options.jobs.get().min(tasks.len());
+        let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
+        let snapshot = keeper.snapshot.as_str();
+        let define = || self.definitions(state, snapshot, &contents.sequence_patterns());
+        let before = if contents.leave_room_for_locks() { None } else { Some(define()?) };
+        let key = std::thread::scope(|scope| {
+            for _ in 0..workers {
+                scope.spawn(|| self.noting(self.work(&tasks, &contents, snapshot)));
+            }
+            let defined = before.map_or_else(define, Ok);
+            let key = self.noting(defined.and_then(|defined| self.assemble(defined, writer)));
+            if key.is_none() {
+                // Whoever waits for the server would not hear of it otherwise.
+                run::end_all(self.run.server, &self.run.name);
+            }
+            key
+        });
+        if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            return Err(error);
         }
-        out.write_all(&block[..n]).context("writing the dump")?;
-        tail.extend_from_slice(&block[n.saturating_sub(TAIL)..n]);
-        tail.drain(..tail.len().saturating_sub(2 * TAIL));
-        bar.inc(n as u64);
+        keeper.close()?;
+        key.ok_or_else(abandoned)
+    }
+
+    /// Notes a failure, and frees whoever waits for what will not come.
+    fn noting<T>(&self, result: Result<T>) -> Option<T> {
+        let error = match result {
+            Ok(value) => return Some(value),
+            Err(error) => error,
+        };
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        self.run.assembly.abandon();
+        None
+    }
+
+    /// A worker: takes one task after the other.
+    fn work(
+        &self,
+        tasks: &Mutex<VecDeque<(usize, Task)>>,
+        contents: &Contents,
+        snapshot: &str,
+    ) -> Result<()> {
+        let mut copier = Copier::open(self.run, snapshot)?;
+        let mut deflater = Deflater::new(self.options.level);
+        loop {
+            let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            let Some((number, task)) = next else { break };
+            self.run.check()?;
+            let mut part = section::Part { assembly: &self.run.assembly, number };
+            let mut section = Section::new(&mut deflater, &mut part);
+            let label = match task {
+                Task::Copy { table, pages } => {
+                    let copied = copier.copy(&table, pages.as_ref(), &mut section)?;
+                    section.finish()?;
+                    Label {
+                        kind: Kind::TableData,
+                        schema: Some(table.schema),
+                        root: table.root.as_deref().and_then(words::name),
+                        table: Some(table.name),
+                        rows: copied.rows,
+                        bytes: copied.bytes,
+                    }
+                }
+                Task::Sequences => {
+                    copier.sequences(&contents.sequences, &mut section)?;
+                    Label::of(Kind::Sequences, section.finish()?)
+                }
+                Task::LargeObjects => {
+                    definitions::write(self.run, Part::LargeObjects, snapshot, &[], &mut section)?;
+                    Label::of(Kind::LargeObjects, section.finish()?)
+                }
+            };
+            part.end(label);
+        }
+        copier.close()
+    }
+
+    /// Has pg_dump write the definitions: both parts before any table is copied, or while they are, not
+    /// after, when somebody may have dropped what they define.
+    fn definitions(
+        &self,
+        state: &DatabaseState,
+        snapshot: &str,
+        left_out: &[String],
+    ) -> Result<Definitions> {
+        let (mut pre, mut post) = (Written::default(), Written::default());
+        let key = pre.fill(self.options.level, |passes| {
+            let version = env!("CARGO_PKG_VERSION");
+            let comment = state.to_comment()?;
+            passes
+                .head(format!("--\n-- Dumped by pg-snap {version}\n{comment}--\n\n").as_bytes())?;
+            definitions::write(self.run, Part::PreData, snapshot, left_out, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
+        })?;
+        post.fill(self.options.level, |passes| {
+            definitions::write(self.run, Part::PostData, snapshot, left_out, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
+        })?;
+        let [objects, privileges, late] = pre.passes;
+        let before = (Label::of(Kind::PreData, pre.bytes[0]), objects);
+        let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
+        let [after, more_privileges, later] = post.passes;
+        let after = [after, privileges, more_privileges, late, later].concat();
+        Ok(Definitions { before, after: (Label::of(Kind::PostData, bytes), after), key })
+    }
+
+    /// Writes the definitions and, between them, what the workers make.
+    fn assemble(&self, defined: Definitions, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
+        writer.section(defined.before.0, &defined.before.1)?;
+        while let Some(piece) = self.run.assembly.next().map_err(|Abandoned| abandoned())? {
+            match piece {
+                Piece::Member(member) => writer.member(&member)?,
+                Piece::End(label) => writer.end(label),
+            }
+        }
+        writer.section(defined.after.0, &defined.after.1)?;
+        Ok(defined.key)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::without_unknown_settings;
+/// What pg_dump has written, compressed.
+struct Definitions {
+    before: (Label, Vec<Vec<u8>>),
+    after: (Label, Vec<Vec<u8>>),
+    /// Of the `\restrict` line.
+    key: Option<Vec<u8>>,
+}
 
-    #[test]
-    fn a_newer_clients_setting_is_left_out_for_an_older_server_only() {
-        let head = b"--\n\nSET transaction_timeout = 0;\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
-        let kept = b"--\n\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
-        assert_eq!(without_unknown_settings(head, 16), kept);
-        assert_eq!(without_unknown_settings(head, 17), head);
+/// What one run of pg_dump has written, compressed, by its passes.
+#[derive(Default)]
+struct Written {
+    passes: [Vec<Vec<u8>>; PASSES],
+    bytes: [u64; PASSES],
+}
+
+impl Written {
+    fn fill<T>(
+        &mut self,
+        level: Level,
+        write: impl FnOnce(&mut Passes<'_, Vec<Vec<u8>>>) -> Result<T>,
+    ) -> Result<T> {
+        let mut deflaters = [(); PASSES].map(|()| Deflater::new(level));
+        let ([a, b, c], [x, y, z]) = (&mut deflaters, &mut self.passes);
+        let sections = [Section::new(a, x), Section::new(b, y), Section::new(c, z)];
+        let mut passes = Passes::new(sections);
+        let written = write(&mut passes)?;
+        self.bytes = passes.finish()?;
+        Ok(written)
     }
 }

@@ -2,9 +2,12 @@
 //! one is broken.
 
 use crate::database_state::DatabaseState;
+use crate::extract::Part;
 use crate::gzip;
+use crate::index::Index;
 use crate::inspect::Report;
 use crate::lines::Blocks;
+use crate::load::{Relations, classify};
 use crate::scanner::{Observer, Scanner};
 use std::io::{Cursor, Read};
 
@@ -28,8 +31,9 @@ impl Observer for Seen {
         self.text.extend_from_slice(bytes);
         Ok(())
     }
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> anyhow::Result<()> {
         self.statements.push(sql.to_vec());
+        Ok(())
     }
     fn copy_rows(&mut self, rows: u64, bytes: u64) {
         self.rows.0 += rows;
@@ -49,8 +53,29 @@ pub fn dump(body: &[u8]) {
     assert_eq!((&at_once, whole), (&by_lines, whole_by_lines));
     assert!(is_subsequence(&at_once.text, &dump));
     never_whole_before_a_marker(&dump);
+    part(&dump);
     report(&dump);
     state(body);
+    order(&at_once.statements);
+    index(body);
+}
+
+/// Whatever the statements, each has a place in the order of a load.
+fn order(statements: &[Vec<u8>]) {
+    let mut relations = Relations::default();
+    for statement in statements {
+        let statement = classify(statement);
+        relations.note(&statement);
+        relations.uses(&statement);
+    }
+}
+
+/// An index that reads is written as comments and reads again the same.
+fn index(text: &[u8]) {
+    let Some(index) = Index::from_text(&String::from_utf8_lossy(text)) else { return };
+    let text = index.to_text().unwrap_or_default();
+    assert!(text.lines().all(|line| line.starts_with("--")), "{text:?}");
+    assert_eq!(Index::from_text(&text), Some(index));
 }
 
 fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
@@ -64,6 +89,23 @@ fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
         }
     }
     (seen, scanner.finish().is_ok())
+}
+
+/// A schema's part is the same however the dump is cut into pieces.
+fn part(dump: &[u8]) {
+    let at_once = part_of([dump]);
+    let by_lines = part_of(dump.split_inclusive(|byte| *byte == b'\n'));
+    assert_eq!(at_once, by_lines);
+}
+
+fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Seen, String> {
+    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    let mut part = Part::new("tenant_0001", &mut seen);
+    for piece in pieces {
+        scanner.scan(piece, &mut part).map_err(|error| error.to_string())?;
+    }
+    part.finish().map_err(|error| error.to_string())?;
+    Ok(seen)
 }
 
 fn is_subsequence(passed: &[u8], dump: &[u8]) -> bool {

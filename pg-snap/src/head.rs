@@ -108,10 +108,10 @@ impl Seen {
 }
 
 impl Observer for Seen {
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
         // Past the data, what a block still holds would be a chance find.
         if self.data {
-            return;
+            return Ok(());
         }
         let text = String::from_utf8_lossy(sql);
         let text = text.trim_start();
@@ -122,6 +122,7 @@ impl Observer for Seen {
         } else if let Some((role, owns)) = role_named(text) {
             self.add_role(role, owns);
         }
+        Ok(())
     }
 
     fn server_version(&mut self, version: &str) {

@@ -4,8 +4,10 @@ mod cli;
 mod client;
 mod database_state;
 mod dump;
+mod extract;
 mod gzip;
 mod head;
+mod index;
 mod inspect;
 mod lines;
 mod load;
@@ -14,9 +16,11 @@ mod previous;
 mod psql;
 mod roles;
 mod scanner;
+mod session;
 mod sql;
 mod status;
 mod version;
+mod words;
 
 #[doc(hidden)]
 pub mod fuzzing;

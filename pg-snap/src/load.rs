@@ -3,17 +3,32 @@
 //! Until the swap the old database serves, and whatever fails leaves it as it was. The swap is one
 //! transaction, and comes only after the dump was seen to be whole.
 
+mod crew;
+mod director;
 mod feed;
 mod lease;
 mod names;
+mod relations;
+mod rows;
+mod schedule;
+mod settings;
+mod share;
+mod statement;
+mod statistics;
+mod talk;
+pub mod tenant;
 
 pub use feed::reading;
 pub use names::{Names, is_beside, is_kept, previous_of};
+pub use relations::Relations;
+pub use statement::{Statement, classify};
+pub use talk::random_token;
 
 use crate::client::Clients;
 use crate::database_state::{DatabaseState, Role};
 use crate::gzip;
 use crate::head::Head;
+use crate::index::{self, Index};
 use crate::inspect;
 use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
@@ -25,6 +40,7 @@ use lease::Lease;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{say, warning};
 use std::cell::Cell;
+use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -34,7 +50,7 @@ use std::sync::Arc;
 pub struct Options {
     /// The dump; `-` is standard input.
     pub file: PathBuf,
-    /// Threads: with more than one, inflating runs beside the load.
+    /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
     /// Drop the old database before the new one is made.
     pub drop_first: bool,
@@ -62,10 +78,22 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let head = Head::read(&mut blocks).context("nothing was changed")?;
     let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
-    let _lease = Lease::take(&server, &names.database)?;
+    let mut lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
+    let source = match index::of(&options.file)? {
+        Some((file, index)) => Source::Indexed { file, index },
+        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
+    };
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&head, &mut blocks, options).with_context(|| load.state_of_things(options))
+    load.run(&head, source, &mut lease, options).with_context(|| load.state_of_things(options))
+}
+
+/// Where the dump's text comes from.
+pub enum Source<'a, R: Read> {
+    /// From a file, section by section.
+    Indexed { file: Arc<File>, index: Index },
+    /// From its beginning, of which some was read already, to its end.
+    Stream { head: &'a [u8], blocks: &'a mut Blocks<R> },
 }
 
 /// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
@@ -91,7 +119,13 @@ struct Load {
 }
 
 impl Load {
-    fn run<R: Read>(&self, head: &Head, blocks: &mut Blocks<R>, options: &Options) -> Result<()> {
+    fn run<R: Read>(
+        &self,
+        head: &Head,
+        source: Source<'_, R>,
+        lease: &mut Lease,
+        options: &Options,
+    ) -> Result<()> {
         let Names { database, incoming, outgoing, .. } = &self.names;
         let missing = preflight::roles_missing(&head.needs, &self.facts);
         self.create_roles(&missing)?;
@@ -110,8 +144,9 @@ impl Load {
             self.server.drop_database(database)?;
         }
         let half = self.create_incoming(&state)?;
-        feed::feed(&self.server, incoming, &head.bytes, blocks)?;
+        feed::feed(&self.server, incoming, options.jobs, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
+        lease.still_held()?;
         let kept = self.swap(options)?;
         half.disarm();
         self.farewell(options, kept.as_deref())?;

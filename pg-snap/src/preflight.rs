@@ -99,12 +99,25 @@ pub fn check(
     Ok(facts)
 }
 
+/// What a load of one schema of a dump asks before it changes anything.
+///
+/// # Errors
+/// As [`run`].
+pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
+    let facts = Facts::ask(server, database, &[], needs)?;
+    refuse(&findings::find_for_part(&plan(database, needs, server), &facts).problems)?;
+    Ok(facts)
+}
+
 fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server) -> Plan<'a> {
     Plan { database, needs, server: server.version, psql: server.psql().version }
 }
 
 /// A line each: the last as the error.
-fn refuse(problems: &[String]) -> Result<()> {
+///
+/// # Errors
+/// [`Stop::refused`] if there is any.
+pub fn refuse(problems: &[String]) -> Result<()> {
     let Some((last, others)) = problems.split_last() else { return Ok(()) };
     for problem in others {
         pipe_kit::log::line(format_args!("{problem}"));

@@ -29,6 +29,7 @@ pub const MAY_END: &str = "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolna
 pub type Databases = BTreeMap<u32, String>;
 
 /// A server, reached by one psql client.
+#[derive(Clone)]
 pub struct Server {
     psql: Client,
     /// Of the server.
@@ -72,14 +73,11 @@ impl Server {
         Self { name: Some(name.to_owned()), ..self }
     }
 
-    /// The statements that every session of ours begins with. The name is set here and not in the
-    /// environment, which what runs psql elsewhere may not hand on.
+    /// The statements that every session of ours begins with.
     pub fn session(&self) -> String {
-        let name = self.name.as_ref();
-        let name = name.map(|n| format!("SET application_name = {};\n", sql::literal(n)));
         let since = LATER_LIMITS.iter().filter(|(major, _)| *major <= self.version.major);
         let limits: String = since.map(|(_, limit)| format!("SET {limit} = 0;\n")).collect();
-        format!("{SESSION}{limits}{}", name.unwrap_or_default())
+        format!("{SESSION}{limits}")
     }
 
     /// The psql in use.
@@ -87,13 +85,19 @@ impl Server {
         &self.psql
     }
 
+    /// A database as a connection string, so that one whose name holds `=` or `://` stays a name; with
+    /// our sessions' name, which an environment may not be handed on for.
+    pub fn target(&self, database: &str) -> String {
+        let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
+        let name = self.name.as_ref().map(|name| format!(" application_name={}", quote(name)));
+        format!("dbname={}{}", quote(database), name.unwrap_or_default())
+    }
+
     /// `psql -X -v ON_ERROR_STOP=1` on a database, quiet, with stdin and stdout piped.
     pub fn psql_command(&self, database: &str) -> Command {
         let mut command = self.psql.command();
-        // As a connection string, so that a database whose name holds `=` or `://` stays a name.
-        let target = format!("dbname='{}'", database.replace('\\', "\\\\").replace('\'', "\\'"));
         command
-            .args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", &target])
+            .args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", &self.target(database)])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         command

@@ -23,12 +23,39 @@ pub trait Observer {
     fn text(&mut self, _bytes: &[u8]) -> anyhow::Result<()> {
         Ok(())
     }
-    /// A statement ended. At most the first megabyte of its text, comments left out.
-    fn statement(&mut self, _sql: &[u8]) {}
+    /// A statement ended, and its text has been passed on. At most its first megabyte, comments left
+    /// out.
+    ///
+    /// # Errors
+    /// As [`Observer::text`].
+    fn statement(&mut self, _sql: &[u8]) -> anyhow::Result<()> {
+        Ok(())
+    }
+    /// What is passed on from here is the data of the COPY statement that came last.
+    ///
+    /// # Errors
+    /// As [`Observer::text`].
+    fn copy_begins(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
+    /// The data, the line that ends it included, has been passed on.
+    ///
+    /// # Errors
+    /// As [`Observer::text`].
+    fn copy_ends(&mut self) -> anyhow::Result<()> {
+        Ok(())
+    }
     /// Rows of the table that the last COPY statement named, and the bytes of those lines.
     fn copy_rows(&mut self, _rows: u64, _bytes: u64) {}
     /// The server that the dump came from, as pg_dump's comment tells it.
     fn server_version(&mut self, _version: &str) {}
+    /// A `--` comment that begins its line, between statements. It has been passed on.
+    ///
+    /// # Errors
+    /// As [`Observer::text`].
+    fn comment(&mut self, _text: &str) -> anyhow::Result<()> {
+        Ok(())
+    }
 }
 
 /// Scans a dump piece by piece. Pieces are whole lines, or parts of very long ones.
@@ -115,6 +142,9 @@ impl Scanner {
             let used = if self.in_copy {
                 let used = self.scan_copy(piece, observer);
                 observer.text(&piece[..used])?;
+                if !self.in_copy {
+                    observer.copy_ends()?;
+                }
                 used
             } else {
                 self.scan_sql(piece, observer)?
@@ -176,12 +206,19 @@ impl Scanner {
             if self.psql_is_open && self.lexer.is_doubtful() {
                 return Err(self.doubtful_string().into());
             }
+            let told = matches!(token, Token::LineComment(_)) && self.statement.is_blank();
+            if token == Token::End || told {
+                observer.text(&piece[passed..at])?;
+                passed = at;
+            }
             self.token(token, byte, observer)?;
             if byte == b'\n' && self.copy_next {
+                observer.text(&piece[passed..at])?;
+                observer.copy_begins()?;
                 self.copy_next = false;
                 self.in_copy = true;
                 self.mid_row = false;
-                break;
+                return Ok(at);
             }
         }
         observer.text(&piece[passed..at])?;
@@ -208,7 +245,7 @@ impl Scanner {
             }
             Token::Comment => {}
             Token::CommentStart { bare } => self.statement.pop(bare),
-            Token::LineComment(text) => self.comment(&text, observer),
+            Token::LineComment(text) => self.comment(&text, observer)?,
             Token::Code { bare } => {
                 if self.copy_next {
                     return Err(Stop::damaged(format!(
@@ -224,22 +261,23 @@ impl Scanner {
             Token::End => {
                 self.complete = false;
                 self.copy_next = self.statement.is_copy_in();
-                observer.statement(&self.statement.sql);
+                observer.statement(&self.statement.sql)?;
                 self.statement.clear();
             }
         }
         Ok(())
     }
 
-    fn comment(&mut self, text: &str, observer: &mut impl Observer) {
+    fn comment(&mut self, text: &str, observer: &mut impl Observer) -> anyhow::Result<()> {
         if !self.statement.is_blank() {
-            return;
+            return Ok(());
         }
         if text == END_MARKER {
             self.complete = true;
         } else if let Some(version) = text.strip_prefix(SERVER_VERSION) {
             observer.server_version(version.trim());
         }
+        observer.comment(text)
     }
 
     fn doubtful_string(&self) -> Stop {
@@ -258,6 +296,11 @@ impl Scanner {
             self.line + 1,
             String::from_utf8_lossy(&word).replace(char::is_control, "?")
         ))
+    }
+
+    /// Whether what was scanned so far ends between two statements, outside everything.
+    pub fn is_between_statements(&self) -> bool {
+        !self.in_copy && !self.copy_next && self.lexer.is_bare() && self.statement.is_blank()
     }
 
     /// The input has ended: is the dump whole?

@@ -3,12 +3,18 @@
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;
+//! - [`extension`]: a PostgreSQL that knows an extension of our own;
+//! - [`likeness`]: whether two databases are the same;
+//! - [`oddities`]: a database with everything in it that a dump can get wrong;
 //! - [`tools`]: the workspace's programs, built once a process;
 //! - [`trace`]: what a run asks of the system;
 //! - [`s3`]: the S3 server itself, and a client for tests.
 
 pub mod deployment;
+pub mod extension;
+pub mod likeness;
 pub mod object_storage;
+pub mod oddities;
 pub mod postgres;
 pub mod process;
 pub mod redis;

@@ -6,6 +6,8 @@ use crate::s3::faults::Fault;
 use crate::tools::own_program;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -30,9 +32,23 @@ impl S3 {
     /// # Errors
     /// If it does not start.
     pub fn start(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &[])
+    }
+
+    /// The same over TLS, with a certificate and its key in PEM files; the client of the tests does not
+    /// speak to it.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_over_tls(bucket: &str, certificate: &Path, key: &Path) -> Result<Self> {
+        let options = ["--tls-certificate".as_ref(), certificate.as_os_str()];
+        Self::start_with(bucket, &[&options[..], &["--tls-key".as_ref(), key.as_os_str()]].concat())
+    }
+
+    fn start_with(bucket: &str, options: &[&OsStr]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("s3-").tempdir().context("a directory")?;
         let mut command = Command::new(own_program("s3-server")?);
-        command.args(["--listen", "127.0.0.1:0", "--bucket", bucket]);
+        command.args(["--listen", "127.0.0.1:0", "--bucket", bucket]).args(options);
         command.env("S3_ACCESS_KEY", ACCESS_KEY).env("S3_SECRET_KEY", SECRET_KEY);
         let mut server = Server::spawn(&mut command, &dir.path().join("log"))?;
         let mut address = None;
@@ -44,6 +60,12 @@ impl S3 {
         })?;
         let Some(address) = address else { bail!("the S3 server does not say its address") };
         Ok(Self { server, address, bucket: bucket.to_owned(), _dir: dir })
+    }
+
+    /// `127.0.0.1:PORT`.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// `http://127.0.0.1:PORT`.

@@ -106,7 +106,7 @@ fn every_subcommand_has_help_of_its_own() {
 #[test]
 fn the_tools_with_subcommands_list_those_of_the_design() {
     let expected: [(&str, &[&str]); 4] = [
-        ("pg-snap", &["dump", "load", "inspect", "status", "previous"]),
+        ("pg-snap", &["dump", "load", "extract", "inspect", "status", "previous"]),
         ("obj-mirror", &["verify", "status"]),
         ("cfg-pack", &["create", "list", "diff", "extract"]),
         ("bundle-manifest", &["describe", "sums", "verify", "list", "publish"]),

@@ -7,13 +7,14 @@ use std::process::{Command, Stdio};
 
 const DOMAIN: &str = "piprio.example.com";
 const BUNDLE: &str = "piprio_20260421T020000Z";
-const HELPS: [&str; 29] = [
+const HELPS: [&str; 30] = [
     "deploy-env",
     "deploy-env get",
     "deploy-env show",
     "pg-snap",
     "pg-snap dump",
     "pg-snap load",
+    "pg-snap extract",
     "pg-snap inspect",
     "pg-snap status",
     "pg-snap previous",

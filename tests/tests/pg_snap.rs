@@ -3,15 +3,39 @@
 
 #[path = "pg_snap/damage.rs"]
 mod damage;
+#[path = "pg_snap/extension.rs"]
+mod extension;
 #[path = "pg_snap/faults.rs"]
 mod faults;
+#[path = "pg_snap/hostile_settings.rs"]
+mod hostile_settings;
+#[path = "pg_snap/killed_dump.rs"]
+mod killed_dump;
+#[path = "pg_snap/killed_load.rs"]
+mod killed_load;
 #[path = "pg_snap/kit.rs"]
 mod kit;
+#[path = "pg_snap/locked.rs"]
+mod locked;
 #[path = "pg_snap/many_tables.rs"]
 mod many_tables;
+#[path = "pg_snap/members.rs"]
+mod members;
+#[path = "pg_snap/original.rs"]
+mod original;
 #[path = "pg_snap/preflight.rs"]
 mod preflight;
 #[path = "pg_snap/previous.rs"]
 mod previous;
 #[path = "pg_snap/round_trip.rs"]
 mod round_trip;
+#[path = "pg_snap/running.rs"]
+mod running;
+#[path = "pg_snap/sameness.rs"]
+mod sameness;
+#[path = "pg_snap/tenant.rs"]
+mod tenant;
+#[path = "pg_snap/tenant_faults.rs"]
+mod tenant_faults;
+#[path = "pg_snap/writers.rs"]
+mod writers;

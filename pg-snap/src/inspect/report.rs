@@ -1,6 +1,7 @@
 //! What a dump holds, as data and as text.
 
 use crate::database_state::DatabaseState;
+use crate::index::Section;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
@@ -63,6 +64,14 @@ impl Report {
         if insert {
             self.add_rows(1, 0);
         }
+    }
+
+    /// Data that lies in a section of its own.
+    pub(super) fn add_data(&mut self, section: &Section) {
+        let name = |part: &Option<String>| part.clone().unwrap_or_default();
+        let own = || (name(&section.schema), name(&section.table));
+        self.begin_data(section.root.clone().unwrap_or_else(own), false);
+        self.add_rows(section.rows, section.bytes);
     }
 
     pub(super) fn add_rows(&mut self, rows: u64, bytes: u64) {

@@ -1,91 +1,142 @@
-//! Feeding a dump to psql, and believing it only when both ends say that it was whole.
+//! Feeding a dump to the server, and believing it only when both ends say that it was whole.
 
-use crate::dump::without_unknown_settings;
+use super::Source;
+use super::crew::Crew;
+use super::director::Director;
+use super::settings;
+use super::talk::Talk;
+use crate::index::{self, Index, Kind};
 use crate::lines::Blocks;
-use crate::psql::Server;
-use crate::scanner::{Observer, Scanner};
-use anyhow::{Context, Result};
-use pipe_kit::Stop;
-use pipe_kit::child;
-use std::io::{self, Read, Write};
-use std::process::{ChildStdin, Stdio};
+use crate::psql::{MAY_END, Server};
+use crate::scanner::Scanner;
+use crate::sql::literal;
+use anyhow::{Result, anyhow};
+use pipe_kit::{Stop, warning};
+use std::fs::File;
+use std::io::{self, Read};
+use std::num::NonZero;
+use std::sync::Arc;
 
-/// Passes scanned text on to psql. A psql that has ended is remembered, not reported: its own
-/// words, asked for at the end, are the cause.
-struct ToPsql {
-    stdin: ChildStdin,
-    gone: bool,
-    bar: pipe_kit::progress::Bar,
-}
-
-impl Observer for ToPsql {
-    fn text(&mut self, bytes: &[u8]) -> Result<()> {
-        match self.stdin.write_all(bytes) {
-            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {
-                self.gone = true;
-                Err(e).context("psql stopped reading")
-            }
-            written => {
-                self.bar.inc(bytes.len() as u64);
-                written.context("feeding psql")
-            }
-        }
-    }
-}
-
-/// Loads the dump, of which `head` was read already, into `database`.
+/// Loads the dump into `database`, an empty one.
 ///
 /// # Errors
 /// [`Stop::damaged`] if it is not whole or holds a psql command; psql's own error.
 pub fn feed<R: Read>(
     server: &Server,
     database: &str,
-    head: &[u8],
-    blocks: &mut Blocks<R>,
+    jobs: NonZero<usize>,
+    source: Source<'_, R>,
 ) -> Result<()> {
-    let mut command = server.psql_command(database);
-    command.stdout(Stdio::null());
-    let mut psql = child::spawn_captured(&mut command, "psql")?;
-    let stdin = psql.take_stdin().context("psql has no input pipe")?;
+    let crew = Crew::default();
+    let begin = settings::begin(server, jobs.get());
     let bar = pipe_kit::progress::bytes(None, "load");
-    let mut to_psql = ToPsql { stdin, gone: false, bar };
-
-    // A second lock on the door: psql itself then takes no command but this token's \unrestrict.
-    let token = if server.psql().version.knows_restrict() { Some(random_token()?) } else { None };
-    if let Some(token) = &token {
-        to_psql.text(format!("\\restrict {token}\n").as_bytes())?;
-    }
-    to_psql.text(server.session().as_bytes())?;
-
-    let mut scanner = if token.is_some() { Scanner::default() } else { Scanner::for_open_psql() };
-    let head = without_unknown_settings(head, server.version.major);
-    let fed = scan_all(&mut scanner, &head, blocks, &mut to_psql)
-        .and_then(|()| Ok(scanner.finish()?))
-        .and_then(|()| match &token {
-            Some(token) => to_psql.text(format!("\\unrestrict {token}\n").as_bytes()),
-            None => Ok(()),
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.get() {
+            scope.spawn(|| crew.work(server, database, &begin, &bar));
+        }
+        let done = Talk::open(server, database, &begin).and_then(|main| {
+            let director = Director::new(&crew, main, jobs.get(), server.version.major, &bar);
+            match source {
+                Source::Indexed { file, index } => indexed(server, director, &file, index),
+                Source::Stream { head, blocks } => streamed(server, director, head, blocks),
+            }
         });
-    to_psql.bar.finish_and_clear();
-    if let (Err(_), false) = (&fed, to_psql.gone) {
-        // Dropping psql ends it; what it has done so far goes with the half-made database.
-        return fed;
-    }
-    drop(to_psql);
-    psql.wait()?;
-    fed
+        if let Err(error) = done {
+            crew.fail(error);
+            // Whoever waits for the server would not hear of it otherwise.
+            end_sessions(server, database);
+        }
+    });
+    bar.finish_and_clear();
+    crew.failure().map_or(Ok(()), Err)
 }
 
-fn scan_all<R: Read>(
+/// A server that is down has none.
+fn end_sessions(server: &Server, database: &str) {
+    let ended = server.query(
+        &server.maintenance,
+        &format!(
+            "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity \
+             WHERE datname = {} AND pid <> pg_catalog.pg_backend_pid() AND ({MAY_END})",
+            literal(database)
+        ),
+    );
+    if let Err(error) = ended
+        && server.query(&server.maintenance, "SELECT 1").is_ok()
+    {
+        warning!("sessions in {database} may still be at work: {error:#}");
+    }
+}
+
+/// What reads a dump for the server's psql.
+pub fn scanner(server: &Server) -> Scanner {
+    match server.psql().version.knows_restrict() {
+        true => Scanner::default(),
+        false => Scanner::for_open_psql(),
+    }
+}
+
+fn scan<R: Read>(
     scanner: &mut Scanner,
-    head: &[u8],
     blocks: &mut Blocks<R>,
-    to: &mut ToPsql,
+    director: &mut Director<'_>,
 ) -> Result<()> {
-    scanner.scan(head, to)?;
     while let Some(block) = blocks.next().map_err(reading)? {
-        scanner.scan(block.bytes, to)?;
+        scanner.scan(block.bytes, director)?;
     }
     Ok(())
+}
+
+/// A dump that comes as a stream: its text in its order.
+fn streamed<R: Read>(
+    server: &Server,
+    mut director: Director<'_>,
+    head: &[u8],
+    blocks: &mut Blocks<R>,
+) -> Result<()> {
+    let mut scanner = scanner(server);
+    scanner.scan(head, &mut director)?;
+    scan(&mut scanner, blocks, &mut director)?;
+    scanner.finish()?;
+    director.finish()
+}
+
+/// A dump whose index tells where everything lies: definitions first, then, while the workers fetch
+/// the tables' rows, what comes after them.
+fn indexed(
+    server: &Server,
+    mut director: Director<'_>,
+    file: &Arc<File>,
+    index: Index,
+) -> Result<()> {
+    let (rows, others): (Vec<_>, Vec<_>) =
+        index.sections.into_iter().partition(|section| section.kind == Kind::TableData);
+    let read = |kind: Kind, director: &mut Director<'_>| -> Result<()> {
+        for section in others.iter().filter(|section| section.kind == kind) {
+            let mut scanner = scanner(server);
+            let mut blocks = Blocks::new(index::text_of(Arc::clone(file), section));
+            scan(&mut scanner, &mut blocks, director)?;
+            if kind == Kind::End {
+                scanner.finish()?;
+            } else if !scanner.is_between_statements() {
+                return Err(cut(kind).into());
+            }
+        }
+        Ok(())
+    };
+    read(Kind::PreData, &mut director)?;
+    director.add_sections(rows, file)?;
+    read(Kind::PostData, &mut director)?;
+    director.set_beside(true);
+    read(Kind::LargeObjects, &mut director)?;
+    read(Kind::Sequences, &mut director)?;
+    director.set_beside(false);
+    read(Kind::End, &mut director)?;
+    director.finish()
+}
+
+fn cut(kind: Kind) -> Stop {
+    Stop::damaged(format!("the dump is not whole: its section of {kind:?} ends within a statement"))
 }
 
 /// An error of the gzip stream is damage; any other is a failure to read.
@@ -97,14 +148,6 @@ pub fn reading(error: io::Error) -> anyhow::Error {
             ))
             .into()
         }
-        _ => anyhow::Error::new(error).context("reading the dump"),
+        _ => anyhow!(error).context("reading the dump"),
     }
-}
-
-fn random_token() -> Result<String> {
-    let mut bytes = [0; 24];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut f| f.read_exact(&mut bytes))
-        .context("reading /dev/urandom")?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }

@@ -2,12 +2,10 @@
 //! asked, because a load may be started from any host.
 
 use crate::psql::{MAY_END, Server};
+use crate::session::Session;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
-use pipe_kit::child::{self, Running};
 use pipe_kit::{Stop, say};
-use std::io::{BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout};
 use std::time::{Duration, Instant};
 
 /// How long what a killed load has left may take to end.
@@ -15,12 +13,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Held for as long as a load runs, by a session that the server ends with us, however we end.
-pub struct Lease {
-    // Closed before the session is waited for.
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-    _running: Running,
-}
+pub struct Lease(Session);
 
 impl Lease {
     /// Takes it, and ends what an earlier load of the database has left at work: psql goes on with
@@ -29,30 +22,25 @@ impl Lease {
     /// # Errors
     /// [`Stop::refused`] if another load of the database is running; if leftovers cannot be ended.
     pub fn take(server: &Server, database: &str) -> Result<Self> {
-        let mut lease = Self::open(server)?;
+        let mut lease = Self(Session::open(server, &server.maintenance, &["-A", "-t"])?);
         lease.lock(database)?;
         lease.end_leftovers(database)?;
         Ok(lease)
     }
 
-    fn open(server: &Server) -> Result<Self> {
-        let mut command = server.psql_command(&server.maintenance);
-        command.args(["-A", "-t"]).env("PGCLIENTENCODING", "UTF8");
-        let mut running = child::spawn_captured(&mut command, "psql")?;
-        let mut stdin = running.take_stdin().context("psql has no input pipe")?;
-        let stdout = running.take_stdout().context("psql has no output pipe")?;
-        stdin.write_all(server.session().as_bytes()).context("writing to psql")?;
-        Ok(Self { stdin, stdout: BufReader::new(stdout), _running: running })
+    /// Without it, another load of the database may have begun.
+    ///
+    /// # Errors
+    /// If its session has ended.
+    pub fn still_held(&mut self) -> Result<()> {
+        self.ask("SELECT 1").map(drop)
     }
 
     /// Asks a question whose answer is one line.
     fn ask(&mut self, sql: &str) -> Result<String> {
-        self.stdin.write_all(format!("{sql};\n").as_bytes()).context("writing to psql")?;
-        let mut line = String::new();
-        if self.stdout.read_line(&mut line).context("reading from psql")? == 0 {
-            bail!("the session that keeps other loads away has ended");
-        }
-        Ok(line.trim().to_owned())
+        self.0.send(format!("{sql};\n").as_bytes())?;
+        let answer = self.0.line().context("the session that keeps other loads away")?;
+        Ok(answer.trim().to_owned())
     }
 
     /// The lease of a load killed just now is still being given back.

@@ -58,6 +58,20 @@ pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
     found
 }
 
+/// What matters where only a part of the database is loaded.
+pub fn find_for_part(plan: &Plan<'_>, facts: &Facts) -> Findings {
+    let mut found = Findings::default();
+    versions(plan, &mut found);
+    standby(facts, &mut found);
+    if facts.database.is_none() {
+        found.problem(format!(
+            "there is no database {}: a schema is brought back into one that is there",
+            plan.database
+        ));
+    }
+    found
+}
+
 fn versions(plan: &Plan<'_>, found: &mut Findings) {
     let from = plan.needs.server_version.as_deref().unwrap_or_default();
     if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
@@ -76,11 +90,15 @@ fn versions(plan: &Plan<'_>, found: &mut Findings) {
     }
 }
 
-fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
-    let (me, name) = (ident(&facts.me), plan.database);
+fn standby(facts: &Facts, found: &mut Findings) {
     if facts.standby {
         found.problem("the server is a standby, which takes no writes; name its primary (PGHOST)");
     }
+}
+
+fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    let (me, name) = (ident(&facts.me), plan.database);
+    standby(facts, found);
     if !facts.may_create_databases {
         found.problem(format!(
             "role {} may not create databases; as a superuser: ALTER ROLE {me} CREATEDB;",

@@ -91,7 +91,8 @@ impl Default for Lexer {
     }
 }
 
-const COMMENT_KEEP: usize = 1024;
+/// A comment may name a function with all the types of its arguments.
+const COMMENT_KEEP: usize = 64 * 1024;
 
 impl Lexer {
     /// Outside quotes and comments, where psql would read a backslash as a command.

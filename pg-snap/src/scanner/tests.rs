@@ -15,8 +15,9 @@ impl Observer for Seen {
         self.text.extend_from_slice(bytes);
         Ok(())
     }
-    fn statement(&mut self, sql: &[u8]) {
+    fn statement(&mut self, sql: &[u8]) -> anyhow::Result<()> {
         self.statements.push(String::from_utf8_lossy(sql).trim().to_owned());
+        Ok(())
     }
     fn copy_rows(&mut self, rows: u64, _bytes: u64) {
         self.rows += rows;

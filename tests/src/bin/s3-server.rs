@@ -5,11 +5,12 @@ use clap::Parser;
 use pipe_kit::Exit;
 use pipeline_tests::s3::server::{Keys, Server};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Serve S3 from memory
 ///
-/// Path-style requests, signature version 4. The keys come from the environment: S3_ACCESS_KEY and
+/// Path-style requests, and virtual-host style below storage.test; signature version 4. The keys come from the environment: S3_ACCESS_KEY and
 /// S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is printed. `GET /_stats` tells, unsigned,
 /// what it was asked; `PUT /_faults?operation=GetObject&skip=5&times=1&do=die` makes the sixth kill
 /// it (`do=fail`: 503, `do=cut`: the body breaks off, `slow=MS`: a late answer).
@@ -22,6 +23,12 @@ struct Cli {
     /// Bucket to make at the start; may be given again
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
+    /// Serve over TLS with this certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_certificate: Option<PathBuf>,
+    /// The certificate's key (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_certificate")]
+    tls_key: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -33,7 +40,10 @@ fn run(cli: Cli) -> Result<Exit> {
     let keys = Keys { access: key("S3_ACCESS_KEY")?, secret: key("S3_SECRET_KEY")? };
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
-        let server = Server::bind(cli.listen, keys, &cli.bucket).await?;
+        let mut server = Server::bind(cli.listen, keys, &cli.bucket).await?;
+        if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {
+            server = server.over_tls(certificate, key)?;
+        }
         pipe_kit::output::print(&format!("listening on {}\n", server.address()?))?;
         server.run().await;
         Ok(Exit::Done)

@@ -122,7 +122,8 @@ impl Client {
     ) -> String {
         let names: Vec<&str> = signed.iter().map(|(n, _)| n.as_str()).collect();
         let names = names.join(";");
-        let lines: String = signed.iter().map(|(n, v)| format!("{n}:{}\n", v.trim())).collect();
+        let folded = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines: String = signed.iter().map(|(n, v)| format!("{n}:{}\n", folded(v))).collect();
         let payload =
             signed.iter().find(|(n, _)| n == "x-amz-content-sha256").map_or("", |(_, v)| v);
         let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");

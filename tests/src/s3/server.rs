@@ -9,12 +9,18 @@ use hyper::body::Incoming;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use s3s::auth::{S3Auth, SecretKey};
+use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{Body, HttpError, S3Result, s3_error};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// The one pair of keys that the server knows.
 #[derive(Clone)]
@@ -38,9 +44,26 @@ impl S3Auth for Keys {
     }
 }
 
+/// Names below this one are buckets' own hosts; to any other, the bucket is part of the path.
+pub const DOMAIN: &str = "storage.test";
+
+struct Hosts;
+
+impl S3Host for Hosts {
+    fn parse_host_header<'a>(&'a self, host: &'a str) -> S3Result<VirtualHost<'a>> {
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let bucket = name.strip_suffix(DOMAIN).and_then(|rest| rest.strip_suffix('.'));
+        Ok(match bucket {
+            Some(bucket) => VirtualHost::new(DOMAIN).with_bucket(bucket),
+            None => VirtualHost::new(host),
+        })
+    }
+}
+
 /// A server that listens but does not answer yet.
 pub struct Server {
     listener: TcpListener,
+    tls: Option<TlsAcceptor>,
     service: S3Service,
     stats: Arc<Stats>,
     faults: Arc<Faults>,
@@ -60,7 +83,24 @@ impl Server {
         let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
         let mut builder = S3ServiceBuilder::new(backend);
         builder.set_auth(keys);
-        Ok(Self { listener, service: builder.build(), stats, faults })
+        builder.set_host(Hosts);
+        Ok(Self { listener, tls: None, service: builder.build(), stats, faults })
+    }
+
+    /// The same over TLS, with a certificate and its key (PEM files).
+    ///
+    /// # Errors
+    /// If they cannot be read or do not fit together.
+    pub fn over_tls(mut self, certificate: &Path, key: &Path) -> Result<Self> {
+        let chain = CertificateDer::pem_file_iter(certificate).context("the certificate")?;
+        let chain = chain.collect::<Result<Vec<_>, _>>().context("the certificate")?;
+        let key = PrivateKeyDer::from_pem_file(key).context("the certificate's key")?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().context("setting up TLS")?;
+        let config = config.with_no_client_auth().with_single_cert(chain, key).context("TLS")?;
+        self.tls = Some(TlsAcceptor::from(Arc::new(config)));
+        Ok(self)
     }
 
     /// Where it listens.
@@ -81,15 +121,20 @@ impl Server {
             };
             let _ = stream.set_nodelay(true);
             let (service, stats) = (self.service.clone(), self.stats.clone());
-            let faults = self.faults.clone();
+            let (faults, tls) = (self.faults.clone(), self.tls.clone());
             tokio::spawn(async move {
                 let answer = hyper::service::service_fn(move |request| {
                     answer(service.clone(), stats.clone(), faults.clone(), request)
                 });
-                // A client that goes away is its own affair.
-                let _ = Builder::new(TokioExecutor::new())
-                    .serve_connection(TokioIo::new(stream), answer)
-                    .await;
+                // A client that goes away, or does not trust us, is its own affair.
+                let builder = Builder::new(TokioExecutor::new());
+                let _ = match tls {
+                    None => builder.serve_connection(TokioIo::new(stream), answer).await,
+                    Some(tls) => match tls.accept(stream).await {
+                        Ok(stream) => builder.serve_connection(TokioIo::new(stream), answer).await,
+                        Err(_) => Ok(()),
+                    },
+                };
             });
         }
     }

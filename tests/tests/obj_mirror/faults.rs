@@ -1,6 +1,6 @@
 //! Networks and servers that fail.
 
-use crate::kit::{Bench, end, files};
+use crate::kit::{Bench, end, files, tries};
 use crate::proxy::{Fate, Proxy};
 use pipeline_tests::process::wait_until;
 use std::path::Path;
@@ -45,9 +45,6 @@ fn wrong_keys_and_settings_are_told_without_the_secret() {
         }
     }
     with("AWS_ACCESS_KEY_ID", "").with(2).says("AWS_ACCESS_KEY_ID is not set");
-    let mut tls = bench.command(&["s3://documents", "minio"]);
-    tls.env("AWS_CA_BUNDLE", "/ca.pem").env("AWS_ENDPOINT_URL", "https://127.0.0.1:1");
-    end(&mut tls).with(2).says("AWS_CA_BUNDLE cannot be honoured");
     with("AWS_ENDPOINT_URL", "http://127.0.0.1:1").with(1).says("cannot be reached");
     assert!(!bench.path("minio").exists());
 }
@@ -72,7 +69,7 @@ fn an_unreliable_server_still_gives_an_exact_mirror() {
 
     bench.s3.client().create_bucket("copy").unwrap();
     std::fs::create_dir(bench.path("large")).unwrap();
-    std::fs::write(bench.path("large/parts"), vec![7; 50 * 1024 * 1024]).unwrap();
+    std::fs::write(bench.path("large/parts"), vec![7; tries(20, 50) * 1024 * 1024]).unwrap();
     through(&["minio", "s3://copy"]);
     through(&["large", "s3://copy/large"]);
     bench.run(&["s3://copy/large", "back"]).with(0);
@@ -84,7 +81,7 @@ fn an_unreliable_server_still_gives_an_exact_mirror() {
 fn an_object_that_fails_for_ever_is_named_and_the_others_are_there() {
     let bench = with_many(20);
     let proxy = Proxy::before(&bench.s3.endpoint(), |line| {
-        if line.contains("/00007?") { Fate::Cut(900) } else { Fate::Pass }
+        if line.contains("/00007 ") { Fate::Cut(900) } else { Fate::Pass }
     });
     let mut command = bench.command(&["s3://documents", "minio", "--json"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
@@ -119,7 +116,7 @@ fn an_object_that_goes_away_meanwhile_is_said_and_skipped() {
     let bench = with_many(6);
     let client = bench.s3.client();
     let proxy = Proxy::before(&bench.s3.endpoint(), move |line| {
-        if line.contains("/00002?") {
+        if line.contains("/00002 ") {
             client.delete(("documents", "00002")).unwrap();
         }
         Fate::Pass
@@ -170,7 +167,7 @@ fn a_killed_run_continues_where_it_was() {
     let proxy = Proxy::before(&bench.s3.endpoint(), move |_| {
         if number.fetch_add(1, Ordering::SeqCst) > 100 { Fate::Hang } else { Fate::Pass }
     });
-    let mut command = bench.command(&["s3://documents", "minio", "--jobs", "8"]);
+    let mut command = bench.command(&["s3://documents", "minio", "--jobs", "8", "--tags", "never"]);
     let mut child = command.env("AWS_ENDPOINT_URL", proxy.endpoint()).spawn().unwrap();
     let journal = bench.path("minio/.obj-mirror/journal.jsonl");
     let done = || {
@@ -204,7 +201,7 @@ fn a_signal_ends_a_run_with_its_status_and_leaves_no_temporary_files() {
     let proxy = Proxy::before(&bench.s3.endpoint(), move |_| {
         if number.fetch_add(1, Ordering::SeqCst) > 20 { Fate::Hang } else { Fate::Pass }
     });
-    let mut command = bench.command(&["s3://documents", "minio"]);
+    let mut command = bench.command(&["s3://documents", "minio", "--tags", "never"]);
     let mut child = command.env("AWS_ENDPOINT_URL", proxy.endpoint()).spawn().unwrap();
     let journal = bench.path("minio/.obj-mirror/journal.jsonl");
     wait_until("some objects", || {

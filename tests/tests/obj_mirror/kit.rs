@@ -3,9 +3,16 @@
 use pipeline_tests::{S3, tool};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use tempfile::TempDir;
 
 pub const BUCKET: &str = "documents";
+
+/// How many of something a test tries: enough for every change, or, where `PIPRIO_TEST_FULL=yes` says
+/// so, as many as take their time.
+pub fn tries<N>(usual: N, full: N) -> N {
+    if std::env::var_os("PIPRIO_TEST_FULL").is_some_and(|v| v == "yes") { full } else { usual }
+}
 
 /// A server with an empty bucket, and a directory for mirrors.
 pub struct Bench {
@@ -137,4 +144,21 @@ pub fn files(dir: &Path) -> Vec<String> {
 pub fn index(mirror: &Path) -> Vec<serde_json::Value> {
     let text = std::fs::read_to_string(mirror.join(".obj-mirror/index.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The highest resident size of a process until it ends, in MiB, and how it ended.
+pub fn peak(mut command: Command) -> (u64, bool) {
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|l| l.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+        peak = peak.max(kib.unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            return (peak / 1024, status.success());
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -28,7 +28,7 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy before `server` (`http://HOST:PORT`); `decide` is given each request's first line.
+    /// A proxy before `server` (`http://HOST:PORT`); `decide` is given each request's head.
     pub fn before(server: &str, decide: impl Fn(&str) -> Fate + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -71,16 +71,14 @@ fn serve(
     decide: &(dyn Fn(&str) -> Fate + Send + Sync),
 ) -> std::io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
-    let mut first = String::new();
-    from_client.read_line(&mut first)?;
-    let mut head = first.clone();
+    let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         if from_client.read_line(&mut head)? == 0 {
             return Ok(());
         }
     }
     let mut client = client;
-    let limit = match decide(first.trim_end()) {
+    let limit = match decide(head.trim_end()) {
         Fate::Pass => u64::MAX,
         Fate::Cut(bytes) => bytes,
         Fate::Drop => return client.shutdown(Shutdown::Both),

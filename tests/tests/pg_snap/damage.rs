@@ -7,7 +7,7 @@ use predicates::prelude::*;
 use predicates::str::contains;
 
 fn gzip_members(bytes: &[u8]) -> Vec<usize> {
-    let start = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0];
+    let start = [0x1f, 0x8b, 8, 4, 0, 0, 0, 0];
     bytes.windows(start.len()).enumerate().filter(|(_, w)| *w == start).map(|(at, _)| at).collect()
 }
 
@@ -60,10 +60,15 @@ fn a_dump_cut_after_any_gzip_member_is_refused() -> Result<()> {
     let zipped = std::fs::read(s.dump("d.sql.gz")?)?;
     let members = gzip_members(&zipped);
     assert!(members.len() > 4, "{} members", members.len());
-    for cut in &members[1..] {
+    // The last ones hold the end marker, the index of sections, and where that lies.
+    let (cuts, whole) = members[1..].split_at(members.len() - 3);
+    for cut in cuts {
         let cut = zipped[..*cut].to_vec();
         s.pg_snap("x").arg("load").write_stdin(cut.clone()).assert().code(4);
         s.pg_snap("x").arg("inspect").write_stdin(cut).assert().code(4).stdout(contains("NO: "));
+    }
+    for cut in whole {
+        s.pg_snap("x").arg("inspect").write_stdin(&zipped[..*cut]).assert().success();
     }
     assert_eq!(s.databases()?, "piprio postgres");
     Ok(())
@@ -151,5 +156,24 @@ fn failures_are_one_line_and_never_tell_the_password() -> Result<()> {
         .assert()
         .success()
         .stdout(contains("\"exists\":false"));
+    Ok(())
+}
+
+#[test]
+fn a_dump_that_comes_through_a_named_pipe_is_read_like_any_other() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.dump("d.sql.gz")?;
+    let pipe = s.path("pipe");
+    for command in ["inspect", "load"] {
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
+        ensure!(made.success());
+        let mut cat = std::process::Command::new("sh")
+            .args(["-c", "exec cat \"$0\" > \"$1\""])
+            .args([&file, &pipe])
+            .spawn()?;
+        s.pg_snap("piped").arg(command).arg(&pipe).assert().success();
+        assert!(cat.wait()?.success(), "{command}");
+        std::fs::remove_file(&pipe)?;
+    }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use anyhow::{Context, Result, ensure};
 use assert_cmd::Command;
 use pipeline_tests::{Postgres, postgres, tool};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -65,6 +67,38 @@ pub fn pg_snap(server: &Postgres, database: &str) -> Command {
     }
     command.envs(server.env()).env("PGDATABASE", database).env("RUST_BACKTRACE", "0");
     Command::from_std(command)
+}
+
+/// Dumps a database to a file.
+pub fn dump_to(server: &Postgres, database: &str, options: &[&str], file: &Path) -> Result<()> {
+    let out = pg_snap(server, database).arg("dump").args(options).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    std::fs::write(file, out.stdout).context("writing a dump")
+}
+
+/// `pg_dump | gzip`.
+pub fn pg_dump_to(server: &Postgres, database: &str, options: &[&str], file: &Path) -> Result<()> {
+    let mut pg_dump = server.client("pg_dump");
+    let mut pg_dump =
+        pg_dump.args(["-d", database]).args(options).stdout(Stdio::piped()).spawn()?;
+    let text = pg_dump.stdout.take().context("no pipe")?;
+    let mut gzip = std::process::Command::new("gzip");
+    gzip.arg("-1").stdin(text).stdout(File::create(file)?);
+    ensure!(gzip.status()?.success() && pg_dump.wait()?.success(), "pg_dump | gzip");
+    Ok(())
+}
+
+/// `gunzip | psql` into a new database.
+pub fn by_psql(server: &Postgres, database: &str, file: &Path) -> Result<()> {
+    server.psql("postgres", &format!("create database {database} template template0"))?;
+    let mut gunzip = std::process::Command::new("gunzip");
+    let mut gunzip = gunzip.arg("-c").arg(file).stdout(Stdio::piped()).spawn()?;
+    let mut psql = server.client("psql");
+    psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", database]);
+    let out = psql.stdin(gunzip.stdout.take().context("no pipe")?).output()?;
+    ensure!(out.status.success(), "psql to {database}: {}", String::from_utf8_lossy(&out.stderr));
+    ensure!(gunzip.wait()?.success(), "gunzip");
+    Ok(())
 }
 
 pub fn gunzip(file: &Path) -> Result<Vec<u8>> {

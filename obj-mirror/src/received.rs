@@ -1,0 +1,67 @@
+//! Bytes as they are received: hashed on the way.
+
+use crate::placement::hex;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+/// Bytes that were hashed on their way, and where they lie.
+pub struct Received {
+    /// Where they lie.
+    pub file: File,
+    /// Bytes.
+    pub size: u64,
+    /// Hex.
+    pub sha256: String,
+    /// Hex, where it was asked for.
+    pub md5: Option<String>,
+}
+
+/// Both hashes of bytes that come in order.
+pub struct Hash {
+    sha256: Sha256,
+    md5: Option<Md5>,
+    size: u64,
+}
+
+impl Hash {
+    /// Of nothing yet.
+    #[must_use]
+    pub fn new(with_md5: bool) -> Self {
+        Self { sha256: Sha256::new(), md5: with_md5.then(Md5::new), size: 0 }
+    }
+
+    /// Takes the next bytes.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        self.size += bytes.len() as u64;
+    }
+
+    /// Takes the next bytes from where they were written.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    pub fn update_from(&mut self, file: &File, start: u64, length: u64) -> io::Result<()> {
+        let mut buffer = vec![0; 256 * 1024];
+        let (mut at, end) = (start, start + length);
+        while at < end {
+            let room = buffer.len().min((end - at) as usize);
+            file.read_exact_at(&mut buffer[..room], at)?;
+            self.update(&buffer[..room]);
+            at += room as u64;
+        }
+        Ok(())
+    }
+
+    /// What was received.
+    #[must_use]
+    pub fn finish(self, file: File) -> Received {
+        let md5 = self.md5.map(|md5| hex(&md5.finalize()));
+        Received { file, size: self.size, sha256: hex(&self.sha256.finalize()), md5 }
+    }
+}

@@ -1,0 +1,165 @@
+//! Connections to the server, encrypted where the endpoint asks for it.
+
+use crate::fault::{Kind, StoreError};
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+/// How long a connection may take to come about.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Bytes to and from the server.
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// How the server is reached.
+pub struct Dialer {
+    host: String,
+    /// `HOST:PORT` as it is dialled; not always the endpoint's own.
+    address: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Dialer {
+    /// A dialer for the settings' endpoint, or, with `bucket`, for the bucket's host below it.
+    ///
+    /// # Errors
+    /// If the certificate authorities cannot be read, or the host is none that a certificate can name.
+    pub fn new(settings: &Settings, host: &str) -> Result<Self> {
+        let (name, port) = split_port(host, settings.is_tls());
+        let address = settings.dial.clone().unwrap_or_else(|| format!("{name}:{port}"));
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let tls = settings.is_tls().then(|| {
+            let config = client_config(settings.ca_bundle.as_deref())?;
+            let server = ServerName::try_from(bare.to_owned())
+                .with_context(|| format!("{bare} is no name that a certificate can have"))?;
+            anyhow::Ok((TlsConnector::from(Arc::new(config)), server))
+        });
+        Ok(Self { host: bare.to_owned(), address, tls: tls.transpose()? })
+    }
+
+    /// A new connection.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] if nobody answers; [`Kind::Tls`] if who answers is not to be trusted.
+    pub async fn connect(&self) -> Result<Box<dyn Stream>, StoreError> {
+        let unreachable = |message: String| StoreError::new(Kind::Unreachable, message);
+        let connecting = async {
+            let stream = TcpStream::connect(&self.address).await;
+            let stream = stream.map_err(|e| unreachable(e.to_string()))?;
+            // What is sent is sent at once: requests are small, and each is waited for.
+            let _ = stream.set_nodelay(true);
+            match &self.tls {
+                None => Ok(Box::new(stream) as Box<dyn Stream>),
+                Some((connector, server)) => {
+                    match connector.connect(server.clone(), stream).await {
+                        Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+                        Err(error) => Err(self.refused(&error)),
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout(PATIENCE, connecting).await {
+            Ok(result) => result,
+            Err(_) => Err(unreachable(format!("no connection within {} s", PATIENCE.as_secs()))),
+        }
+    }
+
+    fn refused(&self, error: &io::Error) -> StoreError {
+        let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => StoreError::new(Kind::Tls, untrusted(&self.host, error)),
+            None => StoreError::transient(format!("setting up TLS: {error}")),
+        }
+    }
+}
+
+/// Why a server is not trusted, and what helps.
+fn untrusted(host: &str, error: &rustls::Error) -> String {
+    use CertificateError as C;
+    match error {
+        rustls::Error::InvalidCertificate(wrong) => match wrong {
+            C::Expired | C::ExpiredContext { .. } => {
+                format!("the certificate of {host} has expired")
+            }
+            C::NotValidYet | C::NotValidYetContext { .. } => {
+                format!("the certificate of {host} is not valid yet; is the clock right?")
+            }
+            C::NotValidForName | C::NotValidForNameContext { .. } => {
+                format!("the certificate that {host} shows is for another name")
+            }
+            C::UnknownIssuer => format!(
+                "the certificate of {host} is by an authority that is not trusted here; if it is your own, \
+                 name its certificate in AWS_CA_BUNDLE"
+            ),
+            other => format!("the certificate of {host} is not valid: {other}"),
+        },
+        rustls::Error::InvalidMessage(_) => {
+            format!("{host} does not speak TLS there; is it http://?")
+        }
+        other => format!("no TLS with {host}: {other}"),
+    }
+}
+
+/// A host and its port: the scheme's own where none is said.
+fn split_port(host: &str, is_tls: bool) -> (&str, u16) {
+    let default = if is_tls { 443 } else { 80 };
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => match port.parse() {
+            Ok(port) => (name, port),
+            Err(_) => (host, default),
+        },
+        _ => (host, default),
+    }
+}
+
+fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    match ca_bundle {
+        Some(path) => {
+            let reading = || format!("AWS_CA_BUNDLE: reading {}", path.display());
+            for certificate in CertificateDer::pem_file_iter(path).with_context(reading)? {
+                roots.add(certificate.with_context(reading)?).with_context(reading)?;
+            }
+            if roots.is_empty() {
+                bail!("AWS_CA_BUNDLE: there is no certificate in {}", path.display());
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                bail!(
+                    "this system has no certificate authorities; install them (ca-certificates), or \
+                     name the storage's own in AWS_CA_BUNDLE"
+                );
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.context("setting up TLS")?.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_told_from_an_address() {
+        assert_eq!(split_port("s3:9000", false), ("s3", 9000));
+        assert_eq!(split_port("s3", true), ("s3", 443));
+        assert_eq!(split_port("[::1]", false), ("[::1]", 80));
+        assert_eq!(split_port("[::1]:9000", false), ("[::1]", 9000));
+    }
+}

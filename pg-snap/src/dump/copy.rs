@@ -1,0 +1,291 @@
+//! Copying tables out: a session that reads each under the run's snapshot, as pg_dump would.
+
+use super::catalog::{Sequence, Table};
+use super::run::Run;
+use super::section::{Section, Sink};
+use crate::session::Session;
+use crate::sql::literal;
+use anyhow::{Context, Result, bail};
+use std::ops::Range;
+use std::time::{Duration, Instant};
+
+/// What pg_dump sets, lest a database's own settings change how values are written; and what keeps
+/// a session from being ended.
+const SETUP: &str = "SET client_encoding = 'UTF8';\nSET DateStyle = ISO;\n\
+     SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
+     SET row_security = off;\nSET search_path = '';\n\
+     SET client_min_messages = warning;\n";
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
+/// Of the class "lock not available".
+const LOCKED: &str = "55P03";
+const NO_ERROR: &str = "00000";
+/// Sequences that are read in one transaction: each one is locked until its end.
+const SEQUENCES: usize = 100;
+
+/// Opens a session with pg_dump's settings.
+///
+/// # Errors
+/// If psql cannot be started.
+pub fn open(run: &Run<'_>) -> Result<Session> {
+    let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
+    session.send(SETUP.as_bytes())?;
+    Ok(session)
+}
+
+/// A worker's session.
+pub struct Copier<'a> {
+    run: &'a Run<'a>,
+    session: Session,
+    snapshot: &'a str,
+}
+
+/// Rows of a table, and the bytes of their lines.
+pub struct Copied {
+    pub rows: u64,
+    pub bytes: u64,
+}
+
+impl<'a> Copier<'a> {
+    /// Opens its session.
+    ///
+    /// # Errors
+    /// If psql cannot be started.
+    pub fn open(run: &'a Run<'a>, snapshot: &'a str) -> Result<Self> {
+        Ok(Self { run, session: open(run)?, snapshot })
+    }
+
+    /// Ends its session.
+    ///
+    /// # Errors
+    /// If psql did not end well.
+    pub fn close(self) -> Result<()> {
+        self.session.close()
+    }
+
+    /// Writes one COPY block, whole or for a range of pages.
+    ///
+    /// # Errors
+    /// If the table is not as the snapshot saw it, stays locked, or cannot be read; whatever was
+    /// written then is not a section.
+    pub fn copy<S: Sink>(
+        &mut self,
+        table: &Table,
+        pages: Option<&Range<Option<u64>>>,
+        section: &mut Section<'_, S>,
+    ) -> Result<Copied> {
+        self.copy_out(table, pages, section)
+            .with_context(|| format!("copying table {}", table.quoted))
+    }
+
+    fn copy_out<S: Sink>(
+        &mut self,
+        table: &Table,
+        pages: Option<&Range<Option<u64>>>,
+        section: &mut Section<'_, S>,
+    ) -> Result<Copied> {
+        self.lock(table)?;
+        section.write(&self.encoded(&head(table))?)?;
+        let begin = section.bytes;
+        self.session.send(statement(table, pages, &self.run.encoding).as_bytes())?;
+        self.session.send(b"\\echo '\\\\.'\n")?;
+        let rows = self.rows(section)?;
+        // The line that ends the data came along with it.
+        let bytes = section.bytes - begin - 3;
+        section.write(b"\n\n")?;
+        self.session.send(b"COMMIT;\n")?;
+        Ok(Copied { rows, bytes })
+    }
+
+    /// Begins a transaction under the snapshot, and in it locks the table, which the snapshot alone
+    /// does not protect: emptied or written anew elsewhere it would read as empty.
+    fn lock(&mut self, table: &Table) -> Result<()> {
+        let begin = format!(
+            "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
+             SELECT {name}::pg_catalog.regclass::pg_catalog.oid, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass);\n\
+             \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
+            self.begin(),
+            table.quoted,
+            name = literal(&table.quoted)
+        );
+        let until = Instant::now() + self.run.lock_wait;
+        let mut pause = PAUSES[0];
+        loop {
+            self.session.send(begin.as_bytes())?;
+            let mut found = None;
+            let state = loop {
+                let line = self.session.line()?;
+                match line.strip_prefix("done ") {
+                    Some(state) => break state.to_owned(),
+                    None => found = Some(line),
+                }
+            };
+            match state.as_str() {
+                NO_ERROR => return unchanged(table, found.as_deref()),
+                LOCKED if Instant::now() < until => {
+                    self.session.send(b"ROLLBACK;\n")?;
+                    self.run.check()?;
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(PAUSES[1]);
+                }
+                LOCKED => bail!(
+                    "it stayed locked for {} seconds{}; dump again when that has ended, or wait \
+                     longer (--lock-wait)",
+                    self.run.lock_wait.as_secs(),
+                    self.run.locked(Some(table.oid))
+                ),
+                _ => return Err(self.session.reason()),
+            }
+        }
+    }
+
+    fn begin(&self) -> String {
+        format!(
+            "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}",
+            literal(self.snapshot)
+        )
+    }
+
+    /// Reads rows up to the line that ends them. Nothing follows it before psql is told more, and no
+    /// row is such a line: COPY doubles every backslash of its data.
+    fn rows<S: Sink>(&mut self, section: &mut Section<'_, S>) -> Result<u64> {
+        let (session, run) = (&mut self.session, self.run);
+        let mut tail = [b'\n'; 4];
+        let mut rows = 0;
+        loop {
+            let mut n = 0;
+            section.fill(|buffer| {
+                n = session.read(buffer)?;
+                let read = &buffer[..n];
+                rows += memchr::memchr_iter(b'\n', read).count() as u64;
+                let kept = n.min(4);
+                tail.rotate_left(kept);
+                tail[4 - kept..].copy_from_slice(&read[n - kept..]);
+                Ok(n)
+            })?;
+            if tail == *b"\n\\.\n" {
+                return Ok(rows - 1);
+            }
+            if n == 0 {
+                return Err(session.reason());
+            }
+            run.bar.inc(n as u64);
+        }
+    }
+
+    /// Writes the values of all sequences.
+    ///
+    /// # Errors
+    /// If one cannot be read.
+    pub fn sequences<S: Sink>(
+        &mut self,
+        sequences: &[Sequence],
+        section: &mut Section<'_, S>,
+    ) -> Result<()> {
+        for some in sequences.chunks(SEQUENCES) {
+            let values: Vec<String> = some
+                .iter()
+                .map(|s| {
+                    format!("SELECT last_value::text || ', ' || is_called::text FROM {}", s.quoted)
+                })
+                .collect();
+            self.session.send(
+                format!(
+                    "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
+                    self.begin(),
+                    self.run.lock_wait.as_millis(),
+                    values.join(";\n")
+                )
+                .as_bytes(),
+            )?;
+            for sequence in some {
+                let value = self
+                    .session
+                    .line()
+                    .with_context(|| format!("reading sequence {}", sequence.quoted))?;
+                let text = set_value(sequence, &value, self.run.backslashes_escape);
+                section.write(&self.encoded(&text)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Text of ours in the encoding that the dump is in.
+    fn encoded(&mut self, text: &str) -> Result<Vec<u8>> {
+        if text.is_ascii() || self.run.encoding == "UTF8" {
+            return Ok(text.as_bytes().to_vec());
+        }
+        self.session.send(
+            format!(
+                "SELECT pg_catalog.encode(pg_catalog.convert_to({}, {}), 'hex');\n",
+                literal(text),
+                literal(&self.run.encoding)
+            )
+            .as_bytes(),
+        )?;
+        let hex = self.session.line()?;
+        let byte = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
+        let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
+        bytes.with_context(|| format!("the server gives '{hex}' for a name's bytes"))
+    }
+}
+
+/// The same table, with its rows where the snapshot saw them.
+fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
+    if found == Some(&format!("{}|{}", table.oid, table.filenode)) {
+        return Ok(());
+    }
+    bail!(
+        "it was emptied, replaced or written anew since this dump began, so what the dump would hold \
+         of it is lost; dump again when no TRUNCATE or ALTER TABLE is at work"
+    )
+}
+
+fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) -> String {
+    let options = match encoding {
+        "UTF8" => String::new(),
+        encoding => format!(" WITH (ENCODING {})", literal(encoding)),
+    };
+    let columns = match table.columns.trim_matches(['(', ')']) {
+        "" => "*",
+        _ => &table.columns[1..table.columns.len() - 1],
+    };
+    let source = match (pages, &table.filter) {
+        (None, None) => format!("{} {}", table.quoted, table.columns),
+        (None, Some(filter)) => format!("(SELECT {columns} FROM {} {filter})", table.quoted),
+        (Some(pages), _) => {
+            let from = pages.start.map(|page| format!("ctid >= '({page},0)'"));
+            let to = pages.end.map(|page| format!("ctid < '({page},0)'"));
+            let range: Vec<String> = from.into_iter().chain(to).collect();
+            format!("(SELECT {columns} FROM ONLY {} WHERE {})", table.quoted, range.join(" AND "))
+        }
+    };
+    format!("COPY {source} TO STDOUT{options};\n")
+}
+
+fn head(table: &Table) -> String {
+    let through = table.root.as_ref().map(|root| format!("-- load via partition root {root}\n\n"));
+    format!(
+        "{}{}COPY {} {} FROM stdin;\n",
+        comment("Data for Name", &table.name, "TABLE DATA", &table.schema, &table.owner),
+        through.unwrap_or_default(),
+        table.root.as_ref().unwrap_or(&table.quoted),
+        table.columns
+    )
+}
+
+fn set_value(sequence: &Sequence, value: &str, backslashes_escape: bool) -> String {
+    let mut name = sequence.quoted.replace('\'', "''");
+    if backslashes_escape {
+        name = name.replace('\\', "\\\\");
+    }
+    format!(
+        "{}SELECT pg_catalog.setval('{name}', {value});\n\n\n",
+        comment("Name", &sequence.name, "SEQUENCE SET", &sequence.schema, &sequence.owner)
+    )
+}
+
+/// As pg_dump heads what it writes. Names keep to their line.
+fn comment(what: &str, name: &str, kind: &str, schema: &str, owner: &str) -> String {
+    let [name, schema, owner] = [name, schema, owner].map(|n| n.replace(['\n', '\r'], " "));
+    format!("--\n-- {what}: {name}; Type: {kind}; Schema: {schema}; Owner: {owner}\n--\n\n")
+}

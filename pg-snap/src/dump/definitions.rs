@@ -1,0 +1,220 @@
+//! What pg_dump writes of one section: the definitions, and the large objects. Each of its runs
+//! makes a dump of its own, with a head and an end marker; joined, they must read as one.
+
+use super::passes::Passes;
+use super::run::Run;
+use super::section::{Section, Sink};
+use anyhow::{Context, Result, bail};
+use pipe_kit::child;
+use std::io::Read;
+use std::process::Stdio;
+
+pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
+const UNRESTRICT: &[u8] = b"\\unrestrict ";
+/// What is looked at for a dump's head, and held back for its end.
+const MARGIN: usize = 16 * 1024;
+/// The last line of what pg_dump sets at the head of every dump.
+const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
+
+/// Which part of pg_dump's work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    PreData,
+    /// With a schema that holds nothing to be dumped or locked: large objects are in none.
+    LargeObjects,
+    PostData,
+}
+
+impl Part {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Part::PreData => &["--section=pre-data"],
+            Part::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
+            Part::PostData => &["--section=post-data"],
+        }
+    }
+}
+
+/// Writes the part's text; `left_out` are patterns of what is not asked for its data: whatever the part,
+/// pg_dump would read and lock every sequence, 10,000 of which take all locks that a server has. Gives the key of its `\restrict` line, where it has one.
+///
+/// # Errors
+/// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
+pub fn write(
+    run: &Run<'_>,
+    part: Part,
+    snapshot: &str,
+    left_out: &[String],
+    text: &mut impl Text,
+) -> Result<Option<Vec<u8>>> {
+    let mut command = run.pg_dump.command();
+    command
+        .args(["--format=plain", "--no-password", "--no-sync"])
+        .args(part.arguments())
+        .args(left_out.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
+        .arg(format!("--encoding={}", run.encoding))
+        .arg(format!("--snapshot={snapshot}"))
+        .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
+        .args(["-d", &run.server.target(run.database)])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
+    let mut held = Vec::new();
+    source.by_ref().take(MARGIN as u64).read_to_end(&mut held).context("dumping")?;
+    let head = Head::of(&held, part == Part::PreData, run.server.version.major);
+    text.head(&head.settings)?;
+    held = head.rest;
+    let mut block = vec![0; 256 * 1024];
+    loop {
+        let n = source.read(&mut block).context("dumping")?;
+        if n == 0 {
+            break;
+        }
+        run.bar.inc(n as u64);
+        held.extend_from_slice(&block[..n]);
+        let sure = held.len().saturating_sub(MARGIN);
+        text.write(&held[..sure])?;
+        held.drain(..sure);
+    }
+    match without_end(&held) {
+        Some(rest) => text.write(rest)?,
+        None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
+    }
+    Ok(head.key)
+}
+
+/// Where a part's text goes.
+pub trait Text {
+    /// Takes the settings at its head.
+    ///
+    /// # Errors
+    /// If nobody wants them any more.
+    fn head(&mut self, text: &[u8]) -> Result<()>;
+    /// Takes more text.
+    ///
+    /// # Errors
+    /// As [`Text::head`].
+    fn write(&mut self, text: &[u8]) -> Result<()>;
+}
+
+impl<S: Sink> Text for Section<'_, S> {
+    fn head(&mut self, text: &[u8]) -> Result<()> {
+        Section::write(self, text)
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        Section::write(self, text)
+    }
+}
+
+impl<S: Sink> Text for Passes<'_, S> {
+    fn head(&mut self, text: &[u8]) -> Result<()> {
+        Passes::head(self, text)
+    }
+
+    fn write(&mut self, text: &[u8]) -> Result<()> {
+        Passes::write(self, text)
+    }
+}
+
+/// The beginning of a dump.
+#[derive(Debug, PartialEq, Eq)]
+struct Head {
+    /// Of its `\restrict` line.
+    key: Option<Vec<u8>>,
+    /// What it sets; of a later part nothing, since the first one's is in force.
+    settings: Vec<u8>,
+    rest: Vec<u8>,
+}
+
+impl Head {
+    fn of(text: &[u8], first: bool, server_major: u32) -> Self {
+        let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
+            // Without the usual last setting, at least what psql would take for the wrong key goes.
+            let rest = lines(text).filter(|line| !line.starts_with(b"\\restrict "));
+            return Self {
+                key: None,
+                settings: Vec::new(),
+                rest: rest.collect::<Vec<_>>().concat(),
+            };
+        };
+        let (head, rest) = text.split_at(end + LAST_SETTING.len());
+        let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
+        let key = key.map(|key| key.trim_ascii_end().to_vec());
+        let settings =
+            if first { without_unknown_settings(head, server_major) } else { Vec::new() };
+        let rest = if first { rest } else { rest.trim_ascii_start() };
+        Self { key, settings, rest: rest.to_vec() }
+    }
+}
+
+fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split_inclusive(|b| *b == b'\n')
+}
+
+/// A pg_dump newer than the server sets what the server has never heard of.
+fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
+    if server_major >= 17 {
+        return head.to_vec();
+    }
+    let preamble = |line: &&[u8]| {
+        line.len() <= 1
+            || [&b"--"[..], b"SET ", b"\\restrict ", b"SELECT pg_catalog.set_config("]
+                .iter()
+                .any(|start| line.starts_with(start))
+    };
+    // Beyond its preamble, the same text may be a row of a table.
+    let end: usize = lines(head).take_while(preamble).map(<[u8]>::len).sum();
+    let mut kept: Vec<u8> = lines(&head[..end])
+        .filter(|line| *line != b"SET transaction_timeout = 0;\n")
+        .collect::<Vec<_>>()
+        .concat();
+    kept.extend_from_slice(&head[end..]);
+    kept
+}
+
+/// The text without the end marker and the line that follows it; none where it has no end marker.
+fn without_end(text: &[u8]) -> Option<&[u8]> {
+    let mut text = text;
+    let last = text.trim_ascii_end();
+    let line = memchr::memrchr(b'\n', last).map_or(0, |at| at + 1);
+    if last[line..].starts_with(UNRESTRICT) {
+        text = &text[..line];
+    }
+    text.strip_suffix(END_MARKER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_clients_setting_is_left_out_for_an_older_server_only() {
+        let head = b"--\n\nSET transaction_timeout = 0;\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
+        let kept = b"--\n\nSET b = 1;\nCOPY t FROM stdin;\nSET transaction_timeout = 0;\n";
+        assert_eq!(without_unknown_settings(head, 16), kept);
+        assert_eq!(without_unknown_settings(head, 17), head);
+    }
+
+    #[test]
+    fn a_later_part_begins_with_its_first_statement() {
+        let head = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET a = 1;\nSET row_security = off;\n\nSET default_tablespace = '';\n\n--\n-- Name: x\n";
+        let rest = b"SET default_tablespace = '';\n\n--\n-- Name: x\n";
+        let later = Head::of(head, false, 15);
+        assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
+        assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
+        let first = Head::of(head, true, 15);
+        assert_eq!([first.settings, first.rest].concat(), head);
+        let bare = Head::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
+        assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
+    }
+
+    #[test]
+    fn the_end_is_taken_off_where_it_is_an_end() {
+        let with = |after: &str| [b"SELECT 1;\n\n", END_MARKER, after.as_bytes()].concat();
+        assert_eq!(without_end(&with("")), Some(&b"SELECT 1;\n\n"[..]));
+        assert_eq!(without_end(&with("\\unrestrict abc\n\n")), Some(&b"SELECT 1;\n\n"[..]));
+        assert_eq!(without_end(&with("SELECT 2;\n")), None);
+        assert_eq!(without_end(b""), None);
+    }
+}

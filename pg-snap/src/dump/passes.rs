@@ -1,0 +1,134 @@
+//! The passes in which pg_dump writes definitions: those of objects, then privileges, then what may run
+//! somebody's code. Each run of pg_dump for a section goes through all three; a whole dump must have
+//! every object made before the first privilege is taken away, so they are kept apart.
+
+use super::section::{Section, Sink};
+use crate::scanner::{Observer, Scanner};
+use anyhow::Result;
+
+/// How many passes there are.
+pub const PASSES: usize = 3;
+
+/// Sorts the text of one run of pg_dump by its passes.
+pub struct Passes<'a, S> {
+    scanner: Scanner,
+    sorted: Sorted<'a, S>,
+}
+
+struct Sorted<'a, S> {
+    sections: [Section<'a, S>; PASSES],
+    pass: usize,
+    /// Since the last statement's end.
+    text: Vec<u8>,
+}
+
+impl<'a, S: Sink> Passes<'a, S> {
+    pub fn new(sections: [Section<'a, S>; PASSES]) -> Self {
+        let sorted = Sorted { sections, pass: 0, text: Vec::new() };
+        Self { scanner: Scanner::default(), sorted }
+    }
+
+    /// Takes text as it is to stand at the beginning.
+    ///
+    /// # Errors
+    /// What the section gives.
+    pub fn head(&mut self, text: &[u8]) -> Result<()> {
+        self.sorted.sections[0].write(text)
+    }
+
+    /// Takes more of pg_dump's text.
+    ///
+    /// # Errors
+    /// What the section gives.
+    pub fn write(&mut self, text: &[u8]) -> Result<()> {
+        self.scanner.scan(text, &mut self.sorted)
+    }
+
+    /// Gives how long the text of each pass was.
+    ///
+    /// # Errors
+    /// What the section gives.
+    pub fn finish(mut self) -> Result<[u64; PASSES]> {
+        self.sorted.flush()?;
+        let mut lengths = [0; PASSES];
+        for (length, section) in lengths.iter_mut().zip(self.sorted.sections) {
+            *length = section.finish()?;
+        }
+        Ok(lengths)
+    }
+}
+
+impl<S: Sink> Sorted<'_, S> {
+    fn flush(&mut self) -> Result<()> {
+        self.sections[self.pass].write(&self.text)?;
+        self.text.clear();
+        Ok(())
+    }
+}
+
+impl<S: Sink> Observer for Sorted<'_, S> {
+    fn text(&mut self, bytes: &[u8]) -> Result<()> {
+        self.text.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        let pass = self.pass.max(pass_of(sql));
+        if pass > self.pass {
+            // The line breaks that end the last statement stay with it.
+            let breaks = self.text.iter().take_while(|byte| **byte == b'\n').count();
+            let rest = self.text.split_off(breaks);
+            self.flush()?;
+            (self.pass, self.text) = (pass, rest);
+        }
+        self.flush()
+    }
+}
+
+/// The pass that a statement of pg_dump opens, at the earliest.
+fn pass_of(sql: &[u8]) -> usize {
+    let sql = sql.trim_ascii_start();
+    let begins = |words: &[&str]| words.iter().any(|words| sql.starts_with(words.as_bytes()));
+    if begins(&["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "]) {
+        1
+    } else if begins(&[
+        "REFRESH MATERIALIZED VIEW ",
+        "CREATE EVENT TRIGGER ",
+        "ALTER EVENT TRIGGER ",
+        "COMMENT ON EVENT TRIGGER ",
+    ]) {
+        2
+    } else {
+        0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gzip::{Deflater, Inflater, Level};
+
+    #[test]
+    fn privileges_and_what_comes_after_them_are_kept_apart_with_their_comments() {
+        let mut deflaters = [(); PASSES].map(|()| Deflater::new(Level::Fast));
+        let mut sinks = [Vec::new(), Vec::new(), Vec::new()];
+        let [a, b, c] = &mut deflaters;
+        let [x, y, z] = &mut sinks;
+        let mut passes = Passes::new([Section::new(a, x), Section::new(b, y), Section::new(c, z)]);
+        let main = "--\n-- f\n--\n\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nGRANT x;\n$$;\n\n\n";
+        let acl = "--\n-- acl\n--\n\nREVOKE ALL ON FUNCTION f() FROM PUBLIC;\nSET x = 1;\n\n";
+        let last = "REFRESH MATERIALIZED VIEW m;\n\n";
+        passes.head(b"\\restrict k\n").unwrap();
+        passes.write(main.as_bytes()).unwrap();
+        passes.write(format!("{acl}{last}").as_bytes()).unwrap();
+        let lengths = passes.finish().unwrap();
+        let text = |members: &Vec<Vec<u8>>| {
+            let texts = members.iter().flat_map(|m| Inflater::new().text(m).unwrap());
+            String::from_utf8(texts.collect()).unwrap()
+        };
+        let [x, y, z] = [&sinks[0], &sinks[1], &sinks[2]].map(text);
+        assert_eq!(x, format!("\\restrict k\n{main}"));
+        assert_eq!((y.as_str(), z.as_str()), (acl, last));
+        assert_eq!(lengths, [x.len() as u64, y.len() as u64, z.len() as u64]);
+    }
+}

@@ -1,0 +1,132 @@
+//! Who copies what, in which order: a pure decision.
+
+use super::catalog::{Contents, Table};
+use std::cmp::Reverse;
+use std::ops::Range;
+
+/// A table larger than this is copied in parts, so that several sessions share it and what waits
+/// for its turn to be written stays small, in bytes on the server's disk.
+const SPLIT: u64 = 256 << 20;
+/// What a part holds, about.
+const PART: u64 = 128 << 20;
+
+/// A section of the dump that one worker makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// A table's rows; those of some of its pages, where it is copied in parts. The last range has
+    /// no upper bound: its end is whatever the table has by then.
+    Copy {
+        table: Box<Table>,
+        pages: Option<Range<Option<u64>>>,
+    },
+    Sequences,
+    LargeObjects,
+}
+
+/// The tasks in the order in which they are begun and written: large objects, which one client
+/// copies alone; tables of extensions, each after those that its keys refer to; then the largest
+/// tables, so that no large one is left for the end.
+pub fn tasks(contents: &Contents) -> Vec<Task> {
+    let mut tables: Vec<&Table> = contents.tables.iter().collect();
+    tables.sort_by_key(|table| {
+        let rank = (table.rank.is_none(), table.rank);
+        (rank, Reverse(table.bytes), table.schema.as_str(), table.name.as_str())
+    });
+    let mut tasks = Vec::new();
+    tasks.extend(contents.large_objects.then_some(Task::LargeObjects));
+    for table in tables {
+        for pages in parts(table) {
+            tasks.push(Task::Copy { table: Box::new(table.clone()), pages });
+        }
+    }
+    tasks.extend((!contents.sequences.is_empty()).then_some(Task::Sequences));
+    tasks
+}
+
+fn parts(table: &Table) -> Vec<Option<Range<Option<u64>>>> {
+    let parts = table.bytes.div_ceil(PART).min(table.pages);
+    let plain = table.rank.is_none() && table.root.is_none();
+    if !table.ranges || !plain || table.bytes <= SPLIT || parts < 2 {
+        return vec![None];
+    }
+    let bound = |part: u64| Some(table.pages * part / parts);
+    (0..parts)
+        .map(|part| {
+            let start = bound(part).filter(|page| *page > 0);
+            let end = if part + 1 < parts { bound(part + 1) } else { None };
+            Some(start..end)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dump::catalog::Sequence;
+
+    fn table(name: &str, bytes: u64) -> Table {
+        Table {
+            oid: 1,
+            schema: "s".into(),
+            name: name.into(),
+            owner: "o".into(),
+            quoted: format!("s.{name}"),
+            columns: String::new(),
+            filenode: 1,
+            ranges: true,
+            pages: bytes / 8192,
+            bytes,
+            filter: None,
+            rank: None,
+            root: None,
+        }
+    }
+
+    fn told(tasks: &[Task]) -> Vec<String> {
+        let one = |task: &Task| match task {
+            Task::Copy { table, pages: None } => table.name.clone(),
+            Task::Copy { table, pages: Some(range) } => format!("{} {range:?}", table.name),
+            other => format!("{other:?}"),
+        };
+        tasks.iter().map(one).collect()
+    }
+
+    #[test]
+    fn the_largest_come_first_and_the_order_is_the_same_each_time() {
+        let mut contents = Contents {
+            tables: vec![table("b", 8192), table("a", 8192), table("c", 1 << 20)],
+            ..Contents::default()
+        };
+        assert_eq!(told(&tasks(&contents)), ["c", "a", "b"]);
+        contents.tables.extend([table("y", 8192), table("x", 8192)]);
+        contents.tables[3].rank = Some(0);
+        contents.tables[4].rank = Some(1);
+        assert_eq!(told(&tasks(&contents)), ["y", "x", "c", "a", "b"]);
+        contents.tables.truncate(3);
+        contents.large_objects = true;
+        contents.sequences.push(Sequence {
+            schema: "s".into(),
+            name: "q".into(),
+            owner: "o".into(),
+            quoted: "s.q".into(),
+            plain: true,
+        });
+        assert_eq!(told(&tasks(&contents)), ["LargeObjects", "c", "a", "b", "Sequences"]);
+    }
+
+    #[test]
+    fn a_huge_table_is_parted_without_a_gap_and_without_an_end() {
+        let huge = Contents { tables: vec![table("h", 300 << 20)], ..Contents::default() };
+        assert_eq!(
+            told(&tasks(&huge)),
+            ["h None..Some(12800)", "h Some(12800)..Some(25600)", "h Some(25600)..None"]
+        );
+        let mut whole = huge;
+        whole.tables[0].ranges = false;
+        assert_eq!(told(&tasks(&whole)), ["h"]);
+        // Few pages with huge values out of line.
+        whole.tables[0].ranges = true;
+        whole.tables[0].pages = 1;
+        assert_eq!(told(&tasks(&whole)), ["h"]);
+    }
+}

@@ -1,0 +1,107 @@
+//! A section of the dump as it is made: text in, gzip members out.
+
+use super::assembly::{Abandoned, Assembly, Label};
+use crate::gzip::{Deflater, MEMBER};
+use anyhow::Result;
+use std::io;
+
+/// Where a section's members go.
+pub trait Sink {
+    /// # Errors
+    /// If nobody wants them any more.
+    fn take(&mut self, member: Vec<u8>) -> Result<()>;
+}
+
+impl Sink for Vec<Vec<u8>> {
+    fn take(&mut self, member: Vec<u8>) -> Result<()> {
+        self.push(member);
+        Ok(())
+    }
+}
+
+/// A section of an [`Assembly`].
+pub struct Part<'a> {
+    pub assembly: &'a Assembly,
+    pub number: usize,
+}
+
+impl Part<'_> {
+    /// Finishes it.
+    pub fn end(self, label: Label) {
+        self.assembly.end(self.number, label);
+    }
+}
+
+impl Sink for Part<'_> {
+    fn take(&mut self, member: Vec<u8>) -> Result<()> {
+        self.assembly.push(self.number, member).map_err(|Abandoned| super::abandoned())
+    }
+}
+
+/// Cuts text into blocks and compresses each.
+pub struct Section<'a, S> {
+    deflater: &'a mut Deflater,
+    sink: &'a mut S,
+    block: Vec<u8>,
+    /// Bytes of the block that are text.
+    used: usize,
+    /// Bytes of text so far.
+    pub bytes: u64,
+}
+
+impl<'a, S: Sink> Section<'a, S> {
+    pub fn new(deflater: &'a mut Deflater, sink: &'a mut S) -> Self {
+        Self { deflater, sink, block: vec![0; MEMBER], used: 0, bytes: 0 }
+    }
+
+    /// Adds text.
+    ///
+    /// # Errors
+    /// What the sink gives.
+    pub fn write(&mut self, mut text: &[u8]) -> Result<()> {
+        while !text.is_empty() {
+            let n = text.len().min(MEMBER - self.used);
+            self.fill(|block| {
+                block[..n].copy_from_slice(&text[..n]);
+                Ok(n)
+            })?;
+            text = &text[n..];
+        }
+        Ok(())
+    }
+
+    /// Adds what `read` puts into the buffer that it is given; gives how much that was.
+    ///
+    /// # Errors
+    /// What `read` or the sink gives.
+    pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
+        let n = read(&mut self.block[self.used..])?;
+        self.used += n;
+        self.bytes += n as u64;
+        if self.used == MEMBER {
+            self.dispatch()?;
+        }
+        Ok(n)
+    }
+
+    fn dispatch(&mut self) -> Result<()> {
+        let member = self.deflater.member(&self.block[..self.used]).map_err(compressing)?;
+        self.used = 0;
+        self.sink.take(member)
+    }
+
+    /// Compresses what is left; gives the text's length.
+    ///
+    /// # Errors
+    /// What the sink gives.
+    pub fn finish(mut self) -> Result<u64> {
+        if self.used > 0 {
+            self.dispatch()?;
+        }
+        Ok(self.bytes)
+    }
+}
+
+fn compressing(error: io::Error) -> anyhow::Error {
+    anyhow::Error::new(error).context("compressing the dump")
+}

@@ -1,0 +1,80 @@
+//! The comment that pg_dump heads each entry of a dump with, and what it may be taken to say.
+//!
+//! Names stand in it as they are, but for line breaks, so that a name can look like the rest of the
+//! comment. Every way to read it counts; what decides between them is the statement below.
+
+/// A way to read a heading.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reading {
+    /// Such as `TABLE DATA`.
+    pub kind: String,
+    /// As it stands there: `-` for none, line breaks made blanks.
+    pub schema: String,
+}
+
+/// The ways to read a comment as a heading, the likeliest last; none where it is no heading.
+pub fn readings(comment: &str) -> Vec<Reading> {
+    let Some(text) = comment.strip_prefix("-- ") else { return Vec::new() };
+    let text = ["Data for ", "Statistics for "]
+        .iter()
+        .find_map(|of| text.strip_prefix(of))
+        .unwrap_or(text);
+    let Some(text) = text.strip_prefix("Name: ") else { return Vec::new() };
+    let mut readings = Vec::new();
+    for rest in after_each(text, "; Type: ") {
+        let Some((kind, rest)) = rest.split_once("; Schema: ") else { continue };
+        if !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_uppercase() || b == b' ') {
+            readings.extend(
+                rest.match_indices("; Owner:").map(|(end, _)| Reading {
+                    kind: kind.to_owned(),
+                    schema: rest[..end].to_owned(),
+                }),
+            );
+        }
+    }
+    readings
+}
+
+fn after_each<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
+    text.match_indices(mark).map(move |(at, _)| &text[at + mark.len()..])
+}
+
+/// A schema's name as headings write it.
+pub fn shown(schema: &str) -> String {
+    schema.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heading_has_as_many_readings_as_its_names_allow() {
+        for (comment, expected) in [
+            ("-- Name: t; Type: TABLE; Schema: s; Owner: o", "TABLE in s"),
+            ("-- Name: t; Type: TABLE; Schema: s; Owner: o; Tablespace: fast", "TABLE in s"),
+            ("-- Data for Name: t; Type: TABLE DATA; Schema: s; Owner: o", "TABLE DATA in s"),
+            (
+                "-- Statistics for Name: t; Type: STATISTICS DATA; Schema: s; Owner: -",
+                "STATISTICS DATA in s",
+            ),
+            ("-- Name: EXTENSION x; Type: COMMENT; Schema: -; Owner:", "COMMENT in -"),
+            (
+                "-- Name: x; Type: TABLE; Schema: a; Owner: y; Type: TABLE; Schema: b; Owner: o",
+                "TABLE in a, TABLE in a; Owner: y; Type: TABLE; Schema: b, TABLE in b",
+            ),
+            (
+                "-- Name: t; Type: TABLE; Schema: a; Owner: b; Owner: o",
+                "TABLE in a, TABLE in a; Owner: b",
+            ),
+            ("-- Name: t; Type: TABLE; Schema: x; Schema: s; Owner: o", "TABLE in x; Schema: s"),
+            ("-- Name: t; Type: tables; Schema: s; Owner: o", ""),
+            ("-- Dumped by pg_dump version 15.1", ""),
+            ("--", ""),
+        ] {
+            let all: Vec<String> =
+                readings(comment).iter().map(|r| format!("{} in {}", r.kind, r.schema)).collect();
+            assert_eq!(all.join(", "), expected, "{comment}");
+        }
+    }
+}

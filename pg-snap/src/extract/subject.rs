@@ -1,0 +1,236 @@
+//! Which schema a statement of pg_dump is about, as the statement itself says: a pure decision.
+
+use crate::load::{Statement, classify};
+use crate::words::{Rest, Word, words};
+
+/// How much of a statement is looked at, in bytes and in words.
+const BYTES: usize = 64 * 1024;
+const WORDS: usize = 4096;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The session: the name of the setting.
+    Setting(String),
+    /// A schema itself.
+    Schema(String),
+    /// Something in that schema.
+    In(String),
+    /// An extension, and the schema that it is put into.
+    Extension(String, String),
+    /// It does not tell.
+    Unknown,
+}
+
+/// Kinds of objects whose own name has a schema, where a statement names them.
+const NAMED: [&str; 22] = [
+    "TABLE",
+    "FOREIGN TABLE",
+    "COLUMN",
+    "VIEW",
+    "MATERIALIZED VIEW",
+    "SEQUENCE",
+    "TYPE",
+    "DOMAIN",
+    "FUNCTION",
+    "PROCEDURE",
+    "ROUTINE",
+    "AGGREGATE",
+    "OPERATOR CLASS",
+    "OPERATOR FAMILY",
+    "OPERATOR",
+    "COLLATION",
+    "CONVERSION",
+    "STATISTICS",
+    "TEXT SEARCH CONFIGURATION",
+    "TEXT SEARCH DICTIONARY",
+    "TEXT SEARCH PARSER",
+    "TEXT SEARCH TEMPLATE",
+];
+
+/// Looks at a statement.
+pub fn subject(sql: &[u8]) -> Subject {
+    let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
+    let words = words(&text, WORDS);
+    let mut rest = Rest(&words);
+    if rest.skip("RESET SESSION AUTHORIZATION") {
+        return Subject::Setting("session authorization".into());
+    }
+    if let Some(Word::Plain(first)) = words.first()
+        && ["SET", "SELECT"].iter().any(|word| first.eq_ignore_ascii_case(word))
+    {
+        return match classify(sql) {
+            Statement::Setting(name) => Subject::Setting(name),
+            Statement::Free => set_value(&text).map_or(Subject::Unknown, Subject::In),
+            _ => Subject::Unknown,
+        };
+    }
+    told(&mut rest).unwrap_or(Subject::Unknown)
+}
+
+fn told(rest: &mut Rest<'_>) -> Option<Subject> {
+    let data = ["COPY", "INSERT INTO", "REFRESH MATERIALIZED VIEW"];
+    if data.iter().any(|words| rest.skip(words)) {
+        return inside(rest);
+    }
+    if rest.skip("ALTER DEFAULT PRIVILEGES") {
+        return (rest.find("IN") && rest.skip("SCHEMA")).then(|| rest.one().map(Subject::In))?;
+    }
+    if rest.skip("GRANT") || rest.skip("REVOKE") || rest.skip("SECURITY LABEL") {
+        return rest.find("ON").then(|| object(rest))?;
+    }
+    if rest.skip("COMMENT ON") || rest.skip("DROP") {
+        return object(rest);
+    }
+    if rest.skip("CREATE EXTENSION") {
+        rest.skip("IF NOT EXISTS");
+        let name = rest.one()?;
+        return rest.find("SCHEMA").then(|| rest.one().map(|s| Subject::Extension(name, s)))?;
+    }
+    let altered = rest.skip("ALTER");
+    (altered || rest.skip("CREATE")).then(|| made(rest, altered))?
+}
+
+fn made(rest: &mut Rest<'_>, altered: bool) -> Option<Subject> {
+    for words in ["OR REPLACE", "UNLOGGED", "DEFAULT", "UNIQUE"] {
+        rest.skip(words);
+    }
+    if rest.skip("INDEX") {
+        if !altered {
+            return rest.find("ON").then(|| inside(rest))?;
+        }
+        return part_or(rest);
+    }
+    if altered && rest.skip("TABLE") {
+        return part_or(rest);
+    }
+    if rest.skip("CONSTRAINT TRIGGER") {
+        return rest.find("ON").then(|| inside(rest))?;
+    }
+    if rest.skip("RULE") {
+        return rest.find("TO").then(|| inside(rest))?;
+    }
+    object(rest)
+}
+
+/// What is made a part of something is meant, rather than that.
+fn part_or(rest: &mut Rest<'_>) -> Option<Subject> {
+    rest.skip("ONLY");
+    let whole = rest.name()?;
+    if rest.skip("ATTACH PARTITION") {
+        return inside(rest);
+    }
+    (!whole.0.is_empty()).then_some(Subject::In(whole.0))
+}
+
+/// An object named after its kind.
+fn object(rest: &mut Rest<'_>) -> Option<Subject> {
+    if rest.skip("SCHEMA") {
+        return rest.one().map(Subject::Schema);
+    }
+    if ["TRIGGER", "POLICY", "RULE", "CONSTRAINT"].iter().any(|words| rest.skip(words)) {
+        if !rest.find("ON") {
+            return None;
+        }
+        rest.skip("DOMAIN");
+        return inside(rest);
+    }
+    let named = rest.skip("INDEX") || NAMED.iter().any(|words| rest.skip(words));
+    named.then(|| inside(rest))?
+}
+
+/// The schema of the name that comes next, where it has one.
+fn inside(rest: &mut Rest<'_>) -> Option<Subject> {
+    rest.skip("IF NOT EXISTS");
+    rest.skip("ONLY");
+    let schema = rest.one()?;
+    matches!(rest.0.first(), Some(Word::Mark('.'))).then_some(Subject::In(schema))
+}
+
+/// The schema of the sequence in `setval('s.q', …)`.
+fn set_value(sql: &str) -> Option<String> {
+    let (_, after) = sql.split_once('\'')?;
+    let end = after.replace("''", "\u{1}\u{1}").find('\'')?;
+    let words = words(&after[..end].replace("''", "'"), WORDS);
+    match inside(&mut Rest(&words))? {
+        Subject::In(schema) => Some(schema),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_of_pg_dump_tell_their_schema() {
+        for sql in [
+            "COPY s.t (a) FROM stdin",
+            "INSERT INTO s.t VALUES (1)",
+            "CREATE TABLE s.t (a other.x)",
+            "CREATE UNLOGGED TABLE s.\"t; Schema: other\" ()",
+            "CREATE FOREIGN TABLE s.t (a integer) SERVER x",
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES other.t(a)",
+            "ALTER TABLE ONLY other.p ATTACH PARTITION s.c FOR VALUES IN (1)",
+            "ALTER INDEX other.i ATTACH PARTITION s.j",
+            "ALTER TABLE s.t OWNER TO other",
+            "CREATE UNIQUE INDEX i ON ONLY s.t USING btree (other.f(a))",
+            "CREATE TRIGGER other BEFORE INSERT OR UPDATE OF a, b ON s.t FOR EACH ROW EXECUTE FUNCTION other.f()",
+            "CREATE CONSTRAINT TRIGGER x AFTER INSERT ON s.t FROM other.t EXECUTE FUNCTION other.f()",
+            "CREATE RULE r AS ON UPDATE TO s.v DO INSTEAD UPDATE other.t SET a = 1",
+            "CREATE POLICY p ON s.t TO other USING (true)",
+            "CREATE STATISTICS s.st ON a, b FROM other.t",
+            "CREATE FUNCTION s.f(a other.x) RETURNS other.x LANGUAGE sql AS $$select other.t$$",
+            "CREATE OR REPLACE VIEW s.v AS SELECT other.a FROM other.t",
+            "CREATE MATERIALIZED VIEW s.v AS SELECT 1 WITH NO DATA",
+            "REFRESH MATERIALIZED VIEW s.v",
+            "CREATE SEQUENCE s.q START WITH 1",
+            "ALTER SEQUENCE s.q OWNED BY other.t.a",
+            "SELECT pg_catalog.setval('s.q', 1, true)",
+            "SELECT pg_catalog.setval('s.\"it''s\"', 1, true)",
+            "CREATE OPERATOR s.+ (FUNCTION = other.f)",
+            "CREATE OPERATOR CLASS s.c FOR TYPE other.x USING btree AS OPERATOR 1 other.<",
+            "ALTER OPERATOR FAMILY s.f USING btree ADD OPERATOR 1 other.<(integer,integer)",
+            "CREATE DEFAULT CONVERSION s.c FOR 'A' TO 'B' FROM other.f",
+            "CREATE TEXT SEARCH CONFIGURATION s.c (PARSER = other.p)",
+            "GRANT SELECT(a),INSERT(b) ON TABLE s.t TO other",
+            "REVOKE ALL ON FUNCTION s.f(other.x) FROM PUBLIC",
+            "COMMENT ON COLUMN s.t.a IS 'TABLE other.t'",
+            "COMMENT ON CONSTRAINT k ON DOMAIN s.d IS ''",
+            "COMMENT ON TRIGGER x ON s.t IS ''",
+            "COMMENT ON INDEX s.i IS ''",
+            "SECURITY LABEL FOR p ON TABLE s.t IS ''",
+            "ALTER DEFAULT PRIVILEGES FOR ROLE other IN SCHEMA s GRANT SELECT ON TABLES TO other",
+        ] {
+            assert_eq!(subject(sql.as_bytes()), Subject::In("s".into()), "{sql}");
+        }
+    }
+
+    #[test]
+    fn other_statements_are_of_schemas_settings_or_untold() {
+        let schema = || Subject::Schema("s".into());
+        let setting = |name: &str| Subject::Setting(name.into());
+        for (sql, expected) in [
+            ("CREATE SCHEMA s", schema()),
+            ("ALTER SCHEMA s OWNER TO o", schema()),
+            ("COMMENT ON SCHEMA s IS 'x'", schema()),
+            ("GRANT USAGE ON SCHEMA s TO o", schema()),
+            ("SET default_tablespace = ''", setting(".default_tablespace")),
+            ("SET SESSION AUTHORIZATION o", setting("session authorization")),
+            ("RESET SESSION AUTHORIZATION", setting("session authorization")),
+            ("SELECT pg_catalog.set_config('search_path', '', false)", setting(".search_path")),
+            (
+                "CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA s",
+                Subject::Extension("citext".into(), "s".into()),
+            ),
+            ("ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT ON TABLES TO p", Subject::Unknown),
+            ("CREATE CAST (s.a AS s.b) WITH FUNCTION s.f(s.a)", Subject::Unknown),
+            ("CREATE TABLE t ()", Subject::Unknown),
+            ("COMMENT ON EXTENSION s IS ''", Subject::Unknown),
+            ("SELECT s.f()", Subject::Unknown),
+            ("COMMIT", Subject::Unknown),
+        ] {
+            assert_eq!(subject(sql.as_bytes()), expected, "{sql}");
+        }
+    }
+}

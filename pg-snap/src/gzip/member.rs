@@ -1,0 +1,213 @@
+//! One gzip member: made from a block of text in one go, and read back so.
+//!
+//! A member of ours tells its own length in its header (an extra field, RFC 1952), so that a reader
+//! finds the next one without inflating, and several can be inflated at once. Others skip the field.
+
+use super::quick::{self, Quick};
+use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
+use std::io;
+
+/// Bytes of text in a member, at most. Large enough that starting the dictionary anew costs under 1 %.
+pub const MEMBER: usize = 1 << 20;
+const _: () = assert!(MEMBER <= quick::LONGEST);
+
+const MAGIC: [u8; 4] = [0x1f, 0x8b, 8, 4];
+/// Two bytes of length, the field's name, its length.
+const EXTRA: [u8; 6] = [8, 0, b'P', b'S', 4, 0];
+const HEADER: usize = 20;
+const TRAILER: usize = 8;
+/// Text that does not compress is in stored blocks, whose heads take less than this.
+const LONGEST: usize = HEADER + TRAILER + MEMBER + MEMBER / 4096;
+
+/// How hard to compress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    Fast,
+    Default,
+    Small,
+}
+
+/// Makes members.
+pub struct Deflater(Method);
+
+enum Method {
+    Quick(Box<Quick>),
+    Libdeflate { compressor: Compressor, made: Vec<u8> },
+}
+
+impl Deflater {
+    pub fn new(level: Level) -> Self {
+        let libdeflate = |level| {
+            let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
+            let made = vec![0; compressor.deflate_compress_bound(MEMBER)];
+            Method::Libdeflate { compressor, made }
+        };
+        Self(match level {
+            Level::Fast => Method::Quick(Box::new(Quick::new())),
+            Level::Default => libdeflate(6),
+            Level::Small => libdeflate(10),
+        })
+    }
+
+    /// The text as one member.
+    ///
+    /// # Errors
+    /// If it is longer than [`MEMBER`].
+    pub fn member(&mut self, text: &[u8]) -> io::Result<Vec<u8>> {
+        if text.len() > MEMBER {
+            return Err(invalid("a block too long for a gzip member"));
+        }
+        let deflated = match &mut self.0 {
+            Method::Quick(quick) => quick.deflate(text),
+            Method::Libdeflate { compressor, made } => {
+                let length = compressor.deflate_compress(text, made).map_err(io::Error::other)?;
+                &made[..length]
+            }
+        };
+        // As large as it is and no larger: it may have to wait among many.
+        let mut member = Vec::with_capacity(HEADER + deflated.len() + TRAILER);
+        member.resize(HEADER, 0);
+        member.extend_from_slice(deflated);
+        Ok(finish(member, text))
+    }
+}
+
+/// The text as a member that is not compressed, so that its length follows from the text's.
+pub fn stored(text: &[u8]) -> Vec<u8> {
+    let mut member = vec![0; HEADER];
+    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+    let text = &text[..usize::from(length)];
+    member.push(1);
+    member.extend_from_slice(&length.to_le_bytes());
+    member.extend_from_slice(&(!length).to_le_bytes());
+    member.extend_from_slice(text);
+    finish(member, text)
+}
+
+fn finish(mut member: Vec<u8>, text: &[u8]) -> Vec<u8> {
+    let mut crc = Crc::new();
+    crc.update(text);
+    member.extend_from_slice(&crc.sum().to_le_bytes());
+    member.extend_from_slice(&low_32(text.len()).to_le_bytes());
+    let length = low_32(member.len());
+    member[..4].copy_from_slice(&MAGIC);
+    // No time, no hint of the level; the operating system is unknown.
+    member[9] = 255;
+    member[10..16].copy_from_slice(&EXTRA);
+    member[16..HEADER].copy_from_slice(&length.to_le_bytes());
+    member
+}
+
+fn low_32(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// Reads members back.
+pub struct Inflater(Decompressor);
+
+impl Inflater {
+    /// Bytes of a member that [`Inflater::length`] looks at.
+    pub const HEAD: usize = HEADER;
+
+    pub fn new() -> Self {
+        Self(Decompressor::new())
+    }
+
+    /// How long the member is that begins so, if it is one of ours.
+    pub fn length(head: &[u8]) -> Option<usize> {
+        let ours = head.len() >= HEADER && head[..4] == MAGIC && head[10..16] == EXTRA;
+        let length = head.get(16..HEADER)?.try_into().map(u32::from_le_bytes).ok()? as usize;
+        (ours && (HEADER + TRAILER..=LONGEST).contains(&length)).then_some(length)
+    }
+
+    /// The text of a whole member of ours.
+    ///
+    /// # Errors
+    /// `InvalidData` if it is damaged.
+    pub fn text(&mut self, member: &[u8]) -> io::Result<Vec<u8>> {
+        if Self::length(member) != Some(member.len()) {
+            return Err(invalid("a gzip member of another length than it tells"));
+        }
+        let (body, trailer) = member[HEADER..].split_at(member.len() - HEADER - TRAILER);
+        let word = |at: usize| trailer[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
+        let (crc, size) = (word(0), word(4) as usize);
+        if size > MEMBER {
+            return Err(invalid("a gzip member longer than it may be"));
+        }
+        let mut text = vec![0; size];
+        let length = self
+            .0
+            .deflate_decompress(body, &mut text)
+            .map_err(|_| invalid("corrupt deflate stream"))?;
+        let mut sum = Crc::new();
+        sum.update(&text);
+        if length != size || sum.sum() != crc {
+            return Err(invalid("a gzip member's checksum does not fit"));
+        }
+        Ok(text)
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn noise(length: usize) -> Vec<u8> {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 24) as u8
+        };
+        (0..length).map(|_| next()).collect()
+    }
+
+    fn gunzip(member: &[u8]) -> Vec<u8> {
+        let mut text = Vec::new();
+        flate2::read::GzDecoder::new(member).read_to_end(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn a_member_reads_back_here_and_by_any_gunzip_whatever_the_text() {
+        let texts =
+            [Vec::new(), b"a".to_vec(), b"abc\n".repeat(9000), noise(MEMBER), noise(70_000)];
+        for text in texts {
+            for level in [Level::Fast, Level::Default, Level::Small] {
+                let member = Deflater::new(level).member(&text).unwrap();
+                assert!(member.capacity() < member.len() + 64);
+                assert_eq!(Inflater::length(&member), Some(member.len()));
+                assert!(Inflater::new().text(&member).unwrap() == text);
+                assert!(gunzip(&member) == text);
+            }
+        }
+        assert!(Deflater::new(Level::Fast).member(&noise(MEMBER + 1)).is_err());
+    }
+
+    #[test]
+    fn a_stored_members_length_follows_from_its_texts() {
+        for text in [&b"here"[..], b"thee"] {
+            let member = stored(text);
+            assert_eq!(member.len(), HEADER + 5 + text.len() + TRAILER);
+            assert_eq!(gunzip(&member), text);
+            assert_eq!(Inflater::new().text(&member).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn a_damaged_member_is_told() {
+        let member =
+            Deflater::new(Level::Default).member(&b"some text, some more\n".repeat(50)).unwrap();
+        for at in (0..member.len()).filter(|at| !(4..10).contains(at)) {
+            let mut damaged = member.clone();
+            damaged[at] ^= 0x21;
+            assert!(Inflater::new().text(&damaged).is_err(), "byte {at}");
+        }
+        assert!(Inflater::new().text(&member[..member.len() - 1]).is_err());
+        assert!(Inflater::new().text(&[]).is_err());
+    }
+}

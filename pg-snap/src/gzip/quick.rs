@@ -1,0 +1,63 @@
+//! DEFLATE (RFC 1951) where time counts more than bytes: one look for a match at each place, places
+//! passed over where nothing matches, and codes made anew for each stretch of the text.
+
+mod bits;
+mod block;
+mod codes;
+mod head;
+mod matches;
+mod sequences;
+mod symbols;
+#[cfg(test)]
+mod tests;
+
+use bits::Bits;
+use matches::Matches;
+use sequences::Sequences;
+
+/// Bytes of text that share their codes, about.
+const STRETCH: usize = 256 << 10;
+/// Bytes of the longest text.
+pub const LONGEST: usize = 1 << 20;
+
+/// Compresses texts, each without those before.
+pub struct Quick {
+    matches: Matches,
+    sequences: Sequences,
+    bits: Bits,
+}
+
+impl Quick {
+    pub fn new() -> Self {
+        Self { matches: Matches::new(), sequences: Sequences::new(), bits: Bits::new() }
+    }
+
+    /// The text as a DEFLATE stream.
+    ///
+    /// # Panics
+    /// If it is longer than [`LONGEST`].
+    pub fn deflate(&mut self, text: &[u8]) -> &[u8] {
+        assert!(text.len() <= LONGEST, "a text too long to be compressed at once");
+        self.matches.forget();
+        self.bits.clear();
+        let mut begin = 0;
+        loop {
+            let wanted = text.len().min(begin + STRETCH);
+            let end = self.matches.find(text, begin..wanted, &mut self.sequences);
+            let is_last = end == text.len();
+            block::write(&mut self.bits, &text[begin..end], &self.sequences, is_last);
+            if is_last {
+                return self.bits.finish();
+            }
+            begin = end;
+        }
+    }
+}
+
+/// An array that never was on the stack.
+fn boxed<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
+    let Ok(array) = vec![T::default(); N].into_boxed_slice().try_into() else {
+        unreachable!("it has that length")
+    };
+    array
+}

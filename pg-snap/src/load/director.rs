@@ -1,0 +1,365 @@
+//! Reads a dump and has it done: what may run beside other things goes to the workers, the rest, in
+//! its order, to one session.
+
+use super::crew::{Crew, Job, Work};
+use super::relations::Relations;
+use super::schedule::Way;
+use super::settings::Seen;
+use super::share::{Held, Share};
+use super::statement::{Statement, classify};
+use super::statistics;
+use super::talk::Talk;
+use crate::index::Section;
+use crate::scanner::Observer;
+use crate::words::Name;
+use anyhow::{Result, bail};
+use pipe_kit::progress::Bar;
+use std::fs::File;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Rows that were read and not yet taken by a worker, in bytes, at most; a longer row comes on top.
+const AHEAD: usize = 32 << 20;
+/// Rows that are dealt out at once, in bytes.
+const DEAL: usize = 256 << 10;
+/// Rows of a smaller table are not written frozen, in bytes: its transaction would wait for the disk,
+/// since it replaces a file, and for small tables those waits cost more than a later vacuum does.
+const FREEZE: u64 = 64 << 20;
+const MOMENT: Duration = Duration::from_millis(5);
+
+/// Where rows go that are being read.
+enum Rows {
+    /// To the one session, inside a transaction of the dump's own.
+    Main,
+    /// To whoever has time.
+    Dealt { share: Arc<Share>, uses: Vec<(Name, Way)>, workers: usize, lines: Vec<u8> },
+}
+
+/// A transaction of the dump's own.
+#[derive(PartialEq, Eq)]
+enum Transaction {
+    None,
+    /// Its BEGIN is held back until it is known what it is about.
+    Begun(Vec<u8>),
+    Open,
+}
+
+/// See the module. As an [`Observer`] it takes the dump's text.
+pub struct Director<'a> {
+    crew: &'a Crew,
+    main: Talk,
+    /// Whether the session has done all that workers may need.
+    caught_up: bool,
+    workers: usize,
+    server_major: u32,
+    bar: &'a Bar,
+    relations: Relations,
+    settings: Arc<Seen>,
+    /// Text since the last statement's end.
+    text: Vec<u8>,
+    rows: Option<Rows>,
+    /// Whose rows come next.
+    copying: Option<Statement>,
+    transaction: Transaction,
+    /// Statements that wait until the workers are done.
+    late: Vec<u8>,
+    /// Whether the workers were given anything yet.
+    shared: bool,
+    /// Whether what is read now concerns nobody else.
+    beside: bool,
+    held: Arc<Held>,
+}
+
+impl<'a> Director<'a> {
+    pub fn new(
+        crew: &'a Crew,
+        main: Talk,
+        workers: usize,
+        server_major: u32,
+        bar: &'a Bar,
+    ) -> Self {
+        Self {
+            crew,
+            main,
+            caught_up: false,
+            workers,
+            server_major,
+            bar,
+            relations: Relations::default(),
+            settings: Arc::default(),
+            text: Vec::new(),
+            rows: None,
+            copying: None,
+            transaction: Transaction::None,
+            late: Vec::new(),
+            shared: false,
+            beside: false,
+            held: Arc::default(),
+        }
+    }
+
+    /// From now on, or no more, what is read concerns nothing that the workers do.
+    pub fn set_beside(&mut self, beside: bool) {
+        self.beside = beside;
+    }
+
+    /// Gives the workers all tables' sections of an indexed dump.
+    ///
+    /// # Errors
+    /// If the session fails.
+    pub fn add_sections(&mut self, sections: Vec<Section>, file: &Arc<File>) -> Result<()> {
+        let name = |s: &Section| {
+            (s.schema.clone().unwrap_or_default(), s.table.clone().unwrap_or_default())
+        };
+        for section in &sections {
+            self.relations.add_bytes(&name(section), section.bytes);
+        }
+        let mut parts = std::collections::HashMap::<Name, u32>::new();
+        sections.iter().for_each(|section| *parts.entry(name(section)).or_default() += 1);
+        for section in sections {
+            let table = name(&section);
+            // Through its root a row may come into any of its partitions.
+            let target = section.root.clone().unwrap_or_else(|| table.clone());
+            let copy = Statement::Copy { table: target };
+            // Keys of a table that was there before look at other tables' rows: one at a time, in order.
+            let uses = self.relations.uses(&copy).unwrap_or_else(|| vec![(others(), Way::Alone)]);
+            let freeze = section.bytes >= FREEZE
+                && parts.get(&table) == Some(&1)
+                && section.root.is_none()
+                && self.relations.has_made(&table)
+                && !self.relations.is_partitioned(&table);
+            let weight = section.bytes;
+            self.give(&uses, weight, Work::Section { section, file: Arc::clone(file), freeze })?;
+        }
+        Ok(())
+    }
+
+    fn give(&mut self, uses: &[(Name, Way)], weight: u64, work: Work) -> Result<()> {
+        if !std::mem::replace(&mut self.caught_up, true) {
+            self.main.sync()?;
+        }
+        self.shared = true;
+        self.crew.add(
+            uses,
+            weight,
+            Job { work, settings: Arc::clone(&self.settings), awaited: true },
+        );
+        Ok(())
+    }
+
+    /// For the one session, before everything that comes after and after everything before.
+    fn in_order(&mut self, text: &[u8]) -> Result<()> {
+        if self.shared {
+            self.crew.awaited()?;
+            self.flush_late()?;
+        }
+        self.caught_up = false;
+        self.main.send(text)
+    }
+
+    fn flush_late(&mut self) -> Result<()> {
+        let late = std::mem::take(&mut self.late);
+        self.main.send(&late)
+    }
+
+    fn run(&mut self, statement: &Statement, text: Vec<u8>) -> Result<()> {
+        self.relations.note(statement);
+        match statement {
+            Statement::Setting(name) => {
+                // A pg_dump newer than the server sets what the server has never heard of.
+                if name == ".transaction_timeout" && self.server_major < 17 {
+                    return Ok(());
+                }
+                Arc::make_mut(&mut self.settings).set(name.clone(), text.clone());
+                if !self.shared {
+                    return self.main.send(&text);
+                }
+                // It holds for what is late, too, and from where it stands.
+                self.late.extend_from_slice(&text);
+                Ok(())
+            }
+            Statement::Free => self.main.send(&text),
+            Statement::Begin => {
+                self.transaction = Transaction::Begun(text);
+                Ok(())
+            }
+            Statement::Late if self.shared => {
+                self.late.extend_from_slice(&text);
+                Ok(())
+            }
+            statement => match self.relations.uses(statement) {
+                Some(uses) => {
+                    let weight = uses.first().map_or(0, |(table, _)| self.relations.bytes(table));
+                    self.give(&uses, weight, Work::Run(text))
+                }
+                None => self.in_order(&text),
+            },
+        }
+    }
+
+    /// Large objects come in transactions, and nobody waits for them; any other keeps its place.
+    fn run_in_transaction(&mut self, statement: &Statement, sql: &[u8], text: &[u8]) -> Result<()> {
+        if let Transaction::Begun(begin) =
+            std::mem::replace(&mut self.transaction, Transaction::Open)
+        {
+            let large_object = sql.trim_ascii().starts_with(b"SELECT pg_catalog.lo_open(");
+            if large_object { self.main.send(&begin)? } else { self.in_order(&begin)? }
+        }
+        self.main.send(text)?;
+        if *statement == Statement::End {
+            self.transaction = Transaction::None;
+        }
+        Ok(())
+    }
+
+    /// Deals out what has been read of a table's rows, when there is room.
+    fn deal(&mut self) -> Result<()> {
+        let Some(Rows::Dealt { share, uses, workers, lines }) = &mut self.rows else {
+            return Ok(());
+        };
+        let mut helper = None;
+        while helper.is_none() && !self.held.are_fewer_than(AHEAD, MOMENT) {
+            self.crew.check()?;
+            if *workers < self.workers && self.crew.has_idle() {
+                *workers += 1;
+                helper = Some((uses.clone(), Work::Share(Arc::clone(share))));
+            }
+        }
+        share.push(std::mem::take(lines));
+        match helper {
+            Some((uses, work)) => self.give(&uses, u64::MAX, work),
+            None => Ok(()),
+        }
+    }
+
+    /// The dump has ended: the rest is done, and statistics are gathered, which nobody waits for.
+    ///
+    /// # Errors
+    /// If anybody fails.
+    pub fn finish(mut self) -> Result<()> {
+        if self.transaction != Transaction::None {
+            bail!("the dump ends within a transaction");
+        }
+        // Tables now, while their last keys are made; what is filled late, afterwards.
+        self.crew.awaited()?;
+        self.relations.tables().for_each(|table| self.analyze(table));
+        self.flush_late()?;
+        self.main.sync()?;
+        self.relations.views().for_each(|view| self.analyze(view));
+        self.crew.idle()?;
+        self.crew.close();
+        self.main.sync().map(drop)
+    }
+
+    fn analyze(&self, table: &Name) {
+        let uses: Vec<_> =
+            self.relations.family(table).into_iter().map(|name| (name, Way::Alone)).collect();
+        let work = Work::Run(statistics::gather(table).into_bytes());
+        let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
+        self.crew.add(&uses, self.relations.bytes(table), job);
+    }
+}
+
+/// Stands for all tables that this load has not made, such as those of extensions.
+fn others() -> Name {
+    (String::new(), "others".into())
+}
+
+impl Observer for Director<'_> {
+    fn text(&mut self, bytes: &[u8]) -> Result<()> {
+        let full = match &mut self.rows {
+            None => {
+                self.text.extend_from_slice(bytes);
+                false
+            }
+            Some(Rows::Main) => {
+                self.bar.inc(bytes.len() as u64);
+                return self.main.send(bytes);
+            }
+            Some(Rows::Dealt { lines, .. }) => {
+                // What came before is whole lines, and not the end.
+                let full = lines.len() >= DEAL && lines.ends_with(b"\n");
+                if !full {
+                    lines.extend_from_slice(bytes);
+                }
+                full
+            }
+        };
+        if full {
+            self.deal()?;
+            if let Some(Rows::Dealt { lines, .. }) = &mut self.rows {
+                lines.extend_from_slice(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        let mut text = std::mem::take(&mut self.text);
+        self.bar.inc(text.len() as u64);
+        let statement = classify(sql);
+        if let Statement::Copy { .. } = statement {
+            self.text = text;
+            self.copying = Some(statement);
+            return Ok(());
+        }
+        // psql reads lines. What follows on this one goes with the next statement.
+        text.push(b'\n');
+        match statement {
+            _ if self.beside => self.main.send(&text),
+            statement if self.transaction != Transaction::None => {
+                self.run_in_transaction(&statement, sql, &text)
+            }
+            statement => self.run(&statement, text),
+        }
+    }
+
+    fn copy_begins(&mut self) -> Result<()> {
+        let text = std::mem::take(&mut self.text);
+        let statement = self.copying.take().unwrap_or(Statement::Other);
+        let uses = match self.transaction {
+            Transaction::None => self.relations.uses(&statement),
+            _ => None,
+        };
+        self.rows = Some(match uses {
+            Some(uses) => {
+                let share = Arc::new(Share::new(text, Arc::clone(&self.held)));
+                self.give(&uses, 0, Work::Share(Arc::clone(&share)))?;
+                Rows::Dealt { share, uses, workers: 1, lines: Vec::new() }
+            }
+            None if self.transaction == Transaction::None => {
+                self.in_order(&text)?;
+                Rows::Main
+            }
+            None => {
+                self.run_in_transaction(&statement, b"", &text)?;
+                Rows::Main
+            }
+        });
+        Ok(())
+    }
+
+    fn copy_ends(&mut self) -> Result<()> {
+        if let Some(Rows::Dealt { lines, .. }) = &mut self.rows {
+            // The line that ends the data is each worker's own to send.
+            let end = memchr::memrchr(b'\n', lines.trim_ascii_end()).map_or(0, |at| at + 1);
+            lines.truncate(end);
+            if !lines.is_empty() {
+                self.deal()?;
+            }
+        }
+        if let Some(Rows::Dealt { share, .. }) = self.rows.take() {
+            share.close();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Director<'_> {
+    fn drop(&mut self) {
+        if let Some(Rows::Dealt { share, .. }) = &self.rows {
+            // Workers that wait for its rest must not wait for ever.
+            share.close();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Filling a table: rows into a COPY, and the server's word for how many it took.
+
+use super::crew::Crew;
+use super::feed::reading;
+use super::share::Share;
+use super::statement::{Statement, classify};
+use super::talk::Talk;
+use crate::index::{self, Section};
+use crate::lines::Blocks;
+use crate::scanner::{Observer, Scanner};
+use crate::sql::ident;
+use anyhow::{Result, bail, ensure};
+use pipe_kit::Stop;
+use pipe_kit::progress::Bar;
+use std::fs::File;
+use std::sync::Arc;
+
+const COPY_END: &[u8] = b" FROM stdin;\n";
+
+/// Fills a table from its section of a dump.
+///
+/// # Errors
+/// [`Stop::damaged`] if the section holds anything but one whole COPY block for its table; psql's own.
+pub fn of_section(
+    talk: &mut Talk,
+    section: &Section,
+    file: Arc<File>,
+    freeze: bool,
+    bar: &Bar,
+    crew: &Crew,
+) -> Result<()> {
+    let mut block = Block { talk, section, freeze, bar, head: Vec::new(), rows: 0, blocks: 0 };
+    let mut scanner = Scanner::default();
+    let mut text = Blocks::new(index::text_of(file, section));
+    while let Some(lines) = text.next().map_err(reading)? {
+        crew.check()?;
+        scanner.scan(lines.bytes, &mut block)?;
+    }
+    let (rows, blocks) = (block.rows, block.blocks);
+    if !scanner.is_between_statements() || blocks != 1 || rows != section.rows {
+        return Err(block.wrong("does not hold the rows that the dump's index tells of").into());
+    }
+    told(talk, rows, || section.table.clone().unwrap_or_default())
+}
+
+struct Block<'a> {
+    talk: &'a mut Talk,
+    section: &'a Section,
+    freeze: bool,
+    bar: &'a Bar,
+    /// What stands before the data.
+    head: Vec<u8>,
+    rows: u64,
+    /// COPY blocks so far.
+    blocks: u32,
+}
+
+impl Block<'_> {
+    fn wrong(&self, what: &str) -> Stop {
+        let name =
+            |part: &Option<String>| part.as_deref().unwrap_or_default().escape_debug().to_string();
+        let (schema, table) = (name(&self.section.schema), name(&self.section.table));
+        Stop::damaged(format!("the dump is damaged: its section of table {schema}.{table} {what}"))
+    }
+
+    /// A table that is emptied in the transaction that fills it may be written as if it had always been
+    /// there: nobody need look again at who wrote each row.
+    fn begin_frozen(&mut self) -> Result<bool> {
+        let (Some(schema), Some(table)) = (&self.section.schema, &self.section.table) else {
+            return Ok(false);
+        };
+        let Some(statement) = self.head.strip_suffix(COPY_END) else { return Ok(false) };
+        let begin = format!("BEGIN;\nTRUNCATE TABLE ONLY {}.{};\n", ident(schema), ident(table));
+        self.talk.send(begin.as_bytes())?;
+        self.talk.send(statement)?;
+        self.talk.send(b" FROM stdin WITH (FREEZE);\n")?;
+        Ok(true)
+    }
+}
+
+impl Observer for Block<'_> {
+    fn text(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.blocks {
+            0 => self.head.extend_from_slice(bytes),
+            _ => {
+                self.talk.send(bytes)?;
+                self.bar.inc(bytes.len() as u64);
+            }
+        }
+        Ok(())
+    }
+
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        match classify(sql) {
+            Statement::Copy { .. } if self.blocks == 0 => Ok(()),
+            _ => Err(self.wrong("holds more than the table's rows").into()),
+        }
+    }
+
+    fn copy_begins(&mut self) -> Result<()> {
+        self.freeze = self.freeze && self.begin_frozen()?;
+        if !self.freeze {
+            self.talk.send(&self.head)?;
+        }
+        self.blocks += 1;
+        Ok(())
+    }
+
+    fn copy_ends(&mut self) -> Result<()> {
+        if self.freeze { self.talk.send(b"COMMIT;\n") } else { Ok(()) }
+    }
+
+    fn copy_rows(&mut self, rows: u64, _bytes: u64) {
+        self.rows += rows;
+    }
+}
+
+/// Fills a table with a share of its rows, if any is left.
+///
+/// # Errors
+/// psql's own.
+pub fn of_share(talk: &mut Talk, share: &Share, bar: &Bar) -> Result<()> {
+    let Some(mut lines) = share.take() else { return Ok(()) };
+    talk.send(&share.statement)?;
+    let mut rows = 0;
+    loop {
+        rows += memchr::memchr_iter(b'\n', &lines).count() as u64;
+        talk.send(&lines)?;
+        bar.inc(lines.len() as u64);
+        match share.take() {
+            Some(more) => lines = more,
+            None => break,
+        }
+    }
+    talk.send(b"\\.\n")?;
+    told(talk, rows, || String::from_utf8_lossy(&share.statement).trim().to_owned())
+}
+
+/// What the server has taken must be what it was given.
+fn told(talk: &mut Talk, rows: u64, what: impl Fn() -> String) -> Result<()> {
+    let copied = talk.sync()?;
+    ensure!(
+        copied.len() == 1,
+        "psql tells of {} COPYs where there was one: {}",
+        copied.len(),
+        what()
+    );
+    if copied[0] != rows {
+        bail!("of {rows} rows the server took {}: {}", copied[0], what());
+    }
+    Ok(())
+}

@@ -1,0 +1,184 @@
+//! What may run at the same time: a pure decision. Each job uses relations, in one of three ways, and
+//! runs once everything before it that uses one of them in another way is done.
+
+use crate::words::Name;
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, VecDeque};
+
+/// How a job uses a relation. Jobs of one way share it, but for those that must be alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Puts rows into it.
+    Fill,
+    /// Builds an index on it.
+    Build,
+    /// Changes it.
+    Alone,
+}
+
+/// A job's number, in the order in which they were added.
+pub type Number = usize;
+
+#[derive(Default)]
+struct Job {
+    uses: Vec<Name>,
+    /// Relations whose turn has not come.
+    waits: usize,
+    weight: u64,
+}
+
+/// Jobs that share a relation at one time.
+struct Turn {
+    way: Way,
+    jobs: Vec<Number>,
+    unfinished: usize,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Schedule {
+    jobs: Vec<Job>,
+    turns: HashMap<Name, VecDeque<Turn>>,
+    /// Heaviest first, and among equals the first.
+    ready: BinaryHeap<(u64, Reverse<Number>)>,
+    unfinished: usize,
+}
+
+impl Schedule {
+    /// Adds a job after all others. A heavier one is begun before a lighter one.
+    pub fn add(&mut self, uses: &[(Name, Way)], weight: u64) -> Number {
+        let number = self.jobs.len();
+        let mut job = Job { uses: Vec::new(), waits: 0, weight };
+        for (name, way) in uses {
+            // Twice the same relation counts once, in the way that was named first.
+            if job.uses.contains(name) {
+                continue;
+            }
+            let turns = self.turns.entry(name.clone()).or_default();
+            let joins = turns.back().is_some_and(|turn| turn.way == *way && *way != Way::Alone);
+            if !joins {
+                turns.push_back(Turn { way: *way, jobs: Vec::new(), unfinished: 0 });
+            }
+            job.waits += usize::from(turns.len() > 1);
+            if let Some(turn) = turns.back_mut() {
+                turn.jobs.push(number);
+                turn.unfinished += 1;
+            }
+            job.uses.push(name.clone());
+        }
+        if job.waits == 0 {
+            self.ready.push((weight, Reverse(number)));
+        }
+        self.jobs.push(job);
+        self.unfinished += 1;
+        number
+    }
+
+    /// The heaviest of the jobs that may run now.
+    pub fn take(&mut self) -> Option<Number> {
+        self.ready.pop().map(|(_, Reverse(number))| number)
+    }
+
+    /// A job that was taken is done.
+    pub fn done(&mut self, number: Number) {
+        self.unfinished -= 1;
+        for name in std::mem::take(&mut self.jobs[number].uses) {
+            let Some(turns) = self.turns.get_mut(&name) else { continue };
+            let Some(turn) = turns.front_mut() else { continue };
+            turn.unfinished -= 1;
+            if turn.unfinished > 0 {
+                continue;
+            }
+            turns.pop_front();
+            for next in turns.front().into_iter().flat_map(|turn| &turn.jobs) {
+                let job = &mut self.jobs[*next];
+                job.waits -= 1;
+                if job.waits == 0 {
+                    self.ready.push((job.weight, Reverse(*next)));
+                }
+            }
+        }
+    }
+
+    /// Whether nothing is waiting or running.
+    pub fn is_idle(&self) -> bool {
+        self.unfinished == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn name(n: u8) -> Name {
+        (String::new(), n.to_string())
+    }
+
+    #[test]
+    fn fills_share_a_table_and_what_changes_it_waits_for_them() {
+        let mut schedule = Schedule::default();
+        let t = |way| [(name(1), way)];
+        let fills = [schedule.add(&t(Way::Fill), 1), schedule.add(&t(Way::Fill), 2)];
+        let builds = [schedule.add(&t(Way::Build), 1), schedule.add(&t(Way::Build), 1)];
+        let key = schedule.add(&[(name(1), Way::Alone), (name(2), Way::Alone)], 9);
+        let other = schedule.add(&[(name(3), Way::Fill)], 0);
+        let all =
+            |schedule: &mut Schedule| std::iter::from_fn(|| schedule.take()).collect::<Vec<_>>();
+        assert_eq!(all(&mut schedule), [fills[1], fills[0], other]);
+        fills.iter().for_each(|n| schedule.done(*n));
+        assert_eq!(all(&mut schedule), builds);
+        schedule.done(builds[0]);
+        assert_eq!(schedule.take(), None);
+        schedule.done(builds[1]);
+        assert_eq!(schedule.take(), Some(key));
+        schedule.done(key);
+        assert!(!schedule.is_idle());
+        schedule.done(other);
+        assert!(schedule.is_idle());
+    }
+
+    fn way(n: u8) -> Way {
+        [Way::Fill, Way::Build, Way::Alone][usize::from(n % 3)]
+    }
+
+    proptest! {
+        /// Whatever the jobs and whoever finishes first: all run, none beside one it conflicts with,
+        /// and none before an earlier one that it conflicts with.
+        #[test]
+        fn every_job_runs_and_conflicting_ones_in_their_order(
+            jobs in prop::collection::vec(prop::collection::btree_map(0u8..6, 0u8..3, 0..4), 1..40),
+            picks in prop::collection::vec(0usize..100, 40),
+            late in 0usize..40,
+        ) {
+            let mut schedule = Schedule::default();
+            let uses: Vec<Vec<(Name, Way)>> = jobs
+                .iter()
+                .map(|job| job.iter().map(|(n, w)| (name(*n), way(*w))).collect())
+                .collect();
+            let conflict = |a: usize, b: usize| uses[a].iter().any(|(n, w)| {
+                uses[b].iter().any(|(m, v)| n == m && (w != v || *w == Way::Alone))
+            });
+            let (mut added, mut running, mut done) = (0, Vec::<Number>::new(), Vec::new());
+            let mut picks = picks.into_iter().cycle();
+            while done.len() < uses.len() {
+                while added < uses.len() && (added < late || done.len() * 2 >= added) {
+                    schedule.add(&uses[added], (added * 7 % 5) as u64);
+                    added += 1;
+                }
+                while let Some(job) = schedule.take() {
+                    for other in 0..job {
+                        prop_assert!(done.contains(&other) || !conflict(job, other), "{job} before {other}");
+                    }
+                    running.push(job);
+                }
+                prop_assert!(!running.is_empty());
+                let at = picks.next().unwrap() % running.len();
+                let job = running.swap_remove(at);
+                schedule.done(job);
+                done.push(job);
+            }
+            prop_assert!(schedule.is_idle());
+        }
+    }
+}

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# Measures obj-mirror beside rclone and s5cmd, against a Garage server of its own, and prints tables
+# like those of docs/BENCHMARKS.md. Needs garage (cargo install garage --locked), rclone and s5cmd on
+# PATH; a peer that is missing is told, and its rows are left out.
+#   bench-objects.sh [OPTION…]
+#     --runs N         runs of each command, in turns [5]
+#     --program FILE   the obj-mirror to measure [built from here]
+#     --out DIR        where results-objects.md and runs-objects.tsv go [bench/ in cargo's target directory]
+# Objects lie in TMPDIR, some 10 GB at the end: nothing is removed between runs, for a filesystem is
+# slow to make files where many have just been removed. Exit status 1 if a command of ours failed.
+set -euo pipefail
+umask 077
+unset CDPATH
+export LC_ALL=C
+
+root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
+say() { printf 'bench-objects.sh: %s\n' "$*" >&2; }
+die() { say "${@:2}"; exit "$1"; }
+# shellcheck source=bench/garage.sh
+. "$root/scripts/bench/garage.sh"
+
+runs=5
+out=''
+mirror=''
+while (( $# > 0 )); do
+  case "$1" in
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --runs) [[ "${2:-}" =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--runs needs a number from 1"; runs="$2"; shift 2 ;;
+    --program) [[ -x "${2:-}" ]] || die 2 "--program needs a program"; mirror="$(readlink -f -- "$2")"; shift 2 ;;
+    --out) [[ -n "${2:-}" ]] || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
+    *) die 2 "unknown option $1; bench-objects.sh -h tells which there are" ;;
+  esac
+done
+command -v garage > /dev/null || die 1 "garage is not on PATH: cargo install garage --locked"
+target="${CARGO_TARGET_DIR:-$root/target}"
+out="${out:-$target/bench}"
+mkdir -p -- "$out"
+if [[ -z "$mirror" ]]; then
+  ( cd -- "$root" && cargo build --quiet --release --locked -p obj-mirror )
+  mirror="$target/release/obj-mirror"
+fi
+
+work="$(mktemp -d)"
+finish() {
+  stop_garage
+  rm -rf -- "$work"
+}
+trap finish EXIT
+# Settings of this machine's own must not steer a peer.
+unset AWS_CA_BUNDLE AWS_SESSION_TOKEN AWS_PROFILE HTTP_PROXY http_proxy HTTPS_PROXY https_proxy
+start_garage "$work/garage"
+
+# 6,000 objects, log-normal around 14 KB, and six of 64 MB: 598 MB, the same every time.
+python3 - "$work/objects" <<'PYTHON'
+import math, os, random, sys
+random.seed(7)
+noise = random.randbytes(64_000_000)
+sizes = [random.lognormvariate(math.log(14000), 1.45) for _ in range(6000)]
+scale = (598_000_000 - 6 * 64_000_000) / sum(sizes)
+for number, size in enumerate(sizes):
+    folder = f"{sys.argv[1]}/tenant_{number % 40:04d}/documents/{number // 400:02d}"
+    os.makedirs(folder, exist_ok=True)
+    size = max(1, int(size * scale))
+    start = random.randrange(0, len(noise) - size)
+    with open(f"{folder}/{number:05d}.bin", "wb") as file:
+        file.write(noise[start:start + size])
+os.makedirs(f"{sys.argv[1]}/exports")
+for number in range(6):
+    with open(f"{sys.argv[1]}/exports/{number}.tar", "wb") as file:
+        file.write(random.randbytes(64_000_000))
+PYTHON
+
+export RCLONE_CONFIG=/dev/null RCLONE_CONFIG_G_TYPE=s3 RCLONE_CONFIG_G_PROVIDER=Other
+export RCLONE_CONFIG_G_ENDPOINT="$AWS_ENDPOINT_URL" RCLONE_CONFIG_G_REGION="$AWS_REGION"
+export RCLONE_CONFIG_G_ACCESS_KEY_ID="$AWS_ACCESS_KEY_ID" RCLONE_CONFIG_G_SECRET_ACCESS_KEY="$AWS_SECRET_ACCESS_KEY"
+s5=(s5cmd --endpoint-url "$AWS_ENDPOINT_URL")
+rc=(rclone sync --transfers 32 --checkers 32 --fast-list --use-server-modtime)
+tools=(obj-mirror)
+for peer in rclone s5cmd; do
+  if command -v "$peer" > /dev/null; then tools+=("$peer"); else say "$peer is not on PATH: left out"; fi
+done
+
+raw="$out/runs-objects.tsv"
+printf 'case\ttool\tseconds\tkilobytes\n' > "$raw"
+failed=''
+# measure CASE TOOL CMD…
+measure() {
+  local status=0
+  /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/said" 2>&1 || status=$?
+  if (( status != 0 )); then
+    say "$1: $2 failed ($status): $(tail -n 1 "$work/said")"
+    [[ "$2" != obj-mirror ]] || failed=yes
+    return
+  fi
+  local seconds kilobytes
+  read -r seconds kilobytes < <(tail -n 1 "$work/time")
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$seconds" "$kilobytes" >> "$raw"
+}
+# pull TOOL DIR, push TOOL BUCKET: what each measures.
+pull() {
+  case "$1" in
+    obj-mirror) printf '%s\0' "$mirror" --quiet s3://corpus "$2" ;;
+    rclone) printf '%s\0' "${rc[@]}" g:corpus "$2" ;;
+    s5cmd) printf '%s\0' "${s5[@]}" sync 's3://corpus/*' "$2/" ;;
+  esac
+}
+push() {
+  case "$1" in
+    obj-mirror) printf '%s\0' "$mirror" --quiet "$work/objects" "s3://$2" ;;
+    rclone) printf '%s\0' "${rc[@]}" "$work/objects" "g:$2" ;;
+    s5cmd) printf '%s\0' "${s5[@]}" sync "$work/objects/" "s3://$2/" ;;
+  esac
+}
+
+"$mirror" make-bucket --quiet s3://corpus
+"$mirror" --quiet "$work/objects" s3://corpus
+sync
+for (( run = 1; run <= runs; run++ )); do
+  for tool in "${tools[@]}"; do
+    mapfile -d '' -t command < <(pull "$tool" "$work/$tool-$run")
+    measure 'bucket to directory' "$tool" "${command[@]}"
+    measure 'again, unchanged' "$tool" "${command[@]}"
+    "$mirror" make-bucket --quiet "s3://copy-${tool}-$run"
+    mapfile -d '' -t command < <(push "$tool" "copy-${tool}-$run")
+    measure 'directory to empty bucket' "$tool" "${command[@]}"
+    sync
+  done
+  diff -r -x .obj-mirror "$work/objects" "$work/obj-mirror-$run" > /dev/null ||
+    { say "the mirror of run $run differs"; failed=yes; }
+done
+
+python3 - "$raw" <<'PYTHON' | tee "$out/results-objects.md"
+import statistics, sys
+rows = {}
+for line in list(open(sys.argv[1]))[1:]:
+    case, tool, seconds, kilobytes = line.rstrip("\n").split("\t")
+    rows.setdefault(case, {}).setdefault(tool, []).append((float(seconds), int(kilobytes)))
+for case, tools in rows.items():
+    median = {tool: statistics.median(s for s, _ in runs) for tool, runs in tools.items()}
+    others = [seconds for tool, seconds in median.items() if tool != "obj-mirror"]
+    print(f"| {case} | median s | lowest to highest | of the best peer | peak MB |")
+    print("| --- | --- | --- | --- | --- |")
+    for tool, runs in tools.items():
+        times = [s for s, _ in runs]
+        ratio = f"{median[tool] / min(others):.2f}" if others else ""
+        peak = max(k for _, k in runs) / 1000
+        print(f"| {tool} | {median[tool]:.2f} | {min(times):.2f}–{max(times):.2f} | {ratio} | {peak:.0f} |")
+    print()
+PYTHON
+[[ -z "$failed" ]] || exit 1

@@ -1,0 +1,110 @@
+#!/usr/bin/env bash
+# Tries obj-mirror against S3 servers, and tells of each what goes there and back unchanged, as the
+# table of docs/ENDPOINTS.md does.
+#   endpoints.sh           the server of the tests, and those on PATH: garage, moto_server, s3rver
+#   endpoints.sh --this    the server that AWS_ENDPOINT_URL and the keys name; makes two buckets there
+# Exit status 1 if a key came back under another name, or bytes differ.
+set -euo pipefail
+umask 077
+unset CDPATH
+export LC_ALL=C.UTF-8
+
+root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
+say() { printf 'endpoints.sh: %s\n' "$*" >&2; }
+# shellcheck source=bench/garage.sh
+. "$root/scripts/bench/garage.sh"
+case "${1:-}" in
+  '' | --this) ;;
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+  *) say "unknown option $1; endpoints.sh -h tells which there are"; exit 2 ;;
+esac
+( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p pipeline-tests --bin obj-mirror --bin s3-server )
+target="${CARGO_TARGET_DIR:-$root/target}/debug"
+work="$(mktemp -d)"
+pid=''
+finish() {
+  stop_garage
+  [[ -z "$pid" ]] || kill "$pid" 2>/dev/null || true
+  rm -rf -- "$work"
+}
+trap finish EXIT
+unset AWS_CA_BUNDLE
+python3 "$root/scripts/endpoints/golden.py" "$work/golden"
+# s3rver keeps a key as a file's name, and ends at one that is too long for that.
+python3 "$root/scripts/endpoints/golden.py" "$work/short" 200
+failed=''
+
+# try NAME [GOLDEN]: mirrors the golden objects there and back.
+try() {
+  local name="$1" golden="$work/${2:-golden}" there="$work/$1" status=0 bucket
+  bucket="try-$(printf '%s' "$name" | tr -cd 'a-z0-9')"
+  printf '## %s\n' "$name"
+  "$target/obj-mirror" make-bucket --quiet "s3://$bucket"
+  "$target/obj-mirror" "$golden" "s3://$bucket" > "$there.out" 2> "$there.err" || status=$?
+  printf 'sent: status %s\n' "$status"
+  grep -E 'warning|^failed' "$there.err" | cut -c1-160 || true
+  status=0
+  "$target/obj-mirror" "s3://$bucket" "$there" > "$there.out" 2> "$there.err" || status=$?
+  printf 'fetched: status %s\n' "$status"
+  grep -E 'warning|^failed|^obj-mirror: mirroring' "$there.err" | cut -c1-160 || true
+  if [[ ! -e "$there/.obj-mirror/index.jsonl" ]]; then
+    tail -n 1 "$there.err"
+    return
+  fi
+  python3 "$root/scripts/endpoints/compare.py" "$golden" "$there" | tee "$there.table"
+  ! grep -qE 'UNDER ANOTHER NAME|\(sha256\)' "$there.table" || failed=yes
+  "$target/obj-mirror" --json "s3://$bucket" "$there" 2> /dev/null |
+    sed -E 's/.*"transferred":([0-9]+).*"unchanged":([0-9]+).*/again: \1 fetched, \2 unchanged/'
+  printf '\n'
+}
+# wait_for URL: until something answers there, for a minute at most.
+wait_for() {
+  local tries=0
+  until (exec 3<> "/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; do
+    (( ++tries < 300 )) || { say "nothing answers at $1"; return 1; }
+    sleep 0.2
+  done
+}
+end_server() {
+  kill "$pid" 2>/dev/null || true
+  wait "$pid" 2>/dev/null || true
+  pid=''
+}
+
+if [[ "${1:-}" == --this ]]; then
+  try this
+else
+  port="$(free_port)"
+  export AWS_ENDPOINT_URL="http://127.0.0.1:$port" AWS_REGION=us-east-1
+  export AWS_ACCESS_KEY_ID=S3RVER AWS_SECRET_ACCESS_KEY=S3RVER
+  S3_ACCESS_KEY=S3RVER S3_SECRET_KEY=S3RVER "$target/s3-server" --listen "127.0.0.1:$port" > /dev/null &
+  pid=$!
+  wait_for "127.0.0.1:$port"
+  try "the tests' own"
+  end_server
+  if command -v moto_server > /dev/null; then
+    moto_server -H 127.0.0.1 -p "$port" > "$work/moto.log" 2>&1 &
+    pid=$!
+    wait_for "127.0.0.1:$port"
+    try moto
+    end_server
+  else
+    say 'moto_server is not on PATH: left out'
+  fi
+  if command -v s3rver > /dev/null; then
+    s3rver -a 127.0.0.1 -p "$port" -d "$work/s3rver" --no-vhost-buckets > "$work/s3rver.log" 2>&1 &
+    pid=$!
+    wait_for "127.0.0.1:$port"
+    try s3rver short
+    end_server
+  else
+    say 's3rver is not on PATH: left out'
+  fi
+  if command -v garage > /dev/null; then
+    start_garage "$work/garage-server"
+    try garage
+  else
+    say 'garage is not on PATH: left out'
+  fi
+fi
+[[ -z "$failed" ]] || exit 1

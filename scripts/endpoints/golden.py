@@ -1,0 +1,38 @@
+"""Writes a mirror as docs/FORMAT.md specifies it, with all that goes wrong between servers."""
+import hashlib, json, os, sys
+
+mirror = sys.argv[1]
+KEYS = ["a", "a/", "a/b", "a//b", "/a", "..", "../x", "a/../b", "%2e%2e/x", ".", "./x", "x/.", "//", "/",
+        "\x01", "\n", "\r\n", "\t", " ", "  x  ", "+", "a+b", "%", "%00", "&amp;", "<x>\"'", "\x7f",
+        "\u0085", "\u2028", "\ufffe", "\ufeff", "ü", "u\u0308", "🙂", "b\\s", "!*'();:@,[]{}|^`$", "A", "A/b",
+        "k" * 1014, "k" * 1016, "d/" * 507 + "xy", "s" * 256 + "/x"]
+SAID = {"content_type": "text/x-test; charset=utf-8", "content_encoding": "gzip",
+        "content_disposition": "attachment; filename=\"a b.txt\"", "content_language": "de",
+        "cache_control": "max-age=7, public", "expires": "Wed, 21 Oct 2026 07:28:00 GMT"}
+PLAIN = {"who": "someone; with = signs", "n": "1"}
+
+objects = [(f"keys/{n:02}/{key}", f"under {key}".encode(), {}) for n, key in enumerate(KEYS)]
+objects += [("said/" + name, b"x", {name: value}) for name, value in SAID.items()]
+objects += [("said/metadata", b"x", {"metadata": PLAIN}), ("said/blanks", b"x", {"metadata": {"two": "a  b"}}),
+            ("said/unicode", b"x", {"metadata": {"who": "Jürgen 漢字"}}),
+            ("tags/plain", b"x", {"tags": {"state": "final", "owner": "a b"}}),
+            ("tags/unicode", b"x", {"tags": {"größe": "a=b&c/+é"}}),
+            ("size/empty", b"", {}), ("size/100 MB", bytes(range(256)) * 390625, {})]
+objects += [(f"beside/{key}", key.encode(), {}) for key in ["a", "a/", "a/b", "a//b", "/a"]]
+if len(sys.argv) > 2:  # the longest bytes that a name between slashes may have
+    objects = [o for o in objects if all(len(name.encode()) <= int(sys.argv[2]) for name in o[0].split("/"))]
+lines, sums = [], []
+os.makedirs(f"{mirror}/.obj-mirror/objects")
+for key, body, said in sorted(objects, key=lambda o: o[0].encode()):
+    path = ".obj-mirror/objects/" + hashlib.sha256(key.encode()).hexdigest()
+    digest = hashlib.sha256(body).hexdigest()
+    with open(f"{mirror}/{path}", "wb") as file:
+        file.write(body)
+    entry = {"key": key, "path": path, "size": len(body), "etag": "none", "sha256": digest,
+             "last_modified": "2026-04-21T02:00:00.000Z", "content_type": "text/plain", **said}
+    lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
+    sums.append((path, digest))
+with open(f"{mirror}/.obj-mirror/index.jsonl", "w", newline="\n") as file:
+    file.writelines(lines)
+with open(f"{mirror}/.obj-mirror/SHA256SUMS", "w") as file:
+    file.writelines(f"{digest}  {path}\n" for path, digest in sorted(sums))

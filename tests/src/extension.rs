@@ -1,0 +1,71 @@
+//! A PostgreSQL that knows an extension of our own: one with tables that its users fill. A server finds
+//! extensions from where its program lies, so that a copy of the program has others than the original,
+//! in which nothing is changed.
+
+use crate::user::give_to_server_user;
+use anyhow::{Context, Result};
+use pipe_kit::child;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use tempfile::TempDir;
+
+/// What to `CREATE EXTENSION` by.
+pub const NAME: &str = "odd_lookup";
+const FILES: [(&str, &str); 2] = [
+    ("odd_lookup.control", include_str!("../fixtures/extension/odd_lookup.control")),
+    ("odd_lookup--1.0.sql", include_str!("../fixtures/extension/odd_lookup--1.0.sql")),
+];
+/// The programs that ask where they lie. The others may be links.
+const COPIED: [&str; 2] = ["postgres", "initdb"];
+
+/// See the module.
+#[derive(Debug)]
+pub struct Extended {
+    /// The directory of its programs.
+    pub programs: PathBuf,
+    _dir: TempDir,
+}
+
+impl Extended {
+    /// Of the release with these programs.
+    ///
+    /// # Errors
+    /// If it does not tell its directories, or the copy cannot be made.
+    pub fn of(programs: &Path) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("pg-").tempdir().context("a copy's folder")?;
+        give_to_server_user(dir.path())?;
+        let told = |what: &str| -> Result<PathBuf> {
+            let mut pg_config = Command::new(programs.join("pg_config"));
+            Ok(child::capture(pg_config.arg(what), "pg_config")?.trim().into())
+        };
+        let below = |path: &Path| dir.path().join(path.strip_prefix("/").unwrap_or(path));
+        let (bin, share, lib) = (told("--bindir")?, told("--sharedir")?, told("--pkglibdir")?);
+        link_all(&bin, &below(&bin), &COPIED)?;
+        for program in COPIED {
+            fs::copy(bin.join(program), below(&bin).join(program)).context("copying a program")?;
+        }
+        link_all(&share, &below(&share), &["extension"])?;
+        let extensions = below(&share).join("extension");
+        link_all(&share.join("extension"), &extensions, &[])?;
+        for (name, text) in FILES {
+            fs::write(extensions.join(name), text).context("writing an extension")?;
+        }
+        fs::create_dir_all(below(&lib).parent().context("a library's folder")?)?;
+        symlink(&lib, below(&lib)).context("linking libraries")?;
+        Ok(Self { programs: below(&bin), _dir: dir })
+    }
+}
+
+/// Makes a directory with links to all that is in another, but for some names.
+fn link_all(from: &Path, to: &Path, but: &[&str]) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("making {}", to.display()))?;
+    for entry in fs::read_dir(from).with_context(|| format!("reading {}", from.display()))? {
+        let name = entry?.file_name();
+        if !but.iter().any(|but| name == *but) {
+            symlink(from.join(&name), to.join(&name)).context("making a link")?;
+        }
+    }
+    Ok(())
+}
