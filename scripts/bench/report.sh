@@ -7,13 +7,14 @@ tell() { tee -a -- "$out/results.md"; }
 begin_report() {
   : > "$out/results.md"
   : > "$out/runs.tsv"
-  local cpu memory system commit
+  local cpu memory system kernel commit
   cpu="$(sed -n 's/^model name[[:space:]]*: //p' /proc/cpuinfo | head -n 1)"
   memory="$(awk '/^MemTotal:/ { printf "%.0f", $2 * 1024 / 1e9 }' /proc/meminfo)"
   system="$(. /etc/os-release 2>/dev/null && printf '%s' "${PRETTY_NAME:-}")" || true
+  kernel="$(uname -r)"
   commit="$(git -C "$root" describe --always --dirty 2>/dev/null)" || commit='unknown'
   tell <<END
-- $(date -u '+%-d %B %Y'), $(nproc) cores (${cpu:-$(uname -m)}), $memory GB of memory; ${system:-$(uname -s)}, kernel $(uname -r)
+- $(date -u '+%-d %B %Y'), $(nproc) cores (${cpu:-$(uname -m)}), $memory GB of memory; ${system:-$(uname -s)}, kernel ${kernel%%-*}
 - $(postgres --version | sed 's/^postgres (PostgreSQL)/PostgreSQL/'), as \`initdb\` makes it
 - $(gzip --version | head -n 1), $(pigz --version 2>&1 | head -n 1), $(hyperfine --version); $(pg-snap --version), commit $commit
 - ${option[runs]} runs of each command, in turns
