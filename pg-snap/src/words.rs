@@ -129,13 +129,54 @@ impl<'a> Rest<'a> {
         false
     }
 
-    /// Whether a function of somebody's own may be called in what is left: one with its schema.
+    /// Whether a function or an operator of somebody's own may be called in what is left: one with its
+    /// schema.
     pub fn calls_functions(&self) -> bool {
-        self.0.windows(4).any(|four| {
-            matches!(four, [a, Word::Mark('.'), b, Word::Mark('(')]
-                if a.name().is_some_and(|schema| schema != "pg_catalog") && b.name().is_some())
+        self.0.windows(4).any(|four| match four {
+            [a, Word::Mark('.'), b, Word::Mark('(')] => is_own(a) && b.name().is_some(),
+            [a, Word::Mark('('), b, Word::Mark('.')] => a.is(OPERATOR) && is_own(b),
+            _ => false,
         })
     }
+
+    /// Names with a schema, not the server's own, in the definition of a table or type: but not those
+    /// of defaults, which a dump's rows do not need. All operators of a schema have one name.
+    pub fn names_of_definition(&self) -> Vec<Name> {
+        let mut names = Vec::new();
+        let (mut depth, mut default) = (0, false);
+        for (at, word) in self.0.iter().enumerate() {
+            match word {
+                Word::Mark('(') => depth += 1,
+                Word::Mark(')') => depth -= 1,
+                Word::Mark(',') if depth == 1 => default = false,
+                word if depth == 1 && word.is("CHECK") => default = false,
+                word if depth == 1 && word.is("DEFAULT") => default = true,
+                _ => {}
+            }
+            match &self.0[at..] {
+                _ if default => {}
+                [a, Word::Mark('('), b, Word::Mark('.'), ..] if a.is(OPERATOR) && is_own(b) => {
+                    names.extend(b.name().map(operators));
+                }
+                [a, Word::Mark('.'), b, ..] if is_own(a) => {
+                    names.extend(a.name().zip(b.name()).map(|(a, b)| (a.into(), b.into())));
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+}
+
+const OPERATOR: &str = "OPERATOR";
+
+/// The name that stands for all operators of a schema.
+pub fn operators(schema: &str) -> Name {
+    (schema.to_owned(), OPERATOR.to_owned())
+}
+
+fn is_own(schema: &Word) -> bool {
+    schema.name().is_some_and(|schema| schema != "pg_catalog")
 }
 
 #[cfg(test)]
@@ -170,5 +211,22 @@ mod tests {
         assert!(rest.find("REFERENCES"));
         assert_eq!(rest.name(), Some(("a".into(), "b".into())));
         assert!(!rest.find("REFERENCES"));
+    }
+
+    #[test]
+    fn a_definition_names_what_its_rows_need() {
+        let names = |sql: &str| {
+            let names = Rest(&words(sql, 99)).names_of_definition();
+            names.iter().map(|(schema, name)| format!("{schema}.{name} ")).collect::<String>()
+        };
+        assert_eq!(
+            names("(a s.d, b text DEFAULT s.f('x', s.g()) NOT NULL, c \"S\".e)"),
+            "s.d S.e "
+        );
+        assert_eq!(names("(a text DEFAULT s.f() CHECK (s.g(a)))"), "s.g ");
+        assert_eq!(names("(a int GENERATED ALWAYS AS (s.f(b)) STORED) INHERITS (s.p)"), "s.f s.p ");
+        assert_eq!(names("(a int, CONSTRAINT c CHECK ((a OPERATOR(s.<@) 1)))"), "s.OPERATOR ");
+        assert_eq!(names("(a pg_catalog.int4, b text COLLATE pg_catalog.\"C\")"), "");
+        assert_eq!(names("(a date) PARTITION BY RANGE (s.f(a))"), "s.f ");
     }
 }

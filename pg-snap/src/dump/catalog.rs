@@ -30,6 +30,9 @@ pub struct Table {
     pub rank: Option<u32>,
     /// The partitioned table to load through, where a row's partition is not the same everywhere.
     pub root: Option<String>,
+    /// Whether writing a row calls a function of the database's own, which may look at any other
+    /// table's rows.
+    pub calls: bool,
 }
 
 /// A sequence.
@@ -69,6 +72,35 @@ enum Line {
 const OWN: &str = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists \
      (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         and d.objid = c.oid and d.deptype = 'e')";
+/// Tables of which a check, a stored generated column, a domain or a partition's bound calls a function
+/// of the database's own: of no schema of the server's, and no member of an extension.
+const CALLS: &str = "own_proc as (select p.oid from pg_catalog.pg_proc p \
+      join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
+      where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists \
+        (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           and d.objid = p.oid and d.deptype = 'e')), \
+    caller as (select classid, objid from pg_catalog.pg_depend \
+      where refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and refobjid in (select oid from own_proc) \
+        or refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass and refobjid in (select oid \
+             from pg_catalog.pg_operator where oprcode in (select oid from own_proc))), \
+    of_type as (select refobjid as part, objid as whole from pg_catalog.pg_depend \
+         where classid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+           and refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass \
+      union all select a.atttypid, c.reltype from pg_catalog.pg_class c \
+         join pg_catalog.pg_attribute a on a.attrelid = c.oid where c.reltype <> 0 and a.attnum > 0), \
+    calling_type as (select contypid as oid from pg_catalog.pg_constraint where contypid <> 0 \
+         and ('pg_catalog.pg_constraint'::pg_catalog.regclass, oid) in (select classid, objid from caller) \
+      union select whole from calling_type join of_type on part = calling_type.oid), \
+    calls as (select conrelid as relid from pg_catalog.pg_constraint where contype = 'c' \
+         and ('pg_catalog.pg_constraint'::pg_catalog.regclass, oid) in (select classid, objid from caller) \
+      union select d.adrelid from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a \
+         on a.attrelid = d.adrelid and a.attnum = d.adnum where a.attgenerated = 's' \
+         and ('pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid) in (select classid, objid from caller) \
+      union select attrelid from pg_catalog.pg_attribute \
+         where attnum > 0 and not attisdropped and atttypid in (select oid from calling_type) \
+      union select c.oid from pg_catalog.pg_class c, pg_catalog.pg_partition_ancestors(c.oid) p (relid) \
+         where c.relispartition and ('pg_catalog.pg_class'::pg_catalog.regclass, p.relid) in \
+           (select classid, objid from caller))";
 /// Tables of extensions that refer to each other in a circle are not followed for ever.
 const DEEPEST: u32 = 100;
 /// Names in a pattern: an argument holds no more than 128 KiB.
@@ -96,7 +128,7 @@ pub fn ask() -> String {
             (select from pg_catalog.pg_opclass o join pg_catalog.pg_am a on a.oid = o.opcmethod \
              where o.oid = any (p.partclass) and o.opcname = 'enum_ops' and a.amname = 'hash' \
                and o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace)), \
-         rel as (select c.*, chosen.filter, n.nspname, \
+         {CALLS}, rel as (select c.*, chosen.filter, n.nspname, \
               pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted, \
               pg_catalog.pg_get_userbyid(c.relowner) as owner \
             from chosen join pg_catalog.pg_class c on c.oid = chosen.relid \
@@ -114,7 +146,8 @@ pub fn ask() -> String {
                  pg_catalog.pg_partition_ancestors(rel.oid) p (relid) where p.relid = partrelid) \
                then (select pg_catalog.quote_ident(rn.nspname) || '.' || pg_catalog.quote_ident(r.relname) \
                  from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace \
-                 where r.oid = pg_catalog.pg_partition_root(rel.oid)) end)) \
+                 where r.oid = pg_catalog.pg_partition_root(rel.oid)) end, \
+            'calls', oid in (select relid from calls))) \
            from rel where relkind = 'r' \
          union all select pg_catalog.json_build_object('sequence', pg_catalog.json_build_object(\
             'schema', nspname, 'name', relname, 'owner', owner, 'quoted', quoted, \
@@ -167,7 +200,7 @@ mod tests {
     fn lines_of_the_answer_are_taken() {
         let mut contents = Contents::default();
         for line in [
-            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"rank":null,"root":null}}"#,
+            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"rank":null,"root":null,"calls":false}}"#,
             r#"{"sequence":{"schema":"s","name":"q","owner":"o","quoted":"s.q","plain":true}}"#,
             r#"{"large_objects":true}"#,
             r#"{"locks":4}"#,

@@ -197,14 +197,16 @@ impl<'a> Copier<'a> {
                 )
                 .as_bytes(),
             )?;
+            let mut text = String::new();
             for sequence in some {
                 let value = self
                     .session
                     .line()
                     .with_context(|| format!("reading sequence {}", sequence.quoted))?;
-                let text = set_value(sequence, &value, self.run.backslashes_escape);
-                section.write(&self.encoded(&text)?)?;
+                text += &set_value(sequence, &value, self.run.backslashes_escape);
             }
+            // To encode is to ask, which must wait until all has been answered.
+            section.write(&self.encoded(&text)?)?;
         }
         Ok(())
     }

@@ -25,12 +25,14 @@ pub enum Task {
 
 /// The tasks in the order in which they are begun and written: large objects, which one client
 /// copies alone; tables of extensions, each after those that its keys refer to; then the largest
-/// tables, so that no large one is left for the end.
+/// tables, so that no large one is left for the end. What calls functions comes after all that they
+/// may look at, and among its like in pg_dump's order, by name.
 pub fn tasks(contents: &Contents) -> Vec<Task> {
     let mut tables: Vec<&Table> = contents.tables.iter().collect();
     tables.sort_by_key(|table| {
         let rank = (table.rank.is_none(), table.rank);
-        (rank, Reverse(table.bytes), table.schema.as_str(), table.name.as_str())
+        let bytes = if table.calls { 0 } else { table.bytes };
+        (rank, table.calls, Reverse(bytes), table.schema.as_str(), table.name.as_str())
     });
     let mut tasks = Vec::new();
     tasks.extend(contents.large_objects.then_some(Task::LargeObjects));
@@ -45,7 +47,7 @@ pub fn tasks(contents: &Contents) -> Vec<Task> {
 
 fn parts(table: &Table) -> Vec<Option<Range<Option<u64>>>> {
     let parts = table.bytes.div_ceil(PART).min(table.pages);
-    let plain = table.rank.is_none() && table.root.is_none();
+    let plain = table.rank.is_none() && table.root.is_none() && !table.calls;
     if !table.ranges || !plain || table.bytes <= SPLIT || parts < 2 {
         return vec![None];
     }
@@ -79,6 +81,7 @@ mod tests {
             filter: None,
             rank: None,
             root: None,
+            calls: false,
         }
     }
 
@@ -103,6 +106,10 @@ mod tests {
         contents.tables[4].rank = Some(1);
         assert_eq!(told(&tasks(&contents)), ["y", "x", "c", "a", "b"]);
         contents.tables.truncate(3);
+        contents.tables[0].calls = true;
+        contents.tables[2].calls = true;
+        assert_eq!(told(&tasks(&contents)), ["a", "b", "c"]);
+        contents.tables.iter_mut().for_each(|table| table.calls = false);
         contents.large_objects = true;
         contents.sequences.push(Sequence {
             schema: "s".into(),

@@ -325,7 +325,9 @@ impl Observer for Director<'_> {
             Some(uses) => {
                 let share = Arc::new(Share::new(text, Arc::clone(&self.held)));
                 self.give(&uses, 0, Work::Share(Arc::clone(&share)))?;
-                Rows::Dealt { share, uses, workers: 1, lines: Vec::new() }
+                let alone = uses.iter().any(|(_, way)| *way == Way::Alone);
+                let workers = if alone { self.workers } else { 1 };
+                Rows::Dealt { share, uses, workers, lines: Vec::new() }
             }
             None if self.transaction == Transaction::None => {
                 self.in_order(&text)?;

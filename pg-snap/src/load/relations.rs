@@ -17,13 +17,27 @@ pub struct Relations {
     indexed: HashMap<Name, Name>,
     /// Bytes of rows.
     bytes: HashMap<Name, u64>,
+    /// Functions, and types and tables whose values or rows need one of them.
+    calls: HashSet<(Kind, Name)>,
+}
+
+/// What a name is of.
+#[derive(PartialEq, Eq, Hash)]
+enum Kind {
+    Function,
+    Type,
 }
 
 impl Relations {
     /// Notes what a statement makes.
     pub fn note(&mut self, statement: &Statement) {
         match statement {
-            Statement::Relation { name, parent, is_view } => {
+            Statement::Function(name) => {
+                self.calls.insert((Kind::Function, name.clone()));
+            }
+            Statement::Type { name, needs } => self.note_needs(name, needs),
+            Statement::Relation { name, parent, is_view, needs } => {
+                self.note_needs(name, needs);
                 if self.made.insert(name.clone()) {
                     self.order.push((name.clone(), *is_view));
                 }
@@ -40,7 +54,20 @@ impl Relations {
         }
     }
 
+    fn note_needs(&mut self, name: &Name, needs: &[Name]) {
+        let calls = |need: &Name| {
+            [Kind::Function, Kind::Type]
+                .into_iter()
+                .any(|k| self.calls.contains(&(k, need.clone())))
+        };
+        if needs.iter().any(calls) {
+            self.calls.insert((Kind::Type, name.clone()));
+        }
+    }
+
     fn attach(&mut self, parent: &Name, child: &Name) {
+        // Whether a row is the parent's is asked of the child.
+        self.note_needs(child, std::slice::from_ref(parent));
         self.parts.entry(parent.clone()).or_default().push(child.clone());
     }
 
@@ -104,8 +131,10 @@ impl Relations {
             _ => return None,
         };
         let mut uses = self.uses_of(&tables, way)?;
-        // What may look at any table waits for all rows.
-        uses.extend((way == Way::Fill).then(|| (everything(), Way::Fill)));
+        // What may look at any table waits for all rows before it.
+        let looks = uses.iter().any(|(name, _)| self.calls.contains(&(Kind::Type, name.clone())));
+        let all = if looks { Way::Alone } else { Way::Fill };
+        uses.extend((way == Way::Fill).then(|| (everything(), all)));
         Some(uses)
     }
 
@@ -166,6 +195,36 @@ mod tests {
         assert_eq!(told("ALTER INDEX s.i ATTACH PARTITION s.x"), "none");
         assert_eq!(told("CREATE INDEX k ON s.v (a)"), "none");
         assert_eq!(told("CREATE VIEW s.v AS SELECT 1"), "none");
+    }
+
+    #[test]
+    fn rows_that_call_functions_wait_for_all_rows_before_them() {
+        let r = after(&[
+            "CREATE FUNCTION s.f(int) RETURNS bool LANGUAGE sql AS $$ SELECT true $$",
+            "CREATE FUNCTION s.plain(int) RETURNS bool LANGUAGE sql AS $$ SELECT true $$",
+            "CREATE OPERATOR o.## (FUNCTION = s.f, RIGHTARG = int)",
+            "CREATE DOMAIN s.d AS int CHECK (s.f(VALUE))",
+            "CREATE TYPE s.c AS (a s.d[])",
+            "CREATE TABLE s.checks (a int, CHECK (s.f(a)))",
+            "CREATE TABLE s.operates (a int, CHECK (OPERATOR(o.##) a))",
+            "CREATE TABLE s.holds (a s.c)",
+            "CREATE TABLE s.child () INHERITS (s.holds)",
+            "CREATE TABLE s.root (a int) PARTITION BY LIST (s.f(a))",
+            "CREATE TABLE s.leaf (a int)",
+            "ALTER TABLE ONLY s.root ATTACH PARTITION s.leaf DEFAULT",
+            "CREATE TABLE s.plain (a int DEFAULT s.f(1), b x.citext, CHECK (x.of_extension(a)))",
+        ]);
+        for (table, way) in [
+            ("checks", "Alone"),
+            ("operates", "Alone"),
+            ("holds", "Alone"),
+            ("child", "Alone"),
+            ("leaf", "Alone"),
+            ("plain", "Fill"),
+        ] {
+            let told = told(&r, &format!("COPY s.{table} FROM stdin"));
+            assert_eq!(told, Some(format!("{table}:Fill :{way} ")));
+        }
     }
 
     #[test]

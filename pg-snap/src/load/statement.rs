@@ -1,8 +1,8 @@
 //! What a statement of a dump is, for the order in which a load may run it: a pure decision.
 
-use crate::words::{Name, Rest, Word, words};
+use crate::words::{Name, Rest, Word, operators, words};
 
-/// Of a statement this many words are looked at.
+/// Of a statement that makes nothing this many words are looked at.
 const WORDS: usize = 4096;
 
 /// See the module.
@@ -10,8 +10,13 @@ const WORDS: usize = 4096;
 pub enum Statement {
     /// Changes the session: whoever runs what follows must have run it. The name of the setting.
     Setting(String),
-    /// Makes a relation that may get rows and indexes; of which partitioned table it is a part.
-    Relation { name: Name, parent: Option<Name>, is_view: bool },
+    /// Makes a relation that may get rows and indexes; of which partitioned table it is a part, and
+    /// what its rows need.
+    Relation { name: Name, parent: Option<Name>, is_view: bool, needs: Vec<Name> },
+    /// Makes a function, which may look at any table. So may all operators of a schema, if it makes one.
+    Function(Name),
+    /// Makes a type, whose values need other things.
+    Type { name: Name, needs: Vec<Name> },
     /// Makes a table a partition of another.
     Partition { parent: Name, child: Name },
     /// COPY … FROM stdin.
@@ -40,7 +45,8 @@ pub enum Statement {
 /// Looks at a statement.
 pub fn classify(sql: &[u8]) -> Statement {
     let text = String::from_utf8_lossy(sql);
-    let words = words(&text, WORDS);
+    let makes = words(&text, 1).first().is_some_and(|word| word.is("CREATE"));
+    let words = words(&text, if makes { usize::MAX } else { WORDS });
     let mut rest = Rest(&words);
     told(&mut rest).unwrap_or(Statement::Other)
 }
@@ -132,7 +138,20 @@ fn create(rest: &mut Rest<'_>) -> Option<Statement> {
     if is_view || rest.skip("UNLOGGED TABLE") || rest.skip("TABLE") {
         let name = rest.name()?;
         let parent = if rest.skip("PARTITION OF") { Some(rest.name()?) } else { None };
-        return Some(Statement::Relation { name, parent, is_view });
+        let needs = if is_view { Vec::new() } else { rest.names_of_definition() };
+        return Some(Statement::Relation { name, parent, is_view, needs });
+    }
+    if rest.skip("DOMAIN") || rest.skip("TYPE") {
+        let name = rest.name()?;
+        return Some(Statement::Type { name, needs: rest.names_of_definition() });
+    }
+    if rest.skip("FUNCTION") || rest.skip("OR REPLACE FUNCTION") {
+        return Some(Statement::Function(rest.name()?));
+    }
+    if rest.skip("OPERATOR") {
+        let schema = rest.one()?;
+        return matches!(rest.0, [Word::Mark('.'), ..])
+            .then(|| Statement::Function(operators(&schema)));
     }
     if rest.skip("STATISTICS") {
         return Some(Statement::Table {
@@ -204,20 +223,42 @@ mod tests {
             ("SELECT s.f()", S::Other),
             (
                 "CREATE TABLE s.t (\n a integer)",
-                S::Relation { name: t(), parent: None, is_view: false },
+                S::Relation { name: t(), parent: None, is_view: false, needs: vec![] },
             ),
             (
                 "CREATE UNLOGGED TABLE s.t ()",
-                S::Relation { name: t(), parent: None, is_view: false },
+                S::Relation { name: t(), parent: None, is_view: false, needs: vec![] },
             ),
             (
                 "CREATE TABLE s.t PARTITION OF s.p FOR VALUES IN (1)",
-                S::Relation { name: t(), parent: Some(name("s", "p")), is_view: false },
+                S::Relation {
+                    name: t(),
+                    parent: Some(name("s", "p")),
+                    is_view: false,
+                    needs: vec![],
+                },
             ),
             (
                 "CREATE MATERIALIZED VIEW s.t AS SELECT 1",
-                S::Relation { name: t(), parent: None, is_view: true },
+                S::Relation { name: t(), parent: None, is_view: true, needs: vec![] },
             ),
+            (
+                "CREATE TABLE s.t (a s.d CHECK (s.f(a)))",
+                S::Relation {
+                    name: t(),
+                    parent: None,
+                    is_view: false,
+                    needs: vec![name("s", "d"), name("s", "f")],
+                },
+            ),
+            (
+                "CREATE DOMAIN s.t AS text CHECK (s.f(VALUE))",
+                S::Type { name: t(), needs: vec![name("s", "f")] },
+            ),
+            ("CREATE TYPE s.t AS ENUM ('a.b')", S::Type { name: t(), needs: vec![] }),
+            ("CREATE FUNCTION s.t(s.u) RETURNS int", S::Function(t())),
+            ("CREATE OPERATOR s.=# (FUNCTION = s.f)", S::Function(name("s", "OPERATOR"))),
+            ("CREATE OPERATOR CLASS s.t FOR TYPE s.d USING btree AS", S::Other),
             ("CREATE FOREIGN TABLE s.t ()", S::Other),
             ("CREATE VIEW s.v AS SELECT 1", S::Other),
             (
