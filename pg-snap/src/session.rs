@@ -18,6 +18,8 @@ pub struct Session {
     /// Read, and not yet asked for.
     ahead: Vec<u8>,
     running: Option<Running>,
+    /// Whether a byte is a character.
+    bytewise: bool,
 }
 
 impl Session {
@@ -35,9 +37,30 @@ impl Session {
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
         let (stdin, running) = (Some(stdin), Some(running));
-        let mut session = Self { stdin, stdout, ahead: Vec::new(), running };
+        let mut session = Self { stdin, stdout, ahead: Vec::new(), running, bytewise: false };
         session.send(server.session().as_bytes())?;
         Ok(session)
+    }
+
+    /// From now on text has a character for each byte, whatever it means: the server cannot tell.
+    pub fn set_bytewise(&mut self) {
+        self.bytewise = true;
+    }
+
+    /// The bytes of a text, as the server is sent it.
+    pub fn bytes_of(&self, text: &str) -> Vec<u8> {
+        match self.bytewise {
+            true => text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect(),
+            false => text.as_bytes().to_vec(),
+        }
+    }
+
+    /// Tells it a text, as [`Session::send`].
+    ///
+    /// # Errors
+    /// If the pipe fails.
+    pub fn tell(&mut self, text: &str) -> Result<()> {
+        self.send(&self.bytes_of(text))
     }
 
     /// Tells it something. Where psql has ended, that shows at the next answer, with its reason.
@@ -82,7 +105,10 @@ impl Session {
                 let rest = self.ahead.split_off(searched + at + 1);
                 let mut line = std::mem::replace(&mut self.ahead, rest);
                 line.pop();
-                return Ok(String::from_utf8_lossy(&line).into_owned());
+                return Ok(match self.bytewise {
+                    true => line.into_iter().map(char::from).collect(),
+                    false => String::from_utf8_lossy(&line).into_owned(),
+                });
             }
             searched = self.ahead.len();
             let mut block = [0; 8192];

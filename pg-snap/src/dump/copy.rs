@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 /// What pg_dump sets, lest a database's own settings change how values are written; and what keeps
 /// a session from being ended.
-const SETUP: &str = "SET client_encoding = 'UTF8';\nSET DateStyle = ISO;\n\
+const SETUP: &str = "SET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
      SET row_security = off;\nSET search_path = '';\n\
      SET client_min_messages = warning;\n";
+const UTF8: &str = "UTF8";
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 /// Of the class "lock not available".
 const LOCKED: &str = "55P03";
@@ -29,6 +30,11 @@ const SEQUENCES: usize = 100;
 pub fn open(run: &Run<'_>) -> Result<Session> {
     let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
+    if run.is_bytewise() {
+        session.set_bytewise();
+    }
+    let encoding = if run.is_bytewise() { &run.encoding } else { UTF8 };
+    session.tell(&format!("SET client_encoding = {};\n", literal(encoding)))?;
     Ok(session)
 }
 
@@ -86,7 +92,7 @@ impl<'a> Copier<'a> {
         self.lock(table)?;
         section.write(&self.encoded(&head(table))?)?;
         let begin = section.bytes;
-        self.session.send(statement(table, pages, &self.run.encoding).as_bytes())?;
+        self.session.tell(&statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
         // The line that ends the data came along with it.
@@ -110,7 +116,7 @@ impl<'a> Copier<'a> {
         let until = Instant::now() + self.run.lock_wait;
         let mut pause = PAUSES[0];
         loop {
-            self.session.send(begin.as_bytes())?;
+            self.session.tell(&begin)?;
             let mut found = None;
             let state = loop {
                 let line = self.session.line()?;
@@ -188,15 +194,12 @@ impl<'a> Copier<'a> {
                     format!("SELECT last_value::text || ', ' || is_called::text FROM {}", s.quoted)
                 })
                 .collect();
-            self.session.send(
-                format!(
-                    "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
-                    self.begin(),
-                    self.run.lock_wait.as_millis(),
-                    values.join(";\n")
-                )
-                .as_bytes(),
-            )?;
+            self.session.tell(&format!(
+                "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
+                self.begin(),
+                self.run.lock_wait.as_millis(),
+                values.join(";\n")
+            ))?;
             let mut text = String::new();
             for sequence in some {
                 let value = self
@@ -213,17 +216,14 @@ impl<'a> Copier<'a> {
 
     /// Text of ours in the encoding that the dump is in.
     fn encoded(&mut self, text: &str) -> Result<Vec<u8>> {
-        if text.is_ascii() || self.run.encoding == "UTF8" {
-            return Ok(text.as_bytes().to_vec());
+        if text.is_ascii() || self.run.encoding == UTF8 || self.run.is_bytewise() {
+            return Ok(self.session.bytes_of(text));
         }
-        self.session.send(
-            format!(
-                "SELECT pg_catalog.encode(pg_catalog.convert_to({}, {}), 'hex');\n",
-                literal(text),
-                literal(&self.run.encoding)
-            )
-            .as_bytes(),
-        )?;
+        self.session.tell(&format!(
+            "SELECT pg_catalog.encode(pg_catalog.convert_to({}, {}), 'hex');\n",
+            literal(text),
+            literal(&self.run.encoding)
+        ))?;
         let hex = self.session.line()?;
         let byte = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
         let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
@@ -244,7 +244,7 @@ fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
 
 fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) -> String {
     let options = match encoding {
-        "UTF8" => String::new(),
+        UTF8 => String::new(),
         encoding => format!(" WITH (ENCODING {})", literal(encoding)),
     };
     let columns = match table.columns.trim_matches(['(', ')']) {

@@ -36,6 +36,11 @@ impl Run<'_> {
         if self.assembly.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
     }
 
+    /// Whether the server cannot tell what its text is in UTF-8.
+    pub fn is_bytewise(&self) -> bool {
+        ["SQL_ASCII", "MULE_INTERNAL"].contains(&self.encoding.as_str())
+    }
+
     /// For an error: which tables somebody holds locked against everybody, or one of them, and who.
     pub fn locked(&self, table: Option<u32>) -> String {
         let which = table.map(|oid| format!("AND l.relation = {oid}"));

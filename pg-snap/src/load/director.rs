@@ -3,6 +3,7 @@
 
 use super::crew::{Crew, Job, Work};
 use super::relations::Relations;
+use super::rows;
 use super::schedule::Way;
 use super::settings::Seen;
 use super::share::{Held, Share};
@@ -120,7 +121,12 @@ impl<'a> Director<'a> {
             let table = name(&section);
             // Through its root a row may come into any of its partitions.
             let target = section.root.clone().unwrap_or_else(|| table.clone());
-            let copy = Statement::Copy { table: target };
+            // Definitions are in the dump's encoding, the index is not.
+            let plain = target.0.is_ascii() && target.1.is_ascii();
+            let copy = match plain || self.relations.has_made(&target) {
+                true => Statement::Copy { table: target },
+                false => rows::statement_of(&section, file)?,
+            };
             // Keys of a table that was there before look at other tables' rows: one at a time, in order.
             let uses = self.relations.uses(&copy).unwrap_or_else(|| vec![(others(), Way::Alone)]);
             let freeze = section.bytes >= FREEZE

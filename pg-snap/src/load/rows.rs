@@ -115,6 +115,31 @@ impl Observer for Block<'_> {
     }
 }
 
+/// The statement that a section begins with, which names its table as the definitions do.
+///
+/// # Errors
+/// If the section cannot be read.
+pub fn statement_of(section: &Section, file: &Arc<File>) -> Result<Statement> {
+    let mut first = First(None);
+    let mut scanner = Scanner::default();
+    let mut text = Blocks::new(index::text_of(Arc::clone(file), section));
+    while first.0.is_none()
+        && let Some(lines) = text.next().map_err(reading)?
+    {
+        scanner.scan(lines.bytes, &mut first)?;
+    }
+    Ok(first.0.unwrap_or(Statement::Other))
+}
+
+struct First(Option<Statement>);
+
+impl Observer for First {
+    fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        self.0.get_or_insert_with(|| classify(sql));
+        Ok(())
+    }
+}
+
 /// Fills a table with a share of its rows, if any is left.
 ///
 /// # Errors

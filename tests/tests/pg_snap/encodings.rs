@@ -16,6 +16,7 @@ const ENCODINGS: [(&str, &str); 4] = [
 ];
 
 const CONTENTS: &str = r#"
+    set client_encoding = 'UTF8';
     do $make$
     declare
       letters text := LETTERS;
@@ -25,7 +26,11 @@ const CONTENTS: &str = r#"
       execute format('insert into %I.%I (%1$I) select repeat(%3$L, n) from generate_series(1, 300) n', letters, 't ' || letters, letters || E'\t\\');
       execute format('comment on table %I.%I is %L', letters, 't ' || letters, letters);
       execute format('create function %I.f() returns text language sql as %L', letters, 'select ' || quote_literal(letters));
-      execute format('create index on %I.%I (%1$I)', letters, 't ' || letters);
+      execute format('create index on %I.%I (left(%1$I, 20))', letters, 't ' || letters);
+      -- Larger than what its rows refer to, so that it is first in a dump of ours.
+      execute format('alter table %I.%I add primary key (id)', letters, 't ' || letters);
+      execute format('create table %I.%I as select 1 + n %% 300 as id, repeat(''x'', 100) as fill from generate_series(1, 3000) n', letters, 'u ' || letters);
+      execute format('alter table %I.%I add foreign key (id) references %1$I.%3$I', letters, 'u ' || letters, 't ' || letters);
       execute format('create sequence %I.%I', letters, 's ' || letters);
       perform nextval(format('%I.%I', letters, 's ' || letters));
       perform lo_from_bytea(4711, convert_to(letters, 'ENCODING'));
