@@ -178,7 +178,7 @@ impl Finished {
         // The first line that speaks of an error is the cause; what follows it are consequences.
         let telling = |l: &&String| {
             let l = l.to_lowercase();
-            ["error", "fatal", "panic"].iter().any(|word| l.contains(word))
+            ["error", "fatal", "panic", "closed the connection"].iter().any(|word| l.contains(word))
         };
         let words = self.stderr.iter().find(telling).or(self.stderr.last());
         match words {

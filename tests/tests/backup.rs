@@ -370,7 +370,7 @@ fn a_database_server_that_dies_in_the_middle_of_the_dump_leaves_no_bundle() -> R
     let child = start(&f.deployment)?;
     wait_until("the dump", || waiting_for_lock(&f.deployment))?;
     sh(Path::new("/"), &format!("kill -9 -- -{}", f.deployment.pid("postgres")?))?;
-    f.check(finish(child)?, 1, "connection")
+    f.check(finish(child)?, 1, "server closed the connection unexpectedly")
 }
 
 #[test]
