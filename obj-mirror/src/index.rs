@@ -236,6 +236,24 @@ pub fn save<'a>(mirror: &Path, lines: impl Fn() -> Lines<'a>) -> Result<()> {
 }
 
 #[cfg(test)]
+impl Entry {
+    /// For tests: of one byte, as [`Listed::sample`](crate::store::Listed::sample) lists it.
+    pub fn sample(key: &str, path: &str) -> Self {
+        let crate::store::Listed { size, etag, modified, .. } = crate::store::Listed::sample(key);
+        Self {
+            key: key.into(),
+            path: path.into(),
+            size,
+            etag,
+            sha256: "0".repeat(64),
+            last_modified: modified,
+            properties: Properties::default(),
+            tags: Tags::new(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::placement::stored_path;

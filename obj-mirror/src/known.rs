@@ -164,20 +164,10 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::Properties;
     use crate::placement::OWN;
 
     fn entry(key: &str, size: u64) -> Entry {
-        Entry {
-            key: key.into(),
-            path: key.into(),
-            size,
-            etag: "e".into(),
-            sha256: "0".repeat(64),
-            last_modified: chrono::DateTime::UNIX_EPOCH,
-            properties: Properties::default(),
-            tags: index::Tags::new(),
-        }
+        Entry { size, ..Entry::sample(key, key) }
     }
 
     #[test]

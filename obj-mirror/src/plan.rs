@@ -217,37 +217,18 @@ pub fn is_md5(etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{self, Properties, Tags};
+    use crate::index;
     use crate::placement::OWN;
     use crate::tree::Stat;
     use chrono::DateTime;
     use std::fs::{self, File, FileTimes};
     use std::path::Path;
 
-    fn listed(key: &str) -> Listed {
-        let modified = DateTime::from_timestamp_millis(1_000).unwrap();
-        Listed { key: key.into(), size: 1, etag: "0".repeat(32), modified }
-    }
-
-    fn entry(key: &str, path: &str) -> Entry {
-        let Listed { size, etag, modified, .. } = listed(key);
-        Entry {
-            key: key.into(),
-            path: path.into(),
-            size,
-            etag,
-            sha256: "0".repeat(64),
-            last_modified: modified,
-            properties: Properties::default(),
-            tags: Tags::new(),
-        }
-    }
-
     fn put(dir: &Path, path: &str) {
         let path = dir.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(&path, "x").unwrap();
-        let time = FileTimes::new().set_modified(listed("").modified.into());
+        let time = FileTimes::new().set_modified(Listed::sample("").modified.into());
         File::options().write(true).open(&path).unwrap().set_times(time).unwrap();
     }
 
@@ -283,7 +264,7 @@ mod tests {
 
     #[test]
     fn what_is_there_already_is_not_fetched_again_and_any_difference_is() {
-        let base = entry("a", "a");
+        let base = Entry::sample("a", "a");
         let later = DateTime::from_timestamp_millis(2_000).unwrap();
         let cases = [
             (base.clone(), 0),
@@ -291,22 +272,26 @@ mod tests {
             (Entry { size: 2, ..base.clone() }, 1),
             (Entry { last_modified: later, ..base.clone() }, 1),
             (Entry { path: stored_path("a"), ..base.clone() }, 1),
-            (entry("b", "b"), 1),
+            (Entry::sample("b", "b"), 1),
         ];
         for (case, fetched) in cases {
             let dir = mirror(&["a"], std::slice::from_ref(&case));
-            assert_eq!(plan(planner(dir.path(), None), &[listed("a")]).len(), fetched, "{case:?}");
+            assert_eq!(
+                plan(planner(dir.path(), None), &[Listed::sample("a")]).len(),
+                fetched,
+                "{case:?}"
+            );
         }
         let touched = mirror(&["a"], std::slice::from_ref(&base));
         fs::write(touched.path().join("a"), "x").unwrap();
-        assert_eq!(plan(planner(touched.path(), None), &[listed("a")]).len(), 1);
+        assert_eq!(plan(planner(touched.path(), None), &[Listed::sample("a")]).len(), 1);
         let gone = mirror(&[], &[base]);
-        assert_eq!(plan(planner(gone.path(), None), &[listed("a")]).len(), 1);
+        assert_eq!(plan(planner(gone.path(), None), &[Listed::sample("a")]).len(), 1);
     }
 
     #[test]
     fn a_key_yields_to_what_is_below_it_and_to_what_is_in_its_way() {
-        let all = ["a", "a/../b", "a/b", "dir", "file/x", "link/x"].map(listed);
+        let all = ["a", "a/../b", "a/b", "dir", "file/x", "link/x"].map(Listed::sample);
         let dir = mirror(&["dir/old", "file"], &[]);
         std::os::unix::fs::symlink("dir", dir.path().join("link")).unwrap();
         let told = plan(planner(dir.path(), None), &all);
@@ -317,18 +302,21 @@ mod tests {
 
     #[test]
     fn a_kept_key_still_makes_its_parent_yield() {
-        let dir = mirror(&["a/b"], &[entry("a/b", "a/b")]);
-        let told = plan(planner(dir.path(), None), &["a", "a/b"].map(listed));
+        let dir = mirror(&["a/b"], &[Entry::sample("a/b", "a/b")]);
+        let told = plan(planner(dir.path(), None), &["a", "a/b"].map(Listed::sample));
         assert_eq!(told, [("a".into(), false, false)]);
     }
 
     #[test]
     fn unchanged_objects_come_from_the_mirror_of_before_and_damaged_ones_do_not() {
-        let before = mirror(&["same", "cut"], &[entry("cut", "cut"), entry("same", "same")]);
+        let before =
+            mirror(&["same", "cut"], &[Entry::sample("cut", "cut"), Entry::sample("same", "same")]);
         fs::write(before.path().join("cut"), "").unwrap();
         let dir = mirror(&[], &[]);
-        let told =
-            plan(planner(dir.path(), Some(before.path())), &["cut", "new", "same"].map(listed));
+        let told = plan(
+            planner(dir.path(), Some(before.path())),
+            &["cut", "new", "same"].map(Listed::sample),
+        );
         let linked: Vec<_> = told.iter().map(|(_, _, linked)| *linked).collect();
         assert_eq!(linked, [false, false, true]);
     }
@@ -338,10 +326,10 @@ mod tests {
         let dir = mirror(&[], &[]);
         let mut planner = planner(dir.path(), None);
         for key in ["a", "a", "b"] {
-            planner.add(listed(key), |_| ()).unwrap();
+            planner.add(Listed::sample(key), |_| ()).unwrap();
         }
         assert_eq!(planner.lines.len(), 2);
-        assert!(planner.add(listed("a"), |_| ()).is_err());
+        assert!(planner.add(Listed::sample("a"), |_| ()).is_err());
     }
 
     #[test]

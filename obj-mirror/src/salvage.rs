@@ -90,20 +90,6 @@ mod tests {
     use super::*;
     use crate::placement::stored_path;
     use crate::tree::Stat;
-    use chrono::DateTime;
-
-    fn entry(key: &str, path: &str) -> Entry {
-        Entry {
-            key: key.into(),
-            path: path.into(),
-            size: 1,
-            etag: String::new(),
-            sha256: "0".repeat(64),
-            last_modified: DateTime::UNIX_EPOCH,
-            properties: index::Properties::default(),
-            tags: index::Tags::new(),
-        }
-    }
 
     fn disk(files: &[&str]) -> Contents {
         let mut disk = Contents::default();
@@ -118,7 +104,7 @@ mod tests {
         let aside = stored_path("a");
         let disk = disk(&["indexed", "summed", "unlisted", &aside]);
         let sums = ["indexed", "summed", "gone"].map(|p| (p.to_owned(), "1".repeat(64)));
-        let entries = [entry("indexed", "indexed"), entry("missing", "missing")];
+        let entries = [Entry::sample("indexed", "indexed"), Entry::sample("missing", "missing")];
         let sources = from_lists(entries.into_iter(), &BTreeMap::from(sums), &disk);
         let sent: Vec<_> =
             sources.objects.iter().map(|s| (s.key.as_str(), s.sha256.len())).collect();

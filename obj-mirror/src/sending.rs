@@ -47,27 +47,8 @@ pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<Str
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::{Entry, Properties, Tags};
+    use crate::index::Entry;
     use chrono::DateTime;
-
-    fn listed(key: &str) -> Listed {
-        let modified = DateTime::from_timestamp_millis(1_000).unwrap();
-        Listed { key: key.into(), size: 1, etag: "0".repeat(32), modified }
-    }
-
-    fn entry(key: &str, path: &str) -> Entry {
-        let Listed { size, etag, modified, .. } = listed(key);
-        Entry {
-            key: key.into(),
-            path: path.into(),
-            size,
-            etag,
-            sha256: "0".repeat(64),
-            last_modified: modified,
-            properties: Properties::default(),
-            tags: Tags::new(),
-        }
-    }
 
     fn source(key: &str, entry: Option<Entry>) -> Source {
         Source { key: key.into(), path: key.into(), size: 1, sha256: Vec::new(), entry }
@@ -75,21 +56,22 @@ mod tests {
 
     #[test]
     fn a_push_sends_checks_or_keeps() {
-        let md5 = Entry { etag: "1".repeat(32), ..entry("changed", "changed") };
-        let parts = Entry { etag: "1-2".into(), ..entry("parts", "parts") };
+        let md5 = Entry { etag: "1".repeat(32), ..Entry::sample("changed", "changed") };
+        let parts = Entry { etag: "1-2".into(), ..Entry::sample("parts", "parts") };
         let later = DateTime::from_timestamp_millis(2_000).unwrap();
-        let rewritten = Entry { last_modified: later, ..entry("rewritten", "rewritten") };
+        let rewritten = Entry { last_modified: later, ..Entry::sample("rewritten", "rewritten") };
         let sources = vec![
-            source("same", Some(entry("same", "same"))),
+            source("same", Some(Entry::sample("same", "same"))),
             source("changed", Some(md5)),
             source("parts", Some(parts)),
             source("rewritten", Some(rewritten)),
-            source("new", Some(entry("new", "new"))),
+            source("new", Some(Entry::sample("new", "new"))),
             source("plain", None),
             Source { size: 9, ..source("grown", None) },
         ];
         let there = ["same", "changed", "parts", "rewritten", "plain", "grown", "extra", "broken"];
-        let plan = push(sources, there.map(listed).to_vec(), &HashSet::from(["broken".into()]));
+        let plan =
+            push(sources, there.map(Listed::sample).to_vec(), &HashSet::from(["broken".into()]));
         let keys = |sources: &[Source]| sources.iter().map(|s| s.key.clone()).collect::<Vec<_>>();
         assert_eq!(plan.keep, 1);
         assert_eq!(keys(&plan.send), ["changed", "new", "grown"]);

@@ -158,19 +158,9 @@ impl Sources {
 mod tests {
     use super::*;
     use crate::tree::Stat;
-    use chrono::DateTime;
 
     fn entry(key: &str, size: u64) -> Entry {
-        Entry {
-            key: key.into(),
-            path: key.into(),
-            size,
-            etag: String::new(),
-            sha256: "0".repeat(64),
-            last_modified: DateTime::UNIX_EPOCH,
-            properties: index::Properties::default(),
-            tags: index::Tags::new(),
-        }
+        Entry { size, ..Entry::sample(key, key) }
     }
 
     #[test]

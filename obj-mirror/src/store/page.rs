@@ -20,6 +20,15 @@ pub struct Listed {
     pub modified: DateTime<Utc>,
 }
 
+#[cfg(test)]
+impl Listed {
+    /// For tests: of one byte.
+    pub fn sample(key: &str) -> Self {
+        let modified = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
+        Self { key: key.into(), size: 1, etag: "0".repeat(32), modified }
+    }
+}
+
 /// A page of a listing.
 #[derive(Debug, Default)]
 pub struct Page {
