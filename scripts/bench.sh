@@ -2,14 +2,15 @@
 # Measures the tools beside what others use, on a PostgreSQL server of its own as it comes, and
 # prints tables like those of docs/BENCHMARKS.md. Installs hyperfine and pigz where they are missing,
 # and leaves nothing else behind.
-#   bench.sh [WHAT…] [OPTION…]   WHAT: dump, load, many-tables [all]
+#   bench.sh [WHAT…] [OPTION…]   WHAT: dump, load, many-tables, objects [all]
 #     --runs N                   runs of each command, in turns [5]
 #     --out DIR                  where results.md and runs.tsv go [bench/ in cargo's target directory]
 #     --tenants N  --docs N      the multi-tenant database: schemas, documents in each [40, 15000]
 #     --sql FILE                 another file that fills it, by the same two variables of psql
 #     --scale N                  the pgbench database's scale factor [50]
 #     --schemas N                the database of many tables: schemas of ten tables each [1000]
-# Databases and dumps lie in TMPDIR, some 5 GB at a time. A command that fails is told in its table;
+# Databases and dumps lie in TMPDIR, some 5 GB at a time, and 10 GB of objects, which are measured by
+# bench-objects.sh where its Garage server is on PATH. A command that fails is told in its table;
 # exit status 1 if it was one of ours.
 set -euo pipefail
 umask 077
@@ -33,12 +34,12 @@ die() { say "${@:2}"; exit "$1"; }
 . "$root/scripts/bench/many-tables.sh"
 
 # What can be measured. One more is a file in scripts/bench/, a word here, and a call at the end.
-parts=(dump load many-tables)
+parts=(dump load many-tables objects)
 declare -A wanted=()
 declare -A option=([runs]=5 [out]='' [tenants]=40 [docs]=15000 [sql]='' [scale]=50 [schemas]=1000)
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --*)
       name="${1#--}"
       [[ "$name" =~ ^[a-z]+$ && -v "option[$name]" ]] || die 2 "unknown option $1; bench.sh -h tells which there are"
@@ -76,5 +77,14 @@ if [[ -v wanted[dump] || -v wanted[load] ]]; then
   bench_database 'pgbench'
 fi
 if [[ -v wanted[many-tables] ]]; then bench_many_tables; fi
+if [[ -v wanted[objects] ]]; then
+  if command -v garage > /dev/null; then
+    printf '\n### Objects\n\n' | tell
+    stage "$root/scripts/bench-objects.sh" --runs "${option[runs]}" --out "$out" || ours_failed=$(( ours_failed + 1 ))
+    cat -- "$out/results-objects.md" >> "$out/results.md"
+  else
+    say 'skipped: objects, for garage is not on PATH (cargo install garage --locked)'
+  fi
+fi
 say "the tables are in $out/results.md, every run in $out/runs.tsv"
 (( ours_failed == 0 )) || die 1 "of our own commands, $ours_failed runs failed"
