@@ -86,6 +86,8 @@ failed=''
 # measure CASE TOOL CMD…
 measure() {
   local status=0
+  sync
+  settle_garage
   /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/said" 2>&1 || status=$?
   if (( status != 0 )); then
     say "$1: $2 failed ($status): $(tail -n 1 "$work/said")"
@@ -114,7 +116,6 @@ push() {
 
 "$mirror" make-bucket --quiet s3://corpus
 "$mirror" --quiet "$work/objects" s3://corpus
-sync
 for (( run = 1; run <= runs; run++ )); do
   for tool in "${tools[@]}"; do
     mapfile -d '' -t command < <(pull "$tool" "$work/$tool-$run")
@@ -123,7 +124,6 @@ for (( run = 1; run <= runs; run++ )); do
     "$mirror" make-bucket --quiet "s3://copy-${tool}-$run"
     mapfile -d '' -t command < <(push "$tool" "copy-${tool}-$run")
     measure 'directory to empty bucket' "$tool" "${command[@]}"
-    sync
   done
   diff -r -x .obj-mirror "$work/objects" "$work/obj-mirror-$run" > /dev/null ||
     { say "the mirror of run $run differs"; failed=yes; }

@@ -1,6 +1,7 @@
 //! What a failed request means, and how it is told.
 
 use crate::store::xml;
+use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use std::io;
 use std::time::Duration;
@@ -132,12 +133,17 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
     if let (300..=400, Some(region)) = (status, header("x-amz-bucket-region")) {
         message.push_str(&format!("; the bucket is in region {region} (AWS_REGION)"));
     }
-    let retry_after = header("retry-after").and_then(|text| text.trim().parse().ok());
-    StoreError {
-        kind: meaning(status, code.trim()),
-        message,
-        retry_after: retry_after.map(Duration::from_secs),
+    let retry_after = header("retry-after").and_then(|text| pause(text.trim(), Utc::now()));
+    StoreError { kind: meaning(status, code.trim()), message, retry_after }
+}
+
+/// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a moment.
+fn pause(asked: &str, now: DateTime<Utc>) -> Option<Duration> {
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
     }
+    let until = DateTime::parse_from_rfc2822(asked).ok()?;
+    until.signed_duration_since(now).to_std().ok()
 }
 
 fn meaning(status: u16, code: &str) -> Kind {
@@ -189,5 +195,10 @@ mod tests {
         )]);
         let busy = answered(503, &headers, b"no XML");
         assert_eq!((busy.kind, busy.retry_after), (Kind::Busy, Some(Duration::from_secs(7))));
+        let now = "2026-04-21T02:00:00Z".parse().unwrap();
+        let at = |asked| pause(asked, now);
+        assert_eq!(at("Tue, 21 Apr 2026 02:00:30 GMT"), Some(Duration::from_secs(30)));
+        assert_eq!(at("Tue, 21 Apr 2026 01:59:59 GMT"), None);
+        assert_eq!(at("soon"), None);
     }
 }

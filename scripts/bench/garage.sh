@@ -43,6 +43,19 @@ TOML
   } > /dev/null 2>&1
 }
 
+# settle_garage: returns once it is idle. It goes on working on what it was sent long after it has
+# answered, and that is no matter of whoever comes next.
+settle_garage() {
+  local before now=0 tries
+  for (( tries = 0; tries < 120; tries++ )); do
+    before="$now"
+    # In hundredths of a second, by itself and for it by the kernel.
+    now="$(awk '{ print $14 + $15 }' "/proc/$garage_pid/stat")"
+    if (( tries > 0 && now - before <= 1 )); then return; fi
+    sleep 0.5
+  done
+}
+
 stop_garage() {
   [[ -z "${garage_pid:-}" ]] || kill "$garage_pid" 2>/dev/null || true
 }
