@@ -107,7 +107,7 @@ timer() {
   else
     say "no systemd runs here, so nothing is enabled; there: systemctl daemon-reload && $enable"
   fi
-  say "to undo: systemctl disable --now $name.timer; rm$(printf " $units/%s" "${files[@]}"); systemctl daemon-reload"
+  say "to undo: systemctl disable --now $name.timer; rm$(printf ' %q' "${files[@]/#/$units/}"); systemctl daemon-reload"
 }
 
 cron() {
@@ -121,7 +121,7 @@ cron() {
   fi
   put "$file" "$(fill "$here/../contrib/cron/piprio-backup" USER "$user" BACKUP "$(for_cron "$dir/scripts/backup.sh")" LOG "$(for_cron "$log")")"
   say "runs daily at 02:00 as $user, logging to $log"
-  say "to undo: rm $file"
+  say "to undo: rm $(printf %q "$file")"
 }
 
 if (( EUID != 0 )) && [[ -z "$root" ]]; then

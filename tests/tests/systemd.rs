@@ -275,14 +275,20 @@ fn settings_see_its_services_and_a_run_keeps_those_it_began_with() {
                   scripts/drivers/systemd ps 2>/dev/null";
     let mut path = units.0.path().join("path").into_os_string();
     path.push(":/usr/bin:/bin");
-    Command::new(units.0.path().join("bin/deploy-env"))
-        .arg("--deploy")
-        .arg(units.0.path())
-        .args(["--", "sh", "-c", script])
-        .current_dir(units.0.path())
-        .env("PATH", path)
-        .env("STAND_IN", units.0.path().join("units"))
-        .assert()
-        .success()
-        .stdout("exec postgres redis minio pg\napi\trunning\npg\tstopped\n");
+    // Nor does it take those of another deployment's run, inside which it is started.
+    let foreign = [
+        ("PIPRIO_RESOLVED", "1"),
+        ("PIPRIO_DEPLOY", "/"),
+        ("SYSTEMD_UNITS", "foreign"),
+        ("PIPRIO_SET", "PIPRIO_RESOLVED PIPRIO_DEPLOY SYSTEMD_UNITS PIPRIO_SET"),
+    ];
+    for inherited in [&[][..], &foreign] {
+        std::fs::write(&file, env).unwrap();
+        let mut command = Command::new(units.0.path().join("bin/deploy-env"));
+        command.arg("--deploy").arg(units.0.path()).args(["--", "sh", "-c", script]);
+        command.current_dir(units.0.path()).env("PATH", &path);
+        command.env("STAND_IN", units.0.path().join("units")).envs(inherited.iter().copied());
+        let answer = command.assert().success();
+        answer.stdout("exec postgres redis minio pg\napi\trunning\npg\tstopped\n");
+    }
 }
