@@ -1,7 +1,13 @@
 #!/usr/bin/env bash
 # Installs the toolkit into a deployment directory.
-#   install.sh [--from BIN_DIR] DIR     binaries to DIR/bin, wrappers to DIR/scripts
-# Without --from the binaries are built here (cargo build --release). Run it again to upgrade.
+#   install.sh [--from BIN_DIR] [--timer | --cron] [--name NAME] DIR
+# Binaries go to DIR/bin, wrappers to DIR/scripts. Without --from the binaries are built here (cargo
+# build --release). Run it again to upgrade.
+#   --timer      a backup every night by a systemd timer: units in /etc/systemd/system
+#   --cron       a backup every night by cron: a file in /etc/cron.d
+#   --name NAME  of the units or the file [default: piprio-backup], for a second deployment on a host
+# With DESTDIR in the environment, these files go below it and nothing is enabled. Exit status: 0 done,
+# 1 failed, 2 usage, 5 refused (a file is there that install.sh did not write, or you are not root).
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -13,15 +19,19 @@ say() { printf 'install.sh: %s\n' "$*" >&2; }
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 from=''
 dir=''
+schedule=''
+name=piprio-backup
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,4s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --from) (( $# > 1 )) || { say "--from needs a directory"; exit 2; }; from="$2"; shift 2 ;;
+    --timer | --cron) [[ -z "$schedule" || "$schedule" == "${1#--}" ]] || { say "--timer or --cron, not both"; exit 2; }; schedule="${1#--}"; shift ;;
+    --name) (( $# > 1 )) || { say "--name needs a name"; exit 2; }; name="$2"; shift 2 ;;
     -*) say "unknown option $1"; exit 2 ;;
     *) [[ -z "$dir" ]] || { say "one DIR only"; exit 2; }; dir="$1"; shift ;;
   esac
 done
-[[ -n "$dir" ]] || { say "usage: install.sh [--from BIN_DIR] DIR"; exit 2; }
+[[ -n "$dir" ]] || { say "usage: install.sh [--from BIN_DIR] [--timer | --cron] [--name NAME] DIR"; exit 2; }
 
 if [[ -z "$from" ]]; then
   command -v cargo >/dev/null || { say "cargo is needed to build the tools; or give built ones with --from BIN_DIR"; exit 1; }
@@ -42,3 +52,4 @@ for line in '.env*' 'secrets/' 'backups/' '.restore/'; do
   grep -qxF -- "$line" "$dir/.gitignore" || printf '%s\n' "$line" >> "$dir/.gitignore"
 done
 say "installed into $dir; next: bash $dir/scripts/backup.sh"
+[[ -z "$schedule" ]] || "$here/schedule.sh" "$schedule" "$name" "$dir"

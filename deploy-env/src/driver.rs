@@ -20,6 +20,7 @@ const NAMES: &[&str] = &["compose", "systemd", "process"];
 pub struct Driver {
     program: PathBuf,
     deployment: PathBuf,
+    units: Option<String>,
     services: OnceCell<Vec<String>>,
 }
 
@@ -32,7 +33,14 @@ impl Driver {
         let program = locate(deployment, setting, scripts)?;
         refuse_if_others_may_write(&program)?;
         let deployment = deployment.dir().to_owned();
-        Ok(Self { program, deployment, services: OnceCell::new() })
+        Ok(Self { program, deployment, units: None, services: OnceCell::new() })
+    }
+
+    /// With `SYSTEMD_UNITS` as this deployment has it, whatever another one's run left in the environment.
+    #[must_use]
+    pub fn with_units(mut self, units: Option<&str>) -> Self {
+        self.units = units.map(str::to_owned);
+        self
     }
 
     /// The program's absolute path.
@@ -74,6 +82,10 @@ impl Driver {
         let mut command = Command::new(&self.program);
         command.args(args).current_dir(&self.deployment).env("PIPRIO_DEPLOY", &self.deployment);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
+        match &self.units {
+            Some(units) => command.env("SYSTEMD_UNITS", units),
+            None => command.env_remove("SYSTEMD_UNITS"),
+        };
         answer(child::spawn_captured(&mut command, what.clone())?, &what, PATIENCE)
     }
 }

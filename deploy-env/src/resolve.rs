@@ -82,7 +82,11 @@ impl Resolver<'_> {
         self.backups()?;
         let name = self.required("SERVICE_DRIVER")?;
         let scripts = self.layers.environment.get("PIPRIO_SCRIPTS").map(String::as_str);
-        let driver = Driver::find(self.deployment, &name, scripts)?;
+        let units = self.take("SYSTEMD_UNITS");
+        let driver = Driver::find(self.deployment, &name, scripts)?.with_units(units.as_deref());
+        if let Some(units) = units {
+            self.export("SYSTEMD_UNITS", units);
+        }
         self.export("PIPRIO_DRIVER", driver.program().to_string_lossy().into_owned());
         let mut named = self.database(&driver)?;
         let mut reached = Vec::new();

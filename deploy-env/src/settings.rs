@@ -56,6 +56,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("REDIS_URL", Some("redis://127.0.0.1:6379")),
     plain("READINESS_URLS", None),
     plain("SERVICE_DRIVER", Some("compose")),
+    plain("SYSTEMD_UNITS", None),
     plain("STATEFUL_SERVICES", Some("postgres redis minio")),
     plain("BACKUP_ROOT", Some("backups")),
     plain("BACKUP_KEEP_DAYS", Some("30")),

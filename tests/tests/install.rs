@@ -39,6 +39,7 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
             "scripts/unseal.sh",
             "scripts/drivers/process",
             "scripts/drivers/compose",
+            "scripts/drivers/systemd",
         ] {
             let mode = std::fs::metadata(deploy.join(program))?.permissions().mode();
             assert_eq!(mode & 0o777, 0o755, "{program}");

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# Has a deployment backed up every night, by a systemd timer or by cron. Called by install.sh.
+#   schedule.sh timer|cron NAME DIR     NAME: of the units, or of the file in /etc/cron.d
+# With DESTDIR set, files go below it, and nothing is enabled. A file that this did not write, or that
+# was changed since, is left as it is (5).
+set -euo pipefail
+umask 077
+unset CDPATH
+
+say() { printf 'install.sh: %s\n' "$*" >&2; }
+die() { say "${@:2}"; exit "$1"; }
+
+here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
+(( $# == 3 )) || die 2 "usage: schedule.sh timer|cron NAME DIR"
+kind="$1"
+name="$2"
+dir="$(cd -- "$3" && pwd)" || die 2 "there is no deployment directory $3"
+root="${DESTDIR:-}"
+[[ "$name" =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || die 2 "--name $name: letters, digits, _ and - only, as cron reads no other files"
+[[ ! "$dir" =~ [[:cntrl:]] ]] || die 2 "$dir: a directory with control characters in its name cannot be scheduled"
+user="$(stat -c %U -- "$dir")"
+[[ "$user" != UNKNOWN ]] || die 5 "the owner of $dir has no name here; nothing was scheduled; chown it to the user that is to run the backups"
+
+for_shell() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
+# systemd takes %x for a specifier everywhere; $X is replaced in commands only.
+for_unit() {
+  local text="${1//\\/\\\\}"
+  text="${text//\"/\\\"}"
+  printf '"%s"' "${text//%/%%}"
+}
+for_command() {
+  local text
+  text="$(for_unit "$1")"
+  printf '%s' "${text//\$/\$\$}"
+}
+# cron ends a command at a % without a backslash, whatever the shell's quotes.
+for_cron() {
+  local text
+  text="$(for_shell "$1")"
+  printf '%s' "${text//%/\\%}"
+}
+
+# fill TEMPLATE KEY VALUE…: the template with each @KEY@ replaced. No value is looked into again.
+fill() {
+  local rest key out=''
+  rest="$(< "$1")"
+  declare -A values=()
+  shift
+  while (( $# > 0 )); do values[$1]="$2"; shift 2; done
+  while [[ "$rest" =~ @([A-Z_]+)@ ]]; do
+    key="${BASH_REMATCH[1]}"
+    out+="${rest%%"@$key@"*}${values[$key]}"
+    rest="${rest#*"@$key@"}"
+  done
+  printf '%s%s\n' "$out" "$rest"
+}
+
+readonly marker='# Written by install.sh; what follows has SHA-256'
+sum() { sha256sum | cut -d ' ' -f 1; }
+
+# The deployment that a file of ours is for is part of what is summed.
+check() {
+  local file="$1" first
+  [[ -e "$file" || -L "$file" ]] || return 0
+  [[ -f "$file" && ! -L "$file" ]] || die 5 "$file is no plain file; nothing was scheduled"
+  IFS= read -r first < "$file" || true
+  [[ "$first" == "$marker "* ]] ||
+    die 5 "$file was not written by install.sh; nothing was scheduled; move it away, or choose another --name"
+  [[ "${first#"$marker "}" == "$(tail -n +2 -- "$file" | sum)" ]] ||
+    die 5 "$file was changed since install.sh wrote it; nothing was scheduled; move it away, or choose another --name"
+  grep -qxF -- "# Deployment: $dir" "$file" ||
+    die 5 "$file is another deployment's ($(sed -n 's/^# Deployment: //p;' "$file")); nothing was scheduled; choose another --name"
+}
+
+# put FILE TEXT
+put() {
+  local text new
+  text="# Deployment: $dir"$'\n'"$2"
+  new="$marker $(sum <<< "$text")"$'\n'"$text"
+  if [[ -e "$1" && "$(< "$1")" == "$new" ]]; then
+    say "$1 is as it was"
+    return
+  fi
+  (umask 022 && mkdir -p -- "$(dirname -- "$1")")
+  # cron and systemd must never read half a file; cron skips a name with a dot.
+  printf '%s\n' "$new" > "$1.new"
+  chmod 0644 -- "$1.new"
+  mv -f -- "$1.new" "$1"
+  say "wrote $1"
+}
+
+# In a staged root nothing runs that could be told.
+is_live() { [[ -z "$root" && -d /run/systemd/system ]]; }
+
+timer() {
+  local units="$root/etc/systemd/system" unit enable="systemctl enable --now $name.timer"
+  local files=("$name.service" "$name.timer" "$name-failed@.service")
+  for unit in "${files[@]}"; do check "$units/$unit"; done
+  for unit in "${files[@]}"; do
+    put "$units/$unit" "$(fill "$here/../contrib/systemd/piprio-backup${unit#"$name"}" NAME "$name" \
+      DEPLOY "$(for_unit "$dir")" USER "$user" BACKUP "$(for_command "$dir/scripts/backup.sh")")"
+  done
+  if is_live; then
+    systemctl daemon-reload
+    systemctl enable --now "$name.timer" || die 1 "the units are written, and the timer is not enabled; next: $enable"
+    say "$name.timer is enabled; when it runs next: systemctl list-timers $name.timer; a run now: systemctl start $name.service"
+  else
+    say "no systemd runs here, so nothing is enabled; there: systemctl daemon-reload && $enable"
+  fi
+  say "to undo: systemctl disable --now $name.timer; rm$(printf ' %q' "${files[@]/#/$units/}"); systemctl daemon-reload"
+}
+
+cron() {
+  local file="$root/etc/cron.d/$name" log="/var/log/$name.log"
+  [[ "$dir" != *\\* ]] || die 5 "$dir: crons differ over a backslash; nothing was scheduled; use --timer, or another directory"
+  check "$file"
+  if [[ "$user" != root ]]; then
+    # /var/log is root's.
+    log="$dir/.restore/$name.log"
+    install -d -m 0700 -o "$user" -- "$dir/.restore"
+  fi
+  put "$file" "$(fill "$here/../contrib/cron/piprio-backup" USER "$user" BACKUP "$(for_cron "$dir/scripts/backup.sh")" LOG "$(for_cron "$log")")"
+  say "runs daily at 02:00 as $user, logging to $log"
+  say "to undo: rm $(printf %q "$file")"
+}
+
+if (( EUID != 0 )) && [[ -z "$root" ]]; then
+  mkdir -p -- "$dir/.restore"
+  line="0 2 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
+  say "only root writes into /etc; nothing was scheduled; as root: install.sh --$kind …; or, as you are, add to what crontab -e shows:"
+  printf '%s\n' "$line"
+  exit 5
+fi
+case "$kind" in
+  timer | cron) "$kind" ;;
+  *) die 2 "usage: schedule.sh timer|cron NAME DIR" ;;
+esac
