@@ -3,7 +3,8 @@
 # table of docs/ENDPOINTS.md does.
 #   endpoints.sh           the server of the tests, and those on PATH: garage, moto_server, s3rver
 #   endpoints.sh --this    the server that AWS_ENDPOINT_URL and the keys name; makes two buckets there
-# Exit status 1 if a key came back under another name, or bytes differ.
+# SEED in the environment repeats a run's random objects. Exit status 1 if a key came back under another
+# name, or bytes differ.
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -15,7 +16,7 @@ say() { printf 'endpoints.sh: %s\n' "$*" >&2; }
 . "$root/scripts/bench/garage.sh"
 case "${1:-}" in
   '' | --this) ;;
-  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
   *) say "unknown option $1; endpoints.sh -h tells which there are"; exit 2 ;;
 esac
 ( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p pipeline-tests --bin obj-mirror --bin s3-server )
@@ -29,9 +30,11 @@ finish() {
 }
 trap finish EXIT
 unset AWS_CA_BUNDLE
-python3 "$root/scripts/endpoints/golden.py" "$work/golden"
+seed="${SEED:-$RANDOM$RANDOM}"
+say "random objects by SEED=$seed"
+python3 "$root/scripts/endpoints/golden.py" "$work/golden" "$seed"
 # s3rver keeps a key as a file's name, and ends at one that is too long for that.
-python3 "$root/scripts/endpoints/golden.py" "$work/short" 200
+python3 "$root/scripts/endpoints/golden.py" "$work/short" "$seed" 200
 failed=''
 
 # try NAME [GOLDEN]: mirrors the golden objects there and back.

@@ -1,7 +1,9 @@
-"""Writes a mirror as docs/FORMAT.md specifies it, with all that goes wrong between servers."""
-import hashlib, json, os, sys
+"""golden.py MIRROR SEED [LONGEST]: writes a mirror as docs/FORMAT.md specifies it, with all that goes
+wrong between servers, and with random objects. LONGEST: bytes that a name between slashes may have."""
+import hashlib, json, os, random, sys
 
 mirror = sys.argv[1]
+random.seed(int(sys.argv[2]))
 KEYS = ["a", "a/", "a/b", "a//b", "/a", "..", "../x", "a/../b", "%2e%2e/x", ".", "./x", "x/.", "//", "/",
         "\x01", "\n", "\r\n", "\t", " ", "  x  ", "+", "a+b", "%", "%00", "&amp;", "<x>\"'", "\x7f",
         "\u0085", "\u2028", "\ufffe", "\ufeff", "ü", "u\u0308", "🙂", "b\\s", "!*'();:@,[]{}|^`$", "A", "A/b",
@@ -19,8 +21,27 @@ objects += [("said/metadata", b"x", {"metadata": PLAIN}), ("said/blanks", b"x", 
             ("tags/unicode", b"x", {"tags": {"größe": "a=b&c/+é"}}),
             ("size/empty", b"", {}), ("size/100 MB", bytes(range(256)) * 390625, {})]
 objects += [(f"beside/{key}", key.encode(), {}) for key in ["a", "a/", "a/b", "a//b", "/a"]]
-if len(sys.argv) > 2:  # the longest bytes that a name between slashes may have
-    objects = [o for o in objects if all(len(name.encode()) <= int(sys.argv[2]) for name in o[0].split("/"))]
+
+def letters(least, most):
+    """Of every plane but the surrogates."""
+    ranges = [(1, 0x80), (0x80, 0x800), (0x800, 0xD800), (0xE000, 0x10000), (0x10000, 0x110000)]
+    return "".join(chr(random.randrange(*random.choice(ranges))) for _ in range(random.randint(least, most)))
+
+def key():
+    names = ["", ".", "..", "a", "%2e%2e", "A", "s" * random.randint(240, 300)]
+    segments = [random.choice([random.choice(names), letters(1, 20)]) for _ in range(random.randint(1, 5))]
+    return "/".join(segments)
+
+def said():
+    text = "".join(chr(random.randrange(0x21, 0x7F)) for _ in range(random.randint(1, 40)))
+    some = {name: value for name, value in SAID.items() if random.random() < 0.3}
+    return {**some, **random.choice([{}, {"metadata": {"who": text}}, {"tags": {"state": "a-b_c.1"}}])}
+
+for number in range(200):
+    body = random.randbytes(random.choice([0, 1, random.randint(2, 300_000)]))
+    objects.append((f"random/{number:03}/{key()}", body, said()))
+if len(sys.argv) > 3:
+    objects = [o for o in objects if all(len(name.encode()) <= int(sys.argv[3]) for name in o[0].split("/"))]
 lines, sums = [], []
 os.makedirs(f"{mirror}/.obj-mirror/objects")
 for key, body, said in sorted(objects, key=lambda o: o[0].encode()):
