@@ -44,7 +44,7 @@ impl Report {
     /// Whether all is well.
     #[must_use]
     pub fn is_healthy(&self) -> bool {
-        !self.has_failed() && !(self.strict && self.count(Verdict::Warn) > 0)
+        !self.has_failed() && (!self.strict || self.count(Verdict::Warn) == 0)
     }
 
     /// The last line of the table.
