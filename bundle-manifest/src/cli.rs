@@ -112,6 +112,7 @@ const AFTER_LIST: &str = "\
 EXAMPLES
   bundle-manifest list backups
   bundle-manifest list --json backups
+  bundle-manifest list --newest backups
 
 EXIT STATUS
   0  done, also where there are none
@@ -188,6 +189,9 @@ enum Command {
     List {
         /// Directory that holds the bundles
         root: PathBuf,
+        /// List the newest alone, without looking into the others
+        #[arg(long)]
+        newest: bool,
         /// Print the list as JSON
         #[arg(long)]
         json: bool,
@@ -209,7 +213,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Unpack { file, dir, identity, passphrase_file } => {
             unpack::run(&file, &dir, &Keys { identities: identity, passphrase_file })
         }
-        Command::List { root, json } => list::run(&root, json),
+        Command::List { root, newest, json } => list::run(&root, newest, json),
     }
 }
 

@@ -29,14 +29,17 @@ struct Row {
     reason: Option<String>,
 }
 
-/// Prints the list, newest first.
+/// Prints the list, newest first; or of the newest alone, which does not read the others.
 ///
 /// # Errors
 /// If the root does not exist or cannot be read.
-pub fn run(root: &Path, json: bool) -> Result<Exit> {
+pub fn run(root: &Path, newest: bool, json: bool) -> Result<Exit> {
     let root = tree::resolve(root)
         .with_context(|| format!("there is no directory of bundles at {}", root.display()))?;
-    let (names, partials) = names(&root)?;
+    let (mut names, partials) = names(&root)?;
+    if newest {
+        names.truncate(1);
+    }
     let now = Utc::now();
     let bundles: Vec<_> = names.iter().map(|name| row(&root, name, now)).collect();
     for partial in &partials {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use url::Url;
 
 /// Where a host lies, judged by its name or address alone.
@@ -112,6 +112,12 @@ fn place_name(host: &str) -> Place {
 #[must_use]
 pub fn joined(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The first address of a host, where its name means something here.
+#[must_use]
+pub fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
+    (host, port).to_socket_addrs().ok()?.next()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod dotenv;
 mod driver;
 mod endpoint;
 mod environment;
+mod health;
 mod layers;
 mod report;
 mod resolve;

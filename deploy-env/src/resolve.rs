@@ -5,12 +5,13 @@ use crate::decide::{self, Storage, Via};
 use crate::deployment::Deployment;
 use crate::driver::Driver;
 use crate::endpoint::{self, Endpoint};
+use crate::health::LIMITS;
 use crate::layers::{Layers, Source};
 use crate::secret::{self, Secret};
 use crate::settings;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Stop, warning};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 
 /// One line of the report.
 #[derive(Debug)]
@@ -97,6 +98,10 @@ impl Resolver<'_> {
         named.push(cache.host.clone());
         reached.push(cache);
         self.readiness()?;
+        for limit in &LIMITS {
+            let text = self.required(limit.key)?;
+            self.export(limit.key, limit.checked(&text)?);
+        }
         self.addresses(&driver, &reached)?;
         self.stateful(&driver, &named)
     }
@@ -140,11 +145,7 @@ impl Resolver<'_> {
             return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
         }
         self.export("BACKUP_KEEP_DAYS", days);
-        let link = match self.required("BACKUP_LINK")?.to_ascii_lowercase().as_str() {
-            "yes" | "true" | "1" | "on" => "yes",
-            "no" | "false" | "0" | "off" => "no",
-            _ => return Err(Stop::usage("BACKUP_LINK must be yes or no").into()),
-        };
+        let link = settings::yes_or_no("BACKUP_LINK", &self.required("BACKUP_LINK")?)?;
         self.export("BACKUP_LINK", link.to_owned());
         Ok(())
     }
@@ -270,13 +271,11 @@ impl Resolver<'_> {
 
     fn path_style(&mut self, custom_endpoint: bool) -> Result<()> {
         let set = self.look("S3_FORCE_PATH_STYLE");
-        let yes = match set.as_ref().map(|s| s.value.to_ascii_lowercase()).as_deref() {
-            None => custom_endpoint,
-            Some("yes" | "true" | "1" | "on") => true,
-            Some("no" | "false" | "0" | "off") => false,
-            Some(_) => return Err(Stop::usage("S3_FORCE_PATH_STYLE must be yes or no").into()),
+        let text = match &set {
+            Some(set) => settings::yes_or_no("S3_FORCE_PATH_STYLE", &set.value)?,
+            None if custom_endpoint => "yes",
+            None => "no",
         };
-        let text = if yes { "yes" } else { "no" };
         let source = set.map_or(Source::Default, |s| s.source);
         self.row("S3_FORCE_PATH_STYLE", Some(text.into()), source);
         self.export("S3_FORCE_PATH_STYLE", text.into());
@@ -367,7 +366,8 @@ impl Resolver<'_> {
 
     fn address(&self, driver: &Driver, end: &Endpoint) -> Result<Option<SocketAddr>> {
         let host = end.host.as_str();
-        if !endpoint::could_be_a_service(host) || socket_address(host, end.port).is_some() {
+        if !endpoint::could_be_a_service(host) || endpoint::socket_address(host, end.port).is_some()
+        {
             return Ok(None);
         }
         if !driver.services()?.iter().any(|name| name == host) {
@@ -377,7 +377,7 @@ impl Resolver<'_> {
         let answer = driver.addr(host, end.port).and_then(|text| {
             let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
             let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
-            socket_address(h.trim_matches(['[', ']']), p)
+            endpoint::socket_address(h.trim_matches(['[', ']']), p)
                 .with_context(|| format!("{host}: {h} does not resolve here"))
         });
         match answer {
@@ -401,8 +401,4 @@ impl Resolver<'_> {
 
 fn half_a_pair(set: &str, missing: &str) -> anyhow::Error {
     anyhow!(Stop::usage(format!("{set} is set and {missing} is not: keys come as a pair")))
-}
-
-fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
-    (host, port).to_socket_addrs().ok()?.next()
 }

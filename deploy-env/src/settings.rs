@@ -61,6 +61,10 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_ROOT", Some("backups")),
     plain("BACKUP_KEEP_DAYS", Some("30")),
     plain("BACKUP_LINK", Some("no")),
+    plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
+    plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
+    plain("HEALTH_MIN_FREE_MIB", Some("1024")),
+    plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
 ];
 
 /// The setting of a name.
@@ -97,6 +101,18 @@ pub fn get(deployment: &Deployment, layers: &Layers, key: &str, reveal: bool) ->
         return Err(Stop::usage(format!("{key} holds a secret; add --reveal to print it")).into());
     }
     Ok(if key == "BACKUP_ROOT" { deployment.path_text(value) } else { value.to_owned() })
+}
+
+/// A setting that is yes or no, in one of the words for it.
+///
+/// # Errors
+/// [`Stop::usage`] if it is neither.
+pub fn yes_or_no(key: &str, text: &str) -> Result<&'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "1" | "on" => Ok("yes"),
+        "no" | "false" | "0" | "off" => Ok("no"),
+        _ => Err(Stop::usage(format!("{key} must be yes or no")).into()),
+    }
 }
 
 /// A text with the passwords of the URLs in it masked.

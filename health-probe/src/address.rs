@@ -2,11 +2,11 @@
 //! says. Only the address changes; URL, Host header and TLS name stay.
 
 use crate::ask::ask;
+use crate::limit::Limit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::Command;
-use std::time::Duration;
 
 /// `HOST:PORT`, with brackets where the host needs them.
 #[must_use]
@@ -23,7 +23,7 @@ pub fn dialled(
     settings: &Settings,
     host: &str,
     port: u16,
-    timeout: Duration,
+    limit: Limit,
 ) -> Result<Vec<SocketAddr>> {
     let host = host.trim_matches(['[', ']']);
     if let Ok(ip) = host.parse::<IpAddr>() {
@@ -34,7 +34,7 @@ pub fn dialled(
     }
     let mut command = Command::new(&settings.driver);
     command.args(["addr", host, &port.to_string()]);
-    let answer = ask(&mut command, "driver addr", timeout);
+    let answer = ask(&mut command, "driver addr", limit);
     match (answer, settings.resolve.get(&joined(host, port))) {
         (Ok(text), _) => resolved(text.trim()),
         (Err(_), Some(known)) => resolved(known),
@@ -54,11 +54,12 @@ fn resolved(text: &str) -> Result<Vec<SocketAddr>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_name_that_means_nothing_here_is_dialled_where_the_settings_say() {
         let mut settings = Settings { driver: "/bin/false".into(), ..Settings::default() };
-        let limit = Duration::from_secs(60);
+        let limit = Limit::of(Duration::from_secs(60));
         assert!(dialled(&settings, "no-such-service.invalid", 9000, limit).is_err());
         let known = ("no-such-service.invalid:9000".into(), "127.0.0.1:19000".into());
         settings.resolve.extend([known]);

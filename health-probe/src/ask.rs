@@ -1,19 +1,28 @@
 //! Other programs, asked with a time limit.
 
+use crate::limit::Limit;
 use anyhow::{Context, Result, anyhow, bail};
-use pipe_kit::child;
+use pipe_kit::{child, cleanup};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
 
-/// A program's standard output; one that takes too long is ended.
+/// A program's standard output. One that takes too long is ended with all that it has started: an
+/// engine's client that hangs would stay behind at each check.
 ///
 /// # Errors
 /// If it cannot be started, fails, or takes longer than the limit.
-pub fn ask(command: &mut Command, what: &str, timeout: Duration) -> Result<String> {
-    command.stdin(Stdio::null()).stdout(Stdio::piped());
+pub fn ask(command: &mut Command, what: &str, limit: Limit) -> Result<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).process_group(0);
     let mut running = child::spawn_captured(command, what)?;
+    let group = Pid::from_raw(running.id().cast_signed());
+    let guard = cleanup::on_failure(move || {
+        if let Some(group) = group {
+            let _ = kill_process_group(group, Signal::TERM);
+        }
+    });
     let mut pipe = running.take_stdout().with_context(|| format!("{what}: no output"))?;
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
@@ -21,19 +30,24 @@ pub fn ask(command: &mut Command, what: &str, timeout: Duration) -> Result<Strin
         let result = pipe.read_to_string(&mut text).map(|_| text);
         let _ = send.send(result);
     });
-    match receive.recv_timeout(timeout) {
+    match receive.recv_timeout(limit.left()) {
         Ok(text) => {
+            guard.disarm();
             running.wait()?;
             text.map_err(|e| anyhow!(e).context(format!("reading from {what}")))
         }
-        // Leaving drops the child, which ends it.
-        Err(_) => bail!("no answer in {} s", timeout.as_secs()),
+        Err(_) => {
+            drop(guard);
+            // Leaving drops the child, which ends it whatever it does about that.
+            bail!(limit.no_answer())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, Instant};
 
     fn sh(script: &str) -> Command {
         let mut command = Command::new("sh");
@@ -43,10 +57,28 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_ended_and_one_that_fails_is_told() {
-        let limit = Duration::from_millis(100);
+        let limit = Limit::of(Duration::from_millis(100));
         let error = ask(&mut sh("exec sleep 1000"), "it", limit).unwrap_err();
-        assert!(error.to_string().starts_with("no answer"));
-        let error = ask(&mut sh("echo half; echo why >&2; exit 1"), "it", Duration::from_secs(60));
+        assert_eq!(error.to_string(), "no answer in 0.1 s");
+        let limit = Limit::of(Duration::from_secs(60));
+        let error = ask(&mut sh("echo half; echo why >&2; exit 1"), "it", limit);
         assert_eq!(error.unwrap_err().to_string(), "it ended with status 1: why");
+    }
+
+    #[test]
+    fn what_a_hanging_program_has_started_is_ended_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
+        let limit = Limit::of(Duration::from_secs(1));
+        ask(&mut sh(&script), "it", limit).unwrap_err();
+        let pid = std::fs::read_to_string(&file).unwrap();
+        let stat = format!("/proc/{}/stat", pid.trim());
+        let is_there = || std::fs::read_to_string(&stat).is_ok_and(|s| !s.contains(") Z "));
+        let start = Instant::now();
+        while is_there() && start.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(!is_there());
     }
 }

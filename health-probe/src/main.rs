@@ -1,8 +1,10 @@
-//! Probes a deployment's services, database, cache, readiness, storage and disks, a line each.
+//! Probes a deployment's services, database, cache, readiness, storage, disks and newest bundle, a
+//! line each.
 
 mod address;
 mod ask;
 mod cli;
+mod limit;
 mod probe;
 mod probes;
 mod render;

@@ -1,5 +1,6 @@
 //! The probes of a health check.
 
+mod bundle;
 mod cache;
 mod database;
 mod disk;
@@ -7,12 +8,12 @@ mod readiness;
 mod services;
 mod storage;
 
+use crate::limit::Limit;
 use crate::probe::{Kind, Probe};
 use crate::settings::Settings;
-use std::time::Duration;
 
 /// What a task does: probes, within a limit, one thing or several of a kind.
-pub type Run = Box<dyn FnOnce(Duration) -> Vec<Probe> + Send>;
+pub type Run = Box<dyn FnOnce(Limit) -> Vec<Probe> + Send>;
 
 /// Something to probe.
 pub struct Task {
@@ -46,9 +47,12 @@ pub fn all(settings: &Settings) -> Vec<Task> {
         tasks.push(task(settings, Kind::Storage, &name, probe));
     }
     for (name, path) in settings.disks.clone() {
-        let probe = move |_: &Settings, _| vec![disk::probe(name, &path)];
+        let probe = move |settings: &Settings, _: Limit| {
+            vec![disk::probe(name, &path, settings.limits.free)]
+        };
         tasks.push(task(settings, Kind::Disk, name, probe));
     }
+    tasks.push(task(settings, Kind::Bundle, bundle::NAME, bundle::probe));
     tasks
 }
 
@@ -56,7 +60,7 @@ fn task(
     settings: &Settings,
     kind: Kind,
     name: &str,
-    probe: impl FnOnce(&Settings, Duration) -> Vec<Probe> + Send + 'static,
+    probe: impl FnOnce(&Settings, Limit) -> Vec<Probe> + Send + 'static,
 ) -> Task {
     let settings = settings.clone();
     Task { kind, name: name.into(), run: Box::new(move |limit| probe(&settings, limit)) }

@@ -1,9 +1,11 @@
 //! What is to be probed, as the resolved environment says.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use pipe_kit::Stop;
 use redis::IntoConnectionInfo;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// The part of the resolved environment that a health check needs.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +22,25 @@ pub struct Settings {
     pub disks: Vec<(&'static str, PathBuf)>,
     /// Where endpoints are dialled whose hosts mean nothing here: `host:port` to `address:port`.
     pub resolve: BTreeMap<String, String>,
+    /// Where bundles lie.
+    pub backups: PathBuf,
+    /// How long one probe may take, where the command line does not say.
+    pub timeout: Duration,
+    /// Beyond which a part that works is warned of.
+    pub limits: Limits,
     /// Values that must not be shown.
     pub secrets: Vec<String>,
+}
+
+/// What a deployment that is well keeps to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The longest that a good answer takes.
+    pub latency: Duration,
+    /// The least that is free on a filesystem, in bytes.
+    pub free: u64,
+    /// The oldest that the newest bundle is; nothing where none is expected.
+    pub bundle_age: Option<Duration>,
 }
 
 /// The deployment's own object storage.
@@ -50,6 +69,10 @@ impl Settings {
                 )
             })
         };
+        let number = |name: &str| -> Result<u64> {
+            let text = need(name)?;
+            text.parse().map_err(|_| anyhow!(Stop::usage(format!("{name} is not a number"))))
+        };
         let storage = match need("OBJECT_STORAGE")?.as_str() {
             "bundled" => {
                 Some(Storage { bucket: get("S3_BUCKET"), endpoint: get("AWS_ENDPOINT_URL") })
@@ -60,15 +83,26 @@ impl Settings {
         let names = ["PGPASSWORD", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
         let mut secrets: Vec<String> = names.iter().filter_map(|name| get(name)).collect();
         secrets.extend(passwords_of(&redis_url));
+        let readiness = readiness(&get("READINESS_URLS").unwrap_or_default())?;
+        secrets.extend(readiness.iter().flat_map(|(_, url)| secrets_of(url)));
+        let backups: PathBuf = need("BACKUP_ROOT")?.into();
+        let hours = number("HEALTH_MAX_BUNDLE_AGE_HOURS")?;
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
-            readiness: readiness(&get("READINESS_URLS").unwrap_or_default())?,
+            readiness,
             storage,
             disks: vec![
                 ("deployment", need("PIPRIO_DEPLOY")?.into()),
-                ("backups", need("BACKUP_ROOT")?.into()),
+                ("backups", backups.clone()),
             ],
+            backups,
+            timeout: Duration::from_secs(number("HEALTH_TIMEOUT_SECONDS")?),
+            limits: Limits {
+                latency: Duration::from_millis(number("HEALTH_MAX_LATENCY_MS")?),
+                free: number("HEALTH_MIN_FREE_MIB")?.saturating_mul(1 << 20),
+                bundle_age: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600))),
+            },
             resolve: resolve(&get("PIPRIO_RESOLVE").unwrap_or_default()),
             secrets,
         })
@@ -81,6 +115,12 @@ fn passwords_of(url: &str) -> Vec<String> {
     let meant = url.into_connection_info().ok();
     let meant = meant.and_then(|info| info.redis_settings().password().map(str::to_owned));
     written.into_iter().chain(meant).collect()
+}
+
+/// What a readiness URL may hold that is not for others.
+fn secrets_of(url: &str) -> Vec<String> {
+    let Ok(url) = url::Url::parse(url) else { return Vec::new() };
+    [url.password(), url.query()].into_iter().flatten().map(str::to_owned).collect()
 }
 
 fn readiness(text: &str) -> Result<Vec<(String, String)>> {
@@ -116,7 +156,11 @@ mod tests {
             "PIPRIO_DRIVER" => "/d/process",
             "PIPRIO_DEPLOY" => "/deploy",
             "BACKUP_ROOT" => "/backups",
-            "READINESS_URLS" => "api=http://a/ready?x=y web=http://w/",
+            "HEALTH_TIMEOUT_SECONDS" => "5",
+            "HEALTH_MAX_LATENCY_MS" => "2000",
+            "HEALTH_MIN_FREE_MIB" => "1024",
+            "HEALTH_MAX_BUNDLE_AGE_HOURS" => "26",
+            "READINESS_URLS" => "api=http://u:s3cret@a/ready?x=y web=http://w/",
             "PIPRIO_RESOLVE" => "minio:9000:172.18.0.2:9000 redis:6379:[fd00::2]:6379",
             _ => return None,
         };
@@ -127,10 +171,13 @@ mod tests {
     fn the_resolved_environment_says_what_to_probe() {
         let settings = Settings::read(environment).unwrap();
         assert_eq!(settings.storage.unwrap().bucket.unwrap(), "documents");
-        assert_eq!(settings.readiness[0], ("api".into(), "http://a/ready?x=y".into()));
+        assert_eq!(settings.readiness[0], ("api".into(), "http://u:s3cret@a/ready?x=y".into()));
         assert_eq!(settings.resolve["minio:9000"], "172.18.0.2:9000");
         assert_eq!(settings.resolve["redis:6379"], "[fd00::2]:6379");
-        assert_eq!(settings.secrets, ["hunter%2F2", "hunter/2"]);
+        assert_eq!(settings.secrets, ["hunter%2F2", "hunter/2", "s3cret", "x=y"]);
+        let bundle_age = Some(Duration::from_secs(26 * 3600));
+        let latency = Duration::from_secs(2);
+        assert_eq!(settings.limits, Limits { latency, free: 1 << 30, bundle_age });
     }
 
     #[test]
@@ -140,6 +187,15 @@ mod tests {
             _ => environment(name),
         };
         assert_eq!(Settings::read(external).unwrap().storage, None);
+    }
+
+    #[test]
+    fn no_hours_mean_that_no_bundle_is_expected() {
+        let none = |name: &str| match name {
+            "HEALTH_MAX_BUNDLE_AGE_HOURS" => Some("0".to_owned()),
+            _ => environment(name),
+        };
+        assert_eq!(Settings::read(none).unwrap().limits.bundle_age, None);
     }
 
     #[test]

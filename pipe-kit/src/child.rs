@@ -118,6 +118,12 @@ fn last_lines(pipe: ChildStderr) -> Vec<String> {
 }
 
 impl Running {
+    /// Its process id, which stays its own until it has been waited for.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The child's standard input, once, where it was piped.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
         self.child.stdin.take()

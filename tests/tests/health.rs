@@ -1,6 +1,13 @@
 //! The health check on a deployment of real parts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "health/documented.rs"]
+mod documented;
+#[path = "health/limits.rs"]
+mod limits;
+#[path = "health/silence.rs"]
+mod silence;
+
 use anyhow::Result;
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
@@ -20,6 +27,7 @@ fn health(deployment: &Deployment, arguments: &[&str]) -> Assert {
 #[test]
 fn a_whole_deployment_passes_with_a_line_for_each_part_and_no_secret() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
+    deployment.backup(&[])?.expect(0);
     let facts = deployment.facts();
     let secrets = [&facts.postgres_password, &facts.redis_password, &facts.s3_secret_key];
     for arguments in [&[][..], &["--json"]] {
@@ -27,14 +35,16 @@ fn a_whole_deployment_passes_with_a_line_for_each_part_and_no_secret() -> Result
         let output = String::from_utf8(assert.get_output().stdout.clone())?;
         assert!(!secrets.iter().any(|secret| output.contains(*secret)), "{output}");
     }
-    health(&deployment, &[]).success().stdout(
+    health(&deployment, &["--timeout=60"]).success().stdout(
         contains("pass  service    postgres    running\n")
             .and(contains("pass  service    api         running\n"))
-            .and(contains("pass  database   piprio      PostgreSQL "))
-            .and(contains("pass  cache      redis       PONG, "))
-            .and(contains("pass  readiness  api         200, "))
-            .and(contains("pass  storage    documents   "))
-            .and(contains("health: 12 passed, 0 failed\n")),
+            .and(contains("  database   piprio      PostgreSQL "))
+            .and(contains("  cache      redis       PONG, "))
+            .and(contains("  readiness  api         200, "))
+            .and(contains("  storage    documents   "))
+            .and(contains("pass  bundle     newest      piprio_"))
+            .and(contains(" old, ").and(contains(", intact\n")))
+            .and(contains(", 0 failed\n")),
     );
     Ok(())
 }
@@ -50,29 +60,49 @@ fn a_dead_cache_and_what_needs_it_fail_each_in_its_own_line() -> Result<()> {
             .and(contains("fail  cache      redis "))
             .and(contains("fail  readiness  api         503 from http://127.0.0.1:"))
             .and(contains("fail  readiness  worker      no answer"))
-            .and(contains("pass  database   piprio "))
-            .and(contains("health: 6 passed, 6 failed\n")),
+            .and(contains("  database   piprio "))
+            .and(contains("warn  bundle     newest      none in "))
+            .and(contains(", 6 failed\n")),
     );
     Ok(())
 }
 
 #[test]
-fn a_wrong_cache_password_and_a_missing_database_are_failures() -> Result<()> {
+fn wrong_passwords_a_missing_database_and_a_missing_bucket_are_failures_that_tell_no_secret()
+-> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
-    let url = format!("redis://:wrong@127.0.0.1:{}/0", deployment.facts().redis_port);
-    Command::new(tool("health-probe"))
-        .env("PATH", tool_path())
-        .env("PIPRIO_DEPLOY", deployment.dir())
-        .env("REDIS_URL", url)
-        .env("POSTGRES_DB", "absent")
-        .assert()
-        .code(1)
-        .stdout(
-            contains("fail  cache      redis ")
-                .and(contains("fail  database   absent "))
-                .and(contains("health: 10 passed, 2 failed\n"))
-                .and(contains("wrong@").not()),
-        );
+    let url = format!("redis://:wr0ng-cache@127.0.0.1:{}/0", deployment.facts().redis_port);
+    let check = |settings: &[(&str, &str)]| {
+        let mut command = Command::new(tool("health-probe"));
+        command.env("PATH", tool_path()).env("PIPRIO_DEPLOY", deployment.dir());
+        command.envs(settings.iter().copied()).assert().code(1)
+    };
+    check(&[("REDIS_URL", &url), ("POSTGRES_DB", "absent"), ("S3_BUCKET", "nosuch")]).stdout(
+        contains("fail  cache      redis ")
+            .and(contains("fail  database   absent "))
+            .and(contains("fail  storage    nosuch      it answers, but has no such bucket"))
+            .and(contains(", 3 failed\n"))
+            .and(contains("wr0ng").not()),
+    );
+    let file = deployment.dir().join("secrets/wrong");
+    std::fs::write(&file, "wr0ng-database")?;
+    let keys = [("S3_ACCESS_KEY", "wr0ng-id"), ("S3_SECRET_KEY", "wr0ng-key")];
+    let password = ("POSTGRES_PASSWORD_FILE", "/run/secrets/wrong");
+    for arguments in [&[][..], &["--json"]] {
+        Command::new(tool("health-probe"))
+            .args(arguments)
+            .env("PATH", tool_path())
+            .env("PIPRIO_DEPLOY", deployment.dir())
+            .envs(keys.into_iter().chain([password]))
+            .assert()
+            .code(1)
+            .stdout(
+                contains("password authentication failed for user")
+                    .and(contains("the keys are refused"))
+                    .and(contains("wr0ng").not()),
+            )
+            .stderr(contains("wr0ng").not());
+    }
     Ok(())
 }
 

@@ -69,3 +69,19 @@ fn the_json_carries_what_retention_needs() {
     assert_eq!(bundle["domain"], "docs.example.org");
     assert!(bundle["bytes"].as_u64().unwrap() > 1000);
 }
+
+#[test]
+fn the_newest_alone_is_listed_and_no_other_is_looked_into() {
+    let world = World::new();
+    world.finished(true);
+    // Reading this one would fail it; its state would be told.
+    let older = "piprio_20260101T000000Z";
+    fs::create_dir(world.root().join(older)).unwrap();
+    let listed = |arguments: &[&str]| {
+        let out = world.tool(arguments).arg(world.root()).assert().success();
+        String::from_utf8(out.get_output().stdout.clone()).unwrap()
+    };
+    assert!(listed(&["list"]).contains(older));
+    let newest = listed(&["list", "--newest"]);
+    assert!(newest.starts_with(NAME) && newest.lines().count() == 1, "{newest}");
+}

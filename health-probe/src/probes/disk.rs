@@ -1,39 +1,97 @@
 //! Free space of filesystems.
 
 use super::bytes;
-use crate::probe::{Kind, Probe};
+use crate::probe::{Facts, Kind, Probe, Verdict};
+use rustix::fs::{StatVfs, StatVfsMountFlags};
 use std::path::Path;
 
-/// How much is free where a directory lies, or would lie. Only a full filesystem fails.
-pub fn probe(name: &str, path: &Path) -> Probe {
+/// Less than this is full: a database that writes needs a segment of its log, which has 16 MiB.
+const FULL: u64 = 16 << 20;
+
+/// What a filesystem has left for us.
+#[derive(Clone, Copy)]
+struct Space {
+    /// In bytes.
+    free: u64,
+    /// In bytes.
+    total: u64,
+    /// No file can be created, whatever room there is.
+    out_of_inodes: bool,
+    read_only: bool,
+}
+
+impl From<StatVfs> for Space {
+    fn from(fs: StatVfs) -> Self {
+        Self {
+            free: fs.f_bavail.saturating_mul(fs.f_frsize),
+            total: fs.f_blocks.saturating_mul(fs.f_frsize),
+            // Filesystems without a fixed number of them tell none.
+            out_of_inodes: fs.f_files > 0 && fs.f_favail == 0,
+            read_only: fs.f_flag.contains(StatVfsMountFlags::RDONLY),
+        }
+    }
+}
+
+/// How much is free where a directory lies, or would lie. `least` is in bytes.
+pub fn probe(name: &str, path: &Path, least: u64) -> Probe {
     let existing = path.ancestors().find(|dir| dir.exists()).unwrap_or(path);
     match rustix::fs::statvfs(existing) {
-        Ok(fs) => {
-            let free = fs.f_bavail.saturating_mul(fs.f_frsize);
-            judged(name, path, free, fs.f_blocks.saturating_mul(fs.f_frsize))
-        }
+        Ok(fs) => judged(name, path, fs.into(), least),
         Err(error) => Probe::fail(Kind::Disk, name, format!("{}: {error}", path.display())),
     }
 }
 
-/// `free` is what is left for us, in bytes, of `total`.
-fn judged(name: &str, path: &Path, free: u64, total: u64) -> Probe {
-    let detail = format!("{} free of {} on {}", bytes(free), bytes(total), path.display());
-    match free {
-        0 => Probe::fail(Kind::Disk, name, detail),
-        _ => Probe::pass(Kind::Disk, name, detail),
-    }
+/// One that cannot be written to fails, one with less than the least that should be free is warned of.
+fn judged(name: &str, path: &Path, space: Space, least: u64) -> Probe {
+    let (verdict, remark) = match space {
+        Space { read_only: true, .. } => (Verdict::Fail, ", and it is mounted read-only".into()),
+        Space { out_of_inodes: true, .. } => (Verdict::Fail, ", and no inode".into()),
+        Space { free, .. } if free < FULL => (Verdict::Fail, ": it is full".into()),
+        Space { free, .. } if free < least => {
+            (Verdict::Warn, format!(", less than {}", bytes(least)))
+        }
+        _ => (Verdict::Pass, String::new()),
+    };
+    let (free, total) = (space.free, space.total);
+    let detail = format!("{} free of {} on {}{remark}", bytes(free), bytes(total), path.display());
+    Probe::new(Kind::Disk, name, verdict, detail).knowing(Facts::from([
+        ("path", path.to_string_lossy().into()),
+        ("free_bytes", free.into()),
+        ("total_bytes", total.into()),
+    ]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const GIB: u64 = 1 << 30;
+    const ROOMY: Space =
+        Space { free: 5 * GIB, total: 10 * GIB, out_of_inodes: false, read_only: false };
+
     #[test]
-    fn a_full_filesystem_fails_and_a_directory_to_come_is_where_it_would_be() {
-        assert!(!judged("backups", Path::new("/b"), 0, 1024).pass);
+    fn what_cannot_be_written_to_fails_and_what_is_nearly_full_is_warned_of() {
+        let table = [
+            (ROOMY, 5 * GIB, Verdict::Pass, "10.0 GiB on /b"),
+            (ROOMY, 5 * GIB + 1, Verdict::Warn, "less than 5.0 GiB"),
+            (ROOMY, 0, Verdict::Pass, ""),
+            (Space { free: FULL, ..ROOMY }, 0, Verdict::Pass, ""),
+            (Space { free: FULL - 1, ..ROOMY }, 0, Verdict::Fail, "it is full"),
+            (Space { free: 0, ..ROOMY }, 0, Verdict::Fail, "it is full"),
+            (Space { out_of_inodes: true, ..ROOMY }, 0, Verdict::Fail, "no inode"),
+            (Space { read_only: true, ..ROOMY }, 0, Verdict::Fail, "read-only"),
+        ];
+        for (space, least, verdict, words) in table {
+            let probe = judged("backups", Path::new("/b"), space, least);
+            assert_eq!(probe.verdict, verdict, "{probe:?}");
+            assert!(probe.detail.ends_with(words), "{probe:?}");
+        }
+    }
+
+    #[test]
+    fn a_directory_to_come_is_measured_where_it_would_be() {
         let dir = tempfile::tempdir().unwrap();
-        let probe = probe("backups", &dir.path().join("not/yet"));
-        assert!(probe.pass && probe.detail.contains("not/yet"), "{probe:?}");
+        let probe = probe("backups", &dir.path().join("not/yet"), u64::MAX);
+        assert!(probe.detail.contains("not/yet, less than"), "{probe:?}");
     }
 }

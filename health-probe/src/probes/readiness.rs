@@ -1,9 +1,10 @@
 //! Readiness URLs of applications.
 
 use crate::address;
-use crate::probe::{Kind, Probe};
+use crate::limit::Limit;
+use crate::probe::{Facts, Kind, Probe};
 use crate::settings::Settings;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use ureq::config::Config;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -18,7 +19,7 @@ const ADDRESSES: usize = 8;
 #[derive(Debug)]
 struct Dial {
     settings: Settings,
-    timeout: Duration,
+    limit: Limit,
 }
 
 impl Resolver for Dial {
@@ -26,7 +27,7 @@ impl Resolver for Dial {
         let host = uri.host().ok_or(Error::HostNotFound)?;
         let https = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if https { 443 } else { 80 });
-        let found = address::dialled(&self.settings, host, port, self.timeout)
+        let found = address::dialled(&self.settings, host, port, self.limit)
             .map_err(|_| Error::HostNotFound)?;
         let mut addresses = self.empty();
         found.into_iter().take(ADDRESSES).for_each(|address| addresses.push(address));
@@ -36,35 +37,36 @@ impl Resolver for Dial {
 
 /// Whether a URL answers with success. A redirect is no success: it says that something else
 /// would have to be asked.
-pub fn probe(settings: &Settings, service: &str, url: &str, timeout: Duration) -> Probe {
+pub fn probe(settings: &Settings, service: &str, url: &str, limit: Limit) -> Probe {
     let config = Agent::config_builder()
-        .timeout_global(Some(timeout))
+        .timeout_global(Some(limit.left()))
         .http_status_as_error(false)
         .max_redirects(0)
         .proxy(None)
         .user_agent(concat!("health-probe/", env!("CARGO_PKG_VERSION")))
         .build();
-    let dial = Dial { settings: settings.clone(), timeout };
+    let dial = Dial { settings: settings.clone(), limit };
     let agent = Agent::with_parts(config, DefaultConnector::default(), dial);
     let start = Instant::now();
-    let (pass, detail) = match agent.get(url).call() {
-        Ok(answer) => {
-            let status = answer.status();
-            (status.is_success(), status.as_u16().to_string())
-        }
-        Err(error) => (false, reason(&error, timeout)),
-    };
+    let answer = agent.get(url).call();
     let latency = start.elapsed();
-    match pass {
-        true => Probe::pass(Kind::Readiness, service, detail).after(latency),
-        false => Probe::fail(Kind::Readiness, service, format!("{detail} from {}", shown(url)))
-            .after(latency),
-    }
+    let fail =
+        |why: &str| Probe::fail(Kind::Readiness, service, format!("{why} from {}", shown(url)));
+    let status = match answer {
+        Ok(answer) => answer.status(),
+        Err(error) => return fail(&reason(&error, limit)),
+    };
+    let word = status.as_u16().to_string();
+    let probe = match status.is_success() {
+        true => Probe::pass(Kind::Readiness, service, word),
+        false => fail(&word),
+    };
+    probe.after(latency).knowing(Facts::from([("status", status.as_u16().into())]))
 }
 
-fn reason(error: &Error, timeout: Duration) -> String {
+fn reason(error: &Error, limit: Limit) -> String {
     match error {
-        Error::Timeout(_) => format!("no answer in {} s", timeout.as_secs()),
+        Error::Timeout(_) => limit.no_answer(),
         Error::HostNotFound => "no address".into(),
         Error::Io(error) => format!("no answer ({error})"),
         other => format!("no answer ({other})"),
