@@ -5,8 +5,8 @@ def read(mirror):
     with open(f"{mirror}/.obj-mirror/index.jsonl", newline="\n") as file:
         return {entry["key"]: entry for entry in map(json.loads, file.read().split("\n")[:-1])}
 
-NAMES = ["content_type", "content_encoding", "content_disposition", "content_language", "cache_control",
-         "expires", "metadata", "tags", "sha256"]
+NAMES = ["sha256", "content_type", "content_encoding", "content_disposition", "content_language", "cache_control",
+         "expires", "metadata", "tags"]
 sent, back = read(sys.argv[1]), read(sys.argv[2])
 kinds = {}
 for key, entry in sent.items():
