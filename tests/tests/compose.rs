@@ -17,5 +17,7 @@ mod kit;
 mod moving;
 #[path = "compose/restore.rs"]
 mod restore;
+#[path = "compose/runbook.rs"]
+mod runbook;
 #[path = "compose/start.rs"]
 mod start;

@@ -61,7 +61,8 @@ fn add(parts: &Parts, body: &[u8]) -> Result<Answer> {
     let key = format!("tenant_0001/{:016x}-{}.bin", fastrand::u64(..), &hash[..8]);
     let kind = [("content-type", "application/octet-stream")];
     parts.storage.put((&parts.bucket, &key), &kind, body)?;
-    let insert = "insert into tenant_0001.documents (key, sha256) values (:'key', :'hash') returning id";
+    let insert =
+        "insert into tenant_0001.documents (key, sha256) values (:'key', :'hash') returning id";
     let id = parts.sql(insert, &[("key", &key), ("hash", &hash)])?;
     parts.cache(&["LPUSH", QUEUE, &id])?;
     Ok(Answer::new(201, id))

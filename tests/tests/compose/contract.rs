@@ -98,8 +98,8 @@ fn every_state_that_a_container_can_be_in_has_its_name() -> Result<()> {
 #[test]
 fn a_service_that_ends_well_when_it_is_stopped_is_stopped_and_not_done() -> Result<()> {
     with_each(|host| {
-        let deploy =
-            host.deploy("deploy", &yaml(&[service("api", SLEEPS, ""), service("once", "exit 0", "")]));
+        let deploy = host
+            .deploy("deploy", &yaml(&[service("api", SLEEPS, ""), service("once", "exit 0", "")]));
         deploy.driver(&["start", "api", "once"]).expect(0);
         states(&deploy, "api running\nonce done\n")?;
         deploy.driver(&["stop", "api", "once"]).expect(0);
@@ -137,7 +137,8 @@ fn a_service_scaled_by_hand_keeps_its_containers_and_one_that_is_down_is_told() 
 #[test]
 fn profiles_override_files_and_the_projects_name_are_composes_own() -> Result<()> {
     with_each(|host| {
-        let services = [service("api", SLEEPS, ""), service("debug", SLEEPS, ", profiles: [debug]")];
+        let services =
+            [service("api", SLEEPS, ""), service("debug", SLEEPS, ", profiles: [debug]")];
         let deploy = host.deploy("deploy", &yaml(&services));
         deploy.set("COMPOSE_PROJECT_NAME=piprio-own")?;
         std::fs::write(

@@ -30,7 +30,10 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
     assert!(tells(&run, "pass", "storage", "documents"), "{}", run.stdout);
 
     // A process that is stopped accepts connections and answers none.
-    let pid = sh(&deploy.dir, &format!("docker inspect -f '{{{{.State.Pid}}}}' {}", deploy.container("worker")?))?;
+    let pid = sh(
+        &deploy.dir,
+        &format!("docker inspect -f '{{{{.State.Pid}}}}' {}", deploy.container("worker")?),
+    )?;
     sh(&deploy.dir, &format!("kill -STOP {}", pid.trim()))?;
     deploy.driver(&["stop", "scheduler"]).expect(0);
     let (held, port) = {
@@ -38,7 +41,9 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
         let port = listener.local_addr()?.port();
         (listener, port)
     };
-    let urls = format!("READINESS_URLS=\"api=http://api:8080/ready worker=http://worker:8080/ready web=http://127.0.0.1:{port}/ready\"");
+    let urls = format!(
+        "READINESS_URLS=\"api=http://api:8080/ready worker=http://worker:8080/ready web=http://127.0.0.1:{port}/ready\""
+    );
     deploy.set(&urls)?;
     wait_until("the worker's health check", || Ok(deploy.ps().contains("worker unhealthy\n")))?;
     let run = deploy.run("health-check.sh", &[], "")?.expect(1);
@@ -60,7 +65,9 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
     deploy.driver(&["stop", "redis"]).expect(0);
     wait_until("the API's health check", || Ok(deploy.ps().contains("api unhealthy\n")))?;
     let run = deploy.run("health-check.sh", &[], "")?.expect(1);
-    for (kind, name) in [("service", "redis"), ("service", "api"), ("readiness", "api"), ("cache", "redis")] {
+    for (kind, name) in
+        [("service", "redis"), ("service", "api"), ("readiness", "api"), ("cache", "redis")]
+    {
         assert!(tells(&run, "fail", kind, name), "{kind} {name}\n{}", run.stdout);
     }
     let words = run.stdout.lines().find(|line| line.contains("api") && line.contains("503"));

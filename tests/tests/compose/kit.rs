@@ -283,6 +283,20 @@ impl<'a> Deploy<'a> {
         run(command, "")
     }
 
+    /// Runs SQL where the database runs.
+    pub fn psql(&self, sql: &str) -> Result<String> {
+        let mut command = self.host.command(self.file("bin/deploy-env"));
+        let psql = "eval \"$PG_SNAP_EXEC psql -X -q -A -t -v ON_ERROR_STOP=1\"";
+        command.args(["--", "sh", "-c", psql]);
+        Ok(run(command, sql)?.expect(0).stdout)
+    }
+
+    /// Runs a command of the cache.
+    pub fn redis(&self, words: &str) -> String {
+        let line = format!("REDISCLI_AUTH=$REDIS_PASSWORD redis-cli {words}");
+        self.driver(&["exec", "redis", "sh", "-c", &line]).expect(0).stdout
+    }
+
     /// Runs `backup.sh` and gives the bundle.
     pub fn backup(&self) -> Result<PathBuf> {
         let out = self.run("backup.sh", &[], "")?.expect(0).stdout;

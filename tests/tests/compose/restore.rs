@@ -24,7 +24,7 @@ fn files(deploy: &Deploy) -> Result<String> {
 /// What a disaster does: rows, objects and files are gone or others.
 fn wreck(deploy: &Deploy) -> Result<()> {
     let sql = "drop schema tenant_0001 cascade; create table public.intruder ()";
-    deploy.stage(&["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", sql])?.expect(0);
+    deploy.psql(sql)?;
     sh(&deploy.dir, "mkdir wreck && echo x > wreck/intruder")?;
     let dir = deploy.file("wreck").display().to_string();
     deploy.stage(&["obj-mirror", "--delete", &dir, "s3://documents"])?.expect(0);
@@ -38,9 +38,8 @@ fn watched(deploy: &Deploy, mut child: Child, services: &[&str]) -> Result<(Stri
     let mut apps_down = false;
     while child.try_wait()?.is_none() {
         let ps = deploy.compose("ps")?;
-        let down = |service: &&str| {
-            !ps.lines().any(|line| line.contains(service) && line.contains("Up"))
-        };
+        let down =
+            |service: &&str| !ps.lines().any(|line| line.contains(service) && line.contains("Up"));
         apps_down |= APPS.iter().all(|service| down(service));
         for service in services.iter().filter(|service| down(service)) {
             seen += &format!("{service} was not up:\n{ps}\n");
@@ -70,7 +69,7 @@ fn the_whole_state_comes_back_while_database_cache_and_storage_stay_up() -> Resu
     wreck(&deploy)?;
     // A job that is lost.
     deploy.driver(&["stop", "worker"]).expect(0);
-    deploy.stage(&["sh", "-c", "\"$PIPRIO_DRIVER\" exec redis sh -c 'REDISCLI_AUTH=$REDIS_PASSWORD redis-cli LPUSH jobs 1 2 3'"])?.expect(0);
+    deploy.redis("LPUSH jobs 1 2 3");
     let before = deploy.started(&STATEFUL)?;
 
     let mut command = deploy.script("restore.sh", &[]);
@@ -87,11 +86,8 @@ fn the_whole_state_comes_back_while_database_cache_and_storage_stay_up() -> Resu
     deploy.wait_until_ready()?;
     assert_eq!(deploy.state()?, state);
     assert_eq!(files(&deploy)?, config);
-    let queue = "\"$PIPRIO_DRIVER\" exec redis sh -c 'REDISCLI_AUTH=$REDIS_PASSWORD redis-cli LLEN jobs'";
-    assert_eq!(deploy.stage(&["sh", "-c", queue])?.expect(0).stdout, "0\n");
-    let intruder = "select to_regclass('public.intruder') is null";
-    let gone = deploy.stage(&["psql", "-X", "-A", "-t", "-c", intruder])?.expect(0);
-    assert_eq!(gone.stdout, "t\n");
+    assert_eq!(deploy.redis("LLEN jobs"), "0\n");
+    assert_eq!(deploy.psql("select to_regclass('public.intruder') is null")?, "t\n");
     deploy.run("health-check.sh", &[], "")?.expect(0);
     Ok(())
 }
@@ -141,7 +137,8 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         let (id, hash) = (words.next().context("id")?, words.next().context("hash")?);
         let body = deploy.ask("GET", &format!("/documents/{id}"), "")?;
         assert_eq!(body.status, 200, "document {id}");
-        let got = pipeline_tests::s3::store::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
+        let got =
+            pipeline_tests::s3::store::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
         assert_eq!(got, hash, "document {id}");
     }
     println!("{restored} of {now} documents were in the bundle, each with its object");
@@ -177,7 +174,10 @@ fn a_restore_that_is_interrupted_while_services_are_stopped_says_so_and_resumes(
     wreck(&deploy)?;
     sh(&deploy.dir, &format!("tar xzf '{}/config.tar.gz' secrets", bundle.display()))?;
     // Slow enough that the interrupt meets it.
-    sh(&deploy.dir, "mv bin/obj-mirror bin/.obj-mirror && printf '#!/bin/sh\\n[ \"$1\" != --delete ] || sleep 60\\nexec \"${0%%/*}/.obj-mirror\" \"$@\"\\n' > bin/obj-mirror && chmod 755 bin/obj-mirror")?;
+    sh(
+        &deploy.dir,
+        "mv bin/obj-mirror bin/.obj-mirror && printf '#!/bin/sh\\n[ \"$1\" != --delete ] || sleep 60\\nexec \"${0%%/*}/.obj-mirror\" \"$@\"\\n' > bin/obj-mirror && chmod 755 bin/obj-mirror",
+    )?;
     let words = interrupted(&deploy, &bundle, "[7/11] objects …")?;
     assert!(words.contains("half restored; api scheduler web worker are left stopped"), "{words}");
     assert!(words.contains("--resume"), "{words}");

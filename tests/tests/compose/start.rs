@@ -62,7 +62,8 @@ fn a_secret_whose_file_was_replaced_reaches_its_service_and_touches_no_other() -
 #[test]
 fn what_dies_at_its_start_fails_with_its_last_words() -> Result<()> {
     with_each(|host| {
-        let deploy = host.deploy("deploy", &yaml(&[service("web", "echo no port >&2; exit 3", "")]));
+        let deploy =
+            host.deploy("deploy", &yaml(&[service("web", "echo no port >&2; exit 3", "")]));
         let run = deploy.driver(&["start", "web"]).expect(1);
         assert!(run.stderr.contains("web ended at once: ") && run.stderr.contains("no port"));
         assert!(run.stdout.is_empty());
