@@ -2,6 +2,11 @@
 //! and an image, which `scripts/test-compose.sh` has; without it, every test here says that it is
 //! skipped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a test says what it skips and types"
+)]
 
 #[path = "compose/contract.rs"]
 mod contract;

@@ -42,6 +42,39 @@ fn streams_are_binary_there_is_no_terminal_and_statuses_are_the_commands_own() -
     })
 }
 
+/// One dump calls it many times, and Compose takes a second to start.
+#[test]
+fn compose_is_not_started_for_a_command_where_the_projects_name_is_plain() -> Result<()> {
+    with_each(|host| {
+        let broken = host.dir().join("broken");
+        let docker = "#!/bin/bash\nPATH=${PATH#*/broken:}\n[ \"$1\" != compose ] || exit 1\nexec docker \"$@\"\n";
+        let write = format!(
+            "mkdir {0} && printf '#!/bin/sh\\nexit 1\\n' > {0}/docker-compose && cat > {0}/docker <<'END'\n{docker}END\n\
+             chmod 755 {0}/*",
+            broken.display()
+        );
+        sh(host.dir(), &write)?;
+        for name in ["", "COMPOSE_PROJECT_NAME=piprio-own"] {
+            let deploy = host.deploy("deploy", &yaml(&[service("db", SLEEPS, "")]));
+            deploy.set(name)?;
+            deploy.driver(&["start", "db"]).expect(0);
+            let exec = |deploy: &Deploy| {
+                let mut command = deploy.driver_command(&["exec", "db", "echo", "here"]);
+                command.env("PATH", format!("{}:{}", broken.display(), host.path));
+                run(command, "")
+            };
+            assert_eq!(exec(&deploy)?.expect(0).stdout, "here\n");
+            // Another project of this directory is not the one that was chosen.
+            deploy.set("COMPOSE_PROJECT_NAME=piprio-other")?;
+            exec(&deploy)?.expect(1);
+            std::fs::remove_file(deploy.file(".env"))?;
+            deploy.set(name)?;
+            deploy.compose("down -t 1")?;
+        }
+        Ok(())
+    })
+}
+
 #[test]
 fn a_command_that_reads_no_further_ends_whoever_still_writes() -> Result<()> {
     with_each(|host| {

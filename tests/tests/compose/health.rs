@@ -1,7 +1,7 @@
 //! The health check names what is wrong with a deployment in containers.
 
 use crate::kit::{Deploy, Host, image};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use pipeline_tests::deployment::{Run, sh};
 use pipeline_tests::process::wait_until;
 use std::net::TcpListener;
@@ -70,7 +70,5 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
     {
         assert!(tells(&run, "fail", kind, name), "{kind} {name}\n{}", run.stdout);
     }
-    let words = run.stdout.lines().find(|line| line.contains("api") && line.contains("503"));
-    words.context("the API's own status")?;
     Ok(())
 }

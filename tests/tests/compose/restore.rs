@@ -40,7 +40,7 @@ fn watched(deploy: &Deploy, mut child: Child, services: &[&str]) -> Result<(Stri
         let ps = deploy.compose("ps")?;
         let down =
             |service: &&str| !ps.lines().any(|line| line.contains(service) && line.contains("Up"));
-        apps_down |= APPS.iter().all(|service| down(service));
+        apps_down |= APPS.iter().all(down);
         for service in services.iter().filter(|service| down(service)) {
             seen += &format!("{service} was not up:\n{ps}\n");
         }
