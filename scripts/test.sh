@@ -7,7 +7,7 @@ cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
 ./scripts/dependencies.sh
 ./scripts/postgres-majors.sh || printf 'test.sh: without them, the tests across PostgreSQL majors skip those\n' >&2
-mapfile -t shell < <(find scripts .ci tests/fixtures/systemctl -type f ! -name '*.py' | sort)
+mapfile -t shell < <(find scripts .ci tests/compose tests/fixtures/systemctl -type f ! -name '*.py' ! -name '*.yml' ! -name env ! -name Dockerfile | sort)
 shellcheck "${shell[@]}"
 cargo fmt --all --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml

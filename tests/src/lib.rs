@@ -6,6 +6,7 @@
 //! - [`extension`]: a PostgreSQL that knows an extension of our own;
 //! - [`likeness`]: whether two databases are the same;
 //! - [`oddities`]: a database with everything in it that a dump can get wrong;
+//! - [`product`]: a product's application, for the deployment in containers;
 //! - [`tools`]: the workspace's programs, built once a process;
 //! - [`trace`]: what a run asks of the system;
 //! - [`s3`]: the S3 server itself, and a client for tests.
@@ -17,6 +18,7 @@ pub mod object_storage;
 pub mod oddities;
 pub mod postgres;
 pub mod process;
+pub mod product;
 pub mod redis;
 pub mod s3;
 pub mod tools;

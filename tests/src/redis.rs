@@ -118,7 +118,20 @@ impl Redis {
 /// # Errors
 /// If the server does not answer or answers an error.
 pub fn command(port: u16, password: Option<&str>, database: u32, words: &[&str]) -> Result<String> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).context("connecting to Redis")?;
+    command_at(("127.0.0.1", port), password, database, words)
+}
+
+/// The same, of a server on another host.
+///
+/// # Errors
+/// If the server does not answer or answers an error.
+pub fn command_at(
+    address: (&str, u16),
+    password: Option<&str>,
+    database: u32,
+    words: &[&str],
+) -> Result<String> {
+    let stream = TcpStream::connect(address).context("connecting to Redis")?;
     stream.set_read_timeout(Some(Duration::from_secs(10))).context("a socket")?;
     let mut reader = BufReader::new(stream);
     if let Some(password) = password {

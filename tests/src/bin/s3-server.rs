@@ -1,14 +1,15 @@
-//! An S3 server that keeps everything in memory, for tests and the demo.
+//! An S3 server for tests and the demo, that keeps everything in memory, or in a directory too.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pipe_kit::Exit;
 use pipeline_tests::s3::server::{Keys, Server};
+use pipeline_tests::s3::store::Store;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Serve S3 from memory
+/// Serve S3 from memory, or from a directory
 ///
 /// Path-style requests, and virtual-host style below storage.test; signature version 4. The keys come from the environment: S3_ACCESS_KEY and
 /// S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is printed. `GET /_stats` tells, unsigned,
@@ -23,6 +24,9 @@ struct Cli {
     /// Bucket to make at the start; may be given again
     #[arg(long, value_name = "NAME")]
     bucket: Vec<String>,
+    /// Directory to keep everything in, so that it is there again at the next start
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Serve over TLS with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -38,9 +42,16 @@ fn main() -> ExitCode {
 fn run(cli: Cli) -> Result<Exit> {
     let key = |name: &str| std::env::var(name).with_context(|| format!("{name} is not set"));
     let keys = Keys { access: key("S3_ACCESS_KEY")?, secret: key("S3_SECRET_KEY")? };
+    let store = match &cli.data {
+        Some(dir) => Store::open(dir)?,
+        None => Store::default(),
+    };
+    for bucket in &cli.bucket {
+        store.create_bucket(bucket).map_err(|error| anyhow!("making bucket {bucket}: {error}"))?;
+    }
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
-        let mut server = Server::bind(cli.listen, keys, &cli.bucket).await?;
+        let mut server = Server::bind(cli.listen, keys, store).await?;
         if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {
             server = server.over_tls(certificate, key)?;
         }

@@ -23,7 +23,7 @@ mod services;
 mod state;
 
 pub use facts::Facts;
-pub use run::{Run, sh};
+pub use run::{Run, clean, run, sh};
 
 use crate::postgres;
 use crate::redis;

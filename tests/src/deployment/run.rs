@@ -53,7 +53,8 @@ pub fn sh(dir: &Path, script: &str) -> Result<String> {
 }
 
 /// A command in an environment as bare as cron's.
-pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
+#[must_use]
+pub fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command.env_clear();
     for name in ["PATH", "HOME", "TMPDIR"] {
@@ -68,7 +69,7 @@ pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
 ///
 /// # Errors
 /// If it cannot be started or waited for.
-pub(super) fn run(mut command: Command, stdin: &str) -> Result<Run> {
+pub fn run(mut command: Command, stdin: &str) -> Result<Run> {
     let program = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("starting {program}"))?;

@@ -92,11 +92,9 @@ impl S3 for Backend {
     ) -> S3Result<S3Response<CreateBucketOutput>> {
         self.begin("CreateBucket").await?;
         let name = req.input.bucket;
-        let mut buckets = self.store.buckets();
-        if buckets.contains_key(&name) {
+        if !self.store.create_bucket(&name)? {
             return Err(s3_error!(BucketAlreadyOwnedByYou, "The bucket exists and is yours"));
         }
-        buckets.insert(name.clone(), Bucket::new());
         let location = Some(format!("/{name}"));
         Ok(S3Response::new(CreateBucketOutput { location }))
     }
@@ -106,12 +104,7 @@ impl S3 for Backend {
         req: S3Request<DeleteBucketInput>,
     ) -> S3Result<S3Response<DeleteBucketOutput>> {
         self.begin("DeleteBucket").await?;
-        let name = req.input.bucket;
-        self.store.with(&name, |bucket| match bucket.objects.is_empty() {
-            true => Ok(()),
-            false => Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty")),
-        })?;
-        self.store.buckets().remove(&name);
+        self.store.remove_bucket(&req.input.bucket)?;
         Ok(S3Response::new(DeleteBucketOutput::default()))
     }
 
@@ -178,8 +171,7 @@ impl S3 for Backend {
         self.store.with(&input.bucket, |bucket| {
             let there = bucket.objects.get(&input.key);
             check_conditions(there, input.if_match.as_ref(), input.if_none_match.as_ref())?;
-            bucket.objects.insert(input.key.clone(), Arc::new(object));
-            Ok(())
+            bucket.put(&input.key, Arc::new(object))
         })?;
         let e_tag = Some(ETag::Strong(etag));
         Ok(S3Response::new(PutObjectOutput { e_tag, ..Default::default() }))
@@ -235,10 +227,8 @@ impl S3 for Backend {
             last_modified: Some(object.modified.into()),
             ..Default::default()
         };
-        self.store.with(&req.input.bucket, |bucket| {
-            bucket.objects.insert(req.input.key.clone(), Arc::new(object));
-            Ok(())
-        })?;
+        self.store
+            .with(&req.input.bucket, |bucket| bucket.put(&req.input.key, Arc::new(object)))?;
         let copy_object_result = Some(result);
         Ok(S3Response::new(CopyObjectOutput { copy_object_result, ..Default::default() }))
     }
@@ -248,10 +238,7 @@ impl S3 for Backend {
         req: S3Request<DeleteObjectInput>,
     ) -> S3Result<S3Response<DeleteObjectOutput>> {
         self.begin("DeleteObject").await?;
-        self.store.with(&req.input.bucket, |bucket| {
-            bucket.objects.remove(&req.input.key);
-            Ok(())
-        })?;
+        self.store.with(&req.input.bucket, |bucket| bucket.remove(&req.input.key))?;
         Ok(S3Response::new(DeleteObjectOutput::default()))
     }
 
@@ -266,10 +253,10 @@ impl S3 for Backend {
         }
         let gone = self.store.with(&req.input.bucket, |bucket| {
             let remove = |object: ObjectIdentifier| {
-                bucket.objects.remove(&object.key);
-                DeletedObject { key: Some(object.key), ..Default::default() }
+                bucket.remove(&object.key)?;
+                Ok(DeletedObject { key: Some(object.key), ..Default::default() })
             };
-            Ok(objects.into_iter().map(remove).collect::<Vec<_>>())
+            objects.into_iter().map(remove).collect::<S3Result<Vec<_>>>()
         })?;
         let deleted = (quiet != Some(true)).then_some(gone);
         Ok(S3Response::new(DeleteObjectsOutput { deleted, ..Default::default() }))
@@ -361,11 +348,10 @@ impl S3 for Backend {
 impl Backend {
     fn retag(&self, bucket: &str, key: &str, tags: Vec<(String, String)>) -> S3Result<()> {
         self.store.with(bucket, |bucket| {
-            let object = bucket.objects.get_mut(key);
+            let object = bucket.objects.get(key);
             let object =
                 object.ok_or_else(|| s3_error!(NoSuchKey, "The specified key does not exist"))?;
-            Arc::make_mut(object).tags = tags;
-            Ok(())
+            bucket.put(key, Arc::new(Object { tags, ..Object::clone(object) }))
         })
     }
 }

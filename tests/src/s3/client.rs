@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,10 +50,31 @@ impl Client {
     /// A client of `http://HOST:PORT`.
     #[must_use]
     pub fn new(endpoint: &str, access_key: &str, secret_key: &str) -> Self {
+        Self::with(endpoint, access_key, secret_key, TlsConfig::default())
+    }
+
+    /// A client of `https://HOST:PORT` that trusts one authority, given by its certificate (PEM).
+    ///
+    /// # Errors
+    /// If that is no certificate.
+    pub fn trusting(
+        authority: &[u8],
+        endpoint: &str,
+        access_key: &str,
+        secret_key: &str,
+    ) -> Result<Self> {
+        let authority = Certificate::from_pem(authority).context("the authority's certificate")?;
+        let roots = RootCerts::new_with_certs(&[authority]);
+        let tls = TlsConfig::builder().root_certs(roots).build();
+        Ok(Self::with(endpoint, access_key, secret_key, tls))
+    }
+
+    fn with(endpoint: &str, access_key: &str, secret_key: &str, tls: TlsConfig) -> Self {
         let config = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .max_redirects(0)
+            .tls_config(tls)
             .proxy(None);
         Self {
             endpoint: endpoint.trim_end_matches('/').to_owned(),

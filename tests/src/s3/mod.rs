@@ -1,10 +1,12 @@
-//! A real S3 server, for tests and the demo, that keeps everything in memory.
+//! A real S3 server, for tests and the demo, that keeps everything in memory, and in a directory too
+//! where it is given one.
 //!
 //! The protocol (signatures, XML, headers) is the `s3s` crate's; the store behind it is ours, because
 //! one that maps keys to paths cannot hold the keys and properties that a lossless mirror is about:
 //! `a` beside `a/b`, `..`, `//`, tags, content encodings.
 //!
 //! - [`store`]: buckets, objects, uploads;
+//! - `disk`: what is kept in a directory;
 //! - [`listing`]: one page of a listing, as a pure function;
 //! - [`server`]: the HTTP server around it;
 //! - [`faults`]: what a test asks it to do wrong;
@@ -12,6 +14,7 @@
 
 mod backend;
 pub mod client;
+mod disk;
 pub mod faults;
 pub mod listing;
 mod multipart;

@@ -98,7 +98,7 @@ pub(super) fn complete(
             return Err(s3_error!(NoSuchUpload));
         };
         let object = Object::new(Blob::concat(blobs), done.properties, done.tags);
-        bucket.objects.insert(done.key, Arc::new(Object { etag: etag.clone(), ..object }));
+        bucket.put(&done.key, Arc::new(Object { etag: etag.clone(), ..object }))?;
         Ok(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket.clone()),
             key: Some(input.key.clone()),

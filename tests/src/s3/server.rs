@@ -70,15 +70,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `address` (port 0: a free one) with `buckets` made.
+    /// Listens at `address` (port 0: a free one) and serves a store.
     ///
     /// # Errors
     /// If the address cannot be listened at.
-    pub async fn bind(address: SocketAddr, keys: Keys, buckets: &[String]) -> Result<Self> {
+    pub async fn bind(address: SocketAddr, keys: Keys, store: Store) -> Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("listening on {address}"))?;
-        let (store, stats) = (Arc::new(Store::default()), Arc::new(Stats::default()));
-        buckets.iter().for_each(|b| store.create_bucket(b));
+        let (store, stats) = (Arc::new(store), Arc::new(Stats::default()));
         let faults = Arc::new(Faults::default());
         let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
         let mut builder = S3ServiceBuilder::new(backend);

@@ -1,5 +1,7 @@
-//! Buckets, objects and unfinished uploads, in memory.
+//! Buckets, objects and unfinished uploads, in memory; and in a directory too, where there is one.
 
+use super::disk;
+use anyhow::Result;
 use bytes::Bytes;
 use futures::StreamExt;
 use md5::{Digest, Md5};
@@ -7,6 +9,7 @@ use s3s::dto::{StreamingBlob, Timestamp};
 use s3s::{S3Result, s3_error};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -14,6 +17,7 @@ use std::time::SystemTime;
 #[derive(Debug, Default)]
 pub struct Store {
     buckets: Mutex<BTreeMap<String, Bucket>>,
+    home: Option<PathBuf>,
 }
 
 /// One bucket.
@@ -25,6 +29,7 @@ pub struct Bucket {
     pub objects: BTreeMap<String, Arc<Object>>,
     /// Unfinished multipart uploads by id.
     pub uploads: HashMap<String, Upload>,
+    home: Option<PathBuf>,
 }
 
 /// One object.
@@ -89,6 +94,14 @@ pub struct Blob {
 }
 
 impl Store {
+    /// A store that keeps what it holds in a directory, with what is there already.
+    ///
+    /// # Errors
+    /// If the directory cannot be read, or holds something else.
+    pub fn open(dir: &Path) -> Result<Self> {
+        Ok(Self { buckets: Mutex::new(disk::load(dir)?), home: Some(dir.to_owned()) })
+    }
+
     /// The buckets by name, locked.
     pub fn buckets(&self) -> MutexGuard<'_, BTreeMap<String, Bucket>> {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner)
@@ -120,17 +133,84 @@ impl Store {
         })
     }
 
-    /// Makes a bucket, or does nothing where it exists.
-    pub fn create_bucket(&self, name: &str) {
-        self.buckets().entry(name.to_owned()).or_default();
+    /// Makes a bucket, or does nothing where it exists; whether it was made.
+    ///
+    /// # Errors
+    /// If its directory cannot be made.
+    pub fn create_bucket(&self, name: &str) -> S3Result<bool> {
+        let mut buckets = self.buckets();
+        if buckets.contains_key(name) {
+            return Ok(false);
+        }
+        let bucket = match &self.home {
+            None => Bucket::new(),
+            Some(home) => {
+                let dir = home.join(name);
+                std::fs::create_dir(&dir).map_err(|error| disk::failed(&error))?;
+                Bucket::kept_in(dir)
+            }
+        };
+        buckets.insert(name.to_owned(), bucket);
+        Ok(true)
+    }
+
+    /// Removes a bucket that is empty.
+    ///
+    /// # Errors
+    /// `NoSuchBucket`, `BucketNotEmpty`, or if its directory cannot be removed.
+    pub fn remove_bucket(&self, name: &str) -> S3Result<()> {
+        let home = self.with(name, |bucket| match bucket.objects.is_empty() {
+            true => Ok(bucket.home.clone()),
+            false => Err(s3_error!(BucketNotEmpty, "The bucket you tried to delete is not empty")),
+        })?;
+        if let Some(dir) = home {
+            std::fs::remove_dir(dir).map_err(|error| disk::failed(&error))?;
+        }
+        self.buckets().remove(name);
+        Ok(())
     }
 }
 
 impl Bucket {
-    /// An empty one.
+    /// An empty one, in memory.
     #[must_use]
     pub fn new() -> Self {
-        Self { created: SystemTime::now(), objects: BTreeMap::new(), uploads: HashMap::new() }
+        Self {
+            created: SystemTime::now(),
+            objects: BTreeMap::new(),
+            uploads: HashMap::new(),
+            home: None,
+        }
+    }
+
+    /// An empty one that keeps what it is given in a directory of its own.
+    #[must_use]
+    pub fn kept_in(dir: PathBuf) -> Self {
+        Self { home: Some(dir), ..Self::new() }
+    }
+
+    /// Stores an object.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn put(&mut self, key: &str, object: Arc<Object>) -> S3Result<()> {
+        if let Some(dir) = &self.home {
+            disk::save(dir, key, &object)?;
+        }
+        self.objects.insert(key.to_owned(), object);
+        Ok(())
+    }
+
+    /// Removes an object; it may be gone.
+    ///
+    /// # Errors
+    /// If its file cannot be removed.
+    pub fn remove(&mut self, key: &str) -> S3Result<()> {
+        if let Some(dir) = &self.home {
+            disk::remove(dir, key)?;
+        }
+        self.objects.remove(key);
+        Ok(())
     }
 }
 
@@ -173,6 +253,13 @@ impl Blob {
         }
         blob.md5 = md5.finalize().into();
         Ok(blob)
+    }
+
+    /// Bytes that are there already.
+    #[must_use]
+    pub fn of(bytes: Bytes) -> Self {
+        let md5 = Md5::digest(&bytes).into();
+        Self { size: bytes.len() as u64, chunks: vec![bytes], md5 }
     }
 
     /// Several blobs as one.

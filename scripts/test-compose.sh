@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Tests the toolkit on a deployment in containers, as a customer has it. Installs Docker, Compose and
+# debootstrap where they are missing, starts an engine where none runs, builds the image (kept by
+# the engine for the next run), and leaves no container, volume or network.
+#   test-compose.sh [FILTER…]       the tests, or those whose names hold FILTER
+#   test-compose.sh --throughput    instead, the speed of a dump through `exec` beside TCP
+# Where no engine can be had it says `skipped: why` and ends with 0.
+set -euo pipefail
+unset CDPATH
+cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
+
+say() { printf 'test-compose.sh: %s\n' "$*" >&2; }
+skip() {
+  say "skipped: $*"
+  exit 0
+}
+
+case "${1:-}" in
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "scripts/test-compose.sh"; exit 0 ;;
+esac
+(( EUID == 0 )) || skip 'an engine and its images take root'
+
+packages=()
+command -v docker >/dev/null && command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || packages+=(docker.io)
+docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || packages+=(docker-compose)
+command -v iptables >/dev/null || packages+=(iptables)
+command -v debootstrap >/dev/null || packages+=(debootstrap)
+if (( ${#packages[@]} > 0 )); then
+  say "installing ${packages[*]}"
+  command -v apt-get >/dev/null || skip "no apt-get to install ${packages[*]} with"
+  { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 ||
+    skip "${packages[*]} cannot be installed"
+fi
+
+work="$(mktemp -d)"
+engine=''
+ours='label=piprio.test=compose'
+take_down() {
+  docker ps -aq --filter "$ours" | xargs -r docker rm -fv
+  docker volume ls -q --filter "$ours" | xargs -r docker volume rm
+  docker network ls -q --filter "$ours" | xargs -r docker network rm
+} >/dev/null
+finish() {
+  local status=$?
+  trap - EXIT
+  trap '' INT TERM HUP
+  take_down 2>/dev/null || true
+  if [[ -n "$engine" ]]; then
+    kill "$engine" 2>/dev/null || true
+    wait "$engine" 2>/dev/null || true
+  fi
+  rm -rf -- "$work"
+  exit "$status"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+if ! docker info >/dev/null 2>&1; then
+  # A session of its own: Ctrl-C is for us, and the engine has to be there when we take down.
+  setsid dockerd >"$work/engine.log" 2>&1 </dev/null &
+  engine=$!
+  for (( tries = 60; tries > 0; tries-- )); do
+    ! docker info >/dev/null 2>&1 || break
+    kill -0 "$engine" 2>/dev/null || break
+    sleep 1
+  done
+  docker info >/dev/null 2>&1 || skip "the engine does not start: $(tail -n 1 -- "$work/engine.log")"
+fi
+# The tests' directories are named deploy, as a customer's: to Compose, that is one project.
+[[ -z "$(docker ps -aq --filter label=com.docker.compose.project=deploy)$(docker volume ls -q --filter label=com.docker.compose.project=deploy)" ]] ||
+  [[ -n "$(docker ps -aq --filter "$ours")$(docker volume ls -q --filter "$ours")" ]] ||
+  skip 'this engine runs a project named deploy, which is none of ours'
+take_down
+
+cargo build --workspace --bins --locked --quiet
+built="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"
+say 'building the image, unless it is there'
+PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")"
+export PIPRIO_TEST_COMPOSE_IMAGE PIPRIO_TEST_BIN_DIR="$built"
+# Images of earlier builds of the application.
+docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}}' |
+  { grep -vxF -- "$PIPRIO_TEST_COMPOSE_IMAGE" || true; } | xargs -r docker rmi >/dev/null
+say "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
+if [[ "${1:-}" == --throughput ]]; then
+  cargo build --release --locked --quiet -p pg-snap
+  tests/compose/throughput "${built%/debug}/release"
+else
+  # One after another: each has a project named deploy.
+  cargo test -p pipeline-tests --test compose --locked -- --test-threads=1 "$@"
+fi
+left="$(docker ps -aq --filter "$ours"; docker volume ls -q --filter "$ours"; docker network ls -q --filter "$ours")"
+[[ -z "$left" ]] || { say "left behind by the tests: $left"; exit 1; }

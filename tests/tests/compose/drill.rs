@@ -1,0 +1,71 @@
+//! A second deployment beside the first, in a directory of the same name.
+
+use crate::kit::{CREDENTIAL, Deploy, Host, image};
+use crate::runbook;
+use anyhow::Result;
+
+const ALL: [&str; 7] = ["api", "minio", "postgres", "redis", "scheduler", "web", "worker"];
+
+#[test]
+fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<()> {
+    if image().is_none() {
+        return Ok(());
+    }
+    let host = Host::new();
+    let first = Deploy::product(&host, "deploy")?;
+    first.up()?;
+    first.fill()?;
+    let bundle = first.backup()?;
+    runbook::prepare(&host, &bundle)?;
+    let at_backup = first.state()?;
+    // What the drill must not bring to the first, nor take from it.
+    first.told("POST", "/documents", "newer than the bundle")?;
+    pipeline_tests::process::wait_until("the worker", || {
+        Ok(!first.told("GET", "/documents", "")?.contains("queued"))
+    })?;
+    let (state, started) = (first.state()?, first.started(&ALL)?);
+
+    let lines = runbook::lines("A drill beside the first deployment, on Docker Compose")?;
+    let (named, destroyed) = (
+        lines.iter().position(|l| l.command.contains("COMPOSE_PROJECT_NAME")).unwrap_or_default(),
+        lines.iter().position(|l| l.command.contains("down -v")).unwrap_or_default(),
+    );
+    assert!(named > 0 && destroyed > named);
+    let port = runbook::free_port()?;
+    runbook::follow(&host, &lines[..named], &bundle, port)?;
+
+    // Not named yet: nothing is done, by no verb.
+    let second = Deploy { host: &host, dir: host.dir().join("drill/deploy") };
+    let before = std::fs::read_to_string(second.file(".env"))?;
+    std::fs::create_dir(second.file("secrets"))?;
+    for name in ["postgres_password", "s3_access_key", "s3_secret_key", "credential_encryption_key"]
+    {
+        std::fs::write(second.file(&format!("secrets/{name}")), "x")?;
+    }
+    for verb in [
+        &["ps"][..],
+        &["stop", "api"],
+        &["start", "api"],
+        &["exec", "api", "true"],
+        &["addr", "api", "1"],
+    ] {
+        let run = second.driver(verb).expect(5);
+        assert!(run.stderr.contains("COMPOSE_PROJECT_NAME") && run.stdout.is_empty(), "{run:?}");
+    }
+    let path = host.dir().join("share").join(bundle.file_name().unwrap_or_default());
+    let path = path.display().to_string();
+    second.run("restore.sh", &[&path], "drill.piprio.test\nn\n")?.expect(5);
+    second.run("backup.sh", &[], "")?.expect(5);
+    std::fs::remove_dir_all(second.file("secrets"))?;
+    assert_eq!(std::fs::read_to_string(second.file(".env"))?, before);
+    assert_eq!(first.started(&ALL)?, started);
+
+    runbook::follow(&host, &lines[named..destroyed], &bundle, port)?;
+    assert_eq!(second.told("GET", "/credentials/sftp", "")?, CREDENTIAL);
+    assert_eq!(second.state()?, at_backup);
+    assert_eq!((first.state()?, first.started(&ALL)?), (state.clone(), started.clone()));
+    runbook::follow(&host, &lines[destroyed..], &bundle, port)?;
+    assert!(!host.dir().join("drill").exists());
+    assert_eq!((first.state()?, first.started(&ALL)?), (state, started));
+    Ok(())
+}

@@ -1,0 +1,199 @@
+//! Commands that run where a service runs.
+
+use crate::contract::{SLEEPS, service, with_each, yaml};
+use crate::kit::{Deploy, Host};
+use anyhow::{Context, Result};
+use pipeline_tests::deployment::{run, sh};
+use pipeline_tests::process::wait_until;
+use std::io::Write;
+use std::process::Stdio;
+use std::time::Duration;
+
+fn running(host: &Host) -> Result<Deploy<'_>> {
+    let deploy = host.deploy("deploy", &yaml(&[service("db", SLEEPS, "")]));
+    deploy.driver(&["start", "db"]).expect(0);
+    Ok(deploy)
+}
+
+#[test]
+fn streams_are_binary_there_is_no_terminal_and_statuses_are_the_commands_own() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        let bytes: Vec<u8> = (0..8_000_000u32).map(|i| (i.wrapping_mul(i) % 251) as u8).collect();
+        std::fs::write(deploy.file("in"), &bytes)?;
+        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", "tee /dev/stderr"]);
+        command.stdin(std::fs::File::open(deploy.file("in"))?);
+        let out = command.output()?;
+        assert!(out.status.success() && out.stdout == bytes && out.stderr == bytes);
+
+        let asked = "tty; test -t 0 || test -t 1 || test -t 2 || echo none; exit 7";
+        let told = deploy.driver(&["exec", "db", "sh", "-c", asked]).expect(7);
+        assert_eq!(told.stdout, "not a tty\nnone\n");
+        for status in [0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 137, 143, 255] {
+            deploy.driver(&["exec", "db", "sh", "-c", &format!("exit {status}")]).expect(status);
+        }
+        // Whether it is 127 is the engine's business.
+        let run = deploy.driver(&["exec", "db", "no-such-program"]);
+        assert!([126, 127].contains(&run.status), "{run:?}");
+        // Arguments are no shell's to read again.
+        let told = deploy.driver(&["exec", "db", "printf", "%s|", "a b", "$HOME", "'", ""]);
+        assert_eq!(told.expect(0).stdout, "a b|$HOME|'||");
+        Ok(())
+    })
+}
+
+/// One dump calls it many times, and Compose takes a second to start.
+#[test]
+fn compose_is_not_started_for_a_command_where_the_projects_name_is_plain() -> Result<()> {
+    with_each(|host| {
+        let broken = host.dir().join("broken");
+        let docker = "#!/bin/bash\nPATH=${PATH#*/broken:}\n[ \"$1\" != compose ] || exit 1\nexec docker \"$@\"\n";
+        let write = format!(
+            "mkdir {0} && printf '#!/bin/sh\\nexit 1\\n' > {0}/docker-compose && cat > {0}/docker <<'END'\n{docker}END\n\
+             chmod 755 {0}/*",
+            broken.display()
+        );
+        sh(host.dir(), &write)?;
+        for name in ["", "COMPOSE_PROJECT_NAME=piprio-own"] {
+            let deploy = host.deploy("deploy", &yaml(&[service("db", SLEEPS, "")]));
+            deploy.set(name)?;
+            deploy.driver(&["start", "db"]).expect(0);
+            let exec = |deploy: &Deploy| {
+                let mut command = deploy.driver_command(&["exec", "db", "echo", "here"]);
+                command.env("PATH", format!("{}:{}", broken.display(), host.path));
+                run(command, "")
+            };
+            assert_eq!(exec(&deploy)?.expect(0).stdout, "here\n");
+            // Another project of this directory is not the one that was chosen.
+            deploy.set("COMPOSE_PROJECT_NAME=piprio-other")?;
+            exec(&deploy)?.expect(1);
+            std::fs::remove_file(deploy.file(".env"))?;
+            deploy.set(name)?;
+            deploy.compose("down -t 1")?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_command_that_reads_no_further_ends_whoever_still_writes() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        let mut command = deploy.driver_command(&["exec", "db", "head", "-c", "3"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut stdin = child.stdin.take().context("stdin")?;
+        stdin.write_all(b"abcdef")?;
+        // Kept open: the driver must not wait for its end.
+        wait_until("the end", || Ok(child.try_wait()?.is_some()))?;
+        drop(stdin);
+        let out = child.wait_with_output()?;
+        assert_eq!((out.status.code(), out.stdout.as_slice()), (Some(0), &b"abc"[..]));
+        Ok(())
+    })
+}
+
+#[test]
+fn the_clients_variables_are_handed_on_by_name_and_no_other_is() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        let script = "echo \\\"$PGUSER|$PGPASSWORD|$PG_SNAP_EXEC|$OTHER\\\"; sleep 3";
+        let script = script.replace('\\', "");
+        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", &script]);
+        command.env("PGUSER", "a b").env("PGPASSWORD", "hunter2 $x").env("PG_SNAP_EXEC", "no");
+        let child = command.env("OTHER", "no").stdout(Stdio::piped()).spawn()?;
+        wait_until("the client", || Ok(!of_exec(&deploy)?.is_empty()))?;
+        let arguments = of_exec(&deploy)?;
+        assert!(arguments.contains("PGPASSWORD") && !arguments.contains("hunter2"), "{arguments}");
+        let out = child.wait_with_output()?;
+        assert_eq!(String::from_utf8_lossy(&out.stdout), "a b|hunter2 $x||\n");
+        Ok(())
+    })
+}
+
+/// The command lines of engine clients that are in an `exec` of a container of ours.
+fn of_exec(deploy: &Deploy) -> Result<String> {
+    let id = &deploy.container("db")?[..12];
+    sh(
+        &deploy.dir,
+        &format!(
+            "for p in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < $p 2>/dev/null && echo; done |
+             grep '^docker exec' | grep {id} || true"
+        ),
+    )
+}
+
+/// Processes in the container, beside those of the service itself.
+fn inside(deploy: &Deploy) -> Result<usize> {
+    let id = deploy.container("db")?;
+    let list = sh(&deploy.dir, &format!("docker top {id} -o pid,args | tail -n +2"))?;
+    Ok(list.lines().filter(|line| !line.contains("sleep 1000")).count())
+}
+
+#[test]
+fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        assert_eq!(inside(&deploy)?, 0);
+        for (signal, status, milliseconds) in [
+            ("TERM", 143, 1500),
+            ("INT", 130, 1200),
+            ("HUP", 129, 900),
+            ("TERM", 143, 100),
+            ("TERM", 143, 200),
+            ("TERM", 143, 300),
+            ("TERM", 143, 350),
+            ("TERM", 143, 400),
+            ("TERM", 143, 450),
+            ("TERM", 143, 500),
+            ("TERM", 143, 600),
+        ] {
+            // A pipeline whose parts ignore what they can.
+            let script = "trap '' HUP INT; sleep 900 | cat";
+            let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", script]);
+            let mut child = command.stdin(Stdio::null()).spawn()?;
+            std::thread::sleep(Duration::from_millis(milliseconds));
+            sh(&deploy.dir, &format!("kill -{signal} {}", child.id()))?;
+            let ended = child.wait()?;
+            // Before the driver has set its traps, the signal itself ends it.
+            let of_signal = std::os::unix::process::ExitStatusExt::signal(&ended);
+            assert!(ended.code() == Some(status) || of_signal == Some(status - 128), "{ended:?}");
+            wait_until(&format!("nothing to run inside after {milliseconds} ms"), || {
+                Ok(inside(&deploy)? == 0 && of_exec(&deploy)?.is_empty())
+            })?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn an_unpublished_port_answers_at_the_containers_address_and_a_published_one_here() -> Result<()> {
+    with_each(|host| {
+        let serve = "exec perl -MIO::Socket::INET -e 'my $$s = IO::Socket::INET->new(LocalPort => 7000, \
+                     Listen => 5, ReuseAddr => 1); while (my $$c = $$s->accept) { print $$c qq(here\\\\n); close $$c }'";
+        let deploy = host.deploy(
+            "deploy",
+            &yaml(&[
+                service("inner", serve, ""),
+                service("outer", serve, ", ports: ['127.0.0.1::7000']"),
+                service("wide", serve, ", ports: ['0.0.0.0::7000']"),
+            ]),
+        );
+        deploy.driver(&["start", "inner", "outer", "wide"]).expect(0);
+        for (name, is_here) in [("inner", false), ("outer", true), ("wide", true)] {
+            let address = deploy.driver(&["addr", name, "7000"]).expect(0).stdout;
+            assert_eq!(address.starts_with("127.0.0.1:"), is_here, "{address}");
+            let (host, port) = address.trim().rsplit_once(':').context("HOST:PORT")?;
+            let mut heard = String::new();
+            wait_until("an answer", || {
+                let ask = format!("cat < /dev/tcp/{host}/{port}");
+                heard = sh(&deploy.dir, &ask).unwrap_or_default();
+                Ok(!heard.is_empty())
+            })?;
+            assert_eq!(heard, "here\n");
+        }
+        deploy.driver(&["stop", "inner"]).expect(0);
+        let run = run(deploy.driver_command(&["addr", "inner", "7000"]), "")?.expect(1);
+        assert!(run.stderr.contains("start inner"), "{}", run.stderr);
+        Ok(())
+    })
+}

@@ -1,0 +1,74 @@
+//! The health check names what is wrong with a deployment in containers.
+
+use crate::kit::{Deploy, Host, image};
+use anyhow::Result;
+use pipeline_tests::deployment::{Run, sh};
+use pipeline_tests::process::wait_until;
+use std::net::TcpListener;
+
+/// Whether a line begins with pass or fail and is about a service or what is asked of it.
+fn tells(run: &Run, verdict: &str, kind: &str, name: &str) -> bool {
+    run.stdout.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        words.contains(&verdict) && words.contains(&kind) && words.contains(&name)
+    })
+}
+
+#[test]
+fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
+    if image().is_none() {
+        return Ok(());
+    }
+    let host = Host::new();
+    let deploy = Deploy::product(&host, "deploy")?;
+    deploy.up()?;
+    let run = deploy.run("health-check.sh", &["--wait", "30"], "")?.expect(0);
+    for name in ["api", "minio", "postgres", "redis", "scheduler", "web", "worker"] {
+        assert!(tells(&run, "pass", "service", name), "{}", run.stdout);
+    }
+    assert!(tells(&run, "pass", "database", "piprio"), "{}", run.stdout);
+    assert!(tells(&run, "pass", "storage", "documents"), "{}", run.stdout);
+
+    // A process that is stopped accepts connections and answers none.
+    let pid = sh(
+        &deploy.dir,
+        &format!("docker inspect -f '{{{{.State.Pid}}}}' {}", deploy.container("worker")?),
+    )?;
+    sh(&deploy.dir, &format!("kill -STOP {}", pid.trim()))?;
+    deploy.driver(&["stop", "scheduler"]).expect(0);
+    let (held, port) = {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        (listener, port)
+    };
+    let urls = format!(
+        "READINESS_URLS=\"api=http://api:8080/ready worker=http://worker:8080/ready web=http://127.0.0.1:{port}/ready\""
+    );
+    deploy.set(&urls)?;
+    wait_until("the worker's health check", || Ok(deploy.ps().contains("worker unhealthy\n")))?;
+    let run = deploy.run("health-check.sh", &[], "")?.expect(1);
+    for (verdict, kind, name) in [
+        ("fail", "service", "scheduler"),
+        ("fail", "service", "worker"),
+        ("fail", "readiness", "worker"),
+        ("fail", "readiness", "web"),
+        ("pass", "service", "api"),
+        ("pass", "readiness", "api"),
+        ("pass", "database", "piprio"),
+    ] {
+        assert!(tells(&run, verdict, kind, name), "{verdict} {kind} {name}\n{}", run.stdout);
+    }
+    drop(held);
+
+    // A dead cache makes the API unhealthy.
+    sh(&deploy.dir, &format!("kill -CONT {}", pid.trim()))?;
+    deploy.driver(&["stop", "redis"]).expect(0);
+    wait_until("the API's health check", || Ok(deploy.ps().contains("api unhealthy\n")))?;
+    let run = deploy.run("health-check.sh", &[], "")?.expect(1);
+    for (kind, name) in
+        [("service", "redis"), ("service", "api"), ("readiness", "api"), ("cache", "redis")]
+    {
+        assert!(tells(&run, "fail", kind, name), "{kind} {name}\n{}", run.stdout);
+    }
+    Ok(())
+}
