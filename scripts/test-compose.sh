@@ -77,7 +77,10 @@ take_down
 cargo build --workspace --bins --locked --quiet
 built="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"
 say 'building the image, unless it is there'
-PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")"
+status=0
+PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")" || status=$?
+(( status != 75 )) || skip 'debootstrap cannot build the image (above); is the mirror to be reached?'
+(( status == 0 )) || exit "$status"
 export PIPRIO_TEST_COMPOSE_IMAGE PIPRIO_TEST_BIN_DIR="$built"
 # Images of earlier builds of the application.
 docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}}' |
