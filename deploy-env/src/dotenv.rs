@@ -14,7 +14,7 @@ use std::fmt;
 const LONGEST_VALUE: usize = 1 << 20;
 
 /// What is wrong, and where. It never tells a value: a malformed line may be half a secret.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     /// Line number, from 1.
     pub line: usize,
@@ -29,7 +29,7 @@ impl fmt::Display for ParseError {
 }
 
 /// What a file says.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// Its variables; of several lines for one name the last counts.
     pub values: BTreeMap<String, String>,

@@ -10,7 +10,7 @@ pub fn env_file(bytes: &[u8]) {
     let read = parse(bytes);
     if !bytes.contains(&b'\r') {
         let crlf: Vec<u8> = bytes.iter().flat_map(ends_of_line).copied().collect();
-        assert_eq!(parse(&crlf).map(without_carriage_returns), read);
+        same_but_for_ends_of_line(parse(&crlf), read.clone());
     }
     let Ok(read) = read else { return };
     for (name, value) in &read.values {
@@ -35,10 +35,20 @@ fn ends_of_line(byte: &u8) -> &[u8] {
     if *byte == b'\n' { b"\r\n" } else { std::slice::from_ref(byte) }
 }
 
-/// Lines inside quotes keep their ends.
-fn without_carriage_returns(mut read: Parsed) -> Parsed {
-    for value in read.values.values_mut() {
-        *value = value.replace("\r\n", "\n");
+/// Lines inside quotes keep their ends, which count towards the longest value, and an escape writes
+/// a carriage return too.
+fn same_but_for_ends_of_line(a: Result<Parsed, ParseError>, b: Result<Parsed, ParseError>) {
+    let lines = |read: Parsed| {
+        let values = read.values.into_iter();
+        let values: BTreeMap<_, _> =
+            values.map(|(name, value)| (name, value.replace('\r', ""))).collect();
+        (values, read.unset)
+    };
+    match (a, b) {
+        (Err(error), _) | (_, Err(error)) if error.what.ends_with("too long") => {}
+        (a, b) => assert_eq!(
+            a.map(lines).map_err(|error| error.line),
+            b.map(lines).map_err(|error| error.line)
+        ),
     }
-    read
 }
