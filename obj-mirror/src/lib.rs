@@ -19,6 +19,7 @@ mod placement;
 mod plan;
 mod pull;
 mod push;
+mod queue;
 mod rate;
 mod received;
 mod remote;

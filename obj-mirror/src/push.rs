@@ -4,6 +4,7 @@ use crate::cli::Mirror;
 use crate::fault::{Kind, StoreError};
 use crate::location::BucketPath;
 use crate::pace::Pace;
+use crate::queue::Queue;
 use crate::remote::Remote;
 use crate::report::{DryRun, Summary};
 use crate::retry::retrying;
@@ -122,12 +123,12 @@ async fn send_all(
     summary: &mut Summary,
 ) -> Result<()> {
     let mut pace = Pace::new(jobs, Instant::now());
-    let mut send = send.into_iter();
+    let mut queue = Queue::new(send);
     // Dropped, it ends what is under way.
     let mut running = JoinSet::new();
     loop {
         while running.len() < pace.limit()
-            && let Some(source) = send.next()
+            && let Some(source) = queue.next()
         {
             let sender = Arc::clone(sender);
             running.spawn(async move {
@@ -138,6 +139,7 @@ async fn send_all(
         let is_full = running.len() == pace.limit();
         let Some(done) = running.join_next().await else { return Ok(()) };
         let (source, sent) = done.context("a transfer broke off")?;
+        queue.is_done(&source);
         match sent {
             Ok(()) => {
                 summary.sent(source.size);
