@@ -36,6 +36,8 @@ work="$(mktemp -d)"
 engine=''
 ours='label=piprio.test=compose'
 take_down() {
+  # What is just being restarted when it is removed can leave its network in use for ever.
+  docker ps -aq --filter "$ours" | xargs -r docker update --restart=no
   docker ps -aq --filter "$ours" | xargs -r docker rm -fv
   docker volume ls -q --filter "$ours" | xargs -r docker volume rm
   docker network ls -q --filter "$ours" | xargs -r docker network rm
@@ -49,7 +51,7 @@ finish() {
     kill "$engine" 2>/dev/null || true
     wait "$engine" 2>/dev/null || true
   fi
-  rm -rf -- "$work"
+  rm -rf --one-file-system -- "$work"
   exit "$status"
 }
 trap finish EXIT
@@ -90,8 +92,9 @@ if [[ "${1:-}" == --throughput ]]; then
   cargo build --release --locked --quiet -p pg-snap
   tests/compose/throughput "${built%/debug}/release"
 else
+  mkdir -- "$work/tmp"
   # One after another: each has a project named deploy.
-  cargo test -p pipeline-tests --test compose --locked -- --test-threads=1 "$@"
+  TMPDIR="$work/tmp" cargo test -p pipeline-tests --test compose --locked -- --test-threads=1 "$@"
 fi
 left="$(docker ps -aq --filter "$ours"; docker volume ls -q --filter "$ours"; docker network ls -q --filter "$ours")"
 [[ -z "$left" ]] || { say "left behind by the tests: $left"; exit 1; }

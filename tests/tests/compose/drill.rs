@@ -1,6 +1,6 @@
 //! A second deployment beside the first, in a directory of the same name.
 
-use crate::kit::{CREDENTIAL, Deploy, Host, image};
+use crate::kit::{CREDENTIAL, Host};
 use crate::runbook;
 use anyhow::Result;
 
@@ -8,21 +8,14 @@ const ALL: [&str; 7] = ["api", "minio", "postgres", "redis", "scheduler", "web",
 
 #[test]
 fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let first = Deploy::product(&host, "deploy")?;
-    first.up()?;
-    first.fill()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let first = host.existing("deploy");
     let bundle = first.backup()?;
     runbook::prepare(&host, &bundle)?;
     let at_backup = first.state()?;
     // What the drill must not bring to the first, nor take from it.
     first.told("POST", "/documents", "newer than the bundle")?;
-    pipeline_tests::process::wait_until("the worker", || {
-        Ok(!first.told("GET", "/documents", "")?.contains("queued"))
-    })?;
+    first.wait_for_the_worker()?;
     let (state, started) = (first.state()?, first.started(&ALL)?);
 
     let lines = runbook::lines("A drill beside the first deployment, on Docker Compose")?;
@@ -35,7 +28,7 @@ fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<(
     runbook::follow(&host, &lines[..named], &bundle, port)?;
 
     // Not named yet: nothing is done, by no verb.
-    let second = Deploy { host: &host, dir: host.dir().join("drill/deploy") };
+    let second = host.existing("drill/deploy");
     let before = std::fs::read_to_string(second.file(".env"))?;
     std::fs::create_dir(second.file("secrets"))?;
     for name in ["postgres_password", "s3_access_key", "s3_secret_key", "credential_encryption_key"]

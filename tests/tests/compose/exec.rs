@@ -3,9 +3,11 @@
 use crate::contract::{SLEEPS, service, with_each, yaml};
 use crate::kit::{Deploy, Host};
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::{run, sh};
+use pipeline_tests::deployment::{clean, run, sh};
 use pipeline_tests::process::wait_until;
-use std::io::Write;
+use pipeline_tests::tools::workspace;
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -92,6 +94,21 @@ fn a_command_that_reads_no_further_ends_whoever_still_writes() -> Result<()> {
     })
 }
 
+/// Else what nobody reads goes on inside, and holds what it holds.
+#[test]
+fn a_command_whose_output_nobody_reads_any_more_ends() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        let mut command = deploy.driver_command(&["exec", "db", "yes"]);
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let mut head = [0; 4];
+        child.stdout.take().context("stdout")?.read_exact(&mut head)?;
+        wait_until("the end", || Ok(child.try_wait()?.is_some() && inside(&deploy)? == 0))?;
+        assert_eq!((&head, child.wait()?.success()), (b"y\ny\n", false));
+        Ok(())
+    })
+}
+
 #[test]
 fn the_clients_variables_are_handed_on_by_name_and_no_other_is() -> Result<()> {
     with_each(|host| {
@@ -134,19 +151,10 @@ fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
         assert_eq!(inside(&deploy)?, 0);
-        for (signal, status, milliseconds) in [
-            ("TERM", 143, 1500),
-            ("INT", 130, 1200),
-            ("HUP", 129, 900),
-            ("TERM", 143, 100),
-            ("TERM", 143, 200),
-            ("TERM", 143, 300),
-            ("TERM", 143, 350),
-            ("TERM", 143, 400),
-            ("TERM", 143, 450),
-            ("TERM", 143, 500),
-            ("TERM", 143, 600),
-        ] {
+        let moments = [1500, 1200, 900, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700];
+        let signals = [("TERM", 143), ("INT", 130), ("HUP", 129)];
+        for (milliseconds, (signal, status)) in moments.into_iter().zip(signals.into_iter().cycle())
+        {
             // A pipeline whose parts ignore what they can.
             let script = "trap '' HUP INT; sleep 900 | cat";
             let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", script]);
@@ -161,8 +169,32 @@ fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
                 Ok(inside(&deploy)? == 0 && of_exec(&deploy)?.is_empty())
             })?;
         }
+        assert_eq!(deploy.driver(&["exec", "db", "ls", "-A", "/dev/shm"]).expect(0).stdout, "");
         Ok(())
     })
+}
+
+/// An engine that hangs must not make its callers hang. It takes none: what stands for it answers
+/// nothing.
+#[test]
+fn a_signal_ends_it_while_the_engine_does_not_answer() -> Result<()> {
+    for (signal, status) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let dir = tempfile::tempdir()?;
+        let (engine, asked) = (dir.path().join("docker"), dir.path().join("asked"));
+        let script = "#!/bin/sh\n: > \"${0%/*}/asked\"\nwhile [ -e \"$0\" ]; do sleep 0.1; done\n";
+        std::fs::write(&engine, script)?;
+        std::fs::set_permissions(&engine, PermissionsExt::from_mode(0o755))?;
+        let mut command = clean(workspace().join("scripts/drivers/compose"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", dir.path().display()));
+        let mut child =
+            command.args(["exec", "db", "true"]).env("PIPRIO_DEPLOY", dir.path()).spawn()?;
+        wait_until("the engine to be asked", || Ok(asked.exists()))?;
+        sh(dir.path(), &format!("kill -{signal} {}", child.id()))?;
+        wait_until("the end", || Ok(child.try_wait()?.is_some()))?;
+        assert_eq!(child.wait()?.code(), Some(status), "{signal}");
+    }
+    Ok(())
 }
 
 #[test]

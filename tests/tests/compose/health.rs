@@ -1,6 +1,6 @@
 //! The health check names what is wrong with a deployment in containers.
 
-use crate::kit::{Deploy, Host, image};
+use crate::kit::Host;
 use anyhow::Result;
 use pipeline_tests::deployment::{Run, sh};
 use pipeline_tests::process::wait_until;
@@ -16,12 +16,8 @@ fn tells(run: &Run, verdict: &str, kind: &str, name: &str) -> bool {
 
 #[test]
 fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let deploy = Deploy::product(&host, "deploy")?;
-    deploy.up()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let deploy = host.existing("deploy");
     let run = deploy.run("health-check.sh", &["--wait", "30"], "")?.expect(0);
     for name in ["api", "minio", "postgres", "redis", "scheduler", "web", "worker"] {
         assert!(tells(&run, "pass", "service", name), "{}", run.stdout);

@@ -67,6 +67,23 @@ impl Host {
         Deploy { host: self, dir }
     }
 
+    /// With the customer's deployment in `deploy`, up and filled; none where the test is skipped.
+    pub fn with_product() -> Result<Option<Self>> {
+        if image().is_none() {
+            return Ok(None);
+        }
+        let host = Self::new();
+        let deploy = Deploy::product(&host, "deploy")?;
+        deploy.up()?;
+        deploy.fill()?;
+        Ok(Some(host))
+    }
+
+    /// A deployment whose directory is there.
+    pub fn existing(&self, name: &str) -> Deploy<'_> {
+        Deploy { host: self, dir: self.dir().join(name) }
+    }
+
     /// A command with this host's Compose, in an environment as bare as cron's.
     pub fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = clean(program.as_ref());
@@ -84,7 +101,9 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
+        // What is just being restarted when it is removed can leave its network in use for ever.
         let script = "
+            docker ps -aq --filter label=piprio.test=compose | xargs -r docker update --restart=no
             docker ps -aq --filter label=piprio.test=compose | xargs -r docker rm -fv
             docker volume ls -q --filter label=piprio.test=compose | xargs -r docker volume rm
             docker network ls -q --filter label=piprio.test=compose | xargs -r docker network rm";
@@ -263,6 +282,11 @@ impl<'a> Deploy<'a> {
             self.told("POST", "/documents", &format!("document {n} {}", random().repeat(n)))?;
         }
         self.told("PUT", "/credentials/sftp", CREDENTIAL)?;
+        self.wait_for_the_worker()
+    }
+
+    /// Waits until no job is left in the queue.
+    pub fn wait_for_the_worker(&self) -> Result<()> {
         wait_until("the worker", || Ok(!self.told("GET", "/documents", "")?.contains("queued")))
     }
 

@@ -1,19 +1,14 @@
 //! A host with nothing on it, and one bundle.
 
-use crate::kit::{CREDENTIAL, Deploy, Host, image};
+use crate::kit::{CREDENTIAL, Host};
 use crate::runbook;
 use anyhow::Result;
 use pipeline_tests::deployment::sh;
 
 #[test]
 fn from_an_empty_host_and_one_bundle_to_a_green_health_check_by_the_runbook() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let old = Deploy::product(&host, "deploy")?;
-    old.up()?;
-    old.fill()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let old = host.existing("deploy");
     let state = old.state()?;
     let bundle = old.backup()?;
     runbook::prepare(&host, &bundle)?;

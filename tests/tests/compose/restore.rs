@@ -1,6 +1,6 @@
 //! Backup and restore of the customer's deployment.
 
-use crate::kit::{CREDENTIAL, DOMAIN, Deploy, Host, image};
+use crate::kit::{CREDENTIAL, DOMAIN, Deploy, Host};
 use anyhow::{Context, Result};
 use pipeline_tests::deployment::sh;
 use pipeline_tests::process::wait_until;
@@ -57,13 +57,8 @@ fn watched(deploy: &Deploy, mut child: Child, services: &[&str]) -> Result<(Stri
 
 #[test]
 fn the_whole_state_comes_back_while_database_cache_and_storage_stay_up() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let deploy = Deploy::product(&host, "deploy")?;
-    deploy.up()?;
-    deploy.fill()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let deploy = host.existing("deploy");
     let (state, config) = (deploy.state()?, files(&deploy)?);
     let bundle = deploy.backup()?;
     wreck(&deploy)?;
@@ -94,13 +89,8 @@ fn the_whole_state_comes_back_while_database_cache_and_storage_stay_up() -> Resu
 
 #[test]
 fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let deploy = Deploy::product(&host, "deploy")?;
-    deploy.up()?;
-    deploy.fill()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let deploy = host.existing("deploy");
     let is_done = AtomicBool::new(false);
     let (bundle, written) = std::thread::scope(|scope| -> Result<_> {
         let write = || {
@@ -162,13 +152,8 @@ fn interrupted(deploy: &Deploy, bundle: &Path, line: &str) -> Result<String> {
 
 #[test]
 fn a_restore_that_is_interrupted_while_services_are_stopped_says_so_and_resumes() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    let deploy = Deploy::product(&host, "deploy")?;
-    deploy.up()?;
-    deploy.fill()?;
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let deploy = host.existing("deploy");
     let state = deploy.state()?;
     let bundle = deploy.backup()?;
     wreck(&deploy)?;
