@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
@@ -85,6 +85,8 @@ pub struct Dialer {
     host: String,
     /// `HOST:PORT` as it is dialled; not always the endpoint's own.
     address: String,
+    /// Where the authorities that are trusted are named, if not the system's.
+    ca_bundle: Option<PathBuf>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
@@ -103,7 +105,8 @@ impl Dialer {
                 .with_context(|| format!("{bare} is no name that a certificate can have"))?;
             anyhow::Ok((TlsConnector::from(Arc::new(config)), server))
         });
-        Ok(Self { host: bare.to_owned(), address, tls: tls.transpose()? })
+        let (host, ca_bundle) = (bare.to_owned(), settings.ca_bundle.clone());
+        Ok(Self { host, address, ca_bundle, tls: tls.transpose()? })
     }
 
     /// A new connection.
@@ -137,36 +140,47 @@ impl Dialer {
     fn refused(&self, error: &io::Error) -> StoreError {
         let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
         match tls {
-            Some(error) => StoreError::new(Kind::Tls, untrusted(&self.host, error)),
+            Some(error) => StoreError::new(Kind::Tls, self.untrusted(error)),
             None => StoreError::transient(format!("setting up TLS: {error}")),
         }
     }
-}
 
-/// Why a server is not trusted, and what helps.
-fn untrusted(host: &str, error: &rustls::Error) -> String {
-    use CertificateError as C;
-    match error {
-        rustls::Error::InvalidCertificate(wrong) => match wrong {
-            C::Expired | C::ExpiredContext { .. } => {
-                format!("the certificate of {host} has expired")
+    /// Why a server is not trusted, and what helps.
+    fn untrusted(&self, error: &rustls::Error) -> String {
+        let host = &self.host;
+        use CertificateError as C;
+        match error {
+            rustls::Error::InvalidCertificate(wrong) => match wrong {
+                C::Expired | C::ExpiredContext { .. } => {
+                    format!("the certificate of {host} has expired")
+                }
+                C::NotValidYet | C::NotValidYetContext { .. } => {
+                    format!("the certificate of {host} is not valid yet; is the clock right?")
+                }
+                C::NotValidForName | C::NotValidForNameContext { .. } => {
+                    format!("the certificate that {host} shows is for another name")
+                }
+                C::UnknownIssuer => {
+                    let trust = match &self.ca_bundle {
+                        Some(file) => format!(
+                            ": its certificate is not in {}, which AWS_CA_BUNDLE names",
+                            file.display()
+                        ),
+                        None => {
+                            "; if it is your own, name its certificate in AWS_CA_BUNDLE".to_owned()
+                        }
+                    };
+                    format!(
+                        "the certificate of {host} is by an authority that is not trusted here{trust}"
+                    )
+                }
+                other => format!("the certificate of {host} is not valid: {other}"),
+            },
+            rustls::Error::InvalidMessage(_) => {
+                format!("{host} does not speak TLS there; is it http://?")
             }
-            C::NotValidYet | C::NotValidYetContext { .. } => {
-                format!("the certificate of {host} is not valid yet; is the clock right?")
-            }
-            C::NotValidForName | C::NotValidForNameContext { .. } => {
-                format!("the certificate that {host} shows is for another name")
-            }
-            C::UnknownIssuer => format!(
-                "the certificate of {host} is by an authority that is not trusted here; if it is your own, \
-                 name its certificate in AWS_CA_BUNDLE"
-            ),
-            other => format!("the certificate of {host} is not valid: {other}"),
-        },
-        rustls::Error::InvalidMessage(_) => {
-            format!("{host} does not speak TLS there; is it http://?")
+            other => format!("no TLS with {host}: {other}"),
         }
-        other => format!("no TLS with {host}: {other}"),
     }
 }
 

@@ -75,7 +75,7 @@ fn who_is_not_trusted_is_refused_with_a_line_that_says_why() {
     let cases = [
         (
             Stand::new(&authority("theirs"), "storage.test", 2099),
-            "by an authority that is not trusted here",
+            "trusted.pem, which AWS_CA_BUNDLE names",
         ),
         (Stand::new(&ours, "storage.test", 2021), "the certificate of storage.test has expired"),
         (Stand::new(&ours, "other.test", 2099), "is for another name"),
