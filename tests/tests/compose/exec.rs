@@ -37,6 +37,10 @@ fn streams_are_binary_there_is_no_terminal_and_statuses_are_the_commands_own() -
         // Whether it is 127 is the engine's business.
         let run = deploy.driver(&["exec", "db", "no-such-program"]);
         assert!([126, 127].contains(&run.status), "{run:?}");
+        // What does not arrive is missing.
+        let mut command = deploy.driver_command(&["exec", "db", "echo", "lost"]);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+        assert!(!command.stdout(full).status()?.success());
         // Arguments are no shell's to read again.
         let told = deploy.driver(&["exec", "db", "printf", "%s|", "a b", "$HOME", "'", ""]);
         assert_eq!(told.expect(0).stdout, "a b|$HOME|'||");
