@@ -21,52 +21,72 @@ fn running(host: &Host) -> Result<Deploy<'_>> {
 fn streams_are_binary_there_is_no_terminal_and_statuses_are_the_commands_own() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
-        let bytes: Vec<u8> = (0..8_000_000u32).map(|i| (i.wrapping_mul(i) % 251) as u8).collect();
-        std::fs::write(deploy.file("in"), &bytes)?;
-        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", "tee /dev/stderr"]);
-        command.stdin(std::fs::File::open(deploy.file("in"))?);
-        let out = command.output()?;
-        assert!(out.status.success() && out.stdout == bytes && out.stderr == bytes);
-
-        let asked = "tty; test -t 0 || test -t 1 || test -t 2 || echo none; exit 7";
-        let told = deploy.driver(&["exec", "db", "sh", "-c", asked]).expect(7);
-        assert_eq!(told.stdout, "not a tty\nnone\n");
-        for status in [0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 137, 143, 255] {
-            deploy.driver(&["exec", "db", "sh", "-c", &format!("exit {status}")]).expect(status);
-        }
-        // Whether it is 127 is the engine's business.
-        let run = deploy.driver(&["exec", "db", "no-such-program"]);
-        assert!([126, 127].contains(&run.status), "{run:?}");
-        // What does not arrive is missing.
-        let mut command = deploy.driver_command(&["exec", "db", "echo", "lost"]);
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
-        assert!(!command.stdout(full).status()?.success());
-        // Arguments are no shell's to read again.
-        let told = deploy.driver(&["exec", "db", "printf", "%s|", "a b", "$HOME", "'", ""]);
-        assert_eq!(told.expect(0).stdout, "a b|$HOME|'||");
-        Ok(())
+        ways(host)?.iter().try_for_each(|path| streams(&deploy, path))
     })
+}
+
+fn streams(deploy: &Deploy, path: &str) -> Result<()> {
+    let exec = |words: &[&str]| {
+        let mut command = deploy.driver_command(&[&["exec", "db"], words].concat());
+        command.env("PATH", path);
+        command
+    };
+    let bytes: Vec<u8> = (0..8_000_000u32).map(|i| (i.wrapping_mul(i) % 251) as u8).collect();
+    std::fs::write(deploy.file("in"), &bytes)?;
+    let mut command = exec(&["sh", "-c", "tee /dev/stderr"]);
+    let out = command.stdin(std::fs::File::open(deploy.file("in"))?).output()?;
+    assert!(out.status.success() && out.stdout == bytes && out.stderr == bytes);
+
+    let asked = "tty; test -t 0 || test -t 1 || test -t 2 || echo none; exit 7";
+    let told = run(exec(&["sh", "-c", asked]), "")?.expect(7);
+    assert_eq!(told.stdout, "not a tty\nnone\n");
+    for status in [0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 137, 143, 255] {
+        run(exec(&["sh", "-c", &format!("exit {status}")]), "")?.expect(status);
+    }
+    // Whether it is 127 is the engine's business.
+    let told = run(exec(&["no-such-program"]), "")?;
+    assert!([126, 127].contains(&told.status), "{told:?}");
+    // What does not arrive is missing.
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
+    assert!(!exec(&["echo", "lost"]).stdout(full).status()?.success());
+    // Arguments are no shell's to read again.
+    let told = run(exec(&["printf", "%s|", "a b", "$HOME", "'", ""]), "")?;
+    assert_eq!(told.expect(0).stdout, "a b|$HOME|'||");
+    Ok(())
+}
+
+/// A `PATH` in which `docker VERB` and docker-compose fail.
+fn path_without(host: &Host, verb: &str) -> Result<String> {
+    let dir = host.dir().join(format!("without-{verb}")).display().to_string();
+    let docker = format!(
+        "#!/bin/bash\nPATH=${{PATH#*/without-{verb}:}}\n[ \"$1\" != {verb} ] || exit 1\nexec docker \"$@\"\n"
+    );
+    let write = format!(
+        "mkdir {dir} && printf '#!/bin/sh\\nexit 1\\n' > {dir}/docker-compose && cat > {dir}/docker <<'END'\n\
+         {docker}END\nchmod 755 {dir}/*"
+    );
+    sh(host.dir(), &write)?;
+    Ok(format!("{dir}:{}", host.path))
+}
+
+/// Ways out of the container: by a pipe in it, and, where its processes are not to be found, through the
+/// engine.
+fn ways(host: &Host) -> Result<[String; 2]> {
+    Ok([host.path.clone(), path_without(host, "inspect")?])
 }
 
 /// One dump calls it many times, and Compose takes a second to start.
 #[test]
 fn compose_is_not_started_for_a_command_where_the_projects_name_is_plain() -> Result<()> {
     with_each(|host| {
-        let broken = host.dir().join("broken");
-        let docker = "#!/bin/bash\nPATH=${PATH#*/broken:}\n[ \"$1\" != compose ] || exit 1\nexec docker \"$@\"\n";
-        let write = format!(
-            "mkdir {0} && printf '#!/bin/sh\\nexit 1\\n' > {0}/docker-compose && cat > {0}/docker <<'END'\n{docker}END\n\
-             chmod 755 {0}/*",
-            broken.display()
-        );
-        sh(host.dir(), &write)?;
+        let path = path_without(host, "compose")?;
         for name in ["", "COMPOSE_PROJECT_NAME=piprio-own"] {
             let deploy = host.deploy("deploy", &yaml(&[service("db", SLEEPS, "")]));
             deploy.set(name)?;
             deploy.driver(&["start", "db"]).expect(0);
             let exec = |deploy: &Deploy| {
                 let mut command = deploy.driver_command(&["exec", "db", "echo", "here"]);
-                command.env("PATH", format!("{}:{}", broken.display(), host.path));
+                command.env("PATH", &path);
                 run(command, "")
             };
             assert_eq!(exec(&deploy)?.expect(0).stdout, "here\n");
@@ -156,13 +176,14 @@ fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
         let deploy = running(host)?;
         assert_eq!(inside(&deploy)?, 0);
         let moments = [1500, 1200, 900, 50, 100, 150, 200, 250, 300, 350, 400, 450, 500, 600, 700];
-        let signals = [("TERM", 143), ("INT", 130), ("HUP", 129)];
-        for (milliseconds, (signal, status)) in moments.into_iter().zip(signals.into_iter().cycle())
-        {
+        let signals = [("TERM", 143), ("INT", 130), ("HUP", 129)].into_iter().cycle();
+        let ways = ways(host)?;
+        let cases = moments.into_iter().zip(signals).zip(ways.iter().cycle());
+        for ((milliseconds, (signal, status)), path) in cases {
             // A pipeline whose parts ignore what they can.
             let script = "trap '' HUP INT; sleep 900 | cat";
             let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", script]);
-            let mut child = command.stdin(Stdio::null()).spawn()?;
+            let mut child = command.env("PATH", path).stdin(Stdio::null()).spawn()?;
             std::thread::sleep(Duration::from_millis(milliseconds));
             sh(&deploy.dir, &format!("kill -{signal} {}", child.id()))?;
             let ended = child.wait()?;
