@@ -199,6 +199,27 @@ fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
     })
 }
 
+/// Whoever is root in the container can put a link where the pipe was just made; it would lead to a file
+/// of the host.
+#[test]
+fn a_link_in_the_pipes_place_is_not_followed() -> Result<()> {
+    with_each(|host| {
+        let deploy = running(host)?;
+        let (theirs, ours) = (host.dir().join("theirs"), deploy.file("ours"));
+        std::fs::create_dir(&theirs)?;
+        std::fs::write(&ours, "of the host")?;
+        let link = format!("#!/bin/bash\nexec ln -s '{}' \"${{@: -1}}\"\n", ours.display());
+        std::fs::write(theirs.join("mkfifo"), link)?;
+        std::fs::set_permissions(theirs.join("mkfifo"), PermissionsExt::from_mode(0o755))?;
+        let mut command = deploy.driver_command(&["exec", "db", "echo", "told"]);
+        command.env("PATH", format!("{}:{}", theirs.display(), host.path));
+        assert_eq!(run(command, "")?.expect(0).stdout, "told\n");
+        assert_eq!(std::fs::read_to_string(&ours)?, "of the host");
+        assert_eq!(deploy.driver(&["exec", "db", "ls", "-A", "/dev/shm"]).expect(0).stdout, "");
+        Ok(())
+    })
+}
+
 /// An engine that hangs must not make its callers hang. It takes none: what stands for it answers
 /// nothing.
 #[test]
