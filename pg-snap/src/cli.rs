@@ -16,7 +16,8 @@ ENVIRONMENT:
   PG_SNAP_EXEC   the same as --exec
 
 EXIT STATUS:
-  0 done · 1 failed · 2 usage · 4 the dump is damaged or not whole · 5 refused · 128+N signal N";
+  0 done · 1 failed · 2 usage · 3 all rows are loaded, but some objects were left out
+  4 the dump is damaged or not whole · 5 refused · 128+N signal N";
 
 /// Dump, load and inspect one PostgreSQL database, through PostgreSQL's own clients.
 ///
@@ -78,6 +79,11 @@ enum Command {
     /// to it are ended before the swap. Roles that the dump needs and the server lacks are created
     /// without login.
     ///
+    /// A statement of the dump that fails because a name in it is not found is run again under the search
+    /// path that the source database had. What still fails ends the load, unless --keep-going is given,
+    /// or there is no database to fall back on (none of that name, or --drop-first): then all rows are
+    /// loaded, and the old database is kept as <name>_previous where anything was left out.
+    ///
     /// With --schema, one schema of the dump comes back into the database in use, and nothing else
     /// of it is touched: in one transaction the present schema is renamed to
     /// <name>_before_YYYYMMDDTHHMMSSZ, and the dump's made and filled. Refused if anything outside
@@ -96,8 +102,15 @@ enum Command {
         /// Keep the old database as <name>_previous
         #[arg(long)]
         keep_previous: bool,
+        /// Load all rows; leave out indexes, constraints, views, grants and the like that cannot be
+        /// made, name each with its error, and end with status 3
+        #[arg(long)]
+        keep_going: bool,
+        /// Write the statements of what was left out to this file
+        #[arg(long, value_name = "FILE")]
+        left_out: Option<PathBuf>,
         /// Bring this schema of the dump back into the database in use, and leave all else alone
-        #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "jobs"])]
+        #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "keep_going", "left_out", "jobs"])]
         schema: Option<String>,
         /// Under this name [default: the schema's own]
         #[arg(long, value_name = "NAME", requires = "schema")]
@@ -228,9 +241,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
             load::tenant::run(&clients, &load::tenant::Options { file, schema, into })?;
         }
         Command::Extract { file, schema } => extract::run(&file, &schema)?,
-        Command::Load { file, jobs, drop_first, keep_previous, .. } => {
+        Command::Load { file, jobs, drop_first, keep_previous, keep_going, left_out, .. } => {
             let jobs = cores(jobs);
-            load::run(&clients, &load::Options { file, jobs, drop_first, keep_previous })?;
+            let options =
+                load::Options { file, jobs, drop_first, keep_previous, keep_going, left_out };
+            return load::run(&clients, &options);
         }
         Command::Preflight { file, drop_first, json } => {
             return preflight::run(&clients, &file, drop_first, json);

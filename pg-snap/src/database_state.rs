@@ -5,6 +5,8 @@
 mod contents;
 mod settings;
 
+pub use settings::list as search_path;
+
 use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
@@ -49,6 +51,9 @@ pub struct DatabaseState {
     /// What the database took on its server's disk, in bytes.
     #[serde(default)]
     pub size_bytes: Option<u64>,
+    /// The search path of whoever dumped it, as the server shows it. None: not told.
+    #[serde(default)]
+    pub search_path: Option<String>,
 }
 
 /// One privilege on the database.
@@ -79,6 +84,18 @@ pub struct Role {
     /// of it. None: not told.
     #[serde(default)]
     pub owns: Option<bool>,
+}
+
+impl Setting {
+    fn statement(&self, database: &str) -> String {
+        let db = ident(database);
+        let whose = match &self.role {
+            Some(role) => format!("ROLE {} IN DATABASE {db}", ident(role)),
+            None => format!("DATABASE {db}"),
+        };
+        let value = settings::value(&self.name, &self.value);
+        format!("ALTER {whose} SET {} TO {value};\n", settings::name(&self.name))
+    }
 }
 
 /// `to_jsonb` of the row gives whatever columns this server's pg_database has.
@@ -191,8 +208,30 @@ impl DatabaseState {
         sql
     }
 
+    /// The value of a setting of the database itself.
+    pub fn setting(&self, name: &str) -> Option<&str> {
+        let of_database = |s: &&Setting| s.role.is_none() && s.name.eq_ignore_ascii_case(name);
+        self.settings.iter().find(of_database).map(|s| s.value.as_str())
+    }
+
+    /// The elements of a search path as the server shows it; `"$user"` is the owner's.
+    pub fn search_path_elements(&self, path: &str) -> Vec<String> {
+        let elements = settings::split_list(path).into_iter().filter(|e| !e.is_empty());
+        elements.map(|e| if e == "$user" { self.owner.clone() } else { e }).collect()
+    }
+
+    /// The statements that give a database, before its first row, the settings that change what text
+    /// means or what is derived from rows: all but those that only cost or forbid.
+    pub fn settings_before_rows(&self, name: &str) -> String {
+        self.settings
+            .iter()
+            .filter(|setting| !settings::comes_last(&setting.name))
+            .map(|setting| setting.statement(name))
+            .collect()
+    }
+
     /// The statements that give a loaded database the rest of the state: grants, comment, limit,
-    /// settings. They come after the load, which some of them would forbid.
+    /// and the settings that would cost the load something or forbid it.
     pub fn apply_statements(&self, name: &str) -> String {
         let db = ident(name);
         let mut sql = String::from("BEGIN;\n");
@@ -209,14 +248,8 @@ impl DatabaseState {
                     writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
             }
         }
-        for setting in &self.settings {
-            let whose = match &setting.role {
-                Some(role) => format!("ROLE {} IN DATABASE {db}", ident(role)),
-                None => format!("DATABASE {db}"),
-            };
-            let value = settings::value(&setting.name, &setting.value);
-            let _ =
-                writeln!(sql, "ALTER {whose} SET {} TO {value};", settings::name(&setting.name));
+        for setting in self.settings.iter().filter(|s| settings::comes_last(&s.name)) {
+            sql += &setting.statement(name);
         }
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);
         sql.push_str("COMMIT;\n");

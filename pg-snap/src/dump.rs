@@ -87,6 +87,10 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     writer.finish(key.as_deref(), options.level)
 }
 
+/// A line each.
+const SETTINGS: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings') \
+     || E'\\n' || pg_catalog.current_setting('search_path')";
+
 /// What a dump has to know before it begins.
 struct Found {
     state: DatabaseState,
@@ -100,16 +104,19 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftovers(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let strings = scope.spawn(|| server.query(database, "SHOW standard_conforming_strings"));
+        let settings = scope.spawn(|| server.query(database, SETTINGS));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
                 state.with_context(|| format!("the server has no database {database}"))
             })
             .and_then(|state| state.with_contents(server));
-        let state = state?;
+        let mut state = state?;
         let pg_dump = joined(pg_dump)?;
         joined(leftovers)?;
-        let backslashes_escape = joined(strings)?.trim() == "off";
+        let settings = joined(settings)?;
+        let (strings, search_path) = settings.split_once('\n').context("asking for settings")?;
+        let backslashes_escape = strings.trim() == "off";
+        state.search_path = Some(search_path.trim_end_matches('\n').to_owned());
         Ok(Found { state, pg_dump, backslashes_escape })
     })
 }

@@ -4,13 +4,20 @@
 //! transaction, and comes only after the dump was seen to be whole.
 
 mod crew;
+mod definition;
 mod director;
+mod failure;
 mod feed;
 mod lease;
 mod names;
+mod omitted;
+mod reduced;
 mod relations;
+mod remedy;
+mod repair;
 mod rows;
 mod schedule;
+mod sequence;
 mod settings;
 mod share;
 mod statement;
@@ -37,8 +44,9 @@ use crate::roles;
 use crate::sql::{beside, ident};
 use anyhow::{Context, Result};
 use lease::Lease;
+use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{say, warning};
+use pipe_kit::{Exit, say, warning};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
@@ -56,15 +64,19 @@ pub struct Options {
     pub drop_first: bool,
     /// Keep the old database as `<name>_previous`.
     pub keep_previous: bool,
+    /// Leave out what is derived from rows, where it cannot be made.
+    pub keep_going: bool,
+    /// The file for the statements of what was left out.
+    pub left_out: Option<PathBuf>,
 }
 
-/// Replaces `PGDATABASE` by the dump.
+/// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] where something was left out.
 ///
 /// # Errors
 /// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
 /// what preflight would refuse, else what PostgreSQL says. Up to the swap the old database is untouched,
 /// unless `drop_first` was asked for.
-pub fn run(clients: &Clients, options: &Options) -> Result<()> {
+pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let names = Names::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
@@ -125,7 +137,7 @@ impl Load {
         source: Source<'_, R>,
         lease: &mut Lease,
         options: &Options,
-    ) -> Result<()> {
+    ) -> Result<Exit> {
         let Names { database, incoming, outgoing, .. } = &self.names;
         let missing = preflight::roles_missing(&head.needs, &self.facts);
         self.create_roles(&missing)?;
@@ -144,14 +156,67 @@ impl Load {
             self.server.drop_database(database)?;
         }
         let half = self.create_incoming(&state)?;
-        feed::feed(&self.server, incoming, options.jobs, source)?;
+        // What rows mean, and what is derived from them, may depend on these.
+        self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
+        let search_path = self.search_path(&state)?;
+        let plan = feed::Plan {
+            database: incoming,
+            jobs: options.jobs,
+            search_path: &search_path,
+            // Where there is nothing to fall back on, all rows without some objects are better than none.
+            keep_going: options.keep_going || self.old.is_none() || options.drop_first,
+        };
+        let omitted = feed::feed(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         lease.still_held()?;
-        let kept = self.swap(options)?;
+        self.write_omitted(options, &omitted);
+        let keep = options.keep_previous || !omitted.is_empty();
+        let kept = self.swap(keep)?;
         half.disarm();
-        self.farewell(options, kept.as_deref())?;
+        self.farewell(keep, kept.as_deref())?;
         self.tell_of_logins(&head.needs.roles);
-        Ok(())
+        Ok(self.outcome(options, &omitted))
+    }
+
+    /// The elements of the search path that the source database had; of a dump that does not carry it,
+    /// those that the loaded database has.
+    fn search_path(&self, state: &DatabaseState) -> Result<Vec<String>> {
+        let of_source = state.search_path.clone();
+        let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
+            Some(path) => path,
+            None => self
+                .server
+                .query(&self.names.incoming, "select pg_catalog.current_setting('search_path')")?,
+        };
+        Ok(state.search_path_elements(path.trim()))
+    }
+
+    /// Before the names are swapped, so that a crash in between does not lose them.
+    fn write_omitted(&self, options: &Options, omitted: &[Omitted]) {
+        let Some(path) = options.left_out.as_ref().filter(|_| !omitted.is_empty()) else { return };
+        if let Err(error) = omitted::write(path, &self.names.database, omitted) {
+            warning!("the statements that were left out are not on the disk: {error:#}");
+        }
+    }
+
+    fn outcome(&self, options: &Options, omitted: &[Omitted]) -> Exit {
+        if omitted.is_empty() {
+            return Exit::Done;
+        }
+        let name = &self.names.database;
+        let next = match &options.left_out {
+            Some(path) => format!(
+                "remove the causes, then: psql -X -v ON_ERROR_STOP=1 -d {} -f {}",
+                shell_words::quote(name),
+                shell_words::quote(&path.to_string_lossy())
+            ),
+            None => "their statements are in the dump".into(),
+        };
+        warning!(
+            "{name} has all rows; {} object(s) named above differ from the dump; {next}",
+            omitted.len()
+        );
+        Exit::Incomplete
     }
 
     /// What an operator must know beside the error.
@@ -244,7 +309,7 @@ impl Load {
     }
 
     /// Swaps the names; gives the name the old database has now, if there was one.
-    fn swap(&self, options: &Options) -> Result<Option<String>> {
+    fn swap(&self, keep_previous: bool) -> Result<Option<String>> {
         let Names { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
         let has = |name| self.server.has_database(name);
@@ -253,9 +318,9 @@ impl Load {
             false if has(outgoing)? => Some(outgoing),
             false => None,
         };
-        let kept = if options.keep_previous { previous } else { outgoing };
+        let kept = if keep_previous { previous } else { outgoing };
         if let Some(old) = old.filter(|old| *old != kept) {
-            if options.keep_previous && has(previous)? {
+            if keep_previous && has(previous)? {
                 renames.push((previous.clone(), self.set_aside(previous)?));
             }
             renames.push((old.clone(), kept.clone()));
@@ -279,10 +344,10 @@ impl Load {
         Ok(name)
     }
 
-    fn farewell(&self, options: &Options, old: Option<&str>) -> Result<()> {
+    fn farewell(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
         let name = &self.names.database;
         match old {
-            Some(old) if options.keep_previous => {
+            Some(old) if keep_previous => {
                 say!("{name} is loaded; the old database is kept as {old}");
                 Ok(())
             }

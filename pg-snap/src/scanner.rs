@@ -6,6 +6,7 @@
 
 mod lexer;
 
+pub use lexer::with_quoted_begin;
 use lexer::{Lexer, Token};
 use memchr::memchr;
 use pipe_kit::Stop;

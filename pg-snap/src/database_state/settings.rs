@@ -13,6 +13,19 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
+/// Whether a setting only costs a load something or forbids it, and changes nothing that rows mean or
+/// that is derived from them: those would be in the way.
+pub fn comes_last(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let begins = ["default_transaction_", "transaction_", "log_", "auto_explain."];
+    let ends = ["_timeout", "_preload_libraries"];
+    let whole =
+        ["role", "session_authorization", "exit_on_error", "temp_file_limit", "synchronous_commit"];
+    begins.iter().any(|begin| name.starts_with(begin))
+        || ends.iter().any(|end| name.ends_with(end))
+        || whole.contains(&name.as_str())
+}
+
 /// A setting's name, `extension.setting` included.
 pub fn name(name: &str) -> String {
     name.split('.').map(ident).collect::<Vec<_>>().join(".")
@@ -23,7 +36,11 @@ pub fn value(name: &str, value: &str) -> String {
     if !LISTS.contains(&name.to_ascii_lowercase().as_str()) {
         return literal(value);
     }
-    let elements = split_list(value);
+    list(&split_list(value))
+}
+
+/// Elements as a list of SQL.
+pub fn list(elements: &[String]) -> String {
     if elements.is_empty() {
         return "''".into();
     }
@@ -31,7 +48,7 @@ pub fn value(name: &str, value: &str) -> String {
 }
 
 /// Splits `"$user", public` at its commas; double quotes hold an element together.
-fn split_list(list: &str) -> Vec<String> {
+pub fn split_list(list: &str) -> Vec<String> {
     let (mut elements, mut element, mut any) = (Vec::new(), String::new(), false);
     let (mut quoted, mut chars) = (false, list.chars().peekable());
     while let Some(c) = chars.next() {
@@ -56,6 +73,27 @@ fn split_list(list: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_changes_the_meaning_of_rows_comes_before_them() {
+        for name in [
+            "lc_monetary",
+            "DateStyle",
+            "app.timeout_rule",
+            "default_text_search_config",
+            "search_path",
+        ] {
+            assert!(!comes_last(name), "{name}");
+        }
+        for name in [
+            "statement_timeout",
+            "default_transaction_read_only",
+            "role",
+            "session_preload_libraries",
+        ] {
+            assert!(comes_last(name), "{name}");
+        }
+    }
 
     #[test]
     fn lists_of_names_stay_lists() {

@@ -3,7 +3,7 @@
 //! every object made before the first privilege is taken away, so they are kept apart.
 
 use super::section::{Section, Sink};
-use crate::scanner::{Observer, Scanner};
+use crate::scanner::{Observer, Scanner, with_quoted_begin};
 use anyhow::Result;
 
 /// How many passes there are.
@@ -73,6 +73,9 @@ impl<S: Sink> Observer for Sorted<'_, S> {
     }
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
+        if let Some(quoted) = with_quoted_begin(&self.text) {
+            self.text = quoted;
+        }
         let pass = self.pass.max(pass_of(sql));
         if pass > self.pass {
             // The line breaks that end the last statement stay with it.

@@ -1,11 +1,11 @@
 //! The workers of a load: each has a session, and takes the next job that may run.
 
+use super::definition::Definition;
+use super::repair::{Repair, failure_of};
 use super::schedule::{Number, Schedule, Way};
 use super::share::Share;
-use super::talk::Talk;
 use super::{rows, settings};
 use crate::index::Section;
-use crate::psql::Server;
 use crate::words::Name;
 use anyhow::{Error, Result, anyhow};
 use std::collections::HashMap;
@@ -19,8 +19,8 @@ pub enum Work {
     Section { section: Section, file: Arc<File>, freeze: bool },
     /// Helps to fill a table from a COPY block that is being read.
     Share(Arc<Share>),
-    /// Runs statements.
-    Run(Vec<u8>),
+    /// Runs a statement.
+    Run(Definition),
 }
 
 /// A job, and the settings under which the dump wants it done.
@@ -158,41 +158,41 @@ impl Crew {
     }
 
     /// A worker, up to the last job. What fails it fails all.
-    pub fn work(
-        &self,
-        server: &Server,
-        database: &str,
-        begin: &str,
-        bar: &pipe_kit::progress::Bar,
-    ) {
-        if let Err(error) = self.work_on(server, database, begin, bar) {
+    pub fn work(&self, repair: &Repair<'_>, bar: &pipe_kit::progress::Bar) {
+        if let Err(error) = self.work_on(repair, bar) {
             self.fail(error);
         }
     }
 
-    fn work_on(
-        &self,
-        server: &Server,
-        database: &str,
-        begin: &str,
-        bar: &pipe_kit::progress::Bar,
-    ) -> Result<()> {
-        let mut talk = Talk::open(server, database, begin)?;
+    fn work_on(&self, repair: &Repair<'_>, bar: &pipe_kit::progress::Bar) -> Result<()> {
+        let mut talk = repair.open(&settings::Seen::default())?;
         let mut settings = Arc::default();
         while let Some((number, job)) = self.take()? {
             if !Arc::ptr_eq(&settings, &job.settings) {
                 talk.send(&job.settings.to_sql())?;
                 settings = job.settings;
             }
-            match job.work {
+            let whole = match job.work {
                 Work::Section { section, file, freeze } => {
-                    rows::of_section(&mut talk, &section, file, freeze, bar, self)?;
+                    let rows =
+                        rows::Rows { section: &section, file: &file, freeze, bar, crew: self };
+                    rows.fill(&mut talk, repair, &settings)?
                 }
-                Work::Share(share) => rows::of_share(&mut talk, &share, bar)?,
-                Work::Run(sql) => {
-                    talk.send(&sql)?;
-                    talk.sync()?;
+                Work::Share(share) => rows::of_share(&mut talk, &share, bar, repair, &settings)?,
+                Work::Run(definition) => {
+                    let done = talk.send(&definition.text).and_then(|()| talk.sync());
+                    match failure_of(done)? {
+                        Ok(_) => true,
+                        Err(failure) => {
+                            repair.statement(&definition, failure)?;
+                            false
+                        }
+                    }
                 }
+            };
+            if !whole {
+                // Psql ended at the error.
+                talk = repair.open(&settings)?;
             }
             self.done(number, job.awaited);
         }

@@ -2,18 +2,20 @@
 //! its order, to one session.
 
 use super::crew::{Crew, Job, Work};
+use super::definition::{Definition, Object};
 use super::relations::Relations;
+use super::repair::Repair;
 use super::rows;
 use super::schedule::Way;
+use super::sequence::Sequence;
 use super::settings::Seen;
 use super::share::{Held, Share};
 use super::statement::{Statement, classify};
 use super::statistics;
-use super::talk::Talk;
 use crate::index::Section;
-use crate::scanner::Observer;
+use crate::scanner::{Observer, with_quoted_begin};
 use crate::words::Name;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use pipe_kit::progress::Bar;
 use std::fs::File;
 use std::sync::Arc;
@@ -48,7 +50,8 @@ enum Transaction {
 /// See the module. As an [`Observer`] it takes the dump's text.
 pub struct Director<'a> {
     crew: &'a Crew,
-    main: Talk,
+    repair: &'a Repair<'a>,
+    main: Sequence<'a>,
     /// Whether the session has done all that workers may need.
     caught_up: bool,
     workers: usize,
@@ -58,12 +61,16 @@ pub struct Director<'a> {
     settings: Arc<Seen>,
     /// Text since the last statement's end.
     text: Vec<u8>,
+    /// What the last comment of pg_dump names.
+    object: Option<Arc<Object>>,
+    /// Statements so far.
+    number: u64,
     rows: Option<Rows>,
     /// Whose rows come next.
     copying: Option<Statement>,
     transaction: Transaction,
     /// Statements that wait until the workers are done.
-    late: Vec<u8>,
+    late: Vec<Definition>,
     /// Whether the workers were given anything yet.
     shared: bool,
     /// Whether what is read now concerns nobody else.
@@ -72,23 +79,29 @@ pub struct Director<'a> {
 }
 
 impl<'a> Director<'a> {
-    pub fn new(
+    /// Opens the one session.
+    ///
+    /// # Errors
+    /// If psql cannot be started.
+    pub fn open(
         crew: &'a Crew,
-        main: Talk,
+        repair: &'a Repair<'a>,
         workers: usize,
-        server_major: u32,
         bar: &'a Bar,
-    ) -> Self {
-        Self {
+    ) -> Result<Self> {
+        Ok(Self {
             crew,
-            main,
+            repair,
+            main: Sequence::open(repair)?,
             caught_up: false,
             workers,
-            server_major,
+            server_major: repair.server.version.major,
             bar,
             relations: Relations::default(),
             settings: Arc::default(),
             text: Vec::new(),
+            object: None,
+            number: 0,
             rows: None,
             copying: None,
             transaction: Transaction::None,
@@ -96,6 +109,18 @@ impl<'a> Director<'a> {
             shared: false,
             beside: false,
             held: Arc::default(),
+        })
+    }
+
+    /// A statement as it is repeated where it fails.
+    fn definition(&mut self, text: Vec<u8>) -> Definition {
+        self.number += 1;
+        let text = without_comments(text);
+        Definition {
+            number: self.number,
+            object: self.object.clone(),
+            text,
+            settings: Arc::clone(&self.settings),
         }
     }
 
@@ -142,7 +167,7 @@ impl<'a> Director<'a> {
 
     fn give(&mut self, uses: &[(Name, Way)], weight: u64, work: Work) -> Result<()> {
         if !std::mem::replace(&mut self.caught_up, true) {
-            self.main.sync()?;
+            self.main.settle()?;
         }
         self.shared = true;
         self.crew.add(
@@ -154,18 +179,30 @@ impl<'a> Director<'a> {
     }
 
     /// For the one session, before everything that comes after and after everything before.
-    fn in_order(&mut self, text: &[u8]) -> Result<()> {
+    fn in_order(&mut self, text: Vec<u8>) -> Result<()> {
+        self.wait_for_workers()?;
+        let definition = self.definition(text);
+        self.main.run(definition)
+    }
+
+    /// The same for what cannot be repeated.
+    fn in_order_once(&mut self, text: &[u8]) -> Result<()> {
+        self.wait_for_workers()?;
+        self.main.settle()?;
+        self.main.send(text)
+    }
+
+    fn wait_for_workers(&mut self) -> Result<()> {
         if self.shared {
             self.crew.awaited()?;
             self.flush_late()?;
         }
         self.caught_up = false;
-        self.main.send(text)
+        Ok(())
     }
 
     fn flush_late(&mut self) -> Result<()> {
-        let late = std::mem::take(&mut self.late);
-        self.main.send(&late)
+        std::mem::take(&mut self.late).into_iter().try_for_each(|late| self.main.run(late))
     }
 
     fn run(&mut self, statement: &Statement, text: Vec<u8>) -> Result<()> {
@@ -173,32 +210,40 @@ impl<'a> Director<'a> {
         match statement {
             Statement::Setting(name) => {
                 // A pg_dump newer than the server sets what the server has never heard of.
-                if name == ".transaction_timeout" && self.server_major < 17 {
+                let unknown = name == ".transaction_timeout" && self.server_major < 17;
+                // A load that waits for others must not wait for ever: that limit is ours.
+                if unknown || name == ".lock_timeout" {
                     return Ok(());
                 }
-                Arc::make_mut(&mut self.settings).set(name.clone(), text.clone());
+                let definition = self.definition(text.clone());
+                Arc::make_mut(&mut self.settings).set(name.clone(), text);
                 if !self.shared {
-                    return self.main.send(&text);
+                    return self.main.run(definition);
                 }
                 // It holds for what is late, too, and from where it stands.
-                self.late.extend_from_slice(&text);
+                self.late.push(definition);
                 Ok(())
             }
-            Statement::Free => self.main.send(&text),
+            Statement::Free => {
+                let definition = self.definition(text);
+                self.main.run(definition)
+            }
             Statement::Begin => {
                 self.transaction = Transaction::Begun(text);
                 Ok(())
             }
             Statement::Late if self.shared => {
-                self.late.extend_from_slice(&text);
+                let definition = self.definition(text);
+                self.late.push(definition);
                 Ok(())
             }
             statement => match self.relations.uses(statement) {
                 Some(uses) => {
                     let weight = uses.first().map_or(0, |(table, _)| self.relations.bytes(table));
-                    self.give(&uses, weight, Work::Run(text))
+                    let definition = self.definition(text);
+                    self.give(&uses, weight, Work::Run(definition))
                 }
-                None => self.in_order(&text),
+                None => self.in_order(text),
             },
         }
     }
@@ -209,9 +254,15 @@ impl<'a> Director<'a> {
             std::mem::replace(&mut self.transaction, Transaction::Open)
         {
             let large_object = sql.trim_ascii().starts_with(b"SELECT pg_catalog.lo_open(");
-            if large_object { self.main.send(&begin)? } else { self.in_order(&begin)? }
+            if large_object {
+                self.main.settle()?;
+                self.main.send(&begin)?;
+            } else {
+                self.in_order_once(&begin)?;
+            }
         }
-        self.main.send(text)?;
+        let what = || self.object.as_ref().map_or_else(String::new, |object| object.to_string());
+        self.main.send(text).with_context(what)?;
         if *statement == Statement::End {
             self.transaction = Transaction::None;
         }
@@ -248,22 +299,37 @@ impl<'a> Director<'a> {
         }
         // Tables now, while their last keys are made; what is filled late, afterwards.
         self.crew.awaited()?;
-        self.relations.tables().for_each(|table| self.analyze(table));
+        let tables: Vec<Name> = self.relations.tables().cloned().collect();
+        tables.iter().for_each(|table| self.analyze(table));
         self.flush_late()?;
-        self.main.sync()?;
-        self.relations.views().for_each(|view| self.analyze(view));
+        self.main.settle()?;
+        self.repair.constraints()?;
+        self.repair.try_again()?;
+        let views: Vec<Name> = self.relations.views().cloned().collect();
+        views.iter().for_each(|view| self.analyze(view));
         self.crew.idle()?;
         self.crew.close();
-        self.main.sync().map(drop)
+        self.main.settle()
     }
 
-    fn analyze(&self, table: &Name) {
+    fn analyze(&mut self, table: &Name) {
         let uses: Vec<_> =
             self.relations.family(table).into_iter().map(|name| (name, Way::Alone)).collect();
-        let work = Work::Run(statistics::gather(table).into_bytes());
+        let work = Work::Run(self.definition(statistics::gather(table).into_bytes()));
         let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
         self.crew.add(&uses, self.relations.bytes(table), job);
     }
+}
+
+/// A statement without the comments above it.
+fn without_comments(mut text: Vec<u8>) -> Vec<u8> {
+    let above: usize = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .take_while(|line| line.trim_ascii().is_empty() || line.starts_with(b"--"))
+        .map(<[u8]>::len)
+        .sum();
+    text.drain(..above);
+    text
 }
 
 /// Stands for all tables that this load has not made, such as those of extensions.
@@ -309,15 +375,32 @@ impl Observer for Director<'_> {
             self.copying = Some(statement);
             return Ok(());
         }
+        if let Some(quoted) = with_quoted_begin(&text) {
+            text = quoted;
+        }
         // psql reads lines. What follows on this one goes with the next statement.
         text.push(b'\n');
         match statement {
-            _ if self.beside => self.main.send(&text),
+            statement
+                if self.beside
+                    && self.transaction == Transaction::None
+                    && statement != Statement::Begin =>
+            {
+                let definition = self.definition(text);
+                self.main.run(definition)
+            }
             statement if self.transaction != Transaction::None => {
                 self.run_in_transaction(&statement, sql, &text)
             }
             statement => self.run(&statement, text),
         }
+    }
+
+    fn comment(&mut self, text: &str) -> Result<()> {
+        if let Some(object) = Object::of_comment(text) {
+            self.object = Some(Arc::new(object));
+        }
+        Ok(())
     }
 
     fn copy_begins(&mut self) -> Result<()> {
@@ -329,14 +412,20 @@ impl Observer for Director<'_> {
         };
         self.rows = Some(match uses {
             Some(uses) => {
-                let share = Arc::new(Share::new(text, Arc::clone(&self.held)));
+                let table = match statement {
+                    Statement::Copy { table } => table,
+                    _ => Name::default(),
+                };
+                let repeatable = self.relations.needs_more(&table);
+                let held = Arc::clone(&self.held);
+                let share = Arc::new(Share::new(text, table, repeatable, held));
                 self.give(&uses, 0, Work::Share(Arc::clone(&share)))?;
                 let alone = uses.iter().any(|(_, way)| *way == Way::Alone);
                 let workers = if alone { self.workers } else { 1 };
                 Rows::Dealt { share, uses, workers, lines: Vec::new() }
             }
             None if self.transaction == Transaction::None => {
-                self.in_order(&text)?;
+                self.in_order_once(&text)?;
                 Rows::Main
             }
             None => {

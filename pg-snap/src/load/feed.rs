@@ -3,8 +3,9 @@
 use super::Source;
 use super::crew::Crew;
 use super::director::Director;
+use super::omitted::Omitted;
+use super::repair::Repair;
 use super::settings;
-use super::talk::Talk;
 use crate::index::{self, Index, Kind};
 use crate::lines::Blocks;
 use crate::psql::{MAY_END, Server};
@@ -17,38 +18,53 @@ use std::io::{self, Read};
 use std::num::NonZero;
 use std::sync::Arc;
 
-/// Loads the dump into `database`, an empty one.
+/// How a dump is loaded.
+pub struct Plan<'a> {
+    /// An empty database.
+    pub database: &'a str,
+    /// Sessions that load at the same time.
+    pub jobs: NonZero<usize>,
+    /// The elements of the search path that the source database had.
+    pub search_path: &'a [String],
+    /// Whether what is derived from rows may be left out where it cannot be made.
+    pub keep_going: bool,
+}
+
+/// Loads the dump; gives what was left out.
 ///
 /// # Errors
-/// [`Stop::damaged`] if it is not whole or holds a psql command; psql's own error.
+/// [`Stop::damaged`] if it is not whole or holds a psql command; the server's own error.
 pub fn feed<R: Read>(
     server: &Server,
-    database: &str,
-    jobs: NonZero<usize>,
+    plan: &Plan<'_>,
     source: Source<'_, R>,
-) -> Result<()> {
+) -> Result<Vec<Omitted>> {
     let crew = Crew::default();
-    let begin = settings::begin(server, jobs.get());
+    let begin = settings::begin(server, plan.jobs.get());
+    let repair = Repair::new(server, plan.database, &begin, plan.search_path, plan.keep_going);
     let bar = pipe_kit::progress::bytes(None, "load");
     std::thread::scope(|scope| {
-        for _ in 0..jobs.get() {
-            scope.spawn(|| crew.work(server, database, &begin, &bar));
+        for _ in 0..plan.jobs.get() {
+            scope.spawn(|| crew.work(&repair, &bar));
         }
-        let done = Talk::open(server, database, &begin).and_then(|main| {
-            let director = Director::new(&crew, main, jobs.get(), server.version.major, &bar);
-            match source {
-                Source::Indexed { file, index } => indexed(server, director, &file, index),
-                Source::Stream { head, blocks } => streamed(server, director, head, blocks),
-            }
-        });
+        let done =
+            Director::open(&crew, &repair, plan.jobs.get(), &bar).and_then(
+                |director| match source {
+                    Source::Indexed { file, index } => indexed(server, director, &file, index),
+                    Source::Stream { head, blocks } => streamed(server, director, head, blocks),
+                },
+            );
         if let Err(error) = done {
             crew.fail(error);
             // Whoever waits for the server would not hear of it otherwise.
-            end_sessions(server, database);
+            end_sessions(server, plan.database);
         }
     });
     bar.finish_and_clear();
-    crew.failure().map_or(Ok(()), Err)
+    match crew.failure() {
+        Some(error) => Err(error),
+        None => Ok(repair.into_omitted()),
+    }
 }
 
 /// A server that is down has none.

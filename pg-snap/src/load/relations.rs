@@ -19,6 +19,8 @@ pub struct Relations {
     bytes: HashMap<Name, u64>,
     /// Functions, and types and tables whose values or rows need one of them.
     calls: HashSet<(Kind, Name)>,
+    /// Tables whose definition names something that is not the server's own.
+    needing: HashSet<Name>,
 }
 
 /// What a name is of.
@@ -55,6 +57,9 @@ impl Relations {
     }
 
     fn note_needs(&mut self, name: &Name, needs: &[Name]) {
+        if !needs.is_empty() {
+            self.needing.insert(name.clone());
+        }
         let calls = |need: &Name| {
             [Kind::Function, Kind::Type]
                 .into_iter()
@@ -74,6 +79,11 @@ impl Relations {
     /// Whether this load has made it.
     pub fn has_made(&self, name: &Name) -> bool {
         self.made.contains(name)
+    }
+
+    /// Whether its rows need functions or types that are not the server's own.
+    pub fn needs_more(&self, name: &Name) -> bool {
+        self.family(name).iter().any(|part| self.needing.contains(part))
     }
 
     /// All tables that it has made.

@@ -2,6 +2,8 @@
 
 use super::crew::Crew;
 use super::feed::reading;
+use super::repair::{Repair, failure_of};
+use super::settings::Seen;
 use super::share::Share;
 use super::statement::{Statement, classify};
 use super::talk::Talk;
@@ -17,30 +19,49 @@ use std::sync::Arc;
 
 const COPY_END: &[u8] = b" FROM stdin;\n";
 
-/// Fills a table from its section of a dump.
-///
-/// # Errors
-/// [`Stop::damaged`] if the section holds anything but one whole COPY block for its table; psql's own.
-pub fn of_section(
-    talk: &mut Talk,
-    section: &Section,
-    file: Arc<File>,
-    freeze: bool,
-    bar: &Bar,
-    crew: &Crew,
-) -> Result<()> {
-    let mut block = Block { talk, section, freeze, bar, head: Vec::new(), rows: 0, blocks: 0 };
-    let mut scanner = Scanner::default();
-    let mut text = Blocks::new(index::text_of(file, section));
-    while let Some(lines) = text.next().map_err(reading)? {
-        crew.check()?;
-        scanner.scan(lines.bytes, &mut block)?;
+/// A table's section of a dump, and how it is loaded.
+pub struct Rows<'a> {
+    pub section: &'a Section,
+    pub file: &'a Arc<File>,
+    /// Nobody else fills the table, or has seen it.
+    pub freeze: bool,
+    pub bar: &'a Bar,
+    pub crew: &'a Crew,
+}
+
+impl Rows<'_> {
+    /// Fills the table; false where the session has ended, and others have filled it.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if the section holds anything but one whole COPY block for its table; the
+    /// server's, where nothing helps.
+    pub fn fill(&self, talk: &mut Talk, repair: &Repair<'_>, settings: &Seen) -> Result<bool> {
+        let Err(failure) = failure_of(self.copy(talk))? else { return Ok(true) };
+        let name = (
+            self.section.schema.clone().unwrap_or_default(),
+            self.section.table.clone().unwrap_or_default(),
+        );
+        repair.rows(&name, failure, settings, |talk| self.copy(talk))?;
+        Ok(false)
     }
-    let (rows, blocks) = (block.rows, block.blocks);
-    if !scanner.is_between_statements() || blocks != 1 || rows != section.rows {
-        return Err(block.wrong("does not hold the rows that the dump's index tells of").into());
+
+    fn copy(&self, talk: &mut Talk) -> Result<()> {
+        let Self { section, file, freeze, bar, crew } = *self;
+        let mut block = Block { talk, section, freeze, bar, head: Vec::new(), rows: 0, blocks: 0 };
+        let mut scanner = Scanner::default();
+        let mut text = Blocks::new(index::text_of(Arc::clone(file), section));
+        while let Some(lines) = text.next().map_err(reading)? {
+            crew.check()?;
+            scanner.scan(lines.bytes, &mut block)?;
+        }
+        let (rows, blocks) = (block.rows, block.blocks);
+        if !scanner.is_between_statements() || blocks != 1 || rows != section.rows {
+            return Err(block
+                .wrong("does not hold the rows that the dump's index tells of")
+                .into());
+        }
+        check_copied(talk, rows, || section.table.clone().unwrap_or_default())
     }
-    told(talk, rows, || section.table.clone().unwrap_or_default())
 }
 
 struct Block<'a> {
@@ -140,33 +161,80 @@ impl Observer for First {
     }
 }
 
-/// Fills a table with a share of its rows, if any is left.
+/// Fills a table with a share of its rows, if any is left; false where the session has ended.
 ///
 /// # Errors
-/// psql's own.
-pub fn of_share(talk: &mut Talk, share: &Share, bar: &Bar) -> Result<()> {
-    let Some(mut lines) = share.take() else { return Ok(()) };
-    talk.send(&share.statement)?;
-    let mut rows = 0;
-    loop {
-        rows += memchr::memchr_iter(b'\n', &lines).count() as u64;
-        talk.send(&lines)?;
-        bar.inc(lines.len() as u64);
-        match share.take() {
-            Some(more) => lines = more,
-            None => break,
-        }
+/// The server's, where nothing helps.
+pub fn of_share(
+    talk: &mut Talk,
+    share: &Share,
+    bar: &Bar,
+    repair: &Repair<'_>,
+    settings: &Seen,
+) -> Result<bool> {
+    let Some(mut lines) = share.take() else { return Ok(true) };
+    if share.repeatable {
+        return of_share_by_chunks(talk, share, lines, bar, repair, settings);
     }
+    let mut rows = 0;
+    let mut copy = || -> Result<()> {
+        talk.send(&share.statement)?;
+        loop {
+            rows += memchr::memchr_iter(b'\n', &lines).count() as u64;
+            talk.send(&lines)?;
+            bar.inc(lines.len() as u64);
+            match share.take() {
+                Some(more) => lines = more,
+                None => break,
+            }
+        }
+        talk.send(b"\\.\n")
+    };
+    let sent = copy();
+    let done = sent.and_then(|()| check_copied(talk, rows, || share.what()));
+    match failure_of(done)? {
+        Ok(()) => Ok(true),
+        Err(failure) => Err(repair.rows_error(&share.what(), failure)),
+    }
+}
+
+/// Each chunk by a COPY of its own, so that it can be repeated.
+fn of_share_by_chunks(
+    talk: &mut Talk,
+    share: &Share,
+    first: Vec<u8>,
+    bar: &Bar,
+    repair: &Repair<'_>,
+    settings: &Seen,
+) -> Result<bool> {
+    let mut next = Some(first);
+    let mut repaired: Option<Talk> = None;
+    while let Some(lines) = next {
+        let copy = |talk: &mut Talk| copy_chunk(talk, share, &lines);
+        let done = failure_of(copy(repaired.as_mut().unwrap_or(talk)))?;
+        if let Err(failure) = done {
+            repaired = Some(repair.rows(&share.table, failure, settings, copy)?);
+        }
+        bar.inc(lines.len() as u64);
+        next = share.take();
+    }
+    Ok(repaired.is_none())
+}
+
+fn copy_chunk(talk: &mut Talk, share: &Share, lines: &[u8]) -> Result<()> {
+    talk.send(&share.statement)?;
+    talk.send(lines)?;
     talk.send(b"\\.\n")?;
-    told(talk, rows, || String::from_utf8_lossy(&share.statement).trim().to_owned())
+    let rows = memchr::memchr_iter(b'\n', lines).count() as u64;
+    check_copied(talk, rows, || share.what())
 }
 
 /// What the server has taken must be what it was given.
-fn told(talk: &mut Talk, rows: u64, what: impl Fn() -> String) -> Result<()> {
+fn check_copied(talk: &mut Talk, rows: u64, what: impl Fn() -> String) -> Result<()> {
     let copied = talk.sync()?;
     ensure!(
         copied.len() == 1,
-        "psql tells of {} COPYs where there was one: {}",
+        "psql reports {} COPYs where there was one: {}",
         copied.len(),
         what()
     );

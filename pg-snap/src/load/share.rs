@@ -1,6 +1,7 @@
 //! A COPY block that is being read, dealt out to whoever has time: one worker as a rule, more where
 //! that one cannot keep up and others have nothing to do.
 
+use crate::words::Name;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,14 +39,24 @@ struct State {
 pub struct Share {
     /// The COPY statement, up to its data.
     pub statement: Vec<u8>,
+    /// That it fills.
+    pub table: Name,
+    /// Whether rows may fail for what they call, so that each chunk is copied alone.
+    pub repeatable: bool,
     held: Arc<Held>,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Share {
-    pub fn new(statement: Vec<u8>, held: Arc<Held>) -> Self {
-        Self { statement, held, state: Mutex::default(), changed: Condvar::new() }
+    pub fn new(statement: Vec<u8>, table: Name, repeatable: bool, held: Arc<Held>) -> Self {
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        Self { statement, table, repeatable, held, state, changed }
+    }
+
+    /// For an error.
+    pub fn what(&self) -> String {
+        format!("{}.{}", self.table.0, self.table.1).replace(char::is_control, "?")
     }
 
     /// Deals out whole lines.
@@ -85,7 +96,7 @@ mod tests {
     #[test]
     fn lines_are_taken_once_each_and_counted_while_they_wait() {
         let held = Arc::new(Held::default());
-        let share = Share::new(Vec::new(), Arc::clone(&held));
+        let share = Share::new(Vec::new(), Name::default(), false, Arc::clone(&held));
         share.push(vec![1; 3]);
         share.push(vec![2; 4]);
         let moment = Duration::ZERO;

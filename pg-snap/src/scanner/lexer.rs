@@ -75,6 +75,41 @@ pub struct Lexer {
     dash_at_line_start: bool,
     /// A plain string has ended behind a backslash.
     doubtful: bool,
+    body: Body,
+}
+
+/// `BEGIN ATOMIC … END`, in which a semicolon ends no statement; and `CASE … END` in it.
+#[derive(Debug, Default)]
+struct Body {
+    /// The bare word before the current byte, in lower case, as far as it may be a keyword.
+    word: Vec<u8>,
+    /// The last word was BEGIN, and nothing but white space and comments came after it.
+    begun: bool,
+    /// How many ENDs are still to come.
+    depth: u32,
+}
+
+/// Longer words are none of the keywords.
+const LONGEST_KEYWORD: usize = 6;
+
+impl Body {
+    fn letter(&mut self, byte: u8) {
+        if self.word.len() <= LONGEST_KEYWORD {
+            self.word.push(byte.to_ascii_lowercase());
+        }
+    }
+
+    fn end_of_word(&mut self) {
+        match self.word.as_slice() {
+            b"" => return,
+            b"atomic" if self.begun && self.depth == 0 => self.depth = 1,
+            b"case" if self.depth > 0 => self.depth += 1,
+            b"end" => self.depth = self.depth.saturating_sub(1),
+            _ => {}
+        }
+        self.begun = self.word == b"begin";
+        self.word.clear();
+    }
 }
 
 impl Default for Lexer {
@@ -87,6 +122,7 @@ impl Default for Lexer {
             comment: None,
             dash_at_line_start: false,
             doubtful: false,
+            body: Body::default(),
         }
     }
 }
@@ -187,6 +223,12 @@ impl Lexer {
     fn bare(&mut self, byte: u8, line_start: bool) -> Token {
         let word = std::mem::replace(&mut self.word, Word::None);
         let code = Token::Code { bare: self.parens == 0 };
+        if is_of_word(byte) {
+            self.body.letter(byte);
+        } else {
+            self.body.end_of_word();
+            self.body.begun &= byte.is_ascii_whitespace() || matches!(byte, 0x0b | b'-' | b'/');
+        }
         match byte {
             b'\'' => {
                 self.state = State::Single { escapes: word == Word::E, escaped: false };
@@ -204,12 +246,13 @@ impl Lexer {
             b'$' if word == Word::None => self.state = State::DollarTag(Vec::new()),
             b'(' => self.parens += 1,
             b')' => self.parens = self.parens.saturating_sub(1),
-            b';' if self.parens == 0 => return Token::End,
+            b';' if self.parens == 0 && self.body.depth == 0 => {
+                self.body = Body::default();
+                return Token::End;
+            }
             b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => return Token::Space,
             b'e' | b'E' if word == Word::None => self.word = Word::E,
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80.. => {
-                self.word = Word::Other;
-            }
+            byte if is_of_word(byte) => self.word = Word::Other,
             _ => {}
         }
         code
@@ -289,6 +332,60 @@ impl Lexer {
         }
         Token::Comment
     }
+}
+
+fn is_of_word(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80..)
+}
+
+/// The statement with every bare `begin` in quotes that begins no body: psql takes it for one more block
+/// that is opened, in the definition of a function, and never sees the statement's end. None where
+/// there is nothing to quote.
+pub fn with_quoted_begin(sql: &[u8]) -> Option<Vec<u8>> {
+    let mentions = |word: &str| memchr::memmem::find(sql, word.as_bytes()).is_some();
+    if !["begin", "BEGIN", "Begin"].into_iter().any(mentions) {
+        return None;
+    }
+    let mut lexer = Lexer::default();
+    let mut words: Vec<(usize, usize)> = Vec::new();
+    let mut start = None;
+    for (at, byte) in sql.iter().enumerate() {
+        let was_bare = matches!(lexer.state, State::Bare | State::SingleEnd { .. });
+        lexer.push(*byte);
+        let of_word = was_bare && lexer.state == State::Bare && is_of_word(*byte);
+        match (start, of_word) {
+            (None, true) => start = Some(at),
+            (Some(from), false) => {
+                words.push((from, at));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    let is = |word: Option<&(usize, usize)>, keyword: &str| {
+        word.is_some_and(|(from, to)| sql[*from..*to].eq_ignore_ascii_case(keyword.as_bytes()))
+    };
+    let defines = is(words.first(), "create")
+        && words.iter().take(4).any(|w| is(Some(w), "function") || is(Some(w), "procedure"));
+    if !defines {
+        return None;
+    }
+    let mut quoted = Vec::new();
+    let mut done = 0;
+    for (at, (from, to)) in words.iter().enumerate() {
+        let opens_body = is(words.get(at + 1), "atomic")
+            && words.get(at + 1).is_some_and(|(next, _)| sql[*to..*next].trim_ascii().is_empty());
+        if is(words.get(at), "begin") && !opens_body {
+            quoted.extend_from_slice(&sql[done..*from]);
+            quoted.extend_from_slice(b"\"begin\"");
+            done = *to;
+        }
+    }
+    if done == 0 {
+        return None;
+    }
+    quoted.extend_from_slice(&sql[done..]);
+    Some(quoted)
 }
 
 /// The state inside a dollar quote after a byte; `seen` counts the bytes of `$tag$` seen so far.

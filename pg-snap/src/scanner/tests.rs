@@ -188,3 +188,61 @@ proptest! {
         let _ = scan(&text);
     }
 }
+
+/// The statements of a text.
+fn statements(text: &str) -> Vec<String> {
+    struct Statements(Vec<String>);
+    impl Observer for Statements {
+        fn statement(&mut self, sql: &[u8]) -> anyhow::Result<()> {
+            self.0.push(String::from_utf8_lossy(sql).trim().to_owned());
+            Ok(())
+        }
+    }
+    let mut statements = Statements(Vec::new());
+    Scanner::default().scan(text.as_bytes(), &mut statements).unwrap();
+    statements.0
+}
+
+#[test]
+fn a_semicolon_in_an_atomic_body_ends_no_statement() {
+    for (text, count) in [
+        (
+            "CREATE FUNCTION f() RETURNS int\nBEGIN ATOMIC\n SELECT 1;\n SELECT CASE WHEN true THEN 2 END;\nEND;\nSELECT 1;\n",
+            2,
+        ),
+        ("CREATE FUNCTION f() RETURNS int\nBEGIN /* ; */ ATOMIC SELECT begin FROM t; END;\n", 1),
+        ("CREATE FUNCTION f() AS 'BEGIN ATOMIC';\nSELECT 1;\n", 2),
+        ("CREATE FUNCTION f() AS $$BEGIN ATOMIC; $$;\nSELECT 1;\n", 2),
+        ("BEGIN;\nSELECT atomic;\nEND;\n", 3),
+        ("SELECT begin, atomic;\nSELECT 1;\n", 2),
+        ("CREATE FUNCTION f(\"begin\" int) RETURNS int BEGIN ATOMIC; END;\nSELECT 1;\n", 2),
+    ] {
+        assert_eq!(statements(text).len(), count, "{text}");
+    }
+}
+
+#[test]
+fn a_name_begin_in_a_functions_definition_is_quoted_for_psql() {
+    let quoted =
+        |sql: &str| with_quoted_begin(sql.as_bytes()).map(|sql| String::from_utf8(sql).unwrap());
+    for (sql, expected) in [
+        (
+            "--\n-- Name: begin\n--\n\nCREATE FUNCTION s.f() RETURNS int\nBEGIN ATOMIC\n SELECT t.begin, 'begin' FROM \"begin\" t;\nEND;",
+            "--\n-- Name: begin\n--\n\nCREATE FUNCTION s.f() RETURNS int\nBEGIN ATOMIC\n SELECT t.\"begin\", 'begin' FROM \"begin\" t;\nEND;",
+        ),
+        (
+            "CREATE OR REPLACE PROCEDURE s.begin(begin integer) LANGUAGE sql AS $$begin$$;",
+            "CREATE OR REPLACE PROCEDURE s.\"begin\"(\"begin\" integer) LANGUAGE sql AS $$begin$$;",
+        ),
+    ] {
+        assert_eq!(quoted(sql).as_deref(), Some(expected));
+    }
+    for sql in [
+        "CREATE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT 1; END;",
+        "CREATE VIEW v AS SELECT begin FROM t;",
+        "CREATE FUNCTION f() AS $$ begin $$;",
+        "",
+    ] {
+        assert_eq!(quoted(sql), None, "{sql}");
+    }
+}

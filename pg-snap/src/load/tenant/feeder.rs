@@ -6,7 +6,7 @@ use crate::load::statement::{Statement, classify};
 use crate::load::talk::Talk;
 use crate::preflight::Facts;
 use crate::roles;
-use crate::scanner::Observer;
+use crate::scanner::{Observer, with_quoted_begin};
 use crate::words::{Name, Rest, words};
 use anyhow::Result;
 use pipe_kit::{Stop, say};
@@ -128,6 +128,9 @@ impl Observer for Feeder<'_> {
         }
         self.make_roles(sql)?;
         let mut text = std::mem::take(&mut self.text);
+        if let Some(quoted) = with_quoted_begin(&text) {
+            text = quoted;
+        }
         // psql reads lines.
         text.push(b'\n');
         self.talk.send(&text)

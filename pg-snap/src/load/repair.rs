@@ -1,0 +1,296 @@
+//! What a load does where a statement of the dump fails: it tries the ways that may help, each in a
+//! session of its own, and, where that is asked for, leaves out what is derived from rows.
+
+use super::definition::{Definition, Object};
+use super::failure::Failure;
+use super::omitted::{Omission, Omitted};
+use super::remedy::{self, RowWay, Way};
+use super::settings::Seen;
+use super::talk::Talk;
+use crate::psql::Server;
+use crate::sql::literal;
+use crate::words::Name;
+use anyhow::{Context, Error, Result, anyhow};
+use pipe_kit::{say, warning};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// See the module. Shared by all sessions of a load.
+pub struct Repair<'a> {
+    pub server: &'a Server,
+    pub database: &'a str,
+    /// What every session begins with.
+    pub begin: &'a str,
+    /// The search path that the source database had, as a list of SQL.
+    pub search_path: &'a [String],
+    /// Whether objects may be left out.
+    pub keep_going: bool,
+    omitted: Mutex<Vec<Omitted>>,
+    /// Constraints that were dropped, with what rows failed with.
+    relaxed: Mutex<Vec<(Definition, Failure)>>,
+}
+
+impl<'a> Repair<'a> {
+    pub fn new(
+        server: &'a Server,
+        database: &'a str,
+        begin: &'a str,
+        search_path: &'a [String],
+        keep_going: bool,
+    ) -> Self {
+        let (omitted, relaxed) = (Mutex::default(), Mutex::default());
+        Self { server, database, begin, search_path, keep_going, omitted, relaxed }
+    }
+
+    /// A session under these settings of the dump.
+    ///
+    /// # Errors
+    /// If psql cannot be started.
+    pub fn open(&self, settings: &Seen) -> Result<Talk> {
+        let mut talk = Talk::open(self.server, self.database, self.begin)?;
+        talk.send(&settings.to_sql())?;
+        Ok(talk)
+    }
+
+    /// Has a statement done that has failed, in another way, or leaves it out.
+    ///
+    /// # Errors
+    /// If nothing helps: names the object, its statement and what to do.
+    pub fn statement(&self, definition: &Definition, failure: Failure) -> Result<()> {
+        let ways = remedy::ways(&definition.text, &failure, &self.facts(definition));
+        let mut last = failure.clone();
+        for way in ways {
+            match self.attempt(definition, &way)? {
+                Ok(()) => return self.note(definition, &way, failure),
+                Err(other) => last = other,
+            }
+        }
+        let failure = remedy::more_telling(failure, last);
+        if self.keep_going && remedy::may_be_omitted(&definition.text) {
+            self.omit(Omission::LeftOut, definition, failure);
+            return Ok(());
+        }
+        Err(self.error(definition, failure))
+    }
+
+    fn facts<'b>(&'b self, definition: &'b Definition) -> remedy::Facts<'b> {
+        remedy::Facts {
+            search_path: self.search_path,
+            schema: definition.schema(),
+            server_major: self.server.version.major,
+            keep_going: self.keep_going,
+        }
+    }
+
+    fn attempt(&self, definition: &Definition, way: &Way) -> Result<Result<(), Failure>> {
+        let mut talk = self.open(&definition.settings)?;
+        let script = way.script(&definition.text);
+        let done = talk.send(&script).and_then(|()| talk.sync());
+        failure_of(done.map(drop))
+    }
+
+    fn note(&self, definition: &Definition, way: &Way, failure: Failure) -> Result<()> {
+        match way {
+            Way::Path(path) | Way::FunctionsUnder(path) => say!(
+                "{} is made under the search path {path}: {}",
+                definition.what(),
+                failure.brief()
+            ),
+            Way::NotValid => self.omit(Omission::NotValid, definition, failure),
+            Way::Reduced(reduced) => return self.add_parts(definition, &reduced.parts, failure),
+        }
+        Ok(())
+    }
+
+    /// Adds the clauses that a table was made without, each alone.
+    fn add_parts(&self, definition: &Definition, parts: &[String], failure: Failure) -> Result<()> {
+        for part in parts {
+            let mut definition = definition.clone();
+            definition.text = part.clone().into_bytes();
+            if !self.attempt_plainly(&definition)? {
+                self.statement(&definition, failure.clone())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what the loaded database lacks.
+    pub fn omit(&self, omission: Omission, definition: &Definition, failure: Failure) {
+        let definition = definition.clone();
+        let failure = if definition.is_secret() { failure.brief() } else { failure };
+        let omitted = Omitted { omission, definition, failure };
+        warning!("{omitted}");
+        self.lock().push(omitted);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Omitted>> {
+        self.omitted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a load that does not keep going ends with.
+    fn error(&self, definition: &Definition, failure: Failure) -> Error {
+        let failure = if definition.is_secret() { failure.brief() } else { failure };
+        let state = failure.sqlstate.clone();
+        let remedy = remedy::remedy(
+            state.as_deref(),
+            !self.keep_going && remedy::may_be_omitted(&definition.text),
+        );
+        let what = definition.what();
+        let line = definition.first_line();
+        Error::new(failure.with_remedy(&remedy))
+            .context(format!("{what}: statement '{line}' failed"))
+    }
+
+    /// Tries once more what was left out: an object may have needed one that came after it.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn try_again(&self) -> Result<()> {
+        let mut before = std::mem::take(&mut *self.lock());
+        before.sort_by_key(|omitted| omitted.definition.number);
+        for omitted in before {
+            let again = omitted.omission == Omission::LeftOut;
+            if again && self.attempt_plainly(&omitted.definition)? {
+                say!("{} is made after all", omitted.definition.what());
+            } else {
+                self.lock().push(omitted);
+            }
+        }
+        Ok(())
+    }
+
+    fn attempt_plainly(&self, definition: &Definition) -> Result<bool> {
+        let mut talk = self.open(&definition.settings)?;
+        let done = talk.send(&definition.text).and_then(|()| talk.sync());
+        Ok(failure_of(done.map(drop))?.is_ok())
+    }
+
+    /// Has rows taken that have failed, each time in a session of its own; gives the session that took
+    /// them.
+    ///
+    /// # Errors
+    /// If nothing helps; names the table.
+    pub fn rows(
+        &self,
+        table: &Name,
+        failure: Failure,
+        settings: &Seen,
+        copy: impl Fn(&mut Talk) -> Result<()>,
+    ) -> Result<Talk> {
+        let what = format!("{}.{}", table.0, table.1).replace(char::is_control, "?");
+        let mut last = failure.clone();
+        let mut ways = remedy::ways_for_rows(&failure, self.search_path, &table.0);
+        ways.extend(self.keep_going.then_some(RowWay::WithoutConstraints));
+        for way in ways {
+            let mut talk = self.open(settings)?;
+            match &way {
+                RowWay::Path(path) => {
+                    talk.send(format!("SET search_path = {path};\n").as_bytes())?;
+                }
+                RowWay::WithoutConstraints if remedy::is_constraint(&last) => {
+                    self.relax(table, &last)?;
+                }
+                RowWay::WithoutConstraints => break,
+            }
+            match failure_of(copy(&mut talk))? {
+                Ok(()) => {
+                    if let RowWay::Path(path) = way {
+                        say!(
+                            "rows of table {what} are loaded under the search path {path}: {}",
+                            failure.brief()
+                        );
+                    }
+                    return Ok(talk);
+                }
+                Err(other) => last = other,
+            }
+        }
+        Err(self.rows_error(&what, remedy::more_telling(failure, last)))
+    }
+
+    /// What a load ends with whose rows cannot be taken.
+    pub fn rows_error(&self, table: &str, failure: Failure) -> Error {
+        let remedy = remedy::remedy(
+            failure.sqlstate.as_deref(),
+            !self.keep_going && remedy::is_constraint(&failure),
+        );
+        Error::new(failure)
+            .context(format!("table data {table}: statement 'COPY {table}' failed; {remedy}"))
+    }
+
+    /// Drops the checks of a table and of its columns' domains, which its rows do not fit; they are made
+    /// again after all rows.
+    fn relax(&self, table: &Name, failure: &Failure) -> Result<()> {
+        let answer = self.server.query(self.database, &relaxing(table))?;
+        let constraints: Vec<(String, String)> =
+            serde_json::from_str(&answer).context("listing the constraints of a table")?;
+        for (drop, add) in constraints {
+            self.server.execute(self.database, &drop)?;
+            let object = Object::new("check constraint", &table.1, &table.0);
+            let definition = Definition {
+                number: u64::MAX,
+                object: Some(Arc::new(object)),
+                text: add.into_bytes(),
+                settings: Arc::default(),
+            };
+            let mut relaxed = self.relaxed.lock().unwrap_or_else(PoisonError::into_inner);
+            relaxed.push((definition, failure.clone()));
+        }
+        Ok(())
+    }
+
+    /// Makes the constraints again that rows did not fit, for new rows at least.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn constraints(&self) -> Result<()> {
+        let relaxed =
+            std::mem::take(&mut *self.relaxed.lock().unwrap_or_else(PoisonError::into_inner));
+        for (definition, failure) in relaxed {
+            if !self.attempt_plainly(&definition)? {
+                self.statement(&definition, failure)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the loaded database lacks, in the order of the dump.
+    pub fn into_omitted(self) -> Vec<Omitted> {
+        let mut omitted = self.omitted.into_inner().unwrap_or_else(PoisonError::into_inner);
+        omitted.sort_by_key(|omitted| omitted.definition.number);
+        omitted
+    }
+}
+
+/// Separates an error of the server from one of the session.
+///
+/// # Errors
+/// Those that are none of the server's.
+pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, Failure>> {
+    match result {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => match error.downcast::<Failure>() {
+            Ok(failure) if failure.sqlstate.is_some() => Ok(Err(failure)),
+            Ok(failure) => Err(anyhow!(failure)),
+            Err(error) => Err(error),
+        },
+    }
+}
+
+/// Asks for statements that drop a table's checks, those of its columns' domains and what keeps nulls
+/// out, each with the one that makes it again.
+fn relaxing(table: &Name) -> String {
+    format!(
+        "WITH t AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+           WHERE n.nspname = {} AND c.relname = {}), \
+         checks AS (SELECT 'TABLE' AS kind, conrelid::pg_catalog.regclass::text AS owner, conname, oid FROM pg_catalog.pg_constraint \
+           WHERE contype = 'c' AND conislocal AND coninhcount = 0 AND conrelid IN (SELECT oid FROM t) \
+           UNION ALL SELECT DISTINCT 'DOMAIN', contypid::pg_catalog.regtype::text, conname, k.oid FROM pg_catalog.pg_constraint k \
+             JOIN pg_catalog.pg_attribute a ON a.atttypid = contypid AND a.attrelid IN (SELECT oid FROM t) WHERE contype = 'c') \
+         SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array( \
+           pg_catalog.format('ALTER %s %s DROP CONSTRAINT %I;', kind, owner, conname), \
+           pg_catalog.format('ALTER %s %s ADD CONSTRAINT %I %s;', kind, owner, conname, pg_catalog.pg_get_constraintdef(oid)) || E'\\n')), '[]') \
+         FROM checks",
+        literal(&table.0),
+        literal(&table.1)
+    )
+}

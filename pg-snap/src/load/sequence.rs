@@ -1,0 +1,125 @@
+//! The one session that runs the dump's statements in their order. It goes on past a statement that
+//! fails, where that one can be repaired or left out: psql ends at the first error, so that nothing
+//! behind it was run, and what was sent since is sent again in a new session.
+
+use super::definition::Definition;
+use super::failure::Failure;
+use super::repair::Repair;
+use super::talk::Talk;
+use anyhow::{Error, Result};
+use std::collections::VecDeque;
+
+/// Statements that were sent and are not known to be done, at most; and their bytes.
+const SENT: (usize, usize) = (512, 4 << 20);
+
+/// See the module.
+pub struct Sequence<'a> {
+    repair: &'a Repair<'a>,
+    talk: Talk,
+    sent: VecDeque<Definition>,
+    sent_bytes: usize,
+}
+
+impl<'a> Sequence<'a> {
+    /// Connects.
+    ///
+    /// # Errors
+    /// If psql cannot be started.
+    pub fn open(repair: &'a Repair<'a>) -> Result<Self> {
+        let talk = Talk::open(repair.server, repair.database, repair.begin)?;
+        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0 })
+    }
+
+    /// Runs a statement after all before it. It may still be at work when this returns.
+    ///
+    /// # Errors
+    /// If this statement or one before it fails, and cannot be repaired or left out.
+    pub fn run(&mut self, definition: Definition) -> Result<()> {
+        self.sent_bytes += definition.text.len();
+        let sent = self.talk.run(&definition.text, definition.number);
+        self.sent.push_back(definition);
+        self.recovered(sent)?;
+        self.forget();
+        while self.sent.len() > SENT.0 || self.sent_bytes > SENT.1 {
+            let half = self.sent.get(self.sent.len() / 2).map_or(0, |definition| definition.number);
+            let waited = self.talk.wait_for(half);
+            self.recovered(waited)?;
+            self.forget();
+        }
+        Ok(())
+    }
+
+    /// Waits until all statements are done.
+    ///
+    /// # Errors
+    /// As [`Sequence::run`].
+    pub fn settle(&mut self) -> Result<()> {
+        loop {
+            // Psql must have seen the end of the last statement, too, which only the server can confirm.
+            let synced = self.talk.sync().map(drop);
+            let whole = synced.is_ok();
+            self.recovered(synced)?;
+            if whole {
+                self.sent.clear();
+                self.sent_bytes = 0;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Sends what cannot be repeated, such as rows and parts of a transaction: its failure is final. All
+    /// statements before it must have been settled.
+    ///
+    /// # Errors
+    /// Why psql has ended.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.talk.send(bytes)
+    }
+
+    fn forget(&mut self) {
+        let done = self.talk.done();
+        while let Some(definition) = self.sent.pop_front_if(|definition| definition.number <= done)
+        {
+            self.sent_bytes -= definition.text.len();
+        }
+    }
+
+    /// Has the statement repaired that a failure was of, and sends again what came after it.
+    fn recovered(&mut self, mut outcome: Result<()>) -> Result<()> {
+        while let Err(error) = outcome {
+            let failure = match error.downcast::<Failure>() {
+                Ok(failure) => failure,
+                Err(error) => return Err(self.naming(error)),
+            };
+            self.forget();
+            let Some(failed) = self.sent.pop_front() else { return Err(failure.into()) };
+            self.sent_bytes -= failed.text.len();
+            if failure.sqlstate.is_none() {
+                self.sent.push_front(failed);
+                return Err(self.naming(failure.into()));
+            }
+            self.repair.statement(&failed, failure)?;
+            outcome = self.reopen(&failed);
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, after: &Definition) -> Result<()> {
+        self.talk = self.repair.open(&after.settings)?;
+        self.sent
+            .iter()
+            .try_for_each(|definition| self.talk.run(&definition.text, definition.number))
+    }
+
+    /// What is no error of a statement still shows where it happened.
+    fn naming(&self, error: Error) -> Error {
+        match self.sent.front() {
+            Some(definition) => error.context(format!(
+                "{}: statement '{}'",
+                definition.what(),
+                definition.first_line()
+            )),
+            None => error,
+        }
+    }
+}
