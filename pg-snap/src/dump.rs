@@ -247,7 +247,16 @@ impl Dump<'_> {
         let before = (Label::of(Kind::PreData, pre.bytes[0]), objects);
         let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
         let [after, more_privileges, later] = post.passes;
-        let after = [after, privileges, more_privileges, late, later].concat();
+        let own_locale = match late.is_empty() && later.is_empty() {
+            true => Vec::new(),
+            false => vec![
+                Deflater::new(self.options.level)
+                    .member(definitions::OWN_LOCALE)
+                    .context("compressing the dump")?,
+            ],
+        };
+        let bytes = bytes + own_locale.len() as u64 * definitions::OWN_LOCALE.len() as u64;
+        let after = [after, privileges, more_privileges, own_locale, late, later].concat();
         Ok(Definitions { before, after: (Label::of(Kind::PostData, bytes), after), key })
     }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// a session from being ended.
 const SETUP: &str = "SET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
-     SET row_security = off;\nSET search_path = '';\n\
+     SET row_security = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
      SET client_min_messages = warning;\n";
 const UTF8: &str = "UTF8";
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];

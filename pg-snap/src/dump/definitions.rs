@@ -13,6 +13,11 @@ pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n
 const UNRESTRICT: &[u8] = b"\\unrestrict ";
 /// What is looked at for a dump's head, and held back for its end.
 const MARGIN: usize = 16 * 1024;
+/// Under these, text means the same to every server, whatever it or the database has set: the amount of
+/// money follows the locale, and NULL in an array may be a word.
+const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
+/// What is derived from rows follows the database's own locale again.
+pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 
@@ -55,7 +60,7 @@ pub fn write(
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
-        .args(["-d", &run.server.target(run.database)])
+        .args(["-d", &format!("{} {}", run.server.target(run.database), money_options())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
@@ -81,6 +86,14 @@ pub fn write(
         None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
     }
     Ok(head.key)
+}
+
+/// What pg_dump writes money by, which it leaves to the database: a connection option, for it sets none
+/// itself. The operator's own options stay.
+fn money_options() -> String {
+    let own = std::env::var("PGOPTIONS").unwrap_or_default();
+    let own = own.replace('\\', "\\\\").replace('\'', "\\'");
+    format!("options='{own} -c lc_monetary=C'")
 }
 
 /// Where a part's text goes.
@@ -141,8 +154,10 @@ impl Head {
         let (head, rest) = text.split_at(end + LAST_SETTING.len());
         let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
         let key = key.map(|key| key.trim_ascii_end().to_vec());
-        let settings =
-            if first { without_unknown_settings(head, server_major) } else { Vec::new() };
+        let settings = match first {
+            true => [&without_unknown_settings(head, server_major), SAME_TEXT].concat(),
+            false => Vec::new(),
+        };
         let rest = if first { rest } else { rest.trim_ascii_start() };
         Self { key, settings, rest: rest.to_vec() }
     }
@@ -204,7 +219,13 @@ mod tests {
         assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
         assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
         let first = Head::of(head, true, 15);
-        assert_eq!([first.settings, first.rest].concat(), head);
+        assert_eq!(
+            first.settings,
+            [&head[..first.settings.len() - SAME_TEXT.len()], SAME_TEXT].concat()
+        );
+        let whole =
+            [&first.settings[..first.settings.len() - SAME_TEXT.len()], &first.rest].concat();
+        assert_eq!(whole, head);
         let bare = Head::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
         assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
     }
