@@ -193,8 +193,11 @@ impl Load {
 
     /// Before the names are swapped, so that a crash in between does not lose them.
     fn write_omitted(&self, options: &Options, omitted: &[Omitted]) {
-        let Some(path) = options.left_out.as_ref().filter(|_| !omitted.is_empty()) else { return };
-        if let Err(error) = omitted::write(path, &self.names.database, omitted) {
+        let Some(path) = &options.left_out else { return };
+        if omitted.is_empty() {
+            // What an earlier load has left out would be taken for this one's.
+            let _ = std::fs::remove_file(path);
+        } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
             warning!("the statements that were left out are not on the disk: {error:#}");
         }
     }

@@ -44,7 +44,8 @@ EXAMPLES:
 
 EXIT STATUS:
   0 done, the health check passed · 1 a step failed, or the health check, or the application's role
-  has no password any more · 2 usage · 3 some objects failed, or were left out as damaged
+  has no password any more · 2 usage · 3 some objects failed, were left out as damaged, or could not
+  be made in the database (--keep-going)
   4 the bundle is damaged or not whole · 5 refused: not confirmed, locked, nothing to go on with,
   or preflight said no · 128+N signal N";
 
@@ -75,6 +76,10 @@ pub struct Cli {
     /// Restore a damaged only copy as far as it goes: leave out what is damaged, delete no object, end with 3
     #[arg(long)]
     skip_verify: bool,
+    /// Restore all rows; leave out indexes, constraints, views and the like that cannot be made, write
+    /// their statements to DEPLOY/.restore/left-out.sql, and end with 3
+    #[arg(long)]
+    keep_going: bool,
     /// Take a bundle of the present state first, once preflight has passed
     #[arg(long, conflicts_with = "resume")]
     safety_backup: bool,
@@ -134,6 +139,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             force_config: cli.force_config,
             drop_first: cli.drop_first,
             skip_verify: cli.skip_verify,
+            keep_going: cli.keep_going,
         },
         confirm: cli.confirm,
         dry_run: cli.dry_run,

@@ -28,6 +28,9 @@ pub struct Choices {
     pub drop_first: bool,
     /// Go on with a bundle that is damaged.
     pub skip_verify: bool,
+    /// Restore all rows, whatever of what is derived from them cannot be made.
+    #[serde(default)]
+    pub keep_going: bool,
 }
 
 impl Choices {
@@ -41,6 +44,7 @@ impl Choices {
             force_config: self.force_config || earlier.force_config,
             drop_first: self.drop_first || earlier.drop_first,
             skip_verify: self.skip_verify || earlier.skip_verify,
+            keep_going: self.keep_going || earlier.keep_going,
         }
     }
 
@@ -50,6 +54,7 @@ impl Choices {
             (self.force_config, "--force-config"),
             (self.drop_first, "--drop-first"),
             (self.skip_verify, "--skip-verify"),
+            (self.keep_going, "--keep-going"),
         ];
         let mut words: Vec<_> = flags.iter().filter(|(set, _)| *set).map(|(_, w)| *w).collect();
         match self.config {

@@ -279,7 +279,11 @@ mod tests {
     use super::*;
 
     fn failure(state: &str) -> Failure {
-        Failure { sqlstate: Some(state.into()), ..Failure::other("") }
+        {
+            let mut failure = Failure::other("");
+            failure.sqlstate = Some(state.into());
+            failure
+        }
     }
 
     fn found(sql: &str, state: &str, major: u32, keep_going: bool) -> Vec<Way> {

@@ -57,7 +57,7 @@ impl Restore<'_> {
         }
         if journal.incomplete {
             self.ledger.close()?;
-            warning!("the restore is complete but for what was damaged and left out, named above");
+            warning!("the restore is complete except for what was left out, named above");
             self.tell_previous(journal);
             self.tell_roles_without_login();
             return Ok(Exit::Incomplete);

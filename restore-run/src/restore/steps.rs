@@ -99,7 +99,10 @@ impl Restore<'_> {
 
     pub(super) fn database_tool(&self) -> Tool {
         let keep = if self.choices.drop_first { "--drop-first" } else { "--keep-previous" };
-        Tool::new("pg-snap").args(["load", keep]).arg(self.bundle.dump())
+        let left_out = self.settings.state_dir().join("left-out.sql");
+        let tool = Tool::new("pg-snap").args(["load", keep]);
+        let tool = if self.choices.keep_going { tool.arg("--keep-going") } else { tool };
+        tool.arg("--left-out").arg(left_out).arg(self.bundle.dump())
     }
 
     pub(super) fn database(&self, progress: &Progress) -> Result<()> {
@@ -110,7 +113,13 @@ impl Restore<'_> {
             let put_aside = before.filter(|_| !self.choices.drop_first);
             journal.previous.extend(put_aside.filter(|oid| !journal.previous.contains(oid)));
         })?;
-        self.database_tool().run()?;
+        let ended = self.database_tool().run();
+        if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
+            warning!("the database has all rows, but objects named above are left out; going on");
+            self.ledger.note(|journal| journal.incomplete = true)?;
+        } else {
+            ended?;
+        }
         progress.swapped();
         Ok(())
     }
