@@ -11,6 +11,8 @@ mod extension;
 mod faults;
 #[path = "pg_snap/hostile_settings.rs"]
 mod hostile_settings;
+#[path = "pg_snap/keep_going.rs"]
+mod keep_going;
 #[path = "pg_snap/killed_dump.rs"]
 mod killed_dump;
 #[path = "pg_snap/killed_load.rs"]
@@ -41,8 +43,12 @@ mod rights;
 mod round_trip;
 #[path = "pg_snap/running.rs"]
 mod running;
+#[path = "pg_snap/same_meaning.rs"]
+mod same_meaning;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
+#[path = "pg_snap/search_path.rs"]
+mod search_path;
 #[path = "pg_snap/tenant.rs"]
 mod tenant;
 #[path = "pg_snap/tenant_faults.rs"]
