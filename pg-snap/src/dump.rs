@@ -33,6 +33,7 @@ use passes::{PASSES, Passes};
 use pipe_kit::cleanup;
 use plan::Task;
 use run::Run;
+pub use run::end_all;
 use section::Section;
 use std::collections::VecDeque;
 use std::num::NonZero;

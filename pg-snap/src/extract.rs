@@ -14,6 +14,7 @@ use crate::lines::Blocks;
 use crate::load::{Source, random_token, reading};
 use crate::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
+pub use heading::readings;
 pub use part::Part;
 use pipe_kit::output::Output;
 use pipe_kit::progress::Bar;

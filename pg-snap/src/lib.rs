@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod compare;
 mod database_state;
 mod dump;
 mod extract;

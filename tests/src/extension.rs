@@ -36,12 +36,8 @@ impl Extended {
     pub fn of(programs: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pg-").tempdir().context("a copy's folder")?;
         give_to_server_user(dir.path())?;
-        let told = |what: &str| -> Result<PathBuf> {
-            let mut pg_config = Command::new(programs.join("pg_config"));
-            Ok(child::capture(pg_config.arg(what), "pg_config")?.trim().into())
-        };
         let below = |path: &Path| dir.path().join(path.strip_prefix("/").unwrap_or(path));
-        let (bin, share, lib) = (told("--bindir")?, told("--sharedir")?, told("--pkglibdir")?);
+        let [bin, share, lib] = directories(programs)?;
         link_all(&bin, &below(&bin), &COPIED)?;
         for program in COPIED {
             fs::copy(bin.join(program), below(&bin).join(program)).context("copying a program")?;
@@ -52,8 +48,12 @@ impl Extended {
         for (name, text) in FILES {
             fs::write(extensions.join(name), text).context("writing an extension")?;
         }
-        fs::create_dir_all(below(&lib).parent().context("a library's folder")?)?;
+        let libs = lib.parent().context("a library's folder")?;
+        fs::create_dir_all(below(libs))?;
         symlink(&lib, below(&lib)).context("linking libraries")?;
+        if !programs.join("pg_config").exists() {
+            link_all(libs, &below(libs), &["postgresql"])?;
+        }
         // Where a release brings libraries along, its programs find them from where they lie, too.
         for dir in bin.ancestors().skip(1).take(3) {
             for entry in fs::read_dir(dir).with_context(|| format!("reading {}", dir.display()))? {
@@ -65,6 +65,21 @@ impl Extended {
         }
         Ok(Self { programs: below(&bin), _dir: dir })
     }
+}
+
+/// Those of programs, shared files and libraries. A release that is a server alone has them beside each
+/// other.
+fn directories(programs: &Path) -> Result<[PathBuf; 3]> {
+    if !programs.join("pg_config").exists() {
+        let bin = fs::canonicalize(programs).context("a release's programs")?;
+        let root = bin.parent().context("a release's folder")?;
+        return Ok([bin.clone(), root.join("share/postgresql"), root.join("lib/postgresql")]);
+    }
+    let ask = |what: &str| -> Result<PathBuf> {
+        let mut pg_config = Command::new(programs.join("pg_config"));
+        Ok(child::capture(pg_config.arg(what), "pg_config")?.trim().into())
+    };
+    Ok([ask("--bindir")?, ask("--sharedir")?, ask("--pkglibdir")?])
 }
 
 /// Makes a directory with links to all that is in another, but for some names.

@@ -10,7 +10,7 @@ use std::path::Path;
 /// What `pg_database`, `pg_db_role_setting` and the comments say of a database, its name left out.
 const STATE: &str = "
     set client_encoding to 'UTF8';
-    select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider,
+    select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(row->>'datlocprovider', 'c'),
       coalesce(row->>'datlocale', row->>'daticulocale'), row->>'daticurules', datistemplate, datallowconn, datconnlimit,
       (select spcname from pg_tablespace t where t.oid = dattablespace),
       (select string_agg(a::text, ' ' order by a::text) from unnest(datacl) a), shobj_description(oid, 'pg_database'),
@@ -35,7 +35,7 @@ pub fn state(server: &Postgres, database: &str) -> Result<String> {
 /// # Errors
 /// If pg_dump fails.
 pub fn content(server: &Postgres, pg_dump: Option<&Path>, database: &str) -> Result<String> {
-    let own = server.programs().join("pg_dump");
+    let own = server.clients().join("pg_dump");
     let mut command = server.client(&pg_dump.unwrap_or(&own).to_string_lossy());
     let dump = child::capture(command.args(["-d", database]), "pg_dump")?;
     Ok(sorted(&canonical(&dump)?))

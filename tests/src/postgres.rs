@@ -25,6 +25,8 @@ pub struct Options {
     pub settings: Vec<String>,
     /// Where the programs are; looked for where it is not said.
     pub programs: Option<PathBuf>,
+    /// Where the clients are; beside the programs where it is not said.
+    pub clients: Option<PathBuf>,
     /// The directory to make it in, which the server's user may enter; the system's temporary one
     /// where it is not said.
     pub place: Option<PathBuf>,
@@ -36,6 +38,7 @@ impl Default for Options {
             initdb: vec!["--locale=C.UTF-8".into(), "--encoding=UTF8".into()],
             settings: Vec::new(),
             programs: None,
+            clients: None,
             place: None,
         }
     }
@@ -48,6 +51,7 @@ pub struct Postgres {
     server: Option<Server>,
     port: u16,
     programs: PathBuf,
+    clients: PathBuf,
     settings: Vec<String>,
     dir: TempDir,
 }
@@ -82,6 +86,8 @@ pub struct Release {
     pub major: u32,
     /// The directory of its programs.
     pub programs: PathBuf,
+    /// The directory of clients for it: its own, or those of the newest release that has any.
+    pub clients: PathBuf,
     _copy: Option<TempDir>,
 }
 
@@ -104,11 +110,24 @@ impl Release {
         }
         releases.sort_by_key(|release| release.major);
         releases.dedup_by_key(|release| release.major);
+        let newest = releases.iter().rev().find(|release| release.has_own_clients());
+        let newest = newest.context("no release has clients")?.clients.clone();
+        for release in releases.iter_mut().filter(|release| !release.has_own_clients()) {
+            release.clients.clone_from(&newest);
+        }
         Ok(releases)
     }
 
+    /// Whether it came with clients: some releases fetched are servers alone.
+    #[must_use]
+    pub fn has_own_clients(&self) -> bool {
+        self.programs.join("psql").exists()
+    }
+
     fn of(programs: PathBuf) -> Result<Self> {
-        let mut release = Self { major: 0, programs, _copy: None };
+        // Clients are run as us, who can go where they lie.
+        let clients = programs.clone();
+        let mut release = Self { major: 0, programs, clients, _copy: None };
         // Asked by a program of that user's: starting one, root itself still opens the way to it.
         let mut test = as_server_user("test");
         if child::capture(test.arg("-x").arg(release.programs.join("postgres")), "test").is_err() {
@@ -174,7 +193,9 @@ impl Postgres {
             .context("a cluster's directory")?;
         give_to_server_user(dir.path())?;
         initdb(&programs, &dir.path().join("data"), PASSWORD, &options.initdb)?;
-        let mut cluster = Self { server: None, port: 0, programs, settings: options.settings, dir };
+        let clients = options.clients.unwrap_or_else(|| programs.clone());
+        let settings = options.settings;
+        let mut cluster = Self { server: None, port: 0, programs, clients, settings, dir };
         for _ in 0..ATTEMPTS {
             cluster.port = free_port()?;
             if cluster.run()? {
@@ -257,10 +278,16 @@ impl Postgres {
         self.port
     }
 
-    /// The directory of the server's and the clients' programs.
+    /// The directory of the server's programs.
     #[must_use]
     pub fn programs(&self) -> &Path {
         &self.programs
+    }
+
+    /// The directory of the clients.
+    #[must_use]
+    pub fn clients(&self) -> &Path {
+        &self.clients
     }
 
     /// What the server has logged since its last start.
@@ -285,7 +312,7 @@ impl Postgres {
     /// One of PostgreSQL's own client programs, with [`Postgres::env`] set and other `PG*` unset.
     #[must_use]
     pub fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(self.programs.join(program));
+        let mut command = Command::new(self.clients.join(program));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);

@@ -20,6 +20,66 @@ pub const TOOLS: [&str; 8] = [
     "health-probe",
 ];
 
+/// A command line of one of the tools: the tool itself, or one of its sub-commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The tool.
+    pub tool: &'static str,
+    /// The sub-command.
+    pub verb: Option<String>,
+}
+
+impl Target {
+    /// As it is typed.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match &self.verb {
+            Some(verb) => format!("{} {verb}", self.tool),
+            None => self.tool.to_owned(),
+        }
+    }
+
+    /// What its `--help` prints.
+    ///
+    /// # Errors
+    /// If it does not run, or fails.
+    pub fn help(&self) -> Result<String> {
+        let mut command = Command::new(tool(self.tool));
+        command.args(&self.verb).arg("--help");
+        pipe_kit::child::capture(&mut command, self.name())
+    }
+}
+
+/// The tools, each followed by the sub-commands that its help lists.
+///
+/// # Errors
+/// If a tool does not run.
+pub fn targets() -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    for tool in TOOLS {
+        let own = Target { tool, verb: None };
+        let verbs = verbs(&own.help()?);
+        targets.push(own);
+        targets.extend(verbs.into_iter().map(|verb| Target { tool, verb: Some(verb) }));
+    }
+    Ok(targets)
+}
+
+/// The sub-commands that a tool's help lists.
+#[must_use]
+pub fn verbs(help: &str) -> Vec<String> {
+    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1);
+    let names = commands.take_while(|l| !l.is_empty()).filter(|l| {
+        // Deeper lines go on with the description of the command above.
+        l.starts_with("  ") && !l.starts_with("   ")
+    });
+    names
+        .filter_map(|l| l.split_whitespace().next())
+        .filter(|n| *n != "help")
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Names a directory of built programs to be used as they are.
 pub const BIN_DIR: &str = "PIPRIO_TEST_BIN_DIR";
 

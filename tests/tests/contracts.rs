@@ -2,33 +2,25 @@
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
-use pipeline_tests::tools::{TOOLS, workspace};
+use pipeline_tests::tools::{TOOLS, Target, targets, verbs, workspace};
 use pipeline_tests::{tool, tool_path};
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
 
-/// A command line of one of the tools: the tool itself, or one of its sub-commands.
-struct Target {
-    tool: &'static str,
-    verb: Option<String>,
+/// A command line that can be run.
+trait Run {
+    fn command(&self) -> Command;
+
+    fn run(&self, arguments: &[&str]) -> Result<Output, String> {
+        finish(self.command().args(arguments))
+    }
 }
 
-impl Target {
-    fn name(&self) -> String {
-        match &self.verb {
-            Some(verb) => format!("{} {verb}", self.tool),
-            None => self.tool.to_owned(),
-        }
-    }
-
+impl Run for Target {
     fn command(&self) -> Command {
         let mut command = Command::new(tool(self.tool));
         command.args(&self.verb).env("PATH", tool_path()).stdin(Stdio::null());
         command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Result<Output, String> {
-        finish(self.command().args(arguments))
     }
 }
 
@@ -44,28 +36,8 @@ fn tools() -> Vec<Target> {
     TOOLS.map(|tool| Target { tool, verb: None }).into()
 }
 
-/// The sub-commands that a tool's help lists.
-fn verbs(help: &str) -> Vec<String> {
-    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1);
-    let names = commands.take_while(|l| !l.is_empty()).filter(|l| {
-        // Deeper lines go on with the description of the command above.
-        l.starts_with("  ") && !l.starts_with("   ")
-    });
-    names
-        .filter_map(|l| l.split_whitespace().next())
-        .filter(|n| *n != "help")
-        .map(str::to_owned)
-        .collect()
-}
-
 fn everything() -> Vec<Target> {
-    let with_verbs = |target: Target| {
-        let help = target.run(&["--help"]).map(|o| text(&o.stdout)).unwrap_or_default();
-        let tool = target.tool;
-        let verbs = verbs(&help).into_iter().map(move |v| Target { tool, verb: Some(v) });
-        std::iter::once(target).chain(verbs)
-    };
-    tools().into_iter().flat_map(with_verbs).collect()
+    targets().unwrap()
 }
 
 /// Checks all, and then tells all that break the promise, not just the first.
@@ -106,7 +78,7 @@ fn every_subcommand_has_help_of_its_own() {
 #[test]
 fn the_tools_with_subcommands_list_those_of_the_design() {
     let expected: [(&str, &[&str]); 4] = [
-        ("pg-snap", &["dump", "load", "extract", "inspect", "status", "previous"]),
+        ("pg-snap", &["dump", "load", "extract", "inspect", "compare", "status", "previous"]),
         ("obj-mirror", &["verify", "status"]),
         ("cfg-pack", &["create", "list", "diff", "extract"]),
         ("bundle-manifest", &["describe", "sums", "verify", "list", "publish"]),

@@ -1,6 +1,8 @@
 //! The database stage on real servers: what it promises of a dump, of a load, and of the database
 //! that was there before.
 
+#[path = "pg_snap/compare.rs"]
+mod compare;
 #[path = "pg_snap/damage.rs"]
 mod damage;
 #[path = "pg_snap/encodings.rs"]

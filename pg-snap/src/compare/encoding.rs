@@ -1,0 +1,88 @@
+//! Names of a dump in the encoding that the database's are read in.
+
+use super::holdings::Holdings;
+use crate::psql::Server;
+use crate::sql::literal;
+use anyhow::{Context, Result};
+use std::collections::HashMap;
+use std::fmt::Write;
+
+const UTF8: &str = "UTF8";
+/// Encodings of servers that cannot tell what their text is in UTF-8.
+const BYTEWISE: [&str; 2] = ["SQL_ASCII", "MULE_INTERNAL"];
+/// Names that are converted by one question.
+const CHUNK: usize = 1000;
+
+/// That of the database.
+pub struct Encoding {
+    own: String,
+}
+
+impl Encoding {
+    pub fn of(own: &str) -> Self {
+        Self { own: own.to_owned() }
+    }
+
+    /// Whether each byte of a name is taken for a character.
+    pub fn is_bytewise(&self) -> bool {
+        BYTEWISE.contains(&self.own.as_str())
+    }
+
+    /// What sessions are to speak.
+    pub fn of_sessions(&self) -> &str {
+        if self.is_bytewise() { &self.own } else { UTF8 }
+    }
+
+    /// A dump's names, as sessions speak them.
+    ///
+    /// # Errors
+    /// If the server does not know the dump's encoding, or a name is none in it.
+    pub fn names(&self, server: &Server, database: &str, held: Holdings) -> Result<Holdings> {
+        let in_bytes = held.encoding != UTF8;
+        if self.is_bytewise() {
+            let to_bytes = |name: &str| name.bytes().map(char::from).collect::<String>();
+            return Ok(if in_bytes { held } else { held.renamed(&to_bytes) });
+        }
+        if !in_bytes || BYTEWISE.contains(&held.encoding.as_str()) {
+            return Ok(held);
+        }
+        let odd: Vec<String> =
+            held.names().into_iter().filter(|name| !name.is_ascii()).map(str::to_owned).collect();
+        let mut converted = HashMap::new();
+        for names in odd.chunks(CHUNK) {
+            converted.extend(convert(server, database, &held.encoding, names)?);
+        }
+        let to = |name: &str| converted.get(name).cloned().unwrap_or_else(|| name.to_owned());
+        Ok(held.renamed(&to))
+    }
+}
+
+fn convert(
+    server: &Server,
+    database: &str,
+    encoding: &str,
+    names: &[String],
+) -> Result<Vec<(String, String)>> {
+    let one = |name: &String| format!("pg_catalog.decode('{}', 'hex')", hex(name));
+    let names_in_bytes: Vec<String> = names.iter().map(one).collect();
+    let answer = server
+        .query(
+            database,
+            &format!(
+                "SELECT pg_catalog.json_agg(pg_catalog.convert_from(name, {}) ORDER BY number) \
+                 FROM pg_catalog.unnest(ARRAY[{}]) WITH ORDINALITY AS n (name, number)",
+                literal(encoding),
+                names_in_bytes.join(", ")
+            ),
+        )
+        .with_context(|| format!("the dump's names are in {encoding}"))?;
+    let converted: Vec<String> = serde_json::from_str(&answer).context("converting names")?;
+    Ok(names.iter().cloned().zip(converted).collect())
+}
+
+fn hex(name: &str) -> String {
+    name.chars().fold(String::new(), |mut hex, c| {
+        let _ = write!(hex, "{:02x}", u32::from(c) & 0xff);
+        hex
+    })
+}
