@@ -4,17 +4,19 @@ use crate::fault::{Kind, StoreError};
 use crate::headers::Head;
 use crate::index::{Entry, Tags};
 use crate::journal::Journal;
+use crate::key::printable;
 use crate::placement::{hex, stored_path};
 use crate::plan::{How, Step};
 use crate::received::{Hash, Received};
 use crate::remote::Remote;
 use crate::retry::retrying;
-use crate::store::Download;
+use crate::store::{Download, UNKNOWN_TIME};
 use crate::tagging::Tagging;
 use crate::transfer::{Task, on_disk};
 use crate::tree::Tree;
 use indicatif::ProgressBar;
 use md5::Md5;
+use pipe_kit::warning;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fs::{File, FileTimes};
@@ -221,7 +223,7 @@ impl Fetcher {
         seen: &Arc<AtomicU64>,
     ) -> Answer<Received> {
         let file = Arc::new(self.tree.create_temp(temp)?);
-        let etag = first.head.etag.clone();
+        let head = first.head.clone();
         let mut hash = Hash::new(first.head.may_be_md5());
         let mut starts = (0..size).step_by(PART as usize);
         let mut first = Some(first);
@@ -232,7 +234,7 @@ impl Fetcher {
             {
                 let part = PartOf {
                     key: key.to_owned(),
-                    etag: etag.clone(),
+                    head: head.clone(),
                     start,
                     length: PART.min(size - start),
                     size,
@@ -283,9 +285,12 @@ impl Fetcher {
         let range = part.start..part.start + part.length;
         let mut download = match given {
             Some(download) => download,
-            None => self.remote.store.get(&part.key, Some(range), Some(&part.etag)).await?,
+            None => {
+                let condition = part.head.condition.as_ref();
+                self.remote.store.get(&part.key, Some(range), condition).await?
+            }
         };
-        if download.part_of != Some(part.size) || download.head.etag != part.etag {
+        if download.part_of != Some(part.size) || !download.head.is_of_one_state(&part.head) {
             return Err(StoreError::new(Kind::Changed, "it changed while it was read"));
         }
         let mut at = 0;
@@ -355,7 +360,7 @@ impl Fetcher {
 /// A part of an object, and the state of the object that it is of.
 struct PartOf {
     key: String,
-    etag: String,
+    head: Head,
     start: u64,
     length: u64,
     size: u64,
@@ -379,11 +384,26 @@ fn entry_of(
     if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
         return Err(StoreError::transient("what came does not fit its ETag"));
     }
+    if head.unsent_metadata > 0 {
+        warning!(
+            "{}: x-amz-missing-meta: the server cannot send {} of its values of user metadata; the mirror does \
+             not have them",
+            printable(&step.object.key),
+            head.unsent_metadata
+        );
+    }
+    let last_modified = head.written(&step.object);
+    if last_modified == UNKNOWN_TIME {
+        warning!(
+            "{}: last-modified: the server gives no time that can be read; the mirror has 1970-01-01",
+            printable(&step.object.key)
+        );
+    }
     Ok(Entry {
         key: step.object.key.clone(),
         path: step.path.clone(),
         size,
-        last_modified: head.written(&step.object),
+        last_modified,
         etag: head.etag,
         sha256,
         properties: head.properties,

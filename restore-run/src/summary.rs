@@ -146,7 +146,9 @@ impl Summary {
         let name = settings.bucket.as_deref().unwrap_or("(S3_BUCKET is not set)");
         let name = format!("bucket {name} at {}", settings.s3_endpoint);
         match &self.bucket {
-            Some(Ok(status)) if !status.exists => format!("{name}: does not exist, will be made"),
+            Some(Ok(status)) if !status.exists => {
+                format!("{name}: does not exist, will be created")
+            }
             Some(Ok(status)) => {
                 format!("{name}: {} objects, {}", status.objects, bytes(status.bytes))
             }
