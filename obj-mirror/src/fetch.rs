@@ -4,19 +4,17 @@ use crate::fault::{Kind, StoreError};
 use crate::headers::Head;
 use crate::index::{Entry, Tags};
 use crate::journal::Journal;
-use crate::key::printable;
 use crate::placement::{hex, stored_path};
 use crate::plan::{How, Step};
-use crate::received::{Hash, Received};
+use crate::received::{Hash, Received, entry_of, whole};
 use crate::remote::Remote;
 use crate::retry::retrying;
-use crate::store::{Download, UNKNOWN_TIME};
+use crate::store::Download;
 use crate::tagging::Tagging;
 use crate::transfer::{Task, on_disk};
 use crate::tree::Tree;
 use indicatif::ProgressBar;
 use md5::Md5;
-use pipe_kit::warning;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::fs::{File, FileTimes};
@@ -364,49 +362,4 @@ struct PartOf {
     start: u64,
     length: u64,
     size: u64,
-}
-
-fn whole(announced: u64, came: u64) -> Answer<()> {
-    match came == announced {
-        true => Ok(()),
-        false => Err(StoreError::transient(format!("{came} bytes came of {announced}"))),
-    }
-}
-
-fn entry_of(
-    step: &Step,
-    head: Head,
-    size: u64,
-    sha256: String,
-    tags: Tags,
-    md5: Option<String>,
-) -> Answer<Entry> {
-    if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
-        return Err(StoreError::transient("what came does not fit its ETag"));
-    }
-    if head.unsent_metadata > 0 {
-        warning!(
-            "{}: x-amz-missing-meta: the server cannot send {} of its values of user metadata; the mirror does \
-             not have them",
-            printable(&step.object.key),
-            head.unsent_metadata
-        );
-    }
-    let last_modified = head.written(&step.object);
-    if last_modified == UNKNOWN_TIME {
-        warning!(
-            "{}: last-modified: the server gives no time that can be read; the mirror has 1970-01-01",
-            printable(&step.object.key)
-        );
-    }
-    Ok(Entry {
-        key: step.object.key.clone(),
-        path: step.path.clone(),
-        size,
-        last_modified,
-        etag: head.etag,
-        sha256,
-        properties: head.properties,
-        tags,
-    })
 }

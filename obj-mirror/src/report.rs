@@ -114,7 +114,7 @@ impl Summary {
         let names = printable(&refused.headers.join(", "));
         let why = match &refused.error {
             Some(error) => format!("which the server refuses ({error})"),
-            None => "which HTTP cannot carry unchanged".to_owned(),
+            None => "which cannot be sent unchanged".to_owned(),
         };
         let reason = format!("in place, but without {names}, {why}; the index still has it");
         self.failed.push(Failure { key, reason });
