@@ -14,6 +14,7 @@ mod mirror;
 mod pack;
 mod publish;
 mod report;
+mod reports;
 mod seal;
 mod stages;
 mod structure;

@@ -2,10 +2,10 @@
 
 use crate::manifest::{CONFIG, DATABASE};
 use crate::mirror;
+use crate::reports::{DumpReport, MirrorProblem, MirrorReport};
 use anyhow::{Context, Result};
 use pipe_kit::Exit;
 use pipe_kit::child;
-use serde_json::Value;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::Path;
@@ -29,9 +29,9 @@ pub fn dump(bundle: &Path) -> Result<Verdict> {
     let [inspect, json, full] = ["inspect", "--json", "--full"].map(OsStr::new);
     let args = [inspect, json, path.as_os_str(), full];
     let answer = ask("pg-snap", &args)?;
-    let told = told_problem(&answer.stdout);
+    let named = named_problem(&answer.stdout);
     Ok(answer.verdict(|words| {
-        let why = told.as_deref().unwrap_or(words);
+        let why = named.as_deref().unwrap_or(words);
         vec![(DATABASE.to_owned(), format!("is damaged: {why}"))]
     }))
 }
@@ -98,25 +98,21 @@ fn unprefixed(line: &str, tool: &str) -> String {
     rest.unwrap_or(line).to_owned()
 }
 
-/// The problem that a report of `pg-snap inspect --json` tells.
-fn told_problem(report: &[u8]) -> Option<String> {
-    let report: Value = serde_json::from_slice(report).ok()?;
-    Some(report.get("problem")?.as_str()?.to_owned())
+/// The problem that a report of `pg-snap inspect --json` names. Where the dump is damaged and the report cannot
+/// be read, what the tool says on standard error is reported.
+fn named_problem(report: &[u8]) -> Option<String> {
+    let report: DumpReport = serde_json::from_slice(report).ok()?;
+    report.problem
 }
 
-/// The objects that a report of `obj-mirror verify --json` names.
+/// The objects that a report of `obj-mirror verify --json` names, as the bundle names them; none where it cannot
+/// be read.
 fn named_objects(report: &[u8]) -> Vec<(String, String)> {
-    let report: Value = serde_json::from_slice(report).unwrap_or_default();
-    let lists =
-        ["problems", "failed", "damaged"].iter().filter_map(|name| report.get(name)?.as_array());
-    lists.flatten().filter_map(named_object).collect()
-}
-
-fn named_object(problem: &Value) -> Option<(String, String)> {
-    let text = |names: &[&str]| names.iter().find_map(|name| problem.get(name)?.as_str());
-    let path = text(&["path", "key"])?;
-    let why = text(&["problem", "reason", "error"]).unwrap_or("not what the index says");
-    Some((format!("{}/{path}", mirror::DIR), format!("is damaged: {why}")))
+    let Ok(report) = serde_json::from_slice::<MirrorReport>(report) else { return Vec::new() };
+    let named = |MirrorProblem { path, problem }| {
+        (format!("{}/{path}", mirror::DIR), format!("is damaged: {problem}"))
+    };
+    report.problems.into_iter().map(named).collect()
 }
 
 #[cfg(test)]
@@ -130,25 +126,30 @@ mod tests {
     }
 
     #[test]
-    fn the_dumps_own_problem_is_told() {
+    fn the_dumps_own_problem_is_reported() {
         let report = br#"{"complete":false,"problem":"no end marker"}"#;
-        assert_eq!(told_problem(report).as_deref(), Some("no end marker"));
-        assert_eq!(told_problem(br#"{"problem":null}"#), None);
-        assert_eq!(told_problem(b""), None);
+        assert_eq!(named_problem(report).as_deref(), Some("no end marker"));
+        for none in [r#"{"problem":null}"#, r#"{"reason":"cut"}"#, ""] {
+            assert_eq!(named_problem(none.as_bytes()), None, "{none}");
+        }
     }
 
     #[test]
     fn objects_named_by_the_mirrors_report_are_named_in_the_bundle() {
-        let report =
-            br#"{"problems":[{"path":"a/b","problem":"gone"},{"key":"c","reason":"differs"},{}]}"#;
+        let report = br#"{"objects":2,"bytes":9,"problems":[
+            {"path":"a/b","key":"a/b","problem":"missing"},
+            {"path":"extra","key":null,"problem":"not in the index"}]}"#;
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
             named_objects(report),
-            [pair("minio/a/b", "is damaged: gone"), pair("minio/c", "is damaged: differs")]
+            [
+                pair("minio/a/b", "is damaged: missing"),
+                pair("minio/extra", "is damaged: not in the index")
+            ]
         );
-        let report = br#"{"objects":2,"failed":[{"key":"c","reason":"gone"}]}"#;
-        assert_eq!(named_objects(report), [pair("minio/c", "is damaged: gone")]);
-        assert!(named_objects(b"not json").is_empty());
-        assert!(named_objects(b"{\"problems\":3}").is_empty());
+        for none in ["not json", r#"{"problems":3}"#, r#"{"failed":[{"key":"c","reason":"gone"}]}"#]
+        {
+            assert!(named_objects(none.as_bytes()).is_empty(), "{none}");
+        }
     }
 }

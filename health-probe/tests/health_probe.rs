@@ -11,7 +11,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const STATUS: &str = r#"echo '{"server_version":"15.1","size_bytes":2048,"connections":1}'"#;
+const STATUS: &str =
+    r#"echo '{"server_version":"15.1","exists":true,"size_bytes":2048,"connections":1}'"#;
 
 fn program(path: &Path, script: &str) {
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
@@ -30,7 +31,10 @@ fn parts() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     program(&dir.path().join("driver"), "printf 'api\\trunning\\nmig\\tdone\\n'");
     program(&dir.path().join("pg-snap"), STATUS);
-    program(&dir.path().join("obj-mirror"), r#"echo '{"objects":3,"bytes":10}'"#);
+    program(
+        &dir.path().join("obj-mirror"),
+        r#"echo '{"exists":true,"complete":true,"objects":3,"bytes":10}'"#,
+    );
     program(&dir.path().join("bundle-manifest"), &bundle(60, "intact"));
     std::fs::create_dir(dir.path().join("backups")).unwrap();
     dir

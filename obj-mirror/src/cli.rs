@@ -188,8 +188,8 @@ EXAMPLES
   obj-mirror status --quick --json s3://documents
 
 EXIT STATUS
-  0  done; with --quick --json a missing bucket is an answer too: \"exists\": false
-  1  no such bucket, keys refused, or server unreachable")]
+  0  done; with --json a missing bucket is an answer too: \"exists\": false
+  1  without --json, no such bucket; keys refused, or server unreachable")]
 pub struct Status {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "BUCKET")]

@@ -29,6 +29,8 @@ pub enum Kind {
     Unsupported,
     /// The server, or the way to it, failed this time.
     Transient,
+    /// Other bytes arrived at the server than were sent.
+    Garbled,
     /// Nothing came for as long as is waited for.
     Silent,
     /// It will not go better the next time.
@@ -88,7 +90,12 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
-            Kind::Transient | Kind::Silent | Kind::Unreachable | Kind::Busy | Kind::Changed
+            Kind::Transient
+                | Kind::Garbled
+                | Kind::Silent
+                | Kind::Unreachable
+                | Kind::Busy
+                | Kind::Changed
         )
     }
 
@@ -129,8 +136,9 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
         message.push(' ');
         message.push_str(&crate::key::printable(part));
     }
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let header = |name: &str| crate::headers::text(headers, name);
     if let (300..=400, Some(region)) = (status, header("x-amz-bucket-region")) {
+        let region = crate::key::printable(&region);
         message.push_str(&format!("; the bucket is in region {region} (AWS_REGION)"));
     }
     let retry_after = header("retry-after").and_then(|text| pause(text.trim(), Utc::now()));
@@ -153,7 +161,12 @@ fn meaning(status: u16, code: &str) -> Kind {
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "RequestLimitExceeded") => {
             Kind::Busy
         }
-        (_, "InternalError" | "RequestTimeout" | "OperationAborted") => Kind::Transient,
+        (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "XAmzContentChecksumMismatch") => {
+            Kind::Garbled
+        }
+        (_, "InternalError" | "RequestTimeout" | "OperationAborted" | "IncompleteBody") => {
+            Kind::Transient
+        }
         (_, "NotImplemented") | (501, _) => Kind::Unsupported,
         (404, _) => Kind::NoKey,
         // The range may have been one of the object that was there.
@@ -182,6 +195,10 @@ mod tests {
         assert_eq!(kind(400, "InvalidArgument"), Kind::Permanent);
         assert_eq!(kind(501, "NotImplemented"), Kind::Unsupported);
         assert_eq!(kind(412, "PreconditionFailed"), Kind::Changed);
+        for code in ["BadDigest", "XAmzContentSHA256Mismatch"] {
+            assert_eq!(kind(400, code), Kind::Garbled);
+            assert!(answer(400, code).is_transient());
+        }
         for status in [429, 500, 502, 503, 504] {
             assert!(answer(status, "").is_transient());
         }

@@ -6,7 +6,7 @@ use crate::index::{Entry, Tags};
 use crate::journal::Journal;
 use crate::placement::{hex, stored_path};
 use crate::plan::{How, Step};
-use crate::received::{Hash, Received};
+use crate::received::{Hash, Received, entry_of, whole};
 use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::store::Download;
@@ -221,7 +221,7 @@ impl Fetcher {
         seen: &Arc<AtomicU64>,
     ) -> Answer<Received> {
         let file = Arc::new(self.tree.create_temp(temp)?);
-        let etag = first.head.etag.clone();
+        let head = first.head.clone();
         let mut hash = Hash::new(first.head.may_be_md5());
         let mut starts = (0..size).step_by(PART as usize);
         let mut first = Some(first);
@@ -232,7 +232,7 @@ impl Fetcher {
             {
                 let part = PartOf {
                     key: key.to_owned(),
-                    etag: etag.clone(),
+                    head: head.clone(),
                     start,
                     length: PART.min(size - start),
                     size,
@@ -283,9 +283,12 @@ impl Fetcher {
         let range = part.start..part.start + part.length;
         let mut download = match given {
             Some(download) => download,
-            None => self.remote.store.get(&part.key, Some(range), Some(&part.etag)).await?,
+            None => {
+                let condition = part.head.condition.as_ref();
+                self.remote.store.get(&part.key, Some(range), condition).await?
+            }
         };
-        if download.part_of != Some(part.size) || download.head.etag != part.etag {
+        if download.part_of != Some(part.size) || !download.head.is_of_one_state(&part.head) {
             return Err(StoreError::new(Kind::Changed, "it changed while it was read"));
         }
         let mut at = 0;
@@ -355,38 +358,8 @@ impl Fetcher {
 /// A part of an object, and the state of the object that it is of.
 struct PartOf {
     key: String,
-    etag: String,
+    head: Head,
     start: u64,
     length: u64,
     size: u64,
-}
-
-fn whole(announced: u64, came: u64) -> Answer<()> {
-    match came == announced {
-        true => Ok(()),
-        false => Err(StoreError::transient(format!("{came} bytes came of {announced}"))),
-    }
-}
-
-fn entry_of(
-    step: &Step,
-    head: Head,
-    size: u64,
-    sha256: String,
-    tags: Tags,
-    md5: Option<String>,
-) -> Answer<Entry> {
-    if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
-        return Err(StoreError::transient("what came does not fit its ETag"));
-    }
-    Ok(Entry {
-        key: step.object.key.clone(),
-        path: step.path.clone(),
-        size,
-        last_modified: head.written(&step.object),
-        etag: head.etag,
-        sha256,
-        properties: head.properties,
-        tags,
-    })
 }

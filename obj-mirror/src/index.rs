@@ -1,5 +1,6 @@
 //! The index of a mirror, a JSON line an object, and the journal that grows into it.
 
+use crate::octets::Octets;
 use crate::placement::{OWN, may_lie_at};
 use crate::sums;
 use anyhow::{Context, Result, bail};
@@ -35,6 +36,10 @@ pub struct Properties {
     /// User metadata, names in lower case and without `x-amz-meta-`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
+    /// Values of the headers above that are not UTF-8, by the header's whole name in lower case. Such a
+    /// header is not among the members above: a reader that does not know this member reads the others.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub raw_headers: BTreeMap<String, Octets>,
 }
 
 /// An object's tags by name.

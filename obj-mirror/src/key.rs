@@ -41,7 +41,8 @@ pub fn url_decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn hex_digit(byte: u8) -> Option<u8> {
+/// The value of a hex digit.
+pub(crate) fn hex_digit(byte: u8) -> Option<u8> {
     char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok())
 }
 

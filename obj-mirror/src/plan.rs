@@ -4,7 +4,7 @@ use crate::contents::Contents;
 use crate::index::Entry;
 use crate::known::{Known, Line};
 use crate::placement::{Placer, stored_path};
-use crate::store::Listed;
+use crate::store::{Listed, UNKNOWN_TIME};
 use crate::tree::Tree;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
@@ -168,7 +168,10 @@ impl Planner {
 
 /// Whether the file on disk is the listed object, as far as can be told without reading it.
 fn is_current(entry: &Entry, object: &Listed, tree: &Tree) -> bool {
-    entry.etag == object.etag
+    // A listing without ETags leaves size and time to go by.
+    let is_named = !object.etag.is_empty() || object.modified != UNKNOWN_TIME;
+    (entry.etag == object.etag || object.etag.is_empty())
+        && is_named
         && entry.size == object.size
         && entry.last_modified == object.modified
         && tree.stat(&entry.path).is_some_and(|file| {

@@ -141,9 +141,12 @@ async fn send_all(
         let (source, sent) = done.context("a transfer broke off")?;
         queue.is_done(&source);
         match sent {
-            Ok(()) => {
+            Ok(refused) => {
                 summary.sent(source.size);
                 pace.done(source.size, is_full, Instant::now());
+                if let Some(refused) = refused {
+                    summary.incomplete(source.key, &refused);
+                }
             }
             Err(error) => {
                 if error.kind == Kind::Busy {

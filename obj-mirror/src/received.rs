@@ -1,7 +1,14 @@
 //! Bytes as they are received: hashed on the way.
 
+use crate::fault::StoreError;
+use crate::headers::Head;
+use crate::index::{Entry, Tags};
+use crate::key::printable;
 use crate::placement::hex;
+use crate::plan::Step;
+use crate::store::UNKNOWN_TIME;
 use md5::Md5;
+use pipe_kit::warning;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io;
@@ -64,4 +71,57 @@ impl Hash {
         let md5 = self.md5.map(|md5| hex(&md5.finalize()));
         Received { file, size: self.size, sha256: hex(&self.sha256.finalize()), md5 }
     }
+}
+
+/// Whether all came that was announced.
+///
+/// # Errors
+/// [`crate::fault::Kind::Transient`] if not.
+pub fn whole(announced: u64, came: u64) -> Result<(), StoreError> {
+    match came == announced {
+        true => Ok(()),
+        false => Err(StoreError::transient(format!("{came} bytes came of {announced}"))),
+    }
+}
+
+/// What the index will say of an object that was received. What the server does not give out is told.
+///
+/// # Errors
+/// [`crate::fault::Kind::Transient`] if the bytes are not those of the ETag.
+pub fn entry_of(
+    step: &Step,
+    head: Head,
+    size: u64,
+    sha256: String,
+    tags: Tags,
+    md5: Option<String>,
+) -> Result<Entry, StoreError> {
+    if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
+        return Err(StoreError::transient("what came does not fit its ETag"));
+    }
+    if head.unsent_metadata > 0 {
+        warning!(
+            "{}: x-amz-missing-meta: the server cannot send {} of its values of user metadata; the mirror does \
+             not have them",
+            printable(&step.object.key),
+            head.unsent_metadata
+        );
+    }
+    let last_modified = head.written(&step.object);
+    if last_modified == UNKNOWN_TIME {
+        warning!(
+            "{}: last-modified: the server gives no time that can be read; the mirror has 1970-01-01",
+            printable(&step.object.key)
+        );
+    }
+    Ok(Entry {
+        key: step.object.key.clone(),
+        path: step.path.clone(),
+        size,
+        last_modified,
+        etag: head.etag,
+        sha256,
+        properties: head.properties,
+        tags,
+    })
 }

@@ -119,10 +119,9 @@ impl Remote {
             }
             listing.objects.push(object);
         }
-        listing.failures.extend(page.unreadable.into_iter().map(|key| Failure {
-            key,
-            reason: "its key is not UTF-8, which S3 asks of every key".into(),
-        }));
+        listing.failures.extend(
+            page.unreadable.into_iter().map(|(key, reason)| Failure { key, reason: reason.into() }),
+        );
         Ok((listing, page.next))
     }
 
@@ -140,6 +139,7 @@ impl Remote {
             Kind::Tls => anyhow!("object storage at {url} is not trusted: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),
             Kind::Transient
+            | Kind::Garbled
             | Kind::Busy
             | Kind::Silent
             | Kind::Changed

@@ -3,6 +3,7 @@
 use crate::fault::{Kind, StoreError};
 use crate::key::printable;
 use crate::remote::Remote;
+use crate::upload::Refused;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
@@ -105,6 +106,18 @@ impl Summary {
         let list = if left_out { &mut self.left_out } else { &mut self.failed };
         list.push(Failure { key, reason: error.message });
         Ok(())
+    }
+
+    /// Notes an object that is in place without some of what the index says of it. Something is missing, so
+    /// it counts as failed too.
+    pub fn incomplete(&mut self, key: String, refused: &Refused) {
+        let names = printable(&refused.headers.join(", "));
+        let why = match &refused.error {
+            Some(error) => format!("which the server refuses ({error})"),
+            None => "which cannot be sent unchanged".to_owned(),
+        };
+        let reason = format!("in place, but without {names}, {why}; the index still has it");
+        self.failed.push(Failure { key, reason });
     }
 
     /// Tells it all: failures each by name, counts, JSON where asked for.

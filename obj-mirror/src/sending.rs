@@ -1,5 +1,6 @@
 //! What a push will do: a pure function of what lies on both sides.
 
+use crate::index::Entry;
 use crate::plan::is_md5;
 use crate::source::Source;
 use crate::store::Listed;
@@ -30,7 +31,7 @@ pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<Str
             None => plan.send.push(source),
             Some(object) if object.size != source.size => plan.send.push(source),
             Some(object) => match &source.entry {
-                Some(e) if e.etag == object.etag && e.last_modified == object.modified => {
+                Some(e) if is_current(e, &object) => {
                     plan.keep += 1;
                 }
                 Some(e) if e.etag != object.etag && is_md5(&e.etag) && is_md5(&object.etag) => {
@@ -44,10 +45,15 @@ pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<Str
     plan
 }
 
+/// Whether the bucket's object is the one that the index was made of. Without an ETag, nothing says so.
+fn is_current(entry: &Entry, object: &Listed) -> bool {
+    let has_etag = !object.etag.is_empty();
+    has_etag && entry.etag == object.etag && entry.last_modified == object.modified
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::index::Entry;
     use chrono::DateTime;
 
     fn source(key: &str, entry: Option<Entry>) -> Source {

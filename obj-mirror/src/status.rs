@@ -61,21 +61,19 @@ struct Found {
     more: bool,
 }
 
-/// Counts the bucket's objects, or those of its first page; nothing if a bucket is missing that was only
-/// asked for one page.
+/// Counts the bucket's objects, or those of its first page; nothing if there is no such bucket.
 async fn count(remote: &Remote, quick: bool) -> Result<Option<Found>> {
     let mut found = Found::default();
     let mut add = |page: Listing| {
         found.objects += page.objects.len() + page.failures.len();
         found.bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
     };
+    let Some(first) = remote.list_some().await? else { return Ok(None) };
     if quick {
-        let Some((page, next)) = remote.list_some().await? else { return Ok(None) };
-        add(page);
-        found.more = next.is_some();
+        add(first.0);
+        found.more = first.1.is_some();
         return Ok(Some(found));
     }
-    let first = remote.page(None).await?;
     remote
         .pages(first, async |page| {
             add(page);

@@ -11,34 +11,38 @@ mod dial;
 mod encode;
 mod http;
 mod page;
+mod parts;
 mod sign;
 mod tags;
 pub mod xml;
 
 pub use deletes::DELETED_AT_ONCE;
 pub use encode::query;
-pub use page::{Listed, Page};
+pub use page::{Listed, Page, UNKNOWN_TIME};
+pub use parts::Part;
 
 use crate::fault::StoreError;
-use crate::headers::{Head, bare, headers, tag_header};
-use crate::index::{Properties, Tags};
+use crate::headers::{Head, text};
+use crate::index::Tags;
+use crate::outgoing::tag_header;
 use crate::placement::hex;
 use crate::rate::Rate;
 use crate::settings::Settings;
-use ::http::{HeaderMap, HeaderValue, Request};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use anyhow::Context;
 use bytes::Bytes;
 use chrono::Utc;
 use dial::Dialer;
 use http::{Http, Response};
 use sha2::{Digest, Sha256};
-use sign::{Signed, Signer};
+use sign::{Folding, Signed, Signer, folds_alike};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// S3's first region, whose name a request to make a bucket must not carry.
 const FIRST_REGION: &str = "us-east-1";
+const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
 /// The SHA-256 of nothing.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -70,18 +74,19 @@ pub struct Download {
 #[derive(Clone, Copy)]
 pub struct Said<'a> {
     /// Headers and user metadata.
-    pub properties: &'a Properties,
+    pub headers: &'a HeaderMap,
     /// Tags to send along.
     pub tags: Option<&'a Tags>,
 }
 
-/// A finished part of a multipart upload.
-#[derive(Clone, Debug)]
-pub struct Part {
-    /// From 1.
-    pub number: u32,
-    /// As the server told it, without quotes.
-    pub etag: String,
+/// Checksums of the bytes that are sent, which the server checks.
+#[derive(Clone, Copy)]
+pub struct Sums<'a> {
+    /// Hex SHA-256, which the signature covers.
+    pub sha256: &'a str,
+    /// MD5 in base64 (`Content-MD5`): what every S3 server checks, and what a bucket with Object Lock
+    /// demands of an upload.
+    pub md5: &'a str,
 }
 
 /// A request that is not signed yet.
@@ -141,6 +146,14 @@ impl Store {
     }
 
     async fn ask(&self, ask: Ask<'_>) -> Answer<Response> {
+        let response = self.send(&ask, Folding::Spaces).await?;
+        if response.status == 403 && !ask.headers.values().all(folds_alike) {
+            return self.send(&ask, Folding::WhiteSpace).await;
+        }
+        Ok(response)
+    }
+
+    async fn send(&self, ask: &Ask<'_>, folding: Folding) -> Answer<Response> {
         let inner = &self.0;
         let path = match ask.key {
             Some(key) => format!("{}/{}", inner.base, encode::path(key)),
@@ -148,7 +161,7 @@ impl Store {
             None => inner.base.clone(),
         };
         let query = encode::query(ask.query);
-        let mut headers = ask.headers;
+        let mut headers = ask.headers.clone();
         headers.insert("host", inner.host.clone());
         let computed = match ask.sha256 {
             Some(_) => None,
@@ -156,7 +169,7 @@ impl Store {
             None => Some(hex(&Sha256::digest(&ask.body))),
         };
         let payload = ask.sha256.or(computed.as_deref()).unwrap_or_default();
-        let signed = Signed { method: ask.method, path: &path, query: &query, payload };
+        let signed = Signed { method: ask.method, path: &path, query: &query, payload, folding };
         let unsendable = |e: &dyn std::fmt::Display| StoreError::permanent(e.to_string());
         inner.signer.sign(&signed, &mut headers, Utc::now()).map_err(|e| unsendable(&e))?;
         // Not signed: what is between may have a say in them.
@@ -166,7 +179,7 @@ impl Store {
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
         let target = ::http::uri::PathAndQuery::try_from(target).map_err(|e| unsendable(&e))?;
         let request = Request::builder().method(ask.method).uri(target);
-        let mut request = request.body(ask.body).map_err(|e| unsendable(&e))?;
+        let mut request = request.body(ask.body.clone()).map_err(|e| unsendable(&e))?;
         *request.headers_mut() = headers;
         inner.http.send(request, ask.patience.max(1)).await
     }
@@ -217,12 +230,12 @@ impl Store {
     pub async fn head(&self, key: &str) -> Answer<Head> {
         let ask = Ask { method: "HEAD", key: Some(key), ..Ask::default() };
         let mut response = self.expect(ask, &[200]).await?;
-        let head = Head::of_headers(&response.headers)?;
+        let head = Head::of_headers(&response.headers);
         response.bytes().await?;
         Ok(head)
     }
 
-    /// Starts reading an object, or a range of its bytes if its ETag is still the one given.
+    /// Starts reading an object, or a range of its bytes if the ETag is still the one given.
     ///
     /// # Errors
     /// [`crate::fault::Kind::NoKey`] if there is none; [`Kind::Changed`] if it has another ETag.
@@ -230,18 +243,18 @@ impl Store {
         &self,
         key: &str,
         range: Option<Range<u64>>,
-        etag: Option<&str>,
+        etag: Option<&HeaderValue>,
     ) -> Answer<Download> {
         let mut headers = HeaderMap::new();
         if let Some(Range { start, end }) = range {
             headers.insert("range", value(&format!("bytes={start}-{}", end.saturating_sub(1)))?);
         }
         if let Some(etag) = etag {
-            headers.insert("if-match", value(&format!("\"{etag}\""))?);
+            headers.insert("if-match", etag.clone());
         }
         let ask = Ask { method: "GET", key: Some(key), headers, ..Ask::default() };
         let response = self.expect(ask, &[200, 206]).await?;
-        let head = Head::of_headers(&response.headers)?;
+        let head = Head::of_headers(&response.headers);
         let part_of = match response.status {
             206 => Some(total(&response.headers)?),
             _ => None,
@@ -249,94 +262,24 @@ impl Store {
         Ok(Download { head, part_of, response })
     }
 
-    /// Writes an object in one request, which carries its SHA-256.
+    /// Writes an object in one request, which carries its checksums.
     ///
     /// # Errors
-    /// If it was not written, or it is not known whether.
-    pub async fn put(&self, key: &str, content: Bytes, sha256: &str, said: Said<'_>) -> Answer<()> {
-        let headers = said_headers(said)?;
-        let sha256 = Some(sha256);
+    /// [`crate::fault::Kind::Garbled`] if other bytes arrived; if it was not written, or it is not known
+    /// whether.
+    pub async fn put(
+        &self,
+        key: &str,
+        content: Bytes,
+        sums: Sums<'_>,
+        said: Said<'_>,
+    ) -> Answer<()> {
+        let mut headers = said_headers(said)?;
+        headers.insert(CONTENT_MD5, value(sums.md5)?);
+        let sha256 = Some(sums.sha256);
         let ask =
             Ask { method: "PUT", key: Some(key), headers, body: content, sha256, ..Ask::default() };
         self.expect(ask, &[200]).await?.bytes().await.map(drop)
-    }
-
-    /// Starts writing an object in parts, and gives the upload's id.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub async fn begin_parts(&self, key: &str, said: Said<'_>) -> Answer<String> {
-        let headers = said_headers(said)?;
-        let query = [("uploads", "")];
-        let ask = Ask { method: "POST", key: Some(key), query: &query, headers, ..Ask::default() };
-        let body = self.expect(ask, &[200]).await?.bytes().await?;
-        let none = || StoreError::transient("an answer that cannot be read: it has no upload's id");
-        xml::find(&body, "UploadId").ok_or_else(none)
-    }
-
-    /// Writes one part (numbered from 1). The request carries its SHA-256.
-    ///
-    /// # Errors
-    /// If it was not written.
-    pub async fn put_part(
-        &self,
-        key: &str,
-        upload: &str,
-        number: u32,
-        content: Bytes,
-    ) -> Answer<Part> {
-        let text = number.to_string();
-        let query = [("partNumber", text.as_str()), ("uploadId", upload)];
-        let ask =
-            Ask { method: "PUT", key: Some(key), query: &query, body: content, ..Ask::default() };
-        let mut response = self.expect(ask, &[200]).await?;
-        let etag = response.headers.get("etag").and_then(|etag| etag.to_str().ok()).map(bare);
-        response.bytes().await?;
-        let none = || StoreError::transient("a part was taken without an ETag");
-        Ok(Part { number, etag: etag.ok_or_else(none)? })
-    }
-
-    /// Makes the object out of its parts.
-    ///
-    /// # Errors
-    /// [`crate::fault::Kind::NoKey`] if the upload is not there (any more).
-    pub async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Answer<()> {
-        let mut body =
-            "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
-                .to_owned();
-        for Part { number, etag } in parts {
-            let etag = xml::escape(etag);
-            body +=
-                &format!("<Part><PartNumber>{number}</PartNumber><ETag>\"{etag}\"</ETag></Part>");
-        }
-        body += "</CompleteMultipartUpload>";
-        let query = [("uploadId", upload)];
-        // A server may put gigabytes together before it answers.
-        let ask = Ask {
-            method: "POST",
-            key: Some(key),
-            query: &query,
-            body: body.into(),
-            patience: 10,
-            ..Ask::default()
-        };
-        let mut response = self.expect(ask, &[200]).await?;
-        let body = response.bytes().await?;
-        // It may begin its answer with 200, to keep the connection, and fail afterwards.
-        match xml::find(&body, "Code") {
-            Some(_) => Err(crate::fault::answered(500, &response.headers, &body)),
-            None => Ok(()),
-        }
-    }
-
-    /// Gives up an upload and what was sent of it.
-    ///
-    /// # Errors
-    /// If the server does not say that it is gone.
-    pub async fn abort_parts(&self, key: &str, upload: &str) -> Answer<()> {
-        let query = [("uploadId", upload)];
-        let ask = Ask { method: "DELETE", key: Some(key), query: &query, ..Ask::default() };
-        self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
     }
 }
 
@@ -355,7 +298,7 @@ fn value(text: &str) -> Answer<HeaderValue> {
 }
 
 fn said_headers(said: Said<'_>) -> Answer<HeaderMap> {
-    let mut headers = headers(said.properties)?;
+    let mut headers = said.headers.clone();
     if let Some(tags) = said.tags {
         headers.insert("x-amz-tagging", value(&tag_header(tags))?);
     }
@@ -364,7 +307,7 @@ fn said_headers(said: Said<'_>) -> Answer<HeaderMap> {
 
 /// The whole object's size, of an answer that is a part of it.
 fn total(headers: &HeaderMap) -> Answer<u64> {
-    let range = headers.get("content-range").and_then(|range| range.to_str().ok());
+    let range = text(headers, "content-range");
     let total = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
     total.ok_or_else(|| StoreError::permanent("a part of an object came without its range"))
 }

@@ -3,22 +3,23 @@
 use crate::buffers::Buffers;
 use crate::fault::{Kind, StoreError};
 use crate::headers::same;
-use crate::index::Properties;
+use crate::index::{Properties, Tags};
+use crate::outgoing::{Extent, outgoing};
 use crate::placement::hex;
 use crate::plan::is_md5;
+use crate::reading::{Piece, Reading, check, md5_by_etag, md5_of};
 use crate::remote::Remote;
 use crate::retry::retrying;
 use crate::source::Source;
-use crate::store::{Listed, Part, Said};
+use crate::store::{Listed, Part, Said, Sums};
 use crate::tagging::{Tagging, Wanted};
 use crate::transfer::on_disk;
 use crate::tree::Tree;
-use bytes::Bytes;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use sha2::Sha256;
-use std::fs::File;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -47,6 +48,16 @@ pub struct Sender {
     tagging: Tagging,
     memory: Arc<Semaphore>,
     buffers: Arc<Buffers>,
+    /// Whether the index's ETags were found to be no MD5s.
+    distrusts_etags: AtomicBool,
+}
+
+/// What a server would not take of what is said of an object.
+pub struct Refused {
+    /// The headers' names.
+    pub headers: Vec<String>,
+    /// What the server said; nothing where they cannot be sent at all.
+    pub error: Option<StoreError>,
 }
 
 impl Sender {
@@ -55,28 +66,58 @@ impl Sender {
     pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar, tags: Wanted) -> Arc<Self> {
         let memory = Arc::new(Semaphore::new((BUDGET / UNIT) as usize));
         let buffers = Arc::default();
-        Arc::new(Self { remote, tree, bar, tagging: Tagging::new(tags), memory, buffers })
+        let distrusts_etags = AtomicBool::default();
+        let tagging = Tagging::new(tags);
+        Arc::new(Self { remote, tree, bar, tagging, memory, buffers, distrusts_etags })
     }
 
-    /// Sends an object as it is on disk, if that is what the index says.
+    /// Sends an object as it is on disk, if that is what the index says. Gives the headers that it had to
+    /// be sent without.
     ///
     /// # Errors
     /// If it is not, or was not sent.
-    pub async fn send(self: &Arc<Self>, source: &Source) -> Result<(), StoreError> {
+    pub async fn send(self: &Arc<Self>, source: &Source) -> Result<Option<Refused>, StoreError> {
         let properties = properties(source);
         let tags = source.entry.as_ref().map(|entry| &entry.tags).filter(|tags| !tags.is_empty());
         let along = tags.filter(|tags| self.tagging.can_go_along(tags));
-        let sent = self.send_with(source, Said { properties: &properties, tags: along }).await;
-        match sent {
+        let sent = self.send_what_is_taken(source, &properties, along).await;
+        let refused = match sent {
             Err(error) if error.kind == Kind::Unsupported && along.is_some() => {
                 self.tagging.is_unsupported(&error);
-                self.send_with(source, Said { properties: &properties, tags: None }).await?;
+                self.send_what_is_taken(source, &properties, None).await?
             }
             other => other?,
+        };
+        if let Some(tags) = tags {
+            let key = self.remote.full(&source.key);
+            self.tagging.make_sure(&self.remote.store, &key, tags, along.is_some()).await?;
         }
-        let Some(tags) = tags else { return Ok(()) };
-        let key = self.remote.full(&source.key);
-        self.tagging.make_sure(&self.remote.store, &key, tags, along.is_some()).await
+        Ok(refused)
+    }
+
+    /// Sends an object with as much of its properties as the server takes.
+    async fn send_what_is_taken(
+        self: &Arc<Self>,
+        source: &Source,
+        properties: &Properties,
+        tags: Option<&Tags>,
+    ) -> Result<Option<Refused>, StoreError> {
+        let (mut extent, mut refusal) = (Extent::All, None);
+        loop {
+            let said = outgoing(properties, extent);
+            let sent = self.send_with(source, Said { headers: &said.headers, tags }).await;
+            let Err(error) = sent else {
+                let refused = Refused { headers: said.left_out, error: refusal };
+                return Ok(Some(refused).filter(|refused| !refused.headers.is_empty()));
+            };
+            // Without tags it is tried first with all that is said of it.
+            let is_of_tags = tags.is_some() && error.kind == Kind::Unsupported;
+            match extent.after(&error, properties).filter(|_| !is_of_tags) {
+                Some(less) => extent = less,
+                None => return Err(refusal.unwrap_or(error)),
+            }
+            refusal.get_or_insert(error);
+        }
     }
 
     async fn send_with(
@@ -110,7 +151,30 @@ impl Sender {
         .await?;
         check(source, size, length, &sha256)?;
         let key = self.remote.full(&source.key);
-        retrying(|_| self.remote.store.put(&key, content.clone(), &sha256, said)).await?;
+        let by_etag = source.entry.as_ref().and_then(|entry| md5_by_etag(&entry.etag));
+        let by_etag = by_etag.filter(|_| !self.distrusts_etags.load(Ordering::Relaxed));
+        retrying(|failures| {
+            let (key, content, sha256) = (&key, content.clone(), &sha256);
+            let guess = by_etag.clone().filter(|_| failures == 0);
+            async move {
+                let is_guess = guess.is_some();
+                let md5 = match guess {
+                    Some(md5) => md5,
+                    None => {
+                        let content = content.clone();
+                        on_disk(move || Ok(md5_of(&content))).await?
+                    }
+                };
+                let sums = Sums { sha256, md5: &md5 };
+                let sent = self.remote.store.put(key, content, sums, said).await;
+                let is_garbled = sent.as_ref().is_err_and(|error| error.kind == Kind::Garbled);
+                if is_garbled && is_guess {
+                    self.distrusts_etags.store(true, Ordering::Relaxed);
+                }
+                sent
+            }
+        })
+        .await?;
         self.bar.inc(source.size);
         Ok(())
     }
@@ -149,13 +213,14 @@ impl Sender {
             }
             let length = size.min(source.size - at);
             let room = self.room(length).await?;
-            let content = reading.next(length).await?;
+            let piece = reading.next(length, Piece::new).await?;
             number += 1;
             let (sender, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
             running.spawn(async move {
                 let _room = room;
                 let store = &sender.remote.store;
-                let put = |_| store.put_part(&key, &upload, number, content.clone());
+                let content = || piece.content.clone();
+                let put = |_| store.put_part(&key, &upload, number, content(), piece.sums());
                 let part = retrying(put).await?;
                 sender.bar.inc(length);
                 Ok(part)
@@ -195,6 +260,7 @@ impl Sender {
     /// If that cannot be told, or the file is not what the index says.
     pub async fn is_there(&self, source: &Source, object: &Listed) -> Result<bool, StoreError> {
         let known = source.entry.as_ref().is_some_and(|e| e.etag == object.etag);
+        let known = known && !object.etag.is_empty();
         if !known && self.etag_like(source, &object.etag).await?.as_ref() != Some(&object.etag) {
             return Ok(false);
         }
@@ -225,11 +291,10 @@ impl Sender {
         let (mut all, mut sums, mut at) = (Md5::new(), Md5::new(), 0);
         while at < source.size {
             let length = size.min(source.size - at);
-            let content = reading.next(length).await?;
             if whole {
-                all.update(&content);
+                all = reading.next(length, move |content| all.chain_update(&content)).await?;
             } else {
-                sums.update(Md5::digest(&content));
+                sums.update(reading.next(length, |content| Md5::digest(&content)).await?);
             }
             at += length;
         }
@@ -241,9 +306,8 @@ impl Sender {
     async fn open(&self, source: &Source) -> Result<Reading, StoreError> {
         let (tree, path) = (Arc::clone(&self.tree), source.path.clone());
         let file = on_disk(move || Ok(tree.open_file(&path)?)).await?;
-        let buffers = Arc::clone(&self.buffers);
-        let sha256 = (!source.sha256.is_empty()).then(Sha256::new);
-        Ok(Reading { file: Arc::new(file), at: 0, sha256, buffers })
+        let is_hashed = !source.sha256.is_empty();
+        Ok(Reading::new(file, is_hashed, Arc::clone(&self.buffers)))
     }
 }
 
@@ -286,50 +350,6 @@ fn properties(source: &Source) -> Properties {
 
 fn part_size(size: u64) -> u64 {
     size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART)
-}
-
-/// Whether what was read is the file to its end, and what the index says.
-fn check(source: &Source, read: u64, length: u64, sha256: &str) -> Result<(), StoreError> {
-    if length != read {
-        return Err(StoreError::damaged("it was changed while it was read"));
-    }
-    let known = &source.sha256;
-    if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(sha256)) {
-        return Ok(());
-    }
-    Err(StoreError::damaged("its content on disk is not what the index says"))
-}
-
-/// A file that is read once, front to back, and hashed on the way where its hash is known.
-struct Reading {
-    file: Arc<File>,
-    at: u64,
-    sha256: Option<Sha256>,
-    buffers: Arc<Buffers>,
-}
-
-impl Reading {
-    async fn next(&mut self, length: u64) -> Result<Bytes, StoreError> {
-        let (file, at, mut sha256) = (Arc::clone(&self.file), self.at, self.sha256.clone());
-        let buffers = Arc::clone(&self.buffers);
-        let (content, sha256) = on_disk(move || {
-            let content = buffers.read(&file, at, length as usize)?;
-            if let Some(sha256) = &mut sha256 {
-                sha256.update(&content);
-            }
-            Ok((content, sha256))
-        })
-        .await?;
-        self.sha256 = sha256;
-        self.at += length;
-        Ok(content)
-    }
-
-    fn check(self, source: &Source) -> Result<(), StoreError> {
-        let length = self.file.metadata().map_err(|e| StoreError::local(&e))?.len();
-        let sha256 = self.sha256.map(|sha256| hex(&sha256.finalize()));
-        check(source, self.at, length, &sha256.unwrap_or_default())
-    }
 }
 
 #[cfg(test)]

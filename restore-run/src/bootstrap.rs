@@ -4,11 +4,11 @@
 use crate::bundle::Bundle;
 use crate::lock;
 use crate::prompt::{Answers, confirms};
+use crate::reports::{Planned, Row};
 use crate::tool::Tool;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::AtomicFile;
 use pipe_kit::{Exit, Stop, say, warning};
-use serde::Deserialize;
 use std::io::{IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -122,12 +122,6 @@ fn configured(deploy: &Path) -> Option<&'static str> {
     [".env", "secrets", "certs"].into_iter().find(|name| holds_a_file(&deploy.join(name)))
 }
 
-/// What `cfg-pack extract --dry-run --json` tells of an entry, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Planned {
-    action: String,
-}
-
 /// Refuses a configuration, unless it is what a bootstrap from this bundle, broken off, has left, and
 /// nothing of it would be replaced.
 fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
@@ -153,13 +147,6 @@ fn holds_a_file(path: &Path) -> bool {
         Ok(mut entries) => entries.any(|e| e.map_or(true, |e| holds_a_file(&e.path()))),
         Err(_) => path.symlink_metadata().is_ok(),
     }
-}
-
-/// A row of `deploy-env show --json`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Row {
-    setting: String,
-    value: Option<String>,
 }
 
 /// The hosts of the old place may mean nothing in the new one.

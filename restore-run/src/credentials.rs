@@ -1,28 +1,14 @@
 //! Proof that credentials which came out of the bundle fit the servers that run: the application
 //! will use them, and a server keeps its own whatever lies in a file.
 
+use crate::reports::{Health, Probe};
 use crate::settings::Settings;
 use crate::tool::{Tool, afresh};
 use anyhow::Result;
 use pipe_kit::warning;
-use serde::Deserialize;
 
 /// How long a server that takes on its changed configuration may need.
 const WAIT_SECONDS: &str = "20";
-
-/// `health-probe --json`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-struct Report {
-    probes: Vec<Probe>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Probe {
-    kind: String,
-    name: String,
-    pass: bool,
-    detail: String,
-}
 
 /// Asks database, cache and storage with the settings as they now lie on the disk.
 ///
@@ -32,7 +18,7 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
     let tool = afresh(settings)
         .args(["health-probe", "--json", "--quiet", "--only", "database,cache,storage"])
         .args(["--wait", WAIT_SECONDS]);
-    let report: Report = tool.report()?;
+    let report: Health = tool.report()?;
     let failed: Vec<&Probe> = report.probes.iter().filter(|probe| !probe.pass).collect();
     if failed.is_empty() {
         return Ok(());

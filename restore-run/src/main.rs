@@ -11,6 +11,7 @@ mod lock;
 mod options;
 mod preflight;
 mod prompt;
+mod reports;
 mod restore;
 mod services;
 mod settings;

@@ -3,40 +3,13 @@
 
 use crate::bundle::Bundle;
 use crate::options::{Choices, ConfigChoice};
+use crate::reports::{BucketStatus, DatabaseStatus};
 use crate::settings::Settings;
 use crate::tool::Tool;
 use anyhow::Result;
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
-
-/// `pg-snap status --json`, as far as it matters here.
-#[derive(Clone, Debug, Deserialize)]
-pub struct DatabaseStatus {
-    pub exists: bool,
-    pub oid: Option<u32>,
-    /// Which server it is, whatever its address.
-    pub system_identifier: Option<String>,
-    /// Databases that earlier loads kept beside it.
-    pub beside: Vec<Beside>,
-    size_bytes: Option<u64>,
-    schemas: Vec<String>,
-}
-
-/// A database beside the one that is restored.
-#[derive(Clone, Debug, Deserialize)]
-pub struct Beside {
-    pub oid: u32,
-}
-
-/// `obj-mirror status --json`, as far as it matters here.
-#[derive(Clone, Debug, Deserialize)]
-pub struct BucketStatus {
-    exists: bool,
-    objects: u64,
-    bytes: u64,
-}
 
 /// Asks the database server.
 ///
@@ -146,7 +119,9 @@ impl Summary {
         let name = settings.bucket.as_deref().unwrap_or("(S3_BUCKET is not set)");
         let name = format!("bucket {name} at {}", settings.s3_endpoint);
         match &self.bucket {
-            Some(Ok(status)) if !status.exists => format!("{name}: does not exist, will be made"),
+            Some(Ok(status)) if !status.exists => {
+                format!("{name}: does not exist, will be created")
+            }
             Some(Ok(status)) => {
                 format!("{name}: {} objects, {}", status.objects, bytes(status.bytes))
             }

@@ -45,6 +45,22 @@ impl S3 {
         Self::start_with(bucket, &[&options[..], &["--tls-key".as_ref(), key.as_os_str()]].concat())
     }
 
+    /// A server that takes headers' values as bytes and gives them back as they came.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_taking_octets(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--octets".as_ref()])
+    }
+
+    /// A server that refuses uploads without a checksum.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_demanding_checksums(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--demand-md5".as_ref()])
+    }
+
     fn start_with(bucket: &str, options: &[&OsStr]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("s3-").tempdir().context("a directory")?;
         let mut command = Command::new(own_program("s3-server")?);

@@ -7,6 +7,8 @@
 mod addressing;
 #[path = "obj_mirror/buckets.rs"]
 mod buckets;
+#[path = "obj_mirror/checksums.rs"]
+mod checksums;
 #[path = "obj_mirror/damaged.rs"]
 mod damaged;
 #[path = "obj_mirror/deletes.rs"]
@@ -23,6 +25,10 @@ mod large_bucket;
 mod links;
 #[path = "obj_mirror/lossless.rs"]
 mod lossless;
+#[path = "obj_mirror/octets.rs"]
+mod octets;
+#[path = "obj_mirror/odd_answers.rs"]
+mod odd_answers;
 #[path = "obj_mirror/proxy.rs"]
 mod proxy;
 #[path = "obj_mirror/reliability.rs"]

@@ -13,14 +13,9 @@ use std::time::Instant;
 #[derive(Deserialize)]
 struct Status {
     server_version: String,
-    #[serde(default = "yes")]
     exists: bool,
     size_bytes: Option<u64>,
     connections: Option<u64>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// The database's name.
@@ -69,7 +64,7 @@ mod tests {
 
     #[test]
     fn version_size_and_sessions_are_told_and_an_absent_database_is_a_failure() {
-        let json = r#"{"server_version":"15.18","database":"d","size_bytes":2048,"connections":3,"schemas":["x"]}"#;
+        let json = r#"{"server_version":"15.18","exists":true,"size_bytes":2048,"connections":3,"schemas":["x"]}"#;
         let (detail, facts) = told(json).unwrap();
         assert_eq!(detail, "PostgreSQL 15.18, 2.0 KiB, 3 connections");
         assert_eq!((&facts["size_bytes"], &facts["connections"]), (&2048.into(), &3.into()));

@@ -16,15 +16,9 @@ use url::Url;
 struct Status {
     objects: u64,
     bytes: u64,
-    #[serde(default = "yes")]
     exists: bool,
     /// False where only a part was counted.
-    #[serde(default = "yes")]
     complete: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 /// Whether the bucket answers; its number of objects and their size.
@@ -89,12 +83,14 @@ mod tests {
 
     #[test]
     fn objects_and_their_size_are_told() {
-        let json = r#"{"bucket":"b","objects":3,"bytes":1536,"complete":true}"#;
+        let json = r#"{"exists":true,"objects":3,"bytes":1536,"complete":true}"#;
         assert_eq!(told(json).unwrap().0, "3 objects, 1.5 KiB");
-        let json = r#"{"bucket":"b","objects":1000,"bytes":1536,"complete":false}"#;
+        let json = r#"{"exists":true,"objects":1000,"bytes":1536,"complete":false}"#;
         assert_eq!(told(json).unwrap().0, "more than 1000 objects");
         let json = r#"{"bucket":"b","exists":false,"objects":0,"bytes":0,"complete":true}"#;
         assert!(told(json).unwrap_err().to_string().contains("no such bucket"));
-        assert!(told("{}").is_err());
+        for other in ["{}", r#"{"objects":3,"bytes":1536}"#] {
+            assert!(told(other).is_err(), "{other}");
+        }
     }
 }

@@ -6,6 +6,12 @@ use crate::headers::bare;
 use crate::key::url_decode;
 use crate::tree::whole_millis;
 use chrono::{DateTime, Utc};
+use std::borrow::Cow;
+
+const NOT_UTF8: &str = "its key is not UTF-8, which S3 asks of every key";
+
+/// Stands for a time that a server does not give, or not as a time.
+pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// An object as a listing tells it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,9 +20,9 @@ pub struct Listed {
     pub key: String,
     /// Bytes.
     pub size: u64,
-    /// Without quotes.
+    /// Without quotes; empty where the server lists none.
     pub etag: String,
-    /// UTC, milliseconds.
+    /// UTC, milliseconds; [`UNKNOWN_TIME`] where it cannot be read.
     pub modified: DateTime<Utc>,
 }
 
@@ -34,8 +40,8 @@ impl Listed {
 pub struct Page {
     /// The objects on it.
     pub objects: Vec<Listed>,
-    /// Keys that are no UTF-8, as the server wrote them.
-    pub unreadable: Vec<String>,
+    /// Keys as the server wrote them of objects that cannot be asked for, and why.
+    pub unreadable: Vec<(String, &'static str)>,
     /// What asks for the next page, if there is one.
     pub next: Option<String>,
 }
@@ -43,14 +49,16 @@ pub struct Page {
 /// Reads a page.
 ///
 /// # Errors
-/// If it is not whole, or an object on it has no size or time.
+/// If it is not whole. An object whose entry cannot be read is one of those that cannot be asked for.
 pub fn read(body: &[u8]) -> Result<Page, StoreError> {
+    // A server that writes keys as they are may have some that are not UTF-8.
+    let text = String::from_utf8_lossy(body);
+    let is_replaced = |key: &str| matches!(text, Cow::Owned(_)) && key.contains('\u{fffd}');
     let (mut page, mut truncated, mut encoded) = (Page::default(), false, false);
     let (mut key, mut size, mut etag, mut modified) =
         (String::new(), None, String::new(), String::new());
     let mut raw = Vec::new();
-    let mut wrong = None;
-    xml::read(body, |path, text| match path {
+    xml::read(text.as_bytes(), |path, text| match path {
         [_, contents, name] if contents == "Contents" => match name.as_str() {
             "Key" => text.clone_into(&mut key),
             "Size" => size = text.trim().parse::<u64>().ok(),
@@ -60,12 +68,13 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
         },
         [_, contents] if contents == "Contents" => {
             let key = std::mem::take(&mut key);
-            match (size.take(), modified.parse::<DateTime<Utc>>()) {
-                (Some(size), Ok(time)) => {
-                    let (etag, modified) = (std::mem::take(&mut etag), whole_millis(time));
-                    raw.push(Listed { key, size, etag, modified });
-                }
-                _ => wrong = Some(key),
+            let time = std::mem::take(&mut modified).trim().parse::<DateTime<Utc>>();
+            let modified = time.map_or(UNKNOWN_TIME, whole_millis);
+            let etag = std::mem::take(&mut etag);
+            match size.take() {
+                _ if is_replaced(&key) => page.unreadable.push((key, NOT_UTF8)),
+                Some(size) => raw.push(Listed { key, size, etag, modified }),
+                None => page.unreadable.push((key, "the listing has no size of it")),
             }
         }
         [_, name] => match name.as_str() {
@@ -76,10 +85,6 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
         },
         _ => {}
     })?;
-    if let Some(key) = wrong {
-        let key = crate::key::printable(&key);
-        return Err(StoreError::permanent(format!("the listing has no size or time of {key}")));
-    }
     if truncated && page.next.is_none() {
         return Err(StoreError::permanent("a page of the listing does not say how to go on"));
     }
@@ -94,7 +99,7 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
                 object.key = key;
                 page.objects.push(object);
             }
-            None => page.unreadable.push(object.key),
+            None => page.unreadable.push((object.key, NOT_UTF8)),
         }
     }
     Ok(page)
@@ -120,6 +125,32 @@ mod tests {
         let more =
             "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
         assert_eq!(page(more).unwrap().next.as_deref(), Some("t"));
-        assert!(page("<Contents><Key>b</Key></Contents>").is_err());
+    }
+
+    #[test]
+    fn an_odd_entry_costs_no_other_object() {
+        let entry = |key: &str, rest: &str| format!("<Contents><Key>{key}</Key>{rest}</Contents>");
+        let (time, size) = ("<LastModified>2026-04-21T02:00:00Z</LastModified>", "<Size>1</Size>");
+        let whole = format!("{time}{size}");
+        let read = |entries: &[String]| {
+            let mut text = format!("<R>{}</R>", entries.concat()).into_bytes();
+            // What stands for a byte that is not UTF-8.
+            text.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xe9);
+            super::read(&text).unwrap()
+        };
+        let odd = ["", time, "<Size>many</Size>"];
+        for rest in odd {
+            let page = read(&[entry("odd", rest), entry("fine", &whole)]);
+            assert_eq!(page.unreadable, [("odd".to_owned(), "the listing has no size of it")]);
+            assert_eq!(page.objects.len(), 1, "{rest}");
+        }
+        let page = read(&[entry("caf~", &whole), entry("fine", &whole)]);
+        assert_eq!(page.unreadable, [("caf\u{fffd}".to_owned(), NOT_UTF8)]);
+        assert_eq!((page.objects.len(), page.objects[0].key.as_str()), (1, "fine"));
+        let never = format!("<LastModified>never</LastModified>{size}");
+        let page = read(&[entry("odd", &never), entry("none", size), entry("fine", &whole)]);
+        let times: Vec<_> = page.objects.iter().map(|o| o.modified == UNKNOWN_TIME).collect();
+        assert_eq!(times, [true, true, false]);
+        assert!(page.objects.iter().all(|o| o.etag.is_empty()));
     }
 }

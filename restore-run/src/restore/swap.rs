@@ -1,7 +1,7 @@
 //! What the database's server says of a replacement that was begun: nobody else's word counts.
 
 use crate::journal::Journal;
-use crate::summary::DatabaseStatus;
+use crate::reports::DatabaseStatus;
 use anyhow::Result;
 
 /// The database in place, seen beside what a journal says of it.
@@ -71,7 +71,7 @@ mod tests {
     use crate::step::Step;
 
     fn status(oid: &str, server: &str) -> Result<DatabaseStatus> {
-        let report = r#"{"exists":true,"schemas":[],"beside":[],"oid":OID,"system_identifier":ID}"#;
+        let report = r#"{"exists":true,"size_bytes":1,"schemas":[],"beside":[],"oid":OID,"system_identifier":ID}"#;
         Ok(serde_json::from_str(&report.replace("OID", oid).replace("ID", server))?)
     }
 

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pipe_kit::Exit;
+use pipeline_tests::s3::rules::Rules;
 use pipeline_tests::s3::server::{Keys, Server};
 use pipeline_tests::s3::store::Store;
 use std::net::SocketAddr;
@@ -27,6 +28,12 @@ struct Cli {
     /// Directory to keep everything in, so that it is there again at the next start
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Take headers' values as bytes, and give them back as they came
+    #[arg(long)]
+    octets: bool,
+    /// Refuse uploads without a Content-MD5, as a bucket with Object Lock does
+    #[arg(long)]
+    demand_md5: bool,
     /// Serve over TLS with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -51,7 +58,8 @@ fn run(cli: Cli) -> Result<Exit> {
     }
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
-        let mut server = Server::bind(cli.listen, keys, store).await?;
+        let rules = Rules { octets: cli.octets, demands_md5: cli.demand_md5 };
+        let mut server = Server::bind(cli.listen, keys, store).await?.by(rules);
         if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {
             server = server.over_tls(certificate, key)?;
         }

@@ -3,7 +3,7 @@
 
 use super::store::hex;
 use anyhow::{Context, Result, bail};
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -28,6 +28,8 @@ pub struct Answer {
     pub status: u16,
     /// Headers in the order sent, names in lower case.
     pub headers: Vec<(String, String)>,
+    /// The same as their bytes.
+    pub octets: Vec<(String, Vec<u8>)>,
     /// The body.
     pub body: Vec<u8>,
 }
@@ -96,6 +98,22 @@ impl Client {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Result<Answer> {
+        let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, v.as_bytes())).collect();
+        self.request_octets(method, (bucket, key), query, &headers, body)
+    }
+
+    /// The same with headers whose values are any bytes.
+    ///
+    /// # Errors
+    /// If no answer comes; an answer of any status is none.
+    pub fn request_octets(
+        &self,
+        method: &str,
+        (bucket, key): (&str, &str),
+        query: &[(&str, &str)],
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+    ) -> Result<Answer> {
         let path = match (bucket, key) {
             ("", _) => "/".to_owned(),
             (bucket, "") => format!("/{bucket}"),
@@ -109,20 +127,30 @@ impl Client {
         let query = query.join("&");
         let host = self.endpoint.split_once("://").map_or(self.endpoint.as_str(), |(_, host)| host);
         let now = Utc::now();
+        let payload = hex(&Sha256::digest(body));
+        let time = now.format("%Y%m%dT%H%M%SZ").to_string();
         let mut signed = vec![
-            ("host".to_owned(), host.to_owned()),
-            ("x-amz-content-sha256".to_owned(), hex(&Sha256::digest(body))),
-            ("x-amz-date".to_owned(), now.format("%Y%m%dT%H%M%SZ").to_string()),
+            ("host".to_owned(), host.as_bytes().to_vec()),
+            ("x-amz-content-sha256".to_owned(), payload.clone().into_bytes()),
+            ("x-amz-date".to_owned(), time.clone().into_bytes()),
         ];
-        signed.extend(headers.iter().map(|(n, v)| (n.to_lowercase(), (*v).to_owned())));
+        signed.extend(headers.iter().map(|(n, v)| (n.to_lowercase(), v.to_vec())));
         signed.sort();
-        let authorization = self.authorization(method, &path, &query, &signed, now);
+        let names: Vec<&str> = signed.iter().map(|(n, _)| n.as_str()).collect();
+        let scope = format!("{}/us-east-1/s3/aws4_request", now.format("%Y%m%d"));
+        let place = (method, path.as_str(), query.as_str());
+        let authorization = format!(
+            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={}, Signature={}",
+            self.access_key,
+            names.join(";"),
+            signature(place, &signed, &payload, (&time, &scope), &self.secret_key)
+        );
 
         let uri =
             format!("{}{path}{}{query}", self.endpoint, if query.is_empty() { "" } else { "?" });
         let mut request = ureq::http::Request::builder().method(method).uri(uri);
         for (name, value) in signed.iter().filter(|(name, _)| name != "host") {
-            request = request.header(name, value.as_bytes());
+            request = request.header(name, &value[..]);
         }
         request = request.header("authorization", authorization);
         let what = || format!("{method} {bucket}/{key}");
@@ -132,36 +160,6 @@ impl Client {
             self.agent.run(request.body(()).with_context(what)?)
         };
         read(answer.with_context(what)?).with_context(what)
-    }
-
-    fn authorization(
-        &self,
-        method: &str,
-        path: &str,
-        query: &str,
-        signed: &[(String, String)],
-        now: DateTime<Utc>,
-    ) -> String {
-        let names: Vec<&str> = signed.iter().map(|(n, _)| n.as_str()).collect();
-        let names = names.join(";");
-        let folded = |value: &str| value.split_whitespace().collect::<Vec<_>>().join(" ");
-        let lines: String = signed.iter().map(|(n, v)| format!("{n}:{}\n", folded(v))).collect();
-        let payload =
-            signed.iter().find(|(n, _)| n == "x-amz-content-sha256").map_or("", |(_, v)| v);
-        let canonical = format!("{method}\n{path}\n{query}\n{lines}\n{names}\n{payload}");
-        let scope = format!("{}/us-east-1/s3/aws4_request", now.format("%Y%m%d"));
-        let to_sign = format!(
-            "AWS4-HMAC-SHA256\n{}\n{scope}\n{}",
-            now.format("%Y%m%dT%H%M%SZ"),
-            hex(&Sha256::digest(canonical))
-        );
-        let start = format!("AWS4{}", self.secret_key).into_bytes();
-        let key = scope.split('/').fold(start, |key, part| hmac(&key, part.as_bytes()));
-        format!(
-            "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={}",
-            self.access_key,
-            hex(&hmac(&key, to_sign.as_bytes()))
-        )
     }
 
     /// Makes a bucket; it may be there.
@@ -187,6 +185,19 @@ impl Client {
     /// If the server refuses.
     pub fn put(&self, at: (&str, &str), headers: &[(&str, &str)], body: &[u8]) -> Result<()> {
         expect(self.request("PUT", at, &[], headers, body)?, 200).map(drop)
+    }
+
+    /// Stores an object with headers whose values are any bytes.
+    ///
+    /// # Errors
+    /// If the server refuses.
+    pub fn put_octets(
+        &self,
+        at: (&str, &str),
+        headers: &[(&str, &[u8])],
+        body: &[u8],
+    ) -> Result<()> {
+        expect(self.request_octets("PUT", at, &[], headers, body)?, 200).map(drop)
     }
 
     /// An object with its headers.
@@ -244,6 +255,7 @@ fn read(answer: ureq::http::Response<ureq::Body>) -> Result<Answer> {
     Ok(Answer {
         status: parts.status.as_u16(),
         headers: parts.headers.iter().map(|(n, v)| (n.as_str().to_owned(), text(v))).collect(),
+        octets: parts.headers.iter().map(|(n, v)| (n.to_string(), v.as_bytes().to_vec())).collect(),
         body: body.with_config().limit(u64::MAX).read_to_vec().context("reading the answer")?,
     })
 }
@@ -254,6 +266,37 @@ fn expect(answer: Answer, status: u16) -> Result<Answer> {
         bail!("the server answered {} {code}", answer.status);
     }
     Ok(answer)
+}
+
+/// The signature (version 4) of a request: its method, path and query; the headers that it covers, sorted; the
+/// hash of its body; the moment and the scope that it counts in.
+pub(super) fn signature(
+    (method, path, query): (&str, &str, &str),
+    headers: &[(String, Vec<u8>)],
+    payload: &str,
+    (time, scope): (&str, &str),
+    secret_key: &str,
+) -> String {
+    let names: Vec<&str> = headers.iter().map(|(n, _)| n.as_str()).collect();
+    let mut canonical = format!("{method}\n{path}\n{query}\n").into_bytes();
+    for (name, value) in headers {
+        canonical.extend([name.as_bytes(), b":", &folded(value), b"\n"].concat());
+    }
+    canonical.extend(format!("\n{}\n{payload}", names.join(";")).bytes());
+    let hash = hex(&Sha256::digest(canonical));
+    let to_sign = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}");
+    let start = format!("AWS4{secret_key}").into_bytes();
+    let key = scope.split('/').fold(start, |key, part| hmac(&key, part.as_bytes()));
+    hex(&hmac(&key, to_sign.as_bytes()))
+}
+
+/// White space folded as Go does it: of a text as Unicode has it, else of the bytes.
+fn folded(value: &[u8]) -> Vec<u8> {
+    let words: Vec<&[u8]> = match std::str::from_utf8(value) {
+        Ok(text) => text.split_whitespace().map(str::as_bytes).collect(),
+        Err(_) => value.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect(),
+    };
+    words.join(&b" "[..])
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {

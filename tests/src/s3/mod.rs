@@ -10,6 +10,7 @@
 //! - [`listing`]: one page of a listing, as a pure function;
 //! - [`server`]: the HTTP server around it;
 //! - [`faults`]: what a test asks it to do wrong;
+//! - [`rules`]: where servers differ;
 //! - [`client`]: a client that sends exactly what it is told.
 
 mod backend;
@@ -20,6 +21,7 @@ pub mod listing;
 mod multipart;
 mod pages;
 mod properties;
+pub mod rules;
 pub mod server;
 pub mod stats;
 pub mod store;

@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, HANG_UP};
 use super::faults::{Fault, Faults};
+use super::rules::Rules;
 use super::stats::Stats;
 use super::store::Store;
 use anyhow::{Context, Result};
@@ -65,6 +66,8 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
     service: S3Service,
+    keys: Keys,
+    rules: Rules,
     stats: Arc<Stats>,
     faults: Arc<Faults>,
 }
@@ -81,9 +84,16 @@ impl Server {
         let faults = Arc::new(Faults::default());
         let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
         let mut builder = S3ServiceBuilder::new(backend);
-        builder.set_auth(keys);
+        builder.set_auth(keys.clone());
         builder.set_host(Hosts);
-        Ok(Self { listener, tls: None, service: builder.build(), stats, faults })
+        let (service, rules) = (builder.build(), Rules::default());
+        Ok(Self { listener, tls: None, service, keys, rules, stats, faults })
+    }
+
+    /// The same by other rules.
+    #[must_use]
+    pub fn by(self, rules: Rules) -> Self {
+        Self { rules, ..self }
     }
 
     /// The same over TLS, with a certificate and its key (PEM files).
@@ -121,9 +131,17 @@ impl Server {
             let _ = stream.set_nodelay(true);
             let (service, stats) = (self.service.clone(), self.stats.clone());
             let (faults, tls) = (self.faults.clone(), self.tls.clone());
+            let (keys, rules) = (self.keys.clone(), self.rules);
             tokio::spawn(async move {
                 let answer = hyper::service::service_fn(move |request| {
-                    answer(service.clone(), stats.clone(), faults.clone(), request)
+                    let (service, keys) = (service.clone(), keys.clone());
+                    let (stats, faults) = (stats.clone(), faults.clone());
+                    async move {
+                        if let Some(answer) = ask_of_itself(&stats, &faults, &request) {
+                            return Ok(answer);
+                        }
+                        answer(service, keys, rules, request).await
+                    }
                 });
                 // A client that goes away, or does not trust us, is its own affair.
                 let builder = Builder::new(TokioExecutor::new());
@@ -139,30 +157,44 @@ impl Server {
     }
 }
 
+/// The answer to a request that is not of S3.
+fn ask_of_itself(
+    stats: &Stats,
+    faults: &Faults,
+    request: &Request<Incoming>,
+) -> Option<Response<Body>> {
+    match request.uri().path() {
+        "/_stats" => Some(Response::new(Body::from(stats.to_json()))),
+        "/_faults" => {
+            let mut answer = Response::new(Body::empty());
+            if request.method() == Method::DELETE {
+                faults.clear();
+                return Some(answer);
+            }
+            match Fault::parse(request.uri().query().unwrap_or_default()) {
+                Ok(fault) => faults.add(fault),
+                Err(_) => *answer.status_mut() = StatusCode::BAD_REQUEST,
+            }
+            Some(answer)
+        }
+        _ => None,
+    }
+}
+
 async fn answer(
     service: S3Service,
-    stats: Arc<Stats>,
-    faults: Arc<Faults>,
+    keys: Keys,
+    rules: Rules,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, HttpError> {
-    if request.uri().path() == "/_stats" {
-        return Ok(Response::new(Body::from(stats.to_json())));
-    }
-    if request.uri().path() == "/_faults" {
-        let mut answer = Response::new(Body::empty());
-        if request.method() == Method::DELETE {
-            faults.clear();
-            return Ok(answer);
-        }
-        match Fault::parse(request.uri().query().unwrap_or_default()) {
-            Ok(fault) => faults.add(fault),
-            Err(_) => *answer.status_mut() = StatusCode::BAD_REQUEST,
-        }
-        return Ok(answer);
-    }
-    let answer = service.call(request.map(Body::from)).await?;
+    let request = match rules.admit(request.map(Body::from), &keys).await {
+        Ok(request) => request,
+        Err(refusal) => return Ok(*refusal),
+    };
+    let mut answer = service.call(request).await?;
     if answer.status() == HANG_UP {
         return Err(HttpError::new(std::io::Error::other("hung up, as was asked for").into()));
     }
+    rules.release(answer.headers_mut());
     Ok(answer)
 }

@@ -36,8 +36,11 @@ fn a_missing_bucket_is_told_from_a_storage_that_does_not_answer() {
     assert_eq!(ask("s3://missing").with(0).json()["exists"], false);
     assert_eq!(ask("s3://documents").with(0).json()["exists"], true);
     bench.run(&["status", "--quick", "s3://missing"]).with(1).says("does not exist");
-    bench.run(&["status", "--json", "s3://missing"]).with(1).says("does not exist");
-    for verb in [&["status", "--quick", "--json"][..], &["make-bucket"]] {
+    let whole = |bucket| bench.run(&["status", "--json", bucket]).with(0).json();
+    assert_eq!(whole("s3://missing")["exists"], false);
+    assert_eq!(whole("s3://documents")["exists"], true);
+    bench.run(&["status", "s3://missing"]).with(1).says("does not exist");
+    for verb in [&["status", "--quick", "--json"][..], &["status", "--json"], &["make-bucket"]] {
         let mut gone = bench.command(verb);
         gone.arg("s3://documents").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
         assert_eq!(end(&mut gone).with(1).says("cannot be reached").out, "");

@@ -53,8 +53,13 @@ impl Ended {
 
 impl Bench {
     pub fn new() -> Self {
+        Self::with(S3::start(BUCKET).unwrap())
+    }
+
+    /// The same with a server of another kind.
+    pub fn with(s3: S3) -> Self {
         let dir = tempfile::Builder::new().prefix("mirror-").tempdir().unwrap();
-        Self { s3: S3::start(BUCKET).unwrap(), dir }
+        Self { s3, dir }
     }
 
     /// A directory of the bench; it need not be there.

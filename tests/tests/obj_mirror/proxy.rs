@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 /// What becomes of a request.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub enum Fate {
     /// It is answered by the server.
     Pass,
@@ -19,6 +19,10 @@ pub enum Fate {
     Cut(u64),
     /// The connection stays open and nothing comes.
     Hang,
+    /// A byte of what is sent arrives as another.
+    Garble,
+    /// The answer comes as this makes it.
+    Change(fn(Vec<u8>) -> Vec<u8>),
 }
 
 pub struct Proxy {
@@ -71,15 +75,17 @@ fn serve(
     decide: &(dyn Fn(&str) -> Fate + Send + Sync),
 ) -> std::io::Result<()> {
     let mut from_client = BufReader::new(client.try_clone()?);
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        if from_client.read_line(&mut head)? == 0 {
+    // A head's bytes need not be text.
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if from_client.read_until(b'\n', &mut head)? == 0 {
             return Ok(());
         }
     }
     let mut client = client;
-    let limit = match decide(head.trim_end()) {
-        Fate::Pass => u64::MAX,
+    let fate = decide(String::from_utf8_lossy(&head).trim_end());
+    let limit = match fate {
+        Fate::Pass | Fate::Garble | Fate::Change(_) => u64::MAX,
         Fate::Cut(bytes) => bytes,
         Fate::Drop => return client.shutdown(Shutdown::Both),
         Fate::Busy => {
@@ -93,11 +99,23 @@ fn serve(
     };
     let mut upstream = TcpStream::connect(server)?;
     // Neither side signs `connection`.
-    upstream.write_all(head.replacen("\r\n", "\r\nconnection: close\r\n", 1).as_bytes())?;
+    let line = head.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    upstream.write_all(&[&head[..line], b"connection: close\r\n", &head[line..]].concat())?;
     let mut to_server = upstream.try_clone()?;
     std::thread::spawn(move || {
+        if matches!(fate, Fate::Garble) {
+            let mut first = [0];
+            let read = from_client.read_exact(&mut first);
+            let _ = read.and_then(|()| to_server.write_all(&[first[0] ^ 1]));
+        }
         let _ = std::io::copy(&mut from_client, &mut to_server);
     });
+    if let Fate::Change(change) = fate {
+        let mut answer = Vec::new();
+        upstream.read_to_end(&mut answer)?;
+        client.write_all(&change(answer))?;
+        return client.shutdown(Shutdown::Both);
+    }
     std::io::copy(&mut upstream.take(limit), &mut client)?;
     client.shutdown(Shutdown::Both)
 }

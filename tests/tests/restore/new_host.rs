@@ -2,7 +2,7 @@
 
 use super::kit::*;
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::{DOMAIN, Deployment, STATEFUL, sh};
+use pipeline_tests::deployment::{BUCKET, DOMAIN, Deployment, STATEFUL, sh};
 use std::path::{Path, PathBuf};
 
 /// Nothing runs, nothing is configured, and the servers are as they come.
@@ -41,6 +41,30 @@ fn from_nothing_but_a_bundle_to_a_green_health_check() -> Result<()> {
     }
     assert_eq!(deployment.state()?, before);
     deployment.health_check()?.expect(0);
+    Ok(())
+}
+
+#[test]
+fn the_summary_tells_a_missing_bucket_from_a_storage_that_does_not_answer() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    // What the server held is gone with it, its bucket too.
+    deployment.stop(&["minio"])?;
+    let run = deployment.restore(&bundle, &[], "another.example\n")?.expect(5);
+    let line = |stderr: &str| {
+        stderr.lines().find(|line| line.starts_with("    Objects ")).unwrap_or_default().to_owned()
+    };
+    assert!(line(&run.stderr).contains("DOES NOT ANSWER: "), "{}", run.stderr);
+    deployment.start(&["minio"])?;
+    for key in deployment.s3().list(BUCKET, "")? {
+        deployment.s3().delete((BUCKET, &key))?;
+    }
+    deployment.s3().delete_bucket(BUCKET)?;
+    let run = deployment.restore(&bundle, &[], "another.example\n")?.expect(5);
+    let objects = line(&run.stderr);
+    assert!(objects.ends_with("does not exist, will be created"), "{}", run.stderr);
+    assert!(objects.contains(&format!("bucket {BUCKET} at ")), "{}", run.stderr);
+    deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
+    assert!(!deployment.s3().list(BUCKET, "")?.is_empty());
     Ok(())
 }
 
