@@ -224,9 +224,11 @@ mod tests {
     use super::*;
     use crate::layers::layers;
 
+    type Pairs = &'static [(&'static str, &'static str)];
+
     #[test]
     fn the_environment_wins_over_the_file_under_either_name() {
-        let cases: [(&[(&str, &str)], &[(&str, &str)], Option<&str>); 9] = [
+        let cases: [(Pairs, Pairs, Option<&str>); 9] = [
             (&[], &[], None),
             (&[], &[("PGSSLMODE", "verify-full")], Some("verify-full")),
             (&[], &[("POSTGRES_SSLMODE", "verify-full")], Some("verify-full")),

@@ -95,11 +95,11 @@ impl std::fmt::Display for Service {
 fn entry(text: &str, name: &str) -> Option<BTreeMap<String, String>> {
     let mut values: Option<BTreeMap<String, String>> = None;
     for line in text.lines().map(str::trim) {
-        if line.starts_with('[') {
+        if let Some(header) = line.strip_prefix('[') {
             if values.is_some() {
                 break;
             }
-            let found = line[1..].strip_prefix(name).is_some_and(|rest| rest.starts_with(']'));
+            let found = header.strip_prefix(name).is_some_and(|rest| rest.starts_with(']'));
             values = found.then(BTreeMap::new);
         } else if let Some(values) = &mut values
             && !line.starts_with('#')

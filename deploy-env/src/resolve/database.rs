@@ -219,7 +219,7 @@ fn readable_inside(driver: &Driver, service: &str, files: &[Named]) -> Result<()
     let paths: Vec<&Path> = files.iter().map(|file| file.path.as_path()).collect();
     // Where the service is down or has no shell, the client that is started there reports more.
     let Ok(unseen) = driver.unseen(service, &paths) else { return Ok(()) };
-    let Some(file) = files.iter().find(|file| unseen.iter().any(|path| *path == file.path)) else {
+    let Some(file) = files.iter().find(|file| unseen.contains(&file.path)) else {
         return Ok(());
     };
     bail!(Stop::usage(format!(
