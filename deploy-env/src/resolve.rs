@@ -101,6 +101,7 @@ impl Resolver<'_> {
         named.extend(self.storage(&driver, &mut reached)?);
         let url = self.required("REDIS_URL")?;
         let cache = endpoint::parse("REDIS_URL", &url, REDIS)?;
+        self.cache_files(url.starts_with("rediss:"))?;
         self.export("REDIS_URL", url);
         named.push(cache.host.clone());
         reached.push(cache);
@@ -294,6 +295,23 @@ impl Resolver<'_> {
         }
     }
 
+    /// The certificates of a cache over TLS. Who needs the cache reads them, and no backup does.
+    fn cache_files(&mut self, is_tls: bool) -> Result<()> {
+        for key in ["REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"] {
+            let Some(path) = self.take(key) else { continue };
+            if !is_tls {
+                warning!("{key} is not used: REDIS_URL is no rediss:// URL, so there is no TLS");
+            }
+            self.export(key, self.deployment.path_text(&path));
+        }
+        let set = |key: &str| self.layers.get(key).is_some();
+        match (set("REDIS_CERT_FILE"), set("REDIS_KEY_FILE")) {
+            (true, false) => Err(half_a_pair("REDIS_CERT_FILE", "REDIS_KEY_FILE")),
+            (false, true) => Err(half_a_pair("REDIS_KEY_FILE", "REDIS_CERT_FILE")),
+            _ => Ok(()),
+        }
+    }
+
     fn readiness(&mut self) -> Result<()> {
         let Some(urls) = self.take("READINESS_URLS") else { return Ok(()) };
         let pairs: Vec<&str> = urls.split_whitespace().collect();
@@ -318,7 +336,7 @@ impl Resolver<'_> {
         let mut entries = Vec::new();
         for end in reached {
             if let Some(address) = self.address(driver, end)? {
-                let from = endpoint::joined(&end.host, end.port);
+                let from = pipe_kit::address::joined(&end.host, end.port);
                 let entry = format!("{from}:{address}");
                 if !entries.contains(&entry) {
                     entries.push(entry);
@@ -344,7 +362,7 @@ impl Resolver<'_> {
         let answer = driver.addr(host, end.port).and_then(|text| {
             let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
             let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
-            endpoint::socket_address(h.trim_matches(['[', ']']), p)
+            endpoint::socket_address(pipe_kit::address::bare(h), p)
                 .with_context(|| format!("{host}: {h} does not resolve here"))
         });
         match answer {
