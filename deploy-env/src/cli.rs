@@ -14,8 +14,9 @@ use std::path::PathBuf;
 /// Settings come from the process environment, else from the deployment's .env (read by Compose's
 /// rules, never executed), else from a default; the rest is detected. The command, and everything
 /// that it starts, reads only the variables set here. PG* and AWS_* variables that come from
-/// outside are dropped. A command started where these variables already stand for the same
-/// deployment gets them as they are: a run keeps the settings that it began with.
+/// outside count where they are settings, as PGSSLMODE is; the others are dropped with a warning.
+/// A command started where these variables already stand for the same deployment gets them as
+/// they are: a run keeps the settings that it began with.
 ///
 /// The deployment is --deploy DIR, else $PIPRIO_DEPLOY, else the parent of the directory that holds
 /// this program, if that parent has a scripts/ or a .env.
@@ -61,7 +62,7 @@ EXAMPLES
 
 EXIT STATUS
   0  done; with a command, the command's own status
-  1  a secret's file, the service driver or the command cannot be used
+  1  a file of a secret or certificate, the service driver or the command cannot be used
   2  usage, or a setting that is wrong or ambiguous
   5  refused: no .env, or, as root, a program that others may write";
 

@@ -77,6 +77,18 @@ impl Driver {
         Ok(self.ask(&["addr", service, &port.to_string()])?.trim().to_owned())
     }
 
+    /// Those of some files that cannot be read where a service runs.
+    ///
+    /// # Errors
+    /// If the service is not running, or the driver does not answer in time.
+    pub fn unseen(&self, service: &str, files: &[&Path]) -> Result<Vec<PathBuf>> {
+        const LOOK: &str = r#"for file; do [ -r "$file" ] || printf '%s\n' "$file"; done"#;
+        let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();
+        let mut args = vec!["exec", service, "sh", "-c", LOOK, "-"];
+        args.extend(files.iter().map(AsRef::as_ref));
+        Ok(self.ask(&args)?.lines().map(PathBuf::from).collect())
+    }
+
     fn ask(&self, args: &[&str]) -> Result<String> {
         let what = format!("{} {}", self.program.display(), args.join(" "));
         let mut command = Command::new(&self.program);

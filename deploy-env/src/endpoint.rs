@@ -108,12 +108,6 @@ fn place_name(host: &str) -> Place {
     }
 }
 
-/// `HOST:PORT` for a URL or a listing, with brackets where the host needs them.
-#[must_use]
-pub fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
 /// The first address of a host, where its name means something here.
 #[must_use]
 pub fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
@@ -123,6 +117,7 @@ pub fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_kit::address::joined;
 
     #[test]
     fn hosts_are_placed_by_name_and_address() {

@@ -3,7 +3,8 @@
 use crate::deployment::Deployment;
 use crate::driver;
 use crate::layers::{ADDED, Layers, RESOLVED};
-use crate::{resolve, settings};
+use crate::resolve::{self, Resolved};
+use crate::settings;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Exit;
 use std::collections::BTreeMap;
@@ -27,7 +28,7 @@ pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<
         layers.forget_resolved();
         let path = path_with_bin(deployment)?;
         let resolved = resolve::resolve(deployment, &layers)?;
-        let changes = changes(&layers.environment, std::env::vars_os(), resolved.exports, path);
+        let changes = changes(&layers.environment, std::env::vars_os(), resolved, path);
         for (name, value) in changes {
             match value {
                 Some(value) => command.env(name, value),
@@ -68,7 +69,7 @@ fn path_with_bin(deployment: &Deployment) -> Result<Option<OsString>> {
 fn changes(
     before: &BTreeMap<String, String>,
     inherited: impl Iterator<Item = (OsString, OsString)>,
-    exports: Vec<(&'static str, String)>,
+    resolved: Resolved,
     path: Option<OsString>,
 ) -> BTreeMap<OsString, Option<OsString>> {
     let mut changes = BTreeMap::new();
@@ -80,8 +81,14 @@ fn changes(
         }
     }
     let mut added = vec![ADDED, RESOLVED];
-    for (name, value) in exports {
-        if !before.contains_key(name) {
+    for (name, value) in resolved.exports {
+        // A client's variable from outside is the operator's only where it is a setting; else ours
+        // stands in its place.
+        let is_theirs = match settings::is_foreign(name) {
+            true => resolved.given.contains(&name),
+            false => before.contains_key(name),
+        };
+        if !is_theirs {
             added.push(name);
         }
         changes.insert(name.into(), Some(value.into()));
@@ -101,21 +108,36 @@ mod tests {
 
     #[test]
     fn what_would_steer_the_clients_from_outside_is_dropped_and_what_was_added_is_named() {
-        let before: BTreeMap<String, String> =
-            [("PIPRIO_DOMAIN", "d"), ("PGHOST", "evil"), ("AWS_PROFILE", "p"), ("HOME", "/root")]
-                .map(|(k, v)| (k.to_owned(), v.to_owned()))
-                .into();
+        let before: BTreeMap<String, String> = [
+            ("PIPRIO_DOMAIN", "d"),
+            ("PGHOST", "evil"),
+            ("PGUSER", "evil"),
+            ("PGSSLMODE", "require"),
+            ("AWS_PROFILE", "p"),
+            ("HOME", "/root"),
+        ]
+        .map(|(k, v)| (k.to_owned(), v.to_owned()))
+        .into();
         let mut inherited: Vec<(OsString, OsString)> =
             before.iter().map(|(k, v)| (k.into(), v.into())).collect();
         inherited.push(("S3_BUCKET".into(), "left by an earlier resolution".into()));
-        let exports = vec![("PIPRIO_DOMAIN", "d".to_owned()), ("PGPORT", "5432".to_owned())];
-        let changes = changes(&before, inherited.into_iter(), exports, None);
+        let exports = [
+            ("PIPRIO_DOMAIN", "d"),
+            ("PGPORT", "5432"),
+            ("PGUSER", "piprio"),
+            ("PGSSLMODE", "require"),
+        ];
+        let exports = exports.map(|(k, v)| (k, v.to_owned())).to_vec();
+        let resolved = Resolved { exports, given: vec!["PGSSLMODE"], ..Resolved::default() };
+        let changes = changes(&before, inherited.into_iter(), resolved, None);
         let get = |name: &str| changes.get(OsStr::new(name)).cloned();
         assert_eq!(get("PGHOST"), Some(None));
         assert_eq!(get("AWS_PROFILE"), Some(None));
         assert_eq!(get("S3_BUCKET"), Some(None));
         assert_eq!(get("HOME"), None);
         assert_eq!(get("PGPORT"), Some(Some("5432".into())));
-        assert_eq!(get("PIPRIO_SET"), Some(Some("PGPORT PIPRIO_RESOLVED PIPRIO_SET".into())));
+        assert_eq!(get("PGSSLMODE"), Some(Some("require".into())));
+        let added = "PGPORT PGUSER PIPRIO_RESOLVED PIPRIO_SET";
+        assert_eq!(get("PIPRIO_SET"), Some(Some(added.into())));
     }
 }

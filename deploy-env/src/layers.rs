@@ -96,7 +96,10 @@ impl Layers {
         for name in added.split_whitespace() {
             self.environment.remove(name);
         }
-        self.environment.retain(|name, _| !settings::is_foreign(name) && name != RESOLVED);
+        // What is not named there and steers the clients is the operator's own, if it is a setting.
+        self.environment.retain(|name, _| {
+            name != RESOLVED && (!settings::is_foreign(name) || settings::is_known(name))
+        });
     }
 
     /// A setting's value and source. Empty counts as not set, and in the environment hides the
@@ -160,14 +163,18 @@ mod tests {
         let mut nested = layers(
             &[
                 (RESOLVED, "1"),
-                (ADDED, "S3_BUCKET PIPRIO_SET"),
+                (ADDED, "AWS_ACCESS_KEY_ID PGHOST PGSSLROOTCERT PIPRIO_SET S3_BUCKET"),
                 ("S3_BUCKET", "theirs"),
                 ("AWS_ACCESS_KEY_ID", "theirs"),
+                ("PGHOST", "theirs"),
+                ("PGSSLROOTCERT", "theirs"),
+                ("PGOPTIONS", "of a script in between"),
+                ("PGSSLMODE", "asked for"),
                 ("PIPRIO_DOMAIN", "asked.for"),
             ],
             &[],
         );
         nested.forget_resolved();
-        assert_eq!(nested.environment.keys().collect::<Vec<_>>(), ["PIPRIO_DOMAIN"]);
+        assert_eq!(nested.environment.keys().collect::<Vec<_>>(), ["PGSSLMODE", "PIPRIO_DOMAIN"]);
     }
 }

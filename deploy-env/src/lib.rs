@@ -9,6 +9,8 @@ mod endpoint;
 mod environment;
 mod health;
 mod layers;
+mod libpq;
+mod pg_service;
 mod report;
 mod resolve;
 mod secret;

@@ -76,6 +76,7 @@ mod tests {
                 row("REDIS_URL", "redis://:hunter2@h", false),
             ],
             exports: vec![("PGPASSWORD", "hunter2".into())],
+            given: Vec::new(),
         };
         for report in [text(&resolved), json(&resolved).unwrap()] {
             assert!(!report.contains("hunter2"), "{report}");

@@ -1,7 +1,7 @@
 //! All settings of a deployment, resolved: what each one is, where that comes from, and the
 //! environment that the tools read.
 
-use crate::decide::{self, Storage, Via};
+use crate::decide::{self, Storage};
 use crate::deployment::Deployment;
 use crate::driver::Driver;
 use crate::endpoint::{self, Endpoint};
@@ -12,6 +12,9 @@ use crate::settings;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Stop, warning};
 use std::net::SocketAddr;
+
+mod database;
+mod unused;
 
 /// One line of the report.
 #[derive(Debug)]
@@ -35,6 +38,9 @@ pub struct Resolved {
     pub rows: Vec<Row>,
     /// The variables that the tools read.
     pub exports: Vec<(&'static str, String)>,
+    /// Those of `exports` that stood in the process environment under the same name, and count as
+    /// the operator's when settings are resolved again.
+    pub given: Vec<&'static str>,
 }
 
 /// What was found of a setting that is no secret.
@@ -55,6 +61,7 @@ pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
     let mut resolver = Resolver { deployment, layers, out: Resolved::default() };
     resolver.all()?;
     let mut out = resolver.out;
+    unused::report(layers, &out.exports);
     out.rows.sort_by_key(|row| settings::SETTINGS.iter().position(|s| s.key == row.key));
     Ok(out)
 }
@@ -94,6 +101,7 @@ impl Resolver<'_> {
         named.extend(self.storage(&driver, &mut reached)?);
         let url = self.required("REDIS_URL")?;
         let cache = endpoint::parse("REDIS_URL", &url, REDIS)?;
+        self.cache_files(url.starts_with("rediss:"))?;
         self.export("REDIS_URL", url);
         named.push(cache.host.clone());
         reached.push(cache);
@@ -108,6 +116,13 @@ impl Resolver<'_> {
 
     fn export(&mut self, name: &'static str, value: String) {
         self.out.exports.push((name, value));
+    }
+
+    /// Notes that a variable is the operator's own, if the environment gives it.
+    fn given(&mut self, name: &'static str) {
+        if self.layers.environment.get(name).is_some_and(|value| !value.is_empty()) {
+            self.out.given.push(name);
+        }
     }
 
     fn row(&mut self, key: &'static str, value: Option<String>, source: Source) -> &mut Row {
@@ -148,61 +163,6 @@ impl Resolver<'_> {
         let link = settings::yes_or_no("BACKUP_LINK", &self.required("BACKUP_LINK")?)?;
         self.export("BACKUP_LINK", link.to_owned());
         Ok(())
-    }
-
-    /// The database's variables; gives the services that its settings name.
-    fn database(&mut self, driver: &Driver) -> Result<Vec<String>> {
-        let host = self.take("POSTGRES_HOST");
-        let mut port = self.required("POSTGRES_PORT")?;
-        let number = port.parse::<u16>().ok().filter(|p| *p != 0);
-        let number = number.ok_or_else(|| anyhow!(Stop::usage("POSTGRES_PORT is not a port")))?;
-        let via = self.look("POSTGRES_VIA").context("POSTGRES_VIA is not set")?;
-        let service = self.look("POSTGRES_SERVICE");
-        let set_service = service.as_ref().map(|s| s.value.as_str());
-        let (decided, reason) =
-            decide::decide_postgres_via(&via.value, host.as_deref(), set_service, || {
-                driver.services().map(<[String]>::to_vec)
-            })?;
-        let mut named: Vec<String> = host.iter().cloned().collect();
-        named.extend(set_service.map(str::to_owned));
-        let source = if via.value == "auto" { Source::Detected } else { via.source };
-        let text = if decided == Via::Tcp { "tcp" } else { "exec" };
-        self.row("POSTGRES_VIA", Some(text.into()), source).reason = Some(reason);
-        self.export("POSTGRES_VIA", text.into());
-        match decided {
-            Via::Tcp => {
-                self.row(
-                    "POSTGRES_SERVICE",
-                    service.as_ref().map(|s| s.value.clone()),
-                    service.map_or(Source::Unset, |s| s.source),
-                );
-                let host = host.unwrap_or_default();
-                let end = Endpoint { host: host.clone(), port: number };
-                if let Some(address) = self.address(driver, &end)? {
-                    self.export("PGHOSTADDR", address.ip().to_string());
-                    port = address.port().to_string();
-                }
-                self.export("PGHOST", host);
-            }
-            Via::Exec(service_name) => {
-                let source = service.map_or(Source::Detected, |s| s.source);
-                self.row("POSTGRES_SERVICE", Some(service_name.clone()), source);
-                let program = driver.program().to_string_lossy().into_owned();
-                let words = [program.as_str(), "exec", &service_name];
-                self.export("PG_SNAP_EXEC", shell_words::join(words));
-                named.push(service_name);
-            }
-        }
-        self.export("PGPORT", port);
-        for (key, name) in [("POSTGRES_DB", "PGDATABASE"), ("POSTGRES_USER", "PGUSER")] {
-            let value = self.required(key)?;
-            self.export(name, value);
-        }
-        self.export("PGCONNECT_TIMEOUT", "10".into());
-        if let Some(password) = self.secret("POSTGRES_PASSWORD")? {
-            self.export("PGPASSWORD", password.value);
-        }
-        Ok(named)
     }
 
     /// A secret, entered into the report.
@@ -250,6 +210,7 @@ impl Resolver<'_> {
         }
         if let Some(bundle) = self.take("AWS_CA_BUNDLE") {
             self.export("AWS_CA_BUNDLE", self.deployment.path_text(&bundle));
+            self.given("AWS_CA_BUNDLE");
         }
         self.keys()?;
         if storage == Storage::Bundled {
@@ -291,6 +252,10 @@ impl Resolver<'_> {
                     self.enter_key(key, &password);
                     self.export("AWS_ACCESS_KEY_ID", user.value);
                     self.export("AWS_SECRET_ACCESS_KEY", password.value);
+                    if *id == "AWS_ACCESS_KEY_ID" {
+                        self.given("AWS_ACCESS_KEY_ID");
+                        self.given("AWS_SECRET_ACCESS_KEY");
+                    }
                     self.session_token(user.source);
                     return Ok(());
                 }
@@ -324,6 +289,26 @@ impl Resolver<'_> {
         if let Some((value, source)) = token.map(|(v, s)| (v.to_owned(), s)) {
             self.row("AWS_SESSION_TOKEN", Some(value.clone()), source);
             self.export("AWS_SESSION_TOKEN", value);
+            if source == Source::Environment {
+                self.given("AWS_SESSION_TOKEN");
+            }
+        }
+    }
+
+    /// The certificates of a cache over TLS. Who needs the cache reads them, and no backup does.
+    fn cache_files(&mut self, is_tls: bool) -> Result<()> {
+        for key in ["REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"] {
+            let Some(path) = self.take(key) else { continue };
+            if !is_tls {
+                warning!("{key} is not used: REDIS_URL is no rediss:// URL, so there is no TLS");
+            }
+            self.export(key, self.deployment.path_text(&path));
+        }
+        let set = |key: &str| self.layers.get(key).is_some();
+        match (set("REDIS_CERT_FILE"), set("REDIS_KEY_FILE")) {
+            (true, false) => Err(half_a_pair("REDIS_CERT_FILE", "REDIS_KEY_FILE")),
+            (false, true) => Err(half_a_pair("REDIS_KEY_FILE", "REDIS_CERT_FILE")),
+            _ => Ok(()),
         }
     }
 
@@ -351,7 +336,7 @@ impl Resolver<'_> {
         let mut entries = Vec::new();
         for end in reached {
             if let Some(address) = self.address(driver, end)? {
-                let from = endpoint::joined(&end.host, end.port);
+                let from = pipe_kit::address::joined(&end.host, end.port);
                 let entry = format!("{from}:{address}");
                 if !entries.contains(&entry) {
                     entries.push(entry);
@@ -377,7 +362,7 @@ impl Resolver<'_> {
         let answer = driver.addr(host, end.port).and_then(|text| {
             let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
             let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
-            endpoint::socket_address(h.trim_matches(['[', ']']), p)
+            endpoint::socket_address(pipe_kit::address::bare(h), p)
                 .with_context(|| format!("{host}: {h} does not resolve here"))
         });
         match answer {

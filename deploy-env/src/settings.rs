@@ -2,6 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
+use crate::libpq;
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
 use url::Url;
@@ -36,6 +37,32 @@ pub const SETTINGS: &[Setting] = &[
     plain("POSTGRES_SERVICE", None),
     secret("POSTGRES_PASSWORD"),
     plain("POSTGRES_PASSWORD_FILE", None),
+    plain("POSTGRES_PGSERVICE", None),
+    plain("POSTGRES_PGSERVICEFILE", None),
+    plain("POSTGRES_SSLMODE", None),
+    plain("POSTGRES_SSLROOTCERT", None),
+    plain("POSTGRES_SSLCERT", None),
+    plain("POSTGRES_SSLKEY", None),
+    plain("POSTGRES_SSLCRL", None),
+    plain("POSTGRES_SSLCRLDIR", None),
+    plain("POSTGRES_SSLCERTMODE", None),
+    plain("POSTGRES_SSLNEGOTIATION", None),
+    plain("POSTGRES_SSLSNI", None),
+    plain("POSTGRES_SSL_MIN_PROTOCOL_VERSION", None),
+    plain("POSTGRES_SSL_MAX_PROTOCOL_VERSION", None),
+    plain("POSTGRES_REQUIRESSL", None),
+    plain("POSTGRES_CHANNEL_BINDING", None),
+    plain("POSTGRES_REQUIRE_AUTH", None),
+    plain("POSTGRES_REQUIREPEER", None),
+    plain("POSTGRES_GSSENCMODE", None),
+    plain("POSTGRES_KRBSRVNAME", None),
+    plain("POSTGRES_GSSLIB", None),
+    plain("POSTGRES_GSSDELEGATION", None),
+    plain("POSTGRES_TARGET_SESSION_ATTRS", None),
+    plain("POSTGRES_MIN_PROTOCOL_VERSION", None),
+    plain("POSTGRES_MAX_PROTOCOL_VERSION", None),
+    plain("POSTGRES_PASSFILE", None),
+    plain("POSTGRES_CONNECT_TIMEOUT", Some("10")),
     plain("OBJECT_STORAGE", None),
     plain("S3_ENDPOINT", None),
     plain("S3_REGION", Some("us-east-1")),
@@ -54,6 +81,9 @@ pub const SETTINGS: &[Setting] = &[
     secret("MINIO_ROOT_PASSWORD"),
     plain("MINIO_ROOT_PASSWORD_FILE", None),
     plain("REDIS_URL", Some("redis://127.0.0.1:6379")),
+    plain("REDIS_CA_FILE", None),
+    plain("REDIS_CERT_FILE", None),
+    plain("REDIS_KEY_FILE", None),
     plain("READINESS_URLS", None),
     plain("SERVICE_DRIVER", Some("compose")),
     plain("SYSTEMD_UNITS", None),
@@ -73,13 +103,13 @@ pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|s| s.key == key)
 }
 
-/// Whether there is a setting of that name.
+/// Whether there is a setting of that name, its own or libpq's.
 #[must_use]
 pub fn is_known(key: &str) -> bool {
-    find(key).is_some()
+    find(key).is_some() || libpq::find(key).is_some()
 }
 
-/// Whether a variable would steer the clients behind our back: libpq's and the S3 client's own.
+/// Whether a variable steers the clients, libpq or an S3 client's: dropped, unless it is a setting.
 #[must_use]
 pub fn is_foreign(name: &str) -> bool {
     name.starts_with("PG") || name.starts_with("AWS_")
@@ -93,10 +123,15 @@ pub fn get(deployment: &Deployment, layers: &Layers, key: &str, reveal: bool) ->
     if key == "PIPRIO_DEPLOY" {
         return Ok(deployment.dir().to_string_lossy().into_owned());
     }
-    let setting = find(key).ok_or_else(|| {
+    let passed = libpq::find(key);
+    let setting = find(passed.map_or(key, |passed| passed.setting)).ok_or_else(|| {
         anyhow!(Stop::usage(format!("there is no setting {key}; `deploy-env show` lists them")))
     })?;
-    let value = layers.get(key).map(|(value, _)| value).or(setting.default).unwrap_or_default();
+    let given = match passed {
+        Some(passed) => libpq::given(layers, passed).map(|given| given.value),
+        None => layers.get(key).map(|(value, _)| value.to_owned()),
+    };
+    let value = given.as_deref().or(setting.default).unwrap_or_default();
     if !reveal && (setting.secret || mask_urls(value) != value) {
         return Err(Stop::usage(format!("{key} holds a secret; add --reveal to print it")).into());
     }
@@ -174,6 +209,9 @@ mod tests {
     fn a_setting_nobody_gave_has_its_default_and_an_unknown_one_is_refused() {
         assert_eq!(get_from(&[], "BACKUP_KEEP_DAYS", false).unwrap(), "30");
         assert_eq!(get_from(&[], "PIPRIO_DOMAIN", false).unwrap(), "");
+        for key in ["PGSSLMODE", "POSTGRES_SSLMODE"] {
+            assert_eq!(get_from(&[("PGSSLMODE", "require")], key, false).unwrap(), "require");
+        }
         assert!(get_from(&[], "BACKUP_ROOT", false).unwrap().starts_with('/'));
         let error = get_from(&[("FOO", "1")], "FOO", false).unwrap_err();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);

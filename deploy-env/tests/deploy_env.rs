@@ -81,7 +81,7 @@ fn full() -> TempDir {
 fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients() {
     let dir = full();
     let mut command = tool(&dir);
-    command.env("PGSERVICE", "evil").env("PGHOST", "evil").env("AWS_PROFILE", "evil");
+    command.env("PGOPTIONS", "evil").env("PGHOST", "evil").env("AWS_PROFILE", "evil");
     let got = environment(&mut command);
     let root = dir.path().to_str().unwrap();
     let driver = format!("{root}/scripts/drivers/process");

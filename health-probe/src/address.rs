@@ -5,14 +5,9 @@ use crate::ask::ask;
 use crate::limit::Limit;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
+use pipe_kit::address::{bare, joined};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::Command;
-
-/// `HOST:PORT`, with brackets where the host needs them.
-#[must_use]
-pub fn joined(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
 
 /// The addresses of an endpoint. The driver's answer of now counts before the one that the settings
 /// were resolved with: a service that was started again may have moved.
@@ -25,7 +20,7 @@ pub fn dialled(
     port: u16,
     limit: Limit,
 ) -> Result<Vec<SocketAddr>> {
-    let host = host.trim_matches(['[', ']']);
+    let host = bare(host);
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
@@ -35,9 +30,9 @@ pub fn dialled(
     let mut command = Command::new(&settings.driver);
     command.args(["addr", host, &port.to_string()]);
     let answer = ask(&mut command, "driver addr", limit);
-    match (answer, settings.resolve.get(&joined(host, port))) {
+    match (answer, settings.resolve.find(host, port)) {
         (Ok(text), _) => resolved(text.trim()),
-        (Err(_), Some(known)) => resolved(known),
+        (Err(_), Some((host, port))) => resolved(&joined(host, port)),
         (Err(_), None) => bail!("{host} does not resolve here and is no running service"),
     }
 }
@@ -61,8 +56,8 @@ mod tests {
         let mut settings = Settings { driver: "/bin/false".into(), ..Settings::default() };
         let limit = Limit::of(Duration::from_secs(60));
         assert!(dialled(&settings, "no-such-service.invalid", 9000, limit).is_err());
-        let known = ("no-such-service.invalid:9000".into(), "127.0.0.1:19000".into());
-        settings.resolve.extend([known]);
+        let known = "no-such-service.invalid:9000:127.0.0.1:19000";
+        settings.resolve = pipe_kit::address::Addresses::parse(known).unwrap();
         let found = dialled(&settings, "no-such-service.invalid", 9000, limit).unwrap();
         assert_eq!(found, ["127.0.0.1:19000".parse().unwrap()]);
         let own = dialled(&settings, "[::1]", 80, limit).unwrap();

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::Stop;
-use redis::IntoConnectionInfo;
-use std::collections::BTreeMap;
+use pipe_kit::address::Addresses;
+use redis_link::{Files, Server};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,14 +14,16 @@ pub struct Settings {
     pub driver: PathBuf,
     /// The cache's URL.
     pub redis_url: String,
+    /// The certificates of a cache over TLS.
+    pub redis_files: Files,
     /// Readiness probes: service and URL.
     pub readiness: Vec<(String, String)>,
     /// The bucket of the deployment's own storage; nothing where it has none of its own.
     pub storage: Option<Storage>,
     /// Directories whose filesystems are watched, and what they are.
     pub disks: Vec<(&'static str, PathBuf)>,
-    /// Where endpoints are dialled whose hosts mean nothing here: `host:port` to `address:port`.
-    pub resolve: BTreeMap<String, String>,
+    /// Where endpoints are dialled whose hosts mean nothing here.
+    pub resolve: Addresses,
     /// Where bundles lie.
     pub backups: PathBuf,
     /// How long one probe may take, where the command line does not say.
@@ -90,6 +92,7 @@ impl Settings {
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
+            redis_files: Files::of(&get),
             readiness,
             storage,
             disks: vec![
@@ -103,7 +106,7 @@ impl Settings {
                 free: number("HEALTH_MIN_FREE_MIB")?.saturating_mul(1 << 20),
                 bundle_age: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600))),
             },
-            resolve: resolve(&get("PIPRIO_RESOLVE").unwrap_or_default()),
+            resolve: Addresses::parse(&get("PIPRIO_RESOLVE").unwrap_or_default())?,
             secrets,
         })
     }
@@ -112,8 +115,8 @@ impl Settings {
 /// A URL's password as it is written there and as it is meant.
 fn passwords_of(url: &str) -> Vec<String> {
     let written = url::Url::parse(url).ok().and_then(|u| u.password().map(str::to_owned));
-    let meant = url.into_connection_info().ok();
-    let meant = meant.and_then(|info| info.redis_settings().password().map(str::to_owned));
+    let meant = Server::parse(url).ok();
+    let meant = meant.and_then(|server| server.password().map(str::to_owned));
     written.into_iter().chain(meant).collect()
 }
 
@@ -129,19 +132,6 @@ fn readiness(text: &str) -> Result<Vec<(String, String)>> {
         None => bail!("READINESS_URLS is not of the form SERVICE=URL SERVICE=URL"),
     };
     text.split_whitespace().map(pair).collect()
-}
-
-/// `host:port:address:port`, where an address of six numbers stands in brackets.
-fn resolve(text: &str) -> BTreeMap<String, String> {
-    let entry = |word: &str| {
-        let host_end = match word.starts_with('[') {
-            true => word.find(']')? + 1,
-            false => word.find(':')?,
-        };
-        let port_end = host_end + 1 + word.get(host_end + 1..)?.find(':')?;
-        Some((word[..port_end].to_owned(), word[port_end + 1..].to_owned()))
-    };
-    text.split_whitespace().filter_map(entry).collect()
 }
 
 #[cfg(test)]
@@ -172,8 +162,8 @@ mod tests {
         let settings = Settings::read(environment).unwrap();
         assert_eq!(settings.storage.unwrap().bucket.unwrap(), "documents");
         assert_eq!(settings.readiness[0], ("api".into(), "http://u:s3cret@a/ready?x=y".into()));
-        assert_eq!(settings.resolve["minio:9000"], "172.18.0.2:9000");
-        assert_eq!(settings.resolve["redis:6379"], "[fd00::2]:6379");
+        assert_eq!(settings.resolve.find("minio", 9000), Some(("172.18.0.2", 9000)));
+        assert_eq!(settings.resolve.find("redis", 6379), Some(("fd00::2", 6379)));
         assert_eq!(settings.secrets, ["hunter%2F2", "hunter/2", "s3cret", "x=y"]);
         let bundle_age = Some(Duration::from_secs(26 * 3600));
         let latency = Duration::from_secs(2);

@@ -1,7 +1,7 @@
 //! What the environment says of the object storage.
 
 use pipe_kit::Stop;
-use std::net::IpAddr;
+use pipe_kit::address::{Addresses, joined};
 use std::path::PathBuf;
 
 /// How to reach the storage, and with which keys.
@@ -49,7 +49,7 @@ impl Settings {
             Some(url) => normal(url)?,
             None => aws(&region),
         };
-        let dial = dialled(&endpoint, resolve);
+        let dial = dialled(&endpoint, &Addresses::parse(&resolve.join(" "))?);
         Ok(Self {
             dial,
             ca_bundle: get("AWS_CA_BUNDLE").map(PathBuf::from),
@@ -73,19 +73,14 @@ impl Settings {
 }
 
 /// Where to dial the endpoint, if one of the entries is of its host and port.
-fn dialled(endpoint: &str, resolve: &[String]) -> Option<String> {
+fn dialled(endpoint: &str, resolve: &Addresses) -> Option<String> {
     let (scheme, rest) = endpoint.split_once("://")?;
     let authority = rest.split('/').next()?;
     let default = if scheme == "https" { 443 } else { 80 };
-    let has_port = authority.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
-    let from = if has_port { authority.to_owned() } else { format!("{authority}:{default}") };
-    let (_, port) = from.rsplit_once(':')?;
-    let to = resolve.iter().find_map(|entry| entry.strip_prefix(&from)?.strip_prefix(':'))?;
-    Some(match to.parse::<IpAddr>() {
-        Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
-        Ok(IpAddr::V4(address)) => format!("{address}:{port}"),
-        Err(_) => to.to_owned(),
-    })
+    let with_port = authority.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
+    let (host, port) = with_port.unwrap_or((authority, default));
+    let (address, port) = resolve.find(host, port)?;
+    Some(joined(address, port))
 }
 
 fn aws(region: &str) -> String {

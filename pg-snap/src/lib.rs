@@ -10,6 +10,7 @@ mod gzip;
 mod head;
 mod index;
 mod inspect;
+mod libpq;
 mod lines;
 mod load;
 mod preflight;

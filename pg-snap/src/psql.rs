@@ -1,6 +1,7 @@
 //! Talking to a server through psql.
 
 use crate::client::{Client, Clients};
+use crate::libpq;
 use crate::sql;
 use crate::version::Version;
 use anyhow::{Context, Result, anyhow};
@@ -90,7 +91,8 @@ impl Server {
     pub fn target(&self, database: &str) -> String {
         let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
         let name = self.name.as_ref().map(|name| format!(" application_name={}", quote(name)));
-        format!("dbname={}{}", quote(database), name.unwrap_or_default())
+        let name = name.unwrap_or_default();
+        format!("dbname={}{name}{}", quote(database), libpq::later_settings())
     }
 
     /// `psql -X -v ON_ERROR_STOP=1` on a database, quiet, with stdin and stdout piped.
@@ -117,11 +119,13 @@ impl Server {
             return Ok(text);
         }
         let detail = finished.stderr.iter().find(|line| line.starts_with("DETAIL:")).cloned();
+        let status = finished.status;
         let error = finished.into_error();
-        Err(match detail {
+        let error = match detail {
             Some(detail) => anyhow!("{error} ({detail})"),
             None => error,
-        })
+        };
+        Err(libpq::explained(status, error))
     }
 
     /// Runs SQL and gives the rows, unaligned, a line each.

@@ -6,8 +6,10 @@
 //! - [`cleanup`]: work that must be undone on failure and on a signal alike;
 //! - [`child`]: child processes whose status is asked at end of stream;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
-//! - [`log`], [`progress`]: what the operator sees, on stderr.
+//! - [`log`], [`progress`]: what the operator sees, on stderr;
+//! - [`address`]: where a server is dialled whose name means nothing here.
 
+pub mod address;
 pub mod atomic;
 pub mod child;
 pub mod cleanup;

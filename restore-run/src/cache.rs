@@ -2,53 +2,22 @@
 
 use crate::settings::Settings;
 use crate::tool;
-use anyhow::{Context, Result, anyhow};
-use redis::{Connection, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use anyhow::{Context, Result};
+use pipe_kit::address::{Addresses, joined};
+use redis_link::{Connection, Files, Server};
+use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn connect(settings: &Settings) -> Result<Connection> {
-    let what = || format!("the cache {}", settings.redis_for_people());
-    // Errors of the client may hold the URL, and with it the password: only their kind is told.
-    let plain = |e: redis::RedisError| anyhow!("{}", e.kind_text());
-    let info =
-        settings.redis_url.as_str().into_connection_info().map_err(plain).with_context(what)?;
-    let info = dialled(info, &tool::variable("PIPRIO_RESOLVE").unwrap_or_default());
-    let client = redis::Client::open(info).map_err(plain).with_context(what)?;
-    let connection =
-        client.get_connection_with_timeout(TIMEOUT).map_err(told).with_context(what)?;
-    connection.set_read_timeout(Some(TIMEOUT)).map_err(plain).with_context(what)?;
-    connection.set_write_timeout(Some(TIMEOUT)).map_err(plain).with_context(what)?;
-    Ok(connection)
-}
-
-trait KindText {
-    fn kind_text(&self) -> String;
-}
-
-impl KindText for redis::RedisError {
-    fn kind_text(&self) -> String {
-        self.code().map_or_else(|| format!("{:?}", self.kind()), str::to_owned)
-    }
-}
-
-/// An error of the connection or of the server, which never repeats what we sent.
-fn told(error: redis::RedisError) -> anyhow::Error {
-    anyhow!("{error}")
-}
-
-/// The same server, at the address that answers from here.
-fn dialled(info: ConnectionInfo, resolve: &str) -> ConnectionInfo {
-    let ConnectionAddr::Tcp(host, port) = info.addr() else { return info };
-    let wanted = format!("{host}:{port}:");
-    let Some(to) = resolve.split_whitespace().find_map(|entry| entry.strip_prefix(&wanted)) else {
-        return info;
-    };
-    match to.rsplit_once(':').and_then(|(h, p)| Some((h.to_owned(), p.parse().ok()?))) {
-        Some((host, port)) => info.set_addr(ConnectionAddr::Tcp(host, port)),
-        None => info,
-    }
+    let server = Server::parse(&settings.redis_url)?;
+    let known = Addresses::parse(&tool::variable("PIPRIO_RESOLVE").unwrap_or_default())?;
+    // Only the address changes; the certificate is checked against the server's own name.
+    let (host, port) = known.find(&server.host, server.port).unwrap_or((&server.host, server.port));
+    let at = (host, port).to_socket_addrs();
+    let at = at.with_context(|| format!("{} does not resolve here", joined(host, port)))?;
+    server.connect(&Files::of(tool::variable), &at.collect::<Vec<_>>(), TIMEOUT)
 }
 
 /// Whether the cache answers.
@@ -56,12 +25,8 @@ fn dialled(info: ConnectionInfo, resolve: &str) -> ConnectionInfo {
 /// # Errors
 /// If it does not.
 pub fn ping(settings: &Settings) -> Result<()> {
-    let mut connection = connect(settings)?;
-    redis::cmd("PING")
-        .query::<String>(&mut connection)
-        .map(drop)
-        .map_err(told)
-        .with_context(|| format!("the cache {}", settings.redis_for_people()))
+    let ping = || -> Result<()> { connect(settings)?.query::<String>(&["PING"]).map(drop) };
+    ping().with_context(|| format!("the cache {}", settings.redis_for_people()))
 }
 
 /// Empties the cache's database; gives how many keys it held.
@@ -69,9 +34,12 @@ pub fn ping(settings: &Settings) -> Result<()> {
 /// # Errors
 /// If the cache does not answer or refuses.
 pub fn flush(settings: &Settings) -> Result<u64> {
-    let mut connection = connect(settings)?;
-    let what = || format!("emptying the cache {}", settings.redis_for_people());
-    let keys = redis::cmd("DBSIZE").query(&mut connection).map_err(told).with_context(what)?;
-    redis::cmd("FLUSHDB").query::<()>(&mut connection).map_err(told).with_context(what)?;
-    Ok(keys)
+    let flush = || -> Result<u64> {
+        let mut connection = connect(settings)?;
+        let keys = connection.query(&["DBSIZE"])?;
+        connection.give(TIMEOUT);
+        connection.query::<()>(&["FLUSHDB"])?;
+        Ok(keys)
+    };
+    flush().with_context(|| format!("emptying the cache {}", settings.redis_for_people()))
 }

@@ -184,8 +184,8 @@ fn config_line(choices: Choices) -> &'static str {
 
 /// The keys that a unified diff of `.env` changes, of those that say where a restore goes to.
 fn changed_settings(diff: &str) -> BTreeSet<String> {
-    const WHERE: [&str; 7] =
-        ["POSTGRES_", "S3_", "AWS_", "MINIO_", "REDIS_", "OBJECT_STORAGE", "PIPRIO_DOMAIN"];
+    const WHERE: [&str; 8] =
+        ["POSTGRES_", "PG", "S3_", "AWS_", "MINIO_", "REDIS_", "OBJECT_STORAGE", "PIPRIO_DOMAIN"];
     let key = |line: &str| {
         let changed = line.strip_prefix(['+', '-'])?.trim_start();
         let changed = changed.strip_prefix("export ").unwrap_or(changed);
@@ -232,9 +232,9 @@ mod tests {
 
     #[test]
     fn settings_that_say_where_a_restore_goes_are_named_without_their_values() {
-        let diff = "--- .env (now)\n+++ .env (bundle)\n-POSTGRES_HOST=a\n+POSTGRES_HOST=b\n LANG=c\n-LANG=d\n+export REDIS_URL=***\n";
+        let diff = "--- .env (now)\n+++ .env (bundle)\n-POSTGRES_HOST=a\n+POSTGRES_HOST=b\n LANG=c\n-LANG=d\n+export REDIS_URL=***\n-PGSSLMODE=a\n";
         let keys: Vec<_> = changed_settings(diff).into_iter().collect();
-        assert_eq!(keys, ["POSTGRES_HOST", "REDIS_URL"]);
+        assert_eq!(keys, ["PGSSLMODE", "POSTGRES_HOST", "REDIS_URL"]);
     }
 
     #[test]

@@ -198,3 +198,35 @@ fn the_shared_plumbing_knows_no_other_package() {
     let ours: Vec<_> = needs.iter().filter(|n| all.iter().any(|(name, _)| name == *n)).collect();
     assert!(ours.is_empty(), "pipe-kit depends on {ours:?}");
 }
+
+#[test]
+fn one_package_alone_speaks_to_redis_so_that_every_tool_does_it_with_tls() {
+    let all = dependencies();
+    let needing = |what: &str| -> Vec<&str> {
+        let found = all.iter().filter(|(_, needs)| needs.iter().any(|need| need == what));
+        found.map(|(name, _)| name.as_str()).collect()
+    };
+    assert_eq!(needing("redis"), ["redis-link"]);
+    assert_eq!(needing("redis-link"), ["restore-run", "health-probe"]);
+    // Of a tool that is built alone, whatever the others would have asked for.
+    for tool in ["restore-run", "health-probe"] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut command = Command::new(cargo);
+        command.args([
+            "tree",
+            "--locked",
+            "--offline",
+            "-p",
+            tool,
+            "-e",
+            "features",
+            "--prefix=none",
+        ]);
+        let output = command.current_dir(workspace()).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let tree = text(&output.stdout);
+        for feature in ["redis feature \"tls-rustls\"", "rustls feature \"ring\""] {
+            assert!(tree.lines().any(|line| line.starts_with(feature)), "{tool}: no {feature}");
+        }
+    }
+}

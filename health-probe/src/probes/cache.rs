@@ -4,8 +4,8 @@ use crate::address;
 use crate::limit::Limit;
 use crate::probe::{Kind, Probe};
 use crate::settings::Settings;
-use anyhow::{Context, Result, bail};
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
+use anyhow::{Result, bail};
+use redis_link::Server;
 use std::time::Instant;
 
 /// Whether the cache answers, after authentication and in the database that its URL names.
@@ -19,37 +19,13 @@ pub fn probe(settings: &Settings, limit: Limit) -> Vec<Probe> {
 }
 
 fn ping(settings: &Settings, limit: Limit) -> Result<()> {
-    // The error of the URL may hold the URL.
-    let info = settings.redis_url.as_str().into_connection_info().ok();
-    let info = info.context("REDIS_URL is no URL of a cache")?;
-    let client = Client::open(at_its_address(settings, info, limit)?)?;
-    let mut connection = client.get_connection_with_timeout(limit.left())?;
-    connection.set_read_timeout(Some(limit.left()))?;
-    connection.set_write_timeout(Some(limit.left()))?;
-    let answer: String = redis::cmd("PING").query(&mut connection)?;
+    let server = Server::parse(&settings.redis_url)?;
+    let at = address::dialled(settings, &server.host, server.port, limit)?;
+    let mut connection = server.connect(&settings.redis_files, &at, limit.left())?;
+    connection.give(limit.left());
+    let answer: String = connection.query(&["PING"])?;
     if answer != "PONG" {
         bail!("it answered PING with {answer}");
     }
     Ok(())
-}
-
-fn at_its_address(
-    settings: &Settings,
-    info: ConnectionInfo,
-    limit: Limit,
-) -> Result<ConnectionInfo> {
-    let first = |host: &str, port| {
-        address::dialled(settings, host, port, limit).map(|found| found.first().copied())
-    };
-    match info.addr() {
-        ConnectionAddr::Tcp(host, port) => match first(host, *port)? {
-            Some(address) => {
-                let addr = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
-                Ok(info.set_addr(addr))
-            }
-            None => Ok(info),
-        },
-        // The certificate is checked against the host that is dialled, so that stays.
-        _ => Ok(info),
-    }
 }

@@ -1,12 +1,13 @@
 //! The deployment's own object storage, asked by `obj-mirror status`.
 
 use super::bytes;
-use crate::address::{dialled, joined};
+use crate::address::dialled;
 use crate::ask::ask;
 use crate::limit::Limit;
 use crate::probe::{Facts, Kind, Probe};
 use crate::settings::{Settings, Storage};
 use anyhow::{Context, Result, bail};
+use pipe_kit::address::joined;
 use serde::Deserialize;
 use std::process::Command;
 use std::time::Instant;
@@ -53,10 +54,9 @@ fn status(
 fn moved(settings: &Settings, endpoint: &str, limit: Limit) -> Option<String> {
     let url = Url::parse(endpoint).ok()?;
     let (host, port) = (url.host_str()?, url.port_or_known_default()?);
-    let from = joined(host.trim_matches(['[', ']']), port);
-    settings.resolve.get(&from)?;
+    settings.resolve.find(host, port)?;
     let address = *dialled(settings, host, port, limit).ok()?.first()?;
-    Some(format!("{from}:{address}"))
+    Some(format!("{}:{address}", joined(host, port)))
 }
 
 fn told(json: &str) -> Result<(String, Facts)> {

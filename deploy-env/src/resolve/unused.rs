@@ -1,0 +1,114 @@
+//! Variables of the clients that an operator has set and that do not reach them.
+
+use crate::layers::Layers;
+use crate::{libpq, settings};
+use pipe_kit::warning;
+
+/// Warns of each.
+pub fn report(layers: &Layers, exports: &[(&'static str, String)]) {
+    for (name, place, reason) in unused(layers, exports) {
+        warning!("{name} of the {place} is not used: {reason}");
+    }
+}
+
+/// Those of the environment whatever they are, for they are dropped; of the `.env`, which other
+/// programs read too, those that libpq would know.
+fn unused<'a>(
+    layers: &'a Layers,
+    exports: &[(&'static str, String)],
+) -> Vec<(&'a str, &'static str, String)> {
+    let mut unused = Vec::new();
+    let exported = |name: &str| exports.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
+    for (name, value) in &layers.environment {
+        if value.is_empty() || !settings::is_foreign(name) || exported(name) == Some(value) {
+            continue;
+        }
+        if let Some(reason) = reason(layers, name, true) {
+            unused.push((name.as_str(), "environment", reason));
+        }
+    }
+    for (name, value) in &layers.file {
+        let of_libpq = libpq::NOT_PASSED.iter().any(|(known, _)| known == name)
+            || libpq::find(name).is_some_and(|passed| passed.variable == name);
+        if value.is_empty() || !of_libpq || exported(name) == Some(value) {
+            continue;
+        }
+        if let Some(reason) = reason(layers, name, false) {
+            unused.push((name.as_str(), ".env", reason));
+        }
+    }
+    unused
+}
+
+/// Why a variable that is set is not what the clients get; nothing where it is, in another form, or
+/// where a setting that goes before it by the documented order has been given.
+fn reason(layers: &Layers, name: &str, in_environment: bool) -> Option<String> {
+    match libpq::find(name) {
+        Some(passed) => match libpq::given(layers, passed) {
+            Some(given) if given.name == name => {
+                let is_hidden =
+                    !in_environment && given.source == crate::layers::Source::Environment;
+                is_hidden.then(|| format!("{name} of the environment goes before it"))
+            }
+            Some(given) => Some(format!("{} goes before it", given.name)),
+            None if !in_environment => {
+                Some(format!("{} is empty in the environment", passed.variable))
+            }
+            None => None,
+        },
+        // Settings of the storage's keys have an order of their own.
+        None if settings::is_known(name) => None,
+        None => Some(libpq::reason(name).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::layers;
+
+    #[test]
+    fn what_is_set_and_does_not_reach_the_clients_is_named_with_its_reason() {
+        let layers = layers(
+            &[
+                ("PGHOST", "elsewhere"),
+                ("PGPORT", "5432"),
+                ("PGOPTIONS", "-c x=y"),
+                ("PGTZ", ""),
+                ("PGNEW", "1"),
+                ("PGSSLMODE", "require"),
+                ("PGSSLROOTCERT", "certs/ca.pem"),
+                ("AWS_PROFILE", "p"),
+                ("AWS_ACCESS_KEY_ID", "id"),
+                ("HOME", "/root"),
+            ],
+            &[
+                ("PGUSER", "app"),
+                ("PGADMIN_DEFAULT_EMAIL", "a@b"),
+                ("PGSSLMODE", "verify-full"),
+                ("PGCHANNELBINDING", "prefer"),
+                ("POSTGRES_CHANNEL_BINDING", "require"),
+            ],
+        );
+        let exports = [
+            ("PGHOST", "db".to_owned()),
+            ("PGPORT", "5432".to_owned()),
+            ("PGUSER", "piprio".to_owned()),
+            ("PGSSLMODE", "require".to_owned()),
+            ("PGSSLROOTCERT", "/d/certs/ca.pem".to_owned()),
+            ("PGCHANNELBINDING", "require".to_owned()),
+        ];
+        let found = unused(&layers, &exports);
+        let lines: Vec<String> = found.iter().map(|(n, p, r)| format!("{n} {p}: {r}")).collect();
+        let expected = [
+            "AWS_PROFILE environment: it is no setting of a deployment",
+            "PGHOST environment: set POSTGRES_HOST",
+            "PGNEW environment: it is no setting of a deployment",
+            "PGOPTIONS environment: it would change every session; use ALTER ROLE … SET or ALTER DATABASE … SET",
+            "PGCHANNELBINDING .env: POSTGRES_CHANNEL_BINDING goes before it",
+            "PGSSLMODE .env: PGSSLMODE of the environment goes before it",
+            "PGUSER .env: set POSTGRES_USER",
+        ];
+        assert_eq!(lines, expected);
+    }
+}

@@ -1,0 +1,162 @@
+//! A connection to Redis: the one way to a deployment's cache, so that every tool that has business
+//! with it speaks TLS alike, dials alike, and waits no longer than it is given.
+//!
+//! The `redis` crate reads the URL, packs commands and parses answers. Its own connection dials the host
+//! that the certificate is checked against and no other, and a service's host may have to be dialled at
+//! another address.
+
+mod stream;
+mod tls;
+
+pub use tls::Files;
+
+use anyhow::{Context, Result, anyhow};
+use pipe_kit::Stop;
+use redis::{ConnectionAddr, FromRedisValue, IntoConnectionInfo, Parser, RedisError};
+use std::net::SocketAddr;
+use std::time::Duration;
+use stream::{Stream, Timed};
+
+/// A server, and who speaks to it, as a URL says. Its `Debug` output is none: it holds a password.
+#[derive(Clone)]
+pub struct Server {
+    /// Host name or address, without brackets.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// Whether the URL is `rediss://`.
+    pub is_tls: bool,
+    user: Option<String>,
+    password: Option<String>,
+    database: i64,
+}
+
+impl Server {
+    /// Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://`.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] without the URL, for it may hold a password.
+    pub fn parse(url: &str) -> Result<Self> {
+        let wrong = |what: &str| anyhow!(Stop::usage(format!("REDIS_URL {what}")));
+        // The error of the crate may hold the URL.
+        let info = url.into_connection_info().map_err(|_| wrong("is no URL of a cache"))?;
+        let (host, port, is_tls) = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => (host, *port, false),
+            ConnectionAddr::TcpTls { insecure: true, .. } => {
+                return Err(wrong("says #insecure: name the server's authority in REDIS_CA_FILE"));
+            }
+            ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
+            _ => return Err(wrong("names no host")),
+        };
+        let settings = info.redis_settings();
+        Ok(Self {
+            host: pipe_kit::address::bare(host).to_owned(),
+            port,
+            is_tls,
+            user: settings.username().map(str::to_owned),
+            password: settings.password().map(str::to_owned),
+            database: settings.db(),
+        })
+    }
+
+    /// The password, as it is meant and not as the URL spells it.
+    #[must_use]
+    pub fn password(&self) -> Option<&str> {
+        self.password.as_deref()
+    }
+
+    /// Connects at the first of some addresses that answers, authenticates and chooses the database.
+    ///
+    /// # Errors
+    /// If nobody answers within the time, who answers is not trusted, or does not let us in.
+    pub fn connect(&self, files: &Files, at: &[SocketAddr], limit: Duration) -> Result<Connection> {
+        let tls = self.is_tls.then(|| files.config()).transpose()?;
+        let stream = Timed::connect(at, limit)?;
+        let stream = match tls {
+            Some(config) => tls::wrap(stream, config, &self.host, files)?,
+            None => Stream::Plain(stream),
+        };
+        let mut connection = Connection { stream, parser: Parser::new() };
+        match (&self.user, &self.password) {
+            (Some(user), Some(password)) => connection.query::<()>(&["AUTH", user, password])?,
+            (None, Some(password)) => connection.query::<()>(&["AUTH", password])?,
+            _ => {}
+        }
+        if self.database != 0 {
+            connection.query::<()>(&["SELECT", &self.database.to_string()])?;
+        }
+        Ok(connection)
+    }
+}
+
+/// A connection that is authenticated.
+pub struct Connection {
+    stream: Stream,
+    parser: Parser,
+}
+
+impl Connection {
+    /// From now on, all that follows has so much time together.
+    pub fn give(&mut self, limit: Duration) {
+        self.stream.timed().give(limit);
+    }
+
+    /// Runs a command.
+    ///
+    /// # Errors
+    /// With the server's answer if it refuses; if it does not answer in time.
+    pub fn query<T: FromRedisValue>(&mut self, words: &[&str]) -> Result<T> {
+        let mut command = redis::Cmd::new();
+        for word in words {
+            command.arg(*word);
+        }
+        self.stream.send(&command.get_packed_command())?;
+        let answer = self.parser.parse_value(&mut self.stream);
+        let answer = answer.and_then(redis::Value::extract_error).map_err(said)?;
+        redis::from_redis_value(answer).with_context(|| {
+            format!("the answer to {} is not understood", words.first().unwrap_or(&""))
+        })
+    }
+}
+
+/// An answer of the server, which never repeats what we sent; or what became of the connection.
+fn said(error: RedisError) -> anyhow::Error {
+    match error.is_timeout() {
+        true => anyhow!("no answer in time"),
+        false => anyhow!("{error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_says_where_whether_over_tls_and_as_whom() {
+        let read = |url| {
+            let server = Server::parse(url).unwrap();
+            (server.host, server.port, server.is_tls, server.user, server.password, server.database)
+        };
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(read("redis://h"), ("h".into(), 6379, false, None, None, 0));
+        assert_eq!(
+            read("rediss://u:p%2Fw@[::1]:7/3"),
+            ("::1".into(), 7, true, text("u"), text("p/w"), 3)
+        );
+        assert_eq!(
+            read("redis://:pw@10.0.0.1:7"),
+            ("10.0.0.1".into(), 7, false, None, text("pw"), 0)
+        );
+    }
+
+    #[test]
+    fn a_url_that_is_none_or_asks_for_no_verification_is_refused_without_it() {
+        for url in
+            ["hunter2", "http://hunter2", "rediss://:hunter2@h/#insecure", "redis+unix:///hunter2"]
+        {
+            let error = Server::parse(url).err().unwrap();
+            assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+            assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
+        }
+    }
+}

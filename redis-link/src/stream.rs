@@ -1,0 +1,115 @@
+//! Bytes to and from a server, within a time.
+
+use anyhow::{Context, Result, bail};
+use rustls::{ClientConnection, StreamOwned};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// A TCP connection on which nothing waits past a moment, however slowly bytes come.
+pub struct Timed {
+    stream: TcpStream,
+    until: Instant,
+}
+
+impl Timed {
+    /// Connects at the first address that answers.
+    ///
+    /// # Errors
+    /// If none does within the time.
+    pub fn connect(at: &[SocketAddr], limit: Duration) -> Result<Self> {
+        let until = Instant::now() + limit;
+        let mut last = None;
+        for address in at {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                bail!("no answer in {:.1} s", limit.as_secs_f64());
+            }
+            match TcpStream::connect_timeout(address, left) {
+                Ok(stream) => {
+                    // Commands are small, and each is waited for. Only a matter of speed.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(Self { stream, until });
+                }
+                Err(error) => last = Some((address, error)),
+            }
+        }
+        let (address, error) = last.context("no address to connect to")?;
+        Err(error).with_context(|| format!("connecting to {address}"))
+    }
+
+    /// From now on, all that follows has so much time together.
+    pub fn give(&mut self, limit: Duration) {
+        self.until = Instant::now() + limit;
+    }
+
+    fn left(&self) -> io::Result<Option<Duration>> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(Some(left)) }
+    }
+}
+
+/// The system reports the end of a socket's patience as if there were nothing to read yet.
+fn in_time(done: io::Result<usize>) -> io::Result<usize> {
+    match done {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),
+        done => done,
+    }
+}
+
+impl Read for Timed {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.stream.set_read_timeout(self.left()?)?;
+        in_time(self.stream.read(buffer))
+    }
+}
+
+impl Write for Timed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.stream.set_write_timeout(self.left()?)?;
+        in_time(self.stream.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+}
+
+/// A connection, encrypted or not.
+pub enum Stream {
+    /// As it is.
+    Plain(Timed),
+    /// Over TLS.
+    Tls(Box<StreamOwned<ClientConnection, Timed>>),
+}
+
+impl Stream {
+    /// The TCP connection under it.
+    pub fn timed(&mut self) -> &mut Timed {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => &mut stream.sock,
+        }
+    }
+
+    /// Sends all of some bytes.
+    ///
+    /// # Errors
+    /// If the server does not take them in time.
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        let sent = match self {
+            Self::Plain(stream) => stream.write_all(bytes),
+            Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
+        };
+        sent.context("sending")
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
