@@ -40,14 +40,19 @@ why_unusable() {
 
 # require_usable KEY: gpg would encrypt for the key, by its own word for programs.
 require_usable() {
-  local answer status=0 code key
+  local answer status=0 name key considered
   answer="$(ask_gpg --status-fd 3 --encrypt --recipient "$1" 3>&1 >/dev/null)" || status=$?
   (( status != 0 )) || return 0
   (( status != 124 )) || die 1 'gpg does not answer: another gpg may hold its keyring; nothing was written'
-  code="$(sed -n 's/^\[GNUPG:\] INV_RECP \([0-9]*\) .*/\1/p' <<<"$answer" | head -n 1)"
-  key="$(sed -n 's/^\[GNUPG:\] KEY_CONSIDERED \([0-9A-F]*\) .*/\1/p' <<<"$answer" | tail -n 1)"
-  [[ -n "$code" ]] || die 1 "gpg cannot encrypt for $1 (status $status); nothing was written; gpg --encrypt -r '$1' shows why"
+  # A group of gpg.conf has several keys, and this is the one.
+  name="$(sed -n 's/^\[GNUPG:\] INV_RECP [0-9]* //p' <<<"$answer" | head -n 1)"
+  [[ -n "$name" ]] || die 1 "gpg cannot encrypt for $1 (status $status); nothing was written; gpg --encrypt -r '$1' shows why"
+  # Of several that the name fits, the first; among those considered are the ones that trust comes from.
+  key="$(ask_gpg --with-colons --list-keys -- "$name" | awk -F: '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }')" || true
+  considered="$(sed -n 's/^\[GNUPG:\] KEY_CONSIDERED \([0-9A-F]*\) .*/\1/p' <<<"$answer")"
   [[ -n "$key" ]] || die 1 "gpg's keyring has no key for $1; nothing was written; gpg --import FILE"
+  key="$(grep -Fxf <(printf '%s\n' "$considered") <<<"$key" || printf '%s\n' "$key")"
+  key="${key%%$'\n'*}"
   die 5 "nothing was written: the key $key of $1 $(why_unusable "$key")"
 }
 
