@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
-# through sudo.
+# ShellCheck, pigz, strace, age, GnuPG, acl, attr, pip, a C linker, a C++ compiler. Debian and Ubuntu; as
+# root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
 
@@ -21,6 +21,8 @@ else
   need shellcheck shellcheck
   need age age
   need gpg gnupg
+  need setfacl acl
+  need setfattr attr
   python3 -m pip --version &>/dev/null || packages+=(python3-pip)
   need c++ g++
   need pigz pigz

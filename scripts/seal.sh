@@ -3,11 +3,58 @@
 #   seal.sh BUNDLE -r RECIPIENT… | -R FILE… | -p > FILE.tar.age     age: public keys, files of them, or a passphrase
 #   seal.sh BUNDLE --gpg -r KEY… | -p > FILE.tar.gpg                gpg: keys of its keyring, or a passphrase (AES256)
 # Passphrases are asked for on the terminal; without one, gpg alone takes --passphrase-file FILE.
-# The bundle is held against its seal on the way. Exit status: 0 done, 1 failed, 2 usage, 4 the bundle
-# is damaged, 128+N signal N. What fails leaves an empty FILE.
+# A key that gpg's keyring does not trust, or that has expired or was revoked, is refused. The bundle is
+# held against its seal on the way. Exit status: 0 done, 1 failed, 2 usage, 4 the bundle is damaged,
+# 5 a key is refused, 128+N signal N. What fails leaves an empty FILE.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+
+# Never a question, never a key from the network, and no trust but the keyring's own, whatever gpg.conf
+# says.
+gpg_options=(gpg --batch --no-tty --trust-model auto --no-auto-key-locate)
+
+# ask_gpg ARGS…: what gpg prints; with status 124 where another gpg holds the keyring for a minute.
+ask_gpg() { timeout -k 5 60 "${gpg_options[@]}" "$@" </dev/null 2>/dev/null; }
+
+# why_unusable FINGERPRINT: why gpg does not encrypt for a key, and what to type.
+why_unusable() {
+  local key="$1" validity='' expires='' can='' secret trust
+  IFS=: read -r _ validity _ _ _ _ expires _ _ _ _ can _ < <(ask_gpg --with-colons --fixed-list-mode --list-keys -- "$key" | grep '^pub:') || true
+  secret="$(ask_gpg --with-colons --list-secret-keys | grep -c '^sec:')" || true
+  trust="gpg --lsign-key $key"
+  # Nobody signs without a key of one's own.
+  (( ${secret:-0} > 0 )) || trust="echo $key:6: | gpg --import-ownertrust"
+  case "$validity" in
+    r) echo 'was revoked; encrypt for the one that its owner has in its place' ;;
+    e) printf 'expired on %(%Y-%m-%d)T; get it again from its owner, who can prolong it\n' "${expires:-0}" ;;
+    i) echo 'is invalid: it has no signature of its own' ;;
+    *)
+      case "$can" in
+        *D*) echo "is disabled in this keyring; gpg --edit-key $key enable save" ;;
+        *E*) echo "is not trusted by this keyring; compare the fingerprint with its owner's, then: $trust" ;;
+        *) echo 'has no part that can encrypt, or none that is valid still; get it again from its owner' ;;
+      esac ;;
+  esac
+}
+
+# require_usable KEY: gpg would encrypt for the key, by its own word for programs.
+require_usable() {
+  local answer status=0 name key considered
+  answer="$(ask_gpg --status-fd 3 --encrypt --recipient "$1" 3>&1 >/dev/null)" || status=$?
+  (( status != 0 )) || return 0
+  (( status != 124 )) || die 1 'gpg does not answer: another gpg may hold its keyring; nothing was written'
+  # A group of gpg.conf has several keys, and this is the one.
+  name="$(sed -n 's/^\[GNUPG:\] INV_RECP [0-9]* //p' <<<"$answer" | head -n 1)"
+  [[ -n "$name" ]] || die 1 "gpg cannot encrypt for $1 (status $status); nothing was written; gpg --encrypt -r '$1' shows why"
+  # Of several that the name fits, the first; among those considered are the ones that trust comes from.
+  key="$(ask_gpg --with-colons --list-keys -- "$name" | awk -F: '$1 == "pub" { primary = 1 } $1 == "fpr" && primary { print $10; primary = 0 }')" || true
+  considered="$(sed -n 's/^\[GNUPG:\] KEY_CONSIDERED \([0-9A-F]*\) .*/\1/p' <<<"$answer")"
+  [[ -n "$key" ]] || die 1 "gpg's keyring has no key for $1; nothing was written; gpg --import FILE"
+  key="$(grep -Fxf <(printf '%s\n' "$considered") <<<"$key" || printf '%s\n' "$key")"
+  key="${key%%$'\n'*}"
+  die 5 "nothing was written: the key $key of $1 $(why_unusable "$key")"
+}
 
 usage='usage: seal.sh BUNDLE [--gpg] -r RECIPIENT | -R FILE | -p > FILE (seal.sh -h tells more)'
 bundle=''
@@ -17,7 +64,7 @@ passphrase_file=''
 recipients=()
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$scripts/seal.sh"; exit 0 ;;
+    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/seal.sh"; exit 0 ;;
     --gpg) with=gpg; shift ;;
     -p | --passphrase) passphrase=yes; shift ;;
     -r | -R | --passphrase-file)
@@ -42,8 +89,14 @@ case "$with$passphrase" in
       encrypt+=(--batch --pinentry-mode loopback --passphrase-file "$passphrase_file") ;;
   gpgno)
     [[ " ${recipients[*]} " != *' -R '* ]] || die 2 "-R is age's; gpg takes -r KEY of its keyring"
-    encrypt=(gpg --quiet --encrypt --compress-algo none "${recipients[@]}") ;;
+    encrypt=("${gpg_options[@]}" --quiet --encrypt --compress-algo none "${recipients[@]}") ;;
 esac
 find_deployment
 find_terminal
+# Where there is no gpg, what follows says so.
+if [[ "$with$passphrase" == gpgno ]] && command -v gpg >/dev/null; then
+  for at in "${!recipients[@]}"; do
+    (( at % 2 == 0 )) || require_usable "${recipients[at]}"
+  done
+fi
 exec bundle-manifest pack "$bundle" -- "${encrypt[@]}"

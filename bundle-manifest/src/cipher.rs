@@ -81,40 +81,32 @@ impl Cipher {
                 command.arg("--decrypt");
             }
         }
-        // Its words are read below.
-        command.env("LC_ALL", "C");
         Ok(command)
     }
 
-    /// What its failure means: by whether it gave anything out before, and by its words.
+    /// What its failure means. `lines` are what it wrote on its standard error.
     #[must_use]
-    pub fn failed(self, gave: bool, words: &[String]) -> Stop {
-        let says = |parts: &[&str]| words.iter().any(|w| parts.iter().any(|part| w.contains(part)));
+    pub fn failed(self, gave: bool, lines: &[String]) -> Stop {
         let program = self.program();
-        let told = format!("{program}: {}", self.last_words(words));
-        let wrong_key =
-            ["no identity matched", "incorrect passphrase", "BAD_PASSPHRASE", "No secret key"];
-        let damage = [
-            "failed to read header",
-            "bad header MAC",
-            "payload",
-            "unexpected EOF",
-            "NODATA",
-            "BADMDC",
-            "invalid",
-            "unknown",
-            "too short",
-            "read error",
-            "inflate",
-        ];
-        if !gave && says(&wrong_key) {
-            let why = "it cannot be opened with this key or passphrase, or its head is damaged";
-            return Stop::with_exit(Exit::Failed, format!("{why} ({told})"));
+        let why = format!("{program}: {}", self.last_words(lines));
+        let cause = match self {
+            // It gives out only what it has found to be genuine so far, or may not be.
+            _ if gave => Cause::Damage,
+            Self::Age => age_cause(lines),
+            Self::Gpg => gpg_cause(lines),
+        };
+        match cause {
+            Cause::Key => Stop::with_exit(
+                Exit::Failed,
+                format!(
+                    "it cannot be opened with this key or passphrase, or its head is damaged ({why})"
+                ),
+            ),
+            Cause::Damage => {
+                Stop::damaged(format!("it is damaged or was cut ({why}); nothing was kept"))
+            }
+            Cause::Unknown => Stop::with_exit(Exit::Failed, format!("it cannot be opened ({why})")),
         }
-        if gave || says(&damage) {
-            return Stop::damaged(format!("it is damaged or was cut ({told}); nothing was kept"));
-        }
-        Stop::with_exit(Exit::Failed, format!("it cannot be opened ({told})"))
     }
 
     fn last_words(self, words: &[String]) -> String {
@@ -123,6 +115,59 @@ impl Cipher {
         let lead = format!("{}: ", self.program());
         let word = words.iter().rev().find(plain);
         word.map_or("no word why", |w| w.trim_start_matches(&lead)).to_owned()
+    }
+}
+
+/// Why a file was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cause {
+    Key,
+    Damage,
+    Unknown,
+}
+
+/// By the lines that gpg writes for programs: what they are led by, then a keyword and its arguments.
+fn gpg_cause(lines: &[String]) -> Cause {
+    let status = || lines.iter().filter_map(|line| line.strip_prefix("[GNUPG:] "));
+    let has = |word: &str| status().any(|line| line.split(' ').next() == Some(word));
+    // The lower 16 bits of an error's number are its code.
+    const BAD_PASSPHRASE: u32 = 11;
+    let wrong_passphrase = status().any(|line| {
+        let mut words = line.split(' ');
+        let code = (words.next() == Some("ERROR")).then(|| words.nth(1)).flatten();
+        let digits = code.and_then(|code| code.split('_').next());
+        digits.and_then(|code| code.parse::<u32>().ok()).map(|code| code & 0xffff)
+            == Some(BAD_PASSPHRASE)
+    });
+    if has("NODATA") || has("BADMDC") {
+        return Cause::Damage;
+    }
+    // It has a key for the content only from then on.
+    match (has("BEGIN_DECRYPTION"), has("DECRYPTION_INFO") && !wrong_passphrase) {
+        (_, true) => Cause::Damage,
+        (true, false) => Cause::Key,
+        (false, false) => Cause::Unknown,
+    }
+}
+
+/// age ends with status 1 whatever the cause, and has no lines for programs: its words, in no language
+/// but one, are all there is. They choose between two failures that both keep nothing.
+fn age_cause(lines: &[String]) -> Cause {
+    let says = |parts: &[&str]| lines.iter().any(|l| parts.iter().any(|part| l.contains(part)));
+    if says(&["no identity matched", "incorrect passphrase"]) {
+        Cause::Key
+    } else if says(&[
+        "failed to read header",
+        "bad header MAC",
+        "payload",
+        "unexpected EOF",
+        "invalid",
+        "unknown",
+        "too short",
+    ]) {
+        Cause::Damage
+    } else {
+        Cause::Unknown
     }
 }
 
@@ -196,16 +241,50 @@ mod tests {
             ),
             (age, false, &["age: error: could not read passphrase: no tty"], Exit::Failed),
             (age, true, &[], Exit::Damaged),
+            (gpg, true, &["[GNUPG:] BADMDC"], Exit::Damaged),
+            // Wrong passphrase; a wrong key; none at all.
             (
                 gpg,
                 false,
-                &["[GNUPG:] ERROR x 11_BAD_PASSPHRASE", "gpg: decryption failed: Bad session key"],
+                &[
+                    "[GNUPG:] NEED_PASSPHRASE_SYM 9 3 2",
+                    "[GNUPG:] BEGIN_DECRYPTION",
+                    "[GNUPG:] DECRYPTION_INFO 2 9 0",
+                    "[GNUPG:] ERROR symkey_decrypt.maybe_error 11_BAD_PASSPHRASE",
+                    "[GNUPG:] DECRYPTION_FAILED",
+                ],
                 Exit::Failed,
             ),
-            (gpg, false, &["gpg: decryption failed: No secret key"], Exit::Failed),
+            (
+                gpg,
+                false,
+                &["[GNUPG:] ERROR x 33554443", "[GNUPG:] DECRYPTION_INFO 2 9 0"],
+                Exit::Failed,
+            ),
+            (
+                gpg,
+                false,
+                &[
+                    "[GNUPG:] BEGIN_DECRYPTION",
+                    "gpg: Entschlüsselung fehlgeschlagen: Kein Schlüssel",
+                ],
+                Exit::Failed,
+            ),
             (gpg, false, &["[GNUPG:] NODATA 3"], Exit::Damaged),
-            (gpg, true, &["[GNUPG:] BADMDC"], Exit::Damaged),
-            (gpg, false, &["gpg: problem with the agent: No pinentry"], Exit::Failed),
+            (
+                gpg,
+                false,
+                &["[GNUPG:] DECRYPTION_INFO 2 9 0", "gpg: Entschlüsselung fehlgeschlagen"],
+                Exit::Damaged,
+            ),
+            // Words decide nothing.
+            (
+                gpg,
+                false,
+                &["gpg: invalid packet", "gpg: No secret key", "gpg: NODATA"],
+                Exit::Failed,
+            ),
+            (gpg, false, &[], Exit::Failed),
         ] {
             assert_eq!(exit(cipher, gave, words).0, expected, "{words:?}");
         }

@@ -1,15 +1,16 @@
 //! An archive from outside, read and checked whole before anyone acts on it.
 
-use crate::check::{self, Raw};
+use crate::check;
+use crate::extra::Extra;
+use crate::headers;
 use crate::rel_path::RelPath;
 use anyhow::{Context, Result};
 use flate2::read::MultiGzDecoder;
 use pipe_kit::Stop;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
-use tar::EntryType;
 
 /// How much an archive may hold, in bytes of tar.
 pub const MAX_BYTES: u64 = 1 << 30;
@@ -33,6 +34,7 @@ pub struct Entry {
     pub gid: u32,
     /// Seconds since 1970, UTC.
     pub mtime: u64,
+    pub extra: Extra,
 }
 
 /// What it is.
@@ -48,10 +50,6 @@ pub enum Kind {
     Link(Vec<u8>),
 }
 
-/// How long an extension header may be, in bytes. They hold names, times and attributes, and lie in
-/// memory as a whole.
-const MAX_EXTENSION: u64 = 64 << 10;
-
 /// Reads an archive to its last byte and checks it.
 ///
 /// # Errors
@@ -60,8 +58,7 @@ const MAX_EXTENSION: u64 = 64 << 10;
 pub fn read(input: impl Read) -> Result<Archive> {
     let mut tar = tempfile::tempfile().context("creating a temporary file for the archive")?;
     inflate(input, &mut tar, MAX_BYTES)?;
-    extensions_are_short(&mut tar)?;
-    let (raw, end) = headers(&mut tar)?;
+    let (raw, end) = headers::read(&mut tar)?;
     ends_properly(&tar, end)?;
     let entries = check::check(raw).map_err(damaged)?;
     Ok(Archive { tar, entries })
@@ -100,7 +97,8 @@ impl Read for Content<'_> {
     }
 }
 
-fn damaged(why: impl std::fmt::Display) -> anyhow::Error {
+/// The refusal of an archive, as damage.
+pub fn damaged(why: impl std::fmt::Display) -> anyhow::Error {
     Stop::damaged(format!("the archive is refused and nothing was changed: {why}")).into()
 }
 
@@ -129,90 +127,6 @@ fn inflate(input: impl Read, into: &mut impl Write, limit: u64) -> Result<()> {
         return Err(damaged("it is empty"));
     }
     into.flush().context("writing the archive to a temporary file")
-}
-
-/// The library reads them into memory whatever their length.
-fn extensions_are_short(tar: &mut File) -> Result<()> {
-    tar.seek(SeekFrom::Start(0)).context("reading the temporary file")?;
-    let mut archive = tar::Archive::new(&*tar);
-    for (number, entry) in
-        archive.entries_with_seek().map_err(|_| unreadable(0))?.raw(true).enumerate()
-    {
-        let entry = entry.map_err(|_| unreadable(number))?;
-        let kind = entry.header().entry_type();
-        let is_extension = kind.is_gnu_longname()
-            || kind.is_gnu_longlink()
-            || kind.is_pax_local_extensions()
-            || kind.is_pax_global_extensions();
-        if is_extension && entry.size() > MAX_EXTENSION {
-            return Err(damaged(format!("a name or extension header of {} bytes", entry.size())));
-        }
-    }
-    Ok(())
-}
-
-/// The library's own words may repeat what the archive holds, and that is secret.
-fn unreadable(entries: usize) -> anyhow::Error {
-    damaged(format!("it is no whole tar file (read up to header {entries})"))
-}
-
-/// The entries in the archive's order, and where the last one ends.
-fn headers(tar: &mut File) -> Result<(Vec<Raw>, u64)> {
-    tar.seek(SeekFrom::Start(0)).context("reading the temporary file")?;
-    let mut archive = tar::Archive::new(&*tar);
-    let mut raw = Vec::new();
-    let mut end = 0;
-    for entry in archive.entries_with_seek().map_err(|_| unreadable(0))? {
-        let mut entry = entry.map_err(|_| unreadable(raw.len()))?;
-        if raw.len() == MAX_ENTRIES {
-            return Err(damaged(format!("it holds more than {MAX_ENTRIES} entries")));
-        }
-        let one = header(&mut entry).map_err(|_| unreadable(raw.len()))?;
-        if one.resized {
-            return Err(damaged("an entry's size is told twice, and differently"));
-        }
-        end = one
-            .size
-            .checked_next_multiple_of(512)
-            .and_then(|s| s.checked_add(one.offset))
-            .ok_or_else(|| damaged("the size of an entry is beyond measure"))?;
-        raw.push(one);
-    }
-    Ok((raw, end))
-}
-
-fn header<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<Raw> {
-    let mut sparse = entry.header().entry_type() == EntryType::GNUSparse;
-    let (mut mtime, mut size) = (None, None);
-    if let Some(extensions) = entry.pax_extensions()? {
-        for extension in extensions {
-            let extension = extension?;
-            sparse |= extension.key_bytes().starts_with(b"GNU.sparse");
-            if extension.key_bytes() == b"size" {
-                size = Some(extension.value().ok().and_then(|v| v.parse::<u64>().ok()));
-            }
-            if extension.key_bytes() == b"mtime" {
-                let whole = extension.value().ok().and_then(|v| v.split('.').next()?.parse().ok());
-                mtime = whole.or(mtime);
-            }
-        }
-    }
-    let header = entry.header();
-    // Readers differ in which of the two they believe, so what one of them checks another extracts.
-    let resized = size.is_some_and(|size| size != header.entry_size().ok());
-    Ok(Raw {
-        resized,
-        path: entry.path_bytes().into_owned(),
-        kind: header.entry_type(),
-        sparse,
-        target: entry.link_name_bytes().map(std::borrow::Cow::into_owned),
-        offset: entry.raw_file_position(),
-        size: entry.size(),
-        mode: header.mode()?,
-        uid: header.uid()?,
-        gid: header.gid()?,
-        mtime: mtime.map_or_else(|| header.mtime(), Ok)?,
-    })
 }
 
 /// A tar ends in two blocks of zeros. One that does not was cut, and after them nothing may hide.

@@ -1,6 +1,7 @@
 //! What an archive may hold. A pure function of its headers.
 
 use crate::archive::{Entry, Kind, MAX_BYTES};
+use crate::extra::Extra;
 use crate::links;
 use crate::rel_path::{RelPath, shown};
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ pub struct Raw {
     pub gid: u64,
     /// Seconds since 1970, UTC.
     pub mtime: u64,
+    pub extra: Extra,
 }
 
 /// The entries by path.
@@ -54,6 +56,7 @@ pub fn check(raw: Vec<Raw>) -> Result<BTreeMap<RelPath, Entry>, String> {
             gid: u32::try_from(raw.gid).map_err(|_| format!("{name} has no possible group"))?,
             // Beyond this, filesystems disagree.
             mtime: raw.mtime.min(u32::MAX.into()),
+            extra: raw.extra,
         };
         if entries.insert(path, entry).is_some() {
             return Err(format!("{name} is in it twice"));
@@ -131,6 +134,7 @@ mod tests {
             uid: 0,
             gid: 0,
             mtime: 1,
+            extra: Extra::default(),
         }
     }
 

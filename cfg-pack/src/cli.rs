@@ -32,6 +32,8 @@ const AFTER_CREATE: &str = "\
 A PATH that is a link is followed. A link inside that stays within what is archived is stored as a
 link; one that leads elsewhere is stored as its content, and said. A link that leads nowhere, a
 socket, a fifo or a device fails the run, and so does a file that changes while it is read.
+Access control lists, extended attributes (user.*, security.capability) and the names of owners are
+kept; what cannot be read, or is not kept, is a warning that names file and attribute.
 Copies that extract kept (NAME.before-YYYYMMDDTHHMMSSZ) are left out.
 The same input gives the same bytes.
 
@@ -51,7 +53,8 @@ EXAMPLES:
 const AFTER_DIFF: &str = "\
 The result is a unified diff of what is there now (-) against the archive (+). Values that look
 secret are shown as ***, and `(differs)` says that they do. Of files under secrets/, of keys and of
-binary files it is only said that they differ. The exit status is 0 whether anything differs or
+binary files it is only said that they differ. Access control lists, and as root owners, that differ are
+shown. The exit status is 0 whether anything differs or
 not; `no differences` is said on stderr.
 
 EXAMPLES:
@@ -65,9 +68,12 @@ const AFTER_EXTRACT: &str = "\
 The whole archive is checked before anything is changed: absolute paths, `..`, links that leave the
 deployment, devices and doubled names are refused (4). What is replaced is kept beside it as
 NAME.before-YYYYMMDDTHHMMSSZ; what is identical is left alone; what only the deployment has stays.
-No link on disk is followed but DIR/TOP itself (secrets/ on another disk). Modes are the archive's,
-without setuid, setgid and sticky. As root, a replaced file keeps its owner and a new one gets the
-archive's; otherwise all files are the caller's.
+No link on disk is followed but DIR/TOP itself (secrets/ on another disk). Modes, access control lists
+and extended attributes are the archive's, without setuid, setgid and sticky. As root, a replaced file
+keeps its owner and a new one gets the archive's, by name where that name is here; otherwise all files
+are the caller's. A group that is not the archive's gets no rights by it, a list that cannot be set
+gives way to a mode that lets nobody do more, and each is a warning; so is a file that becomes open to
+more than it was here.
 
 EXAMPLES:
   cfg-pack extract --root /srv/deploy --dry-run < config.tar.gz

@@ -28,6 +28,9 @@ pub fn run(args: &cli::Create) -> Result<Exit> {
     for note in &scan.notes {
         pipe_kit::say!("{note}");
     }
+    for warning in &scan.warnings {
+        pipe_kit::warning!("{warning}");
+    }
     write(out, &scan.nodes)?.finish()?;
     pipe_kit::say!("archived {} entries", scan.nodes.len());
     Ok(Exit::Done)
@@ -104,14 +107,35 @@ fn header(
 ) -> Result<()> {
     long(out, target, EntryType::GNULongLink)?;
     long(out, name, EntryType::GNULongName)?;
+    extension(out, &node.attached.records)?;
     let mut header = Header::new_gnu();
     header.set_entry_type(kind);
-    header.set_mode(node.mode);
+    header.set_mode(node.attached.mode);
     header.set_uid(node.uid.into());
     header.set_gid(node.gid.into());
     header.set_mtime(node.mtime);
     header.set_size(size);
+    // Both fit, and GNU's header has both.
+    header.set_username(&node.attached.owner).context("an owner's name")?;
+    header.set_groupname(&node.attached.group).context("a group's name")?;
     finish(out, header, name, target)
+}
+
+/// An entry before another that holds what the header has no field for.
+fn extension(out: &mut impl Write, records: &[u8]) -> Result<()> {
+    if records.is_empty() {
+        return Ok(());
+    }
+    let mut header = Header::new_gnu();
+    header.set_entry_type(EntryType::XHeader);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(records.len() as u64);
+    finish(out, header, b"././@PaxHeader", b"")?;
+    put(out, records)?;
+    pad(out, records.len() as u64)
 }
 
 /// GNU's way with a name that does not fit: an entry before it that holds the name.
@@ -192,11 +216,13 @@ fn put(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attached::Attached;
     use std::io::Seek;
     use std::os::unix::fs::MetadataExt;
 
     fn node(kind: NodeKind) -> Node {
-        Node { kind, mode: 0o600, uid: 0, gid: 0, mtime: 1 }
+        let attached = Attached { mode: 0o600, ..Attached::default() };
+        Node { kind, uid: 0, gid: 0, mtime: 1, attached }
     }
 
     fn source(file: &std::path::Path) -> Source {

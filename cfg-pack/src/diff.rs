@@ -1,12 +1,17 @@
 //! `diff`: what an extraction would change.
 
+use crate::access;
+use crate::accounts::Accounts;
+use crate::acl::Acl;
+use crate::acl_text;
 use crate::archive::{self, Archive, Kind};
 use crate::cli;
 use crate::disk::{Disk, Found, Walked};
 use crate::mask;
 use crate::names;
-use crate::plan::{self, Action, Step};
+use crate::plan::{self, Action, Change, Step};
 use crate::rel_path::{RelPath, escape, shown};
+use crate::rights::rights_text;
 use crate::select::Selection;
 use crate::unified::unified;
 use anyhow::{Context, Result, bail};
@@ -24,13 +29,15 @@ pub fn run(args: &cli::Diff) -> Result<Exit> {
     let mut disk = Disk::open(&args.chosen.root)?;
     let archive = archive::read(pipe_kit::input::stdin()?)?;
     known(&selection, &archive, &disk)?;
-    let steps = plan::plan(&archive, selection.choose(&archive.entries), &mut disk)?;
-    let differences = differences(&selection, &archive, &disk, &steps)?;
+    let accounts = Accounts::here();
+    let chosen = selection.choose(&archive.entries);
+    let steps = plan::plan(&archive, chosen, &mut disk, &accounts)?;
+    let differences = differences(&selection, &archive, &disk, &steps, &accounts)?;
     let text = if args.json {
         json(&differences)?
     } else {
         let mut text = String::new();
-        for (path, difference) in &differences {
+        for (path, difference) in each(&differences) {
             text += &describe(path, difference, &archive, &disk, args.reveal)?;
         }
         text
@@ -63,11 +70,35 @@ enum Difference {
         here: String,
         bundle: &'static str,
     },
-    /// Another mode alone.
+    /// Another mode.
     Mode {
         here: String,
         bundle: String,
     },
+    /// Another access control list.
+    Acl {
+        here: String,
+        bundle: String,
+    },
+    /// Another list for new files in it.
+    DefaultAcl {
+        bundle: String,
+    },
+    /// Extended attributes that are missing here or have another value: their names.
+    Attributes {
+        names: Vec<String>,
+    },
+    /// Another owner, which an extraction leaves.
+    Owner {
+        here: String,
+        bundle: String,
+    },
+}
+
+type Differences = BTreeMap<RelPath, Vec<Difference>>;
+
+fn each(all: &Differences) -> impl Iterator<Item = (&RelPath, &Difference)> {
+    all.iter().flat_map(|(path, some)| some.iter().map(move |one| (path, one)))
 }
 
 fn differences(
@@ -75,24 +106,27 @@ fn differences(
     archive: &Archive,
     disk: &Disk,
     steps: &[Step<'_>],
-) -> Result<BTreeMap<RelPath, Difference>> {
-    let mut all = BTreeMap::new();
+    accounts: &Accounts,
+) -> Result<Differences> {
+    let mut all = Differences::new();
     for step in steps.iter().filter(|step| step.chosen.own) {
         let path = &step.chosen.path;
-        let difference = match &step.action {
-            Action::Leave => None,
-            Action::Create => Some(Difference::OnlyInBundle),
-            Action::SetMode(here) => Some(Difference::Mode {
-                here: format!("{here:04o}"),
-                bundle: format!("{:04o}", step.chosen.mode()),
-            }),
+        let mut some = match &step.action {
+            Action::Leave => Vec::new(),
+            Action::Create => vec![Difference::OnlyInBundle],
+            Action::Adjust(change) => beside(change, accounts),
             Action::Replace { was, .. } => {
-                Some(Difference::Differs { here: was.clone(), bundle: words(step.chosen.kind()) })
+                vec![Difference::Differs { here: was.clone(), bundle: words(step.chosen.kind()) }]
             }
         };
-        all.extend(difference.map(|difference| (path.clone(), difference)));
+        if step.action != Action::Create {
+            some.extend(owners(step, disk, accounts)?);
+        }
+        if !some.is_empty() {
+            all.insert(path.clone(), some);
+        }
         if *step.chosen.kind() == Kind::Dir
-            && matches!(step.action, Action::Leave | Action::SetMode(_))
+            && matches!(step.action, Action::Leave | Action::Adjust(_))
         {
             only_here(path, archive, disk, &mut all)?;
         }
@@ -100,19 +134,58 @@ fn differences(
     for path in selection.named() {
         let archived = archive.holds(path);
         if !archived && !matches!(disk.look(path)?, Found::Missing) {
-            all.insert(path.clone(), Difference::OnlyHere);
+            all.insert(path.clone(), vec![Difference::OnlyHere]);
         }
     }
     Ok(all)
 }
 
+/// What differs beside the content.
+fn beside(change: &Change, accounts: &Accounts) -> Vec<Difference> {
+    let mut some = Vec::new();
+    if let Some(to) = &change.rights {
+        some.push(if to.is_extended() || change.here.is_extended() {
+            let text = |acl: &Acl| rights_text(acl, accounts);
+            Difference::Acl { here: text(&change.here), bundle: text(to) }
+        } else {
+            Difference::Mode {
+                here: format!("{:04o}", change.here.mode() | change.special),
+                bundle: format!("{:04o}", to.mode()),
+            }
+        });
+    }
+    if let Some(to) = &change.default_acl {
+        some.push(Difference::DefaultAcl { bundle: acl_text::shown(to, accounts) });
+    }
+    if !change.attributes.is_empty() {
+        let names = change.attributes.iter().map(|name| shown(name)).collect();
+        some.push(Difference::Attributes { names });
+    }
+    some
+}
+
+/// Another owner than the archive names. Numbers alone are those of the host that it is from.
+fn owners(step: &Step<'_>, disk: &Disk, accounts: &Accounts) -> Result<Option<Difference>> {
+    let Some(entry) = step.chosen.entry.filter(|_| rustix::process::geteuid().is_root()) else {
+        return Ok(None);
+    };
+    let (Some(owner), Some(group)) = (&entry.extra.owner, &entry.extra.group) else {
+        return Ok(None);
+    };
+    let Some((uid, gid)) = disk.look(&step.chosen.path)?.owner() else { return Ok(None) };
+    let here = (Some(uid), Some(gid));
+    if here == (access::owner(entry, accounts), access::group(entry, accounts)) {
+        return Ok(None);
+    }
+    let name = |is_group: bool, id: u32| accounts.of(is_group).name(id).unwrap_or(id.to_string());
+    Ok(Some(Difference::Owner {
+        here: format!("{}:{}", name(false, uid), name(true, gid)),
+        bundle: format!("{owner}:{group}"),
+    }))
+}
+
 /// What a directory holds that the archive does not.
-fn only_here(
-    dir: &RelPath,
-    archive: &Archive,
-    disk: &Disk,
-    all: &mut BTreeMap<RelPath, Difference>,
-) -> Result<()> {
+fn only_here(dir: &RelPath, archive: &Archive, disk: &Disk, all: &mut Differences) -> Result<()> {
     let Walked::Here(spot) = disk.walk(dir, None)? else { return Ok(()) };
     if !matches!(spot.look()?, Found::Dir(_)) {
         return Ok(());
@@ -127,7 +200,7 @@ fn only_here(
         }
         let path = dir.join(name);
         if !archive.holds(&path) {
-            all.insert(path, Difference::OnlyHere);
+            all.insert(path, vec![Difference::OnlyHere]);
         }
     }
     Ok(())
@@ -153,6 +226,16 @@ fn describe(
         Difference::OnlyInBundle => format!("{path}: only in the bundle\n"),
         Difference::Mode { here, bundle } => {
             format!("{path}: mode {here} here, {bundle} in the bundle\n")
+        }
+        Difference::Acl { here, bundle } => {
+            format!("{path}: {here} here, {bundle} in the bundle\n")
+        }
+        Difference::DefaultAcl { bundle } => {
+            format!("{path}: the default ACL differs, {bundle} in the bundle\n")
+        }
+        Difference::Attributes { names } => format!("{path}: {} differs\n", names.join(", ")),
+        Difference::Owner { here, bundle } => {
+            format!("{path}: owner {here} here, and stays; {bundle} in the bundle\n")
         }
         Difference::Differs { here, bundle } if here != bundle => {
             format!("{path}: {here} here, {bundle} in the bundle\n")
@@ -231,9 +314,9 @@ struct PathDifference<'a> {
     difference: &'a Difference,
 }
 
-fn json(differences: &BTreeMap<RelPath, Difference>) -> Result<String> {
+fn json(differences: &Differences) -> Result<String> {
     let one = |(path, difference)| PathDifference { path: escape(&format!("{path}")), difference };
-    let paths: Vec<PathDifference<'_>> = differences.iter().map(one).collect();
+    let paths: Vec<PathDifference<'_>> = each(differences).map(one).collect();
     let summary = Summary { differences: paths.len(), paths };
     Ok(serde_json::to_string_pretty(&summary).context("writing JSON")? + "\n")
 }

@@ -1,18 +1,20 @@
 //! `extract`: what the archive holds, back on disk.
 
+use crate::accounts::Accounts;
 use crate::archive::{self, Archive, Kind};
 use crate::cli;
 use crate::disk::{Disk, Spot, Walked};
 use crate::names;
-use crate::plan::{self, Action, Step};
+use crate::plan::{self, Action, Change, Step};
 use crate::rel_path::RelPath;
+use crate::rights::Rights;
 use crate::select::Selection;
 use crate::swap::{Kept, Temp, keep, rename_new};
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 use pipe_kit::{Exit, cleanup};
 use rustix::fd::OwnedFd;
-use rustix::fs::{AtFlags, Gid, Mode, Timespec, Timestamps, Uid};
+use rustix::fs::{AtFlags, Mode, Timespec, Timestamps};
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -28,11 +30,13 @@ pub fn run(args: &cli::Extract) -> Result<Exit> {
     if let Some(path) = missing.first() {
         bail!("{path} is not in the archive; nothing was changed (cfg-pack list shows what is)");
     }
-    let steps = plan::plan(&archive, selection.choose(&archive.entries), &mut disk)?;
+    let accounts = Accounts::here();
+    let chosen = selection.choose(&archive.entries);
+    let steps = plan::plan(&archive, chosen, &mut disk, &accounts)?;
     if args.dry_run {
         return report(&steps, args.json);
     }
-    extract(&archive, &disk, &steps)?;
+    extract(&archive, &disk, &steps, &accounts)?;
     Ok(Exit::Done)
 }
 
@@ -43,9 +47,13 @@ struct Planned {
 }
 
 fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
-    let word = |step: &Step<'_>| match step.action {
+    let word = |step: &Step<'_>| match &step.action {
         Action::Leave => None,
-        Action::SetMode(_) => Some("set the mode of"),
+        Action::Adjust(change) => Some(match &change.rights {
+            Some(to) if to.is_extended() || change.here.is_extended() => "set the ACL of",
+            Some(_) => "set the mode of",
+            None => "set the attributes of",
+        }),
         Action::Create => Some("create"),
         Action::Replace { .. } => Some("replace"),
     };
@@ -80,7 +88,7 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
     journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
+fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>], accounts: &Accounts) -> Result<()> {
     let journal = Arc::new(Mutex::new(Journal::default()));
     let told = Arc::clone(&journal);
     let guard = cleanup::on_failure(move || {
@@ -94,8 +102,8 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
             ));
         }
     });
-    let as_root = rustix::process::geteuid().is_root();
-    let run = Run { archive, disk, as_root, now: Utc::now(), journal };
+    let rights = Rights::of_process(accounts);
+    let run = Run { archive, disk, rights, now: Utc::now(), journal };
     run.remove_leftovers(steps)?;
     for step in steps {
         run.step(step)?;
@@ -103,12 +111,13 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
     run.finish_directories(steps)?;
     run.sync_directories(steps)?;
     guard.disarm();
+    run.rights.report();
     let count = |wanted: fn(&Action) -> bool| steps.iter().filter(|s| wanted(&s.action)).count();
     pipe_kit::say!(
         "{} created, {} replaced, {} as they were",
         count(|a| *a == Action::Create),
         count(|a| matches!(a, Action::Replace { .. })),
-        count(|a| matches!(a, Action::Leave | Action::SetMode(_))),
+        count(|a| matches!(a, Action::Leave | Action::Adjust(_))),
     );
     Ok(())
 }
@@ -116,7 +125,7 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>]) -> Result<()> {
 struct Run<'r> {
     archive: &'r Archive,
     disk: &'r Disk,
-    as_root: bool,
+    rights: Rights<'r>,
     now: DateTime<Utc>,
     journal: Arc<Mutex<Journal>>,
 }
@@ -126,13 +135,13 @@ impl Run<'_> {
         let path = &step.chosen.path;
         match (&step.action, step.chosen.kind()) {
             // A directory's mode comes last: it may forbid to write into it.
-            (Action::Leave, _) | (Action::SetMode(_), Kind::Dir) => Ok(()),
-            (Action::SetMode(_), _) => self.set_mode(step, &self.spot(path)?),
+            (Action::Leave, _) | (Action::Adjust(_), Kind::Dir) => Ok(()),
+            (Action::Adjust(change), _) => self.adjust(step, change, &self.spot(path)?),
             (_, Kind::Dir) => self.make_dir(step, &self.spot(path)?),
             (_, Kind::File { offset, size }) => {
                 let spot = self.spot(path)?;
                 let temp = self.begin(|_| Temp::file(&spot))?;
-                self.fill(step, &temp, *offset, *size)
+                self.fill(step, &spot, &temp, *offset, *size)
                     .with_context(|| format!("writing {}", spot.shown()))?;
                 self.put(step, &spot, temp)
             }
@@ -174,23 +183,18 @@ impl Run<'_> {
         })
     }
 
-    /// The owner that a new thing gets: what it replaces keeps its own. None if not root.
-    fn owner(&self, step: &Step<'_>) -> Option<(Uid, Gid)> {
-        let owner = match (&step.action, step.chosen.entry) {
-            (Action::Replace { owner, .. }, _) => *owner,
-            (_, Some(entry)) => (entry.uid, entry.gid),
-            (_, None) => return None,
-        };
-        self.as_root.then(|| (Uid::from_raw(owner.0), Gid::from_raw(owner.1)))
-    }
-
-    fn fill(&self, step: &Step<'_>, temp: &Temp, offset: u64, size: u64) -> Result<()> {
+    fn fill(
+        &self,
+        step: &Step<'_>,
+        spot: &Spot,
+        temp: &Temp,
+        offset: u64,
+        size: u64,
+    ) -> Result<()> {
         let mut file = temp.file.as_ref().context("a temporary file")?;
+        self.rights.strip(file, &directory(&step.chosen.path), false)?;
         io::copy(&mut self.archive.content(offset, size), &mut file)?;
-        if let Some((uid, gid)) = self.owner(step) {
-            rustix::fs::fchown(file, Some(uid), Some(gid))?;
-        }
-        rustix::fs::fchmod(file, Mode::from_raw_mode(step.chosen.mode()))?;
+        self.rights.dress(file, step, &spot.shown())?;
         rustix::fs::futimens(file, &times(step))?;
         file.sync_all()?;
         Ok(())
@@ -198,8 +202,9 @@ impl Run<'_> {
 
     fn dress_link(&self, step: &Step<'_>, temp: &Temp) -> Result<()> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
-        if let Some((uid, gid)) = self.owner(step) {
-            rustix::fs::chownat(&*temp.dir, temp.name.as_slice(), Some(uid), Some(gid), flags)?;
+        // Nobody reads a link by its owner.
+        if let (Some(uid), gid) = self.rights.owner(step) {
+            rustix::fs::chownat(&*temp.dir, temp.name.as_slice(), Some(uid), gid, flags)?;
         }
         rustix::fs::utimensat(&*temp.dir, temp.name.as_slice(), &times(step), flags)?;
         Ok(())
@@ -243,48 +248,42 @@ impl Run<'_> {
             make().inspect_err(|_| kept.undo(spot))?;
             Ok(replaced(spot, &kept))
         })?;
-        if let Some((uid, gid)) = self.owner(step) {
-            rustix::fs::fchown(spot.open_dir()?, Some(uid), Some(gid))
-                .with_context(|| format!("setting the owner of {}", spot.shown()))?;
-        }
-        Ok(())
+        self.rights
+            .strip(spot.open_dir()?, &directory(&step.chosen.path), true)
+            .with_context(|| format!("setting the rights of {}", spot.shown()))
     }
 
-    fn set_mode(&self, step: &Step<'_>, spot: &Spot) -> Result<()> {
-        let Action::SetMode(from) = step.action else { return Ok(()) };
+    fn adjust(&self, step: &Step<'_>, change: &Change, spot: &Spot) -> Result<()> {
         let what = || format!("setting the mode of {}", spot.shown());
+        let Some(entry) = step.chosen.entry else { return Ok(()) };
         self.change(|| {
-            let (fd, special): (OwnedFd, u32) = if matches!(step.chosen.kind(), Kind::Dir) {
+            let (fd, keep): (OwnedFd, u32) = if matches!(step.chosen.kind(), Kind::Dir) {
                 // The group of new files in it is the deployment's affair.
                 let dir = spot.open_dir()?;
-                let special = rustix::fs::fstat(&dir).with_context(what)?.st_mode & 0o7000;
-                (dir, special)
+                let keep = rustix::fs::fstat(&dir).with_context(what)?.st_mode & 0o7000;
+                (dir, keep)
             } else {
                 let file = spot.read(false).with_context(what)?;
                 (file.with_context(|| format!("{} is no file any more", spot.shown()))?.into(), 0)
             };
-            let mode = step.chosen.mode() | special;
-            rustix::fs::fchmod(fd, Mode::from_raw_mode(mode)).with_context(what)?;
-            Ok(format!(
-                "changed the mode of {} from {from:04o} to {:04o}",
-                spot.shown(),
-                step.chosen.mode()
-            ))
+            self.rights.change(fd, change, keep, entry, &spot.shown()).with_context(what)?;
+            Ok(changed(change, spot))
         })
     }
 
     /// Gives directories their modes and times, the innermost first.
     fn finish_directories(&self, steps: &[Step<'_>]) -> Result<()> {
         for step in steps.iter().rev().filter(|s| matches!(s.chosen.kind(), Kind::Dir)) {
-            match step.action {
+            match &step.action {
                 Action::Leave => {}
-                Action::SetMode(_) => self.set_mode(step, &self.spot(&step.chosen.path)?)?,
+                Action::Adjust(change) => {
+                    self.adjust(step, change, &self.spot(&step.chosen.path)?)?;
+                }
                 Action::Create | Action::Replace { .. } => {
                     let spot = self.spot(&step.chosen.path)?;
                     let what = || format!("setting the mode of {}", spot.shown());
                     let dir = spot.open_dir()?;
-                    let mode = Mode::from_raw_mode(step.chosen.mode());
-                    rustix::fs::fchmod(&dir, mode).with_context(what)?;
+                    self.rights.dress(&dir, step, &spot.shown()).with_context(what)?;
                     rustix::fs::futimens(&dir, &times(step)).with_context(what)?;
                     rustix::fs::fsync(&dir).with_context(what)?;
                 }
@@ -335,6 +334,26 @@ fn times(step: &Step<'_>) -> Timestamps {
         step.chosen.entry.map_or_else(|| Utc::now().timestamp(), |e| e.mtime.cast_signed());
     let time = Timespec { tv_sec: seconds, tv_nsec: 0 };
     Timestamps { last_access: time, last_modification: time }
+}
+
+/// What a directory's default list is called by.
+fn directory(path: &RelPath) -> String {
+    path.parent().map_or_else(|| ".".to_owned(), |parent| parent.to_string())
+}
+
+fn changed(change: &Change, spot: &Spot) -> String {
+    let shown = spot.shown();
+    match &change.rights {
+        Some(to) if to.is_extended() || change.here.is_extended() => {
+            format!("changed the ACL of {shown}")
+        }
+        Some(to) => format!(
+            "changed the mode of {shown} from {:04o} to {:04o}",
+            change.here.mode() | change.special,
+            to.mode()
+        ),
+        None => format!("changed the attributes of {shown}"),
+    }
 }
 
 fn replaced(spot: &Spot, kept: &Kept) -> String {

@@ -3,7 +3,11 @@
 
 mod ground;
 
+use crate::access;
+use crate::accounts::Accounts;
+use crate::acl::Acl;
 use crate::archive::{self, Archive, Kind};
+use crate::extra;
 use crate::mask;
 use crate::plan::{self, Action};
 use crate::rel_path::RelPath;
@@ -33,14 +37,31 @@ pub fn archive(bytes: &[u8]) {
         }
     }
     nothing_outside_is_written(&archive);
+    nobody_gets_more(&archive);
+}
+
+/// Where a list cannot be set, the mode in its place lets nobody do more; and in another group's hands
+/// nobody has more than before.
+fn nobody_gets_more(archive: &Archive) {
+    let accounts = Accounts::of_lines("root:x:0:\n", "root:x:0:\n");
+    for entry in archive.entries.values() {
+        let decided = access::of_new(entry, &accounts, entry.gid.wrapping_add(1), None).acl;
+        assert!(decided.group_rights() & !decided.least() == 0, "{decided:?}");
+        let closest = Acl::of_mode(decided.closest_mode());
+        assert!(
+            closest.group & !decided.group_rights() == 0 && closest.other & !decided.other == 0
+        );
+        assert!(entry.extra.attributes.keys().all(|name| extra::is_kept(name)));
+    }
 }
 
 fn nothing_outside_is_written(archive: &Archive) {
     let Ok(selection) = Selection::new(&[], &[]) else { return };
+    let accounts = Accounts::of_lines("root:x:0:\nweb:x:33:\n", "root:x:0:\nweb:x:33:\n");
     ground::with(|ground| {
         let mut disk = ground.disk();
         let chosen = selection.choose(&archive.entries);
-        let Ok(steps) = plan::plan(archive, chosen, &mut disk) else { return };
+        let Ok(steps) = plan::plan(archive, chosen, &mut disk, &accounts) else { return };
         for step in steps.iter().filter(|step| step.action != Action::Leave) {
             assert!(ground.allows(&disk, &step.chosen.path), "{} is outside", step.chosen.path);
         }

@@ -1,14 +1,21 @@
 //! What an extraction would do, decided before anything is done.
 
-use crate::archive::{Archive, Kind};
+use crate::access::{self, Here};
+use crate::accounts::Accounts;
+use crate::acl::Acl;
+use crate::archive::{Archive, Entry, Kind};
 use crate::compare;
 use crate::disk::{Disk, Found, Spot, Walked};
+use crate::extra::{self, Recorded};
 use crate::kept;
 use crate::links;
 use crate::rel_path::{RelPath, shown};
 use crate::select::Chosen;
+use crate::xattr;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
+use rustix::fd::AsFd;
+use rustix::fs::Stat;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 
@@ -23,17 +30,34 @@ pub struct Step<'a> {
 pub enum Action {
     /// It is as archived.
     Leave,
-    /// Its content is as archived, its mode is this, and becomes the archive's.
-    SetMode(u32),
+    /// Its content is as archived; what is beside that becomes the archive's.
+    Adjust(Change),
     /// There is nothing there.
     Create,
     /// What is there is kept aside.
     Replace {
         /// What it is, in words.
         was: String,
-        /// Its owner and group.
-        owner: (u32, u32),
+        /// Whose it is, and who may use it.
+        here: Here,
     },
+}
+
+/// How something with the archive's content differs from the archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Change {
+    /// Who may use it.
+    pub here: Acl,
+    /// Its setuid, setgid and sticky bits, if they are to go.
+    pub special: u32,
+    /// Who is to use it, if that differs.
+    pub rights: Option<Acl>,
+    /// Extended attributes that it lacks, or has with another value.
+    pub attributes: Vec<Vec<u8>>,
+    /// What new files in it are to begin with, if that differs.
+    pub default_acl: Option<Acl>,
+    /// What of the archive's rights cannot be: phrases.
+    pub losses: Vec<String>,
 }
 
 /// Decides for each entry, in order.
@@ -45,9 +69,11 @@ pub fn plan<'a>(
     archive: &Archive,
     chosen: Vec<Chosen<'a>>,
     disk: &mut Disk,
+    accounts: &Accounts,
 ) -> Result<Vec<Step<'a>>> {
     follow_tops(&chosen, disk)?;
-    let mut planner = Planner { archive, disk, fresh: BTreeSet::new(), left: BTreeSet::new() };
+    let (fresh, left) = (BTreeSet::new(), BTreeSet::new());
+    let mut planner = Planner { archive, disk, accounts, fresh, left };
     let mut steps = Vec::with_capacity(chosen.len());
     for (at, one) in chosen.iter().enumerate() {
         let action = planner.step(one, &chosen[at + 1..])?;
@@ -97,6 +123,7 @@ fn stays_on_its_disk(top: &RelPath, chosen: &[Chosen<'_>]) -> Result<()> {
 struct Planner<'p> {
     archive: &'p Archive,
     disk: &'p Disk,
+    accounts: &'p Accounts,
     /// Directories that will be made anew: nothing is in them.
     fresh: BTreeSet<RelPath>,
     /// Links to directories whose content is as archived: nothing is done below them.
@@ -118,7 +145,7 @@ impl Planner<'_> {
             self.left.insert(one.path.clone());
             return Ok(Action::Leave);
         }
-        if is_dir && !matches!(action, Action::Leave | Action::SetMode(_)) {
+        if is_dir && !matches!(action, Action::Leave | Action::Adjust(_)) {
             self.fresh.insert(one.path.clone());
         }
         Ok(action)
@@ -133,18 +160,24 @@ impl Planner<'_> {
         let found = spot.look()?;
         match (one.kind(), &found) {
             (_, Found::Missing) => Ok(Action::Create),
+            (Kind::Dir, Found::Dir(_)) if !one.own => Ok(Action::Leave),
             (Kind::Dir, Found::Dir(stat)) => {
-                Ok(same_mode(stat.st_mode & 0o777, one.mode(), one.own))
+                let Some(entry) = one.entry else { return Ok(Action::Leave) };
+                self.adjust(entry, stat, &spot, spot.open_dir()?)
             }
             // A directory that was not asked for, only what is in it.
             (Kind::Dir, Found::Link(..)) if !one.own => Err(in_the_way(&one.path, &one.path)),
             (Kind::Link(target), Found::Link(_, here)) if target == here => Ok(Action::Leave),
             (Kind::File { offset, size }, Found::File(stat)) => {
-                if self.same_content(&spot, false, *offset, *size)? {
-                    Ok(same_mode(stat.st_mode & 0o7777, one.mode(), true))
-                } else {
-                    replace(&spot, &found)
+                if !self.same_content(&spot, false, *offset, *size)? {
+                    return replace(&spot, &found);
                 }
+                let what = || format!("reading {}", spot.shown());
+                let (Some(entry), Some(file)) = (one.entry, spot.read(false).with_context(what)?)
+                else {
+                    return replace(&spot, &found);
+                };
+                self.adjust(entry, stat, &spot, file)
             }
             (Kind::File { offset, size }, Found::Link(..))
                 if self.same_content(&spot, true, *offset, *size)? =>
@@ -153,6 +186,39 @@ impl Planner<'_> {
             }
             _ => replace(&spot, &found),
         }
+    }
+
+    /// Compares what is beside the content.
+    fn adjust(&self, entry: &Entry, stat: &Stat, spot: &Spot, file: impl AsFd) -> Result<Action> {
+        let what = || format!("reading the rights of {}", spot.shown());
+        let (acl, has_lists) = xattr::acl(&file, stat.st_mode).with_context(what)?;
+        let here = Here { acl: Some(acl.clone()), uid: stat.st_uid, gid: stat.st_gid };
+        let decided = access::of_same(entry, self.accounts, &here);
+        let to = match decided.acl.is_extended() && !has_lists {
+            true => Acl::of_mode(decided.acl.closest_mode()),
+            false => decided.acl,
+        };
+        let is_dir = entry.kind == Kind::Dir;
+        // The group of new files in a directory is the deployment's affair.
+        let special = if is_dir { 0 } else { stat.st_mode & 0o7000 };
+        let mut change = Change { special, losses: decided.losses, ..Change::default() };
+        change.rights = (special != 0 || !to.same_rights(&acl)).then_some(to);
+        change.here = acl;
+        for (name, value) in &entry.extra.attributes {
+            let may = name != extra::CAPABILITY || rustix::process::geteuid().is_root();
+            // One that cannot be read is set anew, and said if that fails too.
+            if may && xattr::get_open(&file, name).ok().flatten().as_ref() != Some(value) {
+                change.attributes.push(name.clone());
+            }
+        }
+        if let (true, true, Recorded::Acl(listed)) = (is_dir, has_lists, &entry.extra.default_acl) {
+            let listed = listed.resolve(self.accounts).0;
+            let default = xattr::default_acl(&file).with_context(what)?;
+            change.default_acl = (default.as_ref() != Some(&listed)).then_some(listed);
+        }
+        let same =
+            change.rights.is_none() && change.attributes.is_empty() && change.default_acl.is_none();
+        Ok(if same { Action::Leave } else { Action::Adjust(change) })
     }
 
     fn same_content(&self, spot: &Spot, through: bool, offset: u64, size: u64) -> Result<bool> {
@@ -189,10 +255,6 @@ impl Planner<'_> {
     }
 }
 
-fn same_mode(here: u32, archived: u32, counts: bool) -> Action {
-    if counts && here != archived { Action::SetMode(here) } else { Action::Leave }
-}
-
 fn in_the_way(path: &RelPath, at: &RelPath) -> anyhow::Error {
     Stop::damaged(format!(
         "refused, and nothing was changed: {path} would be written through {at}, which is a link here and not part of what is extracted"
@@ -208,6 +270,17 @@ fn replace(spot: &Spot, found: &Found) -> Result<Action> {
         ))
         .into());
     }
-    let owner = found.owner().unwrap_or_default();
-    Ok(Action::Replace { was: found.words().to_owned(), owner })
+    let (uid, gid) = found.owner().unwrap_or_default();
+    let acl = rights(spot, found);
+    Ok(Action::Replace { was: found.words().to_owned(), here: Here { acl, uid, gid } })
+}
+
+/// Who may use what is replaced. What cannot be asked lets nobody, as far as is known.
+fn rights(spot: &Spot, found: &Found) -> Option<Acl> {
+    let acl = match found {
+        Found::File(stat) => xattr::acl(spot.read(false).ok()??, stat.st_mode),
+        Found::Dir(stat) => xattr::acl(spot.open_dir().ok()?, stat.st_mode),
+        _ => return None,
+    };
+    acl.ok().map(|(acl, _)| acl)
 }

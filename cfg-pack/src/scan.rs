@@ -1,12 +1,14 @@
 //! What of a deployment goes into an archive: decided whole, before a byte is written.
 
 use crate::archive::{MAX_BYTES, MAX_ENTRIES};
+use crate::attached::{Attached, Reader};
 use crate::links::{self, Inside};
 use crate::names;
 use crate::rel_path::{RelPath, shown};
 use anyhow::{Context, Result, bail};
 use pipe_kit::Stop;
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
@@ -16,12 +18,12 @@ use std::path::{Path, PathBuf};
 /// One thing to archive.
 pub struct Node {
     pub kind: NodeKind,
-    /// Permission bits, with setuid, setgid and sticky.
-    pub mode: u32,
     pub uid: u32,
     pub gid: u32,
     /// Seconds since 1970, UTC.
     pub mtime: u64,
+    /// Its permission bits too, with setuid, setgid and sticky.
+    pub attached: Attached,
 }
 
 /// What kind of thing it is.
@@ -60,10 +62,13 @@ pub struct Scan {
     named: Vec<RelPath>,
     inside: Vec<(u64, u64)>,
     cost: u64,
+    reader: Reader,
     /// By path, in the order of the archive.
     pub nodes: BTreeMap<RelPath, Node>,
     /// What the operator should know.
     pub notes: Vec<String>,
+    /// What of the files is lost.
+    pub warnings: Vec<String>,
 }
 
 /// Looks at `required` and `optional` below `root`.
@@ -78,8 +83,10 @@ pub fn scan(root: &Path, required: &[RelPath], optional: &[RelPath]) -> Result<S
         root,
         inside: Vec::new(),
         cost: 0,
+        reader: Reader::new(),
         nodes: BTreeMap::new(),
         notes: Vec::new(),
+        warnings: Vec::new(),
     };
     for path in scan.named.clone() {
         if path.parts().any(names::is_kept_copy) {
@@ -92,6 +99,10 @@ pub fn scan(root: &Path, required: &[RelPath], optional: &[RelPath]) -> Result<S
     if scan.nodes.is_empty() {
         bail!("nothing to archive: {} holds none of the named paths", scan.root.display());
     }
+    let (notes, warnings) = scan.reader.left_out();
+    scan.notes.extend(notes);
+    scan.warnings = std::mem::take(&mut scan.reader.warnings);
+    scan.warnings.extend(warnings);
     Ok(scan)
 }
 
@@ -129,7 +140,7 @@ impl Scan {
             let here = dir.at(&self.root);
             let meta =
                 fs::metadata(&here).with_context(|| format!("looking at {}", here.display()))?;
-            self.insert(&dir, NodeKind::Dir, &meta)?;
+            self.insert(&dir, &here, NodeKind::Dir, &meta)?;
         }
         Ok(())
     }
@@ -145,7 +156,7 @@ impl Scan {
             return self.add_dir(path, source, &meta);
         }
         if kind.is_file() {
-            return self.insert(path, NodeKind::File(Source::new(source, &meta)), &meta);
+            return self.insert(path, source, NodeKind::File(Source::new(source, &meta)), &meta);
         }
         let what = if kind.is_socket() {
             "a socket"
@@ -164,7 +175,7 @@ impl Scan {
         if self.inside.contains(&identity) {
             bail!("{path} is a directory that, through a link, contains itself");
         }
-        self.insert(path, NodeKind::Dir, meta)?;
+        self.insert(path, source, NodeKind::Dir, meta)?;
         self.inside.push(identity);
         let entries =
             fs::read_dir(source).with_context(|| format!("reading {}", source.display()))?;
@@ -192,7 +203,7 @@ impl Scan {
         if self.stays(path, target, &real)? {
             let meta = fs::symlink_metadata(source)
                 .with_context(|| format!("looking at {}", source.display()))?;
-            return self.insert(path, NodeKind::Link(target.to_vec()), &meta);
+            return self.insert(path, source, NodeKind::Link(target.to_vec()), &meta);
         }
         if self.root.starts_with(&real) {
             bail!(
@@ -238,18 +249,26 @@ impl Scan {
             && self.named.iter().any(|named| path.is_under(named) || named.is_under(path))
     }
 
-    fn insert(&mut self, path: &RelPath, kind: NodeKind, meta: &Metadata) -> Result<()> {
+    fn insert(
+        &mut self,
+        path: &RelPath,
+        source: &Path,
+        kind: NodeKind,
+        meta: &Metadata,
+    ) -> Result<()> {
         if let Err(why) = RelPath::parse(path.bytes()) {
             bail!("the path {path} {why} for an archive");
         }
         let size = if let NodeKind::File(source) = &kind { source.size } else { 0 };
-        let node = Node {
-            kind,
-            mode: meta.mode() & 0o7777,
-            uid: meta.uid(),
-            gid: meta.gid(),
-            mtime: u64::try_from(meta.mtime()).unwrap_or(0),
-        };
+        let (uid, gid) = (meta.uid(), meta.gid());
+        let mut attached = self.reader.names(uid, gid, meta.mode() & 0o7777);
+        // A link has none of its own, and a directory above two named paths is met twice.
+        if !matches!(kind, NodeKind::Link(_)) && !self.nodes.contains_key(path) {
+            self.reader.read(path, source, matches!(kind, NodeKind::Dir), &mut attached);
+        }
+        let records = attached.records.len() as u64;
+        let mtime = u64::try_from(meta.mtime()).unwrap_or(0);
+        let node = Node { kind, uid, gid, mtime, attached };
         if let Some(before) = self.nodes.get(path)
             && matches!(before.kind, NodeKind::Link(_)) != matches!(node.kind, NodeKind::Link(_))
         {
@@ -257,9 +276,10 @@ impl Scan {
                 "{path} is a link inside one named path and a directory inside another; name only one of them"
             );
         }
-        if self.nodes.insert(path.clone(), node).is_none() {
-            // A header, rounding up, and the two blocks and more of each long name.
-            self.cost = self.cost.saturating_add(size).saturating_add(16 * 512);
+        if let Entry::Vacant(free) = self.nodes.entry(path.clone()) {
+            free.insert(node);
+            // A header, rounding up, the two blocks and more of each long name, and the records.
+            self.cost = self.cost.saturating_add(size).saturating_add(20 * 512 + records);
         }
         if self.cost > MAX_BYTES || self.nodes.len() > MAX_ENTRIES {
             bail!(

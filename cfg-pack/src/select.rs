@@ -97,6 +97,7 @@ impl Chosen<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extra::Extra;
 
     fn selection(given: &[&str], optional: &[&str]) -> Selection {
         let os = |paths: &[&str]| paths.iter().map(OsString::from).collect::<Vec<_>>();
@@ -123,7 +124,14 @@ mod tests {
 
     #[test]
     fn a_path_chosen_brings_the_directories_above_it() {
-        let dir = Entry { kind: Kind::Dir, mode: 0o2750, uid: 1, gid: 1, mtime: 1 };
+        let dir = Entry {
+            kind: Kind::Dir,
+            mode: 0o2750,
+            uid: 1,
+            gid: 1,
+            mtime: 1,
+            extra: Extra::default(),
+        };
         let file = Entry { kind: Kind::File { offset: 0, size: 0 }, ..dir.clone() };
         let entries = BTreeMap::from([
             (path("a"), dir.clone()),

@@ -7,6 +7,8 @@
 mod hostile;
 #[path = "seal/kit.rs"]
 mod kit;
+#[path = "seal/trust.rs"]
+mod trust;
 
 use kit::{Bench, NAME, age_recipient, bytes_of, spread};
 use std::fs;
@@ -285,7 +287,7 @@ fn what_cannot_be_done_is_said_before_anything_is_read() {
         bench.seal(arguments).with(2);
     }
     bench.seal(&["-r", "nonsense"]).with(1).says("age");
-    bench.seal(&["--gpg", "-r", "nobody@example.org"]).with(1).says("gpg");
+    bench.seal(&["--gpg", "-r", "nobody@example.org"]).with(1).says("gpg --import");
     let mut none = bench.script("seal.sh", &[]);
     kit::end(&mut none).with(2);
     kit::end(&mut bench.script("unseal.sh", &[])).with(2);

@@ -1,0 +1,217 @@
+//! Who may use what is extracted: never more than the archive lets, and never more than the archive or
+//! what was here let. Pure functions.
+
+use crate::accounts::Accounts;
+use crate::acl::Acl;
+use crate::acl_text;
+use crate::archive::Entry;
+use crate::extra::Recorded;
+
+/// What is here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Here {
+    /// None for a link, or what cannot be asked.
+    pub acl: Option<Acl>,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Who may use it, and what of the archive's rights is left out: phrases.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decided {
+    pub acl: Acl,
+    pub losses: Vec<String>,
+}
+
+/// The owner of an archived thing here, as far as it is known here.
+pub fn owner(entry: &Entry, accounts: &Accounts) -> Option<u32> {
+    accounts.users.resolve(entry.extra.owner.as_deref(), Some(entry.uid))
+}
+
+/// The same of its group.
+pub fn group(entry: &Entry, accounts: &Accounts) -> Option<u32> {
+    accounts.groups.resolve(entry.extra.group.as_deref(), Some(entry.gid))
+}
+
+/// The rights of a new file or directory whose group is `gid`, in the place of `here` if there was
+/// something.
+pub fn of_new(entry: &Entry, accounts: &Accounts, gid: u32, here: Option<&Here>) -> Decided {
+    let mut decided = archived(entry, accounts);
+    bound_group(&mut decided, entry, accounts, gid, here);
+    let before = here.and_then(|here| here.acl.as_ref()).filter(|acl| acl.is_extended());
+    if let Some(before) = before
+        && entry.extra.acl == Recorded::None
+    {
+        // An older archive has the mask of a list as the group's rights, and no list.
+        let closest = Acl::of_mode(before.closest_mode());
+        let (group, other) = (decided.acl.group & closest.group, decided.acl.other & closest.other);
+        if (group, other) != (decided.acl.group, decided.acl.other) {
+            decided.losses.push(format!(
+                "it had the ACL {} and has none in the archive; its mode is {:04o} and not {:04o}",
+                acl_text::shown(before, accounts),
+                Acl { group, other, ..decided.acl.clone() }.mode(),
+                decided.acl.mode()
+            ));
+        }
+        (decided.acl.group, decided.acl.other) = (group, other);
+    }
+    decided
+}
+
+/// The rights of what is here already, with the archive's content.
+pub fn of_same(entry: &Entry, accounts: &Accounts, here: &Here) -> Decided {
+    match &here.acl {
+        Some(acl) if acl.is_extended() && entry.extra.acl == Recorded::None => {
+            // Nothing is known of the list, so it stays, within the mode.
+            let mode = Acl::of_mode(entry.mode);
+            let mask = acl.mask.unwrap_or(7) & mode.group;
+            let other = acl.other & mode.other;
+            let acl = Acl { user: mode.user, mask: Some(mask), other, ..acl.clone() };
+            Decided { acl, losses: Vec::new() }
+        }
+        _ => {
+            let mut decided = archived(entry, accounts);
+            bound_group(&mut decided, entry, accounts, here.gid, Some(here));
+            decided
+        }
+    }
+}
+
+fn archived(entry: &Entry, accounts: &Accounts) -> Decided {
+    match &entry.extra.acl {
+        Recorded::None => Decided { acl: Acl::of_mode(entry.mode), losses: Vec::new() },
+        Recorded::Acl(listed) => {
+            let (acl, lost) = listed.resolve(accounts);
+            let losses = if lost.is_empty() {
+                Vec::new()
+            } else {
+                vec![format!("{} of its ACL is nobody here, and is left out", lost.join(","))]
+            };
+            Decided { acl, losses }
+        }
+        Recorded::Unreadable => {
+            let mut acl = Acl::of_mode(entry.mode);
+            // They may be a mask.
+            acl.group &= acl.other;
+            let why = "its ACL in the archive cannot be read; the group gets no rights by it";
+            Decided { acl, losses: vec![why.to_owned()] }
+        }
+    }
+}
+
+/// The archive's group is another one here: its rights are not this one's.
+fn bound_group(
+    decided: &mut Decided,
+    entry: &Entry,
+    accounts: &Accounts,
+    gid: u32,
+    here: Option<&Here>,
+) {
+    if group(entry, accounts) == Some(gid) {
+        return;
+    }
+    let had = here.filter(|here| here.gid == gid).and_then(|here| here.acl.as_ref());
+    let acl = &mut decided.acl;
+    let bound = acl.least() | had.map_or(0, Acl::group_rights);
+    let group = acl.group_rights() & bound;
+    if group != acl.group_rights() {
+        let archived = entry.extra.group.clone().unwrap_or_else(|| entry.gid.to_string());
+        let here = accounts.groups.name(gid).unwrap_or_else(|| gid.to_string());
+        decided.losses.push(format!(
+            "its group is {here} here and {archived} in the archive, so the group has {} and not {}",
+            acl_text::rights_text(group),
+            acl_text::rights_text(acl.group_rights())
+        ));
+        acl.group = group;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::acl_text::ListedAcl;
+    use crate::archive::Kind;
+    use crate::extra::Extra;
+
+    const LIST: &str = "user::rw-,user:bob:r--:1001,group::---,mask::rw-,other::---";
+
+    fn entry(mode: u32, list: Option<&str>) -> Entry {
+        let acl = match list.map(|text| ListedAcl::parse(text.as_bytes())) {
+            None => Recorded::None,
+            Some(Some(acl)) => Recorded::Acl(acl),
+            Some(None) => Recorded::Unreadable,
+        };
+        let extra = Extra { group: Some("web".into()), acl, ..Extra::default() };
+        Entry { kind: Kind::Dir, mode, uid: 0, gid: 33, mtime: 0, extra }
+    }
+
+    fn accounts() -> Accounts {
+        Accounts::of_lines("bob:x:2001:\n", "web:x:44:\nops:x:33:\n")
+    }
+
+    fn here(acl: Acl, gid: u32) -> Here {
+        Here { acl: Some(acl), uid: 0, gid }
+    }
+
+    fn listed(text: &str) -> Acl {
+        ListedAcl::parse(text.as_bytes()).unwrap().resolve(&accounts()).0
+    }
+
+    #[test]
+    fn a_new_thing_has_the_archives_rights_where_its_group_is_here() {
+        for (mode, gid, before, becomes, lost) in [
+            (0o640, 44, None, 0o640, 0),
+            (0o640, 44, Some((0o600, 44)), 0o640, 0),
+            // Another group: nothing that was not everybody's, or its own before.
+            (0o640, 33, None, 0o600, 1),
+            (0o664, 33, None, 0o644, 1),
+            (0o644, 33, None, 0o644, 0),
+            (0o660, 33, Some((0o640, 33)), 0o640, 1),
+            (0o640, 33, Some((0o640, 33)), 0o640, 0),
+            (0o640, 33, Some((0o640, 7)), 0o600, 1),
+        ] {
+            let before = before.map(|(mode, gid)| here(Acl::of_mode(mode), gid));
+            let decided = of_new(&entry(mode, None), &accounts(), gid, before.as_ref());
+            assert_eq!(decided.acl, Acl::of_mode(becomes), "{mode:o} {gid} {before:?}");
+            assert_eq!(decided.losses.len(), lost, "{:?}", decided.losses);
+        }
+    }
+
+    #[test]
+    fn a_list_is_the_archives_and_a_mask_never_the_groups() {
+        let decided = of_new(&entry(0o660, Some(LIST)), &accounts(), 44, None);
+        assert_eq!(decided.acl.users, [(2001, 4)].into());
+        assert_eq!((decided.acl.mode(), decided.acl.closest_mode()), (0o660, 0o600));
+        assert!(decided.losses.is_empty());
+        let broken = of_new(&entry(0o664, Some("nonsense")), &accounts(), 44, None);
+        assert_eq!((broken.acl.mode(), broken.losses.len()), (0o644, 1));
+        let nobody = Accounts::of_lines("carol:x:1001:\n", "web:x:44:\n");
+        let decided = of_new(&entry(0o660, Some(LIST)), &nobody, 44, None);
+        assert_eq!((decided.acl.users.len(), decided.losses.len()), (0, 1));
+        let open = "user::rw-,group::rw-,group:web:rw-:44,mask::rw-,other::---";
+        let decided = of_new(&entry(0o660, Some(open)), &accounts(), 33, None);
+        assert_eq!((decided.acl.group, decided.acl.groups[&44]), (0, 6));
+    }
+
+    #[test]
+    fn an_archive_without_lists_widens_none_that_is_here() {
+        let before = here(listed(LIST), 44);
+        // The group's bits of an older archive are that mask.
+        let decided = of_new(&entry(0o660, None), &accounts(), 44, Some(&before));
+        assert_eq!((decided.acl, decided.losses.len()), (Acl::of_mode(0o600), 1));
+        let same = of_same(&entry(0o660, None), &accounts(), &before);
+        assert!(same.acl.same_rights(before.acl.as_ref().unwrap()));
+        let closed = of_same(&entry(0o600, None), &accounts(), &before);
+        assert_eq!((closed.acl.mask, closed.acl.users.len()), (Some(0), 1));
+    }
+
+    #[test]
+    fn what_is_the_same_gets_the_archives_rights_again() {
+        let plain = here(Acl::of_mode(0o600), 44);
+        assert_eq!(of_same(&entry(0o640, None), &accounts(), &plain).acl.mode(), 0o640);
+        let with_list = of_same(&entry(0o660, Some(LIST)), &accounts(), &plain);
+        assert!(with_list.acl.opens(plain.acl.as_ref().unwrap()));
+        let other_group = here(Acl::of_mode(0o600), 33);
+        assert_eq!(of_same(&entry(0o640, None), &accounts(), &other_group).acl.mode(), 0o600);
+    }
+}

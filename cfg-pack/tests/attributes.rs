@@ -1,0 +1,539 @@
+//! What files have beside content and mode comes back, or is said; and nobody reads more than before.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
+
+mod common;
+
+use common::{Deployment, Hostile, chmod, gunzip, gzip, is_root, skipped};
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tar::EntryType;
+
+fn sh(program: &str, arguments: &[&str], at: &Path) -> Option<String> {
+    let out = Command::new(program).args(arguments).arg(at).output().ok()?;
+    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// Whether lists can be set and read here; a test without them is skipped.
+fn lists(d: &Deployment) -> bool {
+    let probe = d.outside("probe");
+    fs::write(&probe, "").unwrap();
+    if sh("setfacl", &["-m", "u:4242:r"], &probe).is_some() && !acl(&probe).is_empty() {
+        return true;
+    }
+    skipped("no setfacl here, or a filesystem without access control lists");
+    false
+}
+
+/// Whether extended attributes can be set and read here.
+fn attributes(d: &Deployment) -> bool {
+    let probe = d.outside("probe");
+    fs::write(&probe, "").unwrap();
+    if sh("setfattr", &["-n", "user.probe", "-v", "x"], &probe).is_some() {
+        return true;
+    }
+    skipped("no setfattr here, or a filesystem without extended attributes");
+    false
+}
+
+#[track_caller]
+fn setfacl(at: &Path, spec: &str) {
+    sh("setfacl", &["-m", spec], at).unwrap();
+}
+
+/// The list, numbers for names, one entry a line.
+fn acl(at: &Path) -> String {
+    sh("getfacl", &["-cnpE"], at).unwrap_or_default().trim().to_owned()
+}
+
+#[track_caller]
+fn value(at: &Path, name: &str) -> Option<String> {
+    sh("getfattr", &["--absolute-names", "--only-values", "-n", name], at)
+}
+
+/// The secret of everything below: nobody but its owner and user 4242 reads it, though `stat` shows
+/// 0660.
+fn secret(d: &Deployment, path: &str) {
+    d.file(path, "hunter2\n", 0o600);
+    setfacl(&d.at(path), "u:4242:rw,g::---,m::rw");
+    assert_eq!(d.mode(path), 0o660);
+}
+
+const SECRET: &str = "user::rw-\nuser:4242:rw-\ngroup::---\nmask::rw-\nother::---";
+
+fn extract(d: &Deployment, archive: &[u8]) -> String {
+    let out = d.run("extract").write_stdin(archive.to_vec()).assert().success();
+    String::from_utf8_lossy(&out.get_output().stderr).into_owned()
+}
+
+fn create(d: &Deployment, paths: &[&str]) -> (Vec<u8>, String) {
+    let out = d.run("create").args(paths).assert().success();
+    let out = out.get_output();
+    (out.stdout.clone(), String::from_utf8_lossy(&out.stderr).into_owned())
+}
+
+#[test]
+fn lists_and_attributes_come_back() {
+    let d = Deployment::usual();
+    if !lists(&d) || !attributes(&d) {
+        return;
+    }
+    fs::remove_dir_all(d.at("certs")).unwrap();
+    secret(&d, "secrets/shared");
+    let group = if is_root() { 77 } else { rustix::process::getgid().as_raw() };
+    setfacl(&d.at("secrets"), &format!("u:4242:x,d:u:4242:r,g:{group}:x"));
+    sh("setfattr", &["-n", "user.origin", "-v", "vault\nline=2"], &d.at("secrets/db_password"))
+        .or_else(|| sh("setfattr", &["-n", "user.origin", "-v", "vault"], &d.at(".env")));
+    sh("setfattr", &["-n", "user.a=b%3D", "-v", "odd"], &d.at(".env")).unwrap();
+    let (archive, said) = create(&d, &[".env", "secrets"]);
+    assert!(!said.contains("warning"), "{said}");
+    assert_eq!(create(&d, &["secrets", ".env"]).0, archive, "the same files, the same bytes");
+    let new = Deployment::empty();
+    let said = extract(&new, &archive);
+    for path in ["secrets/shared", "secrets", "secrets/db_password"] {
+        assert_eq!(acl(&new.at(path)), acl(&d.at(path)), "{path}\n{said}");
+    }
+    assert_eq!(value(&new.at(".env"), "user.a=b%3D").as_deref(), Some("odd"));
+    let origin = value(&d.at("secrets/db_password"), "user.origin");
+    assert_eq!(value(&new.at("secrets/db_password"), "user.origin"), origin);
+    assert_eq!(new.tree(), d.tree());
+    let out = new.run("diff").write_stdin(archive.clone()).assert().success();
+    out.stdout("").stderr(contains("no differences"));
+    assert!(extract(&new, &archive).contains("0 created, 0 replaced"));
+}
+
+#[test]
+fn both_tars_read_the_records() {
+    let d = Deployment::empty();
+    if !lists(&d) || !attributes(&d) {
+        return;
+    }
+    secret(&d, "secrets/shared");
+    let long = format!("secrets/{}", "l".repeat(150));
+    secret(&d, &long);
+    sh("setfattr", &["-n", "user.origin", "-v", "vault"], &d.at("secrets/shared")).unwrap();
+    let (archive, _) = create(&d, &["secrets"]);
+    fs::write(d.outside("config.tar.gz"), &archive).unwrap();
+    let tar = |program: &str, into: &str, options: &[&str]| {
+        fs::create_dir(d.outside(into)).unwrap();
+        let mut tar = Command::new(program);
+        tar.args(options).arg("-xpzf").arg(d.outside("config.tar.gz"));
+        let out = tar.arg("-C").arg(d.outside(into)).output().ok()?;
+        assert!(out.status.success(), "{program}: {}", String::from_utf8_lossy(&out.stderr));
+        Some((d.outside(into).join("secrets/shared"), d.outside(into).join(&long)))
+    };
+    let (file, of_long_name) = tar("tar", "gnu", &["--xattrs", "--acls"]).unwrap();
+    assert_eq!((acl(&file).as_str(), acl(&of_long_name).as_str()), (SECRET, SECRET));
+    assert_eq!(value(&file, "user.origin").as_deref(), Some("vault"));
+    match tar("bsdtar", "bsd", &["--xattrs", "--acls"]) {
+        None => skipped("no bsdtar here"),
+        Some((file, of_long_name)) => {
+            assert_eq!((acl(&file).as_str(), acl(&of_long_name).as_str()), (SECRET, SECRET));
+            assert_eq!(value(&file, "user.origin").as_deref(), Some("vault"));
+        }
+    }
+    // Without the options, the mask must not come back as rights of the group.
+    let (file, _) = tar("tar", "plain", &[]).unwrap();
+    assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    // And what they write, this reads.
+    let theirs = |program: &str, options: &[&str]| {
+        let mut tar = Command::new(program);
+        tar.args(options).arg("-czf").arg(d.outside("theirs.tar.gz"));
+        let done = tar.arg("-C").arg(&d.root).arg("secrets").stderr(Stdio::null()).status();
+        if !done.is_ok_and(|status| status.success()) {
+            return skipped(&format!("no {program} here that writes lists"));
+        }
+        let new = Deployment::empty();
+        extract(&new, &fs::read(d.outside("theirs.tar.gz")).unwrap());
+        assert_eq!(acl(&new.at("secrets/shared")), SECRET, "{program}");
+        assert_eq!(value(&new.at("secrets/shared"), "user.origin").as_deref(), Some("vault"));
+    };
+    theirs("tar", &["--xattrs", "--acls", "--format=pax"]);
+    theirs("bsdtar", &["--xattrs", "--acls", "--format=pax"]);
+}
+
+#[test]
+fn where_no_list_can_be_set_its_mask_gives_the_group_nothing() {
+    let d = Deployment::empty();
+    if !lists(&d) {
+        return;
+    }
+    secret(&d, "secrets/shared");
+    fs::write(d.outside("archive"), create(&d, &["secrets"]).0).unwrap();
+    // ramfs knows no lists.
+    let script = "mount -t ramfs none \"$1\" || exit 77
+        \"$0\" extract --root \"$1\" < \"$2\" || exit 1
+        stat -c %a \"$1/secrets/shared\"
+        \"$0\" extract --root \"$1\" < \"$2\" || exit 1
+        stat -c %a \"$1/secrets/shared\"";
+    fs::create_dir(d.outside("bare")).unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_cfg-pack")]);
+    let Ok(out) = unshare.arg(d.outside("bare")).arg(d.outside("archive")).output() else {
+        return skipped("no unshare here");
+    };
+    if !matches!(out.status.code(), Some(0 | 1)) || !is_root() {
+        return skipped("no filesystem can be mounted here");
+    }
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "600\n600\n", "{said}");
+    let why = "warning: secrets/shared: its ACL user::rw-,user:4242:rw-,group::---,mask::rw-,other::--- is not restored";
+    assert!(said.contains(why), "{said}");
+}
+
+#[test]
+fn a_directorys_default_list_gives_nobody_the_new_files() {
+    let d = Deployment::usual();
+    if !lists(&d) {
+        return;
+    }
+    d.file("certs/open.pem", "x", 0o640);
+    let (archive, _) = create(&d, &["secrets", "certs"]);
+    let new = Deployment::empty();
+    for dir in ["", "certs"] {
+        fs::create_dir_all(new.at(dir)).unwrap();
+        chmod(&new.at(dir), 0o755);
+        setfacl(&new.at(dir), "d:u:4242:rwx,d:g:4242:rwx,d:o::rwx");
+    }
+    let said = extract(&new, &archive);
+    let mut paths: Vec<String> = new.tree().into_keys().filter(|path| path != "certs").collect();
+    paths.retain(|path| !new.at(path).is_symlink());
+    assert!(paths.len() > 5);
+    for path in paths {
+        assert_eq!(new.mode(&path), d.mode(&path), "{path}");
+        let list = acl(&new.at(&path));
+        assert!(!list.contains("4242") && !list.contains("default"), "{path}: {list}");
+    }
+    assert!(said.contains("not the default ACL's of ., certs"), "{said}");
+    assert!(acl(&new.at("certs")).contains("default:user:4242:rwx"), "it is the deployment's own");
+}
+
+#[test]
+fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
+    let d = Deployment::empty();
+    d.file("a", "same", 0o600);
+    d.file("b", "old", 0o600);
+    d.file("c", "old", 0o640);
+    let (uid, gid) =
+        (fs::metadata(d.at("a")).unwrap().uid(), fs::metadata(d.at("a")).unwrap().gid());
+    let own = |header: &mut tar::Header| {
+        header.set_mode(0o640);
+        header.set_uid(uid.into());
+        header.set_gid(gid.into());
+    };
+    let other = |header: &mut tar::Header| {
+        own(header);
+        header.set_gid(4242);
+        header.set_groupname("no-such-group").unwrap();
+    };
+    let file = |archive: Hostile, name: &str, text: &str, change: &dyn Fn(&mut tar::Header)| {
+        archive.with(EntryType::Regular, name, "", text, change)
+    };
+    let mut archive = file(Hostile::new(), "a", "same", &own);
+    archive = file(archive, "b", "new", &own);
+    archive = file(archive, "c", "new", &own);
+    archive = file(archive, "d", "new", &own);
+    let said = extract(&d, &archive.finish());
+    for path in ["a", "b"] {
+        let why = format!(
+            "warning: {path} is open to more than before: mode 0640 as in the archive, mode 0600 before"
+        );
+        assert!(said.contains(&why), "{said}");
+    }
+    assert!(!said.contains("c is open") && !said.contains("d is open"), "{said}");
+    let said = extract(&d, &file(Hostile::new(), "b", "newer", &other).finish());
+    // b has had its group read it before.
+    assert_eq!(d.mode("b"), 0o640, "{said}");
+    chmod(&d.at("b"), 0o600);
+    let archive = file(Hostile::new(), "b", "newest", &other);
+    let said = extract(&d, &archive.finish());
+    assert_eq!(d.mode("b"), 0o600, "{said}");
+    assert!(said.contains("warning: b: its group is "), "{said}");
+    assert!(!said.contains("open to more"), "{said}");
+}
+
+#[test]
+fn a_name_that_is_here_wins_over_its_number_and_a_number_that_is_anothers_is_not_taken() {
+    if !is_root() {
+        return skipped("only root can give files away");
+    }
+    let d = Deployment::empty();
+    let named = |owner: &'static str, group: &'static str, id: u64| {
+        move |header: &mut tar::Header| {
+            header.set_mode(0o640);
+            header.set_uid(id);
+            header.set_gid(id);
+            header.set_username(owner).unwrap();
+            header.set_groupname(group).unwrap();
+        }
+    };
+    let archive = Hostile::new()
+        .with(EntryType::Regular, "known", "", "x", named("daemon", "daemon", 4_000_000))
+        .with(
+            EntryType::Regular,
+            "free",
+            "",
+            "x",
+            named("no-such-user", "no-such-group", 4_000_000),
+        )
+        .with(EntryType::Regular, "taken", "", "x", named("no-such-user", "no-such-group", 1))
+        .finish();
+    let said = extract(&d, &archive);
+    let of = |path: &str| {
+        let meta = fs::metadata(d.at(path)).unwrap();
+        (meta.uid(), meta.gid(), meta.mode() & 0o777)
+    };
+    // Debian's and most others' daemon is 1.
+    assert_eq!(of("known"), (1, 1, 0o640), "{said}");
+    assert_eq!(of("free"), (4_000_000, 4_000_000, 0o640), "{said}");
+    assert_eq!(of("taken"), (0, 0, 0o600), "{said}");
+    assert!(said.contains("warning: the owner no-such-user is not restored"), "{said}");
+    assert!(
+        said.contains("taken: its group is root here and no-such-group in the archive"),
+        "{said}"
+    );
+    let diff = d.run("diff").write_stdin(archive.clone()).assert().success();
+    diff.stdout(contains(
+        "taken: owner root:root here, and stays; no-such-user:no-such-group in the bundle\n",
+    ));
+    let list = common::cfg_pack().arg("list").write_stdin(archive).assert().success();
+    list.stdout(contains("daemon:daemon"));
+}
+
+#[test]
+fn diff_and_dry_run_name_what_differs_beside_the_content() {
+    let d = Deployment::empty();
+    if !lists(&d) || !attributes(&d) {
+        return;
+    }
+    secret(&d, "secrets/shared");
+    sh("setfattr", &["-n", "user.origin", "-v", "vault"], &d.at("secrets/shared")).unwrap();
+    let (archive, _) = create(&d, &["secrets"]);
+    sh("setfacl", &["-b"], &d.at("secrets/shared")).unwrap();
+    chmod(&d.at("secrets/shared"), 0o600);
+    sh("setfattr", &["-x", "user.origin"], &d.at("secrets/shared")).unwrap();
+    let diff = d.run("diff").write_stdin(archive.clone()).assert().success();
+    diff.stdout(
+        "secrets/shared: mode 0600 here, ACL user::rw-,user:4242:rw-,group::---,mask::rw-,other::--- in the bundle\n\
+         secrets/shared: user.origin differs\n",
+    );
+    let dry = d.run("extract").arg("--dry-run").write_stdin(archive.clone()).assert().success();
+    dry.stdout("would set the ACL of secrets/shared\n");
+    let said = extract(&d, &archive);
+    assert!(said.contains("changed the ACL of secrets/shared"), "{said}");
+    assert!(said.contains("secrets/shared is open to more than before"), "{said}");
+    assert_eq!(acl(&d.at("secrets/shared")), SECRET);
+    assert_eq!(value(&d.at("secrets/shared"), "user.origin").as_deref(), Some("vault"));
+    let list = common::cfg_pack().args(["list", "--json"]).write_stdin(archive).assert().success();
+    let json: serde_json::Value = serde_json::from_slice(&list.get_output().stdout).unwrap();
+    assert_eq!(json[1]["attributes"], serde_json::json!(["user.origin"]));
+    assert!(json[1]["acl"].as_str().unwrap().contains("user:4242:rw-"), "{json}");
+    assert!(!json.to_string().contains("vault"), "a value may be a secret");
+}
+
+#[test]
+fn an_archive_of_before_leaves_the_lists_that_are_here_and_opens_nothing() {
+    let d = Deployment::empty();
+    if !lists(&d) {
+        return;
+    }
+    secret(&d, "same");
+    secret(&d, "edited");
+    // What an older version wrote: the mask as the group's rights, and no list.
+    let archive = Hostile::new().mode("same", "hunter2\n", 0o660).mode("edited", "new", 0o660);
+    let own = fs::metadata(d.at("same")).unwrap();
+    let archive = archive.finish();
+    let said = extract(&d, &archive);
+    assert_eq!(acl(&d.at("same")), SECRET, "{said}");
+    assert_eq!(d.mode("edited"), 0o600, "{said}");
+    assert_eq!(own.gid(), fs::metadata(d.at("same")).unwrap().gid());
+    if own.gid() == 0 {
+        assert!(said.contains("edited: it had the ACL"), "{said}");
+    }
+    let kept = d.kept();
+    assert_eq!(acl(&d.at(&kept[0])), SECRET, "the copy has its list");
+}
+
+/// A record of an extension header.
+fn record(key: &str, value: &[u8]) -> Vec<u8> {
+    let body = key.len() + value.len() + 3;
+    let length = (body..).find(|n| n.to_string().len() + body == *n).unwrap();
+    [format!("{length} {key}=").as_bytes(), value, b"\n"].concat()
+}
+
+/// An archive of one file with these records before it.
+fn with_records(mode: u32, records: &[u8]) -> Vec<u8> {
+    let entry = |kind: EntryType, name: &str, content: &[u8], mode: u32| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path(name).unwrap();
+        header.set_entry_type(kind);
+        header.set_size(content.len() as u64);
+        header.set_mode(mode);
+        header.set_uid(rustix::process::getuid().as_raw().into());
+        header.set_gid(rustix::process::getgid().as_raw().into());
+        header.set_mtime(1);
+        header.set_cksum();
+        let mut bytes = [header.as_bytes(), content].concat();
+        bytes.resize(bytes.len().next_multiple_of(512), 0);
+        bytes
+    };
+    let mut tar = entry(EntryType::XHeader, "pax", records, 0o644);
+    tar.extend(entry(EntryType::Regular, "f", b"x", mode));
+    tar.extend([0; 1024]);
+    gzip(&tar)
+}
+
+#[test]
+fn hostile_records_are_skipped_with_a_warning_or_refused() {
+    for (key, value, mode, becomes, why) in [
+        (
+            "SCHILY.acl.access",
+            &b"nonsense"[..],
+            0o660,
+            0o600,
+            "its ACL in the archive cannot be read",
+        ),
+        ("SCHILY.acl.access", b"user::rw-,user:1:rwx", 0o664, 0o644, "cannot be read"),
+        ("SCHILY.xattr.system.posix_acl_access", b"\x02\0\0\0\x01", 0o660, 0o600, "cannot be read"),
+        (
+            "SCHILY.acl.default",
+            b"nonsense",
+            0o600,
+            0o600,
+            "default ACL in the archive cannot be read",
+        ),
+        (
+            "SCHILY.xattr.security.selinux",
+            b"x",
+            0o600,
+            0o600,
+            "security.selinux of the archive is not restored",
+        ),
+        (
+            "SCHILY.xattr.trusted.overlay.opaque",
+            b"y",
+            0o600,
+            0o600,
+            "trusted.overlay.opaque of the archive",
+        ),
+        ("SCHILY.xattr.user.", b"y", 0o600, 0o600, "user. of the archive is not restored"),
+    ] {
+        let d = Deployment::empty();
+        let said = extract(&d, &with_records(mode, &record(key, value)));
+        assert!(said.contains(why) && said.contains("warning: f: "), "{key}: {said}");
+        assert_eq!(d.mode("f"), becomes, "{key}");
+    }
+    // An attribute's value that looks like records is a value.
+    let inner = [b"x\n".as_slice(), &record("path", b"planted"), &record("size", b"0")].concat();
+    let d = Deployment::empty();
+    extract(&d, &with_records(0o600, &record("SCHILY.xattr.user.a", &inner)));
+    assert_eq!(d.tree().into_keys().collect::<Vec<_>>(), ["f"]);
+    let many = (0..5000).map(|n| format!("user:{n}:r--,")).collect::<String>();
+    let list = format!("user::rw-,{many}group::r--,mask::r--,other::---");
+    let refused = [
+        record("SCHILY.xattr.user.a", &vec![b'x'; 70_000]),
+        record("SCHILY.acl.access", list.as_bytes()),
+        b"9 broken".to_vec(),
+        b"99999999999999999999999 a=b\n".to_vec(),
+        [record("path", b"a"), record("path", b"b")].concat(),
+    ];
+    for records in refused {
+        let d = Deployment::empty();
+        let out = d.run("extract").write_stdin(with_records(0o600, &records)).assert().code(4);
+        out.stderr(contains("nothing was changed"));
+        assert!(d.tree().is_empty());
+    }
+}
+
+#[test]
+fn what_cannot_be_archived_is_named() {
+    let d = Deployment::empty();
+    if !attributes(&d) {
+        return;
+    }
+    d.file(".env", "A=1", 0o600);
+    let at = d.at(".env");
+    // More than a header may hold, in all.
+    let big = "x".repeat(3000);
+    let fits = (0..40).take_while(|n| {
+        sh("setfattr", &["-n", &format!("user.n{n:02}"), "-v", &big], &at).is_some()
+    });
+    let fits = fits.count();
+    let trusted = sh("setfattr", &["-n", "trusted.mine", "-v", "x"], &at).is_some();
+    let (archive, said) = create(&d, &[".env"]);
+    if fits * big.len() > 64 << 10 {
+        assert!(
+            said.contains("warning: .env: user.n39 is not archived (3000 bytes are too many)"),
+            "{said}"
+        );
+    }
+    let why = "warning: trusted.mine of 1 entries is not archived; the first is .env";
+    assert_eq!(said.contains(why), trusted, "{said}");
+    let new = Deployment::empty();
+    extract(&new, &archive);
+    assert_eq!(new.read(".env"), "A=1");
+    if fits > 0 {
+        assert_eq!(value(&new.at(".env"), "user.n00").as_deref(), Some(big.as_str()));
+    }
+}
+
+#[test]
+fn as_another_user_the_archives_group_is_not_the_callers() {
+    if !is_root() {
+        return skipped("only root can be another user");
+    }
+    let d = Deployment::empty();
+    let archive = Hostile::new().mode("a", "x", 0o640).mode("b", "x", 0o644).finish();
+    fs::write(d.outside("archive"), archive).unwrap();
+    std::os::unix::fs::chown(&d.root, Some(4242), Some(4343)).unwrap();
+    chmod(d.dir.path(), 0o755);
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--reuid=4242",
+        "--regid=4343",
+        "--clear-groups",
+        env!("CARGO_BIN_EXE_cfg-pack"),
+    ]);
+    command.args(["extract", "--root"]).arg(&d.root);
+    let Ok(out) = command.stdin(fs::File::open(d.outside("archive")).unwrap()).output() else {
+        return skipped("no setpriv here");
+    };
+    let said = String::from_utf8_lossy(&out.stderr);
+    if said.contains("Permission denied") && !said.contains("cfg-pack:") {
+        return skipped("the tool is in a directory of root's alone");
+    }
+    assert!(out.status.success(), "{said}");
+    assert_eq!((d.mode("a"), d.mode("b")), (0o600, 0o644), "{said}");
+    assert!(
+        said.contains(
+            "a: its group is 4343 here and 0 in the archive, so the group has --- and not r--"
+        ),
+        "{said}"
+    );
+    assert!(said.contains("the owner 0 is not restored (only root can)"), "{said}");
+}
+
+#[test]
+fn an_archive_holds_names_and_no_name_that_is_none() {
+    let d = Deployment::usual();
+    let (archive, _) = create(&d, &[".env", "secrets"]);
+    let tar = gunzip(&archive).unwrap();
+    let mut tar = tar::Archive::new(tar.as_slice());
+    let me = sh("id", &["-un"], Path::new("--")).or_else(|| {
+        let out = Command::new("id").arg("-un").output().ok()?;
+        out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
+    });
+    for entry in tar.entries().unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.header().username().unwrap().unwrap_or_default().to_owned();
+        assert_eq!(name, me.as_deref().unwrap_or_default().trim());
+    }
+    if is_root() {
+        std::os::unix::fs::chown(d.at(".env"), Some(4_000_001), Some(4_000_001)).unwrap();
+        let list = common::cfg_pack().arg("list").write_stdin(create(&d, &[".env"]).0).assert();
+        list.success().stdout(contains(" 4000001:4000001 ").and(contains(".env")));
+    }
+}
