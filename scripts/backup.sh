@@ -2,6 +2,8 @@
 # Makes a bundle of the whole deployment.
 #   backup.sh [ROOT]     ROOT: where bundles lie [default: BACKUP_ROOT of .env, else DEPLOY/backups]
 #   --safety-backup      for a restore, under whose locks it runs; removes no older bundle
+#   --accept             what this bundle holds is meant: ends the alarm over bundles that hold far less
+#                        than the one before, which keeps older bundles from being removed
 # Prints the bundle's path. Exit status: 0 done, 1 failed, 2 usage, 3 some objects failed, 5 refused
 # (another run holds the lock, a restore is unfinished, no .env), 128+N signal N. What fails leaves
 # no bundle, and every earlier bundle as it was.
@@ -11,13 +13,14 @@ set -euo pipefail
 
 arguments=("$@")
 safety=''
-if [[ "${1:-}" == --safety-backup ]]; then
-  safety=yes
-  shift
-fi
+accept=()
 case "${1:-}" in
-  -h | --help) sed -n '2,8s/^# \{0,1\}//p' "$scripts/backup.sh"; exit 0 ;;
-  -*) die 2 "unknown option $1; usage: backup.sh [--safety-backup] [ROOT]" ;;
+  --safety-backup) safety=yes; shift ;;
+  --accept) accept=(--accept); shift ;;
+esac
+case "${1:-}" in
+  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$scripts/backup.sh"; exit 0 ;;
+  -*) die 2 "unknown option $1; usage: backup.sh [--safety-backup | --accept] [ROOT]" ;;
 esac
 (( $# <= 1 )) || die 2 "too many arguments; usage: backup.sh [ROOT]"
 resolve backup.sh "${arguments[@]}"
@@ -66,20 +69,14 @@ mkdir -m 700 -- "$partial"
 say "database …"
 stage pg-snap dump > "$partial/database.sql.gz"
 
-# newest_intact: the newest bundle that can be linked from, if there is one.
-newest_intact() {
-  local bundles
-  bundles="$(bundle-manifest list "$root" 2>/dev/null)" || return 0
-  sed -n '/^piprio_[0-9TZ]* .*  intact$/{s/ .*//;p;q}' <<< "$bundles"
-}
-
 if [[ "$OBJECT_STORAGE" == bundled ]]; then
   say "objects …"
   link=()
   # What a restore may have to fall back on stands alone.
   if [[ "$BACKUP_LINK" == yes && -z "$safety" ]]; then
-    previous="$(newest_intact)"
-    [[ -z "$previous" || ! -d "$root/$previous/minio" ]] || link=(--link-dest "$root/$previous/minio")
+    previous="$(bundle-manifest list --quiet --newest --intact --domain "${PIPRIO_DOMAIN:-}" --paths "$root")" ||
+      say "warning: the bundles in $root cannot be listed, so this one links to none"
+    [[ -z "$previous" || ! -d "$previous/minio" ]] || link=(--link-dest "$previous/minio")
   fi
   stage obj-mirror ${link[@]+"${link[@]}"} "s3://$S3_BUCKET" "$partial/minio"
 else
@@ -96,4 +93,6 @@ stage bundle-manifest publish "$partial"
 partial=''
 
 [[ -z "$safety" ]] || exit 0
-stage bundle-prune --keep-days "$BACKUP_KEEP_DAYS" "$root" || die 1 "$root/$name is complete, but pruning older bundles failed"
+stage bundle-manifest alarm ${accept[@]+"${accept[@]}"} --shrink-percent "$ALARM_SHRINK_PERCENT" "$root/$name" ||
+  die 1 "$root/$name is complete, but could not be held against the bundle before it; older bundles were not pruned"
+stage bundle-prune --domain "${PIPRIO_DOMAIN:-}" --record "$PIPRIO_DEPLOY/.restore/retention.json" --keep-days "$BACKUP_KEEP_DAYS" "$root" || die 1 "$root/$name is complete, but pruning older bundles failed"

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::cipher::Keys;
-use crate::{describe, list, pack, publish, seal, unpack, verify};
+use crate::{alarm, describe, diff, list, pack, publish, seal, unpack, verify};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pipe_kit::Exit;
@@ -17,6 +17,7 @@ EXAMPLES
   bundle-manifest verify backups/piprio_20260421T020000Z
   bundle-manifest verify --quick --json backups/piprio_20260421T020000Z
   bundle-manifest list backups
+  bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
   bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
   bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
 
@@ -113,13 +114,43 @@ EXAMPLES
   bundle-manifest list backups
   bundle-manifest list --json backups
   bundle-manifest list --newest backups
+  bundle-manifest list --newest --intact --domain docs.example.org --paths backups
 
 EXIT STATUS
   0  done, also where there are none
   1  the root does not exist or cannot be read
   2  wrong usage";
 
-/// Describe, seal, publish, verify, list, pack and unpack backup bundles
+const AFTER_DIFF: &str = "\
+Tables are compared by rows and bytes, objects by size and checksum, as the dumps' and the mirrors'
+indexes have them; no row and no object is read. Of the config archive, names of files and settings are
+printed, never a value. Looks for pg-snap on PATH.
+
+EXAMPLES
+  bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
+  bundle-manifest diff --json backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
+
+EXIT STATUS
+  0  done, whether or not anything changed
+  1  failed: something could not be read
+  2  wrong usage";
+
+const AFTER_ALARM: &str = "\
+A schema that is gone, a table that is empty, and rows or objects under --shrink-percent of before set
+the alarm off: a warning, and a mark beside the bundle (.NAME.shrunk). As long as there is one,
+bundle-prune removes no bundle of the same deployment, and the health check warns. The alarm ends once
+a later bundle has everything again that was missing, or with --accept. Looks for pg-snap on PATH.
+
+EXAMPLES
+  bundle-manifest alarm backups/piprio_20260421T020000Z
+  bundle-manifest alarm --accept backups/piprio_20260421T020000Z
+
+EXIT STATUS
+  0  done, whether or not the alarm is on
+  1  failed: the bundle could not be read, or the mark could not be written
+  2  wrong usage: the directory is not named as a finished bundle";
+
+/// Describe, seal, publish, verify, list, compare, pack and unpack backup bundles
 #[derive(Parser, Debug)]
 #[command(version, after_help = AFTER)]
 pub struct Cli {
@@ -189,12 +220,45 @@ enum Command {
     List {
         /// Directory that holds the bundles
         root: PathBuf,
-        /// List the newest alone, without looking into the others
+        /// List the newest alone, without looking into the others; one dated more than a day ahead
+        /// of the clock counts only where all are
         #[arg(long)]
         newest: bool,
+        /// List intact bundles alone
+        #[arg(long)]
+        intact: bool,
+        /// List bundles of this deployment, and of no known one, alone
+        #[arg(long, value_name = "DOMAIN")]
+        domain: Option<String>,
+        /// Print the bundles' paths alone, one a line
+        #[arg(long, conflicts_with = "json")]
+        paths: bool,
         /// Print the list as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print what changed from one bundle to another
+    #[command(after_help = AFTER_DIFF)]
+    Diff {
+        /// The bundle before
+        before: PathBuf,
+        /// The bundle after
+        after: PathBuf,
+        /// Print the difference as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Warn if a bundle holds far less than the newest intact one before it
+    #[command(after_help = AFTER_ALARM)]
+    Alarm {
+        /// The bundle, finished
+        dir: PathBuf,
+        /// Under so many percent of the rows or objects of before; 0 ends every alarm
+        #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
+        shrink_percent: u32,
+        /// End the alarm: what the deployment's bundles hold is meant
+        #[arg(long)]
+        accept: bool,
     },
 }
 
@@ -213,7 +277,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Unpack { file, dir, identity, passphrase_file } => {
             unpack::run(&file, &dir, &Keys { identities: identity, passphrase_file })
         }
-        Command::List { root, newest, json } => list::run(&root, newest, json),
+        Command::List { root, newest, intact, domain, paths, json } => {
+            list::run(&root, &list::Options { newest, intact, domain, paths, json })
+        }
+        Command::Diff { before, after, json } => diff::run(&before, &after, json),
+        Command::Alarm { dir, shrink_percent, accept } => alarm::run(&dir, shrink_percent, accept),
     }
 }
 

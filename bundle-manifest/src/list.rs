@@ -2,18 +2,46 @@
 
 use crate::bundle_name::BundleName;
 use crate::report::{Report, State};
-use crate::{structure, text, tree, verify};
+use crate::{domain, shrunk, structure, text, tree, verify};
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use pipe_kit::Exit;
 use serde::Serialize;
 use std::path::Path;
+
+/// How far ahead of the clock a bundle may be dated.
+const AHEAD: TimeDelta = TimeDelta::days(1);
+
+/// Which bundles are listed, and how.
+#[derive(Debug, Default)]
+pub struct Options {
+    /// The newest alone. One dated more than a day ahead never counts as such, unless all are.
+    pub newest: bool,
+    /// Intact ones alone.
+    pub intact: bool,
+    /// Those of this deployment, and of none that is known.
+    pub domain: Option<String>,
+    /// Their paths, one a line.
+    pub paths: bool,
+    /// As JSON.
+    pub json: bool,
+}
 
 #[derive(Serialize)]
 struct Listing {
     root: String,
     bundles: Vec<Row>,
     partials: Vec<String>,
+    /// Of the deployment, dated more than a day ahead of the clock.
+    ahead: Vec<String>,
+    /// Of the deployment, far smaller than the bundle before: what retention waits for.
+    shrunk: Vec<Alarm>,
+}
+
+#[derive(Serialize)]
+struct Alarm {
+    name: String,
+    reason: String,
 }
 
 #[derive(Serialize)]
@@ -27,21 +55,25 @@ struct Row {
     domain: String,
     state: &'static str,
     reason: Option<String>,
+    shrunk: Option<String>,
 }
 
 /// Prints the list, newest first; or of the newest alone, which does not read the others.
 ///
 /// # Errors
 /// If the root does not exist or cannot be read.
-pub fn run(root: &Path, newest: bool, json: bool) -> Result<Exit> {
+pub fn run(root: &Path, options: &Options) -> Result<Exit> {
     let root = tree::resolve(root)
         .with_context(|| format!("there is no directory of bundles at {}", root.display()))?;
     let (mut names, partials) = names(&root)?;
-    if newest {
-        names.truncate(1);
-    }
     let now = Utc::now();
-    let bundles: Vec<_> = names.iter().map(|name| row(&root, name, now)).collect();
+    if let Some(domain) = &options.domain {
+        let of = |name: &BundleName| domain::of(&root.join(name.as_str()));
+        names.retain(|name| !domain::differ(of(name).as_deref(), Some(domain)));
+    }
+    let shrunk = shrunk::among(&root, names.iter(), options.domain.as_deref());
+    let ahead = ahead(&names, now);
+    let bundles = rows(&root, in_turn(names, ahead.len(), options), options, now);
     for partial in &partials {
         let what = "is unfinished: a backup is running, or one was cut off";
         pipe_kit::say!("{} {what}", root.join(partial).display());
@@ -51,14 +83,57 @@ pub fn run(root: &Path, newest: bool, json: bool) -> Result<Exit> {
             "bash scripts/backup.sh makes one; another root is listed by bundle-manifest list ROOT";
         pipe_kit::say!("no finished bundles in {}; {from}", root.display());
     }
-    let listing = Listing { root: root.to_string_lossy().into_owned(), bundles, partials };
-    let text = if json { serde_json::to_string(&listing)? + "\n" } else { table(&listing.bundles) };
-    pipe_kit::output::print(&text)?;
+    let alarm = |(name, mark): (BundleName, shrunk::Mark)| Alarm {
+        name: name.as_str().to_owned(),
+        reason: mark.phrase(),
+    };
+    let listing = Listing {
+        root: root.to_string_lossy().into_owned(),
+        bundles,
+        partials,
+        ahead,
+        shrunk: shrunk.into_iter().map(alarm).collect(),
+    };
+    pipe_kit::output::print(&listing.text(options)?)?;
     Ok(Exit::Done)
 }
 
+impl Listing {
+    fn text(&self, options: &Options) -> Result<String> {
+        Ok(if options.json {
+            serde_json::to_string(self)? + "\n"
+        } else if options.paths {
+            self.bundles.iter().map(|row| format!("{}\n", row.path)).collect()
+        } else {
+            table(&self.bundles)
+        })
+    }
+}
+
+fn ahead(names: &[BundleName], now: DateTime<Utc>) -> Vec<String> {
+    let ahead = names.iter().filter(|name| name.taken() - now > AHEAD);
+    ahead.map(|name| name.as_str().to_owned()).collect()
+}
+
+/// The names as they are to be looked at: where the newest is wanted, those ahead of the clock last.
+fn in_turn(mut names: Vec<BundleName>, ahead: usize, options: &Options) -> Vec<BundleName> {
+    if options.newest {
+        names.rotate_left(ahead);
+    }
+    names
+}
+
+fn rows(root: &Path, names: Vec<BundleName>, options: &Options, now: DateTime<Utc>) -> Vec<Row> {
+    let rows = names.iter().map(|name| row(root, name, now));
+    let wanted = |row: &Row| !options.intact || row.state == State::Intact.word();
+    rows.filter(wanted).take(if options.newest { 1 } else { usize::MAX }).collect()
+}
+
 /// The finished bundles, newest first, and the partials.
-fn names(root: &Path) -> Result<(Vec<BundleName>, Vec<String>)> {
+///
+/// # Errors
+/// If the root cannot be read.
+pub fn names(root: &Path) -> Result<(Vec<BundleName>, Vec<String>)> {
     let failed = || format!("reading {}", root.display());
     let (mut names, mut partials) = (Vec::new(), Vec::new());
     for entry in std::fs::read_dir(root).with_context(failed)? {
@@ -91,6 +166,7 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> Row {
         domain: "unknown".to_owned(),
         state: State::Unknown.word(),
         reason: None,
+        shrunk: shrunk::read(&path).map(|mark| mark.phrase()),
     };
     match structure::read(&path) {
         Ok(found) => {
@@ -129,10 +205,13 @@ fn table(rows: &[Row]) -> String {
 }
 
 fn cells(row: &Row) -> [String; 6] {
-    let state = match &row.reason {
+    let mut state = match &row.reason {
         Some(reason) => format!("{}: {reason}", row.state),
         None => row.state.to_owned(),
     };
+    if let Some(shrunk) = &row.shrunk {
+        state += &format!("; {shrunk}");
+    }
     [
         row.name.clone(),
         text::age(chrono::TimeDelta::seconds(row.age_seconds)),
@@ -159,14 +238,17 @@ mod tests {
             domain: "docs.example.org".to_owned(),
             state: if reason.is_some() { "damaged" } else { "intact" },
             reason: reason.map(str::to_owned),
+            shrunk: (bytes == 13).then(|| "holds far less than x: y".to_owned()),
         };
         let rows = [
             row("piprio_20260421T020000Z", 1 << 21, None),
+            row("piprio_20260420T120000Z", 13, None),
             row("piprio_20260420T020000Z", 12, Some("MANIFEST.txt is missing")),
         ];
         assert_eq!(
             table(&rows),
             "piprio_20260421T020000Z  3 d  2.0 MiB  4.2  docs.example.org  intact\n\
+             piprio_20260420T120000Z  3 d  13 B     4.2  docs.example.org  intact; holds far less than x: y\n\
              piprio_20260420T020000Z  3 d  12 B     4.2  docs.example.org  damaged: MANIFEST.txt is missing\n"
         );
     }

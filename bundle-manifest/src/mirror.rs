@@ -19,7 +19,7 @@ pub const OWN: &str = "minio/.obj-mirror";
 pub const SUMS: &str = "minio/.obj-mirror/SHA256SUMS";
 
 /// A JSON line an object, of which a bundle needs `path` and `size` alone.
-const INDEX: &str = "minio/.obj-mirror/index.jsonl";
+pub const INDEX: &str = "minio/.obj-mirror/index.jsonl";
 /// It is there while a mirror is being made.
 const JOURNAL: &str = "minio/.obj-mirror/journal.jsonl";
 

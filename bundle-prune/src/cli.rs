@@ -1,7 +1,9 @@
 //! The command line.
 
 use crate::bundles;
-use crate::policy::{self, Decision, Policy, Reason, Verdict};
+use crate::clock::Reading;
+use crate::policy::{self, Bundle, Decision, Hold, Policy, Reason, Verdict};
+use crate::record::Record;
 use crate::removal;
 use crate::report::{Outcome, Report};
 use anyhow::{Context, Result, bail};
@@ -11,19 +13,27 @@ use pipe_kit::log::Quiet;
 use std::path::{Path, PathBuf};
 
 const AFTER: &str = "\
-A bundle is older than N days when N times 24 hours have passed since the moment in its name;
-file times do not count. The newest intact bundle is never removed, whatever its age, and where
-no bundle is intact none is removed. A bundle more than a day in the future is kept and never
-counts as the newest. Intact means that bundle-manifest verify --quick passes and that no full
-verify has found damage. bundle-manifest is looked for on PATH.
+A bundle is older than N days when N times 24 hours have passed since the moment in its name; file
+times do not count. The newest intact bundle is never removed, whatever its age, and where no bundle
+is intact none is removed. A bundle more than a day in the future is kept and never counts as the
+newest. Intact means that bundle-manifest verify --quick passes and that no full verify has found
+damage. bundle-manifest is looked for on PATH.
+
+With a record of the last run, ages go by the time that passed from run to run. Where the clock went
+back by more than a day, or on by more than two usual pauses between runs, the run removes nothing and
+warns of the clock, and that time counts toward no age: a clock that is wrong makes no bundle old.
+
+Nothing is removed while the alarm is on that a bundle holds far less than the one before it
+(bundle-manifest alarm). With a domain, bundles of other deployments are neither removed nor counted.
 
 EXAMPLES
   bundle-prune --dry-run backups
   bundle-prune --keep-days 30 backups
   bundle-prune --keep-days 7 --keep-last 3 --json backups
+  bundle-prune --domain docs.example.org --record .restore/retention.json backups
 
 EXIT STATUS
-  0  done
+  0  done, also where something held removal back; a warning then says what
   1  failed: the bundles could not be listed (nothing was removed), or one could not be removed
   2  wrong usage";
 
@@ -39,6 +49,14 @@ pub struct Cli {
     /// Keep at least this many of the newest intact bundles, whatever their age
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep_last: usize,
+    /// Count and remove the bundles of this deployment alone; those of an unknown one are its own
+    /// unless the root holds another one's too
+    #[arg(long, value_name = "DOMAIN", env = "PIPRIO_DOMAIN")]
+    domain: Option<String>,
+    /// File that holds what the last run found, for the next one; by default of the deployment
+    /// PIPRIO_DEPLOY, where that is set
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
     /// Print each bundle's verdict and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -58,12 +76,15 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let policy = Policy { keep_days: cli.keep_days, keep_last: cli.keep_last };
     let root = cli.root.canonicalize();
     let root = root.with_context(|| format!("opening {}", cli.root.display()))?;
-    let bundles = bundles::list(&root)?;
-    let now = chrono::Utc::now();
-    let decisions = policy::decide(&bundles, now, policy);
-    warn(&decisions, policy);
+    let record = record_file(cli.record).map(|file| Record::read(file, &root)).transpose()?;
+    let (own, others) = policy::own(bundles::list(&root)?, cli.domain.as_deref());
+    let clock = Reading::new(&own, chrono::Utc::now(), record.as_ref().and_then(Record::last));
+    let hold = hold(&own, &clock);
+    let mut decisions = policy::decide(&own, &clock, hold, policy);
+    warn(&decisions, &clock, policy);
+    decisions.extend(others.into_iter().map(foreign));
     let mut failures = finish_leftovers(&root, cli.dry_run)?;
-    let mut report = Report::new(&root, now, policy, cli.dry_run);
+    let mut report = Report::new(&root, clock.now, policy, cli.dry_run);
     for decision in &decisions {
         let outcome = match decision.verdict {
             _ if cli.dry_run => Outcome::None,
@@ -71,6 +92,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
             Verdict::Remove => remove(&root, decision, &mut failures),
         };
         report.add(decision, policy, outcome);
+    }
+    if let Some(record) = record.filter(|_| !cli.dry_run) {
+        let left = own.iter().filter(|bundle| root.join(&bundle.name).is_dir());
+        record.write(clock.run(left))?;
     }
     let text = if cli.json { serde_json::to_string(&report)? + "\n" } else { report.text() };
     pipe_kit::output::print(&text)?;
@@ -80,13 +105,52 @@ pub fn run(cli: Cli) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn warn(decisions: &[Decision], policy: Policy) {
-    for decision in decisions.iter().filter(|d| d.reason == Reason::Future) {
-        let reason = decision.reason.phrase(policy);
-        pipe_kit::warning!("{} is {reason}; it is kept", decision.bundle.name);
+fn record_file(given: Option<PathBuf>) -> Option<PathBuf> {
+    let of_deployment = || {
+        let deployment = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty())?;
+        Some(Path::new(&deployment).join(".restore/retention.json"))
+    };
+    given.or_else(of_deployment)
+}
+
+/// What holds all removal back, the clock before all else: what it says decides on the rest.
+fn hold(own: &[Bundle], clock: &Reading) -> Option<Hold> {
+    if clock.jump.is_some() {
+        Some(Hold::Clock)
+    } else if own.iter().any(|bundle| bundle.shrunk.is_some()) {
+        Some(Hold::Shrunk)
+    } else {
+        None
+    }
+}
+
+fn foreign(bundle: Bundle) -> Decision {
+    Decision { bundle, verdict: Verdict::Keep, reason: Reason::Foreign }
+}
+
+fn warn(decisions: &[Decision], clock: &Reading, policy: Policy) {
+    if let Some(jump) = clock.jump {
+        let jump = jump.phrase();
+        pipe_kit::warning!(
+            "{jump}: this run removes nothing; if the clock is wrong, set it (timedatectl); if it is right, the next run goes on, and the time between makes no bundle older"
+        );
+    }
+    let ahead: Vec<_> = decisions.iter().filter(|d| d.reason == Reason::Future).collect();
+    if let Some((first, more)) = ahead.split_first() {
+        let (name, reason) = (&first.bundle.name, Reason::Future.phrase(policy));
+        match more.len() {
+            0 => pipe_kit::warning!("{name} is {reason}; it is kept"),
+            more => pipe_kit::warning!("{name} and {more} more are {reason}; they are kept"),
+        }
     }
     if decisions.iter().any(|d| d.reason == Reason::NoneIntact) {
         pipe_kit::warning!("{}; take a backup", Reason::NoneIntact.phrase(policy));
+    }
+    let shrunk = decisions.iter().filter_map(|d| Some((&d.bundle.name, d.bundle.shrunk.as_ref()?)));
+    for (name, what) in shrunk {
+        pipe_kit::warning!(
+            "nothing is removed, for {name} {what}; where that is meant: backup.sh --accept"
+        );
     }
 }
 

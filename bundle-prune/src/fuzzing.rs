@@ -2,6 +2,7 @@
 //! one is broken.
 
 use crate::bundles;
+use crate::clock::Reading;
 use crate::policy::{Policy, Verdict, decide};
 use crate::removal;
 use chrono::DateTime;
@@ -23,7 +24,7 @@ pub fn listing(bytes: &[u8]) {
     }
     let now = DateTime::from_timestamp(seconds % (1 << 40), 0).unwrap_or_default();
     let policy = Policy { keep_days: 1, keep_last: 0 };
-    let decided = decide(&bundles, now, policy);
+    let decided = decide(&bundles, &Reading::by_names(&bundles, now), None, policy);
     assert_eq!(decided.len(), bundles.len());
     let newest = decided.iter().find(|decision| decision.bundle.state.is_good());
     assert!(newest.is_none_or(|decision| decision.verdict == Verdict::Keep), "{newest:?}");

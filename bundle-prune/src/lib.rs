@@ -2,9 +2,13 @@
 
 mod bundles;
 mod cli;
+mod clock;
+#[cfg(test)]
+mod clock_tests;
 mod policy;
 #[cfg(test)]
 mod policy_tests;
+mod record;
 mod removal;
 mod report;
 

@@ -1,6 +1,7 @@
 //! Which bundles are kept and which are removed, and why: a pure function of their names' times,
-//! their states, and the present moment.
+//! their states, their ages and what holds removal back.
 
+use crate::clock::{Reading, TOLERANCE};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
 
@@ -36,6 +37,12 @@ pub struct Bundle {
     pub taken: DateTime<Utc>,
     /// What it is worth.
     pub state: State,
+    /// The deployment that it is of, by its manifest.
+    #[serde(default)]
+    pub domain: Option<String>,
+    /// What it lacks of the bundle before it, where that set the alarm off.
+    #[serde(default)]
+    pub shrunk: Option<String>,
 }
 
 /// What to keep.
@@ -69,8 +76,23 @@ pub enum Reason {
     AmongLast,
     /// No bundle is good, so none is removed: a damaged one is better than nothing.
     NoneIntact,
+    /// Older than the limit, but the clock of this run contradicts the runs before it.
+    ClockInDoubt,
+    /// Older than the limit, but a newer bundle holds far less.
+    Shrunk,
+    /// Of another deployment, or of an unknown one among several.
+    Foreign,
     /// Older than the limit, and a newer good one is kept.
     Old,
+}
+
+/// What holds all removal back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// The clock of this run contradicts the runs before it.
+    Clock,
+    /// A bundle holds far less than the one before it, and nobody has accepted that.
+    Shrunk,
 }
 
 impl Reason {
@@ -84,6 +106,9 @@ impl Reason {
             Self::NewestIntact => "the newest intact bundle".to_owned(),
             Self::AmongLast => format!("among the last {} intact bundles", policy.keep_last),
             Self::NoneIntact => "no bundle is intact, so none is removed".to_owned(),
+            Self::ClockInDoubt => format!("older than {days} d, and the clock is in doubt"),
+            Self::Shrunk => format!("older than {days} d, and a newer bundle holds far less"),
+            Self::Foreign => "another deployment's".to_owned(),
             Self::Old => format!("older than {days} d"),
         }
     }
@@ -102,17 +127,26 @@ pub struct Decision {
 
 /// Decides on every bundle; the result is sorted newest first, by time and then by name.
 #[must_use]
-pub fn decide(bundles: &[Bundle], now: DateTime<Utc>, policy: Policy) -> Vec<Decision> {
+pub fn decide(
+    bundles: &[Bundle],
+    clock: &Reading,
+    hold: Option<Hold>,
+    policy: Policy,
+) -> Vec<Decision> {
     let mut sorted = bundles.to_vec();
     sorted.sort_by(|a, b| (b.taken, &b.name).cmp(&(a.taken, &a.name)));
     let good: Vec<String> = sorted
         .iter()
-        .filter(|bundle| bundle.state.is_good() && !is_future(bundle, now))
+        .filter(|bundle| bundle.state.is_good() && !is_future(bundle, clock.now))
         .map(|bundle| bundle.name.clone())
         .collect();
     let decide = |bundle: Bundle| {
         let rank = good.iter().position(|name| *name == bundle.name);
-        let reason = reason(&bundle, rank, good.is_empty(), now, policy);
+        let reason = match (reason(&bundle, rank, good.is_empty(), clock, policy), hold) {
+            (Reason::Old, Some(Hold::Clock)) => Reason::ClockInDoubt,
+            (Reason::Old, Some(Hold::Shrunk)) => Reason::Shrunk,
+            (reason, _) => reason,
+        };
         let verdict = if reason == Reason::Old { Verdict::Remove } else { Verdict::Keep };
         Decision { bundle, verdict, reason }
     };
@@ -124,12 +158,12 @@ fn reason(
     bundle: &Bundle,
     rank: Option<usize>,
     none_good: bool,
-    now: DateTime<Utc>,
+    clock: &Reading,
     policy: Policy,
 ) -> Reason {
-    if is_future(bundle, now) {
+    if is_future(bundle, clock.now) {
         Reason::Future
-    } else if now - bundle.taken <= TimeDelta::days(policy.keep_days.into()) {
+    } else if clock.age(bundle) <= TimeDelta::days(policy.keep_days.into()) {
         Reason::Young
     } else if none_good {
         Reason::NoneIntact
@@ -143,5 +177,20 @@ fn reason(
 }
 
 fn is_future(bundle: &Bundle, now: DateTime<Utc>) -> bool {
-    bundle.taken - now > TimeDelta::days(1)
+    bundle.taken - now > TOLERANCE
+}
+
+/// Parts the bundles of a deployment from those of others. One of no known deployment is its own in
+/// a root where no other is seen, and no one's where several share it.
+#[must_use]
+pub fn own(bundles: Vec<Bundle>, domain: Option<&str>) -> (Vec<Bundle>, Vec<Bundle>) {
+    let known = |bundle: &Bundle| bundle.domain.clone().filter(|name| is_known(name));
+    let Some(domain) = domain.filter(|name| is_known(name)) else { return (bundles, Vec::new()) };
+    let is_other = |bundle: &Bundle| known(bundle).is_some_and(|d| !d.eq_ignore_ascii_case(domain));
+    let shared = bundles.iter().any(is_other);
+    bundles.into_iter().partition(|b| !is_other(b) && (!shared || known(b).is_some()))
+}
+
+fn is_known(domain: &str) -> bool {
+    !domain.is_empty() && domain != "unknown"
 }

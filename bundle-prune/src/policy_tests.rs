@@ -2,9 +2,10 @@
 
 mod properties;
 
+use crate::clock::Reading;
 use crate::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
 use crate::policy::State::{Damaged, Intact, Unknown, Unsealed};
-use crate::policy::{Bundle, Policy, Reason, State, Verdict, decide};
+use crate::policy::{self, Bundle, Decision, Hold, Policy, Reason, State, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 
 const DAY: i64 = 86_400;
@@ -16,7 +17,13 @@ fn now() -> DateTime<Utc> {
 /// A bundle this many seconds old.
 fn aged(seconds: i64, state: State) -> Bundle {
     let taken = now() - TimeDelta::seconds(seconds);
-    Bundle { name: taken.format("piprio_%Y%m%dT%H%M%SZ").to_string(), taken, state }
+    let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
+    Bundle { name, taken, state, domain: None, shrunk: None }
+}
+
+/// By the names alone, with nothing that holds removal back.
+fn decide(bundles: &[Bundle], now: DateTime<Utc>, policy: Policy) -> Vec<Decision> {
+    policy::decide(bundles, &Reading::by_names(bundles, now), None, policy)
 }
 
 fn policy(keep_days: u32, keep_last: usize) -> Policy {
@@ -277,6 +284,41 @@ fn keep_last_keeps_intact_ones_beyond_the_limit() {
             vec![(0, Intact, Young), (DAY, Intact, Young), (3 * DAY, Intact, Old)],
         ),
     ]);
+}
+
+#[test]
+fn what_holds_removal_back_keeps_what_would_go_and_changes_nothing_else() {
+    let bundles = [aged(0, Intact), aged(31 * DAY, Intact), aged(-2 * DAY, Intact)];
+    let clock = Reading::by_names(&bundles, now());
+    for (hold, reason) in [(Hold::Clock, Reason::ClockInDoubt), (Hold::Shrunk, Reason::Shrunk)] {
+        let decided = policy::decide(&bundles, &clock, Some(hold), policy(30, 0));
+        let reasons: Vec<_> = decided.iter().map(|d| d.reason).collect();
+        assert_eq!(reasons, [Future, Young, reason]);
+        assert!(decided.iter().all(|d| d.verdict == Verdict::Keep));
+    }
+}
+
+#[test]
+fn a_deployment_has_its_own_bundles_and_those_of_nobody_where_it_is_alone() {
+    let of = |age, domain: &str| Bundle { domain: Some(domain.to_owned()), ..aged(age, Intact) };
+    let ages = |bundles: &[Bundle]| -> Vec<_> {
+        bundles.iter().map(|b| (now() - b.taken).num_seconds()).collect()
+    };
+    let (a, b) = ("a.example.org", "b.example.org");
+    let table = [
+        (Some(a), vec![of(1, a), of(2, "A.Example.org")], vec![1, 2]),
+        (Some(a), vec![of(1, a), of(2, "unknown"), aged(3, Intact)], vec![1, 2, 3]),
+        (Some(a), vec![of(1, a), of(2, "unknown"), aged(3, Intact), of(4, b)], vec![1]),
+        (Some(a), vec![of(1, b)], vec![]),
+        (Some("unknown"), vec![of(1, a), of(2, b)], vec![1, 2]),
+        (None, vec![of(1, a), of(2, b)], vec![1, 2]),
+    ];
+    for (domain, bundles, expected) in table {
+        let all = bundles.len();
+        let (own, others) = policy::own(bundles, domain);
+        assert_eq!(ages(&own), expected, "{domain:?}");
+        assert_eq!(own.len() + others.len(), all);
+    }
 }
 
 #[test]

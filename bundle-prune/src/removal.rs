@@ -28,7 +28,7 @@ pub fn remove(root: &Path, name: &str) -> Result<()> {
     finish(root, name)
 }
 
-/// Removes what a cut-off removal of this bundle left, and the mark that belonged to it.
+/// Removes what a cut-off removal of this bundle left, and the marks that belonged to it.
 ///
 /// # Errors
 /// If not all of it could be removed.
@@ -36,14 +36,16 @@ pub fn finish(root: &Path, name: &str) -> Result<()> {
     let leaving = leaving(root, name);
     fs::remove_dir_all(&leaving)
         .with_context(|| format!("removing {}; the next run goes on with it", leaving.display()))?;
-    let mark = root.join(format!(".{name}.damaged"));
-    // A bundle of that name that is there again has its own mark.
+    // A bundle of that name that is there again has its own marks.
     if fs::symlink_metadata(root.join(name)).is_err() {
-        match fs::remove_file(&mark) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                return Err(e).with_context(|| format!("removing {}", mark.display()));
+        for kind in ["damaged", "shrunk"] {
+            let mark = root.join(format!(".{name}.{kind}"));
+            match fs::remove_file(&mark) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                    return Err(e).with_context(|| format!("removing {}", mark.display()));
+                }
+                _ => {}
             }
-            _ => {}
         }
     }
     sync_directory(root)
@@ -93,14 +95,16 @@ mod tests {
     const NAME: &str = "piprio_20260421T020000Z";
 
     #[test]
-    fn a_bundle_goes_with_its_mark_and_nothing_that_it_links_to() {
+    fn a_bundle_goes_with_its_marks_and_nothing_that_it_links_to() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         fs::create_dir_all(root.join(NAME).join("minio/a")).unwrap();
         fs::create_dir(root.join("precious")).unwrap();
         fs::write(root.join("precious/file"), "x").unwrap();
         symlink(root.join("precious"), root.join(NAME).join("minio/link")).unwrap();
-        fs::write(root.join(format!(".{NAME}.damaged")), "x").unwrap();
+        for kind in ["damaged", "shrunk"] {
+            fs::write(root.join(format!(".{NAME}.{kind}")), "x").unwrap();
+        }
         remove(root, NAME).unwrap();
         assert_eq!(fs::read_dir(root).unwrap().count(), 1);
         assert!(root.join("precious/file").exists());

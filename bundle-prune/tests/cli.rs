@@ -19,7 +19,10 @@ for dir in "$2"/piprio_*; do
     [ -d "$dir" ] || continue
     name=$(basename "$dir")
     taken=$(echo "$name" | sed 's/piprio_\(....\)\(..\)\(..\)T\(..\)\(..\)\(..\)Z/\1-\2-\3T\4:\5:\6Z/')
-    printf '%s{"name":"%s","timestamp":"%s","state":"%s","reason":null}' "$comma" "$name" "$taken" "$(cat "$dir/STATE")"
+    domain=unknown shrunk=null
+    [ -f "$dir/DOMAIN" ] && domain=$(cat "$dir/DOMAIN")
+    [ -f "$2/.$name.shrunk" ] && shrunk='"holds far less"'
+    printf '%s{"name":"%s","timestamp":"%s","state":"%s","reason":null,"domain":"%s","shrunk":%s}' "$comma" "$name" "$taken" "$(cat "$dir/STATE")" "$domain" "$shrunk"
     comma=,
 done
 echo '],"partials":[]}'
@@ -64,6 +67,7 @@ impl World {
         let mut path = vec![self.dir.path().join("bin")];
         path.extend(std::env::split_paths(&old));
         command.env("PATH", std::env::join_paths(path).unwrap());
+        command.env_remove("PIPRIO_DEPLOY").env_remove("PIPRIO_DOMAIN");
         command.arg(self.root()).args(args).assert()
     }
 
@@ -121,6 +125,96 @@ fn a_bundle_of_the_future_is_kept_and_warned_of() {
         .success()
         .stderr(contains(format!("{future} is more than a day in the future")));
     assert_eq!(world.names(), [old, future]);
+}
+
+#[test]
+fn a_run_whose_clock_contradicts_the_last_one_removes_nothing_and_the_next_goes_on() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let old = world.bundle(31 * 24, "intact");
+    let file = world.dir.path().join("record.json");
+    let record = ["--record", file.to_str().unwrap()];
+    let last = |hours: i64| {
+        let at = (Utc::now() - TimeDelta::hours(hours)).to_rfc3339();
+        let root = world.root().canonicalize().unwrap();
+        fs::write(&file, format!(r#"{{"{}":{{"at":"{at}"}}}}"#, root.display())).unwrap();
+    };
+    for hours in [400 * 24, -400 * 24, 3 * 24, -25] {
+        last(hours);
+        world.prune(&record).success().stderr(
+            contains("warning: the clock reads ").and(contains("this run removes nothing")),
+        );
+        assert_eq!(world.names(), [old.clone(), young.clone()]);
+    }
+    // A dry run finds the same, and leaves the record as it is.
+    last(400 * 24);
+    let before = fs::read(&file).unwrap();
+    let dry = world.prune(&[&record[..], &["--dry-run"]].concat()).success();
+    dry.stderr(contains("the clock reads "));
+    assert_eq!(fs::read(&file).unwrap(), before);
+    last(24);
+    world.prune(&record).success().stderr("");
+    assert_eq!(world.names(), [young]);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn the_record_is_the_deployments_where_one_is_set() {
+    let world = World::new();
+    world.bundle(1, "intact");
+    let deployment = world.dir.path().join("deploy");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bundle-prune"));
+    command.env("PATH", format!("{}:/usr/bin:/bin", world.dir.path().join("bin").display()));
+    command.env("PIPRIO_DEPLOY", &deployment).arg(world.root()).assert().success();
+    assert!(deployment.join(".restore/retention.json").is_file());
+    fs::write(deployment.join(".restore/retention.json"), "{").unwrap();
+    command.assert().success().stderr(contains("is no record of a run"));
+    command.assert().success().stderr("");
+}
+
+#[test]
+fn another_deployments_bundles_are_neither_removed_nor_counted() {
+    let world = World::new();
+    let of = |hours, domain: &str| {
+        let name = world.bundle(hours, "intact");
+        fs::write(world.root().join(&name).join("DOMAIN"), domain).unwrap();
+        name
+    };
+    let (a, b) = ("a.example.org", "b.example.org");
+    let theirs = [of(800, b), of(900, b)];
+    let ours = [of(1000, a), of(1100, a)];
+    let nobodys = world.bundle(1200, "intact");
+    world
+        .prune(&["--domain", a])
+        .success()
+        .stdout(contains(format!("keep {} the newest intact bundle\n", ours[0])))
+        .stdout(contains(format!("removed {} older than 30 d\n", ours[1])))
+        .stdout(contains(format!("keep {nobodys} another deployment's\n")));
+    let left = [&nobodys, &ours[0], &theirs[1], &theirs[0]].map(Clone::clone);
+    assert_eq!(world.names(), left);
+    // Without a domain all of them are one deployment's, as ever.
+    world.prune(&[]).success();
+    assert_eq!(world.names(), theirs[..1]);
+}
+
+#[test]
+fn nothing_is_removed_while_a_bundle_holds_far_less_than_the_one_before() {
+    let world = World::new();
+    let young = world.bundle(1, "intact");
+    let old = world.bundle(31 * 24, "intact");
+    let mark = world.root().join(format!(".{young}.shrunk"));
+    fs::write(&mark, "{}").unwrap();
+    world
+        .prune(&[])
+        .success()
+        .stdout(contains(format!(
+            "keep {old} older than 30 d, and a newer bundle holds far less\n"
+        )))
+        .stderr(contains(format!("nothing is removed, for {young} holds far less")))
+        .stderr(contains("backup.sh --accept"));
+    fs::remove_file(&mark).unwrap();
+    world.prune(&[]).success().stderr("");
+    assert_eq!(world.names(), [young]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What the health check keeps to: numbers, each within a range.
+//! What the health check and the alarm keep to: numbers, each within a range.
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
@@ -12,7 +12,8 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 4] = [
+pub const LIMITS: [Limit; 5] = [
+    Limit { key: "ALARM_SHRINK_PERCENT", least: 0, most: 100 },
     Limit { key: "HEALTH_TIMEOUT_SECONDS", least: 1, most: 3600 },
     Limit { key: "HEALTH_MAX_LATENCY_MS", least: 1, most: 3_600_000 },
     Limit { key: "HEALTH_MIN_FREE_MIB", least: 0, most: u32::MAX },

@@ -91,6 +91,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_ROOT", Some("backups")),
     plain("BACKUP_KEEP_DAYS", Some("30")),
     plain("BACKUP_LINK", Some("no")),
+    plain("ALARM_SHRINK_PERCENT", Some("50")),
     plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),

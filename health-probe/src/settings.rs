@@ -26,6 +26,8 @@ pub struct Settings {
     pub resolve: Addresses,
     /// Where bundles lie.
     pub backups: PathBuf,
+    /// The deployment's domain, where one is set: other deployments' bundles do not count.
+    pub domain: Option<String>,
     /// How long one probe may take, where the command line does not say.
     pub timeout: Duration,
     /// Beyond which a part that works is warned of.
@@ -100,6 +102,7 @@ impl Settings {
                 ("backups", backups.clone()),
             ],
             backups,
+            domain: get("PIPRIO_DOMAIN"),
             timeout: Duration::from_secs(number("HEALTH_TIMEOUT_SECONDS")?),
             limits: Limits {
                 latency: Duration::from_millis(number("HEALTH_MAX_LATENCY_MS")?),

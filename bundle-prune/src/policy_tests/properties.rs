@@ -1,9 +1,9 @@
 //! The policy's properties, over random histories and clocks.
 
-use super::{DAY, aged, now, policy};
+use super::{DAY, aged, decide, now, policy};
 use crate::policy::Reason::Future;
 use crate::policy::State::{Damaged, Intact, Unknown, Unsealed};
-use crate::policy::{Bundle, Policy, State, Verdict, decide};
+use crate::policy::{Bundle, Policy, State, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
