@@ -1,6 +1,6 @@
 //! A psql that a part of the dump is fed to, and believed only when it says that it was taken.
 
-use crate::psql::Server;
+use crate::psql::{self, Server};
 use anyhow::{Context, Result};
 use pipe_kit::child::{self, Running};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -92,7 +92,8 @@ impl Talk {
             self.send(format!("\\unrestrict {token}\n").as_bytes())?;
         }
         drop(self.stdin.take());
-        self.running.take().context("psql has been waited for")?.wait()
+        let finished = self.running.take().context("psql has been waited for")?.finish()?;
+        if finished.status.success() { Ok(()) } else { Err(psql::why(&finished)) }
     }
 
     /// Why psql has ended.
@@ -102,7 +103,7 @@ impl Talk {
             return anyhow::anyhow!("psql has ended before");
         };
         match running.finish() {
-            Ok(finished) => finished.into_error(),
+            Ok(finished) => psql::why(&finished),
             Err(error) => error,
         }
     }
