@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as root, or
-# through sudo.
+# PgBouncer, ShellCheck, pigz, strace, age, GnuPG, pip, a C linker, a C++ compiler. Debian and Ubuntu; as
+# root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
 
@@ -25,6 +25,7 @@ else
   need c++ g++
   need pigz pigz
   need strace strace
+  [[ -x /usr/sbin/pgbouncer ]] || need pgbouncer pgbouncer
   need flock util-linux
 fi
 (( ${#packages[@]} > 0 )) || exit 0

@@ -27,7 +27,7 @@ const LATER_LIMITS: [(u32, &str); 2] = [(14, "idle_session_timeout"), (17, "tran
 
 /// How long a statement of a short script may wait for a lock, and how long it may take: to make or drop
 /// a large database takes minutes.
-const BOUNDS: &str = "SET lock_timeout = '60s'; SET statement_timeout = '1h';\n";
+const BOUNDS: &str = "SET lock_timeout = '30s'; SET statement_timeout = '1h';\n";
 /// How long such a script's psql may take; the server's own bound comes first.
 const PATIENCE: Duration = Duration::from_secs(3700);
 

@@ -49,6 +49,8 @@ pub struct Facts {
     pub started: i64,
     /// In bytes.
     pub max_wal_size: u64,
+    /// `synchronous_standby_names`.
+    pub synchronous_standbys: String,
     /// Locales of the dump that the server's system lacks.
     #[serde(skip)]
     pub unknown_locales: Vec<String>,
@@ -164,6 +166,7 @@ select pg_catalog.json_build_object(
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,
+  'synchronous_standbys', pg_catalog.current_setting('synchronous_standby_names'),
   'max_wal_size', pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')))
 from me"
     )
