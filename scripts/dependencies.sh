@@ -28,6 +28,7 @@ else
   need pigz pigz
   need strace strace
   need faketime faketime
+  [[ -x /usr/sbin/pgbouncer ]] || need pgbouncer pgbouncer
   need flock util-linux
 fi
 (( ${#packages[@]} > 0 )) || exit 0

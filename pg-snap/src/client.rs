@@ -159,9 +159,19 @@ fn choose(found: &[Client], server: Version) -> Option<&Client> {
 }
 
 impl Client {
+    /// The program of that name that came with this one.
+    pub fn sibling(&self, program: &str) -> Self {
+        Self { path: self.path.with_file_name(program), ..self.clone() }
+    }
+
     /// The command line up to the program, to add arguments to. It never asks for a password.
     pub fn command(&self) -> Command {
         let mut command = prefixed(&self.prefix, &self.path);
+        // What it says for itself stands beside our own words, which are English.
+        if let Some(locale) = std::env::var_os("LC_ALL") {
+            command.env_remove("LC_ALL").env("LC_CTYPE", locale);
+        }
+        command.env("LC_MESSAGES", "C").env_remove("LANGUAGE");
         if std::env::var_os("PGAPPNAME").is_none() {
             command.env("PGAPPNAME", "pg-snap");
         }

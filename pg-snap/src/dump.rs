@@ -105,7 +105,7 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftovers(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let settings = scope.spawn(|| server.query(database, SETTINGS));
+        let settings = scope.spawn(|| server.ask_only(database, None, SETTINGS));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
                 state.with_context(|| format!("the server has no database {database}"))

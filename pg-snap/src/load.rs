@@ -6,7 +6,6 @@
 mod crew;
 mod definition;
 mod director;
-mod failure;
 mod feed;
 mod lease;
 mod names;
@@ -88,7 +87,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     }
     let mut blocks = Blocks::new(text);
     let head = Head::read(&mut blocks).context("nothing was changed")?;
-    let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
+    let (server, _helper) = Server::connect_outside(clients, &names.database)?;
+    let server = server.naming_sessions(&names.incoming);
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
     let mut lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;

@@ -59,12 +59,13 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let names = Names::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
-    let server = Server::connect(clients, &names.database)?;
+    let server = Server::connect_beside(clients, &names.database)?;
     let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
     let plan = plan(&names.database, &needs, &server);
     let room = room::look(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
+    found.problems.extend(server.shut_in(&names.database)?);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
     let report = Report::of(&plan, &facts, found);
     let text =

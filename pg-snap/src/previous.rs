@@ -14,7 +14,7 @@ use pipe_kit::{Exit, Stop, say};
 /// is that of a database that is not a kept one; what the server says.
 pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let server = Server::connect(clients, &database)?;
+    let server = Server::connect_beside(clients, &database)?;
     let all = server.databases()?;
     if !all.values().any(|name| *name == database) {
         let previous = previous_of(&database);
@@ -59,7 +59,7 @@ fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&
 /// database; what the server says.
 pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let server = Server::connect(clients, &database)?;
+    let (server, _helper) = Server::connect_outside(clients, &database)?;
     let all = server.databases()?;
     let kept = match oid {
         None => previous_of(&database),

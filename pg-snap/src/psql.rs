@@ -1,21 +1,39 @@
 //! Talking to a server through psql.
 
-use crate::client::{Client, Clients};
+pub use crate::server_error::sqlstate_of;
+
+use crate::client::Client;
 use crate::libpq;
+use crate::server_error::{LOCK_NOT_AVAILABLE, OBJECT_IN_USE, ServerError};
 use crate::sql;
 use crate::version::Version;
 use anyhow::{Context, Result, anyhow};
-use pipe_kit::child::{self, Running};
+use pipe_kit::child::{self, Finished, Running};
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
 
-/// What our own sessions need, whatever the database's or the role's settings say.
+/// What our own sessions need, whatever the database's or the role's settings say. No commit waits for a
+/// standby: one that is gone would hold it for ever.
 const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
-     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0;\n";
+     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
+     SET synchronous_commit = local;\n";
 
 /// Limits on a session that an older server does not know, with the major that brought them.
 const LATER_LIMITS: [(u32, &str); 2] = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
+
+/// How long a statement of a short script may wait for a lock, and how long it may take: to make or drop
+/// a large database takes minutes.
+const BOUNDS: &str = "SET lock_timeout = '30s'; SET statement_timeout = '1h';\n";
+/// How long such a script's psql may take; the server's own bound comes first.
+const PATIENCE: Duration = Duration::from_secs(3700);
+
+/// What finds out, within minutes, that the server's host is gone while it is waited for.
+const KEEPALIVES: &str = "keepalives_idle=60 keepalives_interval=15 keepalives_count=4";
 
 /// How often a rename or a drop is tried again when a session is in the way. The server itself
 /// waits 5 seconds each time.
@@ -35,38 +53,15 @@ pub struct Server {
     psql: Client,
     /// Of the server.
     pub version: Version,
-    /// The database to be connected to while the wanted one is created, renamed or dropped.
+    /// The database to be connected to for what concerns the whole server: one that our role may use.
     pub maintenance: String,
     /// What our sessions are called, where they must be known again.
     name: Option<String>,
 }
 
 impl Server {
-    /// Finds psql and asks the server its version.
-    ///
-    /// # Errors
-    /// If there is no psql or the server does not answer.
-    pub fn connect(clients: &Clients, database: &str) -> Result<Self> {
-        let mut server = Self {
-            psql: clients.psql()?,
-            version: Version { major: 0, minor: 0 },
-            maintenance: if database == "postgres" { "template1" } else { "postgres" }.into(),
-            name: None,
-        };
-        const ASK: &str = "select current_setting('server_version_num')";
-        let answer = match server.query(&server.maintenance, ASK) {
-            Err(error)
-                if server.maintenance == "postgres"
-                    && format!("{error:#}").contains("not exist") =>
-            {
-                server.maintenance = "template1".into();
-                server.query("template1", ASK)
-            }
-            answer => answer,
-        }?;
-        let number = answer.trim().parse().with_context(|| format!("server version '{answer}'"))?;
-        server.version = Version::from_number(number);
-        Ok(server)
+    pub fn new(psql: Client, version: Version, maintenance: &str) -> Self {
+        Self { psql, version, maintenance: maintenance.to_owned(), name: None }
     }
 
     /// Gives its sessions a name, by which those that a killed process has left are found.
@@ -89,43 +84,97 @@ impl Server {
     /// A database as a connection string, so that one whose name holds `=` or `://` stays a name; with
     /// our sessions' name, which an environment may not be handed on for.
     pub fn target(&self, database: &str) -> String {
-        let quote = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
-        let name = self.name.as_ref().map(|name| format!(" application_name={}", quote(name)));
+        let name = self.name.as_ref();
+        let name = name.map(|name| format!(" application_name={}", quoted(name)));
         let name = name.unwrap_or_default();
-        format!("dbname={}{name}{}", quote(database), libpq::later_settings())
+        format!("dbname={} {KEEPALIVES}{name}{}", quoted(database), libpq::later_settings())
     }
 
-    /// `psql -X -v ON_ERROR_STOP=1` on a database, quiet, with stdin and stdout piped.
+    /// `psql -X -v ON_ERROR_STOP=1` on a database, quiet, with stdin and stdout piped. Its errors come
+    /// with the server's code: see [`why`].
     pub fn psql_command(&self, database: &str) -> Command {
+        self.psql_on(&self.target(database))
+    }
+
+    fn psql_on(&self, target: &str) -> Command {
         let mut command = self.psql.command();
         command
-            .args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-d", &self.target(database)])
+            .args(["-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"])
+            .args(["-d", target])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         command
     }
 
     fn run(&self, database: &str, options: &[&str], script: &str) -> Result<String> {
-        let mut command = self.psql_command(database);
+        let begin = format!("{}{BOUNDS}SET search_path = '';\n", self.session());
+        let target = self.target(database);
+        let ran = self.run_as_it_is(database, &target, options, &format!("{begin}{script}"));
+        ran.map_err(|error| self.with_holders(database, error))
+    }
+
+    /// Who holds what a statement has waited for in vain, where that belongs to all databases.
+    fn with_holders(&self, database: &str, error: anyhow::Error) -> anyhow::Error {
+        const ASK: &str = "SELECT pg_catalog.string_agg(DISTINCT usename || ' (pid ' || pid || ')', ', ') \
+             FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity USING (pid) \
+             WHERE granted AND l.database = 0 AND locktype IN ('relation', 'object') \
+             AND mode NOT IN ('AccessShareLock', 'RowShareLock') AND pid <> pg_catalog.pg_backend_pid()";
+        if sqlstate_of(&error) != Some(LOCK_NOT_AVAILABLE) {
+            return error;
+        }
+        let target = self.target(database);
+        let who = self.run_as_it_is(database, &target, &["-A", "-t"], &format!("{ASK};\n"));
+        match who.as_deref().unwrap_or_default().trim() {
+            "" => error,
+            who => error.context(format!("locked by {who}; end that session, or wait for its end")),
+        }
+    }
+
+    /// Runs a script with nothing before it.
+    fn run_as_it_is(
+        &self,
+        database: &str,
+        target: &str,
+        options: &[&str],
+        script: &str,
+    ) -> Result<String> {
+        let mut command = self.psql_on(target);
         command.args(options).env("PGCLIENTENCODING", "UTF8");
         let mut running = child::spawn_captured(&mut command, format!("psql on {database}"))?;
-        feed(&mut running, &format!("{}{script}", self.session()))?;
-        let mut text = String::new();
-        if let Some(mut out) = running.take_stdout() {
-            out.read_to_string(&mut text).context("reading from psql")?;
-        }
+        let (done, is_done) = channel::<()>();
+        let pid = Pid::from_raw(running.id().cast_signed());
+        let watch = thread::spawn(move || {
+            // It has not been waited for before we are done, so the number is still its own.
+            if is_done.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout)
+                && let Some(pid) = pid
+            {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+        let answer = exchange(&mut running, script);
+        drop(done);
+        let _ = watch.join();
+        let text = answer?;
         let finished = running.finish()?;
         if finished.status.success() {
-            return Ok(text);
+            Ok(text)
+        } else {
+            Err(libpq::explained(finished.status, ServerError::detailed(&finished).into()))
         }
-        let detail = finished.stderr.iter().find(|line| line.starts_with("DETAIL:")).cloned();
-        let status = finished.status;
-        let error = finished.into_error();
-        let error = match detail {
-            Some(detail) => anyhow!("{error} ({detail})"),
-            None => error,
-        };
-        Err(libpq::explained(status, error))
+    }
+
+    /// Runs one question on a database where nothing may be set, since the session may be somebody
+    /// else's next. `options` are the session's, as on the server's command line.
+    ///
+    /// # Errors
+    /// With psql's own words.
+    pub fn ask_only(&self, database: &str, options: Option<&str>, sql: &str) -> Result<String> {
+        let options = options.map(|options| {
+            let own = std::env::var("PGOPTIONS").unwrap_or_default();
+            format!(" options={}", quoted(format!("{own} {options}").trim()))
+        });
+        let target = format!("{}{}", self.target(database), options.unwrap_or_default());
+        self.run_as_it_is(database, &target, &["-A", "-t"], &format!("{sql};\n"))
     }
 
     /// Runs SQL and gives the rows, unaligned, a line each.
@@ -201,9 +250,7 @@ impl Server {
         for _ in 0..TRIES {
             match self.query(&self.maintenance, &script) {
                 Ok(_) => return Ok(()),
-                Err(error) if format!("{error:#}").contains("being accessed by other users") => {
-                    last = error;
-                }
+                Err(error) if sqlstate_of(&error) == Some(OBJECT_IN_USE) => last = error,
                 Err(error) => return Err(error),
             }
         }
@@ -220,15 +267,31 @@ impl Server {
     }
 }
 
-/// Writes a script to a psql; a psql that ended early tells its reason through its status, later.
-fn feed(running: &mut Running, script: &str) -> Result<()> {
+/// A value in a connection string.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Why a psql of [`Server::psql_command`] has ended, with the code that [`sqlstate_of`] finds.
+pub fn why(finished: &Finished) -> anyhow::Error {
+    ServerError::of(finished).into()
+}
+
+/// Writes a script to a psql and reads what it answers; a psql that ended early tells its reason through
+/// its status, later.
+fn exchange(running: &mut Running, script: &str) -> Result<String> {
     let mut stdin = running.take_stdin().context("psql has no input pipe")?;
     match stdin.write_all(script.as_bytes()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(error).context("writing to psql")
+            return Err(error).context("writing to psql");
         }
-        _ => Ok(()),
+        _ => drop(stdin),
     }
+    let mut text = String::new();
+    if let Some(mut out) = running.take_stdout() {
+        out.read_to_string(&mut text).context("reading from psql")?;
+    }
+    Ok(text)
 }
 
 /// `PGDATABASE`, as every client of PostgreSQL reads it.

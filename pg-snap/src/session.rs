@@ -1,6 +1,6 @@
 //! A psql that stays: told one thing after the other, it answers on its standard output.
 
-use crate::psql::Server;
+use crate::psql::{self, Server};
 use anyhow::{Context, Result};
 use pipe_kit::child::{self, Finished, Running};
 use std::io::{self, Read, Write};
@@ -8,7 +8,6 @@ use std::process::{ChildStdin, ChildStdout};
 
 /// Bytes that a pipe to or from psql holds; the more, the less often the two wait for each other.
 const PIPE: usize = 1 << 20;
-const LOCK_TRIED: &str = "could not obtain lock on relation";
 
 /// A session on a server, by a psql of its own. Dropped, it is ended.
 pub struct Session {
@@ -125,7 +124,8 @@ impl Session {
     /// # Errors
     /// If psql did not end well, with its reason.
     pub fn close(mut self) -> Result<()> {
-        self.end()?.check()
+        let finished = self.end()?;
+        if finished.status.success() { Ok(()) } else { Err(psql::why(&finished)) }
     }
 
     fn end(&mut self) -> Result<Finished> {
@@ -134,14 +134,10 @@ impl Session {
         self.running.take().context("psql has been waited for")?.finish()
     }
 
-    /// Ends it, and tells what its last words were.
+    /// Ends it, and gives the reason that it ended for.
     pub fn reason(&mut self) -> anyhow::Error {
         match self.end() {
-            Ok(mut finished) => {
-                // What was tried again is not what it ended with.
-                finished.stderr.retain(|line| !line.contains(LOCK_TRIED));
-                finished.into_error()
-            }
+            Ok(finished) => psql::why(&finished),
             Err(error) => error,
         }
     }

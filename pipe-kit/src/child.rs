@@ -16,7 +16,8 @@ use std::thread::JoinHandle;
 /// How long a child has to end after SIGTERM before it is killed, in seconds. Long enough for one
 /// of our own tools to drop a half-loaded database.
 const GRACE_SECONDS: i64 = 45;
-const LAST_LINES: usize = 200;
+/// One error of a server may be long: it repeats the statement.
+const LAST_LINES: usize = 2000;
 
 /// A running child. Dropped before [`Running::wait`], it is ended.
 pub struct Running {
@@ -176,20 +177,26 @@ impl Finished {
     /// The failure told as an error: who, how it ended, its last words.
     #[must_use]
     pub fn into_error(self) -> anyhow::Error {
-        let how = match (self.status.code(), self.status.signal()) {
-            (Some(code), _) => format!("ended with status {code}"),
-            (None, Some(signal)) => format!("was killed by signal {signal}"),
-            (None, None) => self.status.to_string(),
-        };
         // The first line that speaks of an error is the cause; what follows it are consequences.
         let telling = |l: &&String| {
             let l = l.to_lowercase();
             ["error", "fatal", "panic", "closed the connection"].iter().any(|word| l.contains(word))
         };
         let words = self.stderr.iter().find(telling).or(self.stderr.last());
+        anyhow!(self.describe(words.map(String::as_str)))
+    }
+
+    /// The failure in one line, with those of its last words that its caller has chosen.
+    #[must_use]
+    pub fn describe(&self, words: Option<&str>) -> String {
+        let how = match (self.status.code(), self.status.signal()) {
+            (Some(code), _) => format!("ended with status {code}"),
+            (None, Some(signal)) => format!("was killed by signal {signal}"),
+            (None, None) => self.status.to_string(),
+        };
         match words {
-            Some(words) => anyhow!("{} {how}: {words}", self.what),
-            None => anyhow!("{} {how}", self.what),
+            Some(words) => format!("{} {how}: {words}", self.what),
+            None => format!("{} {how}", self.what),
         }
     }
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use pipe_kit::child;
 use rustix::process::Signal;
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
@@ -15,6 +16,21 @@ use tempfile::TempDir;
 pub const USER: &str = "piprio";
 /// Its password unless another is asked for.
 pub const PASSWORD: &str = "pass word's $ecret";
+
+/// The variable that names the locale whose language every throwaway cluster speaks.
+pub const LC_MESSAGES: &str = "PIPRIO_TEST_LC_MESSAGES";
+
+/// Whether this machine has a locale, and PostgreSQL its language: without, the server speaks English.
+#[must_use]
+pub fn speaks(locale: &str) -> bool {
+    let all = Command::new("locale").arg("-a").output().map(|out| out.stdout).unwrap_or_default();
+    let plain = |name: &str| name.to_lowercase().replace('-', "");
+    let has = String::from_utf8_lossy(&all).lines().any(|name| plain(name) == plain(locale));
+    let language = locale.split(['_', '.']).next().unwrap_or_default();
+    let catalogs = format!("/usr/share/locale/{language}/LC_MESSAGES");
+    let files = std::fs::read_dir(catalogs).into_iter().flatten().flatten();
+    has && files.into_iter().any(|f| f.file_name().to_string_lossy().starts_with("postgres-"))
+}
 
 /// How a cluster is made.
 #[derive(Clone, Debug)]
@@ -166,6 +182,9 @@ pub fn initdb(programs: &Path, data: &Path, password: &str, arguments: &[String]
     let mut command = as_server_user(programs.join("initdb"));
     command.arg("-D").arg(data).args(["-U", USER, "-A", "scram-sha-256", "--no-sync"]);
     command.arg(format!("--pwfile={}", pwfile.display())).args(arguments).current_dir("/");
+    if let Some(locale) = std::env::var(LC_MESSAGES).ok().filter(|locale| !locale.is_empty()) {
+        command.arg(format!("--lc-messages={locale}"));
+    }
     let done = child::capture(&mut command, "initdb");
     std::fs::remove_file(&pwfile).context("removing a password file")?;
     done.map(drop)
@@ -234,8 +253,8 @@ impl Postgres {
             Ok(up || server.ended()?.is_some())
         })?;
         if !up {
-            let log = server.said();
-            ensure!(log.contains("could not bind"), "PostgreSQL does not start: {log}");
+            let is_taken = TcpListener::bind(("127.0.0.1", self.port)).is_err();
+            ensure!(is_taken, "PostgreSQL does not start: {}", server.said());
             return Ok(false);
         }
         self.server = Some(server);

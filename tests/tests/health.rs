@@ -97,7 +97,7 @@ fn wrong_passwords_a_missing_database_and_a_missing_bucket_are_failures_that_tel
             .assert()
             .code(1)
             .stdout(
-                contains("password authentication failed for user")
+                contains("psql on piprio ended with status 2")
                     .and(contains("the keys are refused"))
                     .and(contains("wr0ng").not()),
             )

@@ -15,9 +15,9 @@ fn a_cluster_asks_for_its_password_and_is_gone_afterwards() -> Result<()> {
     let mut wrong = cluster.client("psql");
     wrong.env("PGPASSWORD", "wrong");
     let error = postgres::psql(wrong, "postgres", &[], "select 1").unwrap_err();
-    assert!(format!("{error:#}").contains("password authentication failed"), "{error:#}");
+    assert!(format!("{error:#}").contains("ended with status 2"), "{error:#}");
     let failed = cluster.psql("postgres", "select 1; select 1 / 0; select 2").unwrap_err();
-    assert!(format!("{failed:#}").contains("division by zero"), "{failed:#}");
+    assert!(format!("{failed:#}").contains("ended with status 3"), "{failed:#}");
 
     cluster.kill_hard()?;
     assert!(cluster.psql("postgres", "select 1").is_err());

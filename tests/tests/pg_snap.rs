@@ -1,6 +1,10 @@
 //! The database stage on real servers: what it promises of a dump, of a load, and of the database
 //! that was there before.
 
+#[path = "pg_snap/bounds.rs"]
+mod bounds;
+#[path = "pg_snap/closed.rs"]
+mod closed;
 #[path = "pg_snap/compare.rs"]
 mod compare;
 #[path = "pg_snap/damage.rs"]
@@ -21,6 +25,8 @@ mod killed_dump;
 mod killed_load;
 #[path = "pg_snap/kit.rs"]
 mod kit;
+#[path = "pg_snap/languages.rs"]
+mod languages;
 #[path = "pg_snap/large_table.rs"]
 mod large_table;
 #[path = "pg_snap/locked.rs"]
@@ -35,6 +41,8 @@ mod members;
 mod original;
 #[path = "pg_snap/plain_dumps.rs"]
 mod plain_dumps;
+#[path = "pg_snap/pooler.rs"]
+mod pooler;
 #[path = "pg_snap/preflight.rs"]
 mod preflight;
 #[path = "pg_snap/previous.rs"]

@@ -45,13 +45,20 @@ impl Lease {
 
     /// The lease of a load killed just now is still being given back.
     fn lock(&mut self, database: &str) -> Result<()> {
-        let key = format!(
-            "pg_catalog.hashtext('pg-snap load'), pg_catalog.hashtext({})",
-            literal(database)
+        let keys = [literal("pg-snap load"), literal(database)]
+            .map(|text| format!("pg_catalog.hashtext({text})"));
+        // A lock is of the database that its session is in, which may be another for another role.
+        let elsewhere = format!(
+            "SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND objsubid = 2 \
+             AND (classid, objid) = ({}::bit(32)::bigint::oid, {}::bit(32)::bigint::oid) \
+             AND pid <> pg_catalog.pg_backend_pid()",
+            keys[0], keys[1]
         );
-        let free = self.within_patience(|lease| {
-            Ok(lease.ask(&format!("SELECT pg_catalog.pg_try_advisory_lock({key})"))? == "t")
-        })?;
+        let ask = format!(
+            "SELECT CASE WHEN pg_catalog.pg_try_advisory_lock({}) THEN NOT EXISTS ({elsewhere}) ELSE false END",
+            keys.join(", ")
+        );
+        let free = self.within_patience(|lease| Ok(lease.ask(&ask)? == "t"))?;
         if free {
             return Ok(());
         }

@@ -12,6 +12,8 @@ pub struct Names {
     pub outgoing: String,
     /// Holds a name for a moment while two others are swapped.
     pub aside: String,
+    /// Made to be connected to, where no other database lets us in.
+    pub helper: String,
     /// Kept, where that was asked for.
     pub previous: String,
 }
@@ -22,6 +24,7 @@ impl Names {
             incoming: beside(&database, "_pg_snap_incoming"),
             outgoing: beside(&database, "_pg_snap_outgoing"),
             aside: beside(&database, "_pg_snap_aside"),
+            helper: beside(&database, "_pg_snap_helper"),
             previous: previous_of(&database),
             database,
         }
@@ -38,7 +41,7 @@ impl Names {
 /// Whether that is a name that a load, or a swap of names, has given or left to a database.
 pub fn is_beside(database: &str, name: &str) -> bool {
     let names = Names::of(database.to_owned());
-    [names.incoming, names.outgoing, names.aside].iter().any(|n| n == name)
+    [names.incoming, names.outgoing, names.aside, names.helper].iter().any(|n| n == name)
         || is_kept(database, name)
 }
 

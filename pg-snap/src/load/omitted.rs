@@ -1,7 +1,7 @@
 //! What a load has left out, for the operator and for the file that makes it good.
 
 use super::definition::Definition;
-use super::failure::Failure;
+use crate::server_error::ServerError;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::AtomicFile;
 use std::fmt;
@@ -22,7 +22,7 @@ pub enum Omission {
 pub struct Omitted {
     pub omission: Omission,
     pub definition: Definition,
-    pub failure: Failure,
+    pub failure: ServerError,
 }
 
 impl fmt::Display for Omitted {

@@ -2,12 +2,12 @@
 //! session of its own, and, where that is asked for, leaves out what is derived from rows.
 
 use super::definition::{Definition, Object};
-use super::failure::Failure;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, RowWay, Way};
 use super::settings::Seen;
 use super::talk::Talk;
 use crate::psql::Server;
+use crate::server_error::ServerError;
 use crate::sql::literal;
 use crate::words::Name;
 use anyhow::{Context, Error, Result, anyhow};
@@ -26,7 +26,7 @@ pub struct Repair<'a> {
     pub keep_going: bool,
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped, with what rows failed with.
-    relaxed: Mutex<Vec<(Definition, Failure)>>,
+    relaxed: Mutex<Vec<(Definition, ServerError)>>,
 }
 
 impl<'a> Repair<'a> {
@@ -55,7 +55,7 @@ impl<'a> Repair<'a> {
     ///
     /// # Errors
     /// If nothing helps: names the object, its statement and what to do.
-    pub fn statement(&self, definition: &Definition, failure: Failure) -> Result<()> {
+    pub fn statement(&self, definition: &Definition, failure: ServerError) -> Result<()> {
         let ways = remedy::ways(&definition.text, &failure, &self.facts(definition));
         let mut last = failure.clone();
         for way in ways {
@@ -81,14 +81,14 @@ impl<'a> Repair<'a> {
         }
     }
 
-    fn attempt(&self, definition: &Definition, way: &Way) -> Result<Result<(), Failure>> {
+    fn attempt(&self, definition: &Definition, way: &Way) -> Result<Result<(), ServerError>> {
         let mut talk = self.open(&definition.settings)?;
         let script = way.script(&definition.text);
         let done = talk.send(&script).and_then(|()| talk.sync());
         failure_of(done.map(drop))
     }
 
-    fn note(&self, definition: &Definition, way: &Way, failure: Failure) -> Result<()> {
+    fn note(&self, definition: &Definition, way: &Way, failure: ServerError) -> Result<()> {
         match way {
             Way::Path(path) | Way::FunctionsUnder(path) => say!(
                 "{} is made under the search path {path}: {}",
@@ -102,7 +102,12 @@ impl<'a> Repair<'a> {
     }
 
     /// Adds the clauses that a table was made without, each alone.
-    fn add_parts(&self, definition: &Definition, parts: &[String], failure: Failure) -> Result<()> {
+    fn add_parts(
+        &self,
+        definition: &Definition,
+        parts: &[String],
+        failure: ServerError,
+    ) -> Result<()> {
         for part in parts {
             let mut definition = definition.clone();
             definition.text = part.clone().into_bytes();
@@ -114,7 +119,7 @@ impl<'a> Repair<'a> {
     }
 
     /// Notes what the loaded database lacks.
-    pub fn omit(&self, omission: Omission, definition: &Definition, failure: Failure) {
+    pub fn omit(&self, omission: Omission, definition: &Definition, failure: ServerError) {
         let definition = definition.clone();
         let failure = if definition.is_secret() { failure.brief() } else { failure };
         let omitted = Omitted { omission, definition, failure };
@@ -127,9 +132,9 @@ impl<'a> Repair<'a> {
     }
 
     /// What a load that does not keep going ends with.
-    fn error(&self, definition: &Definition, failure: Failure) -> Error {
+    fn error(&self, definition: &Definition, failure: ServerError) -> Error {
         let failure = if definition.is_secret() { failure.brief() } else { failure };
-        let state = failure.sqlstate.clone();
+        let state = failure.sqlstate().map(str::to_owned);
         let remedy = remedy::remedy(
             state.as_deref(),
             !self.keep_going && remedy::may_be_omitted(&definition.text),
@@ -172,7 +177,7 @@ impl<'a> Repair<'a> {
     pub fn rows(
         &self,
         table: &Name,
-        failure: Failure,
+        failure: ServerError,
         settings: &Seen,
         copy: impl Fn(&mut Talk) -> Result<()>,
     ) -> Result<Talk> {
@@ -208,18 +213,16 @@ impl<'a> Repair<'a> {
     }
 
     /// What a load ends with whose rows cannot be taken.
-    pub fn rows_error(&self, table: &str, failure: Failure) -> Error {
-        let remedy = remedy::remedy(
-            failure.sqlstate.as_deref(),
-            !self.keep_going && remedy::is_constraint(&failure),
-        );
+    pub fn rows_error(&self, table: &str, failure: ServerError) -> Error {
+        let remedy =
+            remedy::remedy(failure.sqlstate(), !self.keep_going && remedy::is_constraint(&failure));
         Error::new(failure)
             .context(format!("table data {table}: statement 'COPY {table}' failed; {remedy}"))
     }
 
     /// Drops the checks of a table and of its columns' domains, which its rows do not fit; they are made
     /// again after all rows.
-    fn relax(&self, table: &Name, failure: &Failure) -> Result<()> {
+    fn relax(&self, table: &Name, failure: &ServerError) -> Result<()> {
         let answer = self.server.query(self.database, &relaxing(table))?;
         let constraints: Vec<(String, String)> =
             serde_json::from_str(&answer).context("listing the constraints of a table")?;
@@ -265,11 +268,11 @@ impl<'a> Repair<'a> {
 ///
 /// # Errors
 /// Those that are none of the server's.
-pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, Failure>> {
+pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
     match result {
         Ok(value) => Ok(Ok(value)),
-        Err(error) => match error.downcast::<Failure>() {
-            Ok(failure) if failure.sqlstate.is_some() => Ok(Err(failure)),
+        Err(error) => match error.downcast::<ServerError>() {
+            Ok(failure) if failure.sqlstate().is_some() => Ok(Err(failure)),
             Ok(failure) => Err(anyhow!(failure)),
             Err(error) => Err(error),
         },

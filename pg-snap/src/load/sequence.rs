@@ -3,9 +3,9 @@
 //! behind it was run, and what was sent since is sent again in a new session.
 
 use super::definition::Definition;
-use super::failure::Failure;
 use super::repair::Repair;
 use super::talk::Talk;
+use crate::server_error::ServerError;
 use anyhow::{Error, Result};
 use std::collections::VecDeque;
 
@@ -87,14 +87,14 @@ impl<'a> Sequence<'a> {
     /// Has the statement repaired that a failure was of, and sends again what came after it.
     fn recovered(&mut self, mut outcome: Result<()>) -> Result<()> {
         while let Err(error) = outcome {
-            let failure = match error.downcast::<Failure>() {
+            let failure = match error.downcast::<ServerError>() {
                 Ok(failure) => failure,
                 Err(error) => return Err(self.naming(error)),
             };
             self.forget();
             let Some(failed) = self.sent.pop_front() else { return Err(failure.into()) };
             self.sent_bytes -= failed.text.len();
-            if failure.sqlstate.is_none() {
+            if failure.sqlstate().is_none() {
                 self.sent.push_front(failed);
                 return Err(self.naming(failure.into()));
             }

@@ -1,7 +1,7 @@
 //! A psql that a part of the dump is fed to, and believed only when it says that it was taken.
 
-use super::failure::Failure;
 use crate::psql::Server;
+use crate::server_error::ServerError;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use pipe_kit::child::{self, Running};
@@ -56,7 +56,7 @@ impl Talk {
     pub fn open(server: &Server, database: &str, settings: &str) -> Result<Self> {
         let mut command = server.psql_command(database);
         // Not quiet: psql then says how many rows it has copied.
-        command.args(["-A", "-t", "-v", "QUIET=off", "-v", "VERBOSITY=verbose"]);
+        command.args(["-A", "-t", "-v", "QUIET=off"]);
         let mut running = child::spawn_captured(&mut command, "psql")?;
         let stdin = running.take_stdin().context("psql has no input pipe")?;
         let stdout = running.take_stdout().context("psql has no output pipe")?;
@@ -205,7 +205,8 @@ impl Talk {
             self.send(format!("\\unrestrict {token}\n").as_bytes())?;
         }
         drop(self.stdin.take());
-        self.running.take().context("psql has been waited for")?.wait()
+        let finished = self.running.take().context("psql has been waited for")?.finish()?;
+        if finished.status.success() { Ok(()) } else { Err(ServerError::in_full(&finished).into()) }
     }
 
     /// Why psql has ended; what it had done before is noted.
@@ -215,10 +216,10 @@ impl Talk {
             self.note(answer);
         }
         let Some(running) = self.running.take() else {
-            return Failure::other("psql has ended before").into();
+            return ServerError::other("psql has ended before").into();
         };
         match running.finish() {
-            Ok(finished) => Failure::of(finished).into(),
+            Ok(finished) => ServerError::in_full(&finished).into(),
             Err(error) => error,
         }
     }

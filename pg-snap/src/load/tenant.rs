@@ -23,6 +23,7 @@ use crate::index;
 use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, MAY_END, Server};
+use crate::server_error::LOCK_NOT_AVAILABLE;
 use crate::sql::{beside, ident, literal};
 use crate::words::Name;
 use anyhow::{Context, Result, ensure};
@@ -224,7 +225,7 @@ impl<'a> Tenant<'a> {
 
     /// Who holds what the load has waited for in vain.
     fn with_holders(&self, error: anyhow::Error) -> anyhow::Error {
-        if !format!("{error:#}").contains("lock timeout") {
+        if psql::sqlstate_of(&error) != Some(LOCK_NOT_AVAILABLE) {
             return error;
         }
         let tables: Vec<String> = self

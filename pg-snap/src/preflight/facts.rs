@@ -1,7 +1,8 @@
 //! What the server says that a load depends on.
 
 use crate::head::Needs;
-use crate::psql::{MAY_END, Server};
+use crate::psql::{MAY_END, Server, sqlstate_of};
+use crate::server_error::{INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT};
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -48,6 +49,8 @@ pub struct Facts {
     pub started: i64,
     /// In bytes.
     pub max_wal_size: u64,
+    /// `synchronous_standby_names`.
+    pub synchronous_standbys: String,
     /// Locales of the dump that the server's system lacks.
     #[serde(skip)]
     pub unknown_locales: Vec<String>,
@@ -163,6 +166,7 @@ select pg_catalog.json_build_object(
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,
+  'synchronous_standbys', pg_catalog.current_setting('synchronous_standby_names'),
   'max_wal_size', pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')))
 from me"
     )
@@ -171,12 +175,13 @@ from me"
 /// One that is hidden, or goes by a newer name, is known nevertheless: setting it tells, by a code
 /// that is the same in every language, and changes nothing but the session that tries.
 fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
-    const UNDEFINED: &str = "42704";
     let mut unknown = Vec::new();
     for name in names {
-        let script = format!("\\set VERBOSITY sqlstate\nSET {} TO DEFAULT;\n", ident(name));
+        let script = format!("SET {} TO DEFAULT;\n", ident(name));
         match server.execute(&server.maintenance, &script) {
-            Err(error) if format!("{error:#}").contains(UNDEFINED) => unknown.push(name.clone()),
+            Err(error) if sqlstate_of(&error) == Some(UNDEFINED_OBJECT) => {
+                unknown.push(name.clone());
+            }
             // Whether we may set it is another question.
             Err(_) | Ok(()) => {}
         }
@@ -192,15 +197,16 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 /// Setting a locale for money is refused where the system lacks it, and changes nothing but the
 /// session that tries.
 fn unknown_locales(server: &Server, needs: &Needs) -> Result<Vec<String>> {
-    const SETTING: &str = "lc_monetary";
     let Some(state) = &needs.state else { return Ok(Vec::new()) };
     let mut locales = vec![&state.collate, &state.ctype];
     locales.dedup();
     let mut unknown = Vec::new();
     for locale in locales {
-        let script = format!("SET {SETTING} = {};\n", literal(locale));
+        let script = format!("SET lc_monetary = {};\n", literal(locale));
         match server.execute(&server.maintenance, &script) {
-            Err(error) if format!("{error:#}").contains(SETTING) => unknown.push(locale.clone()),
+            Err(error) if sqlstate_of(&error) == Some(INVALID_PARAMETER_VALUE) => {
+                unknown.push(locale.clone());
+            }
             answer => answer?,
         }
     }

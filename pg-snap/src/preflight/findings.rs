@@ -94,6 +94,12 @@ fn standby(facts: &Facts, found: &mut Findings) {
     if facts.standby {
         found.problem("the server is a standby, which takes no writes; name its primary (PGHOST)");
     }
+    if !facts.synchronous_standbys.is_empty() {
+        found.note(format!(
+            "commits wait for standbys (synchronous_standby_names = '{}'); those of a load do not",
+            facts.synchronous_standbys
+        ));
+    }
 }
 
 fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {

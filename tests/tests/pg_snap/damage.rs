@@ -131,7 +131,7 @@ fn failures_are_one_line_and_never_tell_the_password() -> Result<()> {
         .assert()
         .code(1)
         .stdout("")
-        .stderr(contains("password authentication failed").and(one_line()).and(silent()));
+        .stderr(contains("psql on piprio ended with status 2").and(one_line()).and(silent()));
     s.pg_snap("piprio")
         .env("PGPORT", "1")
         .arg("dump")

@@ -1,0 +1,241 @@
+//! Which database to be connected to. No one is taken for granted: a role may be let into its own alone.
+
+use crate::client::Clients;
+use crate::load::Names;
+use crate::psql::Server;
+use crate::sql::{ident, literal};
+use crate::version::Version;
+use anyhow::{Context, Error, Result};
+use pipe_kit::cleanup::{self, Guard};
+use pipe_kit::{Stop, warning};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::process::Stdio;
+
+/// Databases that a server has from the beginning, unless somebody has dropped them.
+const USUAL: [&str; 2] = ["postgres", "template1"];
+/// Of a server's other databases at most so many are tried.
+const TRIES: usize = 8;
+/// A parameter of nobody's, by which a session is known to be the one that was asked for.
+const TOKEN: &str = "pg_snap.connection";
+
+/// A database that did not let us in.
+struct Refusal {
+    error: Error,
+    /// Whether the server is there at all, so that another database may let us in.
+    is_up: bool,
+}
+
+impl Server {
+    /// Connects for what is asked of a database itself. Where there is none of that name, to another one
+    /// that tells so.
+    ///
+    /// # Errors
+    /// If there is no psql, the server does not answer, or the database is there and does not;
+    /// [`Stop::refused`] if a connection pooler stands before the server.
+    pub fn connect(clients: &Clients, database: &str) -> Result<Self> {
+        let finder = Finder::new(clients)?;
+        let refusal = match finder.try_database(database)? {
+            Ok(server) => return Ok(server),
+            Err(refusal) => refusal,
+        };
+        if refusal.is_up {
+            for name in USUAL.into_iter().filter(|name| *name != database) {
+                if let Ok(server) = finder.try_database(name)? {
+                    return match server.has_database(database)? {
+                        true => Err(refusal.error),
+                        false => Ok(server),
+                    };
+                }
+            }
+        }
+        Err(refusal.error)
+    }
+
+    /// Connects for what is asked about a database: to another one if any lets us in, else to itself.
+    ///
+    /// # Errors
+    /// As [`Server::connect`].
+    pub fn connect_beside(clients: &Clients, database: &str) -> Result<Self> {
+        Finder::new(clients)?.beside(database)
+    }
+
+    /// Connects for what cannot be done to a database from within: to another one, made for the purpose
+    /// where none lets us in. That is dropped with the guard.
+    ///
+    /// # Errors
+    /// As [`Server::connect`]; [`Stop::refused`] if there is none, with what to grant.
+    pub fn connect_outside(clients: &Clients, database: &str) -> Result<(Self, Option<Guard>)> {
+        let finder = Finder::new(clients)?;
+        let server = finder.beside(database)?;
+        let helper = Names::of(database.to_owned()).helper;
+        if server.maintenance == helper {
+            let inside = Self::new(server.psql().clone(), server.version, database);
+            return Ok((server, Some(dropping(inside, helper))));
+        }
+        if server.maintenance != database {
+            return Ok((server, None));
+        }
+        finder.make_helper(&server, &helper)
+    }
+
+    /// Why no load can replace the database from where [`Server::connect_beside`] has got us; none if
+    /// one can.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn shut_in(&self, database: &str) -> Result<Option<String>> {
+        if self.maintenance != database || self.may_create_databases()? {
+            return Ok(None);
+        }
+        self.closed(database).map(Some)
+    }
+
+    fn may_create_databases(&self) -> Result<bool> {
+        const ASK: &str =
+            "SELECT rolsuper OR rolcreatedb FROM pg_catalog.pg_roles WHERE rolname = current_user";
+        Ok(self.query(&self.maintenance, ASK)?.trim() == "t")
+    }
+
+    fn closed(&self, database: &str) -> Result<String> {
+        let me = self.query(&self.maintenance, "SELECT current_user")?;
+        let me = me.trim_end_matches('\n');
+        Ok(format!(
+            "role {me} can connect to no database of the server but {database}, which cannot be replaced \
+             from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and let it in by \
+             pg_hba.conf, there as into {database} and {}",
+            ident(me),
+            Names::of(database.to_owned()).incoming
+        ))
+    }
+}
+
+/// Looks for a database that lets us in.
+struct Finder {
+    server: Server,
+}
+
+impl Finder {
+    fn new(clients: &Clients) -> Result<Self> {
+        Ok(Self { server: Server::new(clients.psql()?, Version { major: 0, minor: 0 }, "") })
+    }
+
+    /// Connected to a database, unless that fails.
+    fn try_database(&self, database: &str) -> Result<Result<Server, Refusal>> {
+        let token = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let ask = format!(
+            "SELECT pg_catalog.current_setting('server_version_num'), \
+             pg_catalog.current_setting('{TOKEN}', true) IS NOT DISTINCT FROM {}",
+            literal(&token)
+        );
+        let options = format!("-c {TOKEN}={token}");
+        let answer = match self.server.ask_only(database, Some(&options), &ask) {
+            Ok(answer) => answer,
+            Err(error) if !self.is_up(database) => {
+                return Ok(Err(Refusal { error, is_up: false }));
+            }
+            // A pooler may refuse whoever asks for options.
+            Err(error) => match self.server.ask_only(database, None, &ask) {
+                Ok(answer) => answer,
+                Err(_) => return Ok(Err(Refusal { error, is_up: true })),
+            },
+        };
+        let (number, is_ours) = answer.trim().split_once('|').unwrap_or_default();
+        let number = number.parse().with_context(|| format!("server version '{answer}'"))?;
+        if is_ours != "t" {
+            return Err(pooled().into());
+        }
+        let psql = self.server.psql().clone();
+        Ok(Ok(Server::new(psql, Version::from_number(number), database)))
+    }
+
+    /// Whether a server answers, whatever it answers. Where that cannot be told, it may.
+    fn is_up(&self, database: &str) -> bool {
+        let mut command = self.server.psql().sibling("pg_isready").command();
+        command.args(["-q", "-t", "5", "-d", &self.server.target(database)]);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // 1: it takes no sessions now; 2: no answer.
+        !command.status().is_ok_and(|status| matches!(status.code(), Some(1 | 2)))
+    }
+
+    fn beside(&self, database: &str) -> Result<Server> {
+        let names = Names::of(database.to_owned());
+        let mut first = None;
+        let usual = USUAL.into_iter().filter(|name| *name != database);
+        for name in usual.chain([names.helper.as_str()]) {
+            match self.try_database(name)? {
+                Ok(server) => return Ok(server),
+                Err(refusal) if !refusal.is_up => return Err(refusal.error),
+                Err(refusal) => first = first.or(Some(refusal.error)),
+            }
+        }
+        let own = match self.try_database(database)? {
+            Ok(own) => own,
+            Err(refusal) => return Err(first.unwrap_or(refusal.error)),
+        };
+        for name in others(&own, &names)? {
+            if let Ok(server) = self.try_database(&name)? {
+                return Ok(server);
+            }
+        }
+        Ok(own)
+    }
+
+    fn make_helper(&self, own: &Server, helper: &str) -> Result<(Server, Option<Guard>)> {
+        let database = &own.maintenance;
+        if !own.may_create_databases()? {
+            return Err(
+                Stop::refused(format!("{}; nothing was changed", own.closed(database)?)).into()
+            );
+        }
+        let guard = dropping(own.clone(), helper.to_owned());
+        let create = format!("CREATE DATABASE {} TEMPLATE template0;\n", ident(helper));
+        own.execute(database, &create).context("nothing was changed")?;
+        match self.try_database(helper)? {
+            Ok(server) => Ok((server, Some(guard))),
+            Err(_) => {
+                drop(guard);
+                Err(Stop::refused(format!("{}; nothing was changed", own.closed(database)?)).into())
+            }
+        }
+    }
+}
+
+/// Other databases that our role has the right to connect to, but those that a load renames or drops.
+fn others(own: &Server, names: &Names) -> Result<Vec<String>> {
+    let ask = "SELECT coalesce(pg_catalog.json_agg(datname ORDER BY datname), '[]') FROM pg_catalog.pg_database \
+         WHERE datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')";
+    let answer = own.query(&own.maintenance, ask)?;
+    let all: Vec<String> = serde_json::from_str(&answer).context("listing databases")?;
+    let is_free = |name: &String| {
+        *name != names.database
+            && !crate::load::is_beside(&names.database, name)
+            && !USUAL.contains(&name.as_str())
+    };
+    Ok(all.into_iter().filter(is_free).take(TRIES).collect())
+}
+
+/// `inside` is connected to the database that the helper serves.
+fn dropping(inside: Server, helper: String) -> Guard {
+    cleanup::on_failure(move || {
+        if let Err(error) = inside.drop_database(&helper) {
+            warning!(
+                "the database {helper}, made for the load, is still there; drop it: {error:#}"
+            );
+        }
+    })
+}
+
+/// Sessions behind a pooler are others': what one sets or locks stays for whoever comes next, and names
+/// cannot be swapped while it keeps connections open.
+fn pooled() -> Stop {
+    let place = |name: &str, otherwise: &str| {
+        std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or_else(|| otherwise.into())
+    };
+    Stop::refused(format!(
+        "at {} port {} a connection pooler (such as PgBouncer) stands before the server, and its sessions \
+         are shared with others; name the server's own address: POSTGRES_HOST and POSTGRES_PORT of the \
+         deployment, or PGHOST and PGPORT; nothing was changed",
+        place("PGHOST", "the local socket"),
+        place("PGPORT", "5432")
+    ))
+}
