@@ -49,6 +49,9 @@ pub struct DatabaseState {
     /// What the database took on its server's disk, in bytes.
     #[serde(default)]
     pub size_bytes: Option<u64>,
+    /// What will be trouble when the dump is loaded, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One privilege on the database.

@@ -14,6 +14,8 @@ mod passes;
 mod plan;
 mod run;
 mod section;
+mod survey;
+mod warnings;
 mod writer;
 
 use crate::client::{Client, Clients};
@@ -38,6 +40,7 @@ use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use survey::Survey;
 use writer::Writer;
 
 /// Bytes of compressed sections that may wait for their turn to be written.
@@ -84,6 +87,7 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let key = dump.write(&state, &mut writer)?;
     run.bar.finish_and_clear();
     sessions.disarm();
+    state.warnings.iter().for_each(|warning| pipe_kit::warning!("{warning}"));
     writer.finish(key.as_deref(), options.level)
 }
 
@@ -100,16 +104,17 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftovers(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let strings = scope.spawn(|| server.query(database, "SHOW standard_conforming_strings"));
+        let survey = scope.spawn(|| Survey::ask(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
                 state.with_context(|| format!("the server has no database {database}"))
             })
             .and_then(|state| state.with_contents(server));
-        let state = state?;
+        let mut state = state?;
         let pg_dump = joined(pg_dump)?;
         joined(leftovers)?;
-        let backslashes_escape = joined(strings)?.trim() == "off";
+        let Survey { backslashes_escape, warnings } = joined(survey)?;
+        state.warnings = warnings;
         Ok(Found { state, pg_dump, backslashes_escape })
     })
 }

@@ -47,5 +47,7 @@ mod sameness;
 mod tenant;
 #[path = "pg_snap/tenant_faults.rs"]
 mod tenant_faults;
+#[path = "pg_snap/warnings.rs"]
+mod warnings;
 #[path = "pg_snap/writers.rs"]
 mod writers;
