@@ -54,6 +54,9 @@ pub struct DatabaseState {
     /// The search path of whoever dumped it, as the server shows it. None: not told.
     #[serde(default)]
     pub search_path: Option<String>,
+    /// What will be trouble when the dump is loaded, a line each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One privilege on the database.

@@ -14,6 +14,8 @@ mod passes;
 mod plan;
 mod run;
 mod section;
+mod survey;
+mod warnings;
 mod writer;
 
 use crate::client::{Client, Clients};
@@ -39,6 +41,7 @@ use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use survey::Survey;
 use writer::Writer;
 
 /// Bytes of compressed sections that may wait for their turn to be written.
@@ -85,12 +88,12 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let key = dump.write(&state, &mut writer)?;
     run.bar.finish_and_clear();
     sessions.disarm();
+    state.warnings.iter().for_each(|warning| pipe_kit::warning!("{warning}"));
     writer.finish(key.as_deref(), options.level)
 }
 
-/// A line each.
-const SETTINGS: &str = "SELECT pg_catalog.current_setting('standard_conforming_strings') \
-     || E'\\n' || pg_catalog.current_setting('search_path')";
+/// Asked in a session in which nothing was set.
+const SEARCH_PATH: &str = "SELECT pg_catalog.current_setting('search_path')";
 
 /// What a dump has to know before it begins.
 struct Found {
@@ -105,7 +108,8 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftovers(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let settings = scope.spawn(|| server.ask_only(database, None, SETTINGS));
+        let search_path = scope.spawn(|| server.ask_only(database, None, SEARCH_PATH));
+        let survey = scope.spawn(|| Survey::ask(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
                 state.with_context(|| format!("the server has no database {database}"))
@@ -114,10 +118,9 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
         let mut state = state?;
         let pg_dump = joined(pg_dump)?;
         joined(leftovers)?;
-        let settings = joined(settings)?;
-        let (strings, search_path) = settings.split_once('\n').context("asking for settings")?;
-        let backslashes_escape = strings.trim() == "off";
-        state.search_path = Some(search_path.trim_end_matches('\n').to_owned());
+        state.search_path = Some(joined(search_path)?.trim_end_matches('\n').to_owned());
+        let Survey { backslashes_escape, warnings } = joined(survey)?;
+        state.warnings = warnings;
         Ok(Found { state, pg_dump, backslashes_escape })
     })
 }

@@ -89,7 +89,7 @@ fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<(
     let mut blocks = Blocks::new(text);
     while let Some(block) = blocks.next().map_err(reading)? {
         if report.database.is_none() {
-            report.database = DatabaseState::from_head(block.bytes)?;
+            report.set_database(DatabaseState::from_head(block.bytes)?);
         }
         bar.inc(block.bytes.len() as u64);
         scanner.scan(block.bytes, report)?;

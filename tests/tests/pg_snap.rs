@@ -63,5 +63,7 @@ mod search_path;
 mod tenant;
 #[path = "pg_snap/tenant_faults.rs"]
 mod tenant_faults;
+#[path = "pg_snap/warnings.rs"]
+mod warnings;
 #[path = "pg_snap/writers.rs"]
 mod writers;

@@ -5,6 +5,7 @@ use crate::index::Section;
 use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Write;
+use std::mem::take;
 
 /// The report. Field names are the JSON's.
 #[derive(Debug, Default, Serialize)]
@@ -17,6 +18,8 @@ pub struct Report {
     pub server_version: Option<String>,
     /// What `pg-snap dump` wrote down of the database itself; none for another tool's dump.
     pub database: Option<DatabaseState>,
+    /// What the dump says will be trouble when it is loaded, a line each.
+    pub warnings: Vec<String>,
     schemas: BTreeSet<String>,
     tables: Vec<Table>,
     rows: u64,
@@ -40,6 +43,11 @@ struct Table {
 pub type TableName = (String, String);
 
 impl Report {
+    pub(super) fn set_database(&mut self, state: Option<DatabaseState>) {
+        self.database = state;
+        self.warnings = self.database.as_mut().map(|d| take(&mut d.warnings)).unwrap_or_default();
+    }
+
     pub(super) fn add_schema(&mut self, schema: &str) {
         self.schemas.insert(schema.to_owned());
     }
@@ -103,6 +111,10 @@ impl Report {
         let (tables, rows, bytes) = (self.tables.len(), self.rows, self.bytes);
         let _ = writeln!(text, "Schemas: {}", self.schemas.len());
         let _ = writeln!(text, "Tables: {tables}\nRows: {rows}\nBytes: {bytes}");
+        for warning in &self.warnings {
+            let line = warning.replace(char::is_control, " ");
+            let _ = writeln!(text, "Warning: {line}");
+        }
         let _ = writeln!(text, "\n{:>12} {:>14}  table", "rows", "bytes");
         for t in &self.tables {
             let (schema, name) = (t.schema.escape_debug(), t.name.escape_debug());

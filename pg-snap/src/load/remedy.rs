@@ -133,7 +133,47 @@ pub fn may_be_omitted(text: &[u8]) -> bool {
 }
 
 /// The failure that says more: that of the last way, unless a name was still not found.
-pub fn more_telling(first: ServerError, last: ServerError) -> ServerError::of_state(state)
+pub fn more_telling(first: ServerError, last: ServerError) -> ServerError {
+    if first.is(&NOT_FOUND) && !last.is(&NOT_FOUND) && last.sqlstate().is_some() {
+        last
+    } else {
+        first
+    }
+}
+
+/// Another way to have rows taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RowWay {
+    /// Under this search path, a list of SQL.
+    Path(String),
+    /// Without the checks that they do not fit.
+    WithoutConstraints,
+}
+
+/// The ways to try with rows that have failed.
+pub fn ways_for_rows(failure: &ServerError, search_path: &[String], schema: &str) -> Vec<RowWay> {
+    match failure.is(&NOT_FOUND) {
+        true => paths(search_path, Some(schema)).into_iter().map(RowWay::Path).collect(),
+        false => Vec::new(),
+    }
+}
+
+/// Whether a constraint was not fulfilled.
+pub fn is_constraint(failure: &ServerError) -> bool {
+    failure.sqlstate().is_some_and(|state| state.starts_with("23"))
+}
+
+/// What the operator can do about an error, by the class of its SQLSTATE.
+pub fn remedy(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
+    let state = sqlstate.unwrap_or_default();
+    let remedy = match (state, state.get(..2).unwrap_or_default()) {
+        ("42501", _) | (_, "28") => "load as a superuser, or grant what pg-snap preflight names",
+        ("55P03", _) => "end the session that holds the lock (pg_locks), and load again",
+        (_, "08") => "make the other server reachable, and load again",
+        (_, "0A") => "load on a server that has the feature, of the dump's major or newer",
+        (_, "21" | "22") => {
+            "correct the value where the dump was made, or load on a server of the dump's major"
+        }
         (_, "23") => "correct the rows where the dump was made",
         (_, "25" | "40" | "57") => "load again",
         (_, "3D" | "3F" | "42") => {
@@ -238,7 +278,8 @@ fn called(words: &[Word]) -> impl Iterator<Item = (String, String)> + '_ {
 mod tests {
     use super::*;
 
-    fn failure(state: &str) -> ServerError::of_state(state)
+    fn failure(state: &str) -> ServerError {
+        ServerError::of_state(state)
     }
 
     fn found(sql: &str, state: &str, major: u32, keep_going: bool) -> Vec<Way> {

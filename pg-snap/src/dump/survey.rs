@@ -1,0 +1,44 @@
+//! What is asked of the database itself before it is dumped, in one session.
+
+use super::warnings::{self, Warnings};
+use crate::psql::Server;
+use anyhow::Result;
+
+/// The answers.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Whether strings are written in which backslashes are doubled.
+    pub backslashes_escape: bool,
+    /// A line each.
+    pub warnings: Vec<String>,
+}
+
+const STRINGS: &str = "SHOW standard_conforming_strings;\n";
+
+impl Survey {
+    /// Asks. That not all of it was answered is a warning, and keeps nobody from dumping.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn ask(server: &Server, database: &str) -> Result<Self> {
+        let script = format!("{STRINGS}{}", warnings::script());
+        let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
+        answer.or_else(|error| {
+            let mut survey = Self::read(&server.query(database, STRINGS)?)?;
+            survey.warnings.push(format!(
+                "what may be trouble in a load could not be asked of the catalog: {error:#}"
+            ));
+            Ok(survey)
+        })
+    }
+
+    fn read(answer: &str) -> Result<Self> {
+        let mut lines = answer.lines();
+        let backslashes_escape = lines.next().is_some_and(|line| line.trim() == "off");
+        let mut warnings = Warnings::default();
+        for line in lines.filter(|line| !line.is_empty()) {
+            warnings.add(line)?;
+        }
+        Ok(Self { backslashes_escape, warnings: warnings.into_lines() })
+    }
+}

@@ -1,0 +1,106 @@
+//! What will be trouble when the dump is loaded: asked of the catalog while it can still be mended, and
+//! carried at the dump's head for who loads it.
+
+use anyhow::{Context, Result};
+use std::collections::BTreeMap;
+
+/// Each gives lines for [`Warnings::add`], ten of a kind, with how many there are of that kind.
+const QUESTIONS: [&str; 2] =
+    [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
+
+/// What stands before the SQLSTATE that a question ended with.
+const STATE: &str = "state ";
+const NO_ERROR: &str = "00000";
+
+/// See the module.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Warnings {
+    lines: BTreeMap<String, Kind>,
+    failed: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Kind {
+    lines: Vec<String>,
+    /// Of this kind, with those that are not among the lines.
+    all: usize,
+}
+
+/// The script: it fails nothing, whatever the server answers.
+pub fn script() -> String {
+    QUESTIONS.map(isolated).concat()
+}
+
+/// Asks in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
+/// Planning takes longer than running: compiling the plans would take longer still.
+pub fn isolated(sql: &str) -> String {
+    format!(
+        "\\set ON_ERROR_STOP 0\nBEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n\
+         SET LOCAL standard_conforming_strings = on;\nSET LOCAL quote_all_identifiers = off;\n\
+         SET LOCAL jit = off;\nSET LOCAL lock_timeout = '1s';\nSET LOCAL statement_timeout = '10s';\n\
+         {sql}\\echo {STATE}:SQLSTATE\nROLLBACK;\n\\set ON_ERROR_STOP 1\n"
+    )
+}
+
+impl Warnings {
+    /// Takes a line of the answer.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn add(&mut self, line: &str) -> Result<()> {
+        if let Some(state) = line.strip_prefix(STATE) {
+            self.failed.extend((state != NO_ERROR).then(|| state.to_owned()));
+            return Ok(());
+        }
+        let (kind, text, all): (String, String, usize) = serde_json::from_str(line)
+            .with_context(|| format!("a list of warnings says {line}"))?;
+        let kind = self.lines.entry(kind).or_default();
+        kind.lines.push(text.replace(char::is_control, " "));
+        kind.all = all;
+        Ok(())
+    }
+
+    /// A line each.
+    pub fn into_lines(self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (name, kind) in self.lines {
+            let more = kind.all.saturating_sub(kind.lines.len());
+            lines.extend(kind.lines);
+            if more > 0 {
+                lines.push(format!("{name}: and {more} more"));
+            }
+        }
+        lines.extend(self.failed.into_iter().map(|state| {
+            format!(
+                "not all that may be trouble in a load could be asked of the catalog (SQLSTATE {state})"
+            )
+        }));
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_kept_by_kind_and_what_is_not_listed_is_counted() {
+        let mut warnings = Warnings::default();
+        for line in [
+            r#"["unlogged tables", "table b", 12]"#,
+            r#"["invalid indexes", "index a", 1]"#,
+            r#"["unlogged tables", "table c", 12]"#,
+            "state 00000",
+            "state 57014",
+        ] {
+            warnings.add(line).unwrap();
+        }
+        assert!(warnings.add("ERROR").is_err());
+        let lines = warnings.into_lines();
+        assert_eq!(
+            lines[..4],
+            ["index a", "table b", "table c", "unlogged tables: and 10 more"].map(str::to_owned)
+        );
+        assert!(lines[4].ends_with("(SQLSTATE 57014)") && lines.len() == 5);
+    }
+}
