@@ -43,6 +43,8 @@ mod rights;
 mod round_trip;
 #[path = "pg_snap/running.rs"]
 mod running;
+#[path = "pg_snap/same_data.rs"]
+mod same_data;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
 #[path = "pg_snap/tenant.rs"]
