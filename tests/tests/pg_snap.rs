@@ -55,6 +55,8 @@ mod round_trip;
 mod running;
 #[path = "pg_snap/same_meaning.rs"]
 mod same_meaning;
+#[path = "pg_snap/same_data.rs"]
+mod same_data;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
 #[path = "pg_snap/search_path.rs"]

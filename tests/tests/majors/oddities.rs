@@ -38,6 +38,8 @@ fn by_psql(from: &Cluster, database: &str, to: &Cluster, newest: &Cluster) -> Re
         |cluster: &Cluster, name: &str| cluster.release.clients.join(name).display().to_string();
     let mut pg_dump = from.server.client(&program(from, "pg_dump"));
     let text = child::capture(pg_dump.args(["-d", database]), "pg_dump")?;
+    // What a newer pg_dump sets and an older server does not know.
+    let text = text.replacen("SET transaction_timeout = 0;\n", "", 1);
     let name = format!("by_psql_{database}_{}", from.release.major);
     to.server.psql("postgres", &format!("create database {name} template template0"))?;
     let mut psql = to.server.client(&program(newest, "psql"));
@@ -57,11 +59,14 @@ fn oddities_go_to_their_own_and_the_next_major_as_pg_dump_and_psql_take_them() -
         from.server.psql("postgres", "create database extended")?;
         from.server.psql("extended", EXTENSION)?;
         let mut databases = vec!["extended"];
-        if from.release.major >= SINCE {
+        if from.release.major < SINCE {
+            println!("skipped: oddities: PostgreSQL {} lacks some", from.release.major);
+        } else if !from.release.has_own_clients() {
+            // pg_dump 18 writes a child's own NOT NULL as no server before 18 reads it.
+            println!("skipped: oddities: no clients of PostgreSQL {}", from.release.major);
+        } else {
             oddities::create(&from.server, "odd")?;
             databases.push("odd");
-        } else {
-            println!("skipped: oddities: PostgreSQL {} lacks some", from.release.major);
         }
         for database in databases {
             let file = from.dump(database)?;
