@@ -41,7 +41,8 @@ EXIT STATUS
   0  done
   1  failed: no such bucket, keys refused, server unreachable, no such directory
   2  wrong usage
-  3  incomplete: some objects failed or were left out, each named on stderr; the others are in place
+  3  incomplete: some objects failed or were left out, or lack a header that the server refuses, each
+     named on stderr; the others are in place
   4  verification failed, or an index that cannot be read
   5  refused: a safeguard said no, nothing was changed
   128+N  ended by signal N";

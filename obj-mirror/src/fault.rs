@@ -31,6 +31,8 @@ pub enum Kind {
     Transient,
     /// Other bytes arrived at the server than were sent.
     Garbled,
+    /// The answer is not HTTP.
+    Malformed,
     /// Nothing came for as long as is waited for.
     Silent,
     /// It will not go better the next time.
@@ -92,6 +94,7 @@ impl StoreError {
             self.kind,
             Kind::Transient
                 | Kind::Garbled
+                | Kind::Malformed
                 | Kind::Silent
                 | Kind::Unreachable
                 | Kind::Busy

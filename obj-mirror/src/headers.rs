@@ -38,6 +38,8 @@ pub struct Head {
     pub tag_count: Option<u32>,
     /// How many values of user metadata the server has and HTTP cannot carry.
     pub unsent_metadata: u32,
+    /// Whether headers were left out of it that are not HTTP.
+    pub lacks_headers: bool,
 }
 
 impl Head {
@@ -59,6 +61,7 @@ impl Head {
             tag_count: text(headers, "x-amz-tagging-count").and_then(|n| n.trim().parse().ok()),
             // A count that cannot be read is at least one.
             unsent_metadata: unsent.map_or(0, |n| n.trim().parse().unwrap_or(1)),
+            lacks_headers: false,
         }
     }
 

@@ -302,6 +302,33 @@ mod tests {
     }
 
     #[test]
+    fn values_that_are_not_utf8_read_back_and_an_older_reader_reads_the_rest() {
+        /// As the first version declared it.
+        #[derive(Deserialize)]
+        struct Older {
+            key: String,
+            #[serde(default)]
+            content_type: Option<String>,
+            #[serde(default)]
+            metadata: BTreeMap<String, String>,
+        }
+        let raw = [("x-amz-meta-title", &b"caf\xe9"[..]), ("expires", b"\xff%41")];
+        let raw = raw.map(|(name, value)| (name.to_owned(), Octets(value.to_vec())));
+        let with = entry("a");
+        let properties = Properties { raw_headers: raw.into(), ..with.properties.clone() };
+        let with = Entry { properties, ..with };
+        let text = line(&with).unwrap();
+        let raw = r#""raw_headers":{"expires":"%FF%2541","x-amz-meta-title":"caf%E9"}"#;
+        assert!(text.contains(raw), "{text}");
+        assert_eq!(parse(text.trim_end()).unwrap(), with);
+        assert_eq!(parse(text.replace("%E9", "%e9").trim_end()).unwrap(), with);
+        assert!(parse(text.replace("%E9", "%E").trim_end()).is_err());
+        let older: Older = serde_json::from_str(&text).unwrap();
+        assert_eq!((older.key.as_str(), older.content_type.as_deref()), ("a", Some("text/plain")));
+        assert_eq!(older.metadata["who"], "ü");
+    }
+
+    #[test]
     fn an_index_that_would_lead_outside_or_has_no_sum_of_ours_is_damage() {
         let dir = mirror();
         for path in ["../x", "/etc/passwd", "b", ".obj-mirror/index.jsonl"] {

@@ -107,6 +107,12 @@ pub fn entry_of(
             head.unsent_metadata
         );
     }
+    if head.lacks_headers {
+        warning!(
+            "{}: a header of the server's answer is not HTTP (a control character in it); the mirror does not have it",
+            printable(&step.object.key)
+        );
+    }
     let last_modified = head.written(&step.object);
     if last_modified == UNKNOWN_TIME {
         warning!(

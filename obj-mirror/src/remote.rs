@@ -140,6 +140,7 @@ impl Remote {
             Kind::Disk => anyhow!("writing to disk: {error}"),
             Kind::Transient
             | Kind::Garbled
+            | Kind::Malformed
             | Kind::Busy
             | Kind::Silent
             | Kind::Changed

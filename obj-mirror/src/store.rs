@@ -254,7 +254,8 @@ impl Store {
         }
         let ask = Ask { method: "GET", key: Some(key), headers, ..Ask::default() };
         let response = self.expect(ask, &[200, 206]).await?;
-        let head = Head::of_headers(&response.headers);
+        let mut head = Head::of_headers(&response.headers);
+        head.lacks_headers = response.lacks_headers;
         let part_of = match response.status {
             206 => Some(total(&response.headers)?),
             _ => None,

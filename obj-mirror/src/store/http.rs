@@ -48,6 +48,20 @@ impl Http {
     /// # Errors
     /// If no answer comes. An answer of any status is none.
     pub async fn send(&self, request: Request<Bytes>, patience: u32) -> Answer<Response> {
+        let again = matches!(request.method().as_str(), "GET" | "HEAD").then(|| request.clone());
+        match (self.send_strictly(request, patience).await, again) {
+            // One header that is not HTTP must not cost the bytes that come with it.
+            (Err(error), Some(request)) if error.kind == Kind::Malformed => {
+                let mut connection = self.connect(true).await?;
+                let sent = self.send_on(&mut connection, request, patience).await;
+                let response = sent.map_err(|(error, _)| error)?;
+                Ok(Response { lacks_headers: true, ..self.response(response, connection) })
+            }
+            (sent, _) => sent,
+        }
+    }
+
+    async fn send_strictly(&self, request: Request<Bytes>, patience: u32) -> Answer<Response> {
         // A kept connection may have been closed by the server meanwhile: that says nothing, and the
         // request goes out again on a new one. A POST does not, once it may have got there.
         while let Some(mut connection) = self.kept().await {
@@ -61,7 +75,7 @@ impl Http {
                 Err((error, _)) => return Err(error),
             }
         }
-        let mut connection = self.connect().await?;
+        let mut connection = self.connect(false).await?;
         let sent = self.send_on(&mut connection, request, patience).await;
         let response = sent.map_err(|(error, _)| error)?;
         Ok(self.response(response, connection))
@@ -78,10 +92,11 @@ impl Http {
         }
     }
 
-    async fn connect(&self) -> Answer<Connection> {
+    /// A new connection; one that is lenient leaves out headers that are not HTTP.
+    async fn connect(&self, is_lenient: bool) -> Answer<Connection> {
         let stream = self.dialer.connect().await?;
         let mut builder = http1::Builder::new();
-        builder.max_buf_size(READ_AHEAD);
+        builder.max_buf_size(READ_AHEAD).ignore_invalid_headers_in_responses(is_lenient);
         let made = builder.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|e| network(&e))?;
         tokio::spawn(async move {
@@ -127,6 +142,7 @@ impl Http {
         Response {
             status: parts.status.as_u16(),
             headers: parts.headers,
+            lacks_headers: false,
             body,
             connection: Some(connection),
             idle: Arc::clone(&self.idle),
@@ -142,6 +158,8 @@ pub struct Response {
     pub status: u16,
     /// Its headers.
     pub headers: HeaderMap,
+    /// Whether headers may have been left out, since they are not HTTP.
+    pub lacks_headers: bool,
     body: Incoming,
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
@@ -166,7 +184,8 @@ impl Response {
                     }
                 }
                 Ok(None) => {
-                    if let Some(connection) = self.connection.take().filter(|c| !c.is_closed()) {
+                    let is_usable = |c: &Connection| !c.is_closed() && !self.lacks_headers;
+                    if let Some(connection) = self.connection.take().filter(is_usable) {
                         lock(&self.idle).push(connection);
                     }
                     return Ok(None);
@@ -214,7 +233,8 @@ fn network(error: &hyper::Error) -> StoreError {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    StoreError::transient(cause.to_string())
+    let kind = if error.is_parse() { Kind::Malformed } else { Kind::Transient };
+    StoreError::new(kind, cause.to_string())
 }
 
 /// A request's body. It goes out in pieces, so that one that moves slowly is told from one that is stuck.

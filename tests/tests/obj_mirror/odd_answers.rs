@@ -57,7 +57,7 @@ fn pull_changed(bench: &Bench, change: fn(Vec<u8>) -> Vec<u8>) -> Ended {
 #[test]
 fn an_object_without_an_etag_or_a_time_is_mirrored_and_what_is_lost_is_named() {
     type Change = fn(Vec<u8>) -> Vec<u8>;
-    let cases: [(&str, Option<&str>, Change); 7] = [
+    let cases: [(&str, Option<&str>, Change); 8] = [
         ("no ETag", None, |a| with_header(a, "etag", b"")),
         ("a weak ETag", None, |a| with_header(a, "etag", b"etag: W/\"abc\"\r\n")),
         ("an ETag that is no text", None, |a| with_header(a, "etag", b"etag: \"\xe9\"\r\n")),
@@ -66,6 +66,9 @@ fn an_object_without_an_etag_or_a_time_is_mirrored_and_what_is_lost_is_named() {
         ("a server whose name is no text", None, |a| with_header(a, "server", b"server: \xff\r\n")),
         ("metadata that HTTP cannot carry", Some("x-amz-missing-meta"), |a| {
             with_header(a, "x-amz-missing-meta", b"x-amz-missing-meta: 2\r\n")
+        }),
+        ("a control character", Some("a header of the server's answer is not HTTP"), |a| {
+            with_header(a, "x-amz-meta-odd", b"x-amz-meta-odd: a\x01b\r\n")
         }),
     ];
     for (name, warning, change) in cases {
@@ -76,7 +79,7 @@ fn an_object_without_an_etag_or_a_time_is_mirrored_and_what_is_lost_is_named() {
             None => assert!(!ended.err.contains("warning"), "{name}: {}", ended.err),
             Some(header) => {
                 for key in ["odd", "odd-large"] {
-                    let warned = format!("warning: {key}: {header}: ");
+                    let warned = format!("warning: {key}: {header}");
                     assert_eq!(ended.err.matches(&warned).count(), 1, "{name}: {}", ended.err);
                 }
             }
