@@ -8,7 +8,7 @@ use crate::layers::Source;
 use crate::libpq::{self, Kind, Passed};
 use crate::pg_service::Service;
 use anyhow::{Context, Result, anyhow, bail};
-use pipe_kit::Stop;
+use pipe_kit::{Stop, warning};
 use std::path::{Path, PathBuf};
 
 /// A file that a setting names.
@@ -28,6 +28,7 @@ impl Resolver<'_> {
         let number = number.ok_or_else(|| anyhow!(Stop::usage("POSTGRES_PORT is not a port")))?;
         let (via, mut named) = self.via(driver, host.as_deref())?;
         let files = self.libpq(entry)?;
+        self.warn_of_a_socket(&via, host.as_deref());
         match &via {
             Via::Tcp => {
                 readable_here(&files)?;
@@ -74,6 +75,23 @@ impl Resolver<'_> {
         };
         self.row("POSTGRES_SERVICE", value, service.map_or(default, |s| s.source));
         Ok((decided, named))
+    }
+
+    /// libpq passes over every wish for TLS where it connects to a local socket.
+    fn warn_of_a_socket(&self, via: &Via, host: Option<&str>) {
+        const ASKING: [&str; 3] = ["require", "verify-ca", "verify-full"];
+        let mode = libpq::given(self.layers, &libpq::SSLMODE);
+        let Some(mode) = mode.filter(|mode| ASKING.contains(&&*mode.value)) else { return };
+        let socket = match via {
+            Via::Exec(service) => {
+                format!("the local socket in the service {service} (POSTGRES_VIA=exec)")
+            }
+            Via::Tcp => match host.filter(|host| host.starts_with(['/', '@'])) {
+                Some(host) => format!("the local socket in {host}"),
+                None => return,
+            },
+        };
+        warning!("{} has no effect: the clients connect to {socket}, without TLS", mode.name);
     }
 
     fn dialled(&mut self, driver: &Driver, end: Endpoint) -> Result<()> {
