@@ -28,6 +28,7 @@ impl Resolver<'_> {
         let number = number.ok_or_else(|| anyhow!(Stop::usage("POSTGRES_PORT is not a port")))?;
         let (via, mut named) = self.via(driver, host.as_deref())?;
         let files = self.libpq(entry)?;
+        self.system_certificates(entry)?;
         self.warn_of_a_socket(&via, host.as_deref());
         match &via {
             Via::Tcp => {
@@ -165,6 +166,31 @@ impl Resolver<'_> {
             self.given(passed.variable);
         }
         Ok(files)
+    }
+
+    /// With the system's certificates, libpq 16 verifies fully and agrees to nothing less. To an older
+    /// one, `system` is a file that is not there, without which it would go on.
+    fn system_certificates(&mut self, entry: Option<&Service>) -> Result<()> {
+        let root = libpq::given(self.layers, &libpq::SSLROOTCERT);
+        let Some(root) = root.filter(|root| root.value == "system") else { return Ok(()) };
+        let given = libpq::given(self.layers, &libpq::SSLMODE).map(|mode| mode.value);
+        let theirs = entry.and_then(|entry| entry.get(libpq::SSLMODE.keyword));
+        match given.as_deref().or(theirs) {
+            Some("verify-full") => Ok(()),
+            Some(_) => Err(Stop::usage(format!(
+                "{}=system needs {}=verify-full",
+                root.name,
+                libpq::SSLMODE.setting
+            ))
+            .into()),
+            None => {
+                let row =
+                    self.row(libpq::SSLMODE.setting, Some("verify-full".into()), Source::Detected);
+                row.reason = Some(format!("{} is system", root.name));
+                self.export(libpq::SSLMODE.variable, "verify-full".into());
+                Ok(())
+            }
+        }
     }
 
     /// One of libpq's settings, and the name that it was given by.
