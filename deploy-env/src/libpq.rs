@@ -61,6 +61,10 @@ pub const SSLMODE: Passed = words(
     &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"],
 );
 
+/// Whom to trust.
+pub const SSLROOTCERT: Passed =
+    of(Kind::TlsFile, "POSTGRES_SSLROOTCERT", "PGSSLROOTCERT", "sslrootcert");
+
 /// The entry of a connection service file, and that file.
 pub const SERVICE: Passed = of(Kind::Text, "POSTGRES_PGSERVICE", "PGSERVICE", "service");
 /// See [`SERVICE`].
@@ -70,7 +74,7 @@ pub const SERVICE_FILE: Passed =
 /// All others that are handed on, in the order of the documentation.
 pub const PASSED: &[Passed] = &[
     SSLMODE,
-    of(Kind::TlsFile, "POSTGRES_SSLROOTCERT", "PGSSLROOTCERT", "sslrootcert"),
+    SSLROOTCERT,
     of(Kind::TlsFile, "POSTGRES_SSLCERT", "PGSSLCERT", "sslcert"),
     of(Kind::TlsFile, "POSTGRES_SSLKEY", "PGSSLKEY", "sslkey"),
     of(Kind::TlsFile, "POSTGRES_SSLCRL", "PGSSLCRL", "sslcrl"),

@@ -63,6 +63,40 @@ fn tls_asked_for_by_either_name_and_in_either_place_reaches_the_clients() {
 }
 
 #[test]
+fn tls_that_a_local_socket_does_not_have_is_warned_of() {
+    let exec = "POSTGRES_VIA=exec\n";
+    let socket = "POSTGRES_HOST=/run/postgresql\n";
+    for (via, mode, is_warned) in [
+        (exec, "verify-full", true),
+        (socket, "require", true),
+        (exec, "prefer", false),
+        (TCP, "verify-full", false),
+    ] {
+        let dir = deployment(&format!("{via}PGSSLMODE={mode}\n"));
+        let ended = tool(&dir, &[]).args(["--", "true"]).assert().success();
+        let warned = contains("PGSSLMODE has no effect");
+        if is_warned {
+            ended.stderr(warned)
+        } else {
+            ended.stderr(warned.not())
+        };
+    }
+}
+
+#[test]
+fn the_systems_certificates_verify_fully_with_every_libpq() {
+    let dir = deployment(&format!("{TCP}PGSSLROOTCERT=system\n"));
+    let names = "PGSSLMODE PGSSLROOTCERT";
+    assert_eq!(got(&mut tool(&dir, &[]), names), "verify-full system");
+    assert_eq!(got(&mut tool(&dir, &[("PGSSLMODE", "verify-full")]), names), "verify-full system");
+    for mode in ["disable", "require", "verify-ca"] {
+        let mut command = tool(&dir, &[("POSTGRES_SSLMODE", mode)]);
+        let ended = command.args(["--", "echo", "ran"]).assert().code(2).stdout("");
+        ended.stderr(contains("PGSSLROOTCERT=system needs POSTGRES_SSLMODE=verify-full"));
+    }
+}
+
+#[test]
 fn every_setting_is_handed_on_under_libpqs_name() {
     let text = "POSTGRES_SSLNEGOTIATION=direct\nPOSTGRES_CHANNEL_BINDING=require\n\
         POSTGRES_REQUIRE_AUTH=scram-sha-256\nPOSTGRES_GSSENCMODE=disable\n\

@@ -175,6 +175,8 @@ fn a_certificate_of_ones_own_and_channel_binding_reach_the_server() -> Result<()
 
     stand.admit("host all all 127.0.0.1/32 scram-sha-256")?;
     stand.succeeds(&[("PGCHANNELBINDING", "require")], "")?;
+    // One that an older libpq does not know, and would pass over as a variable.
+    stand.fails(&[], "POSTGRES_REQUIRE_AUTH=none", &["PGREQUIREAUTH=none"])?;
     let lines = "POSTGRES_CHANNEL_BINDING=require\nPOSTGRES_SSLMODE=disable";
     stand.fails(&[], lines, &["PGCHANNELBINDING=require"])?;
     Ok(())

@@ -8,7 +8,7 @@ use crate::layers::Source;
 use crate::libpq::{self, Kind, Passed};
 use crate::pg_service::Service;
 use anyhow::{Context, Result, anyhow, bail};
-use pipe_kit::Stop;
+use pipe_kit::{Stop, warning};
 use std::path::{Path, PathBuf};
 
 /// A file that a setting names.
@@ -28,6 +28,8 @@ impl Resolver<'_> {
         let number = number.ok_or_else(|| anyhow!(Stop::usage("POSTGRES_PORT is not a port")))?;
         let (via, mut named) = self.via(driver, host.as_deref())?;
         let files = self.libpq(entry)?;
+        self.system_certificates(entry)?;
+        self.warn_of_a_socket(&via, host.as_deref());
         match &via {
             Via::Tcp => {
                 readable_here(&files)?;
@@ -74,6 +76,23 @@ impl Resolver<'_> {
         };
         self.row("POSTGRES_SERVICE", value, service.map_or(default, |s| s.source));
         Ok((decided, named))
+    }
+
+    /// libpq passes over every wish for TLS where it connects to a local socket.
+    fn warn_of_a_socket(&self, via: &Via, host: Option<&str>) {
+        const ASKING: [&str; 3] = ["require", "verify-ca", "verify-full"];
+        let mode = libpq::given(self.layers, &libpq::SSLMODE);
+        let Some(mode) = mode.filter(|mode| ASKING.contains(&&*mode.value)) else { return };
+        let socket = match via {
+            Via::Exec(service) => {
+                format!("the local socket in the service {service} (POSTGRES_VIA=exec)")
+            }
+            Via::Tcp => match host.filter(|host| host.starts_with(['/', '@'])) {
+                Some(host) => format!("the local socket in {host}"),
+                None => return,
+            },
+        };
+        warning!("{} has no effect: the clients connect to {socket}, without TLS", mode.name);
     }
 
     fn dialled(&mut self, driver: &Driver, end: Endpoint) -> Result<()> {
@@ -147,6 +166,31 @@ impl Resolver<'_> {
             self.given(passed.variable);
         }
         Ok(files)
+    }
+
+    /// With the system's certificates, libpq 16 verifies fully and agrees to nothing less. To an older
+    /// one, `system` is a file that is not there, without which it would go on.
+    fn system_certificates(&mut self, entry: Option<&Service>) -> Result<()> {
+        let root = libpq::given(self.layers, &libpq::SSLROOTCERT);
+        let Some(root) = root.filter(|root| root.value == "system") else { return Ok(()) };
+        let given = libpq::given(self.layers, &libpq::SSLMODE).map(|mode| mode.value);
+        let theirs = entry.and_then(|entry| entry.get(libpq::SSLMODE.keyword));
+        match given.as_deref().or(theirs) {
+            Some("verify-full") => Ok(()),
+            Some(_) => Err(Stop::usage(format!(
+                "{}=system needs {}=verify-full",
+                root.name,
+                libpq::SSLMODE.setting
+            ))
+            .into()),
+            None => {
+                let row =
+                    self.row(libpq::SSLMODE.setting, Some("verify-full".into()), Source::Detected);
+                row.reason = Some(format!("{} is system", root.name));
+                self.export(libpq::SSLMODE.variable, "verify-full".into());
+                Ok(())
+            }
+        }
     }
 
     /// One of libpq's settings, and the name that it was given by.

@@ -1,6 +1,6 @@
 //! Variables of the clients that an operator has set and that do not reach them.
 
-use crate::layers::Layers;
+use crate::layers::{Layers, Source};
 use crate::{libpq, settings};
 use pipe_kit::warning;
 
@@ -23,42 +23,37 @@ fn unused<'a>(
         if value.is_empty() || !settings::is_foreign(name) || exported(name) == Some(value) {
             continue;
         }
-        if let Some(reason) = reason(layers, name, true) {
+        if let Some(reason) = reason(layers, name, Source::Environment) {
             unused.push((name.as_str(), "environment", reason));
         }
     }
     for (name, value) in &layers.file {
-        let of_libpq = libpq::NOT_PASSED.iter().any(|(known, _)| known == name)
-            || libpq::find(name).is_some_and(|passed| passed.variable == name);
-        if value.is_empty() || !of_libpq || exported(name) == Some(value) {
+        let passed = libpq::find(name);
+        let of_libpq = passed.is_some() || libpq::NOT_PASSED.iter().any(|(known, _)| known == name);
+        let variable = passed.map_or(name.as_str(), |passed| passed.variable);
+        if value.is_empty() || !of_libpq || exported(variable) == Some(value) {
             continue;
         }
-        if let Some(reason) = reason(layers, name, false) {
+        if let Some(reason) = reason(layers, name, Source::File) {
             unused.push((name.as_str(), ".env", reason));
         }
     }
     unused
 }
 
-/// Why a variable that is set is not what the clients get; nothing where it is, in another form, or
-/// where a setting that goes before it by the documented order has been given.
-fn reason(layers: &Layers, name: &str, in_environment: bool) -> Option<String> {
-    match libpq::find(name) {
-        Some(passed) => match libpq::given(layers, passed) {
-            Some(given) if given.name == name => {
-                let is_hidden =
-                    !in_environment && given.source == crate::layers::Source::Environment;
-                is_hidden.then(|| format!("{name} of the environment goes before it"))
-            }
-            Some(given) => Some(format!("{} goes before it", given.name)),
-            None if !in_environment => {
-                Some(format!("{} is empty in the environment", passed.variable))
-            }
-            None => None,
-        },
+/// Why a variable that is set is not what the clients get; nothing where it is, in another form.
+fn reason(layers: &Layers, name: &str, place: Source) -> Option<String> {
+    let Some(passed) = libpq::find(name) else {
         // Settings of the storage's keys have an order of their own.
-        None if settings::is_known(name) => None,
-        None => Some(libpq::reason(name).to_owned()),
+        return (!settings::is_known(name)).then(|| libpq::reason(name).to_owned());
+    };
+    match libpq::given(layers, passed) {
+        Some(given) if given.source != place => {
+            Some(format!("{} of the environment goes before it", given.name))
+        }
+        Some(given) if given.name != name => Some(format!("{} goes before it", given.name)),
+        None if place == Source::File => Some("it is empty in the environment".to_owned()),
+        _ => None,
     }
 }
 
@@ -78,6 +73,7 @@ mod tests {
                 ("PGNEW", "1"),
                 ("PGSSLMODE", "require"),
                 ("PGSSLROOTCERT", "certs/ca.pem"),
+                ("PGGSSENCMODE", "disable"),
                 ("AWS_PROFILE", "p"),
                 ("AWS_ACCESS_KEY_ID", "id"),
                 ("HOME", "/root"),
@@ -86,6 +82,7 @@ mod tests {
                 ("PGUSER", "app"),
                 ("PGADMIN_DEFAULT_EMAIL", "a@b"),
                 ("PGSSLMODE", "verify-full"),
+                ("POSTGRES_GSSENCMODE", "require"),
                 ("PGCHANNELBINDING", "prefer"),
                 ("POSTGRES_CHANNEL_BINDING", "require"),
             ],
@@ -97,6 +94,7 @@ mod tests {
             ("PGSSLMODE", "require".to_owned()),
             ("PGSSLROOTCERT", "/d/certs/ca.pem".to_owned()),
             ("PGCHANNELBINDING", "require".to_owned()),
+            ("PGGSSENCMODE", "disable".to_owned()),
         ];
         let found = unused(&layers, &exports);
         let lines: Vec<String> = found.iter().map(|(n, p, r)| format!("{n} {p}: {r}")).collect();
@@ -108,6 +106,7 @@ mod tests {
             "PGCHANNELBINDING .env: POSTGRES_CHANNEL_BINDING goes before it",
             "PGSSLMODE .env: PGSSLMODE of the environment goes before it",
             "PGUSER .env: set POSTGRES_USER",
+            "POSTGRES_GSSENCMODE .env: PGGSSENCMODE of the environment goes before it",
         ];
         assert_eq!(lines, expected);
     }
