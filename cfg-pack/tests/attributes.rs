@@ -1,9 +1,10 @@
-//! What files have beside content and mode comes back, or is said; and nobody reads more than before.
+//! What files have beside content and mode comes back, or is said.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
 
-use common::{Deployment, Hostile, chmod, gunzip, gzip, is_root, skipped};
+use common::extras::{SECRET, acl, attributes, create, extract, lists, secret, setfacl, sh, value};
+use common::{Deployment, chmod, gunzip, gzip, is_root, skipped};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::fs;
@@ -11,69 +12,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tar::EntryType;
-
-fn sh(program: &str, arguments: &[&str], at: &Path) -> Option<String> {
-    let out = Command::new(program).args(arguments).arg(at).output().ok()?;
-    out.status.success().then(|| String::from_utf8_lossy(&out.stdout).into_owned())
-}
-
-/// Whether lists can be set and read here; a test without them is skipped.
-fn lists(d: &Deployment) -> bool {
-    let probe = d.outside("probe");
-    fs::write(&probe, "").unwrap();
-    if sh("setfacl", &["-m", "u:4242:r"], &probe).is_some() && !acl(&probe).is_empty() {
-        return true;
-    }
-    skipped("no setfacl here, or a filesystem without access control lists");
-    false
-}
-
-/// Whether extended attributes can be set and read here.
-fn attributes(d: &Deployment) -> bool {
-    let probe = d.outside("probe");
-    fs::write(&probe, "").unwrap();
-    if sh("setfattr", &["-n", "user.probe", "-v", "x"], &probe).is_some() {
-        return true;
-    }
-    skipped("no setfattr here, or a filesystem without extended attributes");
-    false
-}
-
-#[track_caller]
-fn setfacl(at: &Path, spec: &str) {
-    sh("setfacl", &["-m", spec], at).unwrap();
-}
-
-/// The list, numbers for names, one entry a line.
-fn acl(at: &Path) -> String {
-    sh("getfacl", &["-cnpE"], at).unwrap_or_default().trim().to_owned()
-}
-
-#[track_caller]
-fn value(at: &Path, name: &str) -> Option<String> {
-    sh("getfattr", &["--absolute-names", "--only-values", "-n", name], at)
-}
-
-/// The secret of everything below: nobody but its owner and user 4242 reads it, though `stat` shows
-/// 0660.
-fn secret(d: &Deployment, path: &str) {
-    d.file(path, "hunter2\n", 0o600);
-    setfacl(&d.at(path), "u:4242:rw,g::---,m::rw");
-    assert_eq!(d.mode(path), 0o660);
-}
-
-const SECRET: &str = "user::rw-\nuser:4242:rw-\ngroup::---\nmask::rw-\nother::---";
-
-fn extract(d: &Deployment, archive: &[u8]) -> String {
-    let out = d.run("extract").write_stdin(archive.to_vec()).assert().success();
-    String::from_utf8_lossy(&out.get_output().stderr).into_owned()
-}
-
-fn create(d: &Deployment, paths: &[&str]) -> (Vec<u8>, String) {
-    let out = d.run("create").args(paths).assert().success();
-    let out = out.get_output();
-    (out.stdout.clone(), String::from_utf8_lossy(&out.stderr).into_owned())
-}
 
 #[test]
 fn lists_and_attributes_come_back() {
@@ -103,6 +41,46 @@ fn lists_and_attributes_come_back() {
     let out = new.run("diff").write_stdin(archive.clone()).assert().success();
     out.stdout("").stderr(contains("no differences"));
     assert!(extract(&new, &archive).contains("0 created, 0 replaced"));
+}
+
+#[test]
+fn a_capability_comes_back_as_root_alone() {
+    let d = Deployment::empty();
+    d.file("certs/hook", "#!/bin/sh\n", 0o755);
+    if sh("setcap", &["cap_net_bind_service=ep"], &d.at("certs/hook")).is_none() {
+        return skipped("no setcap here, or not for this user");
+    }
+    let (archive, _) = create(&d, &["certs"]);
+    let new = Deployment::empty();
+    extract(&new, &archive);
+    let caps = |d: &Deployment| {
+        sh("getcap", &[], &d.at("certs/hook")).unwrap().split_once(' ').map(|c| c.1.to_owned())
+    };
+    assert!(caps(&d).is_some_and(|caps| caps.contains("cap_net_bind_service")));
+    assert_eq!(caps(&new), caps(&d));
+    let other = Deployment::empty();
+    fs::write(other.outside("archive"), archive).unwrap();
+    std::os::unix::fs::chown(&other.root, Some(4242), Some(4343)).unwrap();
+    chmod(other.dir.path(), 0o755);
+    let mut command = Command::new("setpriv");
+    command.args([
+        "--reuid=4242",
+        "--regid=4343",
+        "--clear-groups",
+        env!("CARGO_BIN_EXE_cfg-pack"),
+    ]);
+    command.args(["extract", "--root"]).arg(&other.root);
+    let Ok(out) = command.stdin(fs::File::open(other.outside("archive")).unwrap()).output() else {
+        return skipped("no setpriv here");
+    };
+    let said = String::from_utf8_lossy(&out.stderr);
+    if !said.contains("cfg-pack:") {
+        return skipped("the tool is in a directory of root's alone");
+    }
+    assert!(
+        said.contains("certs/hook: security.capability is not restored (only root can)"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -156,154 +134,6 @@ fn both_tars_read_the_records() {
 }
 
 #[test]
-fn where_no_list_can_be_set_its_mask_gives_the_group_nothing() {
-    let d = Deployment::empty();
-    if !lists(&d) {
-        return;
-    }
-    secret(&d, "secrets/shared");
-    fs::write(d.outside("archive"), create(&d, &["secrets"]).0).unwrap();
-    // ramfs knows no lists.
-    let script = "mount -t ramfs none \"$1\" || exit 77
-        \"$0\" extract --root \"$1\" < \"$2\" || exit 1
-        stat -c %a \"$1/secrets/shared\"
-        \"$0\" extract --root \"$1\" < \"$2\" || exit 1
-        stat -c %a \"$1/secrets/shared\"";
-    fs::create_dir(d.outside("bare")).unwrap();
-    let mut unshare = Command::new("unshare");
-    unshare.args(["-m", "sh", "-c", script, env!("CARGO_BIN_EXE_cfg-pack")]);
-    let Ok(out) = unshare.arg(d.outside("bare")).arg(d.outside("archive")).output() else {
-        return skipped("no unshare here");
-    };
-    if !matches!(out.status.code(), Some(0 | 1)) || !is_root() {
-        return skipped("no filesystem can be mounted here");
-    }
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "600\n600\n", "{said}");
-    let why = "warning: secrets/shared: its ACL user::rw-,user:4242:rw-,group::---,mask::rw-,other::--- is not restored";
-    assert!(said.contains(why), "{said}");
-}
-
-#[test]
-fn a_directorys_default_list_gives_nobody_the_new_files() {
-    let d = Deployment::usual();
-    if !lists(&d) {
-        return;
-    }
-    d.file("certs/open.pem", "x", 0o640);
-    let (archive, _) = create(&d, &["secrets", "certs"]);
-    let new = Deployment::empty();
-    for dir in ["", "certs"] {
-        fs::create_dir_all(new.at(dir)).unwrap();
-        chmod(&new.at(dir), 0o755);
-        setfacl(&new.at(dir), "d:u:4242:rwx,d:g:4242:rwx,d:o::rwx");
-    }
-    let said = extract(&new, &archive);
-    let mut paths: Vec<String> = new.tree().into_keys().filter(|path| path != "certs").collect();
-    paths.retain(|path| !new.at(path).is_symlink());
-    assert!(paths.len() > 5);
-    for path in paths {
-        assert_eq!(new.mode(&path), d.mode(&path), "{path}");
-        let list = acl(&new.at(&path));
-        assert!(!list.contains("4242") && !list.contains("default"), "{path}: {list}");
-    }
-    assert!(said.contains("not the default ACL's of ., certs"), "{said}");
-    assert!(acl(&new.at("certs")).contains("default:user:4242:rwx"), "it is the deployment's own");
-}
-
-#[test]
-fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
-    let d = Deployment::empty();
-    d.file("a", "same", 0o600);
-    d.file("b", "old", 0o600);
-    d.file("c", "old", 0o640);
-    let (uid, gid) =
-        (fs::metadata(d.at("a")).unwrap().uid(), fs::metadata(d.at("a")).unwrap().gid());
-    let own = |header: &mut tar::Header| {
-        header.set_mode(0o640);
-        header.set_uid(uid.into());
-        header.set_gid(gid.into());
-    };
-    let other = |header: &mut tar::Header| {
-        own(header);
-        header.set_gid(4242);
-        header.set_groupname("no-such-group").unwrap();
-    };
-    let file = |archive: Hostile, name: &str, text: &str, change: &dyn Fn(&mut tar::Header)| {
-        archive.with(EntryType::Regular, name, "", text, change)
-    };
-    let mut archive = file(Hostile::new(), "a", "same", &own);
-    archive = file(archive, "b", "new", &own);
-    archive = file(archive, "c", "new", &own);
-    archive = file(archive, "d", "new", &own);
-    let said = extract(&d, &archive.finish());
-    for path in ["a", "b"] {
-        let why = format!(
-            "warning: {path} is open to more than before: mode 0640 as in the archive, mode 0600 before"
-        );
-        assert!(said.contains(&why), "{said}");
-    }
-    assert!(!said.contains("c is open") && !said.contains("d is open"), "{said}");
-    let said = extract(&d, &file(Hostile::new(), "b", "newer", &other).finish());
-    // b has had its group read it before.
-    assert_eq!(d.mode("b"), 0o640, "{said}");
-    chmod(&d.at("b"), 0o600);
-    let archive = file(Hostile::new(), "b", "newest", &other);
-    let said = extract(&d, &archive.finish());
-    assert_eq!(d.mode("b"), 0o600, "{said}");
-    assert!(said.contains("warning: b: its group is "), "{said}");
-    assert!(!said.contains("open to more"), "{said}");
-}
-
-#[test]
-fn a_name_that_is_here_wins_over_its_number_and_a_number_that_is_anothers_is_not_taken() {
-    if !is_root() {
-        return skipped("only root can give files away");
-    }
-    let d = Deployment::empty();
-    let named = |owner: &'static str, group: &'static str, id: u64| {
-        move |header: &mut tar::Header| {
-            header.set_mode(0o640);
-            header.set_uid(id);
-            header.set_gid(id);
-            header.set_username(owner).unwrap();
-            header.set_groupname(group).unwrap();
-        }
-    };
-    let archive = Hostile::new()
-        .with(EntryType::Regular, "known", "", "x", named("daemon", "daemon", 4_000_000))
-        .with(
-            EntryType::Regular,
-            "free",
-            "",
-            "x",
-            named("no-such-user", "no-such-group", 4_000_000),
-        )
-        .with(EntryType::Regular, "taken", "", "x", named("no-such-user", "no-such-group", 1))
-        .finish();
-    let said = extract(&d, &archive);
-    let of = |path: &str| {
-        let meta = fs::metadata(d.at(path)).unwrap();
-        (meta.uid(), meta.gid(), meta.mode() & 0o777)
-    };
-    // Debian's and most others' daemon is 1.
-    assert_eq!(of("known"), (1, 1, 0o640), "{said}");
-    assert_eq!(of("free"), (4_000_000, 4_000_000, 0o640), "{said}");
-    assert_eq!(of("taken"), (0, 0, 0o600), "{said}");
-    assert!(said.contains("warning: the owner no-such-user is not restored"), "{said}");
-    assert!(
-        said.contains("taken: its group is root here and no-such-group in the archive"),
-        "{said}"
-    );
-    let diff = d.run("diff").write_stdin(archive.clone()).assert().success();
-    diff.stdout(contains(
-        "taken: owner root:root here, and stays; no-such-user:no-such-group in the bundle\n",
-    ));
-    let list = common::cfg_pack().arg("list").write_stdin(archive).assert().success();
-    list.stdout(contains("daemon:daemon"));
-}
-
-#[test]
 fn diff_and_dry_run_name_what_differs_beside_the_content() {
     let d = Deployment::empty();
     if !lists(&d) || !attributes(&d) {
@@ -332,29 +162,6 @@ fn diff_and_dry_run_name_what_differs_beside_the_content() {
     assert_eq!(json[1]["attributes"], serde_json::json!(["user.origin"]));
     assert!(json[1]["acl"].as_str().unwrap().contains("user:4242:rw-"), "{json}");
     assert!(!json.to_string().contains("vault"), "a value may be a secret");
-}
-
-#[test]
-fn an_archive_of_before_leaves_the_lists_that_are_here_and_opens_nothing() {
-    let d = Deployment::empty();
-    if !lists(&d) {
-        return;
-    }
-    secret(&d, "same");
-    secret(&d, "edited");
-    // What an older version wrote: the mask as the group's rights, and no list.
-    let archive = Hostile::new().mode("same", "hunter2\n", 0o660).mode("edited", "new", 0o660);
-    let own = fs::metadata(d.at("same")).unwrap();
-    let archive = archive.finish();
-    let said = extract(&d, &archive);
-    assert_eq!(acl(&d.at("same")), SECRET, "{said}");
-    assert_eq!(d.mode("edited"), 0o600, "{said}");
-    assert_eq!(own.gid(), fs::metadata(d.at("same")).unwrap().gid());
-    if own.gid() == 0 {
-        assert!(said.contains("edited: it had the ACL"), "{said}");
-    }
-    let kept = d.kept();
-    assert_eq!(acl(&d.at(&kept[0])), SECRET, "the copy has its list");
 }
 
 /// A record of an extension header.
@@ -478,42 +285,6 @@ fn what_cannot_be_archived_is_named() {
     if fits > 0 {
         assert_eq!(value(&new.at(".env"), "user.n00").as_deref(), Some(big.as_str()));
     }
-}
-
-#[test]
-fn as_another_user_the_archives_group_is_not_the_callers() {
-    if !is_root() {
-        return skipped("only root can be another user");
-    }
-    let d = Deployment::empty();
-    let archive = Hostile::new().mode("a", "x", 0o640).mode("b", "x", 0o644).finish();
-    fs::write(d.outside("archive"), archive).unwrap();
-    std::os::unix::fs::chown(&d.root, Some(4242), Some(4343)).unwrap();
-    chmod(d.dir.path(), 0o755);
-    let mut command = Command::new("setpriv");
-    command.args([
-        "--reuid=4242",
-        "--regid=4343",
-        "--clear-groups",
-        env!("CARGO_BIN_EXE_cfg-pack"),
-    ]);
-    command.args(["extract", "--root"]).arg(&d.root);
-    let Ok(out) = command.stdin(fs::File::open(d.outside("archive")).unwrap()).output() else {
-        return skipped("no setpriv here");
-    };
-    let said = String::from_utf8_lossy(&out.stderr);
-    if said.contains("Permission denied") && !said.contains("cfg-pack:") {
-        return skipped("the tool is in a directory of root's alone");
-    }
-    assert!(out.status.success(), "{said}");
-    assert_eq!((d.mode("a"), d.mode("b")), (0o600, 0o644), "{said}");
-    assert!(
-        said.contains(
-            "a: its group is 4343 here and 0 in the archive, so the group has --- and not r--"
-        ),
-        "{said}"
-    );
-    assert!(said.contains("the owner 0 is not restored (only root can)"), "{said}");
 }
 
 #[test]

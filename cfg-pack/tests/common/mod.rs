@@ -1,6 +1,8 @@
 //! What the black-box tests share: a deployment on disk, and archives made by hand.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod extras;
+
 use assert_cmd::Command;
 use flate2::Compression;
 use flate2::write::GzEncoder;

@@ -2,7 +2,7 @@
 
 use super::kit::*;
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::{BUCKET, DOMAIN, Deployment, STATEFUL, sh};
+use pipeline_tests::deployment::{BUCKET, DOMAIN, Deployment, Options, STATEFUL, sh};
 use std::path::{Path, PathBuf};
 
 /// Nothing runs, nothing is configured, and the servers are as they come.
@@ -195,5 +195,42 @@ fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
     assert!(in_the_clear());
     deployment.restore(&file, &["-i", key, "--resume"], &answers("n"))?.expect(0);
     assert!(!unsealed.exists());
+    Ok(())
+}
+
+#[test]
+fn a_secrets_access_control_list_survives_backup_seal_and_bootstrap() -> Result<()> {
+    let deployment = Deployment::temporary(&Options::default())?;
+    let dir = deployment.dir();
+    // Its owning group may do nothing, though its mode shows the mask.
+    let list =
+        "chmod 600 secrets/signing_key && setfacl -m u:4242:rw,g::---,m::rw secrets/signing_key";
+    if sh(dir, list).is_err() {
+        println!("skipped: no setfacl here, or a filesystem without access control lists");
+        return Ok(());
+    }
+    let shown = || sh(dir, "getfacl -cnpE secrets/signing_key");
+    let before = shown()?;
+    deployment.backup(&[])?.expect(0);
+    let bundle = deployment.newest_bundle()?;
+    let place = tempfile::tempdir()?;
+    let (key, file) = (place.path().join("key"), place.path().join("bundle.tar.age"));
+    sh(
+        dir,
+        &format!(
+            "age-keygen -o '{0}' 2>/dev/null
+             scripts/seal.sh '{1}' -r \"$(age-keygen -y '{0}')\" > '{2}'
+             rm -r '{1}' .env secrets certs
+             setfacl -m d:u:4343:rwx,d:o::r .",
+            key.display(),
+            bundle.display(),
+            file.display()
+        ),
+    )?;
+    let key = key.to_str().context("path")?;
+    let run = deployment.restore(&file, &["-i", key, "--bootstrap"], &answers(""))?.expect(0);
+    assert_eq!(shown()?, before);
+    assert!(!sh(dir, "getfacl -Rcnp .env secrets certs")?.contains("4343"));
+    assert!(run.stderr.contains("not the default ACL's"), "{}", run.stderr);
     Ok(())
 }
