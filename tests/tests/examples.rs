@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 const DOMAIN: &str = "piprio.example.com";
 const BUNDLE: &str = "piprio_20260421T020000Z";
-const HELPS: [&str; 30] = [
+const HELPS: [&str; 32] = [
     "deploy-env",
     "deploy-env get",
     "deploy-env show",
@@ -33,6 +33,8 @@ const HELPS: [&str; 30] = [
     "bundle-manifest publish",
     "bundle-manifest verify",
     "bundle-manifest list",
+    "bundle-manifest diff",
+    "bundle-manifest alarm",
     "bundle-manifest pack",
     "bundle-manifest unpack",
     "bundle-prune",
