@@ -4,7 +4,7 @@ use crate::bundle_name::BundleName;
 use crate::report::State;
 use crate::structure::{self, Structure};
 use crate::tree::{self, Tree};
-use crate::{marker, mirror, sums, verify};
+use crate::{marker, mirror, shrunk, sums, verify};
 use anyhow::{Context, Result};
 use pipe_kit::atomic::sync_directory;
 use pipe_kit::{Exit, Stop};
@@ -53,8 +53,9 @@ pub fn place(partial: &Path, name: &BundleName, found: Structure, old: bool) -> 
         .with_context(|| format!("closing {} to others", partial.display()))?;
     sync(partial, &found.tree)?;
     require_whole(partial, found, old)?;
-    // A mark of a bundle that had this name before says nothing of this one.
+    // Marks of a bundle that had this name before say nothing of this one.
     marker::clear(&target);
+    shrunk::clear(&target)?;
     rename(partial, &target)?;
     sync_directory(root)?;
     Ok(target)

@@ -176,7 +176,7 @@ fn ahead(faults: &[(usize, usize, i64)], run: usize) -> TimeDelta {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn whatever_the_clock_no_run_removes_more_than_under_a_right_one_nor_the_newest(
@@ -193,6 +193,41 @@ proptest! {
             let kept: BTreeSet<_> = right.bundles.iter().map(|b| b.taken).collect();
             prop_assert!(lost.is_disjoint(&kept), "run {run}: {gone:?}");
             prop_assert!(!lost.contains(&truth), "run {run} removed its own bundle");
+        }
+    }
+
+    #[test]
+    fn deployments_that_share_a_root_fare_as_if_each_were_alone(
+        nights in 40..60i64, faults in [faults(), faults()],
+    ) {
+        let domains = ["a.example.org", "b.example.org"];
+        let (mut shared, mut lasts) = (Vec::<Bundle>::new(), [None, None]);
+        let mut alone = [Root::default(), Root::default()];
+        let mut used = BTreeSet::new();
+        for run in 0..usize::try_from(nights).unwrap() * 2 {
+            let (which, night) = (run % 2, run / 2);
+            let truth = start() + TimeDelta::hours(i64::try_from(run).unwrap() * 12);
+            let mut now = truth + ahead(&faults[which], night);
+            while !used.insert(now) {
+                now += TimeDelta::seconds(1);
+            }
+            let new = Bundle { domain: Some(domains[which].to_owned()), ..bundle(now) };
+            shared.push(new.clone());
+            alone[which].bundles.push(new);
+            let (expected, _) = alone[which].prune(now);
+
+            let (own, others) = policy::own(shared.clone(), Some(domains[which]));
+            let mut root = Root { bundles: own, last: lasts[which].take(), ..Root::default() };
+            let (gone, _) = root.prune(now);
+            prop_assert_eq!(gone, expected);
+            prop_assert!(root.bundles.iter().any(|b| b.taken == now));
+            lasts[which] = root.last;
+            shared = root.bundles;
+            shared.extend(others);
+        }
+        for (which, root) in alone.iter().enumerate() {
+            let left = shared.iter().filter(|b| b.domain.as_deref() == Some(domains[which])).count();
+            prop_assert_eq!(left, root.bundles.len());
         }
     }
 

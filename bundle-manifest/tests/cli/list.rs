@@ -85,3 +85,41 @@ fn the_newest_alone_is_listed_and_no_other_is_looked_into() {
     let newest = listed(&["list", "--newest"]);
     assert!(newest.starts_with(NAME) && newest.lines().count() == 1, "{newest}");
 }
+
+/// Finished bundles under these names, all intact.
+fn bundles(world: &World, names: &[&str]) {
+    for name in names {
+        fs::rename(world.finished(true), world.root().join(name)).unwrap();
+    }
+}
+
+#[test]
+fn the_newest_is_of_this_deployment_and_not_of_the_future() {
+    let world = World::new();
+    let (older, newer, ahead) =
+        ("piprio_20260101T000000Z", "piprio_20260201T000000Z", "piprio_29990101T000000Z");
+    bundles(&world, &[older, newer, ahead]);
+    let listed = |options: &[&str]| {
+        let out = world.tool(&["list", "--paths"]).args(options).arg(world.root()).assert();
+        String::from_utf8(out.success().get_output().stdout.clone()).unwrap()
+    };
+    let root = world.root().canonicalize().unwrap();
+    let paths = |names: &[&str]| -> String {
+        names.iter().map(|name| format!("{}\n", root.join(name).display())).collect()
+    };
+    assert_eq!(listed(&[]), paths(&[ahead, newer, older]));
+    assert_eq!(listed(&["--newest"]), paths(&[newer]));
+    assert_eq!(listed(&["--newest", "--domain", "DOCS.example.org"]), paths(&[newer]));
+    assert_eq!(listed(&["--newest", "--domain", "other.example.org"]), "");
+    assert_eq!(listed(&["--newest", "--domain", ""]), paths(&[newer]));
+    fs::write(root.join(newer).join("config.tar.gz"), "").unwrap();
+    assert_eq!(listed(&["--newest"]), paths(&[newer]));
+    assert_eq!(listed(&["--newest", "--intact"]), paths(&[older]));
+    for name in [older, newer] {
+        fs::remove_dir_all(root.join(name)).unwrap();
+    }
+    assert_eq!(listed(&["--newest"]), paths(&[ahead]), "where all are ahead");
+    let out = world.tool(&["list", "--json"]).arg(&root).assert().success();
+    let list: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert_eq!((&list["ahead"][0], &list["shrunk"]), (&ahead.into(), &serde_json::json!([])));
+}

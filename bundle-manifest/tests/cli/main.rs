@@ -1,7 +1,9 @@
 //! bundle-manifest through its binary. The tools that it asks are stand-ins that keep the contract.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod alarm;
 mod describe;
+mod diff;
 mod list;
 mod pack;
 mod publish;

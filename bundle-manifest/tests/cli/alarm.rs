@@ -1,0 +1,161 @@
+use crate::support::World;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+const FIRST: &str = "piprio_20260401T020000Z";
+const SECOND: &str = "piprio_20260402T020000Z";
+const THIRD: &str = "piprio_20260403T020000Z";
+
+/// Tells what is written down for the bundle, in place of its dump.
+const PG_SNAP: &str = r#"#!/bin/sh
+[ "$1 $2" = "inspect --json" ] || exit 2
+cat "$(dirname "$0")/$(basename "$(dirname "$3")").json"
+"#;
+
+fn world() -> World {
+    let world = World::new();
+    world.stand_in("pg-snap", PG_SNAP);
+    world
+}
+
+/// A finished bundle of that name whose dump holds these tables, `schema.table` and rows each.
+pub fn bundle(world: &World, name: &str, tables: &[(&str, u64)]) -> PathBuf {
+    let split = |name: &str| {
+        let (schema, table) = name.split_once('.').unwrap();
+        (schema.to_owned(), table.to_owned())
+    };
+    let schemas: Vec<_> = tables.iter().map(|(name, _)| split(name).0).collect();
+    let table = |(name, rows): &(&str, u64)| {
+        let (schema, name) = split(name);
+        serde_json::json!({"schema": schema, "name": name, "rows": rows, "bytes": rows * 10})
+    };
+    let tables: Vec<_> = tables.iter().map(table).collect();
+    let report = serde_json::json!({"complete": true, "schemas": schemas, "tables": tables});
+    world.stand_in(&format!("{name}.json"), &report.to_string());
+    let dir = world.root().join(name);
+    fs::rename(world.finished(true), &dir).unwrap();
+    dir
+}
+
+fn mark(world: &World, name: &str) -> PathBuf {
+    world.root().join(format!(".{name}.shrunk"))
+}
+
+fn shrunk(world: &World) -> Vec<String> {
+    let names = world.names().into_iter();
+    names.filter_map(|n| Some(n.strip_suffix(".shrunk")?[1..].to_owned())).collect()
+}
+
+#[test]
+fn a_schema_gone_and_a_table_emptied_set_it_off_until_a_bundle_has_them_again() {
+    let world = world();
+    let all = [("a.orders", 40), ("a.users", 7), ("b.orders", 9)];
+    let first = bundle(&world, FIRST, &all);
+    world.run("alarm", &first).success().stderr(contains("no intact bundle before"));
+    let second = bundle(&world, SECOND, &[("a.orders", 41), ("a.users", 0)]);
+    world.run("alarm", &second).success().stdout("").stderr(
+        contains(format!("warning: {SECOND} holds far less than {FIRST}: "))
+            .and(contains("1 schema gone (b)"))
+            .and(contains("1 table empty (a.users)"))
+            .and(contains("backup.sh --accept"))
+            .and(contains("bundle-manifest diff ")),
+    );
+    assert_eq!(shrunk(&world), [SECOND]);
+    assert_eq!(fs::metadata(mark(&world, SECOND)).unwrap().permissions().mode() & 0o777, 0o600);
+    world.run("list", &world.root()).success().stdout(
+        contains(format!("intact; holds far less than {FIRST}: 1 schema gone (b)"))
+            .and(predicate::function(|text: &str| text.matches("far less").count() == 1)),
+    );
+    // Whatever becomes of the bundle that it was held against, the alarm goes on.
+    fs::rename(&first, world.root().join("piprio_20260301T020000Z")).unwrap();
+    let third = bundle(&world, THIRD, &[("a.orders", 41), ("a.users", 0), ("b.orders", 9)]);
+    world.run("alarm", &third).success().stderr(contains(format!(
+        "{THIRD} still holds far less than {FIRST}: 1 table empty (a.users)"
+    )));
+    assert_eq!(shrunk(&world), [SECOND]);
+    let whole = bundle(&world, "piprio_20260404T020000Z", &all);
+    world
+        .run("alarm", &whole)
+        .success()
+        .stderr(contains(format!("holds again what {SECOND} lacked")));
+    assert!(shrunk(&world).is_empty());
+}
+
+#[test]
+fn what_is_accepted_or_not_asked_for_ends_it() {
+    for options in [&["--accept"][..], &["--shrink-percent", "0"]] {
+        let world = world();
+        bundle(&world, FIRST, &[("a.t", 9)]);
+        let second = bundle(&world, SECOND, &[("a.t", 0)]);
+        world.run("alarm", &second).success();
+        assert_eq!(shrunk(&world), [SECOND]);
+        let third = bundle(&world, THIRD, &[("a.t", 0)]);
+        let words = format!("accepted: {SECOND} holds far less than {FIRST}");
+        world.tool(&["alarm"]).args(options).arg(&third).assert().success().stderr(contains(words));
+        assert!(shrunk(&world).is_empty());
+    }
+}
+
+#[test]
+fn the_percentage_is_of_the_rows_before() {
+    for (percent, rows, expected) in [("50", 50, 0), ("50", 49, 1), ("90", 89, 1), ("1", 1, 0)] {
+        let world = world();
+        bundle(&world, FIRST, &[("a.t", 100)]);
+        let second = bundle(&world, SECOND, &[("a.t", rows)]);
+        world.tool(&["alarm", "--shrink-percent", percent]).arg(&second).assert().success();
+        assert_eq!(shrunk(&world).len(), expected, "{percent} {rows}");
+    }
+    let world = world();
+    world.tool(&["alarm", "--shrink-percent", "101"]).arg(world.root()).assert().code(2);
+}
+
+#[test]
+fn it_is_held_against_an_intact_bundle_of_the_same_deployment() {
+    let world = world();
+    bundle(&world, FIRST, &[("a.t", 9)]);
+    let damaged = bundle(&world, SECOND, &[("a.t", 0)]);
+    fs::remove_file(damaged.join("config.tar.gz")).unwrap();
+    let third = bundle(&world, THIRD, &[("a.t", 0)]);
+    world.run("alarm", &third).success().stderr(contains(format!("far less than {FIRST}")));
+    let other = "piprio_20260404T020000Z";
+    bundle(&world, "piprio_20260403T120000Z", &[("a.t", 9)]);
+    let other = bundle(&world, other, &[("z.t", 1)]);
+    let manifest = fs::read_to_string(other.join("MANIFEST.txt")).unwrap();
+    let manifest = manifest.replace("docs.example.org", "other.example.org");
+    fs::write(other.join("MANIFEST.txt"), manifest).unwrap();
+    world.run("alarm", &other).success().stderr(contains("no intact bundle before"));
+    assert_eq!(shrunk(&world), [THIRD], "another deployment's alarm is its own");
+}
+
+#[test]
+fn a_mark_is_of_its_bundle_alone_and_a_new_bundle_of_the_name_has_none() {
+    let world = world();
+    bundle(&world, FIRST, &[("a.t", 9)]);
+    let second = bundle(&world, SECOND, &[("a.t", 0)]);
+    world.run("alarm", &second).success();
+    fs::remove_dir_all(&second).unwrap();
+    let out = world.tool(&["list", "--json"]).arg(world.root()).assert().success();
+    let list: serde_json::Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert_eq!(list["shrunk"], serde_json::json!([]));
+    let second = bundle(&world, SECOND, &[("a.t", 9)]);
+    world.run("alarm", &second).success();
+    assert!(shrunk(&world).is_empty());
+}
+
+#[test]
+fn what_cannot_be_read_fails_and_what_is_no_finished_bundle_is_a_usage_error() {
+    let world = world();
+    let first = bundle(&world, FIRST, &[("a.t", 9)]);
+    let second = bundle(&world, SECOND, &[("a.t", 9)]);
+    world.run("alarm", &world.root()).code(2).stderr(contains("is not named piprio_"));
+    // The one before is passed over, the new one must be known.
+    world.stand_in(&format!("{FIRST}.json"), "no report");
+    world
+        .run("alarm", &second)
+        .success()
+        .stderr(contains(format!("{FIRST} cannot be held against")));
+    world.run("alarm", &first).code(1).stderr(contains("its answer is not understood"));
+}
