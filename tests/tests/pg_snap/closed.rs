@@ -67,6 +67,27 @@ fn a_role_with_one_database_dumps_loads_and_swaps_it() -> Result<()> {
 }
 
 #[test]
+fn a_load_leaves_to_another_the_database_that_both_are_connected_to() -> Result<()> {
+    let server = shut_in()?;
+    let dir = tempfile::tempdir()?;
+    let file = dumped(&server, &dir)?;
+    server.psql("postgres", "create database piprio_pg_snap_helper owner app")?;
+    let mut other = server.client("psql");
+    other.args(["-X", "-q", "-d", "piprio_pg_snap_helper", "-c", "select pg_sleep(60)"]);
+    let mut other = other.stdout(std::process::Stdio::null()).spawn()?;
+    let stands = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    wait_for(&server, stands, "1")?;
+    as_app(&server).arg("load").arg(&file).assert().success();
+    assert_eq!(server.psql("postgres", stands)?, "1");
+    assert_eq!(databases(&server)?, "piprio piprio_pg_snap_helper postgres");
+    other.kill()?;
+    other.wait()?;
+    as_app(&server).arg("load").arg(&file).assert().success();
+    assert_eq!(databases(&server)?, "piprio postgres");
+    Ok(())
+}
+
+#[test]
 fn a_load_that_fails_leaves_no_database_that_it_made_to_be_connected_to() -> Result<()> {
     let server = shut_in()?;
     let dir = tempfile::tempdir()?;

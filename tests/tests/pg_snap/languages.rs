@@ -15,7 +15,7 @@ const GERMAN: &str = "de_DE.UTF-8";
 /// None where this machine lacks the locale, or the server its messages.
 fn german() -> Result<Option<Setup>> {
     if !speaks(GERMAN) {
-        eprintln!("skipped: no locale {GERMAN}, or no German messages of PostgreSQL");
+        println!("skipped: no locale {GERMAN}, or no German messages of PostgreSQL");
         return Ok(None);
     }
     let settings = vec![format!("lc_messages={GERMAN}")];

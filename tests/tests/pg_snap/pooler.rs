@@ -24,7 +24,7 @@ impl Pooler {
     /// None where there is no such program.
     fn start(server: &Postgres, databases: &[&str], settings: &str) -> Result<Option<Self>> {
         let Some(program) = PROGRAMS.iter().find(|program| Path::new(program).exists()) else {
-            eprintln!("skipped: pgbouncer is not installed");
+            println!("skipped: pgbouncer is not installed");
             return Ok(None);
         };
         let dir = tempfile::Builder::new().prefix("pool-").tempdir()?;
