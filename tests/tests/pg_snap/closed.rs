@@ -80,7 +80,10 @@ fn a_load_leaves_to_another_the_database_that_both_are_connected_to() -> Result<
     as_app(&server).arg("load").arg(&file).assert().success();
     assert_eq!(server.psql("postgres", stands)?, "1");
     assert_eq!(databases(&server)?, "piprio piprio_pg_snap_helper postgres");
-    other.kill()?;
+    server.psql(
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+    )?;
     other.wait()?;
     as_app(&server).arg("load").arg(&file).assert().success();
     assert_eq!(databases(&server)?, "piprio postgres");
