@@ -176,3 +176,22 @@ fn a_server_without_the_usual_databases_is_served_from_any_other() -> Result<()>
     assert_eq!(all()?, "other piprio");
     Ok(())
 }
+
+#[test]
+fn a_load_is_refused_while_another_from_another_database_is_under_way() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.dump("d.sql.gz")?;
+    s.server.psql("postgres", "create database elsewhere")?;
+    let mut other = s.server.client("psql");
+    let lease =
+        "select pg_advisory_lock(hashtext('pg-snap load'), hashtext('piprio')), pg_sleep(300)";
+    other.args(["-X", "-q", "-d", "elsewhere", "-c", lease]).stdout(std::process::Stdio::null());
+    let mut other = other.spawn()?;
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and granted";
+    wait_for(&s.server, held, "1")?;
+    let load = s.pg_snap("piprio").arg("load").arg(&file).assert().code(5);
+    load.stderr(contains("another load of database piprio is running"));
+    other.kill()?;
+    other.wait()?;
+    Ok(())
+}
