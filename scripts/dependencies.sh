@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, pigz, strace, faketime, age, GnuPG, acl, attr, PgBouncer, pip, a C linker, a C++ compiler.
+# ShellCheck, pigz, strace, faketime, age, GnuPG, acl, attr, PgBouncer, pip, a C linker, a C++ compiler, a
+# German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
@@ -30,11 +31,16 @@ else
   need faketime faketime
   [[ -x /usr/sbin/pgbouncer ]] || need pgbouncer pgbouncer
   need flock util-linux
+  [[ -e /usr/share/i18n/locales/de_DE ]] || packages+=(locales)
 fi
-(( ${#packages[@]} > 0 )) || exit 0
 
 as_root=()
 (( EUID == 0 )) || as_root=(sudo)
-printf 'dependencies.sh: installing %s\n' "${packages[*]}" >&2
-"${as_root[@]}" apt-get update -qq >&2
-"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+if (( ${#packages[@]} > 0 )); then
+  printf 'dependencies.sh: installing %s\n' "${packages[*]}" >&2
+  "${as_root[@]}" apt-get update -qq >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+# The language that some tests' servers speak; without it those are skipped.
+[[ "${1:-}" == bench || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||
+  printf 'dependencies.sh: no locale de_DE.UTF-8\n' >&2

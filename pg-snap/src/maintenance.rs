@@ -2,7 +2,8 @@
 
 use crate::client::Clients;
 use crate::load::Names;
-use crate::psql::Server;
+use crate::psql::{Server, sqlstate_of};
+use crate::server_error::OBJECT_IN_USE;
 use crate::sql::{ident, literal};
 use crate::version::Version;
 use anyhow::{Context, Error, Result};
@@ -39,7 +40,8 @@ impl Server {
             Err(refusal) => refusal,
         };
         if refusal.is_up {
-            for name in USUAL.into_iter().filter(|name| *name != database) {
+            let helper = Names::of(database.to_owned()).helper;
+            for name in USUAL.into_iter().chain([&*helper]).filter(|name| *name != database) {
                 if let Ok(server) = finder.try_database(name)? {
                     return match server.has_database(database)? {
                         true => Err(refusal.error),
@@ -214,13 +216,20 @@ fn others(own: &Server, names: &Names) -> Result<Vec<String>> {
     Ok(all.into_iter().filter(is_free).take(TRIES).collect())
 }
 
-/// `inside` is connected to the database that the helper serves.
+/// `inside` is connected to the database that the helper serves. Another load may be using the helper,
+/// too, and drops it when it ends.
 fn dropping(inside: Server, helper: String) -> Guard {
     cleanup::on_failure(move || {
-        if let Err(error) = inside.drop_database(&helper) {
-            warning!(
-                "the database {helper}, made for the load, is still there; drop it: {error:#}"
-            );
+        let drop = format!(
+            "SET client_min_messages = error; DROP DATABASE IF EXISTS {};\n",
+            ident(&helper)
+        );
+        match inside.execute(&inside.maintenance, &drop) {
+            Err(error) if sqlstate_of(&error) == Some(OBJECT_IN_USE) => {}
+            Err(error) => warning!(
+                "the database {helper}, made for the load, is still there; the next load drops it: {error:#}"
+            ),
+            Ok(()) => {}
         }
     })
 }

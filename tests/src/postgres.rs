@@ -234,6 +234,7 @@ impl Postgres {
             "fsync=off".to_owned(),
             "full_page_writes=off".to_owned(),
             "max_wal_size=4GB".to_owned(),
+            "log_line_prefix=%m [%p] %e ".to_owned(),
         ];
         for setting in own.iter().chain(&self.settings) {
             command.args(["-c", setting]);

@@ -7,7 +7,7 @@ use pipeline_tests::tools::workspace;
 use std::path::{Path, PathBuf};
 
 /// Words of PostgreSQL's messages, of libpq's and of Redis's.
-const WORDS: [&str; 33] = [
+const WORDS: [&str; 30] = [
     "not exist",
     "already exists",
     "accessed by other users",
@@ -37,11 +37,11 @@ const WORDS: [&str; 33] = [
     "invalid input syntax",
     "terminating connection",
     "canceling statement",
-    "error:",
-    "fatal:",
-    "detail:",
     "loading the dataset",
 ];
+
+/// How messages begin.
+const LABELS: [&str; 5] = ["ERROR:", "FATAL:", "PANIC:", "DETAIL:", "LOCATION:"];
 
 /// What makes a decision of a text, or keeps one for it.
 const DECISIONS: [&str; 18] = [
@@ -98,8 +98,14 @@ fn decides(line: &str) -> bool {
     if ["//", "# "].iter().any(|comment| code.starts_with(comment)) {
         return false;
     }
-    let lower = code.to_lowercase();
-    WORDS.iter().any(|words| lower.contains(words)) && DECISIONS.iter().any(|d| code.contains(d))
+    // `NOT EXISTS` is SQL.
+    let lower = code.to_lowercase().replace("not exists", "");
+    let labelled = |label: &&str| {
+        code.match_indices(*label)
+            .any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_'))
+    };
+    let has_words = WORDS.iter().any(|words| lower.contains(words)) || LABELS.iter().any(labelled);
+    has_words && DECISIONS.iter().any(|d| code.contains(d))
 }
 
 #[test]
@@ -139,6 +145,8 @@ fn a_decision_by_words_is_seen() {
         ("const TRIED: &str = \"could not obtain lock on relation\";", true),
         ("if grep -q 'FATAL:' <<< \"$said\"; then", true),
         ("[[ $said == *'Connection refused'* ]]", true),
+        ("const NO_ERROR: &str = \"00000\";", false),
+        ("const ASK: &str = \"select 1 where not exists (select 2)\";", false),
         ("// it contains( \"not exist\" )", false),
         ("bail!(\"role {role} does not exist here\")", false),
         ("if psql::sqlstate_of(&error) == Some(LOCK_NOT_AVAILABLE) {", false),

@@ -67,6 +67,30 @@ fn a_role_with_one_database_dumps_loads_and_swaps_it() -> Result<()> {
 }
 
 #[test]
+fn a_load_leaves_to_another_the_database_that_both_are_connected_to() -> Result<()> {
+    let server = shut_in()?;
+    let dir = tempfile::tempdir()?;
+    let file = dumped(&server, &dir)?;
+    server.psql("postgres", "create database piprio_pg_snap_helper owner app")?;
+    let mut other = server.client("psql");
+    other.args(["-X", "-q", "-d", "piprio_pg_snap_helper", "-c", "select pg_sleep(60)"]);
+    let mut other = other.stdout(std::process::Stdio::null()).spawn()?;
+    let stands = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
+    wait_for(&server, stands, "1")?;
+    as_app(&server).arg("load").arg(&file).assert().success();
+    assert_eq!(server.psql("postgres", stands)?, "1");
+    assert_eq!(databases(&server)?, "piprio piprio_pg_snap_helper postgres");
+    server.psql(
+        "postgres",
+        "select pg_terminate_backend(pid) from pg_stat_activity where wait_event = 'PgSleep'",
+    )?;
+    other.wait()?;
+    as_app(&server).arg("load").arg(&file).assert().success();
+    assert_eq!(databases(&server)?, "piprio postgres");
+    Ok(())
+}
+
+#[test]
 fn a_load_that_fails_leaves_no_database_that_it_made_to_be_connected_to() -> Result<()> {
     let server = shut_in()?;
     let dir = tempfile::tempdir()?;
@@ -150,5 +174,24 @@ fn a_server_without_the_usual_databases_is_served_from_any_other() -> Result<()>
     s.pg_snap("piprio").args(["previous", "swap"]).assert().success();
     s.pg_snap("piprio").args(["previous", "drop"]).assert().success();
     assert_eq!(all()?, "other piprio");
+    Ok(())
+}
+
+#[test]
+fn a_load_is_refused_while_another_from_another_database_is_under_way() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.dump("d.sql.gz")?;
+    s.server.psql("postgres", "create database elsewhere")?;
+    let mut other = s.server.client("psql");
+    let lease =
+        "select pg_advisory_lock(hashtext('pg-snap load'), hashtext('piprio')), pg_sleep(300)";
+    other.args(["-X", "-q", "-d", "elsewhere", "-c", lease]).stdout(std::process::Stdio::null());
+    let mut other = other.spawn()?;
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and granted";
+    wait_for(&s.server, held, "1")?;
+    let load = s.pg_snap("piprio").arg("load").arg(&file).assert().code(5);
+    load.stderr(contains("another load of database piprio is running"));
+    other.kill()?;
+    other.wait()?;
     Ok(())
 }

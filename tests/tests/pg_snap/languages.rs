@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const GERMAN: &str = "de_DE.UTF-8";
+const SKIPPED: &str = "skipped: no locale de_DE.UTF-8, or no German messages of PostgreSQL";
 
 /// None where this machine lacks the locale, or the server its messages.
 fn german() -> Result<Option<Setup>> {
     if !speaks(GERMAN) {
-        eprintln!("skipped: no locale {GERMAN}, or no German messages of PostgreSQL");
         return Ok(None);
     }
     let settings = vec![format!("lc_messages={GERMAN}")];
@@ -24,7 +24,10 @@ fn german() -> Result<Option<Setup>> {
 
 #[test]
 fn sessions_that_come_back_at_once_do_not_keep_a_german_server_from_swapping_names() -> Result<()> {
-    let Some(s) = german()? else { return Ok(()) };
+    let Some(s) = german()? else {
+        println!("{SKIPPED}");
+        return Ok(());
+    };
     let file = s.dump("d.sql.gz")?;
     let end = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -49,7 +52,10 @@ fn sessions_that_come_back_at_once_do_not_keep_a_german_server_from_swapping_nam
 
 #[test]
 fn a_german_server_without_the_usual_databases_is_dumped() -> Result<()> {
-    let Some(s) = german()? else { return Ok(()) };
+    let Some(s) = german()? else {
+        println!("{SKIPPED}");
+        return Ok(());
+    };
     s.server.psql("piprio", "drop database postgres")?;
     s.pg_snap("piprio").arg("dump").assert().success();
     s.pg_snap("none").arg("dump").assert().code(1).stderr(contains("has no database none"));
@@ -60,7 +66,10 @@ fn a_german_server_without_the_usual_databases_is_dumped() -> Result<()> {
 
 #[test]
 fn an_error_of_a_german_server_is_shown_in_its_words_without_its_source() -> Result<()> {
-    let Some(s) = german()? else { return Ok(()) };
+    let Some(s) = german()? else {
+        println!("{SKIPPED}");
+        return Ok(());
+    };
     let broken = s.path("broken.sql");
     let mut text = gunzip(&s.dump("d.sql.gz")?)?;
     let end = end_marker(&text)?;
@@ -81,7 +90,10 @@ fn an_error_of_a_german_server_is_shown_in_its_words_without_its_source() -> Res
 
 #[test]
 fn settings_and_locales_that_a_german_server_lacks_are_known() -> Result<()> {
-    let Some(s) = german()? else { return Ok(()) };
+    let Some(s) = german()? else {
+        println!("{SKIPPED}");
+        return Ok(());
+    };
     let text = String::from_utf8(gunzip(&s.dump("d.sql.gz")?)?)?;
     let file = s.path("changed.sql");
     let setting = r#""settings":[{"role":null,"name":"no_such_setting","value":"1"}"#;
@@ -98,7 +110,10 @@ fn settings_and_locales_that_a_german_server_lacks_are_known() -> Result<()> {
 
 #[test]
 fn a_table_that_somebody_holds_makes_a_german_dump_wait() -> Result<()> {
-    let Some(s) = german()? else { return Ok(()) };
+    let Some(s) = german()? else {
+        println!("{SKIPPED}");
+        return Ok(());
+    };
     let lock = "begin; lock table public.tenants; select pg_sleep(3)";
     let mut psql = s.server.client("psql");
     psql.args(["-X", "-q", "-d", "piprio", "-c", lock]).stdout(Stdio::null());

@@ -168,7 +168,8 @@ pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
 
 /// Ends a session by force, and waits until it is gone. False where it had ended by itself.
 pub fn terminate(server: &Postgres, pid: u32) -> Result<bool> {
-    let count = || server.log().matches("terminating connection due to administrator").count();
+    // The code stands at the head of each line.
+    let count = || server.log().matches(" 57P01 ").count();
     let before = count();
     server.psql("postgres", &format!("select pg_terminate_backend({pid})"))?;
     wait_for_sessions(server, &format!("pid = {pid}"), 0)?;
