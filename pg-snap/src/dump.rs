@@ -113,8 +113,9 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
         let mut state = state?;
         let pg_dump = joined(pg_dump)?;
         joined(leftovers)?;
-        let Survey { backslashes_escape, warnings } = joined(survey)?;
+        let Survey { backslashes_escape, warnings, requirements } = joined(survey)?;
         state.warnings = warnings;
+        state.require(requirements);
         Ok(Found { state, pg_dump, backslashes_escape })
     })
 }

@@ -4,6 +4,8 @@
 mod extensions;
 mod facts;
 mod findings;
+mod probes;
+mod requirements;
 mod room;
 
 pub use facts::Facts;
@@ -62,7 +64,7 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let server = Server::connect(clients, &names.database)?;
     let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = plan(&names.database, &needs, &server);
+    let plan = Plan { drop_first, ..plan(&names.database, &needs, &server) };
     let room = room::look(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
@@ -87,7 +89,8 @@ pub fn check(
     options: &crate::load::Options,
 ) -> Result<Facts> {
     let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
-    let plan = plan(&names.database, needs, server);
+    let drop_first = options.drop_first;
+    let plan = Plan { drop_first, ..plan(&names.database, needs, server) };
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
     let room = room::look(clients, &facts, needs);
@@ -110,7 +113,8 @@ pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Fact
 }
 
 fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server) -> Plan<'a> {
-    Plan { database, needs, server: server.version, psql: server.psql().version }
+    let (server, psql) = (server.version, server.psql().version);
+    Plan { database, needs, server, psql, drop_first: false }
 }
 
 /// A line each: the last as the error.

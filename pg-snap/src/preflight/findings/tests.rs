@@ -32,7 +32,13 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = Plan { database: "db", needs, server: version(server), psql: version(15) };
+    let plan = Plan {
+        database: "db",
+        needs,
+        server: version(server),
+        psql: version(15),
+        drop_first: false,
+    };
     find(&plan, facts)
 }
 
