@@ -103,7 +103,14 @@ impl Requirements {
     pub fn warnings(&self) -> Vec<String> {
         let lost = self.row_values.iter().filter(|v| matches!(v.how, How::Late | How::Ambiguous));
         let mut columns = BTreeSet::new();
-        lost.filter(|value| columns.insert(&value.column)).map(RowValue::unreadable).collect()
+        let lost = lost.filter(|value| columns.insert(&value.column));
+        lost.map(|value| {
+            format!(
+                "{}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;",
+                value.unreadable()
+            )
+        })
+        .collect()
     }
 }
 
@@ -115,10 +122,7 @@ impl RowValue {
             How::Ambiguous => "a name that means several",
             _ => "which a load makes only after the rows",
         };
-        format!(
-            "rows of {column} name {value} as {kind}, {why}, so that no load reads them; keep it as text: \
-             ALTER TABLE … ALTER COLUMN … TYPE text;"
-        )
+        format!("rows of {column} name {value} as {kind}, {why}, so that no load reads them")
     }
 }
 

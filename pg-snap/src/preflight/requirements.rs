@@ -43,7 +43,10 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
     for value in &requirements.row_values {
         if matches!(value.how, How::Late | How::Ambiguous) {
-            found.problem(format!("{}, in the source or in the dump's text", value.unreadable()));
+            found.problem(format!(
+                "{}; in the dump's text, give the column the type text, and load that",
+                value.unreadable()
+            ));
         }
     }
     for failed in &facts.failed {
