@@ -56,7 +56,8 @@ impl Extended {
         link_all(&share.join("tsearch_data"), &words, &[])?;
         fs::write(words.join(format!("{WORDS}.stop")), "odd\n").context("writing stop words")?;
         let extensions = below(&share).join("extension");
-        link_all(&share.join("extension"), &extensions, &[])?;
+        // Written through a link, a real one of that name would be ours.
+        link_all(&share.join("extension"), &extensions, &FILES.map(|(name, _)| name))?;
         for (name, text) in FILES {
             fs::write(extensions.join(name), text).context("writing an extension")?;
         }
