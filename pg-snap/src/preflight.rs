@@ -64,7 +64,7 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let server = Server::connect(clients, &names.database)?;
     let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = Plan { drop_first, ..plan(&names.database, &needs, &server) };
+    let plan = plan(&names, &needs, &server);
     let room = room::look(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
@@ -89,8 +89,7 @@ pub fn check(
     options: &crate::load::Options,
 ) -> Result<Facts> {
     let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
-    let drop_first = options.drop_first;
-    let plan = Plan { drop_first, ..plan(&names.database, needs, server) };
+    let plan = plan(names, needs, server);
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
     let room = room::look(clients, &facts, needs);
@@ -108,13 +107,14 @@ pub fn check(
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
     let facts = Facts::ask(server, database, &[], needs)?;
-    refuse(&findings::find_for_part(&plan(database, needs, server), &facts).problems)?;
+    let names = Names::of(database.to_owned());
+    refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server) -> Plan<'a> {
+fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> Plan<'a> {
     let (server, psql) = (server.version, server.psql().version);
-    Plan { database, needs, server, psql, drop_first: false }
+    Plan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
 /// A line each: the last as the error.

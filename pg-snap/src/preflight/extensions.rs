@@ -83,23 +83,22 @@ fn parts(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-/// A load beside the old database makes the new one under another name.
+/// It is not the name that the database has in the end, under which it is filled.
 fn one_database(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
-    let wanted = plan.database;
+    let (database, made_as) = (literal(plan.database), literal(plan.made_as));
+    let remedy = format!(
+        "for the load, in postgresql.conf: cron.database_name = {made_as}; and restart PostgreSQL; afterwards: \
+         cron.database_name = {database}, and restart again"
+    );
     match &facts.cron_database {
-        Some(database) if database != wanted => found.problem(format!(
-            "the dump creates extension {CRON}, which the server takes in database {database} alone; in \
-             postgresql.conf: cron.database_name = {}; then restart PostgreSQL",
-            literal(wanted)
+        Some(allowed) if allowed == plan.made_as => {}
+        Some(allowed) => found.problem(format!(
+            "the dump creates extension {CRON}, which the server takes in database {allowed} alone, and a load \
+             fills a database of another name before it swaps the names, with --drop-first too; {remedy}"
         )),
-        Some(_) if !plan.drop_first => found.problem(format!(
-            "the dump creates extension {CRON}, which the server takes in a database of the name {wanted} alone, \
-             and a load beside the old one makes another; use --drop-first"
-        )),
-        Some(_) => {}
         None => found.note(format!(
             "the dump creates extension {CRON}, which the server takes in one database alone, and role {} may not \
-             know in which (GRANT pg_read_all_settings); if it is {wanted}, use --drop-first",
+             know in which (GRANT pg_read_all_settings); {remedy}",
             facts.me
         )),
     }

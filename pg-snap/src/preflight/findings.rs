@@ -15,8 +15,8 @@ pub struct Plan<'a> {
     pub needs: &'a Needs,
     pub server: Version,
     pub psql: Version,
-    /// Whether the old database is dropped before the new one is made.
-    pub drop_first: bool,
+    /// What the new database is called while it is being filled.
+    pub made_as: &'a str,
 }
 
 /// What was found.

@@ -518,31 +518,24 @@ fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Resul
     let preflight = |server: &Postgres, options: &[&str]| -> Result<(serde_json::Value, String)> {
         let mut command = as_role(server, postgres::USER);
         let out = command.args(["preflight", "--json"]).args(options).arg(&file).output()?;
+        ensure!(out.status.code() == Some(5));
         Ok((
             serde_json::from_slice(&out.stdout)?,
             String::from_utf8_lossy(&out.stderr).into_owned(),
         ))
     };
-    let (report, said) = preflight(&target, &[])?;
-    assert!(
-        said.contains("and a load beside the old one makes another; use --drop-first"),
-        "{said}"
-    );
-    assert!(
-        said.contains("extension pg_cron, which the server must load when it starts"),
-        "{said}"
-    );
-    let notes = report["notes"].to_string();
-    assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");
-    let (_, said) = preflight(&target, &["--drop-first"])?;
-    assert!(!said.contains("--drop-first"), "{said}");
-    let (_, said) = preflight(&source, &["--drop-first"])?;
-    assert!(
-        said.contains(
-            "in database source alone; in postgresql.conf: cron.database_name = 'piprio'"
-        ),
-        "{said}"
-    );
+    for options in [&[] as &[&str], &["--drop-first"]] {
+        let (report, said) = preflight(&target, options)?;
+        let remedy = "cron.database_name = 'piprio_pg_snap_incoming'";
+        assert!(said.contains("in database piprio alone, and") && said.contains(remedy), "{said}");
+        assert!(said.contains("extension pg_cron, which the server must load"), "{said}");
+        let notes = report["notes"].to_string();
+        assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");
+    }
+    // Let in, it is: what is left is that it was not loaded at the start.
+    let letting = server(&["cron.database_name=piprio_pg_snap_incoming"])?;
+    let (report, said) = preflight(&letting, &[])?;
+    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{said}");
 
     // Of an older version than the dump's.
     let newer = dir.path().join("newer.sql");
