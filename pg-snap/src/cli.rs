@@ -69,7 +69,8 @@ enum Command {
     /// Write the database to standard output as database.sql.gz
     ///
     /// Copies tables in several sessions that see one and the same moment. What a session cannot copy as
-    /// that moment saw it fails the dump.
+    /// that moment saw it fails the dump. What will be trouble when it is loaded (functions that need a
+    /// search_path, invalid indexes, privileges of dropped roles …) is a warning each, and inspect repeats it.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
     Dump {
         /// Sessions that copy tables at the same time [default: the machine's cores, at most 16]
@@ -143,9 +144,10 @@ enum Command {
     },
     /// Tell whether a dump can be loaded, changing nothing (status 5 if not)
     ///
-    /// Checks versions, rights, roles, extensions, locale, what holds the database that would be
-    /// replaced, and room on the server's disk. Of the dump only the head is read. Each problem is a
-    /// line on standard error, with its remedy.
+    /// Checks versions, rights, roles, extensions, locale, collations, tablespaces, dictionaries' files,
+    /// libraries, what holds the database that would be replaced, and room on the server's disk. What
+    /// only trying shows is tried in transactions that are rolled back. Of the dump only the head is
+    /// read. Each problem is a line on standard error, with its remedy.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{AFTER}"))]
     Preflight {
         /// The dump, gzipped or plain; - is standard input

@@ -3,8 +3,10 @@
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
 mod contents;
+mod requirements;
 mod settings;
 
+pub use requirements::{Dictionary, How, QUESTIONS, Requirements};
 pub use settings::list as search_path;
 
 use crate::psql::Server;
@@ -57,6 +59,9 @@ pub struct DatabaseState {
     /// What will be trouble when the dump is loaded, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
+    /// What it needs of a server. None: not told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requirements: Option<Requirements>,
 }
 
 /// One privilege on the database.

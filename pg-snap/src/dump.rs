@@ -119,8 +119,9 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
         let pg_dump = joined(pg_dump)?;
         joined(leftovers)?;
         state.search_path = Some(joined(search_path)?.trim_end_matches('\n').to_owned());
-        let Survey { backslashes_escape, warnings } = joined(survey)?;
+        let Survey { backslashes_escape, warnings, requirements } = joined(survey)?;
         state.warnings = warnings;
+        state.require(requirements);
         Ok(Found { state, pg_dump, backslashes_escape })
     })
 }

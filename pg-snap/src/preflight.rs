@@ -4,6 +4,8 @@
 mod extensions;
 mod facts;
 mod findings;
+mod probes;
+mod requirements;
 mod room;
 
 pub use facts::Facts;
@@ -62,7 +64,7 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let server = Server::connect_beside(clients, &names.database)?;
     let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = plan(&names.database, &needs, &server);
+    let plan = plan(&names, &needs, &server);
     let room = room::look(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
@@ -88,7 +90,7 @@ pub fn check(
     options: &crate::load::Options,
 ) -> Result<Facts> {
     let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
-    let plan = plan(&names.database, needs, server);
+    let plan = plan(names, needs, server);
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
     let room = room::look(clients, &facts, needs);
@@ -106,12 +108,14 @@ pub fn check(
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
     let facts = Facts::ask(server, database, &[], needs)?;
-    refuse(&findings::find_for_part(&plan(database, needs, server), &facts).problems)?;
+    let names = Names::of(database.to_owned());
+    refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(database: &'a str, needs: &'a Needs, server: &Server) -> Plan<'a> {
-    Plan { database, needs, server: server.version, psql: server.psql().version }
+fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> Plan<'a> {
+    let (server, psql) = (server.version, server.psql().version);
+    Plan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
 /// A line each: the last as the error.

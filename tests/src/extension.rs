@@ -1,5 +1,6 @@
-//! A PostgreSQL that knows an extension of our own: one with tables that its users fill. A server finds
-//! extensions from where its program lies, so that a copy of the program has others than the original,
+//! A PostgreSQL that knows extensions of our own: one with tables that its users fill, and one that goes
+//! by the name of another and lets itself be made in one database alone; and a dictionary's file. A server finds
+//! them from where its program lies, so that a copy of the program has others than the original,
 //! in which nothing is changed.
 
 use crate::user::give_to_server_user;
@@ -13,10 +14,14 @@ use tempfile::TempDir;
 
 /// What to `CREATE EXTENSION` by.
 pub const NAME: &str = "odd_lookup";
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 4] = [
     ("odd_lookup.control", include_str!("../fixtures/extension/odd_lookup.control")),
     ("odd_lookup--1.0.sql", include_str!("../fixtures/extension/odd_lookup--1.0.sql")),
+    ("pg_cron.control", include_str!("../fixtures/extension/pg_cron.control")),
+    ("pg_cron--1.0.sql", include_str!("../fixtures/extension/pg_cron--1.0.sql")),
 ];
+/// A list of stop words.
+pub const WORDS: &str = "odd_words";
 /// The programs that ask where they lie. The others may be links.
 const COPIED: [&str; 2] = ["postgres", "initdb"];
 
@@ -42,9 +47,13 @@ impl Extended {
         for program in COPIED {
             fs::copy(bin.join(program), below(&bin).join(program)).context("copying a program")?;
         }
-        link_all(&share, &below(&share), &["extension"])?;
+        link_all(&share, &below(&share), &["extension", "tsearch_data"])?;
+        let words = below(&share).join("tsearch_data");
+        link_all(&share.join("tsearch_data"), &words, &[])?;
+        fs::write(words.join(format!("{WORDS}.stop")), "odd\n").context("writing stop words")?;
         let extensions = below(&share).join("extension");
-        link_all(&share.join("extension"), &extensions, &[])?;
+        // Written through a link, a real one of that name would be ours.
+        link_all(&share.join("extension"), &extensions, &FILES.map(|(name, _)| name))?;
         for (name, text) in FILES {
             fs::write(extensions.join(name), text).context("writing an extension")?;
         }

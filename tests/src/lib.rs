@@ -3,7 +3,7 @@
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;
-//! - [`extension`]: a PostgreSQL that knows an extension of our own;
+//! - [`extension`]: a PostgreSQL that knows extensions of our own;
 //! - [`likeness`]: whether two databases are the same;
 //! - [`oddities`]: a database with everything in it that a dump can get wrong;
 //! - [`product`]: a product's application, for the deployment in containers;

@@ -53,10 +53,10 @@ mod rights;
 mod round_trip;
 #[path = "pg_snap/running.rs"]
 mod running;
-#[path = "pg_snap/same_meaning.rs"]
-mod same_meaning;
 #[path = "pg_snap/same_data.rs"]
 mod same_data;
+#[path = "pg_snap/same_meaning.rs"]
+mod same_meaning;
 #[path = "pg_snap/sameness.rs"]
 mod sameness;
 #[path = "pg_snap/search_path.rs"]

@@ -1,6 +1,7 @@
 //! What is asked of the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
+use crate::database_state::{QUESTIONS, Requirements};
 use crate::psql::Server;
 use anyhow::Result;
 
@@ -11,6 +12,7 @@ pub struct Survey {
     pub backslashes_escape: bool,
     /// A line each.
     pub warnings: Vec<String>,
+    pub requirements: Requirements,
 }
 
 const STRINGS: &str = "SHOW standard_conforming_strings;\n";
@@ -21,7 +23,8 @@ impl Survey {
     /// # Errors
     /// If the server does not answer.
     pub fn ask(server: &Server, database: &str) -> Result<Self> {
-        let script = format!("{STRINGS}{}", warnings::script());
+        let needs = QUESTIONS.map(warnings::isolated).concat();
+        let script = format!("{STRINGS}{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {
             let mut survey = Self::read(&server.query(database, STRINGS)?)?;
@@ -35,10 +38,15 @@ impl Survey {
     fn read(answer: &str) -> Result<Self> {
         let mut lines = answer.lines();
         let backslashes_escape = lines.next().is_some_and(|line| line.trim() == "off");
-        let mut warnings = Warnings::default();
+        let (mut warnings, mut requirements) = (Warnings::default(), Requirements::default());
         for line in lines.filter(|line| !line.is_empty()) {
-            warnings.add(line)?;
+            match line.starts_with('{') {
+                true => requirements.add(line)?,
+                false => warnings.add(line)?,
+            }
         }
-        Ok(Self { backslashes_escape, warnings: warnings.into_lines() })
+        let mut warnings = warnings.into_lines();
+        warnings.extend(requirements.warnings());
+        Ok(Self { backslashes_escape, warnings, requirements })
     }
 }

@@ -1,7 +1,8 @@
 //! Extensions that a dump creates.
 
 use super::facts::Facts;
-use super::findings::Plan;
+use super::findings::{Findings, Plan};
+use crate::sql::literal;
 
 /// Those that the server has not installed.
 pub fn missing<'a>(plan: &Plan<'a>, facts: &Facts) -> Vec<&'a str> {
@@ -10,9 +11,9 @@ pub fn missing<'a>(plan: &Plan<'a>, facts: &Facts) -> Vec<&'a str> {
 }
 
 /// Adds a line for each that cannot be created.
-pub fn check(plan: &Plan<'_>, facts: &Facts, problems: &mut Vec<String>) {
+pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for name in missing(plan, facts) {
-        problems.push(format!(
+        found.problem(format!(
             "the dump needs extension {name}, which the server has not installed; where the server runs, \
              on Debian: apt install {} (or apt-cache search postgresql {name})",
             package(name, plan.server.major)
@@ -20,10 +21,86 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, problems: &mut Vec<String>) {
     }
     for name in &plan.needs.extensions {
         if !facts.superuser && facts.extensions.get(name) == Some(&true) {
-            problems.push(format!(
+            found.problem(format!(
                 "the dump creates extension {name}, which takes a superuser; load as one (PGUSER)"
             ));
         }
+        if facts.extensions.contains_key(name) {
+            preload(plan, facts, name, found);
+            version(plan, facts, name, found);
+        }
+    }
+    if plan.needs.extensions.iter().any(|name| name == CRON) {
+        one_database(plan, facts, found);
+    }
+}
+
+/// Extensions that are created only where the server has loaded them when it started.
+const PRELOADED: [&str; 5] = [CRON, "citus", "pgaudit", "pglogical", "timescaledb"];
+/// One that is created only in the database that `cron.database_name` names.
+const CRON: &str = "pg_cron";
+
+fn preload(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+    let Some(preloaded) = &facts.preloaded else { return };
+    let loaded = |library: &str| library.trim().trim_matches('"') == name;
+    if preloaded.split(',').any(loaded) {
+        return;
+    }
+    let list = match preloaded.as_str() {
+        "" => name.to_owned(),
+        others => format!("{others}, {name}"),
+    };
+    let remedy = format!(
+        "in postgresql.conf: shared_preload_libraries = {}; then restart PostgreSQL",
+        literal(&list)
+    );
+    let requirements = plan.needs.state.as_ref().and_then(|state| state.requirements.as_ref());
+    if PRELOADED.contains(&name) {
+        found.problem(format!(
+            "the dump creates extension {name}, which the server must load when it starts; {remedy}"
+        ));
+    } else if requirements.is_some_and(|r| r.preloaded.iter().any(|other| other == name)) {
+        found.note(format!(
+            "the old server loaded extension {name} when it started, and this one does not; {remedy}"
+        ));
+    }
+}
+
+fn version(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+    let requirements = plan.needs.state.as_ref().and_then(|state| state.requirements.as_ref());
+    let there = requirements.and_then(|r| r.extension_versions.get(name));
+    let (Some(there), Some(here)) = (there, facts.extension_versions.get(name)) else { return };
+    if parts(here) < parts(there) {
+        found.note(format!(
+            "the dump was made with extension {name} {there}, and the server creates {here}: what it lacks \
+             fails in the load; where the server runs, install the newer ({})",
+            package(name, plan.server.major)
+        ));
+    }
+}
+
+fn parts(version: &str) -> Vec<u64> {
+    version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+/// It is not the name that the database has in the end, under which it is filled.
+fn one_database(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+    let (database, made_as) = (literal(plan.database), literal(plan.made_as));
+    let remedy = format!(
+        "for the load, in postgresql.conf: cron.database_name = {made_as}; and restart PostgreSQL; afterwards: \
+         cron.database_name = {database}, and restart again"
+    );
+    match &facts.cron_database {
+        Some(allowed) if allowed == plan.made_as => {}
+        Some(allowed) => found.problem(format!(
+            "the dump creates extension {CRON}, which the server takes in database {allowed} alone, and a load \
+             fills a database of another name before it swaps the names, with --drop-first too; {remedy}"
+        )),
+        None => found.note(format!(
+            "the dump creates extension {CRON}, which the server takes in one database alone, and role {} may not \
+             know in which (GRANT pg_read_all_settings); {remedy}",
+            facts.me
+        )),
     }
 }
 
@@ -70,7 +147,13 @@ const CONTRIB: [&str; 24] = [
 
 #[cfg(test)]
 mod tests {
-    use super::package;
+    use super::{package, parts};
+
+    #[test]
+    fn versions_are_compared_number_by_number() {
+        assert!(parts("3.9.1") < parts("3.10") && parts("1.6") == parts("1.6"));
+        assert!(parts("2.11.0-dev") < parts("2.11.1"));
+    }
 
     #[test]
     fn packages_are_named_as_debian_names_them() {

@@ -1,5 +1,6 @@
 //! What the server says that a load depends on.
 
+use super::probes::{self, Failed};
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server, sqlstate_of};
 use crate::server_error::{INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT};
@@ -33,6 +34,17 @@ pub struct Facts {
     pub roles: BTreeMap<String, Membership>,
     /// Those of the wanted extensions that the server has: whether only a superuser may create it.
     pub extensions: BTreeMap<String, bool>,
+    /// Which version of each it would create.
+    pub extension_versions: BTreeMap<String, String>,
+    /// `shared_preload_libraries`; none where the connected role may not know.
+    pub preloaded: Option<String>,
+    /// The one database that pg_cron may be in; none where the connected role may not know.
+    pub cron_database: Option<String>,
+    /// `synchronous_standby_names`, where no such standby is connected; else empty.
+    pub standbys_missing: String,
+    /// What was tried, and why it failed.
+    #[serde(skip)]
+    pub failed: Vec<Failed>,
     pub tablespaces: BTreeMap<String, Tablespace>,
     /// Parameters among those that the dump sets on its database which only a superuser may set.
     pub guarded_settings: Vec<String>,
@@ -106,6 +118,11 @@ impl Facts {
             serde_json::from_str(&answer).context("asking the server what a load depends on")?;
         facts.unknown_locales = unknown_locales(server, needs)?;
         facts.unknown_settings = unknown_settings(server, &facts.unlisted_settings)?;
+        let requirements = needs.state.as_ref().and_then(|state| state.requirements.as_ref());
+        facts.failed = match requirements.filter(|_| !facts.standby) {
+            Some(requirements) => probes::run(server, probes::of(requirements))?,
+            None => Vec::new(),
+        };
         Ok(facts)
     }
 }
@@ -153,6 +170,14 @@ select pg_catalog.json_build_object(
   'extensions', (select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{{}}')
     from pg_catalog.pg_available_extensions a join pg_catalog.pg_available_extension_versions v using (name)
     where v.version = a.default_version and name in ({extensions})),
+  'extension_versions', (select coalesce(pg_catalog.json_object_agg(name, default_version), '{{}}')
+    from pg_catalog.pg_available_extensions where name in ({extensions}) and default_version is not null),
+  'preloaded', (select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
+  'cron_database', case when rolsuper or pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
+    then coalesce(nullif(pg_catalog.current_setting('cron.database_name', true), ''), 'postgres') end,
+  'standbys_missing', case when exists (select from pg_catalog.pg_stat_replication
+      where sync_state is null or sync_state in ('sync', 'quorum')) then ''
+    else pg_catalog.current_setting('synchronous_standby_names') end,
   'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.json_build_object(
       'place', pg_catalog.pg_tablespace_location(oid), 'ours', pg_catalog.has_tablespace_privilege(oid, 'CREATE')))
     from pg_catalog.pg_tablespace),

@@ -1,8 +1,8 @@
 //! What keeps a dump from being loaded, as lines with their remedy: decided from facts alone.
 
-use super::extensions;
 use super::facts::{Facts, Membership};
 use super::room::Verdict;
+use super::{extensions, requirements};
 use crate::database_state::Role;
 use crate::head::Needs;
 use crate::roles;
@@ -15,6 +15,8 @@ pub struct Plan<'a> {
     pub needs: &'a Needs,
     pub server: Version,
     pub psql: Version,
+    /// What the new database is called while it is being filled.
+    pub made_as: &'a str,
 }
 
 /// What was found.
@@ -27,11 +29,11 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn problem(&mut self, line: impl Into<String>) {
+    pub(super) fn problem(&mut self, line: impl Into<String>) {
         self.problems.push(line.into());
     }
 
-    fn note(&mut self, line: impl Into<String>) {
+    pub(super) fn note(&mut self, line: impl Into<String>) {
         self.notes.push(line.into());
     }
 
@@ -53,8 +55,9 @@ pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
     in_the_way(plan, facts, &mut found);
     role_problems(plan, facts, &mut found);
     settings(plan, facts, &mut found);
-    extensions::check(plan, facts, &mut found.problems);
+    extensions::check(plan, facts, &mut found);
     locales(plan, facts, &mut found);
+    requirements::check(plan, facts, &mut found);
     found
 }
 

@@ -32,7 +32,13 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = Plan { database: "db", needs, server: version(server), psql: version(15) };
+    let plan = Plan {
+        database: "db",
+        needs,
+        server: version(server),
+        psql: version(15),
+        made_as: "db_new",
+    };
     find(&plan, facts)
 }
 
@@ -159,6 +165,24 @@ fn extensions_must_be_there_and_ours_to_create() {
     only_superuser(&mut facts, &mut needs);
     facts.superuser = true;
     assert_eq!(found(&needs, &facts, 15), Findings::default());
+}
+
+#[test]
+fn an_extension_of_one_database_alone_must_be_let_into_the_one_that_is_filled() {
+    let cron = |database: Option<&str>| {
+        let (mut facts, mut needs) = (facts(), needs());
+        facts.superuser = true;
+        facts.preloaded = Some("auto_explain, \"pg_cron\"".into());
+        facts.cron_database = database.map(str::to_owned);
+        facts.extensions = [("pg_cron".to_owned(), true)].into();
+        needs.extensions = vec!["pg_cron".into()];
+        found(&needs, &facts, 15)
+    };
+    assert_eq!(cron(Some("db_new")), Findings::default());
+    let line = &cron(Some("db")).problems[0];
+    assert!(line.contains("cron.database_name = 'db_new'"), "{line}");
+    assert!(line.ends_with("cron.database_name = 'db', and restart again"), "{line}");
+    assert_eq!(cron(None).notes.len(), 1);
 }
 
 #[test]

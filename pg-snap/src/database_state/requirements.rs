@@ -1,0 +1,181 @@
+//! What a dump needs of the server that it is loaded into, beside roles and extensions: asked of the
+//! database that is dumped, checked by `pg-snap preflight`.
+
+use super::{DatabaseState, Role};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
+pub const QUESTIONS: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
+
+/// So many values in rows travel with a dump, so that its head stays short.
+const VALUES: usize = 200;
+
+/// Field names are part of the dump format (docs/FORMAT.md).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Requirements {
+    /// Of the extensions that the dump creates.
+    pub extension_versions: BTreeMap<String, String>,
+    /// Those of them that the server loaded when it started.
+    pub preloaded: Vec<String>,
+    /// Of tables and indexes that do not lie where the database does.
+    pub tablespaces: Vec<String>,
+    pub dictionaries: Vec<Dictionary>,
+    pub collations: Vec<Collation>,
+    /// Of functions in C that belong to no extension.
+    pub libraries: Vec<String>,
+    /// Those that belong to no extension.
+    pub foreign_data_wrappers: Vec<String>,
+    pub event_triggers: Vec<String>,
+    pub row_values: Vec<RowValue>,
+}
+
+/// A text search dictionary of a template of PostgreSQL's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Dictionary {
+    pub name: String,
+    pub template: String,
+    /// Name and value.
+    pub options: Vec<(String, String)>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Collation {
+    pub name: String,
+    /// `c` libc, `i` ICU, `b` builtin.
+    pub provider: String,
+    pub locale: Option<String>,
+    pub ctype: Option<String>,
+    /// ICU tailoring rules.
+    pub rules: Option<String>,
+}
+
+/// What rows name by a type such as `regclass`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowValue {
+    #[serde(rename = "type")]
+    pub kind: String,
+    pub value: String,
+    /// Schema, table and column: one of those that hold it.
+    pub column: String,
+    pub how: How,
+}
+
+/// How a load finds what a row names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum How {
+    /// A role that could log in.
+    Login,
+    /// Another role.
+    Role,
+    /// It comes with the server.
+    System,
+    /// It is made after the rows are read.
+    Late,
+    /// Its name means several.
+    Ambiguous,
+    /// What a newer version may write.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Requirements {
+    /// Takes a line of the answers.
+    ///
+    /// # Errors
+    /// If it is none.
+    pub fn add(&mut self, line: &str) -> Result<()> {
+        let reading = || format!("a list of what a load needs says {line}");
+        if line.starts_with("{\"extension_versions\"") {
+            let row_values = std::mem::take(&mut self.row_values);
+            *self = Self { row_values, ..serde_json::from_str(line).with_context(reading)? };
+        } else {
+            self.row_values.push(serde_json::from_str(line).with_context(reading)?);
+        }
+        Ok(())
+    }
+
+    /// A line for each column whose rows no load can read back.
+    pub fn warnings(&self) -> Vec<String> {
+        let lost = self.row_values.iter().filter(|v| matches!(v.how, How::Late | How::Ambiguous));
+        let mut columns = BTreeSet::new();
+        let lost = lost.filter(|value| columns.insert(&value.column));
+        lost.map(|value| {
+            format!(
+                "{}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;",
+                value.unreadable()
+            )
+        })
+        .collect()
+    }
+}
+
+impl RowValue {
+    /// Why a row with it cannot be read back.
+    pub fn unreadable(&self) -> String {
+        let Self { kind, value, column, how } = self;
+        let why = match how {
+            How::Ambiguous => "a name that means several",
+            _ => "which a load makes only after the rows",
+        };
+        format!("rows of {column} name {value} as {kind}, {why}, so that no load reads them")
+    }
+}
+
+impl DatabaseState {
+    /// Adds what a load needs; roles that rows name are needed like any other.
+    pub fn require(&mut self, mut requirements: Requirements) {
+        let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut requirements.row_values)
+            .into_iter()
+            .partition(|value| matches!(value.how, How::Login | How::Role));
+        for value in roles {
+            if self.roles.iter().all(|role| role.name != value.value) {
+                let login = value.how == How::Login;
+                self.roles.push(Role { name: value.value, login, owns: Some(false) });
+            }
+        }
+        self.roles.sort_by(|a, b| a.name.cmp(&b.name));
+        others.sort();
+        others.dedup_by(|a, b| (&a.kind, &a.value) == (&b.kind, &b.value));
+        others.truncate(VALUES);
+        requirements.row_values = others;
+        self.requirements = Some(requirements);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn roles_in_rows_are_roles_of_the_dump_and_other_values_are_kept_once() {
+        let mut requirements = Requirements::default();
+        let value = |value: &str, how: &str, column: &str| {
+            format!(r#"{{"type":"regclass","column":"{column}","value":"{value}","how":"{how}"}}"#)
+        };
+        for line in [
+            value("b", "login", "t.x"),
+            value("a", "role", "t.x"),
+            value("i", "late", "t.y"),
+            value("i", "late", "t.z"),
+            value("j", "late", "t.y"),
+            r#"{"extension_versions":{"citext":"1.6"},"preloaded":[]}"#.to_owned(),
+        ] {
+            requirements.add(&line).unwrap();
+        }
+        assert!(requirements.add("ERROR").is_err());
+        assert_eq!(requirements.warnings().len(), 2);
+        let known = Role { name: "a".into(), login: true, owns: Some(true) };
+        let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };
+        state.require(requirements);
+        let named = Role { name: "b".into(), login: true, owns: Some(false) };
+        assert_eq!(state.roles, [known, named]);
+        let kept = state.requirements.unwrap();
+        assert_eq!(kept.extension_versions["citext"], "1.6");
+        assert_eq!(kept.row_values.iter().map(|v| &*v.value).collect::<Vec<_>>(), ["i", "j"]);
+    }
+}

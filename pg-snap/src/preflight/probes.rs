@@ -1,0 +1,197 @@
+//! What only trying tells: each statement is tried in a transaction that is rolled back, and the
+//! SQLSTATE that it ends with is the answer.
+
+use crate::database_state::{Dictionary, How, Requirements};
+use crate::psql::Server;
+use crate::sql::{ident, literal};
+use anyhow::{Context, Result};
+
+/// What a probe is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    Dictionary,
+    /// Of a collation, from the system's C library.
+    Locale,
+    IcuCollation,
+    Library,
+    /// Made by a superuser alone.
+    Guarded,
+    RowValue,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    pub subject: Subject,
+    /// In words.
+    pub about: String,
+    statement: String,
+}
+
+/// A probe that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    pub subject: Subject,
+    pub about: String,
+    pub state: String,
+}
+
+const NO_ERROR: &str = "00000";
+
+/// What is to be tried.
+pub fn of(requirements: &Requirements) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut add = |subject, about: String, statement: String| {
+        probes.push(Probe { subject, about, statement });
+    };
+    for dictionary in &requirements.dictionaries {
+        let about = format!("{} ({})", dictionary.name, files(dictionary).join(", "));
+        add(Subject::Dictionary, about, create(dictionary));
+    }
+    for collation in &requirements.collations {
+        let locale = collation.locale.as_deref().unwrap_or_default();
+        let about = format!("{} ({locale})", collation.name);
+        if collation.provider == "c" {
+            let set = format!("SET LOCAL lc_monetary = {};", literal(locale));
+            add(Subject::Locale, about, set);
+        } else if collation.provider == "i" {
+            let rules = collation.rules.as_deref().map(|r| format!(", rules = {}", literal(r)));
+            let statement = format!(
+                "CREATE COLLATION pg_temp.pg_snap_probe (provider = icu, locale = {}{});",
+                literal(locale),
+                rules.unwrap_or_default()
+            );
+            add(Subject::IcuCollation, about, statement);
+        }
+    }
+    for library in &requirements.libraries {
+        add(Subject::Library, library.clone(), format!("LOAD {};", literal(library)));
+    }
+    if let Some(first) = requirements.foreign_data_wrappers.first() {
+        let about = format!("foreign-data wrapper {first}");
+        add(Subject::Guarded, about, "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into());
+    }
+    if let Some(first) = requirements.event_triggers.first() {
+        let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
+             AS 'BEGIN END'; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
+        add(Subject::Guarded, format!("event trigger {first}"), statement.into());
+    }
+    for value in &requirements.row_values {
+        // A schema is the database's own, even if it came with the server.
+        if value.how == How::System && value.kind != "regnamespace" {
+            let about = format!("{} as {} in rows of {}", value.value, value.kind, value.column);
+            let kind = format!("pg_catalog.{}", ident(&value.kind));
+            let statement = format!("SELECT {}::{kind} WHERE false;", literal(&value.value));
+            add(Subject::RowValue, about, statement);
+        }
+    }
+    probes
+}
+
+/// The files that a dictionary is made from, below `tsearch_data`.
+fn files(dictionary: &Dictionary) -> Vec<String> {
+    let suffix = |option: &str| match (dictionary.template.as_str(), option) {
+        ("thesaurus", "dictfile") => Some("ths"),
+        (_, "dictfile") => Some("dict"),
+        (_, "afffile") => Some("affix"),
+        (_, "stopwords") => Some("stop"),
+        (_, "synonyms") => Some("syn"),
+        _ => None,
+    };
+    let options = dictionary.options.iter();
+    options.filter_map(|(name, file)| Some(format!("{file}.{}", suffix(name)?))).collect()
+}
+
+/// The one below a thesaurus is the database's own, perhaps: any other knows its words as well.
+fn create(dictionary: &Dictionary) -> String {
+    let options = dictionary.options.iter().map(|(name, value)| {
+        let below = dictionary.template == "thesaurus" && name == "dictionary";
+        let value = if below { "pg_catalog.simple" } else { value };
+        format!(", {} = {}", ident(name), literal(value))
+    });
+    format!(
+        "CREATE TEXT SEARCH DICTIONARY pg_temp.pg_snap_probe (template = pg_catalog.{}{});",
+        ident(&dictionary.template),
+        options.collect::<String>()
+    )
+}
+
+/// Tries them in one session.
+///
+/// # Errors
+/// If the server does not answer.
+pub fn run(server: &Server, probes: Vec<Probe>) -> Result<Vec<Failed>> {
+    if probes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut script = String::from("\\set ON_ERROR_STOP 0\n");
+    for probe in &probes {
+        script += &format!(
+            "BEGIN; SET LOCAL search_path = pg_catalog; SET LOCAL client_min_messages = error; \
+             SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s';\n{}\n\
+             \\echo state :SQLSTATE\nROLLBACK;\n",
+            probe.statement
+        );
+    }
+    let answer = server.query(&server.maintenance, &script)?;
+    let states: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("state ")).collect();
+    (states.len() == probes.len()).then_some(()).context("trying what a load needs")?;
+    let failed = probes.into_iter().zip(states).filter(|(_, state)| *state != NO_ERROR);
+    Ok(failed
+        .map(|(Probe { subject, about, .. }, state)| Failed { subject, about, state: state.into() })
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_dump_says_of_itself_is_quoted_wherever_it_is_tried() {
+        let evil = "x'; DROP DATABASE postgres; --\\".to_owned();
+        let option = |name: &str| (name.to_owned(), evil.clone());
+        let dictionary = Dictionary {
+            name: "d".into(),
+            template: "thesaurus\"".into(),
+            options: vec![option("dictfile"), option("dictionary")],
+        };
+        let value = serde_json::json!(
+            { "type": "reg\"", "value": evil, "column": "c", "how": "system" }
+        );
+        let requirements = Requirements {
+            dictionaries: vec![dictionary],
+            libraries: vec![evil.clone()],
+            row_values: vec![serde_json::from_value(value).unwrap()],
+            ..Requirements::default()
+        };
+        let quoted = "E'x''; DROP DATABASE postgres; --\\\\'";
+        let statements: Vec<String> = of(&requirements).into_iter().map(|p| p.statement).collect();
+        assert_eq!(
+            statements,
+            [
+                format!(
+                    "CREATE TEXT SEARCH DICTIONARY pg_temp.pg_snap_probe (template = \
+                     pg_catalog.\"thesaurus\"\"\", \"dictfile\" = {quoted}, \"dictionary\" = {quoted});"
+                ),
+                format!("LOAD {quoted};"),
+                format!("SELECT {quoted}::pg_catalog.\"reg\"\"\" WHERE false;"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_dictionarys_files_are_named_as_they_lie_there() {
+        for (template, option, file) in [
+            ("ispell", "dictfile", "x.dict"),
+            ("thesaurus", "dictfile", "x.ths"),
+            ("ispell", "afffile", "x.affix"),
+            ("simple", "stopwords", "x.stop"),
+            ("synonym", "synonyms", "x.syn"),
+        ] {
+            let options = vec![(option.to_owned(), "x".to_owned()), ("accept".into(), "y".into())];
+            let dictionary =
+                Dictionary { template: template.into(), options, ..Dictionary::default() };
+            assert_eq!(files(&dictionary), [file]);
+        }
+    }
+}
