@@ -186,7 +186,7 @@ enum Command {
     /// taken from the index at its end; of another tool's dump all is read.
     ///
     /// Counts under one snapshot, and holds each table with a lock that keeps nobody from reading or
-    /// writing it. Each difference is a line, and the last line tells how much was compared.
+    /// writing it. Each difference is a line, and the last line sums up what was compared.
     #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{COMPARE_AFTER}"))]
     Compare {
         /// The dump, gzipped or plain; - is standard input

@@ -10,6 +10,7 @@ mod statement;
 mod verdict;
 
 use crate::client::Clients;
+use crate::load::random_token;
 use crate::psql::{self, Server};
 use crate::session::Session;
 use anyhow::{Context, Result};
@@ -43,7 +44,8 @@ pub struct Options {
 pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let (held, sections) = Holdings::read(&options.file)?;
-    let name = format!("pg-snap compare {}", std::process::id());
+    // No other run anywhere has sessions of this name.
+    let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
     let sessions = cleanup::on_failure(move || crate::dump::end_all(&ending.0, &ending.1));

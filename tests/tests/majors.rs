@@ -41,7 +41,22 @@ fn clusters() -> Result<Vec<Cluster>> {
         let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
         Ok(Cluster { server, release, dir: tempfile::tempdir()? })
     };
-    releases()?.into_iter().map(start).collect()
+    at_once(releases()?, start)
+}
+
+/// Does it with all at the same time; gives what came of each, in their order.
+fn at_once<T: Send, R: Send>(
+    items: impl IntoIterator<Item = T>,
+    act: impl Fn(T) -> Result<R> + Sync,
+) -> Result<Vec<R>> {
+    let act = &act;
+    std::thread::scope(|scope| {
+        let all: Vec<_> = items.into_iter().map(|item| scope.spawn(move || act(item))).collect();
+        let done = all
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        done.collect()
+    })
 }
 
 /// Each of them with each of another, newer major.
@@ -189,27 +204,34 @@ fn assert_same(from: &Cluster, original: &str, to: &Cluster, copy: &str) -> Resu
 #[test]
 fn a_dump_loads_into_its_own_major_and_every_newer_one_and_is_the_same_there() -> Result<()> {
     let clusters = clusters()?;
-    for cluster in &clusters {
+    at_once(&clusters, |cluster| {
         cluster.fill()?;
-        let file = cluster.dump("piprio")?;
-        kept_and_swapped_back(cluster, &file)?;
-    }
+        kept_and_swapped_back(cluster, &cluster.dump("piprio")?)
+    })?;
+    at_once(clusters.iter().enumerate(), |(at, to)| {
+        clusters[..at].iter().try_for_each(|from| upgraded(from, to))
+    })?;
     for (from, to) in upgrades(&clusters) {
-        let (copy, file) = (format!("from_{}", from.release.major), from.file("piprio"));
-        let report = to.pg_snap(&copy).arg("preflight").arg(&file).assert().success();
-        report.stdout(contains("Problems: 0"));
-        to.pg_snap(&copy).arg("load").arg(&file).assert().success();
-        assert_same(from, "piprio", to, &copy)?;
-        let compare = to.pg_snap(&copy).arg("compare").arg(&file).assert().success();
-        compare.stdout(starts_with("Same; "));
-        let status = to.json(&copy, &["status"])?;
-        let version = status["server_version"].as_str().unwrap_or_default();
-        ensure!(version.starts_with(&format!("{}.", to.release.major)), "{status}");
-        let schemas = status["schemas"].to_string();
-        ensure!(schemas == r#"["public","t","tenant_0001","tenant_0002"]"#, "{schemas}");
         refused(from, &to.file("piprio"), "does not go back to an older major")?;
     }
     tells_the_same(&clusters)
+}
+
+/// From the one's dump to a copy on the other, newer one.
+fn upgraded(from: &Cluster, to: &Cluster) -> Result<()> {
+    let (copy, file) = (format!("from_{}", from.release.major), from.file("piprio"));
+    let report = to.pg_snap(&copy).arg("preflight").arg(&file).assert().success();
+    report.stdout(contains("Problems: 0"));
+    to.pg_snap(&copy).arg("load").arg(&file).assert().success();
+    assert_same(from, "piprio", to, &copy)?;
+    let compare = to.pg_snap(&copy).arg("compare").arg(&file).assert().success();
+    compare.stdout(starts_with("Same; "));
+    let status = to.json(&copy, &["status"])?;
+    let version = status["server_version"].as_str().unwrap_or_default();
+    ensure!(version.starts_with(&format!("{}.", to.release.major)), "{status}");
+    let schemas = status["schemas"].to_string();
+    ensure!(schemas == r#"["public","t","tenant_0001","tenant_0002"]"#, "{schemas}");
+    Ok(())
 }
 
 /// Neither preflight nor load has changed anything when they say no.
@@ -263,27 +285,27 @@ fn tells_the_same(clusters: &[Cluster]) -> Result<()> {
 #[test]
 fn an_ordinary_role_that_may_create_databases_and_roles_loads_on_every_major() -> Result<()> {
     let (clusters, bare) = (clusters()?, clusters()?);
-    let mut dumps = Vec::new();
-    for (cluster, bare) in clusters.iter().zip(&bare) {
+    let dumps = at_once(clusters.iter().zip(&bare), |(cluster, bare)| {
         cluster.fill()?;
-        dumps.push(cluster.dump("piprio")?);
         // The owner itself may dump all of it.
         cluster.as_app("piprio").arg("dump").assert().success();
         bare.server.psql("postgres", "create role app login createdb createrole password 'x'")?;
-    }
-    for (from, file) in clusters.iter().zip(&dumps) {
-        // Before 15, a database's owner may not give its schema public away.
-        let newer = |to: &&Cluster| to.release.major >= from.release.major.max(15);
-        for to in bare.iter().filter(newer) {
+        cluster.dump("piprio")
+    })?;
+    // Before 15, a database's owner may not give its schema public away.
+    at_once(bare.iter().filter(|to| to.release.major >= 15), |to| {
+        let older = |from: &&Cluster| from.release.major <= to.release.major;
+        for from in clusters.iter().filter(older) {
             // With the roles missing on the first, and there, made by a load, from then on.
-            let copy = format!("from_{}", from.release.major);
-            to.as_app(&copy).arg("preflight").arg(file).assert().success();
-            to.as_app(&copy).arg("load").arg(file).assert().success();
+            let (copy, file) = (format!("from_{}", from.release.major), from.file("piprio"));
+            to.as_app(&copy).arg("preflight").arg(&file).assert().success();
+            to.as_app(&copy).arg("load").arg(&file).assert().success();
             assert_same(from, "piprio", to, &copy)?;
         }
-    }
-    let mut own = clusters.iter().zip(&dumps).filter(|(cluster, _)| cluster.release.major >= 15);
-    own.try_for_each(|(cluster, file)| needs_admin(cluster, file))
+        Ok(())
+    })?;
+    let own = clusters.iter().zip(&dumps).filter(|(cluster, _)| cluster.release.major >= 15);
+    at_once(own, |(cluster, file)| needs_admin(cluster, file)).map(drop)
 }
 
 /// Roles that another has made are not ours to change since 16, and the remedy told is one.

@@ -270,7 +270,9 @@ impl Scene {
         psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", database]);
         let out = psql.stdin(gunzip.stdout.take().context("no pipe")?).output()?;
         let _ = gunzip.wait()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        let said = String::from_utf8_lossy(&out.stderr);
+        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("DEBUG:")).collect();
+        ensure!(out.status.success(), "{}", said.join("\n"));
         Ok(())
     }
 }

@@ -219,3 +219,12 @@ fn a_view_is_filled_where_the_dumps_is() {
     let expected = ["LargeObjects  Rows { expected: 2, found: 0 }"];
     assert_eq!(findings(&held, &database, &counts), expected);
 }
+
+#[test]
+fn what_has_the_name_and_is_something_else_does_not_count() {
+    let (mut held, mut database) = both();
+    held.rows.insert(n("t"), Some(0));
+    held.relations.insert(n("old"), Kind::Table);
+    database.relations.extend([relation("t", 'v', None), relation("old", 'v', None)]);
+    assert_eq!(findings(&held, &database, &Counts::default()), ["Table t Missing"]);
+}
