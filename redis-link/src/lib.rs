@@ -13,6 +13,7 @@ pub use tls::Files;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Stop;
 use redis::{ConnectionAddr, FromRedisValue, IntoConnectionInfo, Parser, RedisError};
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use stream::{Stream, Timed};
@@ -112,17 +113,37 @@ impl Connection {
         }
         self.stream.send(&command.get_packed_command())?;
         let answer = self.parser.parse_value(&mut self.stream);
-        let answer = answer.and_then(redis::Value::extract_error).map_err(said)?;
+        let answer = answer.and_then(redis::Value::extract_error).map_err(refused)?;
         redis::from_redis_value(answer).with_context(|| {
             format!("the answer to {} is not understood", words.first().unwrap_or(&""))
         })
     }
 }
 
+/// The time that was given is over.
+#[derive(Debug)]
+pub struct NoAnswer;
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no answer in time")
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// What became of the connection.
+fn broken(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => anyhow!(NoAnswer),
+        _ => anyhow!(error),
+    }
+}
+
 /// An answer of the server, which never repeats what we sent; or what became of the connection.
-fn said(error: RedisError) -> anyhow::Error {
+fn refused(error: RedisError) -> anyhow::Error {
     match error.is_timeout() {
-        true => anyhow!("no answer in time"),
+        true => anyhow!(NoAnswer),
         false => anyhow!("{error}"),
     }
 }
@@ -157,6 +178,22 @@ mod tests {
             let error = Server::parse(url).err().unwrap();
             assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
             assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_does_not_answer_is_waited_for_no_longer_than_the_limit() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = [silent.local_addr().unwrap()];
+        let limit = Duration::from_millis(50);
+        for url in ["redis://:pw@127.0.0.1", "rediss://127.0.0.1"] {
+            // The authorities of the system are read first, where TLS is wanted.
+            let Err(error) = Server::parse(url).unwrap().connect(&Files::default(), &at, limit)
+            else {
+                panic!("{url} is let in by nobody")
+            };
+            let is_for_want_of_authorities = error.to_string().contains("REDIS_CA_FILE");
+            assert!(error.is::<NoAnswer>() || is_for_want_of_authorities, "{error:#}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes to and from a server, within a time.
 
-use anyhow::{Context, Result, bail};
+use crate::{NoAnswer, broken};
+use anyhow::{Context, Result};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -23,7 +24,7 @@ impl Timed {
         for address in at {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("no answer in {:.1} s", limit.as_secs_f64());
+                return Err(NoAnswer.into());
             }
             match TcpStream::connect_timeout(address, left) {
                 Ok(stream) => {
@@ -35,7 +36,7 @@ impl Timed {
             }
         }
         let (address, error) = last.context("no address to connect to")?;
-        Err(error).with_context(|| format!("connecting to {address}"))
+        Err(broken(error)).with_context(|| format!("connecting to {address}"))
     }
 
     /// From now on, all that follows has so much time together.
@@ -101,7 +102,7 @@ impl Stream {
             Self::Plain(stream) => stream.write_all(bytes),
             Self::Tls(stream) => stream.write_all(bytes).and_then(|()| stream.flush()),
         };
-        sent.context("sending")
+        sent.map_err(broken).context("sending")
     }
 }
 

@@ -1,5 +1,6 @@
 //! Whom a connection over TLS trusts, and what it shows.
 
+use crate::broken;
 use crate::stream::{Stream, Timed};
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::Stop;
@@ -137,7 +138,7 @@ pub fn wrap(mut stream: Timed, config: ClientConfig, host: &str, files: &Files) 
             let of_tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
             return Err(match of_tls {
                 Some(of_tls) => anyhow!("{}", files.untrusted(host, of_tls)),
-                None => anyhow!(error).context(format!("setting up TLS with {host}")),
+                None => broken(error).context(format!("setting up TLS with {host}")),
             });
         }
     }

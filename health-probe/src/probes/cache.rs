@@ -5,7 +5,7 @@ use crate::limit::Limit;
 use crate::probe::{Kind, Probe};
 use crate::settings::Settings;
 use anyhow::{Result, bail};
-use redis_link::Server;
+use redis_link::{NoAnswer, Server};
 use std::time::Instant;
 
 /// Whether the cache answers, after authentication and in the database that its URL names.
@@ -13,6 +13,9 @@ pub fn probe(settings: &Settings, limit: Limit) -> Vec<Probe> {
     let start = Instant::now();
     let probe = match ping(settings, limit) {
         Ok(()) => Probe::pass(Kind::Cache, "redis", "PONG").after(start.elapsed()),
+        Err(error) if error.is::<NoAnswer>() => {
+            Probe::fail(Kind::Cache, "redis", limit.no_answer())
+        }
         Err(error) => Probe::fail(Kind::Cache, "redis", format!("{error:#}")),
     };
     vec![probe]
