@@ -92,7 +92,9 @@ stage bundle-manifest sums "$partial" > "$partial/SHA256SUMS"
 stage bundle-manifest publish "$partial"
 partial=''
 
+if ! stage bundle-manifest alarm ${accept[@]+"${accept[@]}"} --shrink-percent "$ALARM_SHRINK_PERCENT" "$root/$name"; then
+  [[ -n "$safety" ]] || die 1 "$root/$name is complete, but could not be compared with the bundle before it; older bundles were not pruned"
+  say "warning: $root/$name is complete, but could not be compared with the bundle before it"
+fi
 [[ -z "$safety" ]] || exit 0
-stage bundle-manifest alarm ${accept[@]+"${accept[@]}"} --shrink-percent "$ALARM_SHRINK_PERCENT" "$root/$name" ||
-  die 1 "$root/$name is complete, but could not be held against the bundle before it; older bundles were not pruned"
 stage bundle-prune --domain "${PIPRIO_DOMAIN:-}" --record "$PIPRIO_DEPLOY/.restore/retention.json" --keep-days "$BACKUP_KEEP_DAYS" "$root" || die 1 "$root/$name is complete, but pruning older bundles failed"

@@ -84,7 +84,8 @@ impl New<'_> {
                 pipe_kit::say!("{} holds again what {} lacked", self.name.as_str(), name.as_str());
             } else {
                 still = true;
-                let summary = shrink::phrase(&lost, holds);
+                let known = shrink::phrase(&lost, holds);
+                let summary = if lost.is_empty() { &mark.summary } else { &known };
                 pipe_kit::warning!(
                     "{} still holds far less than {}: {summary}; {}",
                     self.name.as_str(),

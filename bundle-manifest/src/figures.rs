@@ -84,7 +84,8 @@ impl Dump {
     /// The rows of one schema's tables.
     #[must_use]
     pub fn rows_of(&self, schema: &str) -> u64 {
-        let own = self.tables.iter().filter(|((own, _), _)| own == schema);
+        let from = self.tables.range((schema.to_owned(), String::new())..);
+        let own = from.take_while(|((own, _), _)| own == schema);
         own.map(|(_, amount)| amount.rows).sum()
     }
 }
