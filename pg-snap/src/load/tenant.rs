@@ -65,7 +65,7 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(&options.file)?)?);
     let mut blocks = Blocks::new(text);
     let head = Head::read(&mut blocks).context("nothing was changed")?;
-    let server = Server::connect(clients, &names.database)?.naming_sessions(&names.incoming);
+    let server = Server::connect_beside(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check_part(&server, &names.database, &head.needs)?;
     let mut lease = Lease::take(&server, &names.database)?;
     let source = match index::of(&options.file)? {

@@ -23,7 +23,8 @@ fn shut_in() -> Result<Postgres> {
     )?;
     let mut app = server.client("psql");
     app.env("PGUSER", "app").env("PGPASSWORD", "x");
-    let rows = "create table kept as select n from generate_series(1, 1000) n";
+    let rows = "create table kept as select n from generate_series(1, 1000) n;
+         create schema part; create table part.t (n integer)";
     postgres::psql(app, "piprio", &[], rows)?;
     Ok(server)
 }
@@ -59,6 +60,7 @@ fn a_role_with_one_database_dumps_loads_and_swaps_it() -> Result<()> {
         assert_eq!(rows(&server, "piprio")?, "1000", "{options:?}");
         assert_eq!(databases(&server)?, "piprio piprio_previous postgres", "{options:?}");
     }
+    as_app(&server).args(["load", "--schema", "part"]).arg(&file).assert().success();
     as_app(&server).args(["previous", "swap"]).assert().success();
     assert_eq!(rows(&server, "piprio")?, "1001");
     as_app(&server).args(["previous", "drop"]).assert().success();

@@ -168,7 +168,7 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
             )?,
             "rich",
             1,
-            "violates",
+            "parted_1",
         ),
         (
             "a commit",
