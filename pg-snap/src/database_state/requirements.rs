@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
 pub const QUESTIONS: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
 
+/// Columns of which a warning tells.
+const LINES: usize = 10;
 /// So many values in rows travel with a dump, so that its head stays short.
 const VALUES: usize = 200;
 
@@ -99,18 +101,23 @@ impl Requirements {
         Ok(())
     }
 
-    /// A line for each column whose rows no load can read back.
+    /// A line for each column whose rows no load can read back, and how many more there are.
     pub fn warnings(&self) -> Vec<String> {
         let lost = self.row_values.iter().filter(|v| matches!(v.how, How::Late | How::Ambiguous));
         let mut columns = BTreeSet::new();
         let lost = lost.filter(|value| columns.insert(&value.column));
-        lost.map(|value| {
-            format!(
-                "{}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;",
-                value.unreadable()
-            )
-        })
-        .collect()
+        let mut lines: Vec<String> = lost
+            .map(|value| {
+                let line = value.unreadable();
+                format!("{line}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;")
+            })
+            .collect();
+        let more = lines.len().saturating_sub(LINES);
+        if more > 0 {
+            lines.truncate(LINES);
+            lines.push(format!("columns whose rows no load reads: and {more} more"));
+        }
+        lines
     }
 }
 
@@ -169,6 +176,13 @@ mod tests {
         }
         assert!(requirements.add("ERROR").is_err());
         assert_eq!(requirements.warnings().len(), 2);
+        let mut many = Requirements::default();
+        (0..12).for_each(|n| many.add(&value("i", "late", &format!("t.c{n}"))).unwrap());
+        let lines = many.warnings();
+        assert_eq!(
+            (lines.len(), &*lines[10]),
+            (11, "columns whose rows no load reads: and 2 more")
+        );
         let known = Role { name: "a".into(), login: true, owns: Some(true) };
         let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };
         state.require(requirements);
