@@ -47,6 +47,8 @@ mod pooler;
 mod preflight;
 #[path = "pg_snap/previous.rs"]
 mod previous;
+#[path = "pg_snap/requirements.rs"]
+mod requirements;
 #[path = "pg_snap/rights.rs"]
 mod rights;
 #[path = "pg_snap/round_trip.rs"]

@@ -127,6 +127,18 @@ impl Facts {
     }
 }
 
+/// What the server is set up to, as members of the answer.
+const SERVER: &str = "\
+  'preloaded', (select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
+  'cron_database', case when rolsuper or pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
+    then coalesce(nullif(pg_catalog.current_setting('cron.database_name', true), ''), 'postgres') end,
+  'standbys_missing', case when exists (select from pg_catalog.pg_stat_replication
+      where sync_state is null or sync_state in ('sync', 'quorum')) then ''
+    else pg_catalog.current_setting('synchronous_standby_names') end,
+  'icu', exists (select from pg_catalog.pg_collation
+    where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
+";
+
 fn ask_for(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
     let settings = needs.state.iter().flat_map(|s| &s.settings).map(|s| s.name.as_str());
     let settings = list(settings);
@@ -172,13 +184,7 @@ select pg_catalog.json_build_object(
     where v.version = a.default_version and name in ({extensions})),
   'extension_versions', (select coalesce(pg_catalog.json_object_agg(name, default_version), '{{}}')
     from pg_catalog.pg_available_extensions where name in ({extensions}) and default_version is not null),
-  'preloaded', (select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
-  'cron_database', case when rolsuper or pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
-    then coalesce(nullif(pg_catalog.current_setting('cron.database_name', true), ''), 'postgres') end,
-  'standbys_missing', case when exists (select from pg_catalog.pg_stat_replication
-      where sync_state is null or sync_state in ('sync', 'quorum')) then ''
-    else pg_catalog.current_setting('synchronous_standby_names') end,
-  'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.json_build_object(
+{SERVER}  'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.json_build_object(
       'place', pg_catalog.pg_tablespace_location(oid), 'ours', pg_catalog.has_tablespace_privilege(oid, 'CREATE')))
     from pg_catalog.pg_tablespace),
   'guarded_settings', (select coalesce(pg_catalog.json_agg(name order by name), '[]')
@@ -186,8 +192,6 @@ select pg_catalog.json_build_object(
   'unlisted_settings', (select coalesce(pg_catalog.json_agg(distinct name), '[]')
     from unnest(array[{settings}]::text[]) as u (name)
     where name !~ '[.]' and pg_catalog.lower(name) not in (select pg_catalog.lower(s.name) from pg_catalog.pg_settings s)),
-  'icu', exists (select from pg_catalog.pg_collation
-    where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,

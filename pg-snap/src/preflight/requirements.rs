@@ -10,6 +10,8 @@ const MISSING_FILE: &str = "58P01";
 const BAD_FILE: &str = "F0000";
 const BAD_PARAMETER: &str = "22023";
 const NOT_BUILT_IN: &str = "0A000";
+/// What ICU refuses has no code of its own.
+const INTERNAL: &str = "XX000";
 const MAY_NOT: &str = "42501";
 
 /// Adds a line for each.
@@ -66,7 +68,7 @@ fn probe(Failed { subject, about, state }: &Failed, facts: &Facts, found: &mut F
         ),
         (Subject::IcuCollation, _) if !facts.icu => no_icu(about),
         (Subject::IcuCollation, NOT_BUILT_IN) => no_icu(about),
-        (Subject::IcuCollation, BAD_PARAMETER) => format!(
+        (Subject::IcuCollation, BAD_PARAMETER | INTERNAL) => format!(
             "collation {about}: the server's ICU does not know the locale or the rules; load it into a server \
              with the ICU of the old one"
         ),
@@ -121,6 +123,7 @@ mod tests {
             (Subject::Dictionary, "42501", false, "text search dictionary x (SQLSTATE 42501)"),
             (Subject::Locale, "22023", true, "locale-gen"),
             (Subject::IcuCollation, "22023", true, "does not know the locale"),
+            (Subject::IcuCollation, "XX000", true, "does not know the locale"),
             (Subject::IcuCollation, "0A000", true, "no ICU"),
             (Subject::IcuCollation, "57014", false, "collation x (SQLSTATE 57014)"),
             (Subject::Library, "58P01", true, "pkglibdir"),

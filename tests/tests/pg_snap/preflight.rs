@@ -4,8 +4,7 @@
 use crate::kit::*;
 use anyhow::{Context, Result, ensure};
 use assert_cmd::Command;
-use pipeline_tests::extension::Extended;
-use pipeline_tests::user::{give_to_server_user, is_root};
+use pipeline_tests::user::is_root;
 use pipeline_tests::{Postgres, postgres};
 use predicates::str::contains;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,7 @@ fn whole_server(server: &Postgres) -> Result<String> {
     )
 }
 
-fn as_role(server: &Postgres, role: &str) -> Command {
+pub fn as_role(server: &Postgres, role: &str) -> Command {
     let mut command = pg_snap(server, "piprio");
     if role != postgres::USER {
         command.env("PGUSER", role).env("PGPASSWORD", "x");
@@ -35,7 +34,7 @@ fn last_line(text: &[u8]) -> String {
 }
 
 /// Preflight and load both refuse, in the same words, of which `words` is a part.
-fn refused(server: &Postgres, role: &str, file: &Path, words: &str) -> Result<()> {
+pub fn refused(server: &Postgres, role: &str, file: &Path, words: &str) -> Result<()> {
     let before = whole_server(server)?;
     let preflight = as_role(server, role).args(["preflight", "--json"]).arg(file).output()?;
     let said = String::from_utf8_lossy(&preflight.stderr).into_owned();
@@ -53,7 +52,7 @@ fn refused(server: &Postgres, role: &str, file: &Path, words: &str) -> Result<()
     Ok(())
 }
 
-fn passes(server: &Postgres, role: &str, file: &Path) -> Result<serde_json::Value> {
+pub fn passes(server: &Postgres, role: &str, file: &Path) -> Result<serde_json::Value> {
     let before = whole_server(server)?;
     let out = as_role(server, role).args(["preflight", "--json"]).arg(file).output()?;
     ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
@@ -82,7 +81,7 @@ fn dump_of_app(s: &Setup) -> Result<PathBuf> {
 }
 
 /// The dump with its text changed.
-fn edited(s: &Setup, file: &Path, change: impl FnOnce(String) -> String) -> Result<PathBuf> {
+pub fn edited(s: &Setup, file: &Path, change: impl FnOnce(String) -> String) -> Result<PathBuf> {
     let text = String::from_utf8(gunzip(file)?)?;
     let changed = change(text.clone());
     ensure!(changed != text, "nothing was changed");
@@ -313,254 +312,4 @@ fn a_disk_without_room_for_two_is_told_with_the_way_out() -> Result<()> {
     run(&["--drop-first"]).success();
     assert_eq!(whole_server(&s.server)?, before);
     refused(&s.server, postgres::USER, &file, "--drop-first drops the old database")
-}
-
-/// Two clusters, the second of which lacks what the first one's dump needs.
-fn dump_of(server: &Postgres, sql: &str, file: &Path) -> Result<()> {
-    server.psql("postgres", "drop database if exists source")?;
-    server.psql("postgres", "create database source")?;
-    server.psql("source", sql)?;
-    dump_to(server, "source", &[], file)
-}
-
-#[test]
-fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> Result<()> {
-    let s = Setup::new()?;
-    let elsewhere = Postgres::start()?;
-    let plain = "create role plain login password 'x' createdb";
-    elsewhere.psql("postgres", plain)?;
-    let file = s.path("rows.sql.gz");
-    s.server.psql("postgres", "create role \"Named\" login; create role in_list")?;
-    dump_of(
-        &s.server,
-        "create table duty (who regrole, others regrole[], what regclass);
-         insert into duty values ('\"Named\"', '{in_list,pg_monitor}', 'pg_class'), (0, null, 'duty')",
-        &file,
-    )?;
-    refused(&elsewhere, "plain", &file, "CREATE ROLE \"in_list\" NOLOGIN;")?;
-    let report = passes(&elsewhere, postgres::USER, &file)?;
-    let missing = report["roles_missing"].to_string();
-    assert_eq!(missing, r#"[{"login":true,"name":"Named"},{"login":false,"name":"in_list"}]"#);
-    as_role(&elsewhere, postgres::USER).arg("load").arg(&file).assert().success();
-    assert_eq!(
-        elsewhere.psql("piprio", "select * from duty")?,
-        "\"Named\"|{in_list,pg_monitor}|pg_class\n-||duty"
-    );
-
-    dump_of(
-        &s.server,
-        "create table duty (what regclass, how regproc, type regtype); create index by_what on duty (what);
-         create function twice(int) returns int language sql as 'select 1';
-         create function twice(text) returns int language sql as 'select 1';
-         insert into duty values ('by_what', 'twice(int)'::regprocedure::oid, 'int4')",
-        &file,
-    )?;
-    refused(
-        &s.server,
-        postgres::USER,
-        &file,
-        "name public.by_what as regclass, which a load makes",
-    )?;
-    refused(
-        &s.server,
-        postgres::USER,
-        &file,
-        "name public.twice as regproc, a name that means several",
-    )?;
-    let out = s.pg_snap("source").arg("dump").output()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains("warning: rows of public.duty.what name public.by_what"), "{said}");
-
-    // What came with the old server, and not with this one.
-    dump_of(&s.server, "create table duty as select 'int4'::regtype as what", &file)?;
-    passes(&s.server, postgres::USER, &file)?;
-    let gone = edited(&s, &file, |text| text.replace("\"integer\"", "\"abstime\""))?;
-    refused(
-        &s.server,
-        postgres::USER,
-        &gone,
-        "names abstime as regtype in rows of public.duty.what",
-    )
-}
-
-#[test]
-fn roles_of_policies_default_privileges_and_user_mappings_are_needed() -> Result<()> {
-    let s = Setup::new()?;
-    let file = s.path("roles.sql.gz");
-    s.server.psql(
-        "postgres",
-        "create role by_policy; create role by_default; create role by_mapping; create role by_setting;
-         create role for_default",
-    )?;
-    dump_of(
-        &s.server,
-        "create table t (); create policy p on t to by_policy using (true);
-         alter default privileges for role for_default grant select on tables to by_default;
-         create foreign data wrapper w; create server far foreign data wrapper w;
-         create user mapping for by_mapping server far; alter role by_setting in database source set jit = off",
-        &file,
-    )?;
-    let elsewhere = Postgres::start()?;
-    elsewhere.psql("postgres", "create role plain login password 'x' createdb")?;
-    for role in ["by_policy", "by_default", "by_mapping", "by_setting", "for_default"] {
-        refused(&elsewhere, "plain", &file, &format!("the dump needs role {role}, which"))?;
-    }
-    refused(&elsewhere, "plain", &file, "makes foreign-data wrapper w, which role plain may not")?;
-    passes(&elsewhere, postgres::USER, &file)?;
-    as_role(&elsewhere, postgres::USER).arg("load").arg(&file).assert().success();
-    Ok(())
-}
-
-#[test]
-fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
-    let extended = Extended::of(&postgres::programs()?)?;
-    let programs = Some(extended.programs.clone());
-    let source = Postgres::with(postgres::Options { programs, ..Default::default() })?;
-    let s = Setup::new()?;
-    let file = s.path("files.sql.gz");
-    let place = tempfile::Builder::new().prefix("pg-").tempdir()?;
-    give_to_server_user(place.path())?;
-    source.psql(
-        "postgres",
-        &format!("create tablespace fast location '{}'", place.path().display()),
-    )?;
-    let needs = |sql: &str, words: &str| -> Result<()> {
-        dump_of(&source, sql, &file)?;
-        passes(&source, postgres::USER, &file)?;
-        refused(&s.server, postgres::USER, &file, words)
-    };
-    needs(
-        "create text search dictionary odd (template = simple, stopwords = odd_words, accept = true)",
-        "text search dictionary public.odd (odd_words.stop): the server has not these files",
-    )?;
-    needs(
-        "create table t (i int); create index i on t (i) tablespace fast",
-        "CREATE TABLESPACE \"fast\" LOCATION",
-    )?;
-    // Those that come with a server are there.
-    dump_of(
-        &source,
-        "create text search dictionary a (template = ispell, dictfile = ispell_sample, afffile = ispell_sample, stopwords = english);
-         create text search dictionary b (template = thesaurus, dictfile = thesaurus_sample, dictionary = english_stem);
-         create text search dictionary c (template = synonym, synonyms = synonym_sample);
-         create collation plain (provider = libc, locale = 'C.UTF-8');
-         create function lib(text) returns text language c as '$libdir/citext', 'citext_hash'",
-        &file,
-    )?;
-    passes(&s.server, postgres::USER, &file)?;
-    let lacks = |from: &str, to: &str, words: &str| -> Result<()> {
-        let changed = edited(&s, &file, |text| text.replacen(from, to, 1))?;
-        refused(&s.server, postgres::USER, &changed, words)
-    };
-    lacks("\"$libdir/citext\"", "\"$libdir/no_such\"", "needs library $libdir/no_such, which")?;
-    lacks(
-        "\"locale\":\"C.UTF-8\",\"ctype\"",
-        "\"locale\":\"xx_XX\",\"ctype\"",
-        "collation public.plain (xx_XX)",
-    )?;
-    lacks("\"thesaurus_sample\"", "\"x\"", "public.b (x.ths)")?;
-    s.server.psql("postgres", "create role app login password 'x' createdb")?;
-    s.server.psql("postgres", "alter database piprio owner to app")?;
-    refused(
-        &s.server,
-        "app",
-        &file,
-        "functions in C of library $libdir/citext, which takes a superuser",
-    )
-}
-
-#[test]
-fn an_icu_collation_is_tried() -> Result<()> {
-    let s = Setup::new()?;
-    let file = s.path("icu.sql.gz");
-    let icu = "select count(*) from pg_collation where collprovider = 'i'";
-    if s.server.psql("postgres", icu)? == "0" {
-        println!("skipped: this PostgreSQL has no ICU");
-        return Ok(());
-    }
-    dump_of(
-        &s.server,
-        "create collation book (provider = icu, locale = 'de-u-co-phonebk')",
-        &file,
-    )?;
-    passes(&s.server, postgres::USER, &file)?;
-    for release in postgres::Release::all()? {
-        let programs = Some(release.programs.clone());
-        let other = Postgres::with(postgres::Options { programs, ..Default::default() })?;
-        if release.major >= 15 && other.psql("postgres", icu)? == "0" {
-            return refused(
-                &other,
-                postgres::USER,
-                &file,
-                "collation public.book (de-u-co-phonebk) is ICU's",
-            );
-        }
-    }
-    println!("skipped: no PostgreSQL without ICU here");
-    Ok(())
-}
-
-#[test]
-fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Result<()> {
-    let extended = Extended::of(&postgres::programs()?)?;
-    let server = |settings: &[&str]| {
-        let programs = Some(extended.programs.clone());
-        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
-        Postgres::with(postgres::Options { programs, settings, ..Default::default() })
-    };
-    let source =
-        server(&["cron.database_name=source", "shared_preload_libraries=pg_stat_statements"])?;
-    let dir = tempfile::tempdir()?;
-    let file = dir.path().join("d.sql.gz");
-    dump_of(&source, "create extension pg_cron; create extension pg_stat_statements", &file)?;
-
-    let target = server(&["cron.database_name=piprio"])?;
-    let preflight = |server: &Postgres, options: &[&str]| -> Result<(serde_json::Value, String)> {
-        let mut command = as_role(server, postgres::USER);
-        let out = command.args(["preflight", "--json"]).args(options).arg(&file).output()?;
-        ensure!(out.status.code() == Some(5));
-        Ok((
-            serde_json::from_slice(&out.stdout)?,
-            String::from_utf8_lossy(&out.stderr).into_owned(),
-        ))
-    };
-    for options in [&[] as &[&str], &["--drop-first"]] {
-        let (report, said) = preflight(&target, options)?;
-        let remedy = "cron.database_name = 'piprio_pg_snap_incoming'";
-        assert!(said.contains("in database piprio alone, and") && said.contains(remedy), "{said}");
-        assert!(said.contains("extension pg_cron, which the server must load"), "{said}");
-        let notes = report["notes"].to_string();
-        assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");
-    }
-    // Let in, it is: what is left is that it was not loaded at the start.
-    let letting = server(&["cron.database_name=piprio_pg_snap_incoming"])?;
-    let (report, said) = preflight(&letting, &[])?;
-    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{said}");
-
-    // Of an older version than the dump's.
-    let newer = dir.path().join("newer.sql");
-    let text = String::from_utf8(gunzip(&file)?)?;
-    std::fs::write(&newer, text.replace("\"pg_cron\":\"1.0\"", "\"pg_cron\":\"1.6\""))?;
-    let out =
-        as_role(&target, postgres::USER).args(["preflight", "--json"]).arg(&newer).output()?;
-    let report: serde_json::Value = serde_json::from_slice(&out.stdout)?;
-    assert!(
-        report["notes"].to_string().contains("pg_cron 1.6, and the server creates 1.0"),
-        "{report}"
-    );
-    Ok(())
-}
-
-#[test]
-fn standbys_that_the_server_waits_for_in_vain_are_a_note() -> Result<()> {
-    let settings = vec!["synchronous_standby_names=far".to_owned()];
-    let server = Postgres::with(postgres::Options { settings, ..Default::default() })?;
-    let dir = tempfile::tempdir()?;
-    let file = dir.path().join("d.sql.gz");
-    let elsewhere = Postgres::start()?;
-    dump_of(&elsewhere, "create table t ()", &file)?;
-    let report = passes(&server, postgres::USER, &file)?;
-    assert!(report["notes"].to_string().contains("(far: synchronous_standby_names)"), "{report}");
-    assert_eq!(passes(&elsewhere, postgres::USER, &file)?["notes"].to_string(), "[]");
-    Ok(())
 }
