@@ -22,6 +22,9 @@ impl Seen {
 
 /// Memory for building one index: within these, in megabytes.
 const MEMORY: (u64, u64) = (64, 512);
+/// How long a statement of a load may wait for a lock. Nobody else uses the database that is loaded, but
+/// roles and tablespaces are everybody's.
+const LOCK_TIMEOUT: &str = "10min";
 /// Of the server's free memory, all sessions together take one part in so many.
 const PART: u64 = 8;
 
@@ -30,14 +33,17 @@ const PART: u64 = 8;
 /// Nothing is lost by not waiting for the disk at each commit: the database is nobody's before the
 /// names are swapped, and that swap waits.
 pub fn begin(server: &Server, jobs: usize) -> String {
-    format!("SET synchronous_commit = off;\n{}", begin_in_place(server, jobs))
+    format!(
+        "SET synchronous_commit = off;\nSET lock_timeout = '{LOCK_TIMEOUT}';\n{}",
+        begin_in_place(server, jobs)
+    )
 }
 
 /// The same where the database is in use, so that what is committed must last.
 pub fn begin_in_place(server: &Server, jobs: usize) -> String {
     let memory = maintenance_memory(server, jobs as u64);
     format!(
-        "SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\nSET exit_on_error = off;\nSET quote_all_identifiers = off;\n{}",
+        "SET maintenance_work_mem = '{memory}MB';\nSET jit = off;\nSET array_nulls = on;\nSET exit_on_error = off;\nSET quote_all_identifiers = off;\n{}",
         statistics::BEGIN
     )
 }
