@@ -49,6 +49,8 @@ mod preflight;
 mod previous;
 #[path = "pg_snap/requirements.rs"]
 mod requirements;
+#[path = "pg_snap/restorable.rs"]
+mod restorable;
 #[path = "pg_snap/rights.rs"]
 mod rights;
 #[path = "pg_snap/round_trip.rs"]

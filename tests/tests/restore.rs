@@ -9,6 +9,8 @@ mod credentials;
 mod failures;
 #[path = "restore/guards.rs"]
 mod guards;
+#[path = "restore/keep_going.rs"]
+mod keep_going;
 #[path = "restore/kit.rs"]
 mod kit;
 #[path = "restore/new_host.rs"]

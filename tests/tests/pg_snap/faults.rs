@@ -17,9 +17,12 @@ fn a_load_that_psql_refuses_leaves_nothing_behind() -> Result<()> {
     let mut text = gunzip(&s.dump("d.sql.gz")?)?;
     let end = end_marker(&text)?;
     text.splice(end..end, b"SELECT 1/0;\n".iter().copied());
-    s.pg_snap("piprio").arg("load").write_stdin(text.clone()).assert().code(1).stderr(
-        contains("psql ended with status 3").and(contains("the old database is as it was")),
-    );
+    s.pg_snap("piprio")
+        .arg("load")
+        .write_stdin(text.clone())
+        .assert()
+        .code(1)
+        .stderr(contains("ERROR 22012").and(contains("the old database is as it was")));
     let none = "loading fresh failed (there was no such database before): ";
     s.pg_snap("fresh").arg("load").write_stdin(text).assert().code(1).stderr(contains(none));
     assert!(content(&s.server, "piprio")? == original);

@@ -113,7 +113,15 @@ impl Scene {
 /// Its lines, in an order that is always the same, without those that only one of the two writes.
 fn statements(text: &str) -> Result<String> {
     let text = postgres::canonical(text)?;
-    let ours = ["-- Dumped by pg-snap", "-- pg-snap-", "-- {", "SET default_ta"];
+    let ours = [
+        "-- Dumped by pg-snap",
+        "-- pg-snap-",
+        "-- {",
+        "SET default_ta",
+        "SET lc_monetary = 'C';",
+        "SET array_nulls = on;",
+        "RESET lc_monetary;",
+    ];
     let own =
         |line: &str| line.trim_matches('-').is_empty() || ours.iter().any(|o| line.starts_with(o));
     let mut lines: Vec<&str> = text.lines().filter(|line| !own(line)).collect();
