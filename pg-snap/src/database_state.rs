@@ -13,6 +13,7 @@ use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 /// The line of the dump that carries the state begins so.
@@ -96,11 +97,7 @@ pub struct Role {
 
 impl Setting {
     fn statement(&self, database: &str) -> String {
-        let db = ident(database);
-        let whose = match &self.role {
-            Some(role) => format!("ROLE {} IN DATABASE {db}", ident(role)),
-            None => format!("DATABASE {db}"),
-        };
+        let whose = settings::whose(self.role.as_deref(), database);
         let value = settings::value(&self.name, &self.value);
         format!("ALTER {whose} SET {} TO {value};\n", settings::name(&self.name))
     }
@@ -256,9 +253,13 @@ impl DatabaseState {
                     writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
             }
         }
-        for setting in self.settings.iter().filter(|s| settings::comes_last(&s.name)) {
-            sql += &setting.statement(name);
+        // From the first one on, so that they stand in their order.
+        let owners: BTreeSet<Option<&str>> =
+            self.settings.iter().map(|setting| setting.role.as_deref()).collect();
+        for owner in owners {
+            let _ = writeln!(sql, "ALTER {} RESET ALL;", settings::whose(owner, name));
         }
+        self.settings.iter().for_each(|setting| sql += &setting.statement(name));
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);
         sql.push_str("COMMIT;\n");
         sql

@@ -26,6 +26,15 @@ pub fn comes_last(name: &str) -> bool {
         || whole.contains(&name.as_str())
 }
 
+/// What an `ALTER` of the settings of a database, or of a role in it, is of.
+pub fn whose(role: Option<&str>, database: &str) -> String {
+    let database = ident(database);
+    match role {
+        Some(role) => format!("ROLE {} IN DATABASE {database}", ident(role)),
+        None => format!("DATABASE {database}"),
+    }
+}
+
 /// A setting's name, `extension.setting` included.
 pub fn name(name: &str) -> String {
     name.split('.').map(ident).collect::<Vec<_>>().join(".")

@@ -79,11 +79,10 @@ fn an_error_of_a_german_server_is_shown_in_its_words_without_its_source() -> Res
     let mut load = Command::new(tool("pg-snap"));
     load.args(["load"]).arg(&broken).envs(s.server.env()).env("PGDATABASE", "piprio");
     load.env("LC_ALL", GERMAN).env("LANGUAGE", "de");
-    assert_cmd::Command::from_std(load).assert().code(1).stderr(
-        contains("nowhere")
-            .and(contains("ERROR 42P01: "))
-            .and(contains(".c:").not()),
-    );
+    assert_cmd::Command::from_std(load)
+        .assert()
+        .code(1)
+        .stderr(contains("nowhere").and(contains("ERROR 42P01: ")).and(contains(".c:").not()));
     Ok(())
 }
 

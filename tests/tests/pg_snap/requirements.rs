@@ -181,7 +181,8 @@ fn an_icu_collation_is_tried() -> Result<()> {
     let (mut without, mut with_rules) = (false, false);
     for release in postgres::Release::all()?.iter().filter(|release| release.major >= 15) {
         let programs = Some(release.programs.clone());
-        let other = Postgres::with(postgres::Options { programs, ..Default::default() })?;
+        let clients = Some(release.clients.clone());
+        let other = Postgres::with(postgres::Options { programs, clients, ..Default::default() })?;
         if other.psql("postgres", icu)? == "0" {
             without = true;
             let words = "collation public.book (de-u-co-phonebk) is ICU's";

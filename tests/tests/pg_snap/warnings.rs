@@ -91,9 +91,12 @@ alter function shop.by_type reset search_path;
 
 #[test]
 fn what_needs_a_search_path_is_told_and_what_does_not_is_not() -> Result<()> {
-    for release in Release::all()? {
+    // The machine's own pg_dump dumps older servers, too.
+    let releases = Release::all()?;
+    for release in releases.iter().filter(|r| r.has_own_clients() || r.major < 15) {
         let programs = Some(release.programs.clone());
-        let server = Postgres::with(Options { programs, ..Options::default() })?;
+        let clients = Some(release.clients.clone());
+        let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
         server.psql("postgres", "create database shop")?;
         server.psql("shop", FUNCTIONS)?;
         if release.major >= 14 {
@@ -135,9 +138,12 @@ fn what_needs_a_search_path_is_told_and_what_does_not_is_not() -> Result<()> {
 
 #[test]
 fn objects_that_do_not_come_back_as_they_are_are_told() -> Result<()> {
-    for release in Release::all()? {
+    // A dump needs a pg_dump of the server's major, or a newer one where the others look.
+    let releases = Release::all()?;
+    for release in releases.iter().filter(|release| release.has_own_clients()) {
         let programs = Some(release.programs.clone());
-        let server = Postgres::with(Options { programs, ..Options::default() })?;
+        let clients = Some(release.clients.clone());
+        let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
         server.psql("postgres", "create database odd; create role gone; create role here")?;
         server.psql(
             "odd",

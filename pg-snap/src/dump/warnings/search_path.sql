@@ -9,10 +9,10 @@ reads (mv, rel) as (
     from reads join pg_class v on v.oid = rel and v.relkind = 'v' join pg_rewrite r on r.ev_class = v.oid
       join pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass
 ),
-calls (classid, objid, proc) as (
-    select classid, objid, refobjid from pg_depend where refclassid = 'pg_proc'::regclass and refobjid >= 16384
+calls (classid, objid, objsubid, proc) as (
+    select classid, objid, objsubid, refobjid from pg_depend where refclassid = 'pg_proc'::regclass and refobjid >= 16384
   union
-    select d.classid, d.objid, o.oprcode from pg_depend d join pg_operator o on o.oid = d.refobjid
+    select d.classid, d.objid, d.objsubid, o.oprcode from pg_depend d join pg_operator o on o.oid = d.refobjid
     where d.refclassid = 'pg_operator'::regclass and d.refobjid >= 16384
 ),
 -- What a load evaluates. A policy counts where a materialized view reads its table.
@@ -20,6 +20,11 @@ site (proc, what) as (
     select proc, format('generated column %s.%I', adrelid::regclass, attname)
     from calls join pg_attrdef d on d.oid = objid join pg_attribute a on a.attrelid = adrelid and a.attnum = adnum
     where classid = 'pg_attrdef'::regclass and attgenerated = 's'
+  union
+    -- Before PostgreSQL 15 the column itself depends on the function.
+    select proc, format('generated column %s.%I', attrelid::regclass, attname)
+    from calls join pg_attribute on attrelid = objid and attnum = objsubid
+    where classid = 'pg_class'::regclass and objsubid > 0 and attgenerated = 's'
   union
     select proc, case conrelid when 0 then format('domain %s', contypid::regtype)
       else format('check %I of table %s', conname, conrelid::regclass) end
