@@ -73,7 +73,8 @@ const OWN: &str = "n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and
      (select from pg_catalog.pg_depend d where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass \
         and d.objid = c.oid and d.deptype = 'e')";
 /// Tables of which a check, a stored generated column, a domain or a partition's bound calls a function
-/// of the database's own: of no schema of the server's, and no member of an extension.
+/// of the database's own: of no schema of the server's, and no member of an extension. Before PostgreSQL
+/// 15, a generated column itself depends on the function, not its expression.
 const CALLS: &str = "own_proc as (select p.oid from pg_catalog.pg_proc p \
       join pg_catalog.pg_namespace n on n.oid = p.pronamespace \
       where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists \
@@ -96,6 +97,8 @@ const CALLS: &str = "own_proc as (select p.oid from pg_catalog.pg_proc p \
       union select d.adrelid from pg_catalog.pg_attrdef d join pg_catalog.pg_attribute a \
          on a.attrelid = d.adrelid and a.attnum = d.adnum where a.attgenerated = 's' \
          and ('pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid) in (select classid, objid from caller) \
+      union select attrelid from pg_catalog.pg_attribute where attgenerated = 's' \
+         and ('pg_catalog.pg_class'::pg_catalog.regclass, attrelid) in (select classid, objid from caller) \
       union select attrelid from pg_catalog.pg_attribute \
          where attnum > 0 and not attisdropped and atttypid in (select oid from calling_type) \
       union select c.oid from pg_catalog.pg_class c, pg_catalog.pg_partition_ancestors(c.oid) p (relid) \

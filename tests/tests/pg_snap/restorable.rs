@@ -24,6 +24,12 @@ const CONTENTS: &str = "
     insert into pairs values (1, '[1]');
     create table public.fee (id int primary key, amount money, words text[]);
     insert into fee values (1, 1234.56::numeric::money, array['a', null]), (2, (-0.99)::numeric::money, array['NULL']);
+    create table public.a_rates (code text primary key, rate numeric);
+    insert into a_rates values ('a', 1), ('b', 2);
+    create function public.rate_of(code text) returns numeric language sql immutable
+      as $$ select rate from public.a_rates r where r.code = $1 $$;
+    create table public.computed (code text, rate numeric generated always as (public.rate_of(code)) stored);
+    insert into computed select case n % 2 when 0 then 'a' else 'b' end from generate_series(1, 5000) n;
     create table public.customer (id int primary key);
     create table public.invoice (id int primary key, customer int constraint has_customer references customer);
     alter table invoice disable trigger all;
@@ -43,7 +49,7 @@ const ATOMIC: &str = "
 const SEEN: &str = "set datestyle = iso; set lc_monetary = 'C';
     select (select string_agg(slug, ',' order by id) from public.generated), (select count(*) from public.pairs),
       (select string_agg(amount::text || words::text, ' ' order by id) from public.fee),
-      (select count(*) from public.invoice)";
+      (select count(*) from public.invoice), (select sum(rate) from public.computed)";
 
 struct Scene {
     server: Postgres,
