@@ -13,6 +13,8 @@ pub const UNDEFINED_OBJECT: &str = "42704";
 /// A value that a setting does not take.
 pub const INVALID_PARAMETER_VALUE: &str = "22023";
 
+/// Class of SQLSTATE: an operator, or the server itself, ended it.
+const INTERVENTION: &str = "57";
 /// Classes of SQLSTATE that are no errors: success, warning, no data.
 const NO_ERROR: [&str; 3] = ["00", "01", "02"];
 
@@ -34,7 +36,12 @@ const REPEATED: [&str; 7] = [
 pub struct ServerError {
     line: String,
     sqlstate: Option<String>,
+    /// Whether the session was lost, so that it is not known what became of its last statement.
+    lost: bool,
 }
+
+/// What psql ends with where its session is lost.
+const LOST: i32 = 2;
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -55,7 +62,7 @@ impl ServerError {
     pub fn of(finished: &Finished) -> Self {
         let found = Words::of(&finished.stderr);
         let line = finished.describe(found.line.as_deref());
-        Self { line, sqlstate: found.sqlstate }
+        Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 
     /// The same, with what the server adds to its message.
@@ -65,7 +72,7 @@ impl ServerError {
         if let Some(detail) = &found.detail {
             line += &format!(" ({detail})");
         }
-        Self { line, sqlstate: found.sqlstate }
+        Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 }
 
@@ -77,12 +84,17 @@ impl ServerError {
             (Some(state), Some(full)) => format!("ERROR {state}: {full}"),
             _ => finished.describe(found.line.as_deref()),
         };
-        Self { line, sqlstate: found.sqlstate }
+        Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
+    }
+
+    /// Whether a statement failed, and neither its session nor its server.
+    pub fn is_of_a_statement(&self) -> bool {
+        !self.lost && self.sqlstate().is_some_and(|state| !state.starts_with(INTERVENTION))
     }
 
     /// One that no psql has reported.
     pub fn other(line: impl Into<String>) -> Self {
-        Self { line: line.into(), sqlstate: None }
+        Self { line: line.into(), sqlstate: None, lost: false }
     }
 
     /// The code, where the server gave one.
@@ -108,7 +120,7 @@ impl ServerError {
 
     #[cfg(test)]
     pub fn of_state(state: &str) -> Self {
-        Self { line: String::new(), sqlstate: Some(state.to_owned()) }
+        Self { line: String::new(), sqlstate: Some(state.to_owned()), lost: false }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The workers of a load: each has a session, and takes the next job that may run.
 
 use super::definition::Definition;
-use super::repair::{Repair, failure_of};
+use super::repair::Repair;
 use super::schedule::{Number, Schedule, Way};
 use super::share::Share;
 use super::{rows, settings};
@@ -181,13 +181,7 @@ impl Crew {
                 Work::Share(share) => rows::of_share(&mut talk, &share, bar, repair, &settings)?,
                 Work::Run(definition) => {
                     let done = talk.send(&definition.text).and_then(|()| talk.sync());
-                    match failure_of(done)? {
-                        Ok(_) => true,
-                        Err(failure) => {
-                            repair.statement(&definition, failure)?;
-                            false
-                        }
-                    }
+                    repair.outcome(&definition, done)?
                 }
             };
             if !whole {

@@ -27,7 +27,12 @@ pub enum Way {
     NotValid,
     /// Without clauses that can be added afterwards.
     Reduced(Reduced),
+    /// Once more as it is.
+    Again,
 }
+
+/// Another session was in the way: a deadlock, a failed serialization, a lock that was not given.
+const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
 
 /// What the ways depend on beside the statement.
 pub struct Facts<'a> {
@@ -44,6 +49,7 @@ pub fn ways(text: &[u8], failure: &ServerError, facts: &Facts<'_>) -> Vec<Way> {
     let text = String::from_utf8_lossy(text);
     let words = words(&text, WORDS);
     let mut ways = Vec::new();
+    ways.extend(failure.is(&IN_THE_WAY).then_some(Way::Again));
     if failure.is(&NOT_FOUND) {
         let paths = paths(facts.search_path, facts.schema);
         ways.extend(paths.iter().cloned().map(Way::Path));
@@ -201,6 +207,7 @@ impl Way {
     pub fn script(&self, text: &[u8]) -> Vec<u8> {
         match self {
             Way::Path(path) => [format!("SET search_path = {path};\n").as_bytes(), text].concat(),
+            Way::Again => text.to_vec(),
             Way::NotValid => not_valid(text),
             Way::Reduced(reduced) => reduced.text.clone().into_bytes(),
             Way::FunctionsUnder(path) => {

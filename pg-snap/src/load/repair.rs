@@ -51,6 +51,20 @@ impl<'a> Repair<'a> {
         Ok(talk)
     }
 
+    /// What comes of a statement that a session was to run: false where it has failed, and with it the
+    /// session, but is done in another way or left out.
+    ///
+    /// # Errors
+    /// As [`Repair::statement`]; if the session or the server has failed.
+    pub fn outcome<T>(&self, definition: &Definition, run: Result<T>) -> Result<bool> {
+        let Err(error) = run else { return Ok(true) };
+        let failure = error.downcast::<ServerError>()?;
+        if !failure.is_of_a_statement() {
+            return Err(self.error(definition, failure));
+        }
+        self.statement(definition, failure).map(|()| false)
+    }
+
     /// Has a statement done that has failed, in another way, or leaves it out.
     ///
     /// # Errors
@@ -95,6 +109,7 @@ impl<'a> Repair<'a> {
                 definition.what(),
                 failure.brief()
             ),
+            Way::Again => {}
             Way::NotValid => self.omit(Omission::NotValid, definition, failure),
             Way::Reduced(reduced) => return self.add_parts(definition, &reduced.parts, failure),
         }
@@ -135,10 +150,8 @@ impl<'a> Repair<'a> {
     fn error(&self, definition: &Definition, failure: ServerError) -> Error {
         let failure = if definition.is_secret() { failure.brief() } else { failure };
         let state = failure.sqlstate().map(str::to_owned);
-        let remedy = remedy::remedy(
-            state.as_deref(),
-            !self.keep_going && remedy::may_be_omitted(&definition.text),
-        );
+        let omit = failure.is_of_a_statement() && remedy::may_be_omitted(&definition.text);
+        let remedy = remedy::remedy(state.as_deref(), omit && !self.keep_going);
         let what = definition.what();
         let line = definition.first_line();
         Error::new(failure.with_remedy(&remedy))
@@ -272,7 +285,7 @@ pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
     match result {
         Ok(value) => Ok(Ok(value)),
         Err(error) => match error.downcast::<ServerError>() {
-            Ok(failure) if failure.sqlstate().is_some() => Ok(Err(failure)),
+            Ok(failure) if failure.is_of_a_statement() => Ok(Err(failure)),
             Ok(failure) => Err(anyhow!(failure)),
             Err(error) => Err(error),
         },

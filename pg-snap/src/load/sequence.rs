@@ -94,11 +94,7 @@ impl<'a> Sequence<'a> {
             self.forget();
             let Some(failed) = self.sent.pop_front() else { return Err(failure.into()) };
             self.sent_bytes -= failed.text.len();
-            if failure.sqlstate().is_none() {
-                self.sent.push_front(failed);
-                return Err(self.naming(failure.into()));
-            }
-            self.repair.statement(&failed, failure)?;
+            self.repair.outcome::<()>(&failed, Err(failure.into()))?;
             outcome = self.reopen(&failed);
         }
         Ok(())
