@@ -78,9 +78,9 @@ impl<'a> Sequence<'a> {
 
     fn forget(&mut self) {
         let done = self.talk.done();
-        while let Some(definition) = self.sent.pop_front_if(|definition| definition.number <= done)
-        {
-            self.sent_bytes -= definition.text.len();
+        while self.sent.front().is_some_and(|definition| definition.number <= done) {
+            let forgotten = self.sent.pop_front();
+            self.sent_bytes -= forgotten.map_or(0, |definition| definition.text.len());
         }
     }
 

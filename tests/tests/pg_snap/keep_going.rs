@@ -183,14 +183,10 @@ fn every_error_of_a_load_names_object_statement_and_remedy() -> Result<()> {
         let log = String::from_utf8_lossy(&out.stderr);
         ensure!(out.status.code() == Some(1), "{state}: {log}");
         let line = log.lines().last().context("no error")?;
-        let named =
-            format!("index public.by_failing: statement 'CREATE INDEX by_failing ON public.t");
-        for word in [
-            named.as_str(),
-            &format!("failed: ERROR {state}: not in this place"),
-            "; ",
-            "--keep-going",
-        ] {
+        let named = "index public.by_failing: statement 'CREATE INDEX by_failing ON public.t";
+        for word in
+            [named, &format!("failed: ERROR {state}: not in this place"), "; ", "--keep-going"]
+        {
             ensure!(line.contains(word), "{state}: no {word}: {line}");
         }
     }
