@@ -45,7 +45,7 @@ use anyhow::{Context, Result};
 use lease::Lease;
 use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{Exit, say, warning};
+use pipe_kit::{Exit, Stop, say, warning};
 use std::cell::Cell;
 use std::fs::File;
 use std::io::Read;
@@ -77,6 +77,7 @@ pub struct Options {
 /// unless `drop_first` was asked for.
 pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let names = Names::of(psql::wanted_database()?);
+    check_left_out(options)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
         check_before_drop(options)?;
@@ -106,6 +107,16 @@ pub enum Source<'a, R: Read> {
     Indexed { file: Arc<File>, index: Index },
     /// From its beginning, of which some was read already, to its end.
     Stream { head: &'a [u8], blocks: &'a mut Blocks<R> },
+}
+
+/// The file for what is left out is written, and must not be the dump.
+fn check_left_out(options: &Options) -> Result<()> {
+    let Some(left_out) = &options.left_out else { return Ok(()) };
+    let same = std::fs::canonicalize(left_out).ok();
+    if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
+        return Err(Stop::usage("--left-out names the dump itself").into());
+    }
+    Ok(())
 }
 
 /// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
@@ -184,9 +195,12 @@ impl Load {
         let of_source = state.search_path.clone();
         let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
             Some(path) => path,
-            None => self
-                .server
-                .query(&self.names.incoming, "select pg_catalog.current_setting('search_path')")?,
+            // Nothing may be set before that.
+            None => self.server.ask_only(
+                &self.names.incoming,
+                None,
+                "select pg_catalog.current_setting('search_path')",
+            )?,
         };
         Ok(state.search_path_elements(path.trim()))
     }
@@ -195,8 +209,9 @@ impl Load {
     fn write_omitted(&self, options: &Options, omitted: &[Omitted]) {
         let Some(path) = &options.left_out else { return };
         if omitted.is_empty() {
-            // What an earlier load has left out would be taken for this one's.
-            let _ = std::fs::remove_file(path);
+            if let Err(error) = omitted::remove(path) {
+                warning!("what an earlier load has left out is still noted: {error:#}");
+            }
         } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
             warning!("the statements that were left out are not on the disk: {error:#}");
         }

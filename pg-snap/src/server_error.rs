@@ -118,6 +118,15 @@ impl ServerError {
         Self { line, ..self }
     }
 
+    /// Without any of the server's words, which may quote a value.
+    pub fn only_code(self) -> Self {
+        let line = match self.sqlstate() {
+            Some(state) => format!("ERROR {state}"),
+            None => "psql failed".into(),
+        };
+        Self { line, ..self }
+    }
+
     #[cfg(test)]
     pub fn of_state(state: &str) -> Self {
         Self { line: String::new(), sqlstate: Some(state.to_owned()), lost: false }

@@ -47,6 +47,8 @@ mod pooler;
 mod preflight;
 #[path = "pg_snap/previous.rs"]
 mod previous;
+#[path = "pg_snap/repairs.rs"]
+mod repairs;
 #[path = "pg_snap/requirements.rs"]
 mod requirements;
 #[path = "pg_snap/restorable.rs"]

@@ -265,7 +265,10 @@ fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) 
 }
 
 fn head(table: &Table) -> String {
-    let through = table.root.as_ref().map(|root| format!("-- load via partition root {root}\n\n"));
+    let through = table
+        .root
+        .as_ref()
+        .map(|root| format!("-- load via partition root {}\n\n", on_one_line(root)));
     format!(
         "{}{}COPY {} {} FROM stdin;\n",
         comment("Data for Name", &table.name, "TABLE DATA", &table.schema, &table.owner),
@@ -286,8 +289,13 @@ fn set_value(sequence: &Sequence, value: &str, backslashes_escape: bool) -> Stri
     )
 }
 
+/// A name in a comment: what follows a line break would be read as SQL.
+fn on_one_line(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
+}
+
 /// As pg_dump heads what it writes. Names keep to their line.
 fn comment(what: &str, name: &str, kind: &str, schema: &str, owner: &str) -> String {
-    let [name, schema, owner] = [name, schema, owner].map(|n| n.replace(['\n', '\r'], " "));
+    let [name, schema, owner] = [name, schema, owner].map(on_one_line);
     format!("--\n-- {what}: {name}; Type: {kind}; Schema: {schema}; Owner: {owner}\n--\n\n")
 }

@@ -74,6 +74,19 @@ impl Definition {
             .filter(|schema| !schema.is_empty())
     }
 
+    /// Whether it makes a trigger that definitions fire.
+    pub fn makes_event_trigger(&self) -> bool {
+        self.text.trim_ascii_start().starts_with(b"CREATE EVENT TRIGGER ")
+    }
+
+    /// Whether it may be run after the rest of the dump: what drops something would drop what the dump
+    /// has made since.
+    pub fn may_come_later(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.text);
+        let words = words(&text, 64);
+        !words.iter().any(|word| word.is("DROP"))
+    }
+
     /// Of a statement that adds a constraint, the one that validates it.
     pub fn validation(&self) -> Option<Vec<u8>> {
         let text = String::from_utf8_lossy(&self.text);
@@ -93,7 +106,17 @@ impl Definition {
     pub fn is_secret(&self) -> bool {
         let text = String::from_utf8_lossy(&self.text[..self.text.len().min(4096)]);
         let words = words(&text, 8);
-        ["SUBSCRIPTION", "USER MAPPING", "SERVER", "FOREIGN DATA WRAPPER"].iter().any(|kind| {
+        const KINDS: [&str; 8] = [
+            "SUBSCRIPTION",
+            "USER MAPPING",
+            "SERVER",
+            "FOREIGN DATA WRAPPER",
+            "FOREIGN TABLE",
+            "ROLE",
+            "USER",
+            "GROUP",
+        ];
+        KINDS.iter().any(|kind| {
             ["CREATE", "ALTER"].iter().any(|verb| Rest(&words).skip(&format!("{verb} {kind}")))
         })
     }

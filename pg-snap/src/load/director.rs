@@ -16,7 +16,7 @@ use super::statement::Statement;
 use super::statistics;
 use crate::index::Section;
 use crate::words::Name;
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 use pipe_kit::progress::Bar;
 use std::fs::File;
 use std::sync::Arc;
@@ -67,6 +67,8 @@ pub struct Director<'a> {
     /// Statements so far.
     number: u64,
     rows: Option<Rows>,
+    /// Rows that the one session was sent.
+    main_rows: u64,
     /// Whose rows come next.
     copying: Option<Statement>,
     transaction: Transaction,
@@ -104,6 +106,7 @@ impl<'a> Director<'a> {
             object: None,
             number: 0,
             rows: None,
+            main_rows: 0,
             copying: None,
             transaction: Transaction::None,
             late: Vec::new(),
@@ -190,7 +193,23 @@ impl<'a> Director<'a> {
     fn in_order_once(&mut self, text: &[u8]) -> Result<()> {
         self.wait_for_workers()?;
         self.main.settle()?;
-        self.main.send(text)
+        self.send_once(text)
+    }
+
+    /// Sends rows, or a part of a transaction, to the one session.
+    fn send_once(&mut self, text: &[u8]) -> Result<()> {
+        let object = self.object.as_ref();
+        self.main.send(text, || object.map_or_else(|| "a statement".into(), |o| o.to_string()))
+    }
+
+    /// The rows that the one session was sent, and whatever else cannot be repeated, must be done.
+    fn settle_once(&mut self) -> Result<()> {
+        let rows = std::mem::take(&mut self.main_rows);
+        let copied: u64 = self.main.settle_once()?.iter().sum();
+        if copied != rows {
+            bail!("of {rows} rows the server took {copied}");
+        }
+        Ok(())
     }
 
     fn wait_for_workers(&mut self) -> Result<()> {
@@ -257,15 +276,15 @@ impl<'a> Director<'a> {
             let large_object = sql.trim_ascii().starts_with(b"SELECT pg_catalog.lo_open(");
             if large_object {
                 self.main.settle()?;
-                self.main.send(&begin)?;
+                self.send_once(&begin)?;
             } else {
                 self.in_order_once(&begin)?;
             }
         }
-        let what = || self.object.as_ref().map_or_else(String::new, |object| object.to_string());
-        self.main.send(text).with_context(what)?;
+        self.send_once(text)?;
         if *statement == Statement::End {
             self.transaction = Transaction::None;
+            self.settle_once()?;
         }
         Ok(())
     }
@@ -302,10 +321,15 @@ impl<'a> Director<'a> {
         self.crew.awaited()?;
         let tables: Vec<Name> = self.relations.tables().cloned().collect();
         tables.iter().for_each(|table| self.analyze(table));
-        self.flush_late()?;
-        self.main.settle()?;
         self.repair.constraints()?;
         self.repair.try_again()?;
+        let watched = self.late.iter().any(Definition::makes_event_trigger);
+        self.flush_late()?;
+        self.main.settle()?;
+        if !watched {
+            // An event trigger of the dump's own would take these for what its application does.
+            self.repair.try_again()?;
+        }
         let views: Vec<Name> = self.relations.views().cloned().collect();
         views.iter().for_each(|view| self.analyze(view));
         self.crew.idle()?;

@@ -1,12 +1,17 @@
 //! What a load has left out, for the operator and for the file that makes it good.
 
 use super::definition::Definition;
+use super::settings::Seen;
 use crate::server_error::ServerError;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::AtomicFile;
 use std::fmt;
-use std::io::Write;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::Path;
+
+/// How the file begins.
+const HEAD: &str = "-- Statements of the dump that failed";
 
 /// How an object came to be other than in the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,10 +47,13 @@ impl fmt::Display for Omitted {
 }
 
 impl Omitted {
-    /// For the file: what to run once its cause is removed.
-    fn to_sql(&self) -> Vec<u8> {
+    /// For the file: what to run once its cause is removed, under the settings `before` or its own.
+    fn to_sql(&self, before: Option<&Seen>) -> Vec<u8> {
         let comment = self.to_string().replace(char::is_control, " ");
         let mut sql = format!("-- {comment}\n").into_bytes();
+        if before != Some(&*self.definition.settings) {
+            sql.extend_from_slice(&self.definition.settings.to_sql());
+        }
         match (self.omission, self.definition.validation()) {
             (Omission::NotValid, Some(validate)) => sql.extend_from_slice(&validate),
             _ => sql.extend_from_slice(self.definition.text.trim_ascii()),
@@ -64,12 +72,36 @@ pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     let mut file = AtomicFile::create(path)?;
     let name = database.replace(char::is_control, "?");
     let head = format!(
-        "-- Statements of the dump that failed when database {name} was loaded, each below its error.\n\
-         -- Remove the causes, then run this file in that database by psql.\n\n"
+        "{HEAD} when database {name} was loaded, each below its error.\n\
+         -- Remove the causes, then run this file in that database by psql: all of it, or nothing.\n\nBEGIN;\n\n"
     );
     file.write_all(head.as_bytes()).with_context(writing)?;
+    let mut before = None;
     for one in omitted {
-        file.write_all(&one.to_sql()).with_context(writing)?;
+        file.write_all(&one.to_sql(before)).with_context(writing)?;
+        before = Some(&*one.definition.settings);
     }
+    file.write_all(b"COMMIT;\n").with_context(writing)?;
     file.commit()
+}
+
+/// Removes what an earlier load has left out, which would be taken for this one's; no other file.
+///
+/// # Errors
+/// If it cannot be read or removed.
+pub fn remove(path: &Path) -> Result<()> {
+    let mut head = vec![0; HEAD.len()];
+    let read = match File::open(path) {
+        Ok(mut file) => file.read_exact(&mut head),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(()) if head == HEAD.as_bytes() => {
+            std::fs::remove_file(path).with_context(|| format!("removing {}", path.display()))
+        }
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
 }

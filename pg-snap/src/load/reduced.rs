@@ -32,7 +32,9 @@ pub fn reductions(text: &str) -> Vec<Reduced> {
 fn table(text: &str, generated: bool) -> Option<Reduced> {
     let open = positions(text, |depth, rest| depth == 0 && rest.starts_with('(')).next()?;
     let head = &text[..open];
-    let name = head.trim_start().split_once("TABLE ")?.1.trim();
+    let name = head.trim_start().split_once("TABLE ")?.1;
+    // A typed table's own name ends before its type's.
+    let name = name.split_once(" OF ").map_or(name, |(name, _)| name).trim();
     let end = open + matching(&text[open..])?;
     let mut kept = Vec::new();
     let mut parts = Vec::new();
@@ -87,7 +89,9 @@ fn cut(table: &str, element: &str, generated: bool) -> Cut {
         for kind in [" STORED", " VIRTUAL"] {
             end += if element[end..].starts_with(kind) { kind.len() } else { 0 };
         }
-        let left = format!("{}{}", &element[..at], &element[end..]);
+        // Its rows have no values of the column.
+        let rest = element[end..].replacen(" NOT NULL", "", 1);
+        let left = format!("{}{rest}", &element[..at]);
         let part =
             format!("ALTER TABLE {table} DROP COLUMN {column}, ADD COLUMN {};\n", element.trim());
         return Cut::Some(left, part);

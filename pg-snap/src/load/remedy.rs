@@ -45,12 +45,12 @@ pub struct Facts<'a> {
 }
 
 /// The ways to try, in this order.
-pub fn ways(text: &[u8], failure: &ServerError, facts: &Facts<'_>) -> Vec<Way> {
-    let text = String::from_utf8_lossy(text);
+pub fn ways(bytes: &[u8], failure: &ServerError, facts: &Facts<'_>) -> Vec<Way> {
+    let text = String::from_utf8_lossy(bytes);
     let words = words(&text, WORDS);
     let mut ways = Vec::new();
     ways.extend(failure.is(&IN_THE_WAY).then_some(Way::Again));
-    if failure.is(&NOT_FOUND) {
+    if failure.is(&NOT_FOUND) && !is_setting(&words) {
         let paths = paths(facts.search_path, facts.schema);
         ways.extend(paths.iter().cloned().map(Way::Path));
         if facts.server_major >= OWN_PATH_SINCE && has_own_path(&words) {
@@ -59,7 +59,9 @@ pub fn ways(text: &[u8], failure: &ServerError, facts: &Facts<'_>) -> Vec<Way> {
     }
     if facts.keep_going {
         ways.extend(adds_checked_constraint(&words).then_some(Way::NotValid));
-        ways.extend(reduced::reductions(&text).into_iter().map(Way::Reduced));
+        // Text in another encoding cannot be cut without changing it.
+        let cut = std::str::from_utf8(bytes).map_or_else(|_| Vec::new(), reduced::reductions);
+        ways.extend(cut.into_iter().map(Way::Reduced));
     }
     ways
 }
@@ -75,6 +77,10 @@ pub fn paths(source: &[String], schema: Option<&str>) -> Vec<String> {
         paths.push(list(&[&[schema.to_owned()], source].concat()));
     }
     paths
+}
+
+fn is_setting(words: &[Word]) -> bool {
+    ["SET", "RESET"].iter().any(|verb| Rest(words).skip(verb))
 }
 
 /// Whether the server runs it under a search path of its own.
@@ -124,17 +130,7 @@ pub fn may_be_omitted(text: &[u8]) -> bool {
         "CREATE TYPE",
         "CREATE DOMAIN",
     ];
-    let verbs = [
-        "CREATE",
-        "ALTER",
-        "GRANT",
-        "REVOKE",
-        "COMMENT",
-        "REFRESH",
-        "SECURITY LABEL",
-        "SET",
-        "RESET",
-    ];
+    let verbs = ["CREATE", "ALTER", "GRANT", "REVOKE", "COMMENT", "REFRESH", "SECURITY LABEL"];
     verbs.iter().any(|verb| is(verb)) && !holds_rows.iter().any(|kind| is(kind))
 }
 
@@ -232,10 +228,16 @@ fn functions_under(text: &str, path: &str) -> (String, String) {
     let chosen = if rest.skip("REFRESH MATERIALIZED VIEW") {
         let (schema, name) = rest.name().unwrap_or_default();
         format!(
-            "p.oid IN (SELECT d.refobjid FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid \
-               JOIN pg_catalog.pg_class c ON c.oid = r.ev_class JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace \
-             WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-               AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND s.nspname = {} AND c.relname = {})",
+            "p.oid IN (WITH RECURSIVE r (oid) AS (SELECT c.oid FROM pg_catalog.pg_class c \
+                 JOIN pg_catalog.pg_namespace s ON s.oid = c.relnamespace WHERE s.nspname = {} AND c.relname = {} \
+               UNION SELECT d.refobjid FROM r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid \
+                 JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid \
+                   AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass), \
+               u AS (SELECT d.refclassid, d.refobjid FROM r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid \
+                 JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.objid = w.oid) \
+               SELECT refobjid FROM u WHERE refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+               UNION SELECT o.oprcode FROM u JOIN pg_catalog.pg_operator o ON o.oid = u.refobjid \
+               WHERE refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass)",
             literal(&schema),
             literal(&name)
         )
@@ -252,7 +254,7 @@ fn functions_under(text: &str, path: &str) -> (String, String) {
         format!(
             "SELECT pg_catalog.format('ALTER ROUTINE %s {what}', p.oid::pg_catalog.regprocedure) \
              FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
-             WHERE {chosen} AND n.nspname <> 'pg_catalog'"
+             WHERE {chosen} AND n.nspname <> 'pg_catalog' AND p.prokind IN ('f', 'p')"
         )
     };
     let each = |what: &str, condition: &str| {
@@ -328,7 +330,7 @@ mod tests {
             ("ALTER TABLE ONLY s.t ADD CONSTRAINT k UNIQUE (a)", true),
             ("GRANT SELECT ON TABLE s.t TO \"16999\"", true),
             ("CREATE FOREIGN TABLE s.t (a int)", true),
-            ("SET default_tablespace = gone", true),
+            ("SET default_tablespace = gone", false),
             ("CREATE TABLE s.t (a int)", false),
             ("CREATE DOMAIN s.d AS int", false),
             ("CREATE SCHEMA s", false),

@@ -12,6 +12,7 @@ use crate::sql::literal;
 use crate::words::Name;
 use anyhow::{Context, Error, Result, anyhow};
 use pipe_kit::{say, warning};
+use serde::Deserialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the module. Shared by all sessions of a load.
@@ -25,8 +26,8 @@ pub struct Repair<'a> {
     /// Whether objects may be left out.
     pub keep_going: bool,
     omitted: Mutex<Vec<Omitted>>,
-    /// Constraints that were dropped, with what rows failed with.
-    relaxed: Mutex<Vec<(Definition, ServerError)>>,
+    /// Constraints that were dropped, with the statement of their comment.
+    relaxed: Mutex<Vec<(Definition, Option<String>)>>,
 }
 
 impl<'a> Repair<'a> {
@@ -111,23 +112,18 @@ impl<'a> Repair<'a> {
             ),
             Way::Again => {}
             Way::NotValid => self.omit(Omission::NotValid, definition, failure),
-            Way::Reduced(reduced) => return self.add_parts(definition, &reduced.parts, failure),
+            Way::Reduced(reduced) => return self.add_parts(definition, &reduced.parts),
         }
         Ok(())
     }
 
     /// Adds the clauses that a table was made without, each alone.
-    fn add_parts(
-        &self,
-        definition: &Definition,
-        parts: &[String],
-        failure: ServerError,
-    ) -> Result<()> {
+    fn add_parts(&self, definition: &Definition, parts: &[String]) -> Result<()> {
         for part in parts {
             let mut definition = definition.clone();
             definition.text = part.clone().into_bytes();
-            if !self.attempt_plainly(&definition)? {
-                self.statement(&definition, failure.clone())?;
+            if let Err(failure) = self.attempt_plainly(&definition)? {
+                self.statement(&definition, failure)?;
             }
         }
         Ok(())
@@ -136,7 +132,7 @@ impl<'a> Repair<'a> {
     /// Notes what the loaded database lacks.
     pub fn omit(&self, omission: Omission, definition: &Definition, failure: ServerError) {
         let definition = definition.clone();
-        let failure = if definition.is_secret() { failure.brief() } else { failure };
+        let failure = if definition.is_secret() { failure.only_code() } else { failure };
         let omitted = Omitted { omission, definition, failure };
         warning!("{omitted}");
         self.lock().push(omitted);
@@ -148,7 +144,7 @@ impl<'a> Repair<'a> {
 
     /// What a load that does not keep going ends with.
     fn error(&self, definition: &Definition, failure: ServerError) -> Error {
-        let failure = if definition.is_secret() { failure.brief() } else { failure };
+        let failure = if definition.is_secret() { failure.only_code() } else { failure };
         let state = failure.sqlstate().map(str::to_owned);
         let omit = failure.is_of_a_statement() && remedy::may_be_omitted(&definition.text);
         let remedy = remedy::remedy(state.as_deref(), omit && !self.keep_going);
@@ -166,8 +162,9 @@ impl<'a> Repair<'a> {
         let mut before = std::mem::take(&mut *self.lock());
         before.sort_by_key(|omitted| omitted.definition.number);
         for omitted in before {
-            let again = omitted.omission == Omission::LeftOut;
-            if again && self.attempt_plainly(&omitted.definition)? {
+            let again =
+                omitted.omission == Omission::LeftOut && omitted.definition.may_come_later();
+            if again && self.attempt_again(&omitted)? {
                 say!("{} is made after all", omitted.definition.what());
             } else {
                 self.lock().push(omitted);
@@ -176,10 +173,24 @@ impl<'a> Repair<'a> {
         Ok(())
     }
 
-    fn attempt_plainly(&self, definition: &Definition) -> Result<bool> {
+    fn attempt_plainly(&self, definition: &Definition) -> Result<Result<(), ServerError>> {
         let mut talk = self.open(&definition.settings)?;
         let done = talk.send(&definition.text).and_then(|()| talk.sync());
-        Ok(failure_of(done.map(drop))?.is_ok())
+        failure_of(done.map(drop))
+    }
+
+    /// As it is, then under the search paths that may help.
+    fn attempt_again(&self, omitted: &Omitted) -> Result<bool> {
+        let definition = &omitted.definition;
+        if self.attempt_plainly(definition)?.is_ok() {
+            return Ok(true);
+        }
+        for path in remedy::paths(self.search_path, definition.schema()) {
+            if self.attempt(definition, &Way::Path(path))?.is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Has rows taken that have failed, each time in a session of its own; gives the session that took
@@ -205,7 +216,7 @@ impl<'a> Repair<'a> {
                     talk.send(format!("SET search_path = {path};\n").as_bytes())?;
                 }
                 RowWay::WithoutConstraints if remedy::is_constraint(&last) => {
-                    self.relax(table, &last)?;
+                    self.relax(table)?;
                 }
                 RowWay::WithoutConstraints => break,
             }
@@ -229,27 +240,30 @@ impl<'a> Repair<'a> {
     pub fn rows_error(&self, table: &str, failure: ServerError) -> Error {
         let remedy =
             remedy::remedy(failure.sqlstate(), !self.keep_going && remedy::is_constraint(&failure));
-        Error::new(failure)
-            .context(format!("table data {table}: statement 'COPY {table}' failed; {remedy}"))
+        Error::new(failure.with_remedy(&remedy))
+            .context(format!("table data {table}: statement 'COPY {table}' failed"))
     }
 
     /// Drops the checks of a table and of its columns' domains, which its rows do not fit; they are made
-    /// again after all rows.
-    fn relax(&self, table: &Name, failure: &ServerError) -> Result<()> {
+    /// again after all rows. Where another worker was faster, there are none left.
+    fn relax(&self, table: &Name) -> Result<()> {
+        let mut relaxed = self.relaxed.lock().unwrap_or_else(PoisonError::into_inner);
         let answer = self.server.query(self.database, &relaxing(table))?;
-        let constraints: Vec<(String, String)> =
+        let constraints: Vec<Constraint> =
             serde_json::from_str(&answer).context("listing the constraints of a table")?;
-        for (drop, add) in constraints {
-            self.server.execute(self.database, &drop)?;
+        let settings = Arc::new(Seen::of_ours());
+        for constraint in constraints {
+            let mut talk = self.open(&settings)?;
+            talk.send(constraint.drop.as_bytes())?;
+            talk.sync()?;
             let object = Object::new("check constraint", &table.1, &table.0);
             let definition = Definition {
                 number: u64::MAX,
                 object: Some(Arc::new(object)),
-                text: add.into_bytes(),
-                settings: Arc::default(),
+                text: constraint.add.into_bytes(),
+                settings: Arc::clone(&settings),
             };
-            let mut relaxed = self.relaxed.lock().unwrap_or_else(PoisonError::into_inner);
-            relaxed.push((definition, failure.clone()));
+            relaxed.push((definition, constraint.comment));
         }
         Ok(())
     }
@@ -261,9 +275,15 @@ impl<'a> Repair<'a> {
     pub fn constraints(&self) -> Result<()> {
         let relaxed =
             std::mem::take(&mut *self.relaxed.lock().unwrap_or_else(PoisonError::into_inner));
-        for (definition, failure) in relaxed {
-            if !self.attempt_plainly(&definition)? {
+        for (definition, comment) in relaxed {
+            if let Err(failure) = self.attempt_plainly(&definition)? {
                 self.statement(&definition, failure)?;
+            }
+            if let Some(comment) = comment {
+                let comment = Definition { text: comment.into_bytes(), ..definition };
+                if let Err(failure) = self.attempt_plainly(&comment)? {
+                    self.statement(&comment, failure)?;
+                }
             }
         }
         Ok(())
@@ -292,20 +312,35 @@ pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
     }
 }
 
-/// Asks for statements that drop a table's checks, those of its columns' domains and what keeps nulls
-/// out, each with the one that makes it again.
+/// Statements that drop a constraint, make it again, and give it its comment back.
+#[derive(Deserialize)]
+struct Constraint {
+    drop: String,
+    add: String,
+    comment: Option<String>,
+}
+
+/// Asks for those of a table's checks, its partitioned parents' and its columns' domains'.
 fn relaxing(table: &Name) -> String {
     format!(
         "WITH t AS (SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
            WHERE n.nspname = {} AND c.relname = {}), \
-         checks AS (SELECT 'TABLE' AS kind, conrelid::pg_catalog.regclass::text AS owner, conname, oid FROM pg_catalog.pg_constraint \
-           WHERE contype = 'c' AND conislocal AND coninhcount = 0 AND conrelid IN (SELECT oid FROM t) \
-           UNION ALL SELECT DISTINCT 'DOMAIN', contypid::pg_catalog.regtype::text, conname, k.oid FROM pg_catalog.pg_constraint k \
-             JOIN pg_catalog.pg_attribute a ON a.atttypid = contypid AND a.attrelid IN (SELECT oid FROM t) WHERE contype = 'c') \
-         SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_array( \
-           pg_catalog.format('ALTER %s %s DROP CONSTRAINT %I;', kind, owner, conname), \
-           pg_catalog.format('ALTER %s %s ADD CONSTRAINT %I %s;', kind, owner, conname, pg_catalog.pg_get_constraintdef(oid)) || E'\\n')), '[]') \
-         FROM checks",
+         family AS (SELECT oid FROM t UNION SELECT p.relid FROM t, pg_catalog.pg_partition_ancestors(t.oid) p), \
+         types AS (SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute a JOIN t ON a.attrelid = t.oid \
+           UNION SELECT y.typelem FROM pg_catalog.pg_attribute a JOIN t ON a.attrelid = t.oid \
+             JOIN pg_catalog.pg_type y ON y.oid = a.atttypid), \
+         checks AS (SELECT 'TABLE' AS kind, '' AS of, conrelid::pg_catalog.regclass::text AS owner, conname, oid \
+             FROM pg_catalog.pg_constraint \
+             WHERE contype = 'c' AND conislocal AND coninhcount = 0 AND conrelid IN (SELECT oid FROM family) \
+           UNION ALL SELECT 'DOMAIN', 'DOMAIN ', contypid::pg_catalog.regtype::text, conname, oid \
+             FROM pg_catalog.pg_constraint WHERE contype = 'c' AND contypid <> 0 AND contypid IN (SELECT oid FROM types)) \
+         SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object( \
+           'drop', pg_catalog.format('ALTER %s %s DROP CONSTRAINT IF EXISTS %I;', kind, owner, conname) || E'\\n', \
+           'add', pg_catalog.format('ALTER %s %s ADD CONSTRAINT %I %s;', kind, owner, conname, \
+             pg_catalog.pg_get_constraintdef(oid)) || E'\\n', \
+           'comment', CASE WHEN pg_catalog.obj_description(oid, 'pg_constraint') IS NOT NULL THEN \
+             pg_catalog.format('COMMENT ON CONSTRAINT %I ON %s%s IS %L;', conname, of, owner, \
+               pg_catalog.obj_description(oid, 'pg_constraint')) || E'\\n' END)), '[]') FROM checks",
         literal(&table.0),
         literal(&table.1)
     )

@@ -6,7 +6,7 @@ use super::definition::Definition;
 use super::repair::Repair;
 use super::talk::Talk;
 use crate::server_error::ServerError;
-use anyhow::{Error, Result};
+use anyhow::{Context, Error, Result};
 use std::collections::VecDeque;
 
 /// Statements that were sent and are not known to be done, at most; and their bytes.
@@ -18,6 +18,8 @@ pub struct Sequence<'a> {
     talk: Talk,
     sent: VecDeque<Definition>,
     sent_bytes: usize,
+    /// What was sent that cannot be repeated, and is not known to be done.
+    once: Option<String>,
 }
 
 impl<'a> Sequence<'a> {
@@ -27,7 +29,7 @@ impl<'a> Sequence<'a> {
     /// If psql cannot be started.
     pub fn open(repair: &'a Repair<'a>) -> Result<Self> {
         let talk = Talk::open(repair.server, repair.database, repair.begin)?;
-        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0 })
+        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0, once: None })
     }
 
     /// Runs a statement after all before it. It may still be at work when this returns.
@@ -60,6 +62,7 @@ impl<'a> Sequence<'a> {
             let whole = synced.is_ok();
             self.recovered(synced)?;
             if whole {
+                self.once = None;
                 self.sent.clear();
                 self.sent_bytes = 0;
                 return Ok(());
@@ -67,13 +70,27 @@ impl<'a> Sequence<'a> {
         }
     }
 
-    /// Sends what cannot be repeated, such as rows and parts of a transaction: its failure is final. All
-    /// statements before it must have been settled.
+    /// Sends what cannot be repeated, such as rows and parts of a transaction: until it is settled, every
+    /// failure is taken for its own, and is final. All statements before it must have been settled.
     ///
     /// # Errors
     /// Why psql has ended.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.talk.send(bytes)
+    pub fn send(&mut self, bytes: &[u8], what: impl FnOnce() -> String) -> Result<()> {
+        let sent = self.talk.send(bytes);
+        let what = self.once.get_or_insert_with(what);
+        sent.map_err(|error| error.context(what.clone()))
+    }
+
+    /// Waits until what cannot be repeated is done; gives how many rows each COPY took.
+    ///
+    /// # Errors
+    /// Why psql has ended.
+    pub fn settle_once(&mut self) -> Result<Vec<u64>> {
+        let copied = self.talk.sync();
+        match self.once.take() {
+            Some(what) => copied.context(what),
+            None => copied,
+        }
     }
 
     fn forget(&mut self) {
@@ -87,6 +104,9 @@ impl<'a> Sequence<'a> {
     /// Has the statement repaired that a failure was of, and sends again what came after it.
     fn recovered(&mut self, mut outcome: Result<()>) -> Result<()> {
         while let Err(error) = outcome {
+            if let Some(what) = &self.once {
+                return Err(error.context(what.clone()));
+            }
             let failure = match error.downcast::<ServerError>() {
                 Ok(failure) => failure,
                 Err(error) => return Err(self.naming(error)),

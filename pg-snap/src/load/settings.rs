@@ -14,6 +14,19 @@ impl Seen {
         self.0.push((name, statement));
     }
 
+    /// Those under which the server is asked for definitions, and these are run again.
+    pub fn of_ours() -> Self {
+        let mut seen = Self::default();
+        for (name, statement) in [
+            (".client_encoding", "SET client_encoding = 'UTF8';\n"),
+            (".search_path", "SET search_path = '';\n"),
+            (".standard_conforming_strings", "SET standard_conforming_strings = on;\n"),
+        ] {
+            seen.set(name.into(), statement.into());
+        }
+        seen
+    }
+
     /// The statements that bring a session to this point.
     pub fn to_sql(&self) -> Vec<u8> {
         self.0.iter().flat_map(|(_, statement)| statement).copied().collect()

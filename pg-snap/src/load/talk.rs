@@ -22,8 +22,10 @@ const PID: &str = "pg-snap: server process ";
 const COPIED: &str = "COPY ";
 /// How long an answer may take before the server is asked whether the session is at work.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often in a row the server may report that the session is not at work.
-const IDLE: u32 = 2;
+/// How often in a row the server may report that the session is not at work; once more for so many bytes
+/// that were sent since the last answer: a statement that is on its way shows as none.
+const IDLE: u64 = 2;
+const BYTES: u64 = 1 << 20;
 
 /// See the module. Dropped, it is ended; what it has done goes with the database it was done in.
 pub struct Talk {
@@ -37,6 +39,8 @@ pub struct Talk {
     pid: Option<u32>,
     /// The last statement that is known to be done.
     done: u64,
+    /// Bytes sent since the last answer.
+    unanswered: u64,
     server: Server,
 }
 
@@ -71,6 +75,7 @@ impl Talk {
             token,
             pid: None,
             done: 0,
+            unanswered: 0,
             server: server.clone(),
         };
         // A second lock on the door: psql itself then takes no command but this token's \unrestrict.
@@ -135,12 +140,15 @@ impl Talk {
         let mut idle = 0;
         loop {
             match self.answers.recv_timeout(SILENCE) {
-                Ok(answer) => return Ok(Some(answer)),
+                Ok(answer) => {
+                    self.unanswered = 0;
+                    return Ok(Some(answer));
+                }
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             idle = if self.is_at_work()? { 0 } else { idle + 1 };
-            if idle >= IDLE {
+            if idle >= IDLE + self.unanswered / BYTES {
                 return Err(Stop::damaged(
                     "psql does not see the end of a statement of the dump, and sent nothing to the server",
                 )
@@ -169,6 +177,7 @@ impl Talk {
     /// # Errors
     /// If psql has ended, why it has.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        self.unanswered += bytes.len() as u64;
         let written = match &mut self.stdin {
             Some(stdin) => stdin.write_all(bytes),
             None => Err(io::ErrorKind::BrokenPipe.into()),

@@ -20,7 +20,7 @@ impl Observer for Director<'_> {
             }
             Some(Rows::Main) => {
                 self.bar.inc(bytes.len() as u64);
-                return self.main.send(bytes);
+                return self.send_once(bytes);
             }
             Some(Rows::Dealt { lines, .. }) => {
                 // What came before is whole lines, and not the end.
@@ -90,7 +90,7 @@ impl Observer for Director<'_> {
                     Statement::Copy { table } => table,
                     _ => Name::default(),
                 };
-                let repeatable = self.relations.needs_more(&table);
+                let repeatable = self.repair.keep_going || self.relations.needs_more(&table);
                 let held = Arc::clone(&self.held);
                 let share = Arc::new(Share::new(text, table, repeatable, held));
                 self.give(&uses, 0, Work::Share(Arc::clone(&share)))?;
@@ -119,9 +119,17 @@ impl Observer for Director<'_> {
                 self.deal()?;
             }
         }
-        if let Some(Rows::Dealt { share, .. }) = self.rows.take() {
-            share.close();
+        match self.rows.take() {
+            Some(Rows::Dealt { share, .. }) => share.close(),
+            Some(Rows::Main) if self.transaction == Transaction::None => self.settle_once()?,
+            Some(Rows::Main) | None => {}
         }
         Ok(())
+    }
+
+    fn copy_rows(&mut self, rows: u64, _bytes: u64) {
+        if let Some(Rows::Main) = self.rows {
+            self.main_rows += rows;
+        }
     }
 }
