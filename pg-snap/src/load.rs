@@ -89,8 +89,9 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let mut blocks = Blocks::new(text);
     let head = Head::read(&mut blocks).context("nothing was changed")?;
     let (server, _helper) = Server::connect_outside(clients, &names.database)?;
-    let server = server.naming_sessions(&names.incoming);
     let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
+    // From here on: a session of the check that is still ending is none that a killed load has left.
+    let server = server.naming_sessions(&names.incoming);
     let mut lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
     let source = match index::of(&options.file)? {
