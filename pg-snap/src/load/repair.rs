@@ -28,6 +28,8 @@ pub struct Repair<'a> {
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped, with the statement of their comment.
     relaxed: Mutex<Vec<(Definition, Option<String>)>>,
+    /// Held while functions have another search path.
+    functions: Mutex<()>,
 }
 
 impl<'a> Repair<'a> {
@@ -38,8 +40,8 @@ impl<'a> Repair<'a> {
         search_path: &'a [String],
         keep_going: bool,
     ) -> Self {
-        let (omitted, relaxed) = (Mutex::default(), Mutex::default());
-        Self { server, database, begin, search_path, keep_going, omitted, relaxed }
+        let (omitted, relaxed, functions) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { server, database, begin, search_path, keep_going, omitted, relaxed, functions }
     }
 
     /// A session under these settings of the dump.
@@ -97,6 +99,9 @@ impl<'a> Repair<'a> {
     }
 
     fn attempt(&self, definition: &Definition, way: &Way) -> Result<Result<(), ServerError>> {
+        // Two at once would change the same function.
+        let _alone = matches!(way, Way::FunctionsUnder(_))
+            .then(|| self.functions.lock().unwrap_or_else(PoisonError::into_inner));
         let mut talk = self.open(&definition.settings)?;
         let script = way.script(&definition.text);
         let done = talk.send(&script).and_then(|()| talk.sync());
@@ -185,8 +190,10 @@ impl<'a> Repair<'a> {
         if self.attempt_plainly(definition)?.is_ok() {
             return Ok(true);
         }
-        for path in remedy::paths(self.search_path, definition.schema()) {
-            if self.attempt(definition, &Way::Path(path))?.is_ok() {
+        let ways = remedy::ways(&definition.text, &omitted.failure, &self.facts(definition));
+        for way in ways {
+            let under_a_path = matches!(way, Way::Path(_) | Way::FunctionsUnder(_));
+            if under_a_path && self.attempt(definition, &way)?.is_ok() {
                 return Ok(true);
             }
         }

@@ -16,8 +16,11 @@ const SENT: (usize, usize) = (512, 4 << 20);
 pub struct Sequence<'a> {
     repair: &'a Repair<'a>,
     talk: Talk,
-    sent: VecDeque<Definition>,
+    /// Not known to be done, each with its place in the order of sending, which is not that of the dump.
+    sent: VecDeque<(u64, Definition)>,
     sent_bytes: usize,
+    /// Statements sent so far.
+    tickets: u64,
     /// What was sent that cannot be repeated, and is not known to be done.
     once: Option<String>,
 }
@@ -29,7 +32,7 @@ impl<'a> Sequence<'a> {
     /// If psql cannot be started.
     pub fn open(repair: &'a Repair<'a>) -> Result<Self> {
         let talk = Talk::open(repair.server, repair.database, repair.begin)?;
-        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0, once: None })
+        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0, tickets: 0, once: None })
     }
 
     /// Runs a statement after all before it. It may still be at work when this returns.
@@ -38,12 +41,13 @@ impl<'a> Sequence<'a> {
     /// If this statement or one before it fails, and cannot be repaired or left out.
     pub fn run(&mut self, definition: Definition) -> Result<()> {
         self.sent_bytes += definition.text.len();
-        let sent = self.talk.run(&definition.text, definition.number);
-        self.sent.push_back(definition);
+        self.tickets += 1;
+        let sent = self.talk.run(&definition.text, self.tickets);
+        self.sent.push_back((self.tickets, definition));
         self.recovered(sent)?;
         self.forget();
         while self.sent.len() > SENT.0 || self.sent_bytes > SENT.1 {
-            let half = self.sent.get(self.sent.len() / 2).map_or(0, |definition| definition.number);
+            let half = self.sent.get(self.sent.len() / 2).map_or(0, |(ticket, _)| *ticket);
             let waited = self.talk.wait_for(half);
             self.recovered(waited)?;
             self.forget();
@@ -95,9 +99,9 @@ impl<'a> Sequence<'a> {
 
     fn forget(&mut self) {
         let done = self.talk.done();
-        while self.sent.front().is_some_and(|definition| definition.number <= done) {
+        while self.sent.front().is_some_and(|(ticket, _)| *ticket <= done) {
             let forgotten = self.sent.pop_front();
-            self.sent_bytes -= forgotten.map_or(0, |definition| definition.text.len());
+            self.sent_bytes -= forgotten.map_or(0, |(_, definition)| definition.text.len());
         }
     }
 
@@ -112,7 +116,7 @@ impl<'a> Sequence<'a> {
                 Err(error) => return Err(self.naming(error)),
             };
             self.forget();
-            let Some(failed) = self.sent.pop_front() else { return Err(failure.into()) };
+            let Some((_, failed)) = self.sent.pop_front() else { return Err(failure.into()) };
             self.sent_bytes -= failed.text.len();
             self.repair.outcome::<()>(&failed, Err(failure.into()))?;
             outcome = self.reopen(&failed);
@@ -124,13 +128,13 @@ impl<'a> Sequence<'a> {
         self.talk = self.repair.open(&after.settings)?;
         self.sent
             .iter()
-            .try_for_each(|definition| self.talk.run(&definition.text, definition.number))
+            .try_for_each(|(ticket, definition)| self.talk.run(&definition.text, *ticket))
     }
 
     /// What is no error of a statement still shows where it happened.
     fn naming(&self, error: Error) -> Error {
         match self.sent.front() {
-            Some(definition) => error.context(format!(
+            Some((_, definition)) => error.context(format!(
                 "{}: statement '{}'",
                 definition.what(),
                 definition.first_line()

@@ -78,7 +78,10 @@ fn told(rest: &mut Rest<'_>) -> Option<Statement> {
         return Some(Statement::Begin);
     }
     if rest.skip("COMMIT") || rest.skip("ROLLBACK") || rest.skip("END") {
-        return Some(Statement::End);
+        // Back to a savepoint, or on in a transaction that follows at once.
+        let goes_on =
+            rest.0.iter().any(|word| ["TO", "CHAIN", "PREPARED"].iter().any(|w| word.is(w)));
+        return (!goes_on).then_some(Statement::End);
     }
     let late = [
         "GRANT",
@@ -301,6 +304,8 @@ mod tests {
             ("ALTER DEFAULT PRIVILEGES FOR ROLE joe GRANT ALL ON TABLES TO x", S::Late),
             ("BEGIN", S::Begin),
             ("COMMIT", S::End),
+            ("ROLLBACK TO SAVEPOINT a", S::Other),
+            ("COMMIT AND CHAIN", S::Other),
             ("CREATE UNIQUE x", S::Other),
             ("INSERT INTO s.t VALUES (1)", S::Other),
             ("", S::Other),

@@ -333,3 +333,86 @@ fn a_line_break_in_the_name_of_a_partitions_root_stays_in_the_name() -> Result<(
     }
     Ok(())
 }
+
+/// Statements that wait until the end come behind others in the order of sending, not of the dump.
+#[test]
+fn of_many_late_statements_none_is_lost_with_one_that_fails() -> Result<()> {
+    let s = Scene::new()?;
+    s.server.psql("postgres", "create database source template template0")?;
+    s.server.psql(
+        "source",
+        "create function public.plain(int) returns int language sql immutable as 'select $1';
+         create function public.looks_up(int) returns int language plpgsql immutable as $$ begin return plain($1); end $$;
+         create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$;
+         do $$ begin
+           for n in 1..400 loop
+             execute format('create table public.t%s (id serial primary key)', n);
+             execute format('select nextval(%L)', format('public.t%s_id_seq', n));
+           end loop;
+           for n in 1..120 loop
+             execute format('create materialized view public.m%s as select public.%I(1) as one', lpad(n::text, 3, '0'),
+               case n when 2 then 'looks_up' else 'plain' end);
+             execute format('create trigger g%s before update on public.t%s for each row execute function public.nothing()', n, n);
+           end loop;
+           for n in 1..700 loop
+             execute format('create policy p%s on public.t1 using (true)', n);
+           end loop;
+         end $$",
+    )?;
+    let file = s.dir.path().join("d.sql.gz");
+    dump_to(&s.server, "source", &[], &file)?;
+    let there = "select (select count(*) from pg_matviews where ispopulated) || ' ' || (select count(*) from pg_policies) \
+         || ' ' || (select count(*) from pg_trigger where not tgisinternal) || ' ' || (select sum(last_value) from pg_sequences)";
+    let original = s.server.psql("source", there)?;
+    for (database, piped) in [("copy", false), ("copy", true), ("fresh", false)] {
+        let mut load = pg_snap(&s.server, database);
+        load.args(["load", "--jobs", "2"]).timeout(std::time::Duration::from_secs(200));
+        if piped {
+            load.pipe_stdin(&file)?.arg("-")
+        } else {
+            load.arg(&file)
+        };
+        let out = load.output()?;
+        let log = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "{database}: {log}");
+        ensure!(
+            log.contains("m002") && s.server.psql(database, there)? == original,
+            "{database}: {log}"
+        );
+    }
+    // One that cannot be made at all costs only itself.
+    s.server.psql("source", "create view public.gone as select 1 as one; create materialized view public.m000 as select * from public.gone;
+        create or replace function public.looks_up(int) returns int language plpgsql immutable as $$ begin
+          if current_database() <> 'source' then raise exception 'not here'; end if; return $1; end $$")?;
+    dump_to(&s.server, "source", &[], &file)?;
+    let original = s.server.psql("source", there)?;
+    let (out, log) = s.load("copy", &["--keep-going"], &file)?;
+    ensure!(out.status.code() == Some(3), "{log}");
+    let wanted = original.replacen("121 ", "120 ", 1);
+    ensure!(wanted != original && s.server.psql("copy", there)? == wanted, "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_transaction_of_the_dumps_own_goes_on_behind_its_savepoints() -> Result<()> {
+    let s = Scene::new()?;
+    s.write(
+        "UTF8",
+        b"CREATE TABLE public.t (a int);
+BEGIN;
+INSERT INTO public.t VALUES (1);
+SAVEPOINT a;
+INSERT INTO public.t VALUES (2);
+ROLLBACK TO SAVEPOINT a;
+INSERT INTO public.t VALUES (3);
+COMMIT;
+CREATE VIEW public.broken AS SELECT * FROM public.nowhere;
+INSERT INTO public.t VALUES (4);
+",
+    )?;
+    let (out, log) = s.load("copy", &["--keep-going"], &s.file())?;
+    ensure!(out.status.code() == Some(3), "{log}");
+    let rows = "select string_agg(a::text, ',' order by a) from public.t";
+    ensure!(s.server.psql("copy", rows)? == "1,3,4", "{log}");
+    Ok(())
+}
