@@ -12,7 +12,7 @@ use super::schedule::Way;
 use super::sequence::Sequence;
 use super::settings::Seen;
 use super::share::{Held, Share};
-use super::statement::Statement;
+use super::statement::{self, Statement};
 use super::statistics;
 use crate::index::Section;
 use crate::words::Name;
@@ -263,7 +263,14 @@ impl<'a> Director<'a> {
                     let definition = self.definition(text);
                     self.give(&uses, weight, Work::Run(definition))
                 }
-                None => self.in_order(text),
+                None => {
+                    let opaque = statement::may_set_anything(&text);
+                    self.in_order(text)?;
+                    if opaque {
+                        self.main.set_opaque();
+                    }
+                    Ok(())
+                }
             },
         }
     }
@@ -282,6 +289,9 @@ impl<'a> Director<'a> {
             }
         }
         self.send_once(text)?;
+        if let Statement::Setting(_) = statement {
+            self.main.set_opaque();
+        }
         if *statement == Statement::End {
             self.transaction = Transaction::None;
             self.settle_once()?;

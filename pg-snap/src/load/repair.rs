@@ -148,7 +148,7 @@ impl<'a> Repair<'a> {
     }
 
     /// What a load that does not keep going ends with.
-    fn error(&self, definition: &Definition, failure: ServerError) -> Error {
+    pub fn error(&self, definition: &Definition, failure: ServerError) -> Error {
         let failure = if definition.is_secret() { failure.only_code() } else { failure };
         let state = failure.sqlstate().map(str::to_owned);
         let omit = failure.is_of_a_statement() && remedy::may_be_omitted(&definition.text);

@@ -21,6 +21,8 @@ pub struct Sequence<'a> {
     sent_bytes: usize,
     /// Statements sent so far.
     tickets: u64,
+    /// Whether something was run that may have set what a new session would not have.
+    opaque: bool,
     /// What was sent that cannot be repeated, and is not known to be done.
     once: Option<String>,
 }
@@ -32,7 +34,15 @@ impl<'a> Sequence<'a> {
     /// If psql cannot be started.
     pub fn open(repair: &'a Repair<'a>) -> Result<Self> {
         let talk = Talk::open(repair.server, repair.database, repair.begin)?;
-        Ok(Self { repair, talk, sent: VecDeque::new(), sent_bytes: 0, tickets: 0, once: None })
+        Ok(Self {
+            repair,
+            talk,
+            sent: VecDeque::new(),
+            sent_bytes: 0,
+            tickets: 0,
+            opaque: false,
+            once: None,
+        })
     }
 
     /// Runs a statement after all before it. It may still be at work when this returns.
@@ -53,6 +63,11 @@ impl<'a> Sequence<'a> {
             self.forget();
         }
         Ok(())
+    }
+
+    /// From now on, no new session can stand in for this one: every failure is final.
+    pub fn set_opaque(&mut self) {
+        self.opaque = true;
     }
 
     /// Waits until all statements are done.
@@ -118,6 +133,9 @@ impl<'a> Sequence<'a> {
             self.forget();
             let Some((_, failed)) = self.sent.pop_front() else { return Err(failure.into()) };
             self.sent_bytes -= failed.text.len();
+            if self.opaque {
+                return Err(self.repair.error(&failed, failure));
+            }
             self.repair.outcome::<()>(&failed, Err(failure.into()))?;
             outcome = self.reopen(&failed);
         }

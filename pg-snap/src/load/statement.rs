@@ -197,6 +197,18 @@ fn alter_table(rest: &mut Rest<'_>) -> Option<Statement> {
     late.iter().any(|words| rest.skip(words)).then_some(Statement::Late)
 }
 
+/// Whether a statement runs code that may set what later statements depend on, as pg_dump writes none.
+pub fn may_set_anything(sql: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(sql);
+    let words = words(&text, 3);
+    let is = |keywords: &str| Rest(&words).skip(keywords);
+    is("DO")
+        || is("CALL")
+        || is("EXECUTE")
+        || is("DISCARD")
+        || is("SELECT") && !is("SELECT PG_CATALOG")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

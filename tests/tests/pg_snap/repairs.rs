@@ -416,3 +416,23 @@ INSERT INTO public.t VALUES (4);
     ensure!(s.server.psql("copy", rows)? == "1,3,4", "{log}");
     Ok(())
 }
+
+#[test]
+fn a_session_that_was_set_in_other_ways_is_not_replaced() -> Result<()> {
+    let s = Scene::new()?;
+    for set in [
+        "DO $$ BEGIN PERFORM set_config('search_path', 'app', false); END $$;",
+        "SELECT set_config('search_path', 'app', false);",
+        "BEGIN;\nSET search_path = app;\nCOMMIT;",
+    ] {
+        let statements = format!(
+            "CREATE SCHEMA app;\nCREATE TABLE app.t (a int);\nCREATE TABLE public.t (a int);\n{set}\n\
+             CREATE VIEW public.broken AS SELECT * FROM public.nowhere;\nINSERT INTO t VALUES (1);\n"
+        );
+        s.write("UTF8", statements.as_bytes())?;
+        let (out, log) = s.load("copy", &["--keep-going"], &s.file())?;
+        ensure!(out.status.code() == Some(1) && log.contains("public.broken"), "{set}: {log}");
+        s.ensure_old_is_there(&log)?;
+    }
+    Ok(())
+}
