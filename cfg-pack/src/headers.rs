@@ -62,7 +62,7 @@ pub fn read(tar: &mut File) -> Result<(Vec<Raw>, u64)> {
         let one = std::mem::take(&mut extension).entry(entry.header(), offset);
         let one = one.map_err(|_| unreadable(number))?;
         if one.resized {
-            return Err(damaged("an entry's size is told twice, and differently"));
+            return Err(damaged("an entry gives its size twice, and differently"));
         }
         end = one
             .size

@@ -84,7 +84,7 @@ pub fn whole(announced: u64, came: u64) -> Result<(), StoreError> {
     }
 }
 
-/// What the index will say of an object that was received. What the server does not give out is told.
+/// What the index will say of an object that was received. What the server does not give out is reported.
 ///
 /// # Errors
 /// [`crate::fault::Kind::Transient`] if the bytes are not those of the ETag.
