@@ -115,7 +115,7 @@ fn what_an_archive_holds_is_never_told_by_an_error() {
             assert!(!said.contains("hunter2"), "{said}");
         }
     }
-    refused(&d, sized("0"), "told twice");
+    refused(&d, sized("0"), "size twice");
     d.run("extract").arg("--dry-run").write_stdin(sized("512")).assert().success();
 }
 
