@@ -5,6 +5,8 @@
 mod again;
 #[path = "restore/credentials.rs"]
 mod credentials;
+#[path = "restore/earlier.rs"]
+mod earlier;
 #[path = "restore/failures.rs"]
 mod failures;
 #[path = "restore/guards.rs"]
