@@ -2,9 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::net::TcpListener;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -19,10 +22,10 @@ pub const ATTEMPTS: usize = 5;
 /// Ports below those that the kernel gives to outgoing connections: one of a server that is stopped
 /// for a while stays free until it is started again.
 const PORTS: std::ops::Range<u16> = 12_000..32_000;
-/// Given to somebody in this process, though nobody may listen there at the moment.
-static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+/// Each port that this process was given, with the lock on it.
+static TAKEN: Mutex<BTreeMap<u16, UnixListener>> = Mutex::new(BTreeMap::new());
 
-/// A TCP port of 127.0.0.1 that is free, and that nobody else in this process is given.
+/// A TCP port of 127.0.0.1 that is free, and that no other process of the tests is given.
 ///
 /// # Errors
 /// If there is none.
@@ -30,11 +33,20 @@ pub fn free_port() -> Result<u16> {
     let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..1000 {
         let port = fastrand::u16(PORTS);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() && taken.insert(port) {
+        if TcpListener::bind(("127.0.0.1", port)).is_ok()
+            && let Ok(lock) = lock(port)
+        {
+            taken.insert(port, lock);
             return Ok(port);
         }
     }
     bail!("no free port between {} and {}", PORTS.start, PORTS.end)
+}
+
+/// Locks a port among the tests' processes: an abstract socket's name is bound once in a network
+/// namespace, and is free again when the process ends, however it ends.
+fn lock(port: u16) -> io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("piprio-test-port-{port}"))?)
 }
 
 /// Asks again and again until the answer is yes.
