@@ -147,6 +147,11 @@ fn every_script_and_program_in_a_code_block_exists() {
     assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
 
+/// What every tool, and every verb of it, prints for `--help`.
+fn helps() -> Result<Vec<(Target, String)>> {
+    targets()?.into_iter().map(|t| t.help().map(|help| (t, help))).collect()
+}
+
 /// What is wrong with a command line of a tool: a verb or an option that its help does not list.
 fn unknown(command: &str, helps: &[(Target, String)]) -> Option<String> {
     let mut words = command.split_whitespace().skip_while(|w| {
@@ -169,7 +174,13 @@ fn unknown(command: &str, helps: &[(Target, String)]) -> Option<String> {
     Some(format!("no such option {option}: {command}"))
 }
 
-/// The commands of a code block: lines that are typed, cut where the shell cuts them.
+/// A page's code spans, each a line.
+fn spans(prose: &str) -> String {
+    let spans = prose.split('`').skip(1).step_by(2).map(|span| span.replace('\n', " "));
+    spans.collect::<Vec<_>>().join("\n")
+}
+
+/// The commands among lines of code, cut where the shell cuts them.
 fn commands(code: &str) -> impl Iterator<Item = &str> {
     code.lines()
         .map(|l| l.trim_start().trim_start_matches("$ "))
@@ -179,18 +190,51 @@ fn commands(code: &str) -> impl Iterator<Item = &str> {
 }
 
 #[test]
-fn every_command_and_option_of_a_tool_in_a_code_block_exists() -> Result<()> {
+fn every_command_and_option_of_a_tool_exists() -> Result<()> {
     let helps: Vec<(Target, String)> =
         targets()?.into_iter().map(|t| t.help().map(|help| (t, help))).collect::<Result<_>>()?;
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for page in pages() {
-        let (_, code) = parts(&page);
-        for command in commands(&code) {
+        let (prose, code) = parts(&page);
+        for command in commands(&code).chain(commands(&spans(&prose))) {
             seen += 1;
             wrong.extend(unknown(command, &helps).map(|w| format!("{}: {w}", page.display())));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen > 25, "only {seen} commands were found");
+    Ok(())
+}
+
+/// An option of a script's command line that neither its text nor the help of a tool that it starts has.
+fn unknown_to_script(line: &str, helps: &[(Target, String)]) -> Option<String> {
+    let mut words = line.split_whitespace().skip_while(|w| !w.ends_with(".sh"));
+    let name = words.next()?.rsplit('/').next()?;
+    let script = std::fs::read_to_string(workspace().join("scripts").join(name)).ok()?;
+    let started = helps.iter().filter(|(target, _)| script.contains(target.tool));
+    let known = started.map(|(_, help)| help.as_str()).chain([script.as_str()]).collect::<String>();
+    let options = words.map(|w| w.trim_matches(['[', ']', '(', ')', ',', ':', ';']));
+    let mut options = options.filter(|w| w.starts_with("--") && *w != "--");
+    options.find(|o| !known.contains(o)).map(|o| format!("no such option {o}: {line}"))
+}
+
+#[test]
+fn every_option_of_a_script_exists() -> Result<()> {
+    let helps = helps()?;
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for page in pages() {
+        let (prose, code) = parts(&page);
+        let spans = spans(&prose);
+        let lines = code.lines().chain(spans.lines()).filter(|l| l.contains(".sh "));
+        // Its options are those of a program of the tests.
+        let lines = lines.filter(|l| !l.contains("fault-campaign.sh"));
+        for line in lines.flat_map(|l| l.split(['|', '>', '<', ';', '&'])) {
+            seen += 1;
+            let unknown = unknown_to_script(line, &helps);
+            wrong.extend(unknown.map(|w| format!("{}: {w}", page.display())));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(seen > 50, "only {seen} command lines were found");
     Ok(())
 }
