@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 const OTHERS: [&str; 4] = ["psql", "sh", "env", "CMD"];
 /// Names that the documentation gives to a reader's own programs.
 const OWN: [&str; 2] = ["drivers/runit", "obj-mirror.real"];
+/// Directories of a deployment, which are no sources.
+const DEPLOYMENT: [&str; 2] = ["secrets/", "certs/"];
 
 /// All pages.
 fn pages() -> Vec<PathBuf> {
@@ -160,6 +162,10 @@ fn unknown(command: &str, helps: &[(Target, String)]) -> Option<String> {
     });
     let tool = words.next()?.rsplit('/').next()?;
     let words: Vec<&str> = words.collect();
+    if words.is_empty() {
+        // In a picture.
+        return None;
+    }
     let verb = words.first().filter(|w| w.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
     let verb = verb.filter(|w| !w.starts_with('-')).map(|w| (*w).to_owned());
     let of = |verb: Option<String>| {
@@ -186,6 +192,7 @@ fn commands(code: &str) -> impl Iterator<Item = &str> {
         .map(|l| l.trim_start().trim_start_matches("$ "))
         .filter(|l| TOOLS.iter().any(|t| l.starts_with(t) || l.contains(&format!("bin/{t} "))))
         .filter(|l| !TOOLS.iter().any(|t| l.starts_with(&format!("{t}:"))))
+        .flat_map(|l| l.split("   "))
         .flat_map(|l| l.split(" # ").next().unwrap_or_default().split(['|', '>', '<', ';', '&']))
 }
 
@@ -237,4 +244,43 @@ fn every_option_of_a_script_exists() -> Result<()> {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen > 50, "only {seen} command lines were found");
     Ok(())
+}
+
+/// Every file and directory of the sources, relative to the workspace.
+fn sources() -> Vec<String> {
+    let skipped = ["target", ".git"];
+    let walk = walkdir::WalkDir::new(workspace())
+        .into_iter()
+        .filter_entry(|e| !skipped.iter().any(|s| e.file_name() == *s));
+    walk.filter_map(Result::ok)
+        .filter_map(|e| e.path().strip_prefix(workspace()).ok().map(Path::to_owned))
+        .map(|path| format!("/{}", path.display()))
+        .collect()
+}
+
+#[test]
+fn every_source_file_that_a_page_for_contributors_names_exists() {
+    let sources = sources();
+    let mut missing = Vec::new();
+    for page in ["CONTRIBUTING.md", "docs/ARCHITECTURE.md", "docs/DECISIONS.md"] {
+        let (prose, _) = parts(&workspace().join(page));
+        let spans = spans(&prose);
+        let names = spans.lines().filter(|span| {
+            let of_path =
+                |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-./".contains(c);
+            span.chars().all(of_path)
+                && !span.starts_with('.')
+                && !DEPLOYMENT.contains(span)
+                && (span.ends_with(".rs") || span.ends_with('/'))
+        });
+        missing.extend(
+            names
+                .filter(|name| {
+                    let end = format!("/{}", name.trim_end_matches('/'));
+                    !sources.iter().any(|source| source.ends_with(&end))
+                })
+                .map(|name| format!("{page}: {name}")),
+        );
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
 }
