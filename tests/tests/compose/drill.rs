@@ -18,7 +18,8 @@ fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<(
     first.wait_for_the_worker()?;
     let (state, started) = (first.state()?, first.started(&ALL)?);
 
-    let lines = runbook::lines("A drill beside the first deployment, on Docker Compose")?;
+    let lines =
+        runbook::lines("DRILL.md", "A drill beside the first deployment, on Docker Compose")?;
     let (named, destroyed) = (
         lines.iter().position(|l| l.command.contains("COMPOSE_PROJECT_NAME")).unwrap_or_default(),
         lines.iter().position(|l| l.command.contains("down -v")).unwrap_or_default(),

@@ -22,7 +22,8 @@ fn from_an_empty_host_and_one_bundle_to_a_green_health_check_by_the_runbook() ->
 
     let new = host.deploy("deploy", &yaml);
     assert_eq!(sh(&new.dir, "ls -A")?, "docker-compose.yml\n");
-    runbook::follow(&host, &runbook::lines("Moving house on Docker Compose")?, &bundle, 0)?;
+    let lines = runbook::lines("MOVE.md", "Moving to another host with Docker Compose")?;
+    runbook::follow(&host, &lines, &bundle, 0)?;
 
     assert_eq!(new.told("GET", "/credentials/sftp", "")?, CREDENTIAL);
     assert_eq!(new.state()?, state);

@@ -1,4 +1,4 @@
-//! The numbered lists of docs/OPERATIONS.md, typed to the letter.
+//! The numbered lists of docs/MOVE.md and docs/DRILL.md, typed exactly.
 
 use crate::kit::Host;
 use anyhow::{Context, Result};
@@ -13,12 +13,11 @@ pub struct Line {
     pub answers: String,
 }
 
-/// Every line of a section that begins with `$ `, in their order. An answer stands after its question,
-/// as on the terminal.
-pub fn lines(heading: &str) -> Result<Vec<Line>> {
-    let text = std::fs::read_to_string(workspace().join("docs/OPERATIONS.md"))?;
-    let (_, section) = text.split_once(&format!("\n### {heading}\n")).context("no such section")?;
-    let section = section.split("\n### ").next().unwrap_or_default();
+/// Every line of a page's section that begins with `$ `, in order. An answer follows its question, as on
+/// the terminal.
+pub fn lines(page: &str, heading: &str) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(workspace().join("docs").join(page))?;
+    let (_, section) = text.split_once(&format!("\n## {heading}\n")).context("no such section")?;
     let section = section.split("\n## ").next().unwrap_or_default();
     let mut found: Vec<Line> = Vec::new();
     for line in section.lines().map(str::trim_start) {
@@ -67,7 +66,7 @@ pub fn free_port() -> Result<u16> {
 
 #[test]
 fn a_section_is_read_as_lines_with_their_answers() {
-    let lines = lines("Moving house on Docker Compose").unwrap();
+    let lines = lines("MOVE.md", "Moving to another host with Docker Compose").unwrap();
     let restore = lines.iter().find(|l| {
         l.command.starts_with("bash deploy/scripts/restore.sh") && !l.command.contains("--")
     });

@@ -6,11 +6,11 @@ use pipeline_tests::tools::workspace;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// Each name of the tables in docs/OPERATIONS.md, with the kinds of values that it may have.
+/// Each name of the tables in docs/HEALTH.md, with the kinds of values that it may have.
 fn documented() -> Result<BTreeMap<String, Vec<String>>> {
-    let text = std::fs::read_to_string(workspace().join("docs/OPERATIONS.md"))?;
+    let text = std::fs::read_to_string(workspace().join("docs/HEALTH.md"))?;
     let (_, section) =
-        text.split_once("\n### The JSON of the health check\n").context("no section")?;
+        text.split_once("\n## The JSON of the health check\n").context("no section")?;
     let section = section.split("\n## ").next().unwrap_or_default();
     let row = |line: &str| {
         let mut cells = line.split('|').map(str::trim).skip(1);
