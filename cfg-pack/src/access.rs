@@ -1,24 +1,24 @@
-//! Who may use what is extracted: never more than the archive lets, and never more than the archive or
-//! what was here let. Pure functions.
+//! Who may access what is extracted: nobody whom the archive does not allow, and in another group's
+//! hands nobody whom neither the archive nor the file before allowed. Pure functions.
 
 use crate::accounts::Accounts;
 use crate::acl::Acl;
 use crate::acl_text;
-use crate::archive::Entry;
+use crate::entry::Entry;
 use crate::extra::Recorded;
 
 /// What is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Here {
+pub struct CurrentAccess {
     /// None for a link, or what cannot be asked.
     pub acl: Option<Acl>,
     pub uid: u32,
     pub gid: u32,
 }
 
-/// Who may use it, and what of the archive's rights is left out: phrases.
+/// Who may access it, and which of the archive's rights are dropped: phrases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Decided {
+pub struct Decision {
     pub acl: Acl,
     pub losses: Vec<String>,
 }
@@ -35,7 +35,12 @@ pub fn group(entry: &Entry, accounts: &Accounts) -> Option<u32> {
 
 /// The rights of a new file or directory whose group is `gid`, in the place of `here` if there was
 /// something.
-pub fn of_new(entry: &Entry, accounts: &Accounts, gid: u32, here: Option<&Here>) -> Decided {
+pub fn of_new(
+    entry: &Entry,
+    accounts: &Accounts,
+    gid: u32,
+    here: Option<&CurrentAccess>,
+) -> Decision {
     let mut decided = archived(entry, accounts);
     bound_group(&mut decided, entry, accounts, gid, here);
     let before = here.and_then(|here| here.acl.as_ref()).filter(|acl| acl.is_extended());
@@ -59,7 +64,7 @@ pub fn of_new(entry: &Entry, accounts: &Accounts, gid: u32, here: Option<&Here>)
 }
 
 /// The rights of what is here already, with the archive's content.
-pub fn of_same(entry: &Entry, accounts: &Accounts, here: &Here) -> Decided {
+pub fn of_same(entry: &Entry, accounts: &Accounts, here: &CurrentAccess) -> Decision {
     match &here.acl {
         Some(acl) if acl.is_extended() && entry.extra.acl == Recorded::None => {
             // Nothing is known of the list, so it stays, within the mode.
@@ -67,7 +72,7 @@ pub fn of_same(entry: &Entry, accounts: &Accounts, here: &Here) -> Decided {
             let mask = acl.mask.unwrap_or(7) & mode.group;
             let other = acl.other & mode.other;
             let acl = Acl { user: mode.user, mask: Some(mask), other, ..acl.clone() };
-            Decided { acl, losses: Vec::new() }
+            Decision { acl, losses: Vec::new() }
         }
         _ => {
             let mut decided = archived(entry, accounts);
@@ -77,35 +82,38 @@ pub fn of_same(entry: &Entry, accounts: &Accounts, here: &Here) -> Decided {
     }
 }
 
-fn archived(entry: &Entry, accounts: &Accounts) -> Decided {
+fn archived(entry: &Entry, accounts: &Accounts) -> Decision {
     match &entry.extra.acl {
-        Recorded::None => Decided { acl: Acl::of_mode(entry.mode), losses: Vec::new() },
+        Recorded::None => Decision { acl: Acl::of_mode(entry.mode), losses: Vec::new() },
         Recorded::Acl(listed) => {
             let (acl, lost) = listed.resolve(accounts);
             let losses = if lost.is_empty() {
                 Vec::new()
             } else {
-                vec![format!("{} of its ACL is nobody here, and is left out", lost.join(","))]
+                vec![format!(
+                    "{} of its ACL: no such user or group on this host; skipped",
+                    lost.join(",")
+                )]
             };
-            Decided { acl, losses }
+            Decision { acl, losses }
         }
         Recorded::Unreadable => {
             let mut acl = Acl::of_mode(entry.mode);
             // They may be a mask.
             acl.group &= acl.other;
-            let why = "its ACL in the archive cannot be read; the group gets no rights by it";
-            Decided { acl, losses: vec![why.to_owned()] }
+            let why = "its ACL in the archive is unreadable; the group gets no rights";
+            Decision { acl, losses: vec![why.to_owned()] }
         }
     }
 }
 
 /// The archive's group is another one here: its rights are not this one's.
 fn bound_group(
-    decided: &mut Decided,
+    decided: &mut Decision,
     entry: &Entry,
     accounts: &Accounts,
     gid: u32,
-    here: Option<&Here>,
+    here: Option<&CurrentAccess>,
 ) {
     if group(entry, accounts) == Some(gid) {
         return;
@@ -130,7 +138,7 @@ fn bound_group(
 mod tests {
     use super::*;
     use crate::acl_text::ListedAcl;
-    use crate::archive::Kind;
+    use crate::entry::Kind;
     use crate::extra::Extra;
 
     const LIST: &str = "user::rw-,user:bob:r--:1001,group::---,mask::rw-,other::---";
@@ -149,8 +157,8 @@ mod tests {
         Accounts::of_lines("bob:x:2001:\n", "web:x:44:\nops:x:33:\n")
     }
 
-    fn here(acl: Acl, gid: u32) -> Here {
-        Here { acl: Some(acl), uid: 0, gid }
+    fn here(acl: Acl, gid: u32) -> CurrentAccess {
+        CurrentAccess { acl: Some(acl), uid: 0, gid }
     }
 
     fn listed(text: &str) -> Acl {

@@ -1,4 +1,4 @@
-//! Names and numbers of this host's users and groups.
+//! Names and numbers of the users and groups of this host.
 
 use crate::pax::digits;
 use std::cell::{Cell, RefCell};
@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a directory service may take to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const LONGEST_NAME: usize = 256;
 
 /// Both databases, read once.
@@ -23,7 +23,7 @@ pub struct Database {
     service: Option<&'static str>,
     known: RefCell<Known>,
     /// A directory service that did not answer is not asked again.
-    gave_up: Cell<bool>,
+    is_down: Cell<bool>,
 }
 
 #[derive(Default)]
@@ -64,7 +64,7 @@ impl Database {
             known.ids.entry(name.clone()).or_insert(Some(id));
             known.names.entry(id).or_insert(Some(name));
         }
-        Self { service, known: RefCell::new(known), gave_up: Cell::new(false) }
+        Self { service, known: RefCell::new(known), is_down: Cell::new(false) }
     }
 
     /// The name of a number.
@@ -72,7 +72,7 @@ impl Database {
         if let Some(known) = self.known.borrow().names.get(&id) {
             return known.clone();
         }
-        let name = self.ask(&id.to_string()).filter(|(_, of)| *of == id).map(|(name, _)| name);
+        let name = self.getent(&id.to_string()).filter(|(_, of)| *of == id).map(|(name, _)| name);
         self.known.borrow_mut().names.insert(id, name.clone());
         name
     }
@@ -85,7 +85,7 @@ impl Database {
         if let Some(known) = self.known.borrow().ids.get(name) {
             return *known;
         }
-        let id = self.ask(name).filter(|(of, _)| of == name).map(|(_, id)| id);
+        let id = self.getent(name).filter(|(of, _)| of == name).map(|(_, id)| id);
         self.known.borrow_mut().ids.insert(name.to_owned(), id);
         id
     }
@@ -98,8 +98,8 @@ impl Database {
     }
 
     /// Asks the system, which may know more than its files.
-    fn ask(&self, key: &str) -> Option<(String, u32)> {
-        if self.gave_up.get() {
+    fn getent(&self, key: &str) -> Option<(String, u32)> {
+        if self.is_down.get() {
             return None;
         }
         let mut command = Command::new("getent");
@@ -108,7 +108,7 @@ impl Database {
         let begun = Instant::now();
         loop {
             match child.try_wait() {
-                Ok(None) if begun.elapsed() < PATIENCE => {
+                Ok(None) if begun.elapsed() < LOOKUP_TIMEOUT => {
                     std::thread::sleep(Duration::from_millis(2));
                 }
                 Ok(Some(status)) => {
@@ -117,7 +117,7 @@ impl Database {
                     return if status.success() { account(&line) } else { None };
                 }
                 _ => {
-                    self.gave_up.set(true);
+                    self.is_down.set(true);
                     let _ = child.kill();
                     let _ = child.wait();
                     return None;

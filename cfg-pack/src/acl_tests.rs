@@ -37,7 +37,7 @@ fn any_acl() -> impl Strategy<Value = Acl> {
     )
 }
 
-/// Everybody that a list of [`any_acl`] can tell apart, the owner left out.
+/// Everybody that a list of [`any_acl`] distinguishes, except the owner.
 fn everybody() -> Vec<(u32, Vec<u32>)> {
     let mut all = Vec::new();
     for uid in 1..6 {

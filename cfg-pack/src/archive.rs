@@ -1,53 +1,21 @@
 //! An archive from outside, read and checked whole before anyone acts on it.
 
 use crate::check;
-use crate::extra::Extra;
-use crate::headers;
+use crate::entry::{Entry, MAX_BYTES};
+use crate::headers::{self, damaged};
 use crate::rel_path::RelPath;
 use anyhow::{Context, Result};
 use flate2::read::MultiGzDecoder;
-use pipe_kit::Stop;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::FileExt;
-
-/// How much an archive may hold, in bytes of tar.
-pub const MAX_BYTES: u64 = 1 << 30;
-/// How many entries an archive may hold.
-pub const MAX_ENTRIES: usize = 100_000;
 
 /// A checked archive. Its content lies in a file without a name, the owner's alone.
 pub struct Archive {
     tar: File,
     /// By path.
     pub entries: BTreeMap<RelPath, Entry>,
-}
-
-/// One thing in an archive.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
-    pub kind: Kind,
-    /// Permission bits as archived, with setuid, setgid and sticky.
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    /// Seconds since 1970, UTC.
-    pub mtime: u64,
-    pub extra: Extra,
-}
-
-/// What it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    Dir,
-    /// Where its content is in the tar, in bytes.
-    File {
-        offset: u64,
-        size: u64,
-    },
-    /// A link that stays inside, and its text.
-    Link(Vec<u8>),
 }
 
 /// Reads an archive to its last byte and checks it.
@@ -97,11 +65,6 @@ impl Read for Content<'_> {
     }
 }
 
-/// The refusal of an archive, as damage.
-pub fn damaged(why: impl std::fmt::Display) -> anyhow::Error {
-    Stop::damaged(format!("the archive is refused and nothing was changed: {why}")).into()
-}
-
 fn inflate(input: impl Read, into: &mut impl Write, limit: u64) -> Result<()> {
     let mut gzip = MultiGzDecoder::new(io::BufReader::with_capacity(64 * 1024, input));
     let mut buffer = vec![0; 64 * 1024];
@@ -113,7 +76,7 @@ fn inflate(input: impl Read, into: &mut impl Write, limit: u64) -> Result<()> {
             Err(e) if e.kind() == ErrorKind::Interrupted => continue,
             // The decoder's own errors carry no number of the system's.
             Err(e) if e.raw_os_error().is_none() => {
-                return Err(damaged(format!("it is no whole gzip file ({e})")));
+                return Err(damaged(format!("it is not a complete gzip file ({e})")));
             }
             Err(e) => return Err(e).context("reading the archive"),
         };
@@ -133,7 +96,7 @@ fn inflate(input: impl Read, into: &mut impl Write, limit: u64) -> Result<()> {
 fn ends_properly(tar: &File, end: u64) -> Result<()> {
     let size = tar.metadata().context("reading the temporary file")?.len();
     if size.checked_sub(end).is_none_or(|left| left < 1024) {
-        return Err(damaged("it was cut: its end mark is missing"));
+        return Err(damaged("it is truncated: its end mark is missing"));
     }
     let mut rest = Content { tar, at: end, end: size };
     let mut buffer = vec![0; 64 * 1024];
@@ -141,7 +104,7 @@ fn ends_properly(tar: &File, end: u64) -> Result<()> {
         match rest.read(&mut buffer).context("reading the temporary file")? {
             0 => return Ok(()),
             n if buffer[..n].iter().any(|b| *b != 0) => {
-                return Err(damaged("something follows its end mark"));
+                return Err(damaged("data follows its end mark"));
             }
             _ => {}
         }

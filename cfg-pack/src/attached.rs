@@ -12,8 +12,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-/// What the system gives every file itself; nobody misses it.
-const THE_SYSTEMS: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
+/// Attributes that the system gives every file; nobody misses them.
+const SET_BY_THE_SYSTEM: [&[u8]; 3] = [b"security.selinux", b"security.ima", b"security.evm"];
 /// How long a name a header has room for, in bytes.
 const NAME_FIELD: usize = 31;
 
@@ -71,7 +71,7 @@ impl Reader {
                     attached.mode = (attached.mode & 0o7000) | acl.closest_mode();
                     self.add_acl(path, false, &acl, attached);
                 }
-                None => self.no_acl(path, "it is no list that is known", attached),
+                None => self.no_acl(path, "unknown format", attached),
             },
             Err(error) => self.no_acl(path, &error.to_string(), attached),
         }
@@ -80,7 +80,7 @@ impl Reader {
                 Ok(None) => {}
                 Ok(Some(bytes)) => match Acl::from_bytes(&bytes) {
                     Some(acl) => self.add_acl(path, true, &acl, attached),
-                    None => self.lost(path, DEFAULT, "it is no list that is known"),
+                    None => self.lost(path, DEFAULT, "unknown format"),
                 },
                 Err(error) => self.lost(path, DEFAULT, &error.to_string()),
             }
@@ -108,7 +108,7 @@ impl Reader {
     fn no_acl(&mut self, path: &RelPath, why: &str, attached: &mut Attached) {
         let closed = (attached.mode & 7) << 3 | 0o7707;
         attached.mode &= closed;
-        self.lost(path, ACCESS, &format!("{why}; in the archive the group has no rights by it"));
+        self.lost(path, ACCESS, &format!("{why}; the archive gives the group no rights"));
     }
 
     fn attribute(&mut self, path: &RelPath, source: &Path, name: &[u8], attached: &mut Attached) {
@@ -145,8 +145,10 @@ impl Reader {
         let line = |(name, (count, path)): (&Vec<u8>, &(usize, RelPath))| {
             format!("{} of {count} entries is not archived; the first is {path}", shown(name))
         };
-        let (systems, others): (Vec<_>, Vec<_>) =
-            self.left_out.iter().partition(|(name, _)| THE_SYSTEMS.contains(&name.as_slice()));
+        let (systems, others): (Vec<_>, Vec<_>) = self
+            .left_out
+            .iter()
+            .partition(|(name, _)| SET_BY_THE_SYSTEM.contains(&name.as_slice()));
         (systems.into_iter().map(line).collect(), others.into_iter().map(line).collect())
     }
 }

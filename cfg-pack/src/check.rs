@@ -1,35 +1,14 @@
 //! What an archive may hold. A pure function of its headers.
 
-use crate::archive::{Entry, Kind, MAX_BYTES};
-use crate::extra::Extra;
+use crate::entry::{Entry, Kind, MAX_BYTES};
+use crate::headers::Raw;
 use crate::links;
 use crate::rel_path::{RelPath, shown};
 use std::collections::BTreeMap;
 use tar::EntryType;
 
-/// How much of a name is told, in bytes.
+/// How much of a name an error repeats, in bytes.
 const LONGEST_SHOWN: usize = 300;
-
-/// A header as it was read, believed in nothing.
-#[derive(Clone, Debug)]
-pub struct Raw {
-    pub path: Vec<u8>,
-    pub kind: EntryType,
-    pub sparse: bool,
-    /// Whether an extension header tells another size than the header.
-    pub resized: bool,
-    pub target: Option<Vec<u8>>,
-    /// Where its content begins, in bytes.
-    pub offset: u64,
-    /// Bytes.
-    pub size: u64,
-    pub mode: u32,
-    pub uid: u64,
-    pub gid: u64,
-    /// Seconds since 1970, UTC.
-    pub mtime: u64,
-    pub extra: Extra,
-}
 
 /// The entries by path.
 ///
@@ -52,21 +31,21 @@ pub fn check(raw: Vec<Raw>) -> Result<BTreeMap<RelPath, Entry>, String> {
         let entry = Entry {
             kind,
             mode: raw.mode & 0o7777,
-            uid: u32::try_from(raw.uid).map_err(|_| format!("{name} has no possible owner"))?,
-            gid: u32::try_from(raw.gid).map_err(|_| format!("{name} has no possible group"))?,
+            uid: u32::try_from(raw.uid).map_err(|_| format!("{name} has an invalid owner"))?,
+            gid: u32::try_from(raw.gid).map_err(|_| format!("{name} has an invalid group"))?,
             // Beyond this, filesystems disagree.
             mtime: raw.mtime.min(u32::MAX.into()),
             extra: raw.extra,
         };
         if entries.insert(path, entry).is_some() {
-            return Err(format!("{name} is in it twice"));
+            return Err(format!("{name} appears twice"));
         }
     }
     if entries.is_empty() {
-        return Err("it holds nothing".into());
+        return Err("it has no entries".into());
     }
     if total > MAX_BYTES {
-        return Err(format!("its files are more than {} MiB", MAX_BYTES >> 20));
+        return Err(format!("its files hold more than {} MiB", MAX_BYTES >> 20));
     }
     parents_are_directories(&entries)?;
     Ok(entries)
@@ -74,13 +53,13 @@ pub fn check(raw: Vec<Raw>) -> Result<BTreeMap<RelPath, Entry>, String> {
 
 fn kind(raw: &Raw, path: &RelPath, before: &BTreeMap<RelPath, Entry>) -> Result<Kind, String> {
     if raw.sparse {
-        return Err("is a sparse file, which no archive of ours holds".into());
+        return Err("is a sparse file".into());
     }
     if raw.kind != EntryType::Regular && raw.size != 0 {
-        return Err("has content though it is no file".into());
+        return Err("has content but is not a file".into());
     }
     if raw.kind != EntryType::Directory && raw.path.ends_with(b"/") {
-        return Err("is named like a directory and is none".into());
+        return Err("is named like a directory but is not one".into());
     }
     let target = raw.target.as_deref().unwrap_or_default();
     match raw.kind {
@@ -90,8 +69,9 @@ fn kind(raw: &Raw, path: &RelPath, before: &BTreeMap<RelPath, Entry>) -> Result<
             Ok(Kind::Link(target.to_vec()))
         }
         EntryType::Symlink => Err(format!("is a link to {}, outside", shown(target))),
-        EntryType::Link => same_file(target, before)
-            .ok_or_else(|| format!("is a hard link to {}, no file before it", shown(target))),
+        EntryType::Link => same_file(target, before).ok_or_else(|| {
+            format!("is a hard link to {}, which is not an earlier file", shown(target))
+        }),
         EntryType::Char | EntryType::Block => Err("is a device".into()),
         EntryType::Fifo => Err("is a fifo".into()),
         other => Err(format!("is of the unknown kind {:?}", char::from(other.as_byte()))),
@@ -120,6 +100,7 @@ fn parents_are_directories(entries: &BTreeMap<RelPath, Entry>) -> Result<(), Str
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extra::Extra;
 
     fn raw(path: &str, kind: EntryType) -> Raw {
         Raw {
@@ -199,12 +180,12 @@ mod tests {
             (vec![Raw { sparse: true, ..file() }], "sparse"),
             (vec![Raw { size: MAX_BYTES + 1, ..file() }], "more than"),
             (vec![Raw { uid: 1 << 40, ..file() }], "owner"),
-            (vec![], "nothing"),
+            (vec![], "no entries"),
         ];
         for (entries, expected) in cases {
             let names: Vec<String> = entries.iter().map(|e| shown(&e.path)).collect();
-            let said = why(entries);
-            assert!(said.contains(expected), "{names:?}: {said:?} lacks {expected:?}");
+            let error = why(entries);
+            assert!(error.contains(expected), "{names:?}: {error:?} lacks {expected:?}");
         }
     }
 

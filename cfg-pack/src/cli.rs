@@ -1,9 +1,6 @@
 //! The command line.
 
-use crate::{create, diff, extract, list};
-use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
-use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,8 +10,8 @@ EXIT STATUS:
   0  done
   1  something failed
   2  wrong command line
-  4  the archive is damaged, or holds what no archive of ours may hold; nothing was changed
-  5  a safeguard said no; nothing was changed
+  4  the archive is damaged or has a forbidden entry; nothing was changed
+  5  refused by a safeguard; nothing was changed
   128+N  ended by signal N";
 
 const AFTER: &str = "\
@@ -24,17 +21,17 @@ EXAMPLES:
   cfg-pack diff --root /srv/deploy < config.tar.gz
   cfg-pack extract --root /srv/deploy secrets certs < config.tar.gz
 
-The archive is a plain tar.gz: tar xzf config.tar.gz restores it with no tool of ours.
+The archive is a plain tar.gz: tar xzf config.tar.gz extracts it without this toolkit.
 
 ";
 
 const AFTER_CREATE: &str = "\
-A PATH that is a link is followed. A link inside that stays within what is archived is stored as a
-link; one that leads elsewhere is stored as its content, and said. A link that leads nowhere, a
-socket, a fifo or a device fails the run, and so does a file that changes while it is read.
-Access control lists, extended attributes (user.*, security.capability) and the names of owners are
-kept; what cannot be read, or is not kept, is a warning that names file and attribute.
-Copies that extract kept (NAME.before-YYYYMMDDTHHMMSSZ) are left out.
+A PATH that is a link is followed. A link below it is stored as a link if its target is archived too;
+otherwise its target's content is stored in its place, with a message. A dangling link, a socket, a
+fifo or a device fails the run, and so does a file that changes while it is read.
+The archive keeps access control lists, extended attributes (user.*, security.capability) and owner
+names; a warning names each attribute that cannot be read or is not kept.
+Copies kept by extract (NAME.before-YYYYMMDDTHHMMSSZ) are skipped.
 The same input gives the same bytes.
 
 EXAMPLES:
@@ -51,11 +48,12 @@ EXAMPLES:
 ";
 
 const AFTER_DIFF: &str = "\
-The result is a unified diff of what is there now (-) against the archive (+). Values that look
-secret are shown as ***, and `(differs)` says that they do. Of files under secrets/, of keys and of
-binary files it is only said that they differ. Access control lists, and as root owners, that differ are
-shown. The exit status is 0 whether anything differs or
-not; `no differences` is said on stderr.
+Prints a unified diff of each .env file, from the deployment (-) to the archive (+). A value is shown
+if its key is a setting that is not secret, ends in a word such as _HOST, _PORT or _FLAGS, or begins
+with PUBLIC_, or if the value is yes, no, true, false, on, off or empty. Everything else is ***, with
+`(differs)` where it differs. For other files, only the names are printed. Modes, access control lists
+and extended attributes that differ are listed, and owners when run as root.
+The exit status is 0 whether or not anything differs; without differences, stderr has `no differences`.
 
 EXAMPLES:
   cfg-pack diff --root /srv/deploy < config.tar.gz
@@ -65,15 +63,15 @@ EXAMPLES:
 ";
 
 const AFTER_EXTRACT: &str = "\
-The whole archive is checked before anything is changed: absolute paths, `..`, links that leave the
-deployment, devices and doubled names are refused (4). What is replaced is kept beside it as
-NAME.before-YYYYMMDDTHHMMSSZ; what is identical is left alone; what only the deployment has stays.
-No link on disk is followed but DIR/TOP itself (secrets/ on another disk). Modes, access control lists
-and extended attributes are the archive's, without setuid, setgid and sticky. As root, a replaced file
-keeps its owner and a new one gets the archive's, by name where that name is here; otherwise all files
-are the caller's. A group that is not the archive's gets no rights by it, a list that cannot be set
-gives way to a mode that lets nobody do more, and each is a warning; so is a file that becomes open to
-more than it was here.
+Checks the whole archive before it changes anything: absolute paths, `..`, links that leave the
+deployment, devices and duplicate names are refused (4). A replaced file is kept beside the new one as
+NAME.before-YYYYMMDDTHHMMSSZ. Identical files are left alone, and so are files that the archive does
+not have. No link on disk is followed except DIR/TOP itself (secrets/ on another disk). Modes, access
+control lists and extended attributes are the archive's, without setuid, setgid and sticky. As root, a
+replaced file keeps its owner and a new one gets the archive's, by name if this host knows the name;
+otherwise the caller owns all files. If the group is not the archive's, it gets no rights; if a list
+cannot be set, the file gets a mode that allows nobody more. Each of these is a warning, and so is a
+file that becomes accessible to more users than before.
 
 EXAMPLES:
   cfg-pack extract --root /srv/deploy --dry-run < config.tar.gz
@@ -82,15 +80,15 @@ EXAMPLES:
 
 ";
 
-/// Packs the settings, secrets and certificates of a deployment into one archive, shows what an
-/// archive would change, and brings it back
+/// Archive the settings, secrets and certificates of a deployment, compare an archive with the
+/// deployment, and extract it
 #[derive(Debug, Parser)]
 #[command(name = "cfg-pack", version, after_help = format!("{AFTER}{EXIT_STATUS}"))]
 pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub command: Command,
-    /// How much to say
+    /// Log level
     #[command(flatten)]
     pub quiet: Quiet,
 }
@@ -101,13 +99,13 @@ pub enum Command {
     /// Write an archive of PATHs to standard output
     #[command(after_help = format!("{AFTER_CREATE}{EXIT_STATUS}"))]
     Create(Create),
-    /// Check an archive and print what it holds
+    /// Check an archive and list its entries
     #[command(after_help = format!("{AFTER_LIST}{EXIT_STATUS}"))]
     List(List),
     /// Show what the archive on standard input would change
     #[command(after_help = format!("{AFTER_DIFF}{EXIT_STATUS}"))]
     Diff(Diff),
-    /// Bring back what the archive on standard input holds
+    /// Restore files from the archive on standard input
     #[command(after_help = format!("{AFTER_EXTRACT}{EXIT_STATUS}"))]
     Extract(Extract),
 }
@@ -118,7 +116,7 @@ pub struct Chosen {
     /// The deployment's directory
     #[arg(long, value_name = "DIR")]
     pub root: PathBuf,
-    /// A PATH that may be missing; repeatable
+    /// PATH that may be missing; repeatable
     #[arg(long, value_name = "PATH")]
     pub optional: Vec<OsString>,
 }
@@ -129,7 +127,7 @@ pub struct Create {
     /// Where
     #[command(flatten)]
     pub chosen: Chosen,
-    /// What to archive, relative to DIR; a missing one fails the run
+    /// Path to archive, relative to DIR; the run fails if it is missing
     #[arg(value_name = "PATH", required_unless_present = "optional")]
     pub paths: Vec<OsString>,
 }
@@ -151,13 +149,13 @@ pub struct Diff {
     /// Where
     #[command(flatten)]
     pub chosen: Chosen,
-    /// What to compare, relative to DIR; everything if none is given
+    /// Path to compare, relative to DIR; everything if none is given
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
-    /// Show secret values too
+    /// Show all values, and the lines of every text file
     #[arg(long, conflicts_with = "json")]
     pub reveal: bool,
-    /// Print a summary as JSON instead: each path that differs, and how
+    /// Print JSON instead: each path that differs, and how
     #[arg(long)]
     pub json: bool,
 }
@@ -168,29 +166,15 @@ pub struct Extract {
     /// Where
     #[command(flatten)]
     pub chosen: Chosen,
-    /// What to bring back, relative to DIR; everything if none is given
+    /// Path to extract, relative to DIR; everything if none is given
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
-    /// Check everything and print what would be done, but change nothing
+    /// Check everything and print what would be done, without changing anything
     #[arg(long)]
     pub dry_run: bool,
     /// With --dry-run: print JSON
     #[arg(long, requires = "dry_run")]
     pub json: bool,
-}
-
-/// Runs the tool.
-///
-/// # Errors
-/// What the verb says.
-pub fn run(cli: Cli) -> Result<Exit> {
-    cli.quiet.apply();
-    match cli.command {
-        Command::Create(args) => create::run(&args),
-        Command::List(args) => list::run(&args),
-        Command::Diff(args) => diff::run(&args),
-        Command::Extract(args) => extract::run(&args),
-    }
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use crate::access;
 use crate::accounts::Accounts;
 use crate::acl::Acl;
 use crate::acl_text;
-use crate::archive::{self, Archive, Kind};
+use crate::archive::{self, Archive};
 use crate::cli;
 use crate::disk::{Disk, Found, Walked};
-use crate::mask;
+use crate::entry::Kind;
 use crate::names;
 use crate::plan::{self, Action, Change, Step};
 use crate::rel_path::{RelPath, escape, shown};
@@ -28,7 +28,7 @@ pub fn run(args: &cli::Diff) -> Result<Exit> {
     let selection = Selection::new(&args.paths, &args.chosen.optional)?;
     let mut disk = Disk::open(&args.chosen.root)?;
     let archive = archive::read(pipe_kit::input::stdin()?)?;
-    known(&selection, &archive, &disk)?;
+    check_paths(&selection, &archive, &disk)?;
     let accounts = Accounts::here();
     let chosen = selection.choose(&archive.entries);
     let steps = plan::plan(&archive, chosen, &mut disk, &accounts)?;
@@ -49,7 +49,7 @@ pub fn run(args: &cli::Diff) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn known(selection: &Selection, archive: &Archive, disk: &Disk) -> Result<()> {
+fn check_paths(selection: &Selection, archive: &Archive, disk: &Disk) -> Result<()> {
     let unknown = selection.missing(|path| archive.holds(path));
     for path in unknown {
         if matches!(disk.look(path)?, Found::Missing) {
@@ -114,9 +114,12 @@ fn differences(
         let mut some = match &step.action {
             Action::Leave => Vec::new(),
             Action::Create => vec![Difference::OnlyInBundle],
-            Action::Adjust(change) => beside(change, accounts),
+            Action::Adjust(change) => metadata_differences(change, accounts),
             Action::Replace { was, .. } => {
-                vec![Difference::Differs { here: was.clone(), bundle: words(step.chosen.kind()) }]
+                vec![Difference::Differs {
+                    here: was.clone(),
+                    bundle: kind_name(step.chosen.kind()),
+                }]
             }
         };
         if step.action != Action::Create {
@@ -141,7 +144,7 @@ fn differences(
 }
 
 /// What differs beside the content.
-fn beside(change: &Change, accounts: &Accounts) -> Vec<Difference> {
+fn metadata_differences(change: &Change, accounts: &Accounts) -> Vec<Difference> {
     let mut some = Vec::new();
     if let Some(to) = &change.rights {
         some.push(if to.is_extended() || change.here.is_extended() {
@@ -186,12 +189,12 @@ fn owners(step: &Step<'_>, disk: &Disk, accounts: &Accounts) -> Result<Option<Di
 
 /// What a directory holds that the archive does not.
 fn only_here(dir: &RelPath, archive: &Archive, disk: &Disk, all: &mut Differences) -> Result<()> {
-    let Walked::Here(spot) = disk.walk(dir, None)? else { return Ok(()) };
-    if !matches!(spot.look()?, Found::Dir(_)) {
+    let Walked::At(location) = disk.walk(dir, None)? else { return Ok(()) };
+    if !matches!(location.look()?, Found::Dir(_)) {
         return Ok(());
     }
-    let what = || format!("reading {}", spot.shown());
-    for entry in rustix::fs::Dir::new(spot.open_dir()?).with_context(what)? {
+    let what = || format!("reading {}", location.shown());
+    for entry in rustix::fs::Dir::new(location.open_dir()?).with_context(what)? {
         let entry = entry.with_context(what)?;
         let name = entry.file_name().to_bytes();
         let ours = names::is_kept_copy(name) || names::is_leftover(name);
@@ -206,7 +209,7 @@ fn only_here(dir: &RelPath, archive: &Archive, disk: &Disk, all: &mut Difference
     Ok(())
 }
 
-fn words(kind: &Kind) -> &'static str {
+fn kind_name(kind: &Kind) -> &'static str {
     match kind {
         Kind::Dir => "a directory",
         Kind::File { .. } => "a file",
@@ -235,7 +238,7 @@ fn describe(
         }
         Difference::Attributes { names } => format!("{path}: {} differs\n", names.join(", ")),
         Difference::Owner { here, bundle } => {
-            format!("{path}: owner {here} here, and stays; {bundle} in the bundle\n")
+            format!("{path}: owner {here} here (extract keeps it), {bundle} in the bundle\n")
         }
         Difference::Differs { here, bundle } if here != bundle => {
             format!("{path}: {here} here, {bundle} in the bundle\n")
@@ -270,16 +273,18 @@ fn texts(
     disk: &Disk,
     reveal: bool,
 ) -> Result<Option<(String, String)>> {
-    let Walked::Here(spot) = disk.walk(path, None)? else { return Ok(None) };
-    let what = || format!("reading {}", spot.shown());
-    let Some(file) = spot.read(false).with_context(what)? else { return Ok(None) };
+    if !reveal && !is_settings(path) {
+        return Ok(None);
+    }
+    let Walked::At(location) = disk.walk(path, None)? else { return Ok(None) };
+    let what = || format!("reading {}", location.shown());
+    let Some(file) = location.read(false).with_context(what)? else { return Ok(None) };
     let (Some(here), Some(bundle)) =
         (text(file).with_context(what)?, text(archive.content(offset, size)).with_context(what)?)
     else {
         return Ok(None);
     };
-    let show = reveal || (may_show(path, &here) && may_show(path, &bundle));
-    Ok(show.then_some((here, bundle)))
+    Ok(Some((here, bundle)))
 }
 
 /// The whole of it as text, if it is text and not too long.
@@ -292,13 +297,10 @@ fn text(from: impl Read) -> std::io::Result<Option<String>> {
     Ok(String::from_utf8(bytes).ok())
 }
 
-/// Whether a file's lines may be shown at all, with their secrets hidden. Settings may; what lies
-/// under `secrets`, is named like a secret, or holds keys or certificates may not.
-fn may_show(path: &RelPath, text: &str) -> bool {
-    let is_settings = path.name().starts_with(b".env");
+/// Whether a file's lines may be shown, with their secrets hidden: only those of an `.env`.
+fn is_settings(path: &RelPath) -> bool {
     let secret_dir = path.parts().any(|part| part.eq_ignore_ascii_case(b"secrets"));
-    let secret_name = mask::is_secret_name(&String::from_utf8_lossy(path.name()));
-    !secret_dir && (is_settings || !(secret_name || text.contains("-----BEGIN")))
+    !secret_dir && path.name().starts_with(b".env")
 }
 
 #[derive(Serialize)]
@@ -327,14 +329,10 @@ mod tests {
 
     #[test]
     fn only_settings_are_shown() {
-        let shows = |path: &str, text| may_show(&RelPath::parse(path.as_bytes()).unwrap(), text);
-        assert!(shows(".env", "A=1"));
-        assert!(shows(".env.local", "K=-----BEGIN PRIVATE KEY-----"));
-        assert!(shows("certs/renewal.conf", "a = b"));
-        assert!(!shows("secrets/.env", "A=1"));
-        assert!(!shows("secrets/a/b", "A=1"));
-        assert!(!shows("certs/x.pem", "-----BEGIN CERTIFICATE-----"));
-        assert!(!shows("certs/x.key", "MIIE"));
-        assert!(!shows("certs/.htpasswd", "u:h"));
+        let shows = |path: &str| is_settings(&RelPath::parse(path.as_bytes()).unwrap());
+        assert!(shows(".env") && shows(".env.local"));
+        for path in ["secrets/.env", "secrets/a/b", "certs/x.pem", "certs/renewal.conf", "x.env"] {
+            assert!(!shows(path), "{path}");
+        }
     }
 }

@@ -31,7 +31,7 @@ struct Place {
 }
 
 /// A name in an open directory.
-pub struct Spot {
+pub struct Location {
     pub dir: OwnedFd,
     pub name: Vec<u8>,
     /// What the directory is called towards the operator, with a slash at its end; empty for the root.
@@ -41,14 +41,14 @@ pub struct Spot {
 /// What a walk to a path met.
 pub enum Walked {
     /// Its directory is there.
-    Here(Spot),
+    At(Location),
     /// Its directory is not there.
     Missing,
     /// What should be a directory on the way is none.
     Blocked(RelPath),
 }
 
-/// What is at a spot.
+/// What is at a location.
 pub enum Found {
     Missing,
     Dir(Stat),
@@ -126,7 +126,7 @@ impl Disk {
             (Some(place), None) => format!("{}/", shown(place.path.as_os_str().as_bytes())),
             (None, None) => String::new(),
         };
-        Ok(Walked::Here(Spot { dir, name, shown_dir }))
+        Ok(Walked::At(Location { dir, name, shown_dir }))
     }
 
     /// What is at a path, links not followed; missing too if its directory is.
@@ -135,14 +135,14 @@ impl Disk {
     /// If it cannot be looked at.
     pub fn look(&self, path: &RelPath) -> Result<Found> {
         match self.walk(path, None)? {
-            Walked::Here(spot) => spot.look(),
+            Walked::At(location) => location.look(),
             Walked::Missing | Walked::Blocked(_) => Ok(Found::Missing),
         }
     }
 }
 
-impl Spot {
-    /// The spot as the operator would name it.
+impl Location {
+    /// The location as the operator would name it.
     pub fn shown(&self) -> String {
         self.shown_beside(&self.name)
     }
@@ -259,9 +259,9 @@ mod tests {
         disk.follow(&path("top")).unwrap();
         assert!(matches!(disk.look(&path("top/sub/f")).unwrap(), Found::File(_)));
         let through = path("real/link");
-        let Walked::Here(spot) = disk.walk(&path("real/link/f"), Some(&through)).unwrap() else {
+        let Walked::At(location) = disk.walk(&path("real/link/f"), Some(&through)).unwrap() else {
             panic!("the one link named is followed");
         };
-        assert!(matches!(spot.look().unwrap(), Found::File(_)));
+        assert!(matches!(location.look().unwrap(), Found::File(_)));
     }
 }

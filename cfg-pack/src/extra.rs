@@ -1,5 +1,5 @@
-//! What an entry of an archive holds beside its mode and its content, read from extension headers and
-//! believed in nothing.
+//! What an entry of an archive has besides its mode and content, read from extension headers, which
+//! are not trusted.
 
 use crate::accounts::is_name;
 use crate::acl::Acl;

@@ -1,9 +1,10 @@
 //! `extract`: what the archive holds, back on disk.
 
 use crate::accounts::Accounts;
-use crate::archive::{self, Archive, Kind};
+use crate::archive::{self, Archive};
 use crate::cli;
-use crate::disk::{Disk, Spot, Walked};
+use crate::disk::{Disk, Location, Walked};
+use crate::entry::Kind;
 use crate::names;
 use crate::plan::{self, Action, Change, Step};
 use crate::rel_path::RelPath;
@@ -90,15 +91,15 @@ fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
 
 fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>], accounts: &Accounts) -> Result<()> {
     let journal = Arc::new(Mutex::new(Journal::default()));
-    let told = Arc::clone(&journal);
+    let at_failure = Arc::clone(&journal);
     let guard = cleanup::on_failure(move || {
-        let journal = lock(&told);
+        let journal = lock(&at_failure);
         if journal.done.is_empty() {
             pipe_kit::log::line(format_args!("nothing was changed"));
         } else {
             let done = journal.done.join("; ");
             pipe_kit::log::line(format_args!(
-                "stopped half way; done already: {done}; all else is as it was"
+                "interrupted; already done: {done}; everything else is unchanged"
             ));
         }
     });
@@ -114,7 +115,7 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>], accounts: &Accoun
     run.rights.report();
     let count = |wanted: fn(&Action) -> bool| steps.iter().filter(|s| wanted(&s.action)).count();
     pipe_kit::say!(
-        "{} created, {} replaced, {} as they were",
+        "{} created, {} replaced, {} unchanged",
         count(|a| *a == Action::Create),
         count(|a| matches!(a, Action::Replace { .. })),
         count(|a| matches!(a, Action::Leave | Action::Adjust(_))),
@@ -136,30 +137,30 @@ impl Run<'_> {
         match (&step.action, step.chosen.kind()) {
             // A directory's mode comes last: it may forbid to write into it.
             (Action::Leave, _) | (Action::Adjust(_), Kind::Dir) => Ok(()),
-            (Action::Adjust(change), _) => self.adjust(step, change, &self.spot(path)?),
-            (_, Kind::Dir) => self.make_dir(step, &self.spot(path)?),
+            (Action::Adjust(change), _) => self.adjust(step, change, &self.location(path)?),
+            (_, Kind::Dir) => self.make_dir(step, &self.location(path)?),
             (_, Kind::File { offset, size }) => {
-                let spot = self.spot(path)?;
-                let temp = self.begin(|_| Temp::file(&spot))?;
-                self.fill(step, &spot, &temp, *offset, *size)
-                    .with_context(|| format!("writing {}", spot.shown()))?;
-                self.put(step, &spot, temp)
+                let location = self.location(path)?;
+                let temp = self.begin(|_| Temp::file(&location))?;
+                self.fill(step, &location, &temp, *offset, *size)
+                    .with_context(|| format!("writing {}", location.shown()))?;
+                self.move_into_place(step, &location, temp)
             }
             (_, Kind::Link(target)) => {
-                let spot = self.spot(path)?;
-                let temp = self.begin(|_| Temp::link(&spot, target))?;
-                self.dress_link(step, &temp)
-                    .with_context(|| format!("writing the link {}", spot.shown()))?;
-                self.put(step, &spot, temp)
+                let location = self.location(path)?;
+                let temp = self.begin(|_| Temp::link(&location, target))?;
+                self.set_link_owner_and_time(step, &temp)
+                    .with_context(|| format!("writing the link {}", location.shown()))?;
+                self.move_into_place(step, &location, temp)
             }
         }
     }
 
-    fn spot(&self, path: &RelPath) -> Result<Spot> {
+    fn location(&self, path: &RelPath) -> Result<Location> {
         match self.disk.walk(path, None)? {
-            Walked::Here(spot) => Ok(spot),
-            Walked::Missing => bail!("the directory of {path} went away meanwhile"),
-            Walked::Blocked(at) => bail!("{at} was made something else meanwhile"),
+            Walked::At(location) => Ok(location),
+            Walked::Missing => bail!("the directory of {path} has disappeared"),
+            Walked::Blocked(at) => bail!("{at} changed during the run"),
         }
     }
 
@@ -186,7 +187,7 @@ impl Run<'_> {
     fn fill(
         &self,
         step: &Step<'_>,
-        spot: &Spot,
+        location: &Location,
         temp: &Temp,
         offset: u64,
         size: u64,
@@ -194,13 +195,13 @@ impl Run<'_> {
         let mut file = temp.file.as_ref().context("a temporary file")?;
         self.rights.strip(file, &directory(&step.chosen.path), false)?;
         io::copy(&mut self.archive.content(offset, size), &mut file)?;
-        self.rights.dress(file, step, &spot.shown())?;
+        self.rights.apply_to_new(file, step, &location.shown())?;
         rustix::fs::futimens(file, &times(step))?;
         file.sync_all()?;
         Ok(())
     }
 
-    fn dress_link(&self, step: &Step<'_>, temp: &Temp) -> Result<()> {
+    fn set_link_owner_and_time(&self, step: &Step<'_>, temp: &Temp) -> Result<()> {
         let flags = AtFlags::SYMLINK_NOFOLLOW;
         // Nobody reads a link by its owner.
         if let (Some(uid), gid) = self.rights.owner(step) {
@@ -211,63 +212,67 @@ impl Run<'_> {
     }
 
     /// Brings what was written under a temporary name to its own.
-    fn put(&self, step: &Step<'_>, spot: &Spot, temp: Temp) -> Result<()> {
+    fn move_into_place(&self, step: &Step<'_>, location: &Location, temp: Temp) -> Result<()> {
         self.change(|| {
-            let what = || format!("putting {} in its place", spot.shown());
+            let what = || format!("putting {} in its place", location.shown());
             let Action::Replace { was, .. } = &step.action else {
-                rename_new(&spot.dir, &temp.name, &spot.name).with_context(what)?;
-                return Ok(format!("created {}", spot.shown()));
+                rename_new(&location.dir, &temp.name, &location.name).with_context(what)?;
+                return Ok(format!("created {}", location.shown()));
             };
-            let kept = keep(spot, self.now, was != "a directory")?;
+            let kept = keep(location, self.now, was != "a directory")?;
             if let Err(error) = rustix::fs::renameat(
-                &spot.dir,
+                &location.dir,
                 temp.name.as_slice(),
-                &spot.dir,
-                spot.name.as_slice(),
+                &location.dir,
+                location.name.as_slice(),
             ) {
-                kept.undo(spot);
+                kept.undo(location);
                 return Err(anyhow!(error).context(what()));
             }
-            Ok(replaced(spot, &kept))
+            Ok(replaced(location, &kept))
         })?;
         temp.guard.disarm();
         Ok(())
     }
 
-    fn make_dir(&self, step: &Step<'_>, spot: &Spot) -> Result<()> {
+    fn make_dir(&self, step: &Step<'_>, location: &Location) -> Result<()> {
         self.change(|| {
             let make = || {
-                rustix::fs::mkdirat(&spot.dir, spot.name.as_slice(), Mode::RWXU)
-                    .with_context(|| format!("making the directory {}", spot.shown()))
+                rustix::fs::mkdirat(&location.dir, location.name.as_slice(), Mode::RWXU)
+                    .with_context(|| format!("making the directory {}", location.shown()))
             };
             if !matches!(step.action, Action::Replace { .. }) {
                 make()?;
-                return Ok(format!("created {}/", spot.shown()));
+                return Ok(format!("created {}/", location.shown()));
             }
-            let kept = keep(spot, self.now, false)?;
-            make().inspect_err(|_| kept.undo(spot))?;
-            Ok(replaced(spot, &kept))
+            let kept = keep(location, self.now, false)?;
+            make().inspect_err(|_| kept.undo(location))?;
+            Ok(replaced(location, &kept))
         })?;
         self.rights
-            .strip(spot.open_dir()?, &directory(&step.chosen.path), true)
-            .with_context(|| format!("setting the rights of {}", spot.shown()))
+            .strip(location.open_dir()?, &directory(&step.chosen.path), true)
+            .with_context(|| format!("setting the rights of {}", location.shown()))
     }
 
-    fn adjust(&self, step: &Step<'_>, change: &Change, spot: &Spot) -> Result<()> {
-        let what = || format!("setting the mode of {}", spot.shown());
+    fn adjust(&self, step: &Step<'_>, change: &Change, location: &Location) -> Result<()> {
+        let what = || format!("setting the mode of {}", location.shown());
         let Some(entry) = step.chosen.entry else { return Ok(()) };
         self.change(|| {
             let (fd, keep): (OwnedFd, u32) = if matches!(step.chosen.kind(), Kind::Dir) {
                 // The group of new files in it is the deployment's affair.
-                let dir = spot.open_dir()?;
+                let dir = location.open_dir()?;
                 let keep = rustix::fs::fstat(&dir).with_context(what)?.st_mode & 0o7000;
                 (dir, keep)
             } else {
-                let file = spot.read(false).with_context(what)?;
-                (file.with_context(|| format!("{} is no file any more", spot.shown()))?.into(), 0)
+                let file = location.read(false).with_context(what)?;
+                (
+                    file.with_context(|| format!("{} is no longer a file", location.shown()))?
+                        .into(),
+                    0,
+                )
             };
-            self.rights.change(fd, change, keep, entry, &spot.shown()).with_context(what)?;
-            Ok(changed(change, spot))
+            self.rights.change(fd, change, keep, entry, &location.shown()).with_context(what)?;
+            Ok(changed(change, location))
         })
     }
 
@@ -277,13 +282,13 @@ impl Run<'_> {
             match &step.action {
                 Action::Leave => {}
                 Action::Adjust(change) => {
-                    self.adjust(step, change, &self.spot(&step.chosen.path)?)?;
+                    self.adjust(step, change, &self.location(&step.chosen.path)?)?;
                 }
                 Action::Create | Action::Replace { .. } => {
-                    let spot = self.spot(&step.chosen.path)?;
-                    let what = || format!("setting the mode of {}", spot.shown());
-                    let dir = spot.open_dir()?;
-                    self.rights.dress(&dir, step, &spot.shown()).with_context(what)?;
+                    let location = self.location(&step.chosen.path)?;
+                    let what = || format!("setting the mode of {}", location.shown());
+                    let dir = location.open_dir()?;
+                    self.rights.apply_to_new(&dir, step, &location.shown()).with_context(what)?;
                     rustix::fs::futimens(&dir, &times(step)).with_context(what)?;
                     rustix::fs::fsync(&dir).with_context(what)?;
                 }
@@ -293,21 +298,21 @@ impl Run<'_> {
     }
 
     fn sync_directories(&self, steps: &[Step<'_>]) -> Result<()> {
-        for spot in self.directories(steps.iter().filter(|step| step.action != Action::Leave)) {
-            rustix::fs::fsync(&spot.dir)
-                .with_context(|| format!("syncing the directory of {}", spot.shown()))?;
+        for location in self.directories(steps.iter().filter(|step| step.action != Action::Leave)) {
+            rustix::fs::fsync(&location.dir)
+                .with_context(|| format!("syncing the directory of {}", location.shown()))?;
         }
         Ok(())
     }
 
     /// What a killed run has left half-written may be half a secret, and nobody would look for it.
     fn remove_leftovers(&self, steps: &[Step<'_>]) -> Result<()> {
-        for spot in self.directories(steps.iter()) {
-            let what = || format!("removing leftovers beside {}", spot.shown());
-            for entry in rustix::fs::Dir::read_from(&spot.dir).with_context(what)? {
+        for location in self.directories(steps.iter()) {
+            let what = || format!("removing leftovers beside {}", location.shown());
+            for entry in rustix::fs::Dir::read_from(&location.dir).with_context(what)? {
                 let entry = entry.with_context(what)?;
                 if names::is_leftover(entry.file_name().to_bytes()) {
-                    rustix::fs::unlinkat(&spot.dir, entry.file_name(), AtFlags::empty())
+                    rustix::fs::unlinkat(&location.dir, entry.file_name(), AtFlags::empty())
                         .with_context(what)?;
                 }
             }
@@ -315,17 +320,17 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// A spot in each of the directories that steps lie in, as far as they are there.
-    fn directories<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) -> Vec<Spot> {
-        let (mut seen, mut spots) = (BTreeSet::new(), Vec::new());
+    /// A location in each of the directories that steps lie in, as far as they are there.
+    fn directories<'s>(&self, steps: impl Iterator<Item = &'s Step<'s>>) -> Vec<Location> {
+        let (mut seen, mut locations) = (BTreeSet::new(), Vec::new());
         for step in steps {
             // A first-level name may lie anywhere; those are few.
             let parent = step.chosen.path.parent();
             if parent.as_ref().is_none_or(|parent| seen.insert(parent.clone())) {
-                spots.extend(self.spot(&step.chosen.path));
+                locations.extend(self.location(&step.chosen.path));
             }
         }
-        spots
+        locations
     }
 }
 
@@ -341,8 +346,8 @@ fn directory(path: &RelPath) -> String {
     path.parent().map_or_else(|| ".".to_owned(), |parent| parent.to_string())
 }
 
-fn changed(change: &Change, spot: &Spot) -> String {
-    let shown = spot.shown();
+fn changed(change: &Change, location: &Location) -> String {
+    let shown = location.shown();
     match &change.rights {
         Some(to) if to.is_extended() || change.here.is_extended() => {
             format!("changed the ACL of {shown}")
@@ -356,6 +361,6 @@ fn changed(change: &Change, spot: &Spot) -> String {
     }
 }
 
-fn replaced(spot: &Spot, kept: &Kept) -> String {
-    format!("replaced {}, the old one is {}", spot.shown(), spot.shown_beside(kept.name()))
+fn replaced(location: &Location, kept: &Kept) -> String {
+    format!("replaced {}, the old one is {}", location.shown(), location.shown_beside(kept.name()))
 }

@@ -1,12 +1,13 @@
 //! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
 //! one is broken.
 
-mod ground;
+mod sandbox;
 
 use crate::access;
 use crate::accounts::Accounts;
 use crate::acl::Acl;
-use crate::archive::{self, Archive, Kind};
+use crate::archive::{self, Archive};
+use crate::entry::Kind;
 use crate::extra;
 use crate::mask;
 use crate::plan::{self, Action};
@@ -58,12 +59,12 @@ fn nobody_gets_more(archive: &Archive) {
 fn nothing_outside_is_written(archive: &Archive) {
     let Ok(selection) = Selection::new(&[], &[]) else { return };
     let accounts = Accounts::of_lines("root:x:0:\nweb:x:33:\n", "root:x:0:\nweb:x:33:\n");
-    ground::with(|ground| {
-        let mut disk = ground.disk();
+    sandbox::with(|sandbox| {
+        let mut disk = sandbox.disk();
         let chosen = selection.choose(&archive.entries);
         let Ok(steps) = plan::plan(archive, chosen, &mut disk, &accounts) else { return };
         for step in steps.iter().filter(|step| step.action != Action::Leave) {
-            assert!(ground.allows(&disk, &step.chosen.path), "{} is outside", step.chosen.path);
+            assert!(sandbox.allows(&disk, &step.chosen.path), "{} is outside", step.chosen.path);
         }
     });
 }

@@ -1,11 +1,11 @@
-//! The headers of a tar, with what extension headers tell of the entries after them. The library's own
+//! The headers of a tar, with what extension headers add to the entries after them. The library's own
 //! reader of those takes a newline inside a value for the end of a record.
 
-use crate::archive::{MAX_ENTRIES, damaged};
-use crate::check::Raw;
+use crate::entry::MAX_ENTRIES;
 use crate::extra::Extra;
 use crate::pax;
 use anyhow::{Context, Result};
+use pipe_kit::Stop;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use tar::{EntryType, Header};
@@ -14,7 +14,28 @@ use tar::{EntryType, Header};
 /// memory as a whole.
 pub const MAX_EXTENSION: u64 = 64 << 10;
 
-/// What extension headers tell of the entry after them.
+/// A header as it was read; nothing in it is trusted.
+#[derive(Clone, Debug)]
+pub struct Raw {
+    pub path: Vec<u8>,
+    pub kind: EntryType,
+    pub sparse: bool,
+    /// Whether an extension header gives another size than the header.
+    pub resized: bool,
+    pub target: Option<Vec<u8>>,
+    /// Where its content begins, in bytes.
+    pub offset: u64,
+    /// Bytes.
+    pub size: u64,
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+    /// Seconds since 1970, UTC.
+    pub mtime: u64,
+    pub extra: Extra,
+}
+
+/// What extension headers hold of the entry after them.
 #[derive(Default)]
 struct Extension {
     any: bool,
@@ -62,19 +83,24 @@ pub fn read(tar: &mut File) -> Result<(Vec<Raw>, u64)> {
         let one = std::mem::take(&mut extension).entry(entry.header(), offset);
         let one = one.map_err(|_| unreadable(number))?;
         if one.resized {
-            return Err(damaged("an entry gives its size twice, and differently"));
+            return Err(damaged("an entry has two different sizes"));
         }
         end = one
             .size
             .checked_next_multiple_of(512)
             .and_then(|s| s.checked_add(one.offset))
-            .ok_or_else(|| damaged("the size of an entry is beyond measure"))?;
+            .ok_or_else(|| damaged("the size of an entry is too large"))?;
         raw.push(one);
     }
     if extension.any {
         return Err(unreadable(raw.len()));
     }
     Ok((raw, end))
+}
+
+/// The error of an archive that is refused.
+pub fn damaged(why: impl std::fmt::Display) -> anyhow::Error {
+    Stop::damaged(format!("the archive is refused and nothing was changed: {why}")).into()
 }
 
 fn is_extension(kind: EntryType) -> bool {
@@ -86,7 +112,7 @@ fn is_extension(kind: EntryType) -> bool {
 
 /// The library's own words may repeat what the archive holds, and that is secret.
 fn unreadable(headers: usize) -> anyhow::Error {
-    damaged(format!("it is no whole tar file (read up to header {headers})"))
+    damaged(format!("it is not a complete tar file (read up to header {headers})"))
 }
 
 impl Extension {
@@ -133,11 +159,11 @@ impl Extension {
     fn entry(self, header: &Header, offset: u64) -> std::io::Result<Raw> {
         let kind = header.entry_type();
         let size = header.entry_size()?;
-        let number = |told: Option<u64>, own: std::io::Result<u64>| told.map_or(own, Ok);
+        let number = |extended: Option<u64>, own: std::io::Result<u64>| extended.map_or(own, Ok);
         Ok(Raw {
             // Readers differ in which of the two they believe, so what one of them checks another
             // extracts.
-            resized: self.size.is_some_and(|told| told != Some(size)),
+            resized: self.size.is_some_and(|extended| extended != Some(size)),
             path: self.name.unwrap_or_else(|| header.path_bytes().into_owned()),
             kind,
             sparse: self.sparse || kind == EntryType::GNUSparse,
@@ -155,7 +181,7 @@ impl Extension {
     }
 }
 
-/// The header's own fields tell of owner and group where no record does.
+/// The header's own fields name owner and group where no record does.
 fn with_names(mut extra: Extra, header: &Header) -> Extra {
     for (taken, key, field) in [
         (extra.owner.is_some(), b"uname", header.username_bytes()),

@@ -12,6 +12,7 @@ mod compare;
 mod create;
 mod diff;
 mod disk;
+mod entry;
 mod extra;
 mod extract;
 mod headers;
@@ -33,4 +34,22 @@ mod xattr;
 #[doc(hidden)]
 pub mod fuzzing;
 
-pub use cli::{Cli, run};
+pub use cli::Cli;
+
+use anyhow::Result;
+use cli::Command;
+use pipe_kit::Exit;
+
+/// Runs the tool.
+///
+/// # Errors
+/// Those of the command; the exit status is in the error where it is not 1.
+pub fn run(cli: Cli) -> Result<Exit> {
+    cli.quiet.apply();
+    match cli.command {
+        Command::Create(args) => create::run(&args),
+        Command::List(args) => list::run(&args),
+        Command::Diff(args) => diff::run(&args),
+        Command::Extract(args) => extract::run(&args),
+    }
+}

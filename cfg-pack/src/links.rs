@@ -1,4 +1,4 @@
-//! Where a link leads, told from names alone.
+//! Where a link leads, from its text alone.
 
 use crate::rel_path::RelPath;
 
@@ -13,7 +13,7 @@ pub enum Inside {
 
 /// Where the link `path` with the text `target` leads, if it stays below the root. `..` is taken
 /// only at the start of the target, where the directories that it leaves are real ones: after a
-/// name that may itself be a link, names do not tell where `..` leads. None for anything else.
+/// name that may itself be a link, `..` may lead anywhere. None for anything else.
 pub fn resolve(path: &RelPath, target: &[u8]) -> Option<Inside> {
     if target.is_empty() || target[0] == b'/' || target.contains(&0) || target.len() > 4095 {
         return None;

@@ -1,7 +1,8 @@
 //! `list`: what an archive holds.
 
-use crate::archive::{self, Entry, Kind};
+use crate::archive;
 use crate::cli;
+use crate::entry::{Entry, Kind};
 use crate::extra::Recorded;
 use crate::rel_path::{RelPath, shown};
 use anyhow::{Context, Result};
@@ -113,7 +114,7 @@ mod tests {
     use crate::extra::Extra;
 
     #[test]
-    fn a_line_tells_kind_mode_owner_size_time_and_target() {
+    fn a_line_has_kind_mode_owner_size_time_and_target() {
         let extra = Extra::default();
         let entry = |kind| Entry {
             kind,

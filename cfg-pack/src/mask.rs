@@ -1,34 +1,98 @@
-//! Settings as text that may be shown: secret values as `***`. In doubt it is a secret.
+//! The lines of an `.env` as they may be shown: a value only where its key is known to be harmless.
+//! Everything else is `***`: a key that nobody has thought of may well name a secret.
 
-/// What stands for a secret.
+/// What stands for a value that is not shown.
 pub const MASK: &str = "***";
 
-/// A key or file name with one of these in it names a secret.
-const WORDS: &[&str] = &[
-    "AUTH",
-    "BEARER",
-    "CONN_STR",
-    "CONNECTION_STRING",
-    "COOKIE",
-    "CREDENTIAL",
-    "DSN",
-    "ENCRYPT",
-    "HASH",
-    "JWT",
-    "KEY",
-    "PASS",
-    "PRIVATE",
-    "PWD",
-    "SALT",
-    "SECRET",
-    "SEED",
-    "SESSION",
-    "SIGN",
-    "TOKEN",
-    "WEBHOOK",
+/// The settings of `docs/CONFIG.md` that are not secret and whose last word is not in
+/// [`HARMLESS_WORDS`].
+const HARMLESS_KEYS: &[&str] = &[
+    "AWS_CA_BUNDLE",
+    "BACKUP_LINK",
+    "OBJECT_STORAGE",
+    "POSTGRES_CHANNEL_BINDING",
+    "POSTGRES_GSSDELEGATION",
+    "POSTGRES_GSSENCMODE",
+    "POSTGRES_GSSLIB",
+    "POSTGRES_KRBSRVNAME",
+    "POSTGRES_PASSFILE",
+    "POSTGRES_PGSERVICE",
+    "POSTGRES_PGSERVICEFILE",
+    "POSTGRES_REQUIREPEER",
+    "POSTGRES_REQUIRESSL",
+    "POSTGRES_REQUIRE_AUTH",
+    "POSTGRES_SSLCERT",
+    "POSTGRES_SSLCERTMODE",
+    "POSTGRES_SSLCRL",
+    "POSTGRES_SSLCRLDIR",
+    "POSTGRES_SSLKEY",
+    "POSTGRES_SSLMODE",
+    "POSTGRES_SSLNEGOTIATION",
+    "POSTGRES_SSLROOTCERT",
+    "POSTGRES_SSLSNI",
+    "POSTGRES_TARGET_SESSION_ATTRS",
+    "POSTGRES_USER",
+    "POSTGRES_VIA",
+    "READINESS_URLS",
+    "REDIS_URL",
+    "S3_ENDPOINT",
+    "S3_FORCE_PATH_STYLE",
+    "SYSTEMD_UNITS",
 ];
-/// A run of this many letters and digits in a value is no word.
-const RANDOM_RUN: usize = 20;
+
+/// A key that ends in one of these words, after `_` or alone, names nothing secret.
+const HARMLESS_WORDS: &[&str] = &[
+    "BUCKET",
+    "COUNT",
+    "DATABASE",
+    "DAYS",
+    "DB",
+    "DEBUG",
+    "DIR",
+    "DOMAIN",
+    "DRIVER",
+    "ENABLED",
+    "ENVIRONMENT",
+    "FILE",
+    "FLAGS",
+    "HOST",
+    "HOSTNAME",
+    "HOSTS",
+    "HOURS",
+    "INTERVAL",
+    "LANG",
+    "LEVEL",
+    "LIMIT",
+    "LOCALE",
+    "MAX",
+    "MIB",
+    "MIN",
+    "MINUTES",
+    "MODE",
+    "MS",
+    "NAME",
+    "PERCENT",
+    "PORT",
+    "PORTS",
+    "REGION",
+    "ROOT",
+    "SCHEMA",
+    "SECONDS",
+    "SERVICE",
+    "SERVICES",
+    "SIZE",
+    "TIMEOUT",
+    "TIMEZONE",
+    "TZ",
+    "VERSION",
+    "WORKERS",
+];
+
+/// A key that begins so is public by its name.
+const PUBLIC: &str = "PUBLIC_";
+
+/// Values that are no secret whatever the key.
+const SWITCHES: &[&str] = &["", "yes", "no", "true", "false", "on", "off"];
 
 /// A line that may be shown.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,172 +102,127 @@ pub struct Line {
     pub masked: bool,
 }
 
-/// Whether a name says that what it names is a secret.
-pub fn is_secret_name(name: &str) -> bool {
-    let name = name.to_ascii_uppercase();
-    WORDS.iter().any(|word| name.contains(word))
+/// What a line has begun and not ended.
+enum Open {
+    Nothing,
+    /// A value in quotes of this kind.
+    Quote(char),
+    /// A value whose line ended in a backslash.
+    Continued,
 }
 
 /// The lines of a text, without their newlines, as they may be shown.
 pub fn mask(text: &str) -> Vec<Line> {
-    let mut state = State::Plain;
-    text.split_terminator('\n')
-        .map(|line| {
-            let (masked, next) = state.line(line);
-            state = next;
-            match masked {
-                Some(text) => Line { text, masked: true },
-                None => Line { text: line.to_owned(), masked: false },
-            }
-        })
-        .collect()
+    let mut open = Open::Nothing;
+    let mut mask_line = |line: &str| {
+        let is_inside = !matches!(open, Open::Nothing);
+        open = match open {
+            Open::Quote(quote) if closing(line, quote).is_none() => Open::Quote(quote),
+            Open::Continued if ends_in_backslash(line) => Open::Continued,
+            // Also for the last line of a value: if the value's beginning was a mistake, as in a
+            // comment, this line may begin one.
+            _ => opened_by(line),
+        };
+        let text = if is_inside { MASK.to_owned() } else { shown(line) };
+        Line { masked: text != line, text }
+    };
+    text.split_terminator('\n').map(&mut mask_line).collect()
 }
 
-/// What the lines so far have begun and not ended.
-enum State {
-    Plain,
-    /// A value in quotes of this kind.
-    Quoted(char),
-    /// A value whose line ended in a backslash.
-    Continued,
-    /// A PEM block.
-    Pem,
-    /// A value on lines that are indented deeper than this.
-    Block(usize),
-}
-
-impl State {
-    /// The line as it may be shown, if not as it is, and the state after it.
-    fn line(&self, line: &str) -> (Option<String>, Self) {
-        let hidden = || Some(MASK.to_owned());
-        match self {
-            Self::Plain => plain(line),
-            Self::Quoted(quote) if closing(line, *quote).is_none() => {
-                (hidden(), Self::Quoted(*quote))
-            }
-            Self::Continued if ends_in_backslash(line) => (hidden(), Self::Continued),
-            Self::Pem if !line.contains("-----END") => (hidden(), Self::Pem),
-            Self::Block(than) if line.trim().is_empty() || indent(line) > *than => {
-                (hidden(), Self::Block(*than))
-            }
-            Self::Block(_) => plain(line),
-            // The last line of it. Should the beginning have been none, this may be one.
-            Self::Quoted(_) | Self::Continued | Self::Pem => (hidden(), plain(line).1),
-        }
-    }
-}
-
-/// A line that stands for itself.
-fn plain(line: &str) -> (Option<String>, State) {
+fn shown(line: &str) -> String {
     if line.trim().is_empty() {
-        return (None, State::Plain);
+        return line.to_owned();
     }
-    if let Some(assignment) = Assignment::parse(line) {
-        return (assignment.masked(line), assignment.state(line));
+    match Assignment::parse(line) {
+        Some(assignment) => format!("{}{}", assignment.before, assignment.shown_value()),
+        None => format!("{}{MASK}", &line[..comment_start(line)]),
     }
-    let opens_pem = line.contains("-----BEGIN") && !line.contains("-----END");
-    let next = if opens_pem { State::Pem } else { State::Plain };
-    let comment = comment_start(line);
-    if comment == 0 || line.contains("-----BEGIN") {
-        return (Some(MASK.to_owned()), next);
+}
+
+fn opened_by(line: &str) -> Open {
+    match Assignment::parse(line) {
+        Some(Assignment { value, .. }) if value.starts_with(['"', '\'']) => {
+            match literal_end(value) {
+                Some(_) => Open::Nothing,
+                None => Open::Quote(if value.starts_with('"') { '"' } else { '\'' }),
+            }
+        }
+        Some(_) if ends_in_backslash(line) => Open::Continued,
+        _ => Open::Nothing,
     }
-    let (mark, words) = line.split_at(comment);
-    let masked = if is_secret_name(words) { Some(MASK.to_owned()) } else { mask_value(words) };
-    (masked.map(|words| format!("{mark}{words}")), next)
 }
 
 /// A line that gives a key a value, commented out or not.
 struct Assignment<'a> {
+    /// The line up to the value.
+    before: &'a str,
     key: &'a str,
-    separator: char,
-    /// Where in the line the value begins, in bytes.
-    at: usize,
     value: &'a str,
 }
 
 impl<'a> Assignment<'a> {
     fn parse(line: &'a str) -> Option<Self> {
-        let mut rest = &line[comment_start(line)..];
-        rest = rest.trim_start();
-        for lead in ["- ", "export ", "set ", "ENV "] {
-            rest = rest.strip_prefix(lead).map_or(rest, str::trim_start);
-        }
-        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''));
-        rest = quote.map_or(rest, |_| &rest[1..]);
-        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"_.-".contains(c))?;
-        let (key, mut rest) = rest.split_at(end);
-        if let Some(quote) = quote {
-            rest = rest.strip_prefix(quote)?;
-        }
-        rest = rest.trim_start();
-        let separator = rest.chars().next().filter(|c| matches!(c, '=' | ':'))?;
-        let value = rest[1..].trim_start();
-        let at = line.len() - value.len();
-        (is_key(key) && !value.starts_with("//")).then_some(Self { key, separator, at, value })
+        let rest = line[comment_start(line)..].trim_start();
+        let rest = rest.strip_prefix("export ").unwrap_or(rest).trim_start();
+        let (key, rest) = rest.split_at(rest.find(|c| !is_key_char(c))?);
+        let value = rest.trim_start().strip_prefix(['=', ':'])?.trim_start();
+        let before = &line[..line.len() - value.len()];
+        is_key(key).then_some(Self { before, key, value })
     }
 
-    fn masked(&self, line: &str) -> Option<String> {
-        let value = self.value.trim_end();
-        if value.is_empty() {
-            return None;
-        }
-        let hide = is_secret_name(self.key) || self.opens().is_some() || self.begins_block();
-        let value = if hide { Some(MASK.to_owned()) } else { mask_value(value) };
-        value.map(|value| format!("{}{value}", &line[..self.at]))
-    }
-
-    /// What it begins and does not end.
-    fn state(&self, line: &str) -> State {
-        if let Some(quote) = self.opens() {
-            State::Quoted(quote)
-        } else if self.value.contains("-----BEGIN") && !self.value.contains("-----END") {
-            State::Pem
-        } else if ends_in_backslash(line) {
-            State::Continued
-        } else if self.begins_block() || (self.separator == ':' && self.is_empty_secret()) {
-            State::Block(indent(line))
-        } else {
-            State::Plain
-        }
-    }
-
-    /// The quote that is open at the end of the line.
-    fn opens(&self) -> Option<char> {
-        let quote = self.value.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
-        closing(&self.value[1..], quote).is_none().then_some(quote)
-    }
-
-    /// YAML's `key: |` and `key: >`.
-    fn begins_block(&self) -> bool {
-        self.separator == ':' && self.value.starts_with(['|', '>', '{', '['])
-    }
-
-    fn is_empty_secret(&self) -> bool {
-        self.value.trim().is_empty() && is_secret_name(self.key)
+    fn shown_value(&self) -> String {
+        let Some(end) = literal_end(self.value) else { return MASK.to_owned() };
+        let (literal, after) = self.value.split_at(end);
+        let space = &after[..after.len() - after.trim_start().len()];
+        let after = match after.trim_start() {
+            "" => space.to_owned(),
+            comment if comment.starts_with('#') => format!("{space}# {MASK}"),
+            _ => return MASK.to_owned(),
+        };
+        let bare = literal.trim_matches(['"', '\'']);
+        let is_switch = SWITCHES.contains(&bare.to_ascii_lowercase().as_str());
+        let literal = match is_switch || is_harmless(self.key) {
+            true => mask_urls(literal),
+            false => MASK.to_owned(),
+        };
+        literal + &after
     }
 }
 
-/// Whether it can be a key at all, and is not a line of base64 that ends in `=`.
+fn is_harmless(key: &str) -> bool {
+    let key = key.to_ascii_uppercase();
+    let last_word = key.rsplit('_').next().unwrap_or_default();
+    HARMLESS_WORDS.contains(&last_word)
+        || HARMLESS_KEYS.contains(&key.as_str())
+        || key.starts_with(PUBLIC)
+}
+
+fn is_key_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "_.-".contains(c)
+}
+
+/// Whether it can be a key, and is no line of base64 that ends in `=`.
 fn is_key(key: &str) -> bool {
-    let has = |what: fn(&char) -> bool| key.chars().any(|c| what(&c));
-    let mixed = has(char::is_ascii_uppercase) && has(char::is_ascii_lowercase);
-    let begins = key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
-    begins && key.len() <= 64 && !(mixed && key.len() >= 16) && !looks_random(key)
+    let is_upper = !key.contains(|c: char| c.is_ascii_lowercase());
+    let is_lower = !key.contains(|c: char| c.is_ascii_uppercase());
+    key.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && (is_upper || is_lower)
+        && key.split('_').all(|word| word.len() <= 20)
 }
 
 /// How long the mark of a comment at the start of a line is, in bytes; 0 where there is none.
 fn comment_start(line: &str) -> usize {
     let text = line.trim_start();
-    let words = text.trim_start_matches(['#', ';']).trim_start();
-    if text.starts_with(['#', ';']) { line.len() - words.len() } else { 0 }
+    let words = text.trim_start_matches('#').trim_start();
+    if text.starts_with('#') { line.len() - words.len() } else { 0 }
 }
 
-fn indent(line: &str) -> usize {
-    line.len() - line.trim_start().len()
-}
-
-fn ends_in_backslash(line: &str) -> bool {
-    line.trim_end().ends_with('\\')
+/// Where a value ends, its closing quote included; none if its quote stays open.
+fn literal_end(value: &str) -> Option<usize> {
+    match value.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => closing(&value[1..], quote).map(|at| at + 2),
+        None => Some(value.find(" #").unwrap_or(value.trim_end().len())),
+    }
 }
 
 /// Where a quote closes. A backslash hides one, in single quotes too: some readers hold it so.
@@ -216,61 +235,21 @@ fn closing(text: &str, quote: char) -> Option<usize> {
     })
 }
 
-/// The value of a key that is no secret's name, if something in it must be hidden: the password in
-/// a URL, or all of it.
-fn mask_value(value: &str) -> Option<String> {
-    let without = mask_userinfo(value);
-    let text = without.as_deref().unwrap_or(value);
-    if names_a_secret(text) || looks_random(text) || text.contains("eyJ") {
-        return Some(MASK.to_owned());
+fn ends_in_backslash(line: &str) -> bool {
+    line.trim_end().ends_with('\\')
+}
+
+/// A value with what is secret in a URL hidden: all between `://` and the last `@`, because a
+/// password may hold what a URL may not. A query may hold anything.
+fn mask_urls(value: &str) -> String {
+    match (value.find("://"), value.rfind('@')) {
+        (Some(scheme), _) if value[scheme..].contains('?') => MASK.to_owned(),
+        (Some(scheme), Some(at)) if scheme < at => {
+            format!("{}{MASK}{}", &value[..scheme + 3], &value[at..])
+        }
+        (_, Some(_)) => MASK.to_owned(),
+        (_, None) => value.to_owned(),
     }
-    without
-}
-
-/// `scheme://user:password@host` with the password hidden. Passwords hold what URLs may not, so
-/// all up to the last `@` is taken for one.
-fn mask_userinfo(value: &str) -> Option<String> {
-    let at = value.rfind('@')?;
-    let (before, host) = value.split_at(at);
-    if let Some(scheme) = before.find("://") {
-        let (scheme, userinfo) = before.split_at(scheme + 3);
-        let user = match userinfo.split_once(':') {
-            Some((user, password)) if is_user(user) && !password.is_empty() => format!("{user}:"),
-            _ => String::new(),
-        };
-        return Some(format!("{scheme}{user}{MASK}{host}"));
-    }
-    before.contains([':', '/']).then(|| format!("{MASK}{host}"))
-}
-
-/// Whether it is a user's name rather than a token in its place.
-fn is_user(user: &str) -> bool {
-    user.len() <= 16 && user.chars().all(|c| c.is_ascii_alphanumeric() || "._-".contains(c))
-}
-
-/// Whether a value holds the name of a secret with something after it: `password=x`, `"token": "x"`,
-/// `--secret x`, `Bearer x`. A host of that name in a URL is none.
-fn names_a_secret(value: &str) -> bool {
-    let text = value.to_ascii_uppercase();
-    WORDS.iter().chain(&["BASIC"]).any(|word| {
-        text.match_indices(word).any(|(at, _)| {
-            let rest = &text[at..];
-            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && !"_-".contains(c));
-            let after = end.map_or("", |end| rest[end..].trim_start_matches(['"', '\'', '\\']));
-            let is_host = text[..at].ends_with("://");
-            !is_host && after.starts_with(['=', ':', ' ', '\t', '%'])
-        })
-    })
-}
-
-/// Whether it holds a long run of letters and digits, as words and names do not.
-fn looks_random(value: &str) -> bool {
-    let breaks = |c: char| !c.is_ascii_alphanumeric() && !"+=".contains(c);
-    value.split(breaks).any(|run| {
-        run.len() >= RANDOM_RUN
-            && run.contains(|c: char| c.is_ascii_digit())
-            && run.contains(|c: char| c.is_ascii_alphabetic())
-    })
 }
 
 #[cfg(test)]

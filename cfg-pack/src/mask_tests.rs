@@ -11,59 +11,59 @@ fn what_is_no_secret_is_shown_as_it_is() {
         "",
         "PIPRIO_DOMAIN=example.org",
         "POSTGRES_HOST=postgres",
-        "export POSTGRES_PORT=5432 # the usual",
-        "# a comment",
+        "export POSTGRES_PORT=5432",
         "  # POSTGRES_DB=piprio",
+        "log_level: 'debug'",
         "BACKUP_ROOT=/mnt/disk1/backups/of/piprio",
         "S3_ENDPOINT=https://s3.eu-west-1.example.org:9000",
         "S3_BUCKET=piprio-prod-2-documents-eu-west-1",
+        "S3_SECRET_KEY_FILE=/run/secrets/s3_secret_key",
         "READINESS_URLS=\"app=http://127.0.0.1:8080/ready web=http://web:80/\"",
         "REDIS_URL=redis://127.0.0.1:6379/0",
-        "ADMIN_EMAIL=ops@example.org",
-        "services: ",
+        "FEATURE_FLAGS=\"drafts exports\"",
+        "PUBLIC_URL=https://${PIPRIO_DOMAIN}/app",
+        "SIGNUP=off",
         "EMPTY=",
         "POSTGRES_PASSWORD=",
-        "ISSUER=https://auth.example.org/",
-        "UPSTREAM=http://auth:8080/x",
+        "POSTGRES_PORT=5432\r",
     ] {
         assert_eq!(masked(text).trim_end_matches('\n'), text);
     }
 }
 
 #[test]
-fn a_secret_is_hidden_however_it_is_written() {
+fn a_value_is_hidden_unless_its_key_is_known_to_be_harmless() {
     for (text, shown) in [
         ("POSTGRES_PASSWORD=hunter2", "POSTGRES_PASSWORD=***"),
+        ("ANYTHING_ELSE=hunter2", "ANYTHING_ELSE=***"),
+        ("PIN=1234", "PIN=***"),
         ("  export  S3_SECRET_KEY = 'hunter2'", "  export  S3_SECRET_KEY = ***"),
         ("SIGNING_KEY: hunter2", "SIGNING_KEY: ***"),
         ("#POSTGRES_PASSWORD=hunter2", "#POSTGRES_PASSWORD=***"),
         ("## old: TOKEN=hunter2", "## old: ***"),
         ("# the old password was hunter2", "# ***"),
-        ("# see redis://:hunter2@host", "# see redis://:***@host"),
-        ("- API_TOKEN=hunter2", "- API_TOKEN=***"),
-        ("  \"client_secret\": \"hunter2\",", "  \"client_secret\": ***"),
+        ("POSTGRES_HOST=db # hunter2", "POSTGRES_HOST=db # ***"),
+        ("POSTGRES_HOST='db'   # hunter2", "POSTGRES_HOST='db'   # ***"),
+        ("POSTGRES_HOST='db' hunter2", "POSTGRES_HOST=***"),
+        ("EMPTY= # hunter2", "EMPTY= ***"),
+        ("# see redis://:hunter2@host", "# ***"),
+        ("- API_TOKEN=hunter2", "***"),
         ("sentry_dsn=hunter2", "sentry_dsn=***"),
-        ("pgpass=hunter2\r", "pgpass=***"),
-        ("REDIS_URL=redis://:hunter2@host:6379/0", "REDIS_URL=redis://:***@host:6379/0"),
-        ("DATABASE_URL=postgres://piprio:hunter2@db/x", "DATABASE_URL=postgres://piprio:***@db/x"),
-        (
-            "DATABASE_URL=\"postgres://u:p@ss/hunter2@db/x\"",
-            "DATABASE_URL=\"postgres://u:***@db/x\"",
-        ),
-        ("DATABASE_URL=postgres://u:#hunter2?@db", "DATABASE_URL=postgres://u:***@db"),
-        ("URL=https://hunter2@git.example.org/x", "URL=https://***@git.example.org/x"),
-        ("URL=https://hunter2:@git.example.org/x", "URL=https://***@git.example.org/x"),
-        ("A_URLS=a=http://a/x b=http://u:hunter2@b/", "A_URLS=a=http://***@b/"),
-        ("PROXY=u:hunter2@proxy:3128", "PROXY=***@proxy:3128"),
-        ("DATABASE_URL=postgres://db/x?password=hunter2", "DATABASE_URL=***"),
+        ("pgpass=hunter2\r", "pgpass=***\r"),
+        ("REDIS_URL=redis://:hunter2@host:6379/0", "REDIS_URL=redis://***@host:6379/0"),
+        ("REDIS_URL=\"redis://u:p@ss/hunter2@db/x\"", "REDIS_URL=\"redis://***@db/x\""),
+        ("REDIS_URL=redis://u:#hunter2@db", "REDIS_URL=redis://***@db"),
+        ("REDIS_URL=redis://u:hunter2?@db", "REDIS_URL=***"),
+        ("REDIS_URL=u:hunter2@db", "REDIS_URL=***"),
+        ("S3_ENDPOINT=https://db/x?password=hunter2", "S3_ENDPOINT=***"),
+        ("READINESS_URLS=a=http://a/x b=http://u:hunter2@b/", "READINESS_URLS=a=http://***@b/"),
+        ("DATABASE_URL=postgres://piprio:hunter2@db/x", "DATABASE_URL=***"),
+        ("WEBHOOK_URL=https://hooks.example.org/hunter2", "WEBHOOK_URL=***"),
         ("CONNECTORS={\"crm\":{\"apiToken\":\"hunter2\"}}", "CONNECTORS=***"),
         ("JAVA_OPTS=-Dtls.password=hunter2", "JAVA_OPTS=***"),
-        ("RUN_OPTS=--password hunter2", "RUN_OPTS=***"),
-        ("HEADER=Basic aHVudGVyMg", "HEADER=***"),
-        ("CONNECTOR_CRM=4f2hunter2a9c0d1e7b6", "CONNECTOR_CRM=***"),
-        ("CONNECTOR_CRM=eyJh.hunter2.x", "CONNECTOR_CRM=***"),
         ("no assignment at all hunter2", "***"),
         ("aHVudGVyMghunter2aHVudGVyMg==", "***"),
+        ("JBSWY3DPEHPK3PXPHUNTER2JBSWY==", "***"),
         ("TOKEN\t=hunter2", "TOKEN\t=***"),
     ] {
         assert_eq!(masked(text), format!("{shown}\n"), "{text:?}");
@@ -80,15 +80,14 @@ fn a_value_over_several_lines_is_hidden_to_its_end() {
         ("# KEY=\"one\n# B=hunter2\"\nDOMAIN=d", "# KEY=***\n***\nDOMAIN=d"),
         ("KEY=one\\\nB=hunter2\\\nC=two\nDOMAIN=d", "KEY=***\n***\n***\nDOMAIN=d"),
         (
-            "KEY=-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\nDOMAIN=d",
+            "KEY=\"-----BEGIN PRIVATE KEY-----\nA_HOST=hunter2\n-----END PRIVATE KEY-----\"\nDOMAIN=d",
             "KEY=***\n***\n***\nDOMAIN=d",
         ),
         (
-            "-----BEGIN PRIVATE KEY-----\nB=hunter2\n-----END PRIVATE KEY-----\nDOMAIN=d",
+            "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\nDOMAIN=d",
             "***\n***\n***\nDOMAIN=d",
         ),
-        ("cert: |\n  B=hunter2\n\n  c\ndomain: d", "cert: ***\n***\n***\n***\ndomain: d"),
-        ("passwords:\n  - hunter2\n  x: hunter2\ndomain: d", "passwords:\n***\n***\ndomain: d"),
+        ("A_HOST=\"one\nB_HOST=hunter2\"\nDOMAIN=d", "A_HOST=***\n***\nDOMAIN=d"),
     ] {
         assert_eq!(masked(text), format!("{shown}\n"), "{text:?}");
     }
@@ -101,8 +100,9 @@ fn a_quote_that_only_seemed_to_open_does_not_open_what_follows_it() {
 }
 
 fn secret_key() -> impl Strategy<Value = String> {
+    const WORDS: &[&str] = &["PASSWORD", "TOKEN", "KEY", "SECRET", "DSN", "SALT", "URL"];
     let words = proptest::sample::select(WORDS);
-    ("[A-Z]{0,6}_?", words, "(_[A-Z0-9]{0,6})?", any::<bool>()).prop_map(|(a, word, b, lower)| {
+    ("[A-Z]{0,6}_?", words, "(_[0-9]{0,6})?", any::<bool>()).prop_map(|(a, word, b, lower)| {
         let key = format!("{a}{word}{b}");
         if lower { key.to_lowercase() } else { key }
     })
@@ -123,7 +123,7 @@ fn planted(secret: &'static str) -> impl Strategy<Value = String> {
     });
     let url = ("[a-z]{1,8}", "[a-z]{0,8}", "[!-~]{0,6}", "[!-~]{0,6}", "[a-z.]{1,9}(:[0-9]{2,4})?")
         .prop_map(move |(scheme, user, a, b, host)| {
-            format!("SOME_URL={scheme}://{user}:{a}{secret}{b}@{host}/x")
+            format!("REDIS_URL={scheme}://{user}:{a}{secret}{b}@{host}/x")
         });
     prop_oneof![simple, quoted, url]
 }

@@ -1,4 +1,4 @@
-//! Names that are not the deployment's own but ours.
+//! Names of files that this toolkit makes in a deployment.
 
 use pipe_kit::atomic::PREFIX;
 
@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn a_leftover_is_told_by_its_prefix() {
+    fn a_leftover_is_known_by_its_prefix() {
         assert!(is_leftover(b".pipe-kit-Ab12"));
         assert!(!is_leftover(b"pipe-kit"));
     }

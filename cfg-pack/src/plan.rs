@@ -1,11 +1,12 @@
 //! What an extraction would do, decided before anything is done.
 
-use crate::access::{self, Here};
+use crate::access::{self, CurrentAccess};
 use crate::accounts::Accounts;
 use crate::acl::Acl;
-use crate::archive::{Archive, Entry, Kind};
+use crate::archive::Archive;
 use crate::compare;
-use crate::disk::{Disk, Found, Spot, Walked};
+use crate::disk::{Disk, Found, Location, Walked};
+use crate::entry::{Entry, Kind};
 use crate::extra::{self, Recorded};
 use crate::kept;
 use crate::links;
@@ -39,7 +40,7 @@ pub enum Action {
         /// What it is, in words.
         was: String,
         /// Whose it is, and who may use it.
-        here: Here,
+        here: CurrentAccess,
     },
 }
 
@@ -124,7 +125,7 @@ struct Planner<'p> {
     archive: &'p Archive,
     disk: &'p Disk,
     accounts: &'p Accounts,
-    /// Directories that will be made anew: nothing is in them.
+    /// Directories that will be created: they are empty.
     fresh: BTreeSet<RelPath>,
     /// Links to directories whose content is as archived: nothing is done below them.
     left: BTreeSet<RelPath>,
@@ -152,47 +153,54 @@ impl Planner<'_> {
     }
 
     fn decide(&self, one: &Chosen<'_>, through: Option<&RelPath>) -> Result<Action> {
-        let spot = match self.disk.walk(&one.path, through)? {
-            Walked::Here(spot) => spot,
+        let location = match self.disk.walk(&one.path, through)? {
+            Walked::At(location) => location,
             Walked::Missing => return Ok(Action::Create),
             Walked::Blocked(at) => return Err(in_the_way(&one.path, &at)),
         };
-        let found = spot.look()?;
+        let found = location.look()?;
         match (one.kind(), &found) {
             (_, Found::Missing) => Ok(Action::Create),
             (Kind::Dir, Found::Dir(_)) if !one.own => Ok(Action::Leave),
             (Kind::Dir, Found::Dir(stat)) => {
                 let Some(entry) = one.entry else { return Ok(Action::Leave) };
-                self.adjust(entry, stat, &spot, spot.open_dir()?)
+                self.adjust(entry, stat, &location, location.open_dir()?)
             }
             // A directory that was not asked for, only what is in it.
             (Kind::Dir, Found::Link(..)) if !one.own => Err(in_the_way(&one.path, &one.path)),
             (Kind::Link(target), Found::Link(_, here)) if target == here => Ok(Action::Leave),
             (Kind::File { offset, size }, Found::File(stat)) => {
-                if !self.same_content(&spot, false, *offset, *size)? {
-                    return replace(&spot, &found);
+                if !self.same_content(&location, false, *offset, *size)? {
+                    return replace(&location, &found);
                 }
-                let what = || format!("reading {}", spot.shown());
-                let (Some(entry), Some(file)) = (one.entry, spot.read(false).with_context(what)?)
+                let what = || format!("reading {}", location.shown());
+                let (Some(entry), Some(file)) =
+                    (one.entry, location.read(false).with_context(what)?)
                 else {
-                    return replace(&spot, &found);
+                    return replace(&location, &found);
                 };
-                self.adjust(entry, stat, &spot, file)
+                self.adjust(entry, stat, &location, file)
             }
             (Kind::File { offset, size }, Found::Link(..))
-                if self.same_content(&spot, true, *offset, *size)? =>
+                if self.same_content(&location, true, *offset, *size)? =>
             {
                 Ok(Action::Leave)
             }
-            _ => replace(&spot, &found),
+            _ => replace(&location, &found),
         }
     }
 
     /// Compares what is beside the content.
-    fn adjust(&self, entry: &Entry, stat: &Stat, spot: &Spot, file: impl AsFd) -> Result<Action> {
-        let what = || format!("reading the rights of {}", spot.shown());
+    fn adjust(
+        &self,
+        entry: &Entry,
+        stat: &Stat,
+        location: &Location,
+        file: impl AsFd,
+    ) -> Result<Action> {
+        let what = || format!("reading the rights of {}", location.shown());
         let (acl, has_lists) = xattr::acl(&file, stat.st_mode).with_context(what)?;
-        let here = Here { acl: Some(acl.clone()), uid: stat.st_uid, gid: stat.st_gid };
+        let here = CurrentAccess { acl: Some(acl.clone()), uid: stat.st_uid, gid: stat.st_gid };
         let decided = access::of_same(entry, self.accounts, &here);
         let to = match decided.acl.is_extended() && !has_lists {
             true => Acl::of_mode(decided.acl.closest_mode()),
@@ -206,7 +214,7 @@ impl Planner<'_> {
         change.here = acl;
         for (name, value) in &entry.extra.attributes {
             let may = name != extra::CAPABILITY || rustix::process::geteuid().is_root();
-            // One that cannot be read is set anew, and said if that fails too.
+            // One that cannot be read is set again; if that fails too, it is a warning.
             if may && xattr::get_open(&file, name).ok().flatten().as_ref() != Some(value) {
                 change.attributes.push(name.clone());
             }
@@ -221,9 +229,15 @@ impl Planner<'_> {
         Ok(if same { Action::Leave } else { Action::Adjust(change) })
     }
 
-    fn same_content(&self, spot: &Spot, through: bool, offset: u64, size: u64) -> Result<bool> {
-        let what = || format!("reading {}", spot.shown());
-        let Some(file) = spot.read(through).with_context(what)? else { return Ok(false) };
+    fn same_content(
+        &self,
+        location: &Location,
+        through: bool,
+        offset: u64,
+        size: u64,
+    ) -> Result<bool> {
+        let what = || format!("reading {}", location.shown());
+        let Some(file) = location.read(through).with_context(what)? else { return Ok(false) };
         if file.metadata().with_context(what)?.len() != size {
             return Ok(false);
         }
@@ -257,29 +271,29 @@ impl Planner<'_> {
 
 fn in_the_way(path: &RelPath, at: &RelPath) -> anyhow::Error {
     Stop::damaged(format!(
-        "refused, and nothing was changed: {path} would be written through {at}, which is a link here and not part of what is extracted"
+        "refused, and nothing was changed: {path} would be written through {at}, a link in the deployment that is not part of the extraction"
     ))
     .into()
 }
 
-fn replace(spot: &Spot, found: &Found) -> Result<Action> {
-    if spot.name.len() + kept::LONGER_BY > 255 {
+fn replace(location: &Location, found: &Found) -> Result<Action> {
+    if location.name.len() + kept::LONGER_BY > 255 {
         return Err(Stop::refused(format!(
             "the name of {} is too long to keep a copy beside it; nothing was changed",
-            spot.shown()
+            location.shown()
         ))
         .into());
     }
     let (uid, gid) = found.owner().unwrap_or_default();
-    let acl = rights(spot, found);
-    Ok(Action::Replace { was: found.words().to_owned(), here: Here { acl, uid, gid } })
+    let acl = rights(location, found);
+    Ok(Action::Replace { was: found.words().to_owned(), here: CurrentAccess { acl, uid, gid } })
 }
 
 /// Who may use what is replaced. What cannot be asked lets nobody, as far as is known.
-fn rights(spot: &Spot, found: &Found) -> Option<Acl> {
+fn rights(location: &Location, found: &Found) -> Option<Acl> {
     let acl = match found {
-        Found::File(stat) => xattr::acl(spot.read(false).ok()??, stat.st_mode),
-        Found::Dir(stat) => xattr::acl(spot.open_dir().ok()?, stat.st_mode),
+        Found::File(stat) => xattr::acl(location.read(false).ok()??, stat.st_mode),
+        Found::Dir(stat) => xattr::acl(location.open_dir().ok()?, stat.st_mode),
         _ => return None,
     };
     acl.ok().map(|(acl, _)| acl)

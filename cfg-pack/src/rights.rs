@@ -1,11 +1,11 @@
 //! Puts owner, rights and attributes on what is extracted. At no moment may more read it than in the
 //! end: what is made is its owner's alone until its list or mode is set, as the last thing.
 
-use crate::access::{self, Here};
+use crate::access::{self, CurrentAccess};
 use crate::accounts::Accounts;
 use crate::acl::Acl;
 use crate::acl_text;
-use crate::archive::Entry;
+use crate::entry::Entry;
 use crate::extra::{self, ACCESS, DEFAULT, Recorded};
 use crate::plan::{Action, Change, Step};
 use crate::rel_path::shown;
@@ -59,7 +59,8 @@ impl<'r> Rights<'r> {
         Ok(())
     }
 
-    /// Whose a new thing is to be, as far as this process may say. What is replaced keeps its own.
+    /// The owner and group of a new file, as far as this process may set them. A replaced file keeps its
+    /// own.
     pub fn owner(&self, step: &Step<'_>) -> (Option<Uid>, Option<Gid>) {
         let (uid, gid) = match (&step.action, step.chosen.entry) {
             (Action::Replace { here, .. }, _) => (Some(here.uid), Some(here.gid)),
@@ -73,7 +74,7 @@ impl<'r> Rights<'r> {
     }
 
     /// Gives a new file or directory, whose content is written, its owner, attributes and rights.
-    pub fn dress(&self, file: impl AsFd, step: &Step<'_>, shown: &str) -> Result<()> {
+    pub fn apply_to_new(&self, file: impl AsFd, step: &Step<'_>, shown: &str) -> Result<()> {
         let (uid, gid) = self.owner(step);
         match rustix::fs::fchown(&file, uid, gid) {
             Err(_) if !self.as_root => {}
@@ -97,14 +98,14 @@ impl<'r> Rights<'r> {
         self.set_default(&file, entry, shown);
         let decided = access::of_new(entry, self.accounts, now.st_gid, here);
         decided.losses.iter().for_each(|loss| pipe_kit::warning!("{shown}: {loss}"));
-        let given = self.give(&file, &decided.acl, shown)?;
+        let given = self.set_rights(&file, &decided.acl, shown)?;
         self.note_opening(&given, now.st_gid, here, shown);
         Ok(())
     }
 
     /// Sets a list, or a mode; where a list cannot be set, the mode that lets nobody do more. What it
     /// set.
-    fn give(&self, file: impl AsFd, acl: &Acl, shown: &str) -> Result<Acl> {
+    fn set_rights(&self, file: impl AsFd, acl: &Acl, shown: &str) -> Result<Acl> {
         if !acl.is_extended() {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(acl.mode()))?;
             return Ok(acl.clone());
@@ -139,10 +140,10 @@ impl<'r> Rights<'r> {
         let Some(rights) = &change.rights else { return Ok(()) };
         let given = if rights.is_extended() {
             if change.special != 0 {
-                // A list says nothing of those.
+                // A list does not hold those bits.
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(change.here.mode() | keep))?;
             }
-            self.give(&file, rights, shown)?
+            self.set_rights(&file, rights, shown)?
         } else {
             self.set_mode(&file, rights.mode() | keep)?;
             rights.clone()
@@ -186,14 +187,14 @@ impl<'r> Rights<'r> {
         let acl = match &entry.extra.default_acl {
             Recorded::None => return,
             Recorded::Unreadable => {
-                pipe_kit::warning!("{path}: its default ACL in the archive cannot be read");
+                pipe_kit::warning!("{path}: its default ACL in the archive is unreadable");
                 return;
             }
             Recorded::Acl(listed) => {
                 let (acl, lost) = listed.resolve(self.accounts);
                 if !lost.is_empty() {
                     pipe_kit::warning!(
-                        "{path}: {} of its default ACL is nobody here, and is left out",
+                        "{path}: {} of its default ACL: no such user or group on this host; skipped",
                         lost.join(",")
                     );
                 }
@@ -206,7 +207,7 @@ impl<'r> Rights<'r> {
         }
     }
 
-    fn note_opening(&self, now: &Acl, gid: u32, here: Option<&Here>, path: &str) {
+    fn note_opening(&self, now: &Acl, gid: u32, here: Option<&CurrentAccess>, path: &str) {
         // Of another group it has nothing that that had not.
         if let Some(before) = here.filter(|here| here.gid == gid).and_then(|here| here.acl.as_ref())
         {
@@ -237,24 +238,24 @@ impl<'r> Rights<'r> {
     /// Warns of what was the same for many.
     pub fn report(&self) {
         for (owner, paths) in &*self.not_given.borrow() {
-            let why = if self.as_root { "that name is not here" } else { "only root can" };
+            let why = if self.as_root { "no such name on this host" } else { "only root can" };
             let owner_here = self.accounts.users.name(self.uid).unwrap_or(self.uid.to_string());
             pipe_kit::warning!(
-                "the owner {owner} is not restored ({why}), and the owner is {owner_here}: {}",
+                "owner {owner} is not restored ({why}); the owner is {owner_here}: {}",
                 list(paths)
             );
         }
         let defaults: Vec<String> = self.defaults.borrow().iter().cloned().collect();
         if !defaults.is_empty() {
             pipe_kit::say!(
-                "the rights of what is new are the archive's and not the default ACL's of {}",
+                "new files have the archive's rights instead of the default ACL of {}",
                 list(&defaults)
             );
         }
     }
 }
 
-/// A mode where that says all, else a list.
+/// A mode if that is all, else a list.
 pub fn rights_text(acl: &Acl, accounts: &Accounts) -> String {
     if acl.is_extended() {
         format!("ACL {}", acl_text::shown(acl, accounts))

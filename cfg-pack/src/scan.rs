@@ -1,7 +1,7 @@
-//! What of a deployment goes into an archive: decided whole, before a byte is written.
+//! Which files of a deployment go into an archive: decided before the first byte is written.
 
-use crate::archive::{MAX_BYTES, MAX_ENTRIES};
 use crate::attached::{Attached, Reader};
+use crate::entry::{MAX_BYTES, MAX_ENTRIES};
 use crate::links::{self, Inside};
 use crate::names;
 use crate::rel_path::{RelPath, shown};
@@ -112,10 +112,8 @@ impl Scan {
         match fs::symlink_metadata(&here) {
             Ok(meta) if meta.is_symlink() => {
                 let real = self.follow(path, &here)?;
-                self.notes.push(format!(
-                    "{path} is a link to {}; archiving what is there",
-                    real.display()
-                ));
+                self.notes
+                    .push(format!("{path} is a link to {}; archiving its target", real.display()));
                 self.parents(path)?;
                 self.add(path, &real)
             }
@@ -124,7 +122,7 @@ impl Scan {
                 self.add(path, &here)
             }
             Err(e) if e.kind() == ErrorKind::NotFound && optional => {
-                self.notes.push(format!("{path} is not there; left out"));
+                self.notes.push(format!("{path} does not exist; skipped"));
                 Ok(())
             }
             Err(e) if e.kind() == ErrorKind::NotFound => {
@@ -184,7 +182,7 @@ impl Scan {
             let name = entry.file_name();
             if names::is_leftover(name.as_bytes()) {
                 self.notes.push(format!(
-                    "{path}/{} is a half-written leftover; left out",
+                    "{path}/{} is an unfinished file of an interrupted run; skipped",
                     shown(name.as_bytes())
                 ));
             } else if !names::is_kept_copy(name.as_bytes()) {
@@ -212,7 +210,7 @@ impl Scan {
             );
         }
         self.notes.push(format!(
-            "{path} is a link to {}, which is not part of the archive; archiving what is there in its place",
+            "{path} is a link to {}, which is not part of the archive; archiving its target in its place",
             shown(target)
         ));
         self.add(path, &real)

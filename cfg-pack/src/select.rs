@@ -1,6 +1,6 @@
 //! Which part of an archive is meant.
 
-use crate::archive::{Entry, Kind};
+use crate::entry::{Entry, Kind};
 use crate::rel_path::{RelPath, shown};
 use anyhow::Result;
 use pipe_kit::Stop;
@@ -60,7 +60,7 @@ impl Selection {
         &self.named
     }
 
-    /// The required paths for which `has` says no.
+    /// The required paths for which `has` is false.
     pub fn missing(&self, has: impl Fn(&RelPath) -> bool) -> Vec<&RelPath> {
         self.required.iter().filter(|path| !has(path)).collect()
     }
@@ -88,7 +88,7 @@ impl Chosen<'_> {
         self.entry.map_or(&Kind::Dir, |entry| &entry.kind)
     }
 
-    /// Its permission bits: a directory that the archive does not tell of is the owner's alone.
+    /// Its permission bits: a directory without an entry of its own is the owner's alone.
     pub fn mode(&self) -> u32 {
         self.entry.map_or(0o700, |entry| entry.mode & 0o777)
     }

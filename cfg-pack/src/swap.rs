@@ -1,6 +1,6 @@
 //! Things made under a temporary name, and what stood in their place kept aside.
 
-use crate::disk::Spot;
+use crate::disk::Location;
 use crate::kept;
 use anyhow::{Context, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
@@ -22,24 +22,25 @@ pub struct Temp {
 
 impl Temp {
     /// A file that is its owner's alone.
-    pub fn file(spot: &Spot) -> Result<Self> {
+    pub fn file(location: &Location) -> Result<Self> {
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::new(spot, |dir, name| {
+        Self::new(location, |dir, name| {
             let mode = Mode::RUSR | Mode::WUSR;
             rustix::fs::openat(dir, name, flags, mode).map(|fd| Some(File::from(fd)))
         })
     }
 
-    pub fn link(spot: &Spot, target: &[u8]) -> Result<Self> {
-        Self::new(spot, |dir, name| rustix::fs::symlinkat(target, dir, name).map(|()| None))
+    pub fn link(location: &Location, target: &[u8]) -> Result<Self> {
+        Self::new(location, |dir, name| rustix::fs::symlinkat(target, dir, name).map(|()| None))
     }
 
     fn new(
-        spot: &Spot,
+        location: &Location,
         make: impl Fn(&OwnedFd, &[u8]) -> rustix::io::Result<Option<File>>,
     ) -> Result<Self> {
-        let dir = spot.dir.try_clone().with_context(|| format!("writing {}", spot.shown()))?;
+        let dir =
+            location.dir.try_clone().with_context(|| format!("writing {}", location.shown()))?;
         let dir = Arc::new(dir);
         for try_again in 0..1000 {
             let name = format!("{}{}-{try_again}", atomic::PREFIX, std::process::id()).into_bytes();
@@ -52,10 +53,10 @@ impl Temp {
                     return Ok(Self { dir, name, file, guard });
                 }
                 Err(Errno::EXIST) => {}
-                Err(e) => return Err(anyhow!(e).context(format!("writing {}", spot.shown()))),
+                Err(e) => return Err(anyhow!(e).context(format!("writing {}", location.shown()))),
             }
         }
-        bail!("writing {}: too many leftovers ({}*) beside it", spot.shown(), atomic::PREFIX)
+        bail!("writing {}: too many leftovers ({}*) beside it", location.shown(), atomic::PREFIX)
     }
 }
 
@@ -75,22 +76,22 @@ impl Kept {
     }
 
     /// Gives it its own name back.
-    pub fn undo(&self, spot: &Spot) {
+    pub fn undo(&self, location: &Location) {
         let _ = match self {
             Self::Linked(name) => {
-                rustix::fs::unlinkat(&spot.dir, name.as_slice(), AtFlags::empty())
+                rustix::fs::unlinkat(&location.dir, name.as_slice(), AtFlags::empty())
             }
-            Self::Moved(name) => rename_new(&spot.dir, name, &spot.name),
+            Self::Moved(name) => rename_new(&location.dir, name, &location.name),
         };
     }
 }
 
-/// Keeps what is at a spot under a free name. A second name is better where there may be one: then
+/// Keeps what is at a location under a free name. A second name is better where there may be one: then
 /// its own name is never without a file.
-pub fn keep(spot: &Spot, now: DateTime<Utc>, may_link: bool) -> Result<Kept> {
-    for name in kept::candidates(&spot.name, now) {
+pub fn keep(location: &Location, now: DateTime<Utc>, may_link: bool) -> Result<Kept> {
+    for name in kept::candidates(&location.name, now) {
         if may_link {
-            let (dir, old) = (&spot.dir, spot.name.as_slice());
+            let (dir, old) = (&location.dir, location.name.as_slice());
             match rustix::fs::linkat(dir, old, dir, name.as_slice(), AtFlags::empty()) {
                 Ok(()) => return Ok(Kept::Linked(name)),
                 Err(Errno::EXIST) => continue,
@@ -98,13 +99,15 @@ pub fn keep(spot: &Spot, now: DateTime<Utc>, may_link: bool) -> Result<Kept> {
                 Err(_) => {}
             }
         }
-        match rename_new(&spot.dir, &spot.name, &name) {
+        match rename_new(&location.dir, &location.name, &name) {
             Ok(()) => return Ok(Kept::Moved(name)),
             Err(Errno::EXIST) => {}
-            Err(e) => return Err(anyhow!(e).context(format!("keeping a copy of {}", spot.shown()))),
+            Err(e) => {
+                return Err(anyhow!(e).context(format!("keeping a copy of {}", location.shown())));
+            }
         }
     }
-    bail!("keeping a copy of {}: no name for it is free", spot.shown())
+    bail!("keeping a copy of {}: no name for it is free", location.shown())
 }
 
 /// Renames to a name that must be free.

@@ -76,27 +76,27 @@ mod tests {
 
     #[test]
     fn shows_what_changes_and_only_that_secrets_do() {
-        let here = "A=1\nPOSTGRES_PASSWORD=old\nB=2\n";
-        let bundle = "A=1\nPOSTGRES_PASSWORD=new\nB=3\nAPI_TOKEN=x\n";
+        let here = "A_HOST=1\nPOSTGRES_PASSWORD=old\nB_PORT=2\n";
+        let bundle = "A_HOST=1\nPOSTGRES_PASSWORD=new\nB_PORT=3\nAPI_TOKEN=x\n";
         assert_eq!(
             diff(here, bundle, false),
-            "--- .env (now)\n+++ .env (bundle)\n@@ -1,3 +1,4 @@\n A=1\n\
-             -POSTGRES_PASSWORD=*** (differs)\n-B=2\n\
-             +POSTGRES_PASSWORD=*** (differs)\n+B=3\n+API_TOKEN=***\n"
+            "--- .env (now)\n+++ .env (bundle)\n@@ -1,3 +1,4 @@\n A_HOST=1\n\
+             -POSTGRES_PASSWORD=*** (differs)\n-B_PORT=2\n\
+             +POSTGRES_PASSWORD=*** (differs)\n+B_PORT=3\n+API_TOKEN=***\n"
         );
         assert!(diff(here, bundle, true).contains("-POSTGRES_PASSWORD=old\n"));
     }
 
     #[test]
     fn a_secret_that_is_the_same_is_not_said_to_differ() {
-        let text = diff("TOKEN=a\nX=1\n", "TOKEN=a\nX=2\n", false);
+        let text = diff("TOKEN=a\nPORT=1\n", "TOKEN=a\nPORT=2\n", false);
         assert!(text.contains(" TOKEN=***\n"), "{text}");
     }
 
     #[test]
     fn a_missing_newline_and_control_characters_are_visible() {
-        let text = diff("A=1", "A=\x1b[2J\r\nB=\r2\n", false);
-        assert!(text.contains("-A=1\n\\ No newline at end of file\n"), "{text}");
-        assert!(text.contains("+A=\\u{1b}[2J\\r\n+B=\\r2\n"), "{text}");
+        let text = diff("A_DIR=1", "A_DIR=\x1b[2J\r\nB_DIR=\r2\n", false);
+        assert!(text.contains("-A_DIR=1\n\\ No newline at end of file\n"), "{text}");
+        assert!(text.contains("+A_DIR=\\u{1b}[2J\\r\n+B_DIR=\\r2\n"), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use rustix::fs::XattrFlags;
 use rustix::io::{Errno, Result};
 use std::path::Path;
 
-/// What an attribute or a list of names is read into: the most that the kernel gives, in bytes.
+/// Size of the buffer for an attribute or a list of names: the kernel's limit, in bytes.
 const MOST: usize = 64 << 10;
 
 /// The value of an attribute; none if there is none, or the filesystem has none.

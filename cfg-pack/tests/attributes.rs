@@ -1,4 +1,4 @@
-//! What files have beside content and mode comes back, or is said.
+//! What files have besides content and mode is restored, or a warning names it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
@@ -26,13 +26,13 @@ fn lists_and_attributes_come_back() {
     sh("setfattr", &["-n", "user.origin", "-v", "vault\nline=2"], &d.at("secrets/db_password"))
         .or_else(|| sh("setfattr", &["-n", "user.origin", "-v", "vault"], &d.at(".env")));
     sh("setfattr", &["-n", "user.a=b%3D", "-v", "odd"], &d.at(".env")).unwrap();
-    let (archive, said) = create(&d, &[".env", "secrets"]);
-    assert!(!said.contains("warning"), "{said}");
+    let (archive, stderr) = create(&d, &[".env", "secrets"]);
+    assert!(!stderr.contains("warning"), "{stderr}");
     assert_eq!(create(&d, &["secrets", ".env"]).0, archive, "the same files, the same bytes");
     let new = Deployment::empty();
-    let said = extract(&new, &archive);
+    let stderr = extract(&new, &archive);
     for path in ["secrets/shared", "secrets", "secrets/db_password"] {
-        assert_eq!(acl(&new.at(path)), acl(&d.at(path)), "{path}\n{said}");
+        assert_eq!(acl(&new.at(path)), acl(&d.at(path)), "{path}\n{stderr}");
     }
     assert_eq!(value(&new.at(".env"), "user.a=b%3D").as_deref(), Some("odd"));
     let origin = value(&d.at("secrets/db_password"), "user.origin");
@@ -73,13 +73,13 @@ fn a_capability_comes_back_as_root_alone() {
     let Ok(out) = command.stdin(fs::File::open(other.outside("archive")).unwrap()).output() else {
         return skipped("no setpriv here");
     };
-    let said = String::from_utf8_lossy(&out.stderr);
-    if !said.contains("cfg-pack:") {
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    if !stderr.contains("cfg-pack:") {
         return skipped("the tool is in a directory of root's alone");
     }
     assert!(
-        said.contains("certs/hook: security.capability is not restored (only root can)"),
-        "{said}"
+        stderr.contains("certs/hook: security.capability is not restored (only root can)"),
+        "{stderr}"
     );
 }
 
@@ -152,9 +152,9 @@ fn diff_and_dry_run_name_what_differs_beside_the_content() {
     );
     let dry = d.run("extract").arg("--dry-run").write_stdin(archive.clone()).assert().success();
     dry.stdout("would set the ACL of secrets/shared\n");
-    let said = extract(&d, &archive);
-    assert!(said.contains("changed the ACL of secrets/shared"), "{said}");
-    assert!(said.contains("secrets/shared is open to more than before"), "{said}");
+    let stderr = extract(&d, &archive);
+    assert!(stderr.contains("changed the ACL of secrets/shared"), "{stderr}");
+    assert!(stderr.contains("secrets/shared is open to more than before"), "{stderr}");
     assert_eq!(acl(&d.at("secrets/shared")), SECRET);
     assert_eq!(value(&d.at("secrets/shared"), "user.origin").as_deref(), Some("vault"));
     let list = common::cfg_pack().args(["list", "--json"]).write_stdin(archive).assert().success();
@@ -201,16 +201,16 @@ fn hostile_records_are_skipped_with_a_warning_or_refused() {
             &b"nonsense"[..],
             0o660,
             0o600,
-            "its ACL in the archive cannot be read",
+            "its ACL in the archive is unreadable",
         ),
-        ("SCHILY.acl.access", b"user::rw-,user:1:rwx", 0o664, 0o644, "cannot be read"),
-        ("SCHILY.xattr.system.posix_acl_access", b"\x02\0\0\0\x01", 0o660, 0o600, "cannot be read"),
+        ("SCHILY.acl.access", b"user::rw-,user:1:rwx", 0o664, 0o644, "is unreadable"),
+        ("SCHILY.xattr.system.posix_acl_access", b"\x02\0\0\0\x01", 0o660, 0o600, "is unreadable"),
         (
             "SCHILY.acl.default",
             b"nonsense",
             0o600,
             0o600,
-            "default ACL in the archive cannot be read",
+            "default ACL in the archive is unreadable",
         ),
         (
             "SCHILY.xattr.security.selinux",
@@ -229,8 +229,8 @@ fn hostile_records_are_skipped_with_a_warning_or_refused() {
         ("SCHILY.xattr.user.", b"y", 0o600, 0o600, "user. of the archive is not restored"),
     ] {
         let d = Deployment::empty();
-        let said = extract(&d, &with_records(mode, &record(key, value)));
-        assert!(said.contains(why) && said.contains("warning: f: "), "{key}: {said}");
+        let stderr = extract(&d, &with_records(mode, &record(key, value)));
+        assert!(stderr.contains(why) && stderr.contains("warning: f: "), "{key}: {stderr}");
         assert_eq!(d.mode("f"), becomes, "{key}");
     }
     // An attribute's value that looks like records is a value.
@@ -270,15 +270,15 @@ fn what_cannot_be_archived_is_named() {
     });
     let fits = fits.count();
     let trusted = sh("setfattr", &["-n", "trusted.mine", "-v", "x"], &at).is_some();
-    let (archive, said) = create(&d, &[".env"]);
+    let (archive, stderr) = create(&d, &[".env"]);
     if fits * big.len() > 64 << 10 {
         assert!(
-            said.contains("warning: .env: user.n39 is not archived (3000 bytes are too many)"),
-            "{said}"
+            stderr.contains("warning: .env: user.n39 is not archived (3000 bytes are too many)"),
+            "{stderr}"
         );
     }
     let why = "warning: trusted.mine of 1 entries is not archived; the first is .env";
-    assert_eq!(said.contains(why), trusted, "{said}");
+    assert_eq!(stderr.contains(why), trusted, "{stderr}");
     let new = Deployment::empty();
     extract(&new, &archive);
     assert_eq!(new.read(".env"), "A=1");

@@ -68,7 +68,7 @@ fn a_required_path_must_be_there_and_an_optional_one_need_not() {
     missing.stderr(contains("secrets is missing")).stdout("");
     let some = [".env", "--optional", "secrets", "--optional", "certs"];
     let optional = d.run("create").args(some).assert().success();
-    let optional = optional.stderr(contains("secrets is not there; left out"));
+    let optional = optional.stderr(contains("secrets does not exist; skipped"));
     assert_eq!(names(&optional.get_output().stdout), [".env"]);
     d.run("create").args(["--optional", "certs"]).assert().code(1).stdout("");
     d.run("create").assert().code(2);
@@ -125,11 +125,11 @@ fn a_link_to_what_is_not_archived_is_stored_as_its_content_and_said() {
     d.file("secrets/old.before-20260421T020000Z", "old", 0o600);
     d.link("secrets/kept", "old.before-20260421T020000Z");
     let out = d.run("create").args([".env", "secrets", "certs"]).assert().success();
-    let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+    let stderr = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
     let tree = untar(&out.get_output().stdout);
     for path in ["certs/ca.pem", "certs/shared", "certs/tool", "certs/absolute", "secrets/kept"] {
         assert!(!tree[path].starts_with("link"), "{path}: {}", tree[path]);
-        assert!(said.contains(&format!("{path} is a link to")), "{path} in {said}");
+        assert!(stderr.contains(&format!("{path} is a link to")), "{path} in {stderr}");
     }
     assert!(tree.contains_key("certs/shared/ca.pem"));
 }

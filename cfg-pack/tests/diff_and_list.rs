@@ -64,7 +64,7 @@ fn of_secrets_keys_and_binaries_only_the_names_are_shown() {
         "certs/x.pem: differs",
         "certs/x.der: differs",
         "certs/auth.conf: differs",
-        "+renew_before = 30 days",
+        "certs/renewal.conf: differs",
         "secrets/mine: only here",
         "certs/here: only here",
         "secrets/deep/signing.key: only in the bundle",

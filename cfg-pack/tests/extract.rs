@@ -78,8 +78,8 @@ fn what_is_replaced_is_kept_beside_it_and_what_only_the_disk_has_stays() {
         ))
         .stderr(contains("created certs/archive/x1.pem"))
         .stderr(contains("1 created, 3 replaced"));
-    let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
-    assert!(!said.contains("edited") && !said.contains("hunter2"), "{said}");
+    let stderr = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+    assert!(!stderr.contains("edited") && !stderr.contains("hunter2"), "{stderr}");
     assert_eq!(d.read(".env"), Deployment::usual().read(".env"));
     assert_eq!(d.read("secrets/only_here"), "mine");
     let kept = d.kept();
@@ -301,16 +301,16 @@ fn as_another_user_everything_is_the_callers() {
 #[test]
 fn a_failure_half_way_says_what_was_done_and_where_the_old_is() {
     let archive = Hostile::new().file("a", "new").file("locked/b", "new").file("z", "new").finish();
-    let told = |stderr: &str| {
+    let names_what_was_done = |stderr: &str| {
         let kept = is_match(
-            r"stopped half way; done already: replaced a, the old one is a\.before-\d{8}T\d{6}Z",
+            r"interrupted; already done: replaced a, the old one is a\.before-\d{8}T\d{6}Z",
         )
         .unwrap();
         assert!(kept.eval(stderr), "{stderr}");
         assert!(stderr.contains("locked/b"), "{stderr}");
     };
     if is_root() {
-        return full_disk(&told);
+        return full_disk(&names_what_was_done);
     }
     let d = Deployment::empty();
     d.file("a", "old", 0o600);
@@ -318,13 +318,13 @@ fn a_failure_half_way_says_what_was_done_and_where_the_old_is() {
     chmod(&d.at("locked"), 0o500);
     let out = d.run("extract").arg("--quiet").write_stdin(archive).assert().code(1);
     chmod(&d.at("locked"), 0o700);
-    told(&String::from_utf8_lossy(&out.get_output().stderr));
+    names_what_was_done(&String::from_utf8_lossy(&out.get_output().stderr));
     assert_eq!(d.read("a"), "new");
     assert!(!d.at("z").exists() && !d.at("locked/b").exists());
 }
 
 /// The same on a disk that is full, which root meets too.
-fn full_disk(told: &dyn Fn(&str)) {
+fn full_disk(check: &dyn Fn(&str)) {
     let d = Deployment::empty();
     let big = "x".repeat(400 << 10);
     let archive = Hostile::new().file("a", "new").file("locked/b", &big).file("z", "new").finish();
@@ -340,7 +340,7 @@ fn full_disk(told: &dyn Fn(&str)) {
         return skipped("no filesystem can be mounted here");
     }
     assert_eq!(out.status.code(), Some(1));
-    told(&String::from_utf8_lossy(&out.stderr));
+    check(&String::from_utf8_lossy(&out.stderr));
     assert!(String::from_utf8_lossy(&out.stderr).contains("No space left"));
     let listing = String::from_utf8_lossy(&out.stdout);
     assert!(!listing.contains("pipe-kit") && !listing.contains("\nb\n"), "{listing}");
@@ -384,16 +384,16 @@ fn a_signal_half_way_leaves_each_file_old_or_new_and_tells_which() {
         .spawn()
         .unwrap();
     // What it says does not fit into the pipe: it cannot be done before it is ended.
-    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
     for _ in 0..20 {
-        said.read_line(&mut String::new()).unwrap();
+        stderr.read_line(&mut String::new()).unwrap();
     }
     let kill = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let mut rest = String::new();
-    said.read_to_string(&mut rest).unwrap();
+    stderr.read_to_string(&mut rest).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));
-    let told = rest.lines().find(|l| l.contains("stopped half way")).unwrap();
+    let message = rest.lines().find(|l| l.contains("interrupted; already done")).unwrap();
     let kept = d.kept();
     assert!((20..2000).contains(&kept.len()), "{}", kept.len());
     for n in 0..2000 {
@@ -401,7 +401,7 @@ fn a_signal_half_way_leaves_each_file_old_or_new_and_tells_which() {
         let copy = kept.iter().find(|k| k.starts_with(&name));
         let content = if copy.is_some() { "new" } else { "old" };
         assert_eq!(d.read(&name), content, "{name}");
-        assert_eq!(told.contains(&format!("replaced {name},")), copy.is_some(), "{name}");
+        assert_eq!(message.contains(&format!("replaced {name},")), copy.is_some(), "{name}");
     }
     assert_eq!(d.tree().len(), 2000 + kept.len(), "nothing half-written is left");
 }

@@ -48,7 +48,7 @@ fn what_no_archive_of_ours_holds_is_refused_before_anything_is_changed() {
         (good().entry(EntryType::Directory, "d/", "", "content"), "has content"),
         (good().file("f", "x").file("f/below", "x"), "lies in the file f"),
         (good().file("f/", "x"), "named like a directory"),
-        (good().with(EntryType::Regular, "f", "", "", |h| h.set_size(1 << 40)), "cut"),
+        (good().with(EntryType::Regular, "f", "", "", |h| h.set_size(1 << 40)), "truncated"),
         (good().with(EntryType::Regular, "f", "", "", |h| h.set_uid(1 << 40)), "owner"),
     ];
     for (archive, why) in cases {
@@ -95,8 +95,8 @@ fn a_name_without_end_is_neither_held_in_memory_nor_told() {
     let archive = Hostile::new().entry(EntryType::GNULongName, "././@LongLink", "", long);
     let archive = archive.file("f", "x").finish();
     let out = d.run("extract").write_stdin(archive).assert().code(4);
-    let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
-    assert!(said.contains("is too long") && said.len() < 500, "{}", said.len());
+    let stderr = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+    assert!(stderr.contains("is too long") && stderr.len() < 500, "{}", stderr.len());
 }
 
 #[test]
@@ -111,11 +111,11 @@ fn what_an_archive_holds_is_never_told_by_an_error() {
     for archive in [sized("0"), sized("511"), sized("x"), sized("99999")] {
         for verb in ["extract", "diff"] {
             let out = d.run(verb).write_stdin(archive.clone()).assert().code(4);
-            let said = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
-            assert!(!said.contains("hunter2"), "{said}");
+            let stderr = String::from_utf8_lossy(&out.get_output().stderr).into_owned();
+            assert!(!stderr.contains("hunter2"), "{stderr}");
         }
     }
-    refused(&d, sized("0"), "size twice");
+    refused(&d, sized("0"), "two different sizes");
     d.run("extract").arg("--dry-run").write_stdin(sized("512")).assert().success();
 }
 
@@ -125,23 +125,23 @@ fn a_damaged_or_cut_archive_is_refused() {
     d.file(".env", "A=other\n", 0o600);
     let whole = Deployment::usual().archive();
     for cut in [1, 10, whole.len() / 2, whole.len() - 8, whole.len() - 1] {
-        refused(&d, whole[..cut].to_vec(), "no whole gzip file");
+        refused(&d, whole[..cut].to_vec(), "not a complete gzip file");
     }
     refused(&d, Vec::new(), "nothing was changed");
-    refused(&d, b"not an archive at all".to_vec(), "no whole gzip file");
+    refused(&d, b"not an archive at all".to_vec(), "not a complete gzip file");
     let crc = whole.len() - 6;
     let mut damaged = whole.clone();
     damaged[crc] ^= 1;
-    refused(&d, damaged, "no whole gzip file");
-    refused(&d, [whole.as_slice(), b"trailing"].concat(), "no whole gzip file");
-    refused(&d, gzip(&[0; 1024]), "holds nothing");
-    refused(&d, gzip(&[b'x'; 2048]), "no whole tar file");
+    refused(&d, damaged, "not a complete gzip file");
+    refused(&d, [whole.as_slice(), b"trailing"].concat(), "not a complete gzip file");
+    refused(&d, gzip(&[0; 1024]), "no entries");
+    refused(&d, gzip(&[b'x'; 2048]), "not a complete tar file");
     let tar = common::gunzip(&whole).unwrap();
     refused(&d, gzip(&tar[..tar.len() - 1024]), "end mark is missing");
     refused(&d, gzip(&[tar.as_slice(), &[b'x'; 512]].concat()), "follows its end mark");
     let mut bad_header = tar.clone();
     bad_header[100] ^= 1;
-    refused(&d, gzip(&bad_header), "no whole tar file");
+    refused(&d, gzip(&bad_header), "not a complete tar file");
 }
 
 #[test]
@@ -149,13 +149,13 @@ fn nothing_is_written_through_a_link_that_is_on_disk() {
     let d = Deployment::usual();
     fs::create_dir(d.outside("elsewhere")).unwrap();
     symlink(d.outside("elsewhere"), d.at("secrets/link")).unwrap();
-    // The directory is not told of: what would be written lies behind the link.
+    // The directory is not in it: what would be written lies behind the link.
     let archive = Hostile::new().dir("secrets/").file("secrets/link/planted", "x").finish();
-    refused(&d, archive, "which is a link here");
-    // It is told of: the link gives way to a directory, and is kept.
-    let told =
+    refused(&d, archive, "a link in the deployment");
+    // It is in it: the link gives way to a directory, and is kept.
+    let both =
         Hostile::new().dir("secrets/").dir("secrets/link/").file("secrets/link/planted", "x");
-    d.run("extract").write_stdin(told.finish()).assert().success();
+    d.run("extract").write_stdin(both.finish()).assert().success();
     assert!(fs::symlink_metadata(d.at("secrets/link")).unwrap().is_dir());
     assert_eq!(fs::read_dir(d.outside("elsewhere")).unwrap().count(), 0);
     assert_eq!(d.kept().len(), 1);

@@ -1,5 +1,5 @@
-//! Whatever is extracted, over whatever is here: nobody may read more than the archive lets, and where it
-//! lets more than what was here, that is said.
+//! Whatever is extracted, over whatever is here: nobody may read more than the archive allows, and
+//! where that is more than before, a warning says so.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
@@ -35,10 +35,10 @@ fn where_no_list_can_be_set_its_mask_gives_the_group_nothing() {
     if !matches!(out.status.code(), Some(0 | 1)) || !is_root() {
         return skipped("no filesystem can be mounted here");
     }
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(String::from_utf8_lossy(&out.stdout), "600\n600\n", "{said}");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(String::from_utf8_lossy(&out.stdout), "600\n600\n", "{stderr}");
     let why = "warning: secrets/shared: its ACL user::rw-,user:4242:rw-,group::---,mask::rw-,other::--- is not restored";
-    assert!(said.contains(why), "{said}");
+    assert!(stderr.contains(why), "{stderr}");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_directorys_default_list_gives_nobody_the_new_files() {
         chmod(&new.at(dir), 0o755);
         setfacl(&new.at(dir), "d:u:4242:rwx,d:g:4242:rwx,d:o::rwx");
     }
-    let said = extract(&new, &archive);
+    let stderr = extract(&new, &archive);
     let mut paths: Vec<String> = new.tree().into_keys().filter(|path| path != "certs").collect();
     paths.retain(|path| !new.at(path).is_symlink());
     assert!(paths.len() > 5);
@@ -119,7 +119,7 @@ fn a_directorys_default_list_gives_nobody_the_new_files() {
         let list = acl(&new.at(&path));
         assert!(!list.contains("4242") && !list.contains("default"), "{path}: {list}");
     }
-    assert!(said.contains("not the default ACL's of ., certs"), "{said}");
+    assert!(stderr.contains("instead of the default ACL of ., certs"), "{stderr}");
     assert!(acl(&new.at("certs")).contains("default:user:4242:rwx"), "it is the deployment's own");
 }
 
@@ -148,23 +148,23 @@ fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
     archive = file(archive, "b", "new", &own);
     archive = file(archive, "c", "new", &own);
     archive = file(archive, "d", "new", &own);
-    let said = extract(&d, &archive.finish());
+    let stderr = extract(&d, &archive.finish());
     for path in ["a", "b"] {
         let why = format!(
             "warning: {path} is open to more than before: mode 0640 as in the archive, mode 0600 before"
         );
-        assert!(said.contains(&why), "{said}");
+        assert!(stderr.contains(&why), "{stderr}");
     }
-    assert!(!said.contains("c is open") && !said.contains("d is open"), "{said}");
-    let said = extract(&d, &file(Hostile::new(), "b", "newer", &other).finish());
+    assert!(!stderr.contains("c is open") && !stderr.contains("d is open"), "{stderr}");
+    let stderr = extract(&d, &file(Hostile::new(), "b", "newer", &other).finish());
     // b has had its group read it before.
-    assert_eq!(d.mode("b"), 0o640, "{said}");
+    assert_eq!(d.mode("b"), 0o640, "{stderr}");
     chmod(&d.at("b"), 0o600);
     let archive = file(Hostile::new(), "b", "newest", &other);
-    let said = extract(&d, &archive.finish());
-    assert_eq!(d.mode("b"), 0o600, "{said}");
-    assert!(said.contains("warning: b: its group is "), "{said}");
-    assert!(!said.contains("open to more"), "{said}");
+    let stderr = extract(&d, &archive.finish());
+    assert_eq!(d.mode("b"), 0o600, "{stderr}");
+    assert!(stderr.contains("warning: b: its group is "), "{stderr}");
+    assert!(!stderr.contains("open to more"), "{stderr}");
 }
 
 #[test]
@@ -193,23 +193,23 @@ fn a_name_that_is_here_wins_over_its_number_and_a_number_that_is_anothers_is_not
         )
         .with(EntryType::Regular, "taken", "", "x", named("no-such-user", "no-such-group", 1))
         .finish();
-    let said = extract(&d, &archive);
+    let stderr = extract(&d, &archive);
     let of = |path: &str| {
         let meta = fs::metadata(d.at(path)).unwrap();
         (meta.uid(), meta.gid(), meta.mode() & 0o777)
     };
     // Debian's and most others' daemon is 1.
-    assert_eq!(of("known"), (1, 1, 0o640), "{said}");
-    assert_eq!(of("free"), (4_000_000, 4_000_000, 0o640), "{said}");
-    assert_eq!(of("taken"), (0, 0, 0o600), "{said}");
-    assert!(said.contains("warning: the owner no-such-user is not restored"), "{said}");
+    assert_eq!(of("known"), (1, 1, 0o640), "{stderr}");
+    assert_eq!(of("free"), (4_000_000, 4_000_000, 0o640), "{stderr}");
+    assert_eq!(of("taken"), (0, 0, 0o600), "{stderr}");
+    assert!(stderr.contains("warning: owner no-such-user is not restored"), "{stderr}");
     assert!(
-        said.contains("taken: its group is root here and no-such-group in the archive"),
-        "{said}"
+        stderr.contains("taken: its group is root here and no-such-group in the archive"),
+        "{stderr}"
     );
     let diff = d.run("diff").write_stdin(archive.clone()).assert().success();
     diff.stdout(contains(
-        "taken: owner root:root here, and stays; no-such-user:no-such-group in the bundle\n",
+        "taken: owner root:root here (extract keeps it), no-such-user:no-such-group in the bundle\n",
     ));
     let list = common::cfg_pack().arg("list").write_stdin(archive).assert().success();
     list.stdout(contains("daemon:daemon"));
@@ -227,12 +227,12 @@ fn an_archive_of_before_leaves_the_lists_that_are_here_and_opens_nothing() {
     let archive = Hostile::new().mode("same", "hunter2\n", 0o660).mode("edited", "new", 0o660);
     let own = fs::metadata(d.at("same")).unwrap();
     let archive = archive.finish();
-    let said = extract(&d, &archive);
-    assert_eq!(acl(&d.at("same")), SECRET, "{said}");
-    assert_eq!(d.mode("edited"), 0o600, "{said}");
+    let stderr = extract(&d, &archive);
+    assert_eq!(acl(&d.at("same")), SECRET, "{stderr}");
+    assert_eq!(d.mode("edited"), 0o600, "{stderr}");
     assert_eq!(own.gid(), fs::metadata(d.at("same")).unwrap().gid());
     if own.gid() == 0 {
-        assert!(said.contains("edited: it had the ACL"), "{said}");
+        assert!(stderr.contains("edited: it had the ACL"), "{stderr}");
     }
     let kept = d.kept();
     assert_eq!(acl(&d.at(&kept[0])), SECRET, "the copy has its list");
@@ -259,17 +259,17 @@ fn as_another_user_the_archives_group_is_not_the_callers() {
     let Ok(out) = command.stdin(fs::File::open(d.outside("archive")).unwrap()).output() else {
         return skipped("no setpriv here");
     };
-    let said = String::from_utf8_lossy(&out.stderr);
-    if said.contains("Permission denied") && !said.contains("cfg-pack:") {
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    if stderr.contains("Permission denied") && !stderr.contains("cfg-pack:") {
         return skipped("the tool is in a directory of root's alone");
     }
-    assert!(out.status.success(), "{said}");
-    assert_eq!((d.mode("a"), d.mode("b")), (0o600, 0o644), "{said}");
+    assert!(out.status.success(), "{stderr}");
+    assert_eq!((d.mode("a"), d.mode("b")), (0o600, 0o644), "{stderr}");
     assert!(
-        said.contains(
+        stderr.contains(
             "a: its group is 4343 here and 0 in the archive, so the group has --- and not r--"
         ),
-        "{said}"
+        "{stderr}"
     );
-    assert!(said.contains("the owner 0 is not restored (only root can)"), "{said}");
+    assert!(stderr.contains("owner 0 is not restored (only root can)"), "{stderr}");
 }

@@ -2,24 +2,24 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
-use crate::{environment, report, resolve, settings};
+use crate::{environment, get, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::{Exit, Stop};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// Resolves a deployment's settings once and runs a command with them in its environment
+/// Resolve a deployment's settings and run a command with them in its environment
 ///
-/// Settings come from the process environment, else from the deployment's .env (read by Compose's
-/// rules, never executed), else from a default; the rest is detected. The command, and everything
-/// that it starts, reads only the variables set here. PG* and AWS_* variables that come from
-/// outside count where they are settings, as PGSSLMODE is; the others are dropped with a warning.
-/// A command started where these variables already stand for the same deployment gets them as
-/// they are: a run keeps the settings that it began with.
+/// A setting comes from the process environment, else from the deployment's .env (read by Compose's
+/// rules, never executed), else from its default; the rest is detected. The command and its children
+/// read only the variables set here. PG* and AWS_* variables of the caller are used if they are
+/// settings, like PGSSLMODE; the others are dropped with a warning. If the environment is already
+/// resolved for the same deployment, the command gets it unchanged: a run keeps the settings that it
+/// started with.
 ///
-/// The deployment is --deploy DIR, else $PIPRIO_DEPLOY, else the parent of the directory that holds
-/// this program, if that parent has a scripts/ or a .env.
+/// The deployment is --deploy DIR, else $PIPRIO_DEPLOY, else the parent of this program's directory
+/// if it has a scripts/ or a .env.
 #[derive(Parser, Debug)]
 #[command(
     name = "deploy-env",
@@ -33,15 +33,15 @@ pub struct Cli {
     #[command(flatten)]
     quiet: pipe_kit::log::Quiet,
 
-    /// The deployment's directory
+    /// Directory of the deployment
     #[arg(long, value_name = "DIR", global = true)]
     deploy: Option<PathBuf>,
 
-    /// Resolve the settings again, where they are resolved already
+    /// Resolve the settings again even if the environment is already resolved
     #[arg(long)]
     afresh: bool,
 
-    /// The command to run, after `--`
+    /// Command to run, after `--`
     #[arg(last = true, value_name = "CMD")]
     command: Vec<OsString>,
 
@@ -52,33 +52,33 @@ pub struct Cli {
 const AFTER: &str = "\
 EXAMPLES
   deploy-env -- pg-snap status
-      asks the deployment's database how it is
+      print the status of the deployment's database
   deploy-env --deploy /srv/drill -- obj-mirror status s3://documents
-      the same for another deployment's bucket
+      print the status of another deployment's bucket
   deploy-env get BACKUP_ROOT
-      where the bundles are
+      print the directory of the bundles
   deploy-env show
-      every setting, where it comes from, and why; secrets masked
+      print every setting with its source and reason; secrets are masked
 
 EXIT STATUS
   0  done; with a command, the command's own status
-  1  a file of a secret or certificate, the service driver or the command cannot be used
-  2  usage, or a setting that is wrong or ambiguous
-  5  refused: no .env, or, as root, a program that others may write";
+  1  a secret's or certificate's file, the service driver or the command failed
+  2  wrong command line, or an invalid or ambiguous setting
+  5  refused: no .env, or, as root, a program that others can write";
 
 #[derive(Subcommand, Debug)]
 enum Verb {
-    /// Print one setting's value: from the environment, the .env or its default; nothing is detected
+    /// Print a setting's value from the environment, the .env or its default, without detection
     Get(Get),
-    /// Print every resolved setting, where it comes from and why; secrets are masked
+    /// Print every resolved setting with its source and reason; secrets are masked
     Show(Show),
 }
 
 #[derive(Args, Debug)]
 struct Get {
-    /// The setting's name
+    /// Name of the setting
     key: String,
-    /// Print a secret too
+    /// Print the value even if it is secret
     #[arg(long)]
     reveal: bool,
 }
@@ -99,21 +99,21 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let deploy = cli.deploy.as_deref();
     match cli.verb {
         Some(_) if !cli.command.is_empty() => {
-            Err(Stop::usage("a verb and a command do not go together").into())
+            Err(Stop::usage("a subcommand cannot be combined with a command after --").into())
         }
-        Some(Verb::Get(get)) => {
+        Some(Verb::Get(args)) => {
             let deployment = Deployment::find(deploy)?;
             let layers = Layers::read(&deployment)?;
-            let value = settings::get(&deployment, &layers, &get.key, get.reveal)?;
+            let value = get::value(&deployment, &layers, &args.key, args.reveal)?;
             pipe_kit::output::print(&format!("{value}\n"))?;
             Ok(Exit::Done)
         }
-        Some(Verb::Show(show)) => {
+        Some(Verb::Show(args)) => {
             let deployment = Deployment::find(deploy)?;
             let mut layers = Layers::read_required(&deployment)?;
             layers.forget_resolved();
             let resolved = resolve::resolve(&deployment, &layers)?;
-            let text = if show.json { report::json(&resolved)? } else { report::text(&resolved) };
+            let text = if args.json { report::json(&resolved)? } else { report::text(&resolved) };
             pipe_kit::output::print(&text)?;
             Ok(Exit::Done)
         }

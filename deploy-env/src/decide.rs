@@ -1,5 +1,5 @@
-//! What cannot be read off one setting, decided by pure functions. Each asks for the services'
-//! names only where they decide something: asking costs a call of the driver.
+//! Decisions that depend on more than one setting, as pure functions. Each asks for the services'
+//! names only if they matter: asking costs a call of the driver.
 
 use crate::endpoint::{Place, could_be_a_service, place};
 use anyhow::Result;
@@ -14,12 +14,12 @@ pub enum Via {
     Exec(String),
 }
 
-/// Whose the object storage is.
+/// Bundled or external object storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Storage {
     /// The deployment's own: backed up and restored.
     Bundled,
-    /// Somebody else's: left alone.
+    /// Operated by others: not touched.
     External,
 }
 
@@ -41,8 +41,8 @@ const POSTGRES: &str = "postgres";
 /// `POSTGRES_SERVICE`, `host` `POSTGRES_HOST`.
 ///
 /// # Errors
-/// [`Stop::usage`] for a `POSTGRES_VIA` that is none, or `tcp` without a host; if the services are
-/// needed and cannot be asked.
+/// [`Stop::usage`] for an invalid `POSTGRES_VIA`, or `tcp` without a host; an error of the driver if
+/// the services are needed.
 pub fn decide_postgres_via(
     set: &str,
     host: Option<&str>,
@@ -50,7 +50,7 @@ pub fn decide_postgres_via(
     services: impl FnOnce() -> Result<Vec<String>>,
 ) -> Result<(Via, String)> {
     match (set, host) {
-        ("tcp", Some(_)) => Ok((Via::Tcp, "POSTGRES_VIA says so".into())),
+        ("tcp", Some(_)) => Ok((Via::Tcp, "set by POSTGRES_VIA".into())),
         ("tcp", None) => {
             Err(Stop::usage("POSTGRES_VIA=tcp needs POSTGRES_HOST, which is not set").into())
         }
@@ -59,7 +59,7 @@ pub fn decide_postgres_via(
                 (None, Some(host)) => named_by(host, services)?,
                 _ => false,
             };
-            Ok((exec_in(service, host.filter(|_| named)), "POSTGRES_VIA says so".into()))
+            Ok((exec_in(service, host.filter(|_| named)), "set by POSTGRES_VIA".into()))
         }
         ("auto", None) => Ok((exec_in(service, None), "POSTGRES_HOST is not set".into())),
         ("auto", Some(host)) if named_by(host, services)? => Ok((
@@ -67,7 +67,7 @@ pub fn decide_postgres_via(
             format!("POSTGRES_HOST {host} is a service of this deployment"),
         )),
         ("auto", Some(host)) => {
-            Ok((Via::Tcp, format!("POSTGRES_HOST {host} is no service of this deployment")))
+            Ok((Via::Tcp, format!("POSTGRES_HOST {host} is not a service of this deployment")))
         }
         _ => Err(Stop::usage("POSTGRES_VIA must be auto, tcp or exec").into()),
     }
@@ -81,20 +81,20 @@ fn exec_in(service: Option<&str>, host: Option<&str>) -> Via {
     Via::Exec(service.or(host).unwrap_or(POSTGRES).to_owned())
 }
 
-/// Decides whose the object storage is, and why. `set` is `OBJECT_STORAGE`, `host` that of
+/// Decides whether the object storage is bundled or external, and why. `set` is `OBJECT_STORAGE`, `host` that of
 /// `S3_ENDPOINT`.
 ///
 /// # Errors
-/// [`Stop::usage`] for an `OBJECT_STORAGE` that is none, or where nothing tells; if the services
-/// are needed and cannot be asked.
+/// [`Stop::usage`] for an invalid `OBJECT_STORAGE`, or if nothing decides; an error of the driver if
+/// the services are needed.
 pub fn decide_object_storage(
     set: Option<&str>,
     host: Option<&str>,
     services: impl FnOnce() -> Result<Vec<String>>,
 ) -> Result<(Storage, String)> {
     match set {
-        Some("bundled") => return Ok((Storage::Bundled, "OBJECT_STORAGE says so".into())),
-        Some("external") => return Ok((Storage::External, "OBJECT_STORAGE says so".into())),
+        Some("bundled") => return Ok((Storage::Bundled, "set by OBJECT_STORAGE".into())),
+        Some("external") => return Ok((Storage::External, "set by OBJECT_STORAGE".into())),
         Some(_) => return Err(Stop::usage("OBJECT_STORAGE must be bundled or external").into()),
         None => {}
     }
@@ -113,14 +113,15 @@ pub fn decide_object_storage(
     let own = services.iter().find(|name| is_storage(name));
     let doubt = match (place, own) {
         (Place::Public, None) => {
-            let reason = format!("S3_ENDPOINT {host} is public and no service here is a storage");
+            let reason =
+                format!("S3_ENDPOINT {host} is public and no service is an object storage");
             return Ok((Storage::External, reason));
         }
         (Place::Public, Some(own)) => format!("is public, but there is a service {own}"),
         _ => "is neither public nor a service of this deployment".to_owned(),
     };
     Err(Stop::usage(format!(
-        "cannot tell whose the object storage is: S3_ENDPOINT {host} {doubt}; set OBJECT_STORAGE=bundled \
+        "cannot determine whether the object storage is bundled or external: S3_ENDPOINT {host} {doubt}; set OBJECT_STORAGE=bundled \
          (back it up) or OBJECT_STORAGE=external (leave it alone)"
     ))
     .into())
@@ -224,7 +225,7 @@ mod tests {
         (Option<&'static str>, Option<&'static str>, &'static [&'static str], Option<Storage>);
 
     #[test]
-    fn the_object_storage_is_told_as_documented() {
+    fn the_object_storage_is_decided_as_documented() {
         let table: [StorageCase; 13] = [
             (Some("bundled"), None, &[], Some(Storage::Bundled)),
             (Some("external"), Some("localhost"), &["minio"], Some(Storage::External)),
@@ -258,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_storage_is_told_without_the_services_where_they_decide_nothing() {
+    fn the_storage_is_decided_without_the_services_where_they_decide_nothing() {
         for (set, host) in [(Some("external"), Some("minio")), (None, None), (None, Some("::1"))] {
             decide_object_storage(set, host, not_asked).unwrap();
         }

@@ -22,7 +22,7 @@ impl Deployment {
             Some(dir) => dir,
             None => beside_us().ok_or_else(|| {
                 anyhow!(Stop::usage(
-                    "no deployment here: name it with --deploy DIR or PIPRIO_DEPLOY=DIR"
+                    "no deployment found: name it with --deploy DIR or PIPRIO_DEPLOY=DIR"
                 ))
             })?,
         };

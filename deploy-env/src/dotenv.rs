@@ -13,7 +13,7 @@ use std::fmt;
 /// The longest value that is accepted, in bytes, so that lines that double each other end somewhere.
 const LONGEST_VALUE: usize = 1 << 20;
 
-/// What is wrong, and where. It never tells a value: a malformed line may be half a secret.
+/// What is wrong, and where. It never holds a value: a malformed line may be half a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
     /// Line number, from 1.
@@ -28,7 +28,7 @@ impl fmt::Display for ParseError {
     }
 }
 
-/// What a file says.
+/// The contents of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// Its variables; of several lines for one name the last counts.
@@ -97,7 +97,7 @@ impl<'a> Parser<'a> {
         self.take(end);
     }
 
-    /// Reads one statement; says whether there was one.
+    /// Reads one statement; false at the end of the file.
     fn statement(&mut self) -> std::result::Result<bool, ParseError> {
         self.skip_while(char::is_whitespace);
         if self.rest.is_empty() {
@@ -124,7 +124,7 @@ impl<'a> Parser<'a> {
     fn key(&mut self) -> std::result::Result<Key<'a>, ParseError> {
         if let Some(after) = self.rest.strip_prefix("export")
             && after.starts_with(is_blank)
-            // Alone on its line it is a name, whatever ends the line.
+            // Alone on its line it is a name.
             && !matches!(after.trim_start_matches(is_blank).chars().next(), None | Some('\n'))
         {
             self.take("export".len());

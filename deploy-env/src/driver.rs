@@ -1,4 +1,4 @@
-//! The service driver: which program it is, whether it may be run, and what it says.
+//! The service driver: which program it is, whether it may be run, and its answers.
 
 use crate::deployment::Deployment;
 use anyhow::{Context, Result, anyhow};
@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 /// How long the driver may take for one answer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 const NAMES: &[&str] = &["compose", "systemd", "process"];
 
 /// The program that knows how this deployment's services are run.
@@ -36,7 +36,8 @@ impl Driver {
         Ok(Self { program, deployment, units: None, services: OnceCell::new() })
     }
 
-    /// With `SYSTEMD_UNITS` as this deployment has it, whatever another one's run left in the environment.
+    /// With this deployment's `SYSTEMD_UNITS`, not one that another deployment's run left in the
+    /// environment.
     #[must_use]
     pub fn with_units(mut self, units: Option<&str>) -> Self {
         self.units = units.map(str::to_owned);
@@ -98,11 +99,11 @@ impl Driver {
             Some(units) => command.env("SYSTEMD_UNITS", units),
             None => command.env_remove("SYSTEMD_UNITS"),
         };
-        answer(child::spawn_captured(&mut command, what.clone())?, &what, PATIENCE)
+        answer(child::spawn_captured(&mut command, what.clone())?, &what, TIMEOUT)
     }
 }
 
-fn answer(mut running: Running, what: &str, patience: Duration) -> Result<String> {
+fn answer(mut running: Running, what: &str, timeout: Duration) -> Result<String> {
     let mut pipe = running.take_stdout().with_context(|| format!("{what}: no output"))?;
     let (send, receive) = mpsc::channel();
     std::thread::spawn(move || {
@@ -112,8 +113,8 @@ fn answer(mut running: Running, what: &str, patience: Duration) -> Result<String
     });
     // Returning drops the child, which ends it.
     let bytes = receive
-        .recv_timeout(patience)
-        .map_err(|_| anyhow!("{what} gave no answer in {} s", patience.as_secs()))?
+        .recv_timeout(timeout)
+        .map_err(|_| anyhow!("{what} did not answer within {} s", timeout.as_secs()))?
         .with_context(|| format!("reading from {what}"))?;
     let finished = running.finish()?;
     if finished.status.code() == Some(Exit::Refused.code().into()) {
@@ -127,7 +128,7 @@ fn locate(deployment: &Deployment, setting: &str, scripts: Option<&str>) -> Resu
     if setting.contains('/') {
         return existing(&[deployment.path(setting)]).ok_or_else(|| {
             let path = deployment.path(setting);
-            anyhow!(Stop::usage(format!("SERVICE_DRIVER: there is no program {}", path.display())))
+            anyhow!(Stop::usage(format!("SERVICE_DRIVER: no such program: {}", path.display())))
         });
     }
     if !NAMES.contains(&setting) {
@@ -138,7 +139,7 @@ fn locate(deployment: &Deployment, setting: &str, scripts: Option<&str>) -> Resu
     places.extend(scripts.map(|dir| deployment.path(dir).join("drivers").join(setting)));
     existing(&places).ok_or_else(|| {
         anyhow!(Stop::usage(format!(
-            "SERVICE_DRIVER={setting}: there is no program {}; install the toolkit into this \
+            "SERVICE_DRIVER={setting}: no such program: {}; install the toolkit into this \
              deployment or set SERVICE_DRIVER to a driver's path",
             places[0].display()
         )))
@@ -164,7 +165,7 @@ pub fn refuse_if_others_may_write(path: &Path) -> Result<()> {
         let meta = path.metadata().with_context(|| format!("looking at {}", path.display()))?;
         if others_may_write(meta.uid(), meta.permissions().mode()) {
             let message = format!(
-                "{} may be written by others than root, so root does not run it: \
+                "{} is writable by users other than root, so root does not run it: \
                  chown root:root {0} && chmod go-w {0}",
                 path.display()
             );
@@ -217,7 +218,7 @@ mod tests {
         command.args(["-c", "exec sleep 1000"]).stdout(Stdio::piped());
         let running = child::spawn_captured(&mut command, "it").unwrap();
         let error = answer(running, "it", Duration::from_millis(50)).unwrap_err();
-        assert!(error.to_string().contains("no answer"));
+        assert!(error.to_string().contains("did not answer"));
     }
 
     #[test]

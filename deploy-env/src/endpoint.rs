@@ -1,4 +1,4 @@
-//! Hosts: where an endpoint's URL leads, as far as its name tells.
+//! Hosts: where an endpoint's URL leads, judged by its name.
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
@@ -44,8 +44,8 @@ const PRIVATE_ENDINGS: &[&str] = &[
 /// The endpoint of a setting's URL.
 ///
 /// # Errors
-/// [`Stop::usage`] naming the setting, not its value, if it is no URL of one of the schemes, each
-/// given with its own port.
+/// [`Stop::usage`] naming the setting, not its value, if it is not a URL of one of the schemes, each
+/// given with its default port.
 pub fn parse(key: &str, url: &str, schemes: &[(&str, u16)]) -> Result<Endpoint> {
     let wrong = || {
         let forms: Vec<_> = schemes.iter().map(|(scheme, _)| format!("{scheme}://HOST")).collect();

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::process::Command;
 
 /// Replaces this process by the command. Returns only if that fails. Settings that are resolved
-/// already are kept, unless they are wanted afresh.
+/// already are kept, unless `afresh`.
 ///
 /// # Errors
 /// If the settings cannot be resolved or the command cannot be run.

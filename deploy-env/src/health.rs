@@ -1,4 +1,4 @@
-//! What the health check and the alarm keep to: numbers, each within a range.
+//! The limits of the health check and the alarm: numbers, each within a range.
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
@@ -47,14 +47,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_or_out_of_range_is_a_usage_error_that_tells_the_range() {
+    fn what_is_no_number_or_out_of_range_is_a_usage_error_that_names_the_range() {
         let limit = Limit { key: "HEALTH_TIMEOUT_SECONDS", least: 1, most: 3600 };
         assert_eq!(limit.checked("010").unwrap(), "10");
         for text in ["0", "3601", "-1", "1.5", "5 s", "hunter2"] {
             let error = limit.checked(text).unwrap_err();
             assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
-            let told = "HEALTH_TIMEOUT_SECONDS must be a whole number from 1 to 3600";
-            assert_eq!(error.to_string(), told);
+            let message = "HEALTH_TIMEOUT_SECONDS must be a whole number from 1 to 3600";
+            assert_eq!(error.to_string(), message);
         }
     }
 }

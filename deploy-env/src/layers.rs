@@ -2,6 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::dotenv;
+use crate::libpq::Passed;
 use crate::settings;
 use anyhow::{Context, Result};
 use pipe_kit::{Stop, warning};
@@ -28,6 +29,17 @@ pub enum Source {
     Detected,
     /// Nowhere: it has no value.
     Unset,
+}
+
+/// A value as the operator gave it, and under which name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The value, not empty.
+    pub value: String,
+    /// The layer.
+    pub source: Source,
+    /// The name in that layer.
+    pub name: &'static str,
 }
 
 /// The two layers of settings as they were given.
@@ -59,7 +71,7 @@ impl Layers {
         for (line, key, variable) in &parsed.unset {
             if settings::is_known(key) {
                 warning!(
-                    "{}, line {line}: {key} refers to {variable}, which is not set and taken as empty",
+                    "{}, line {line}: {key} refers to {variable}, which is not set; an empty value is used",
                     path.display()
                 );
             }
@@ -118,6 +130,26 @@ impl Layers {
     pub fn in_layer(&self, key: &str, layer: Source) -> Option<&str> {
         self.get(key).filter(|(_, source)| *source == layer).map(|(value, _)| value)
     }
+
+    /// What an operator gave for one of libpq's settings: the environment before the `.env`, and of
+    /// the two names in one layer, the deployment's own. An empty value in the environment hides the
+    /// `.env`.
+    #[must_use]
+    pub fn given(&self, passed: &'static Passed) -> Option<Given> {
+        for (layer, source) in
+            [(&self.environment, Source::Environment), (&self.file, Source::File)]
+        {
+            let there = [passed.setting, passed.variable].map(|name| (name, layer.get(name)));
+            let full = there.iter().find_map(|(name, value)| {
+                let value = (*value)?.as_str();
+                (!value.is_empty()).then(|| Given { value: value.to_owned(), source, name })
+            });
+            if full.is_some() || there.iter().any(|(_, value)| value.is_some()) {
+                return full;
+            }
+        }
+        None
+    }
 }
 
 fn process_environment() -> Result<BTreeMap<String, String>> {
@@ -148,6 +180,7 @@ pub(crate) fn layers(environment: &[(&str, &str)], file: &[(&str, &str)]) -> Lay
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::libpq::SSLMODE;
 
     #[test]
     fn the_environment_wins_over_the_file_even_when_empty() {
@@ -176,5 +209,27 @@ mod tests {
         );
         nested.forget_resolved();
         assert_eq!(nested.environment.keys().collect::<Vec<_>>(), ["PGSSLMODE", "PIPRIO_DOMAIN"]);
+    }
+
+    type Pairs = &'static [(&'static str, &'static str)];
+
+    #[test]
+    fn the_environment_wins_over_the_file_under_either_name() {
+        let cases: [(Pairs, Pairs, Option<&str>); 9] = [
+            (&[], &[], None),
+            (&[], &[("PGSSLMODE", "verify-full")], Some("verify-full")),
+            (&[], &[("POSTGRES_SSLMODE", "verify-full")], Some("verify-full")),
+            (&[("PGSSLMODE", "require")], &[("POSTGRES_SSLMODE", "verify-full")], Some("require")),
+            (&[("POSTGRES_SSLMODE", "require")], &[("PGSSLMODE", "verify-full")], Some("require")),
+            (&[("PGSSLMODE", "")], &[("POSTGRES_SSLMODE", "verify-full")], None),
+            (&[], &[("PGSSLMODE", "allow"), ("POSTGRES_SSLMODE", "verify-ca")], Some("verify-ca")),
+            // A line of a template that nobody filled in weakens nothing.
+            (&[], &[("PGSSLMODE", "verify-ca"), ("POSTGRES_SSLMODE", "")], Some("verify-ca")),
+            (&[("POSTGRES_SSLMODE", ""), ("PGSSLMODE", "allow")], &[], Some("allow")),
+        ];
+        for (environment, file, expected) in cases {
+            let found = layers(environment, file).given(&SSLMODE).map(|g| g.value);
+            assert_eq!(found.as_deref(), expected, "{environment:?} {file:?}");
+        }
     }
 }

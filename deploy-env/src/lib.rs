@@ -7,6 +7,7 @@ mod dotenv;
 mod driver;
 mod endpoint;
 mod environment;
+mod get;
 mod health;
 mod layers;
 mod libpq;

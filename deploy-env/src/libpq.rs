@@ -1,7 +1,6 @@
 //! libpq's own settings for the connection to the database: which of them are settings of a
 //! deployment, and why the others are not. `docs/CONFIG.md` has the same tables; a test compares them.
 
-use crate::layers::{Layers, Source};
 use anyhow::Result;
 use pipe_kit::Stop;
 
@@ -134,9 +133,9 @@ pub const NOT_PASSED: &[(&str, &str)] = &[
     ("PGDATESTYLE", MEANING),
     ("PGTZ", MEANING),
     ("PGGEQO", "it would change every session; use ALTER ROLE … SET"),
-    ("PGAPPNAME", "the tools know their sessions by their own name"),
+    ("PGAPPNAME", "the tools identify their sessions by this name"),
     ("PGLOADBALANCEHOSTS", "all sessions of a dump must reach the same server"),
-    ("PGSSLCOMPRESSION", "compression makes TLS weaker, and libpq has given it up"),
+    ("PGSSLCOMPRESSION", "compression weakens TLS, and libpq no longer supports it"),
     ("PGSYSCONFDIR", "set POSTGRES_PGSERVICEFILE"),
     ("PGLOCALEDIR", "the messages are the clients' own"),
 ];
@@ -160,37 +159,7 @@ pub fn find(name: &str) -> Option<&'static Passed> {
 #[must_use]
 pub fn reason(variable: &str) -> &'static str {
     let known = NOT_PASSED.iter().chain(OTHER_NAMES).find(|(name, _)| *name == variable);
-    known.map_or("it is no setting of a deployment", |(_, why)| why)
-}
-
-/// A value as the operator gave it, and under which name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Given {
-    /// The value, not empty.
-    pub value: String,
-    /// The layer.
-    pub source: Source,
-    /// The name in that layer.
-    pub name: &'static str,
-}
-
-/// What an operator gave: the environment before the `.env`, and of both names in one of them, ours.
-/// One that is empty in the environment hides the `.env`.
-#[must_use]
-pub fn given(layers: &Layers, passed: &'static Passed) -> Option<Given> {
-    for (layer, source) in
-        [(&layers.environment, Source::Environment), (&layers.file, Source::File)]
-    {
-        let there = [passed.setting, passed.variable].map(|name| (name, layer.get(name)));
-        let full = there.iter().find_map(|(name, value)| {
-            let value = (*value)?.as_str();
-            (!value.is_empty()).then(|| Given { value: value.to_owned(), source, name })
-        });
-        if full.is_some() || there.iter().any(|(_, value)| value.is_some()) {
-            return full;
-        }
-    }
-    None
+    known.map_or("it is not a setting of a deployment", |(_, why)| why)
 }
 
 /// Holds a value against what the setting can be.
@@ -226,29 +195,6 @@ pub fn is_path(passed: &Passed, value: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::layers;
-
-    type Pairs = &'static [(&'static str, &'static str)];
-
-    #[test]
-    fn the_environment_wins_over_the_file_under_either_name() {
-        let cases: [(Pairs, Pairs, Option<&str>); 9] = [
-            (&[], &[], None),
-            (&[], &[("PGSSLMODE", "verify-full")], Some("verify-full")),
-            (&[], &[("POSTGRES_SSLMODE", "verify-full")], Some("verify-full")),
-            (&[("PGSSLMODE", "require")], &[("POSTGRES_SSLMODE", "verify-full")], Some("require")),
-            (&[("POSTGRES_SSLMODE", "require")], &[("PGSSLMODE", "verify-full")], Some("require")),
-            (&[("PGSSLMODE", "")], &[("POSTGRES_SSLMODE", "verify-full")], None),
-            (&[], &[("PGSSLMODE", "allow"), ("POSTGRES_SSLMODE", "verify-ca")], Some("verify-ca")),
-            // A line of a template that nobody filled in weakens nothing.
-            (&[], &[("PGSSLMODE", "verify-ca"), ("POSTGRES_SSLMODE", "")], Some("verify-ca")),
-            (&[("POSTGRES_SSLMODE", ""), ("PGSSLMODE", "allow")], &[], Some("allow")),
-        ];
-        for (environment, file, expected) in cases {
-            let found = given(&layers(environment, file), &SSLMODE).map(|g| g.value);
-            assert_eq!(found.as_deref(), expected, "{environment:?} {file:?}");
-        }
-    }
 
     #[test]
     fn a_value_that_libpq_would_take_for_another_is_refused_by_its_name() {

@@ -1,5 +1,5 @@
 //! An entry of libpq's connection service file, `pg_service.conf`. libpq lets it win over its own
-//! variables, so what it says of server and database has to be known here.
+//! variables, so its server and database have to be known here.
 
 use crate::libpq;
 use anyhow::{Context, Result};
@@ -61,7 +61,7 @@ impl Service {
         }
         let looked: Vec<String> = files.iter().map(|file| file.display().to_string()).collect();
         Err(Stop::usage(format!(
-            "{}: there is no service {name} in {}; name its file in {}",
+            "{}: no service {name} in {}; name its file in {}",
             libpq::SERVICE.setting,
             looked.join(" nor "),
             libpq::SERVICE_FILE.setting
@@ -72,7 +72,7 @@ impl Service {
     fn refuse_what_steers(&self) -> Result<()> {
         match REFUSED.iter().find(|(keyword, _)| self.values.contains_key(*keyword)) {
             Some((keyword, why)) => {
-                Err(Stop::usage(format!("{self} sets {keyword}: {why}; take it out")).into())
+                Err(Stop::usage(format!("{self} sets {keyword}: {why}; remove it")).into())
             }
             None => Ok(()),
         }

@@ -215,13 +215,13 @@ impl Resolver<'_> {
         self.keys()?;
         if storage == Storage::Bundled {
             reached.extend(end);
-            self.past_proxies(host.as_deref());
+            self.bypass_proxies(host.as_deref());
         }
         Ok(host)
     }
 
-    /// No proxy of the operator's stands between a deployment and its own storage.
-    fn past_proxies(&mut self, host: Option<&str>) {
+    /// A proxy of the operator is not used between a deployment and its own storage.
+    fn bypass_proxies(&mut self, host: Option<&str>) {
         for name in ["NO_PROXY", "no_proxy"] {
             let listed = self.layers.environment.get(name).cloned().unwrap_or_default();
             let all: Vec<&str> =
@@ -300,7 +300,9 @@ impl Resolver<'_> {
         for key in ["REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"] {
             let Some(path) = self.take(key) else { continue };
             if !is_tls {
-                warning!("{key} is not used: REDIS_URL is no rediss:// URL, so there is no TLS");
+                warning!(
+                    "{key} is not used: REDIS_URL is not a rediss:// URL, so the connection has no TLS"
+                );
             }
             self.export(key, self.deployment.path_text(&path));
         }
@@ -358,7 +360,7 @@ impl Resolver<'_> {
         if !driver.services()?.iter().any(|name| name == host) {
             return Ok(None);
         }
-        // A service that is down has no address; whoever needs it says so with more to tell.
+        // A service that is down has no address; the tool that needs it reports more.
         let answer = driver.addr(host, end.port).and_then(|text| {
             let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
             let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
@@ -385,5 +387,5 @@ impl Resolver<'_> {
 }
 
 fn half_a_pair(set: &str, missing: &str) -> anyhow::Error {
-    anyhow!(Stop::usage(format!("{set} is set and {missing} is not: keys come as a pair")))
+    anyhow!(Stop::usage(format!("{set} is set but {missing} is not: both are needed")))
 }

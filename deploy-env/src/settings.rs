@@ -1,9 +1,7 @@
 //! Every setting there is, its default and whether it is a secret.
 
-use crate::deployment::Deployment;
-use crate::layers::Layers;
 use crate::libpq;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use pipe_kit::Stop;
 use url::Url;
 
@@ -116,29 +114,6 @@ pub fn is_foreign(name: &str) -> bool {
     name.starts_with("PG") || name.starts_with("AWS_")
 }
 
-/// One setting as the operator gave it, or its default; nothing where it has neither.
-///
-/// # Errors
-/// [`Stop::usage`] if there is no such setting, or it is a secret and not to be revealed.
-pub fn get(deployment: &Deployment, layers: &Layers, key: &str, reveal: bool) -> Result<String> {
-    if key == "PIPRIO_DEPLOY" {
-        return Ok(deployment.dir().to_string_lossy().into_owned());
-    }
-    let passed = libpq::find(key);
-    let setting = find(passed.map_or(key, |passed| passed.setting)).ok_or_else(|| {
-        anyhow!(Stop::usage(format!("there is no setting {key}; `deploy-env show` lists them")))
-    })?;
-    let given = match passed {
-        Some(passed) => libpq::given(layers, passed).map(|given| given.value),
-        None => layers.get(key).map(|(value, _)| value.to_owned()),
-    };
-    let value = given.as_deref().or(setting.default).unwrap_or_default();
-    if !reveal && (setting.secret || mask_urls(value) != value) {
-        return Err(Stop::usage(format!("{key} holds a secret; add --reveal to print it")).into());
-    }
-    Ok(if key == "BACKUP_ROOT" { deployment.path_text(value) } else { value.to_owned() })
-}
-
 /// A setting that is yes or no, in one of the words for it.
 ///
 /// # Errors
@@ -174,12 +149,6 @@ fn mask_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layers::layers;
-
-    fn get_from(file: &[(&str, &str)], key: &str, reveal: bool) -> Result<String> {
-        let dir = tempfile::tempdir().unwrap();
-        get(&Deployment::at(dir.path()).unwrap(), &layers(&[], file), key, reveal)
-    }
 
     #[test]
     fn passwords_in_urls_are_masked_and_nothing_else_changes() {
@@ -193,28 +162,5 @@ mod tests {
         for (text, masked) in table {
             assert_eq!(mask_urls(text), masked);
         }
-    }
-
-    #[test]
-    fn secrets_are_printed_only_when_asked_for() {
-        let file = [("POSTGRES_PASSWORD", "hunter2"), ("REDIS_URL", "redis://:hunter2@h")];
-        for key in ["POSTGRES_PASSWORD", "REDIS_URL"] {
-            let error = get_from(&file, key, false).unwrap_err();
-            assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
-            assert!(!format!("{error:#}").contains("hunter2"));
-            assert!(get_from(&file, key, true).unwrap().contains("hunter2"));
-        }
-    }
-
-    #[test]
-    fn a_setting_nobody_gave_has_its_default_and_an_unknown_one_is_refused() {
-        assert_eq!(get_from(&[], "BACKUP_KEEP_DAYS", false).unwrap(), "30");
-        assert_eq!(get_from(&[], "PIPRIO_DOMAIN", false).unwrap(), "");
-        for key in ["PGSSLMODE", "POSTGRES_SSLMODE"] {
-            assert_eq!(get_from(&[("PGSSLMODE", "require")], key, false).unwrap(), "require");
-        }
-        assert!(get_from(&[], "BACKUP_ROOT", false).unwrap().starts_with('/'));
-        let error = get_from(&[("FOO", "1")], "FOO", false).unwrap_err();
-        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
     }
 }

@@ -1,5 +1,5 @@
-//! A connection to Redis: the one way to a deployment's cache, so that every tool that has business
-//! with it speaks TLS alike, dials alike, and waits no longer than it is given.
+//! A connection to Redis, shared by the tools that use a deployment's cache: the same TLS, the same
+//! addresses, the same time limits.
 //!
 //! The `redis` crate reads the URL, packs commands and parses answers. Its own connection dials the host
 //! that the certificate is checked against and no other, and a service's host may have to be dialled at
@@ -8,17 +8,17 @@
 mod stream;
 mod tls;
 
+pub use stream::NoAnswer;
 pub use tls::Files;
 
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Stop;
 use redis::{ConnectionAddr, FromRedisValue, IntoConnectionInfo, Parser, RedisError};
-use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 use stream::{Stream, Timed};
 
-/// A server, and who speaks to it, as a URL says. Its `Debug` output is none: it holds a password.
+/// A server and the user to authenticate as. It has no `Debug` output, because it holds a password.
 #[derive(Clone)]
 pub struct Server {
     /// Host name or address, without brackets.
@@ -40,14 +40,16 @@ impl Server {
     pub fn parse(url: &str) -> Result<Self> {
         let wrong = |what: &str| anyhow!(Stop::usage(format!("REDIS_URL {what}")));
         // The error of the crate may hold the URL.
-        let info = url.into_connection_info().map_err(|_| wrong("is no URL of a cache"))?;
+        let info = url
+            .into_connection_info()
+            .map_err(|_| wrong("is not a valid redis:// or rediss:// URL"))?;
         let (host, port, is_tls) = match info.addr() {
             ConnectionAddr::Tcp(host, port) => (host, *port, false),
             ConnectionAddr::TcpTls { insecure: true, .. } => {
-                return Err(wrong("says #insecure: name the server's authority in REDIS_CA_FILE"));
+                return Err(wrong("has #insecure: name the server's authority in REDIS_CA_FILE"));
             }
             ConnectionAddr::TcpTls { host, port, .. } => (host, *port, true),
-            _ => return Err(wrong("names no host")),
+            _ => return Err(wrong("has no host")),
         };
         let settings = info.redis_settings();
         Ok(Self {
@@ -60,7 +62,7 @@ impl Server {
         })
     }
 
-    /// The password, as it is meant and not as the URL spells it.
+    /// The password, without the URL's percent-encoding.
     #[must_use]
     pub fn password(&self) -> Option<&str> {
         self.password.as_deref()
@@ -69,7 +71,8 @@ impl Server {
     /// Connects at the first of some addresses that answers, authenticates and chooses the database.
     ///
     /// # Errors
-    /// If nobody answers within the time, who answers is not trusted, or does not let us in.
+    /// [`NoAnswer`] if no address answers within the limit; if the server is not trusted, or refuses the
+    /// password.
     pub fn connect(&self, files: &Files, at: &[SocketAddr], limit: Duration) -> Result<Connection> {
         let tls = self.is_tls.then(|| files.config()).transpose()?;
         let stream = Timed::connect(at, limit)?;
@@ -97,9 +100,9 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// From now on, all that follows has so much time together.
-    pub fn give(&mut self, limit: Duration) {
-        self.stream.timed().give(limit);
+    /// Limits the time of everything that follows, taken together.
+    pub fn set_limit(&mut self, limit: Duration) {
+        self.stream.timed().set_limit(limit);
     }
 
     /// Runs a command.
@@ -114,33 +117,13 @@ impl Connection {
         self.stream.send(&command.get_packed_command())?;
         let answer = self.parser.parse_value(&mut self.stream);
         let answer = answer.and_then(redis::Value::extract_error).map_err(refused)?;
-        redis::from_redis_value(answer).with_context(|| {
-            format!("the answer to {} is not understood", words.first().unwrap_or(&""))
-        })
+        redis::from_redis_value(answer)
+            .with_context(|| format!("cannot parse the answer to {}", words.first().unwrap_or(&"")))
     }
 }
 
-/// The time that was given is over.
-#[derive(Debug)]
-pub struct NoAnswer;
-
-impl std::fmt::Display for NoAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("no answer in time")
-    }
-}
-
-impl std::error::Error for NoAnswer {}
-
-/// What became of the connection.
-fn broken(error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::TimedOut => anyhow!(NoAnswer),
-        _ => anyhow!(error),
-    }
-}
-
-/// An answer of the server, which never repeats what we sent; or what became of the connection.
+/// The error of a command: the server's answer, which never repeats what was sent, or that of the
+/// connection.
 fn refused(error: RedisError) -> anyhow::Error {
     match error.is_timeout() {
         true => anyhow!(NoAnswer),
@@ -153,7 +136,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_where_whether_over_tls_and_as_whom() {
+    fn a_url_gives_address_tls_user_and_database() {
         let read = |url| {
             let server = Server::parse(url).unwrap();
             (server.host, server.port, server.is_tls, server.user, server.password, server.database)
@@ -171,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_that_is_none_or_asks_for_no_verification_is_refused_without_it() {
+    fn an_invalid_url_or_one_without_verification_is_refused_and_not_repeated() {
         for url in
             ["hunter2", "http://hunter2", "rediss://:hunter2@h/#insecure", "redis+unix:///hunter2"]
         {
@@ -192,8 +175,8 @@ mod tests {
             else {
                 panic!("{url} is let in by nobody")
             };
-            let is_for_want_of_authorities = error.to_string().contains("REDIS_CA_FILE");
-            assert!(error.is::<NoAnswer>() || is_for_want_of_authorities, "{error:#}");
+            let lacks_authorities = error.to_string().contains("REDIS_CA_FILE");
+            assert!(error.is::<NoAnswer>() || lacks_authorities, "{error:#}");
         }
     }
 }

@@ -1,13 +1,32 @@
 //! Bytes to and from a server, within a time.
 
-use crate::{NoAnswer, broken};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// A TCP connection on which nothing waits past a moment, however slowly bytes come.
+/// The time limit has passed.
+#[derive(Debug)]
+pub struct NoAnswer;
+
+impl std::fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("no answer in time")
+    }
+}
+
+impl std::error::Error for NoAnswer {}
+
+/// The error of a connection that failed.
+pub(crate) fn broken(error: io::Error) -> anyhow::Error {
+    match error.kind() {
+        io::ErrorKind::TimedOut => anyhow!(NoAnswer),
+        _ => anyhow!(error),
+    }
+}
+
+/// A TCP connection on which no call waits past a deadline, however slowly bytes arrive.
 pub struct Timed {
     stream: TcpStream,
     until: Instant,
@@ -39,8 +58,8 @@ impl Timed {
         Err(broken(error)).with_context(|| format!("connecting to {address}"))
     }
 
-    /// From now on, all that follows has so much time together.
-    pub fn give(&mut self, limit: Duration) {
+    /// Limits the time of everything that follows, taken together.
+    pub fn set_limit(&mut self, limit: Duration) {
         self.until = Instant::now() + limit;
     }
 
@@ -50,7 +69,7 @@ impl Timed {
     }
 }
 
-/// The system reports the end of a socket's patience as if there were nothing to read yet.
+/// The system reports a socket's timeout as if there were nothing to read yet.
 fn in_time(done: io::Result<usize>) -> io::Result<usize> {
     match done {
         Err(error) if error.kind() == ErrorKind::WouldBlock => Err(ErrorKind::TimedOut.into()),

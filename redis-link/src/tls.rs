@@ -1,7 +1,6 @@
-//! Whom a connection over TLS trusts, and what it shows.
+//! TLS: the trusted authorities and the client's certificate.
 
-use crate::broken;
-use crate::stream::{Stream, Timed};
+use crate::stream::{Stream, Timed, broken};
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::Stop;
 use rustls::pki_types::pem::PemObject;
@@ -66,7 +65,7 @@ impl Files {
         }
     }
 
-    /// Why a server is not trusted, and what helps.
+    /// Why a server is not trusted, and how to fix that.
     fn untrusted(&self, host: &str, error: &rustls::Error) -> String {
         use CertificateError as C;
         let rustls::Error::InvalidCertificate(wrong) = error else {
@@ -128,10 +127,10 @@ fn system() -> Result<RootCertStore> {
     Ok(roots)
 }
 
-/// TLS on a connection, once the server has shown that it is `host`.
+/// Starts TLS on a connection and verifies that the server is `host`.
 pub fn wrap(mut stream: Timed, config: ClientConfig, host: &str, files: &Files) -> Result<Stream> {
     let name = ServerName::try_from(host.to_owned())
-        .with_context(|| format!("{host} is no name that a certificate can have"))?;
+        .with_context(|| format!("{host} is not a name that a certificate can have"))?;
     let mut tls = ClientConnection::new(Arc::new(config), name).context("setting up TLS")?;
     while tls.is_handshaking() {
         if let Err(error) = tls.complete_io(&mut stream) {

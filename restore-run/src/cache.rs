@@ -37,7 +37,7 @@ pub fn flush(settings: &Settings) -> Result<u64> {
     let flush = || -> Result<u64> {
         let mut connection = connect(settings)?;
         let keys = connection.query(&["DBSIZE"])?;
-        connection.give(TIMEOUT);
+        connection.set_limit(TIMEOUT);
         connection.query::<()>(&["FLUSHDB"])?;
         Ok(keys)
     };

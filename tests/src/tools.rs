@@ -90,6 +90,47 @@ pub fn workspace() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
+/// A package of the workspace.
+pub struct Package {
+    /// As Cargo knows it.
+    pub name: String,
+    /// Where its `Cargo.toml` lies.
+    pub folder: PathBuf,
+    /// The packages that it depends on, for tests and builds too.
+    pub dependencies: Vec<String>,
+}
+
+/// The workspace's packages, as `cargo metadata` lists them.
+///
+/// # Errors
+/// If it cannot be run.
+pub fn packages() -> Result<Vec<Package>> {
+    #[derive(serde::Deserialize)]
+    struct Metadata {
+        packages: Vec<Listed>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Listed {
+        name: String,
+        manifest_path: PathBuf,
+        dependencies: Vec<Named>,
+    }
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(workspace());
+    let metadata = pipe_kit::child::capture(&mut command, "cargo metadata")?;
+    let metadata: Metadata = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let package = |listed: Listed| Package {
+        name: listed.name,
+        folder: listed.manifest_path.parent().map(Path::to_owned).unwrap_or_default(),
+        dependencies: listed.dependencies.into_iter().map(|d| d.name).collect(),
+    };
+    Ok(metadata.packages.into_iter().map(package).collect())
+}
+
 /// The directory with the workspace's programs, built if need be.
 ///
 /// # Errors

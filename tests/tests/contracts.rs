@@ -2,7 +2,7 @@
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
-use pipeline_tests::tools::{TOOLS, Target, targets, verbs, workspace};
+use pipeline_tests::tools::{TOOLS, Target, packages, targets, verbs, workspace};
 use pipeline_tests::{tool, tool_path};
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
@@ -164,21 +164,9 @@ fn help_tells_no_secret_of_the_environment() {
     });
 }
 
-/// What `cargo metadata` says of each package: its name, and the names of all it depends on.
+/// Each package of the workspace: its name, and the names of all it depends on.
 fn dependencies() -> Vec<(String, Vec<String>)> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["metadata", "--no-deps", "--format-version", "1"])
-        .current_dir(workspace())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let name = |value: &serde_json::Value| value["name"].as_str().unwrap().to_owned();
-    let packages = metadata["packages"].as_array().unwrap();
-    let needs =
-        |p: &serde_json::Value| p["dependencies"].as_array().unwrap().iter().map(name).collect();
-    packages.iter().map(|p| (name(p), needs(p))).collect()
+    packages().unwrap().into_iter().map(|p| (p.name, p.dependencies)).collect()
 }
 
 #[test]

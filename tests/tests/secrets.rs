@@ -3,6 +3,8 @@
 
 use anyhow::{Context, Result, ensure};
 use pipeline_tests::deployment::{DOMAIN, Deployment, Options, Run};
+use pipeline_tests::tool;
+use pipeline_tests::tools::workspace;
 use pipeline_tests::trace::{self, Traced};
 use std::path::Path;
 use std::process::Command;
@@ -140,6 +142,43 @@ fn no_command_line_log_or_list_of_a_good_run_holds_a_secret() -> Result<()> {
         let out = deployment.stage(tool, arguments).output()?;
         ensure!(out.status.success(), "{tool}: {}", String::from_utf8_lossy(&out.stderr));
         planted.is_clean(tool, &String::from_utf8_lossy(&[out.stdout, out.stderr].concat()));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_diff_shows_the_settings_that_are_no_secret_and_hides_all_others() -> Result<()> {
+    let table = std::fs::read_to_string(workspace().join("deploy-env/src/settings.rs"))?;
+    let keys_after = |mark: &str| -> Vec<String> {
+        let keys = table.lines().filter_map(|line| line.trim().strip_prefix(mark)?.split_once('"'));
+        keys.map(|(key, _)| key.to_owned()).collect()
+    };
+    let (plain, secret) = (keys_after("plain(\""), keys_after("secret(\""));
+    ensure!(plain.len() > 40 && secret.len() > 5, "{plain:?} {secret:?}");
+    let dir = tempfile::tempdir()?;
+    let cfg_pack = |verb: &str| {
+        let mut command = Command::new(tool("cfg-pack"));
+        command.args([verb, "--root"]).arg(dir.path()).arg(".env");
+        command
+    };
+    let write_env = |value: &str| {
+        let keys = plain.iter().chain(&secret).map(String::as_str).chain(["ANY_OTHER"]);
+        let lines: String = keys.map(|key| format!("{key}={value}\n")).collect();
+        std::fs::write(dir.path().join(".env"), lines)
+    };
+    write_env("archived")?;
+    let archive = dir.path().join("config.tar.gz");
+    ensure!(cfg_pack("create").stdout(std::fs::File::create(&archive)?).status()?.success());
+    write_env("current")?;
+    let out = cfg_pack("diff").stdin(std::fs::File::open(&archive)?).output()?;
+    let diff = String::from_utf8(out.stdout)?;
+    let has = |line: String| diff.lines().any(|l| l == line);
+    for key in &plain {
+        ensure!(has(format!("-{key}=current")) && has(format!("+{key}=archived")), "{key}: {diff}");
+    }
+    for key in secret.iter().map(String::as_str).chain(["ANY_OTHER"]) {
+        let (old, new) = (format!("-{key}=*** (differs)"), format!("+{key}=*** (differs)"));
+        ensure!(has(old) && has(new), "{key}: {diff}");
     }
     Ok(())
 }

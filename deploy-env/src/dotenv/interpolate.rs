@@ -6,7 +6,7 @@ const DEEPEST: usize = 32;
 type Result<T> = std::result::Result<T, String>;
 type Look<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
-/// Replaces the variables of a template. Those that are set nowhere are empty, and told in `unset`.
+/// Replaces the variables of a template. Those that are set nowhere are empty and added to `unset`.
 ///
 /// # Errors
 /// A text that says what is wrong and holds nothing of the value: a `$` that begins no variable, a
@@ -59,7 +59,7 @@ impl Interpolation<'_, '_> {
         let length = name_length(rest);
         if length == 0 {
             return Err(
-                "a $ that begins no variable; write $$, or put the value in single quotes".into()
+                "a $ without a variable; write $$, or put the value in single quotes".into()
             );
         }
         let name = &rest[..length];

@@ -81,7 +81,7 @@ impl Resolver<'_> {
     /// libpq passes over every wish for TLS where it connects to a local socket.
     fn warn_of_a_socket(&self, via: &Via, host: Option<&str>) {
         const ASKING: [&str; 3] = ["require", "verify-ca", "verify-full"];
-        let mode = libpq::given(self.layers, &libpq::SSLMODE);
+        let mode = self.layers.given(&libpq::SSLMODE);
         let Some(mode) = mode.filter(|mode| ASKING.contains(&&*mode.value)) else { return };
         let socket = match via {
             Via::Exec(service) => {
@@ -108,8 +108,8 @@ impl Resolver<'_> {
 
     /// The entry of the connection service file, where one is named.
     fn service_entry(&mut self) -> Result<Option<Service>> {
-        let file = libpq::given(self.layers, &libpq::SERVICE_FILE);
-        let Some(given) = libpq::given(self.layers, &libpq::SERVICE) else { return Ok(None) };
+        let file = self.layers.given(&libpq::SERVICE_FILE);
+        let Some(given) = self.layers.given(&libpq::SERVICE) else { return Ok(None) };
         let path = file.as_ref().map(|file| (file.name, self.deployment.path(&file.value)));
         let home = self.layers.environment.get("HOME").map(String::as_str);
         let entry = Service::find(&given.value, path, home)?;
@@ -171,9 +171,9 @@ impl Resolver<'_> {
     /// With the system's certificates, libpq 16 verifies fully and agrees to nothing less. To an older
     /// one, `system` is a file that is not there, without which it would go on.
     fn system_certificates(&mut self, entry: Option<&Service>) -> Result<()> {
-        let root = libpq::given(self.layers, &libpq::SSLROOTCERT);
+        let root = self.layers.given(&libpq::SSLROOTCERT);
         let Some(root) = root.filter(|root| root.value == "system") else { return Ok(()) };
-        let given = libpq::given(self.layers, &libpq::SSLMODE).map(|mode| mode.value);
+        let given = self.layers.given(&libpq::SSLMODE).map(|mode| mode.value);
         let theirs = entry.and_then(|entry| entry.get(libpq::SSLMODE.keyword));
         match given.as_deref().or(theirs) {
             Some("verify-full") => Ok(()),
@@ -199,7 +199,7 @@ impl Resolver<'_> {
         passed: &'static Passed,
         entry: Option<&Service>,
     ) -> Result<Option<(Found, &'static str)>> {
-        let given = libpq::given(self.layers, passed);
+        let given = self.layers.given(passed);
         let theirs = entry.and_then(|entry| Some((entry, entry.get(passed.keyword)?)));
         match (given, theirs) {
             (Some(given), theirs) => {
@@ -237,7 +237,7 @@ fn differs(key: &str, keyword: &str, entry: &Service) -> anyhow::Error {
 
 fn entry_with_exec(entry: &Service, service: &str) -> anyhow::Error {
     anyhow!(Stop::usage(format!(
-        "{} names {entry}, which says where to connect to, but POSTGRES_VIA=exec connects to the \
+        "{} names {entry}, which determines the server, but POSTGRES_VIA=exec connects to the \
          service {service} itself; set POSTGRES_VIA=tcp, or keep one",
         libpq::SERVICE.setting
     )))

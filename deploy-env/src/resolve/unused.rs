@@ -11,7 +11,7 @@ pub fn report(layers: &Layers, exports: &[(&'static str, String)]) {
     }
 }
 
-/// Those of the environment whatever they are, for they are dropped; of the `.env`, which other
+/// All of the environment, because they are dropped; of the `.env`, which other
 /// programs read too, those that libpq would know.
 fn unused<'a>(
     layers: &'a Layers,
@@ -47,11 +47,11 @@ fn reason(layers: &Layers, name: &str, place: Source) -> Option<String> {
         // Settings of the storage's keys have an order of their own.
         return (!settings::is_known(name)).then(|| libpq::reason(name).to_owned());
     };
-    match libpq::given(layers, passed) {
+    match layers.given(passed) {
         Some(given) if given.source != place => {
-            Some(format!("{} of the environment goes before it", given.name))
+            Some(format!("{} of the environment takes precedence", given.name))
         }
-        Some(given) if given.name != name => Some(format!("{} goes before it", given.name)),
+        Some(given) if given.name != name => Some(format!("{} takes precedence", given.name)),
         None if place == Source::File => Some("it is empty in the environment".to_owned()),
         _ => None,
     }
@@ -99,14 +99,14 @@ mod tests {
         let found = unused(&layers, &exports);
         let lines: Vec<String> = found.iter().map(|(n, p, r)| format!("{n} {p}: {r}")).collect();
         let expected = [
-            "AWS_PROFILE environment: it is no setting of a deployment",
+            "AWS_PROFILE environment: it is not a setting of a deployment",
             "PGHOST environment: set POSTGRES_HOST",
-            "PGNEW environment: it is no setting of a deployment",
+            "PGNEW environment: it is not a setting of a deployment",
             "PGOPTIONS environment: it would change every session; use ALTER ROLE … SET or ALTER DATABASE … SET",
-            "PGCHANNELBINDING .env: POSTGRES_CHANNEL_BINDING goes before it",
-            "PGSSLMODE .env: PGSSLMODE of the environment goes before it",
+            "PGCHANNELBINDING .env: POSTGRES_CHANNEL_BINDING takes precedence",
+            "PGSSLMODE .env: PGSSLMODE of the environment takes precedence",
             "PGUSER .env: set POSTGRES_USER",
-            "POSTGRES_GSSENCMODE .env: PGGSSENCMODE of the environment goes before it",
+            "POSTGRES_GSSENCMODE .env: PGGSSENCMODE of the environment takes precedence",
         ];
         assert_eq!(lines, expected);
     }

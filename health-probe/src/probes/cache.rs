@@ -25,7 +25,7 @@ fn ping(settings: &Settings, limit: Limit) -> Result<()> {
     let server = Server::parse(&settings.redis_url)?;
     let at = address::dialled(settings, &server.host, server.port, limit)?;
     let mut connection = server.connect(&settings.redis_files, &at, limit.left())?;
-    connection.give(limit.left());
+    connection.set_limit(limit.left());
     let answer: String = connection.query(&["PING"])?;
     if answer != "PONG" {
         bail!("it answered PING with {answer}");

@@ -182,13 +182,13 @@ fn secrets_come_back_only_after_a_second_yes_and_env_only_with_force_config() ->
     let env = deployment.dir().join(".env");
     let key = deployment.dir().join("secrets/signing_key");
     let (good_env, good_key) = (std::fs::read_to_string(&env)?, std::fs::read_to_string(&key)?);
-    let new_env = format!("{good_env}NEW_SETTING=shown\nNEW_API_TOKEN=planted-secret-7261\n");
+    let new_env = format!("{good_env}NEW_HOST=shown\nNEW_API_TOKEN=planted-secret-7261\n");
     std::fs::write(&env, &new_env)?;
     std::fs::write(&key, "planted-secret-7262")?;
 
     for (arguments, typed) in [(&[][..], "n"), (&[][..], ""), (&["--config", "no"][..], "y")] {
         let run = deployment.restore(&bundle, arguments, &answers(typed))?.expect(0);
-        assert!(run.stderr.contains("-NEW_SETTING=shown"), "no difference shown\n{}", run.stderr);
+        assert!(run.stderr.contains("-NEW_HOST=shown"), "no difference shown\n{}", run.stderr);
         for planted in ["planted-secret-7261", "planted-secret-7262", good_key.trim()] {
             assert!(!run.stderr.contains(planted) && !run.stdout.contains(planted), "{planted}");
         }
@@ -202,7 +202,7 @@ fn secrets_come_back_only_after_a_second_yes_and_env_only_with_force_config() ->
 
     let run = deployment.restore(&bundle, &["--force-config"], &answers("n"))?.expect(0);
     assert_eq!(std::fs::read_to_string(&env)?, good_env);
-    let shown = run.stderr.find("-NEW_SETTING=shown").context("no difference shown")?;
+    let shown = run.stderr.find("-NEW_HOST=shown").context("no difference shown")?;
     assert!(shown < run.stderr.find("replaced .env").context("not said")?);
     let kept = sh(deployment.dir(), "cat .env.before-*")?;
     assert_eq!(kept, new_env);

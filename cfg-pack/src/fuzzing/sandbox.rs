@@ -10,19 +10,19 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 
 thread_local! {
-    static GROUND: Ground = Ground::make().unwrap_or_else(|error| panic!("{error}"));
+    static SANDBOX: Sandbox = Sandbox::make().unwrap_or_else(|error| panic!("{error}"));
 }
 
-pub fn with(test: impl FnOnce(&Ground)) {
-    GROUND.with(test);
+pub fn with(test: impl FnOnce(&Sandbox)) {
+    SANDBOX.with(test);
 }
 
-pub struct Ground {
+pub struct Sandbox {
     dir: TempDir,
     real: PathBuf,
 }
 
-impl Ground {
+impl Sandbox {
     /// `certs` leads to another disk, as an operator may have it; `a/out` and `secrets/up` lead where
     /// nothing may be written.
     fn make() -> io::Result<Self> {
@@ -47,17 +47,17 @@ impl Ground {
 
     /// Whether a path of the deployment would be written in it, or on the other disk.
     pub fn allows(&self, disk: &Disk, path: &RelPath) -> bool {
-        let Ok(Walked::Here(spot)) = disk.walk(path, None) else {
+        let Ok(Walked::At(location)) = disk.walk(path, None) else {
             // Its directory is yet to be made, by a step before.
             return true;
         };
-        let dir = std::fs::read_link(format!("/proc/self/fd/{}", spot.dir.as_raw_fd()));
-        let name_is_plain = !matches!(spot.name.as_slice(), b"" | b"." | b"..");
+        let dir = std::fs::read_link(format!("/proc/self/fd/{}", location.dir.as_raw_fd()));
+        let name_is_plain = !matches!(location.name.as_slice(), b"" | b"." | b"..");
         dir.is_ok_and(|dir| {
             let allowed = ["deploy", "other-disk"].map(|name| self.real.join(name));
-            let itself = dir == self.real && spot.name == b"other-disk";
+            let itself = dir == self.real && location.name == b"other-disk";
             itself || allowed.iter().any(|allowed| dir.starts_with(allowed))
         }) && name_is_plain
-            && !spot.name.contains(&b'/')
+            && !location.name.contains(&b'/')
     }
 }

@@ -1,0 +1,98 @@
+//! What holds for the sources of every package: no modules that need each other, nothing too long to
+//! read in one sitting, no name that names nothing, no dependency that is not used.
+//!
+//! `allowed.txt` lists the faults that are known. It must be exact: a fault that is gone has to be
+//! removed from it, so that it never comes back.
+// In a test to panic is to fail.
+#![allow(clippy::unwrap_used)]
+
+mod circles;
+mod examples;
+mod modules;
+mod shape;
+
+use modules::Crate;
+use pipeline_tests::tools::{Package, packages, workspace};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Faults, and the places where each one is.
+type Faults = BTreeMap<String, Vec<String>>;
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let files = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter();
+    let files = files.filter_entry(|e| e.file_name() != "target" && e.file_name() != "fixtures");
+    let files = files.filter_map(Result::ok).map(walkdir::DirEntry::into_path);
+    files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
+}
+
+fn faults_of(package: &Path) -> Faults {
+    let mut faults = Faults::new();
+    for file in rust_files(package) {
+        let is_production = file.starts_with(package.join("src"));
+        for fault in shape::faults(&file, is_production) {
+            faults.entry(fault).or_default().push(file.display().to_string());
+        }
+    }
+    let roots = ["src/lib.rs", "src/main.rs"].map(|root| package.join(root));
+    for root in roots.iter().filter(|root| root.exists()) {
+        for circle in circles::circles(&Crate::read(root)) {
+            faults.entry(format!("circle in {circle}")).or_default().extend(circle.places);
+        }
+    }
+    faults
+}
+
+/// Dependencies whose names none of the package's files mentions.
+fn unused_dependencies(package: &Package) -> Faults {
+    let files = rust_files(&package.folder);
+    let texts: Vec<String> = files.iter().map(|f| std::fs::read_to_string(f).unwrap()).collect();
+    let is_word_byte = |c: char| c.is_alphanumeric() || c == '_';
+    let words: BTreeSet<&str> = texts.iter().flat_map(|t| t.split(|c| !is_word_byte(c))).collect();
+    // A library may be called as its package is but for the hyphens: `md-5` is `md5`.
+    let names = |package: &str| [package.replace('-', "_"), package.replace('-', "")];
+    let is_unused = |name: &&String| !names(name).iter().any(|n| words.contains(n.as_str()));
+    package
+        .dependencies
+        .iter()
+        .filter(is_unused)
+        .map(|name| (format!("unused dependency {name}"), Vec::new()))
+        .collect()
+}
+
+#[test]
+fn no_package_has_a_fault_that_is_not_known_and_none_that_is_known_is_gone() {
+    let allowed = include_str!("allowed.txt").lines().filter(|l| !l.is_empty());
+    let mut gone: BTreeSet<&str> = allowed.collect();
+    let mut found = Vec::new();
+    let mut new = String::new();
+    for package in packages().unwrap() {
+        let mut faults = faults_of(&package.folder);
+        faults.extend(unused_dependencies(&package));
+        for (fault, places) in faults {
+            let line = format!("{}: {fault}", package.name);
+            if !gone.remove(line.as_str()) {
+                let places: String = places.iter().map(|p| format!("    {p}\n")).collect();
+                new += &format!("{line}\n{places}");
+            }
+            found.push(line);
+        }
+    }
+    found.sort();
+    let gone = Vec::from_iter(gone).join("\n");
+    assert!(
+        new.is_empty() && gone.is_empty(),
+        "\nFaults that are not in allowed.txt:\n{new}\nLines of allowed.txt whose fault is gone:\n{gone}\n\n\
+         All faults that there are, as allowed.txt would list them:\n{}\n",
+        found.join("\n")
+    );
+}
+
+#[test]
+fn every_package_is_checked() {
+    let names: Vec<String> = packages().unwrap().into_iter().map(|p| p.name).collect();
+    for name in pipeline_tests::tools::TOOLS.iter().chain(&["pipe-kit", "pipeline-tests"]) {
+        assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
+    }
+    assert!(workspace().join("Cargo.toml").exists());
+}
