@@ -52,7 +52,7 @@ impl Clients {
             Some(client) => {
                 if client.version.major != server.major {
                     pipe_kit::say!(
-                        "no pg_dump {} here; using pg_dump {} ({}) for the server's {server}",
+                        "no pg_dump {} found; using pg_dump {} ({}) for PostgreSQL {server}",
                         server.major,
                         client.version,
                         client.path.display()
@@ -69,7 +69,7 @@ impl Clients {
                 let have: Vec<String> =
                     found.iter().map(|c| format!("{} ({})", c.version, c.path.display())).collect();
                 bail!(
-                    "the server is PostgreSQL {server}, but pg_dump is only {}; install postgresql-client-{}",
+                    "the server is PostgreSQL {server}, but every pg_dump found is older: {}; install postgresql-client-{}",
                     have.join(", "),
                     server.major
                 )
@@ -106,8 +106,9 @@ impl Clients {
                 client.command().arg("--version").stdin(Stdio::null()),
                 format!("{program} behind '{}'", shell_words::join(&self.prefix)),
             )?;
-            let version = Version::from_banner(&banner)
-                .with_context(|| format!("{program} --version says '{}'", banner.trim()))?;
+            let version = Version::from_banner(&banner).with_context(|| {
+                format!("{program} --version printed no version: '{}'", banner.trim())
+            })?;
             return Ok(vec![Client { version, ..client }]);
         }
         Ok(candidates(program).into_iter().filter_map(asked).collect())
@@ -118,7 +119,7 @@ impl Clients {
 fn asked(path: PathBuf) -> Option<Client> {
     let banner = child::capture(
         Command::new(&path).arg("--version").stdin(Stdio::null()),
-        "asking its version",
+        "asking for its version",
     )
     .ok()?;
     Version::from_banner(&banner).map(|version| Client { path, version, prefix: Vec::new() })

@@ -101,7 +101,7 @@ pub fn read<R: Read>(
         return Err(absent(schema, part.schemas()).into());
     }
     if let Some(left) = part.left.told() {
-        say!("not in a schema's part, and left out: {left}");
+        say!("omitted, because not in the schema: {left}");
     }
     Ok(())
 }
@@ -136,7 +136,7 @@ impl<O: Observer> Reader<'_, O> {
             let whole = self.scanner.is_between_statements();
             if !whole || self.part.rows() - rows != expected(section) {
                 return Err(Stop::damaged(
-                    "the dump is damaged: a section does not hold what its index tells of",
+                    "the dump is damaged: a section does not match the index",
                 )
                 .into());
             }
@@ -157,18 +157,18 @@ fn absent(schema: &str, schemas: &BTreeSet<String>) -> Stop {
         names.iter().map(|name| name.replace(char::is_control, "?")).collect::<Vec<_>>().join(", ")
     };
     let held = match schemas.len() {
-        0 => "it holds none".to_owned(),
+        0 => "it contains none".to_owned(),
         count => match nearest::nearest(schema, schemas.iter()).as_slice() {
             [] => {
                 let some: Vec<&str> = schemas.iter().take(LISTED).map(String::as_str).collect();
                 let more = if count > LISTED { ", …" } else { "" };
-                format!("it holds {count}: {}{more}", list(&some))
+                format!("it contains {count}: {}{more}", list(&some))
             }
-            near => format!("it holds {count}, the nearest: {}", list(near)),
+            near => format!("it contains {count}, the most similar: {}", list(near)),
         },
     };
     Stop::refused(format!(
-        "the dump holds no schema {}; {held}",
+        "the dump contains no schema {}; {held}",
         schema.replace(char::is_control, "?")
     ))
 }

@@ -157,7 +157,7 @@ impl Report {
             format!("Server: PostgreSQL {}\nDump: PostgreSQL {from}\n", self.server_version);
         match &self.owner {
             Some(owner) => text += &format!("Replaces: a database of {owner}\n"),
-            None => text += "Replaces: nothing, there is no such database\n",
+            None => text += "Replaces: nothing, the database does not exist\n",
         }
         for note in &self.notes {
             let _ = writeln!(text, "Note: {note}");

@@ -67,7 +67,7 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
         ),
     )?;
     let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =
-        serde_json::from_str(&facts).context("asking the server")?;
+        serde_json::from_str(&facts).context("reading the server's answer")?;
     // Not every hosted server lets its roles ask.
     let ask = "select system_identifier from pg_catalog.pg_control_system()";
     let system_identifier = server.query(&server.maintenance, ask).ok();
@@ -95,7 +95,7 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
               where nspname !~ '^pg_' and nspname <> 'information_schema'))",
         )?;
         let (size, connections, schemas) =
-            serde_json::from_str(&answer).context("asking the database")?;
+            serde_json::from_str(&answer).context("reading the database's answer")?;
         (status.size_bytes, status.connections, status.schemas) =
             (Some(size), Some(connections), schemas);
     }

@@ -171,8 +171,8 @@ impl Run<'_> {
         match state.as_str() {
             NO_ERROR => Ok(answer),
             LOCKED => bail!(
-                "{quoted} stayed locked for {} seconds, and was not counted; compare again when that has \
-                 ended, or wait longer (--lock-wait)",
+                "{quoted} stayed locked for {} seconds, and was not counted; compare again when the lock \
+                 is released, or wait longer (--lock-wait)",
                 self.lock_wait.as_secs()
             ),
             NOT_ALLOWED => bail!(
@@ -209,14 +209,14 @@ fn question(task: &Task) -> String {
 fn add(counts: &mut Counts, task: &Task, answer: &str) -> Result<()> {
     let relation = task.relation();
     let name = (relation.schema.clone(), relation.name.clone());
-    let odd = || anyhow!("the server says '{answer}' of {}", relation.quoted);
+    let odd = || anyhow!("unexpected answer for {}: '{answer}'", relation.quoted);
     let (first, second) = answer.split_once('|').ok_or_else(odd)?;
     match task {
         Task::Rows(_) => {
             if second != relation.filenode.to_string() {
                 bail!(
-                    "{} was emptied, replaced or written anew meanwhile; compare again when no TRUNCATE \
-                     or ALTER TABLE is at work",
+                    "{} was truncated, replaced or rewritten meanwhile; compare again when no TRUNCATE \
+                     or ALTER TABLE is running",
                     relation.quoted
                 );
             }

@@ -80,7 +80,9 @@ impl Database {
     /// # Errors
     /// If it is none.
     pub fn add(&mut self, line: &str) -> Result<()> {
-        match serde_json::from_str(line).with_context(|| format!("the catalog says {line}"))? {
+        match serde_json::from_str(line)
+            .with_context(|| format!("unexpected line of the catalog: {line}"))?
+        {
             Line::Schema { name, member } => {
                 if member {
                     self.member_schemas.insert(name.clone());

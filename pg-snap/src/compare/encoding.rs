@@ -75,8 +75,9 @@ fn convert(
                 names_in_bytes.join(", ")
             ),
         )
-        .with_context(|| format!("the dump's names are in {encoding}"))?;
-    let converted: Vec<String> = serde_json::from_str(&answer).context("converting names")?;
+        .with_context(|| format!("converting names from {encoding}"))?;
+    let converted: Vec<String> =
+        serde_json::from_str(&answer).context("reading the converted names")?;
     Ok(names.iter().cloned().zip(converted).collect())
 }
 

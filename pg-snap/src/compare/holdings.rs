@@ -185,8 +185,8 @@ impl Reader {
             self.scan(&mut scanner, index::text_of(Arc::clone(file), &section))?;
             if !scanner.is_between_statements() {
                 return Err(Stop::damaged(format!(
-                    "the dump is damaged: its section of {:?} ends within a statement; \
-                     pg-snap inspect --full FILE tells more",
+                    "the dump is damaged: its section {:?} ends within a statement; \
+                     for details: pg-snap inspect --full FILE",
                     section.kind
                 ))
                 .into());

@@ -172,7 +172,7 @@ impl Finding {
             }
             Is::NotValid => format!("{subject}: not valid"),
             Is::NotEnforced => format!("{subject}: not enforced"),
-            Is::NotReady => format!("{subject}: not ready, its build did not end"),
+            Is::NotReady => format!("{subject}: not ready, its build did not finish"),
             Is::NotFilled => format!("{subject}: not filled (REFRESH MATERIALIZED VIEW)"),
         }
     }

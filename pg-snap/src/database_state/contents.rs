@@ -72,7 +72,7 @@ impl DatabaseState {
             BTreeSet<String>,
             Option<String>,
         ) = serde_json::from_str(&answer)
-            .with_context(|| format!("asking what is in database {}", self.name))?;
+            .with_context(|| format!("reading the contents of database {}", self.name))?;
         self.size_bytes = Some(size);
         self.extensions = Some(extensions);
         for role in &mut self.roles {

@@ -91,7 +91,7 @@ impl Requirements {
     /// # Errors
     /// If it is none.
     pub fn add(&mut self, line: &str) -> Result<()> {
-        let reading = || format!("a list of what a load needs says {line}");
+        let reading = || format!("unexpected line in the list of requirements: {line}");
         if line.starts_with("{\"extension_versions\"") {
             let row_values = std::mem::take(&mut self.row_values);
             *self = Self { row_values, ..serde_json::from_str(line).with_context(reading)? };
@@ -109,13 +109,13 @@ impl Requirements {
         let mut lines: Vec<String> = lost
             .map(|value| {
                 let line = value.unreadable();
-                format!("{line}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;")
+                format!("{line}; store the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;")
             })
             .collect();
         let more = lines.len().saturating_sub(LINES);
         if more > 0 {
             lines.truncate(LINES);
-            lines.push(format!("columns whose rows no load reads: and {more} more"));
+            lines.push(format!("columns whose rows no load can read: and {more} more"));
         }
         lines
     }
@@ -126,10 +126,10 @@ impl RowValue {
     pub fn unreadable(&self) -> String {
         let Self { kind, value, column, how } = self;
         let why = match how {
-            How::Ambiguous => "a name that means several",
-            _ => "which a load makes only after the rows",
+            How::Ambiguous => "a name of several objects",
+            _ => "which a load creates only after the rows",
         };
-        format!("rows of {column} name {value} as {kind}, {why}, so that no load reads them")
+        format!("rows of {column} refer to {value} as {kind}, {why}: no load can read them")
     }
 }
 
@@ -181,7 +181,7 @@ mod tests {
         let lines = many.warnings();
         assert_eq!(
             (lines.len(), &*lines[10]),
-            (11, "columns whose rows no load reads: and 2 more")
+            (11, "columns whose rows no load can read: and 2 more")
         );
         let known = Role { name: "a".into(), login: true, owns: Some(true) };
         let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };

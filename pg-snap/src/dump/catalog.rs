@@ -172,7 +172,9 @@ impl Contents {
     /// # Errors
     /// If it is none.
     pub fn add(&mut self, line: &str) -> Result<()> {
-        match serde_json::from_str(line).with_context(|| format!("a list of tables says {line}"))? {
+        match serde_json::from_str(line)
+            .with_context(|| format!("unexpected line in the list of tables: {line}"))?
+        {
             Line::Table(table) => self.tables.push(table),
             Line::Sequence(sequence) => self.sequences.push(sequence),
             Line::LargeObjects(any) => self.large_objects = any,

@@ -134,7 +134,7 @@ impl<'a> Copier<'a> {
                     pause = (pause * 2).min(PAUSES[1]);
                 }
                 LOCKED => bail!(
-                    "it stayed locked for {} seconds{}; dump again when that has ended, or wait \
+                    "it stayed locked for {} seconds{}; dump again when the lock is released, or wait \
                      longer (--lock-wait)",
                     self.run.lock_wait.as_secs(),
                     self.run.locked(Some(table.oid))
@@ -227,7 +227,7 @@ impl<'a> Copier<'a> {
         let hex = self.session.line()?;
         let byte = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
         let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
-        bytes.with_context(|| format!("the server gives '{hex}' for a name's bytes"))
+        bytes.with_context(|| format!("unexpected answer for the bytes of a name: '{hex}'"))
     }
 }
 
@@ -237,8 +237,8 @@ fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "it was emptied, replaced or written anew since this dump began, so what the dump would hold \
-         of it is lost; dump again when no TRUNCATE or ALTER TABLE is at work"
+        "it was truncated, replaced or rewritten after the dump began, so the rows that the snapshot saw \
+         are lost; dump again when no TRUNCATE or ALTER TABLE is running"
     )
 }
 

@@ -65,13 +65,17 @@ pub fn write(
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
     let mut held = Vec::new();
-    source.by_ref().take(MARGIN as u64).read_to_end(&mut held).context("dumping")?;
+    source
+        .by_ref()
+        .take(MARGIN as u64)
+        .read_to_end(&mut held)
+        .context("reading the output of pg_dump")?;
     let head = Head::of(&held, part == Part::PreData, run.server.version.major);
     text.head(&head.settings)?;
     held = head.rest;
     let mut block = vec![0; 256 * 1024];
     loop {
-        let n = source.read(&mut block).context("dumping")?;
+        let n = source.read(&mut block).context("reading the output of pg_dump")?;
         if n == 0 {
             break;
         }
@@ -83,7 +87,9 @@ pub fn write(
     }
     match without_end(&held) {
         Some(rest) => text.write(rest)?,
-        None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
+        None => bail!(
+            "pg_dump exited with status 0, but its output is incomplete: it has no end marker"
+        ),
     }
     Ok(head.key)
 }

@@ -6,7 +6,7 @@ use super::run::Run;
 use crate::session::Session;
 use anyhow::{Context, Result};
 
-const LAST_LINE: &str = "all told";
+const LAST_LINE: &str = "end of the list";
 
 /// See the module.
 pub struct Keeper {

@@ -106,7 +106,7 @@ pub fn end_leftovers(server: &Server, database: &str) -> Result<()> {
     for name in names.lines().filter(|name| is_leftover(name, &place(), begun)) {
         let ended = end_sessions(server, name)?;
         if ended != "0" {
-            say!("ended {ended} session(s) that a dump which was killed had left");
+            say!("ended {ended} session(s) that a killed dump had left");
         }
     }
     Ok(())
@@ -146,7 +146,7 @@ pub fn end_all(server: &Server, name: &str) {
     if let Err(error) = end_sessions(server, name)
         && server.query(&server.maintenance, "SELECT 1").is_ok()
     {
-        warning!("sessions named '{name}' may still be at work on the server: {error:#}");
+        warning!("sessions named '{name}' may still be running on the server: {error:#}");
     }
 }
 

@@ -29,7 +29,7 @@ impl Survey {
         answer.or_else(|error| {
             let mut survey = Self::read(&server.query(database, STRINGS)?)?;
             survey.warnings.push(format!(
-                "what may be trouble in a load could not be asked of the catalog: {error:#}"
+                "cannot check the catalog for what may cause trouble in a load: {error:#}"
             ));
             Ok(survey)
         })

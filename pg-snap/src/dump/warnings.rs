@@ -53,7 +53,7 @@ impl Warnings {
             return Ok(());
         }
         let (kind, text, all): (String, String, usize) = serde_json::from_str(line)
-            .with_context(|| format!("a list of warnings says {line}"))?;
+            .with_context(|| format!("unexpected line in the list of warnings: {line}"))?;
         let kind = self.lines.entry(kind).or_default();
         kind.lines.push(text.replace(char::is_control, " "));
         kind.all = all;
@@ -72,7 +72,7 @@ impl Warnings {
         }
         lines.extend(self.failed.into_iter().map(|state| {
             format!(
-                "not all that may be trouble in a load could be asked of the catalog (SQLSTATE {state})"
+                "the check of the catalog for what may cause trouble in a load is incomplete (SQLSTATE {state})"
             )
         }));
         lines

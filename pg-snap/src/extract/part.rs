@@ -290,14 +290,15 @@ fn blank_lines(text: &[u8]) -> &[u8] {
 
 fn contradicted() -> Stop {
     Stop::damaged(
-        "a comment of the dump and the statement below it disagree on whether they are of the schema: \
-         the dump's entries cannot be told apart",
+        "a comment of the dump and the statement below it disagree on the schema: \
+         the dump's entries cannot be assigned to schemas",
     )
 }
 
 fn unheaded() -> Stop {
     Stop::damaged(
-        "the dump has something of the schema under no comment of pg_dump's: its entries cannot be told apart",
+        "the dump has a statement of the schema without a comment of pg_dump above it: \
+         the dump's entries cannot be assigned to schemas",
     )
 }
 

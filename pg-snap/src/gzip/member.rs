@@ -126,13 +126,13 @@ impl Inflater {
     /// `InvalidData` if it is damaged.
     pub fn text(&mut self, member: &[u8]) -> io::Result<Vec<u8>> {
         if Self::length(member) != Some(member.len()) {
-            return Err(invalid("a gzip member of another length than it tells"));
+            return Err(invalid("a gzip member does not have the length in its header"));
         }
         let (body, trailer) = member[HEADER..].split_at(member.len() - HEADER - TRAILER);
         let word = |at: usize| trailer[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
         let (crc, size) = (word(0), word(4) as usize);
         if size > MEMBER {
-            return Err(invalid("a gzip member longer than it may be"));
+            return Err(invalid("a gzip member is longer than allowed"));
         }
         let mut text = vec![0; size];
         let length = self
@@ -142,7 +142,7 @@ impl Inflater {
         let mut sum = Crc::new();
         sum.update(&text);
         if length != size || sum.sum() != crc {
-            return Err(invalid("a gzip member's checksum does not fit"));
+            return Err(invalid("a gzip member's checksum does not match"));
         }
         Ok(text)
     }

@@ -14,7 +14,7 @@ pub fn missing<'a>(plan: &Plan<'a>, facts: &Facts) -> Vec<&'a str> {
 pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for name in missing(plan, facts) {
         found.problem(format!(
-            "the dump needs extension {name}, which the server has not installed; where the server runs, \
+            "the dump needs extension {name}, which is not installed on the server; on its host, \
              on Debian: apt install {} (or apt-cache search postgresql {name})",
             package(name, plan.server.major)
         ));
@@ -22,7 +22,7 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for name in &plan.needs.extensions {
         if !facts.superuser && facts.extensions.get(name) == Some(&true) {
             found.problem(format!(
-                "the dump creates extension {name}, which takes a superuser; load as one (PGUSER)"
+                "the dump creates extension {name}, which requires a superuser; load as one (PGUSER)"
             ));
         }
         if facts.extensions.contains_key(name) {
@@ -61,7 +61,7 @@ fn preload(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
         ));
     } else if requirements.is_some_and(|r| r.preloaded.iter().any(|other| other == name)) {
         found.note(format!(
-            "the old server loaded extension {name} when it started, and this one does not; {remedy}"
+            "the source server loaded extension {name} when it started, and this one does not; {remedy}"
         ));
     }
 }
@@ -72,8 +72,8 @@ fn version(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let (Some(there), Some(here)) = (there, facts.extension_versions.get(name)) else { return };
     if parts(here) < parts(there) {
         found.note(format!(
-            "the dump was made with extension {name} {there}, and the server creates {here}: what it lacks \
-             fails in the load; where the server runs, install the newer ({})",
+            "the dump was made with extension {name} {there}, and the server creates {here}: a load fails on \
+             what that version lacks; install the newer one on the server's host ({})",
             package(name, plan.server.major)
         ));
     }
@@ -93,12 +93,12 @@ fn one_database(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     match &facts.cron_database {
         Some(allowed) if allowed == plan.made_as => {}
         Some(allowed) => found.problem(format!(
-            "the dump creates extension {CRON}, which the server takes in database {allowed} alone, and a load \
-             fills a database of another name before it swaps the names, with --drop-first too; {remedy}"
+            "the dump creates extension {CRON}, which the server allows only in database {allowed}, and a load \
+             fills a database of another name before it swaps the names, even with --drop-first; {remedy}"
         )),
         None => found.note(format!(
-            "the dump creates extension {CRON}, which the server takes in one database alone, and role {} may not \
-             know in which (GRANT pg_read_all_settings); {remedy}",
+            "the dump creates extension {CRON}, which the server allows only in one database, and role {} may not \
+             read its name (GRANT pg_read_all_settings); {remedy}",
             facts.me
         )),
     }

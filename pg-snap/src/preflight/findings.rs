@@ -68,7 +68,7 @@ pub fn find_for_part(plan: &Plan<'_>, facts: &Facts) -> Findings {
     standby(facts, &mut found);
     if facts.database.is_none() {
         found.problem(format!(
-            "there is no database {}: a schema is brought back into one that is there",
+            "database {} does not exist: a schema is restored into an existing database",
             plan.database
         ));
     }
@@ -79,15 +79,15 @@ fn versions(plan: &Plan<'_>, found: &mut Findings) {
     let from = plan.needs.server_version.as_deref().unwrap_or_default();
     if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
         found.problem(format!(
-            "the dump is from PostgreSQL {from}, the server is {}: a dump does not go back to an older \
+            "the dump is from PostgreSQL {from}, the server is {}: a dump cannot be loaded into an older \
              major; load it into PostgreSQL {major} or newer",
             plan.server
         ));
     }
     if plan.needs.restrict && !plan.psql.knows_restrict() {
         found.note(format!(
-            "psql {} does not know \\restrict, so only pg-snap itself keeps commands of psql out of the \
-             load; a newer postgresql-client adds the second lock",
+            "psql {} does not know \\restrict, so only pg-snap itself keeps psql commands out of the \
+             load; a newer postgresql-client adds a second barrier",
             plan.psql
         ));
     }
@@ -95,7 +95,9 @@ fn versions(plan: &Plan<'_>, found: &mut Findings) {
 
 fn standby(facts: &Facts, found: &mut Findings) {
     if facts.standby {
-        found.problem("the server is a standby, which takes no writes; name its primary (PGHOST)");
+        found.problem(
+            "the server is a standby, which accepts no writes; connect to its primary (PGHOST)",
+        );
     }
     if !facts.synchronous_standbys.is_empty() {
         found.note(format!(
@@ -117,7 +119,7 @@ fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let Some(database) = &facts.database else { return };
     if !database.ours {
         found.problem(format!(
-            "database {name} belongs to role {}, whose rights {} does not have, and cannot be replaced; as \
+            "database {name} belongs to role {}, whose rights role {} does not have, so it cannot be replaced; as \
              a superuser: {}",
             database.owner,
             facts.me,
@@ -137,22 +139,22 @@ fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let name = plan.database;
     for gid in &facts.prepared {
         found.problem(format!(
-            "database {name} holds the prepared transaction {gid}, which keeps it from being replaced; in \
+            "database {name} has the prepared transaction {gid}, which prevents its replacement; in \
              it: COMMIT PREPARED {0}; or ROLLBACK PREPARED {0};",
             literal(gid)
         ));
     }
     for subscription in &facts.subscriptions {
         found.problem(format!(
-            "database {name} has the subscription {subscription}, which keeps it from being dropped; in \
+            "database {name} has the subscription {subscription}, which prevents dropping it; in \
              it: DROP SUBSCRIPTION {};",
             ident(subscription)
         ));
     }
     for slot in &facts.slots {
         found.problem(format!(
-            "database {name} has the logical replication slot {slot}: in use it keeps the database from \
-             being dropped, and unused it would be lost with it; SELECT pg_drop_replication_slot({});",
+            "database {name} has the logical replication slot {slot}: in use, it prevents dropping the \
+             database; unused, it would be lost with it; SELECT pg_drop_replication_slot({});",
             literal(slot)
         ));
     }
@@ -162,8 +164,8 @@ fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
             name => name,
         };
         found.problem(format!(
-            "a session of role {} ({application}, pid {pid}) in database {name} is not {}'s to end; end \
-             it, or as a superuser: SELECT pg_terminate_backend({pid});",
+            "a session of role {} ({application}, pid {pid}) is in database {name}, and role {} may not end \
+             it; close it, or as a superuser: SELECT pg_terminate_backend({pid});",
             session.role,
             facts.me,
             pid = session.pid
@@ -171,7 +173,7 @@ fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
     if facts.sessions.is_empty() && !facts.may_end_others {
         found.note(format!(
-            "role {0} may end its own sessions only: another role's, if one connects, would be in the way; \
+            "role {0} may end only its own sessions: a session of another role would block the load; \
              as a superuser: GRANT pg_signal_backend TO {1};",
             facts.me,
             ident(&facts.me)
@@ -233,7 +235,7 @@ fn not_a_member(
         _ => roles::grant_statement(role, &facts.me, plan.server.major),
     };
     Some(format!(
-        "role {role} owns what is in the dump, and role {} may not act for it; as a superuser: {remedy}",
+        "role {role} owns objects in the dump, and role {} may not act for it; as a superuser: {remedy}",
         facts.me
     ))
 }
@@ -241,7 +243,7 @@ fn not_a_member(
 /// A setting that came or went with a major means nothing where it is not known.
 pub fn unknown_setting(name: &str, server: Version) -> String {
     format!(
-        "the dump sets {name}, which PostgreSQL {server} does not know, for the database: it is left out"
+        "the dump sets {name}, which PostgreSQL {server} does not know, for the database: the setting is omitted"
     )
 }
 
@@ -274,7 +276,7 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let space = &state.tablespace;
     if space != "pg_default" && facts.tablespaces.get(space).is_some_and(|space| !space.ours) {
         found.problem(format!(
-            "the dump's database lies in tablespace {space}, where role {} may make nothing; as a superuser: \
+            "the dump's database lies in tablespace {space}, where role {} may create nothing; as a superuser: \
              GRANT CREATE ON TABLESPACE {} TO {};",
             facts.me,
             ident(space),
@@ -283,7 +285,7 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
     for name in &facts.guarded_settings {
         found.problem(format!(
-            "the dump sets {name} for the database, which takes a superuser; load as one (PGUSER)"
+            "the dump sets {name} for the database, which requires a superuser; load as one (PGUSER)"
         ));
     }
 }
@@ -297,14 +299,14 @@ fn may_change(plan: &Plan<'_>, facts: &Facts, role: &str) -> bool {
 fn locales(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for locale in &facts.unknown_locales {
         found.problem(format!(
-            "the dump's locale {locale} is not on the server's system; there, on Debian: add it to \
+            "the dump's locale {locale} is not installed on the server's host; there, on Debian: add it to \
              /etc/locale.gen, run locale-gen, and restart PostgreSQL"
         ));
     }
     let provider = plan.needs.state.as_ref().and_then(|s| s.locale_provider.as_deref());
     if provider == Some("i") && !facts.icu {
         found.problem(
-            "the dump's locale is ICU's, and the server has no ICU; load it into one that was built with it",
+            "the dump's locale is one of ICU, and the server has no ICU; load it into a server built with ICU",
         );
     }
 }

@@ -19,7 +19,7 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     if !facts.standbys_missing.is_empty() {
         found.note(format!(
             "the server waits for standbys ({}: synchronous_standby_names), and none is connected: a load does \
-             not wait for one, but what writes afterwards does; connect it, or: ALTER SYSTEM SET \
+             not wait for them, but later commits do; connect one, or: ALTER SYSTEM SET \
              synchronous_standby_names = ''; SELECT pg_reload_conf();",
             facts.standbys_missing
         ));
@@ -30,11 +30,11 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
         match facts.tablespaces.get(space) {
             None => found.problem(format!(
                 "tables or indexes of the dump lie in tablespace {space}, which the server lacks; as a \
-                 superuser, with an empty directory of the server's user: CREATE TABLESPACE {} LOCATION '…';",
+                 superuser, with an empty directory that the server's user owns: CREATE TABLESPACE {} LOCATION '…';",
                 ident(space)
             )),
             Some(here) if !here.ours && !facts.superuser => found.problem(format!(
-                "tables or indexes of the dump lie in tablespace {space}, where role {} may make nothing; as a \
+                "tables or indexes of the dump lie in tablespace {space}, where role {} may create nothing; as a \
                  superuser: GRANT CREATE ON TABLESPACE {} TO {};",
                 facts.me,
                 ident(space),
@@ -46,7 +46,7 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for value in &requirements.row_values {
         if matches!(value.how, How::Late | How::Ambiguous) {
             found.problem(format!(
-                "{}; in the dump's text, give the column the type text, and load that",
+                "{}; in the dump's text, change the column's type to text, and load that",
                 value.unreadable()
             ));
         }
@@ -59,33 +59,33 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
 fn probe(Failed { subject, about, state }: &Failed, facts: &Facts, found: &mut Findings) {
     let problem = match (subject, state.as_str()) {
         (Subject::Dictionary, MISSING_FILE | BAD_FILE) => format!(
-            "text search dictionary {about}: the server has not these files, or cannot read them; copy them from \
-             the old server into tsearch_data below what pg_config --sharedir says"
+            "text search dictionary {about}: the server lacks these files or cannot read them; copy them from \
+             the source server into tsearch_data below the directory that pg_config --sharedir prints"
         ),
         (Subject::Locale, BAD_PARAMETER) => format!(
-            "collation {about}: the locale is not on the server's system; there, on Debian: add it to \
+            "collation {about}: the locale is not installed on the server's host; there, on Debian: add it to \
              /etc/locale.gen, run locale-gen, and restart PostgreSQL"
         ),
         (Subject::IcuCollation, _) if !facts.icu => no_icu(about),
         (Subject::IcuCollation, NOT_BUILT_IN) => no_icu(about),
         (Subject::IcuCollation, BAD_PARAMETER | INTERNAL) => format!(
             "collation {about}: the server's ICU does not know the locale or the rules; load it into a server \
-             with the ICU of the old one"
+             with the ICU version of the source server"
         ),
         (Subject::Library, MISSING_FILE) => format!(
-            "a function in C needs library {about}, which the server lacks; install it there, in what \
-             pg_config --pkglibdir says"
+            "the dump's C functions need library {about}, which the server lacks; install it there, in the \
+             directory that pg_config --pkglibdir prints"
         ),
         (Subject::Library, MAY_NOT) => format!(
-            "the dump makes functions in C of library {about}, which takes a superuser; load as one (PGUSER)"
+            "the dump creates C functions of library {about}, which requires a superuser; load as one (PGUSER)"
         ),
         (Subject::Guarded, MAY_NOT) => format!(
-            "the dump makes {about}, which role {} may not; load as a superuser (PGUSER)",
+            "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER)",
             facts.me
         ),
         (Subject::RowValue, state) if state.starts_with("42") || state.starts_with("22") => {
             format!(
-                "the dump names {about}, which the server does not know: no load reads these rows; load it into the \
+                "the dump refers to {about}, which the server does not know: no load can read these rows; load it into the \
              major that it is from"
             )
         }
@@ -97,7 +97,7 @@ fn probe(Failed { subject, about, state }: &Failed, facts: &Facts, found: &mut F
                 Subject::Guarded | Subject::RowValue => about.clone(),
             };
             return found.note(format!(
-                "whether the server has what the dump needs cannot be tried: {about} (SQLSTATE {state})"
+                "cannot check whether the server has what the dump needs: {about} (SQLSTATE {state})"
             ));
         }
     };
@@ -106,7 +106,7 @@ fn probe(Failed { subject, about, state }: &Failed, facts: &Facts, found: &mut F
 
 fn no_icu(about: &str) -> String {
     format!(
-        "collation {about} is ICU's, and the server has no ICU; load it into one that was built with it"
+        "collation {about} is one of ICU, and the server has no ICU; load it into a server built with ICU"
     )
 }
 
@@ -127,9 +127,9 @@ mod tests {
             (Subject::IcuCollation, "0A000", true, "no ICU"),
             (Subject::IcuCollation, "57014", false, "collation x (SQLSTATE 57014)"),
             (Subject::Library, "58P01", true, "pkglibdir"),
-            (Subject::Library, "42501", true, "takes a superuser"),
+            (Subject::Library, "42501", true, "requires a superuser"),
             (Subject::Guarded, "42501", true, "role me may not"),
-            (Subject::RowValue, "42P01", true, "no load reads these rows"),
+            (Subject::RowValue, "42P01", true, "no load can read these rows"),
             (Subject::RowValue, "57014", false, "SQLSTATE 57014"),
         ] {
             let mut found = Findings::default();

@@ -57,8 +57,7 @@ pub fn needed(needs: &Needs, file: &Path) -> Option<Size> {
 pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: bool) -> Verdict {
     let Some(size) = needed else {
         return Verdict::Untold(
-            "whether there is room for the database cannot be told: neither the dump nor a file tells a size"
-                .into(),
+            "cannot determine whether there is room for the database: its size is unknown".into(),
         );
     };
     let free = match room {
@@ -66,7 +65,7 @@ pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: boo
         Room::Unknown(why) => {
             let about = size.in_words();
             return Verdict::Untold(format!(
-                "whether there is room for the new database ({about}) cannot be told: {why}"
+                "cannot determine whether there is room for the new database ({about}): {why}"
             ));
         }
     };
@@ -77,13 +76,13 @@ pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: boo
         return Verdict::Enough;
     }
     let line = format!(
-        "the new database takes {} and {} is wanted with the log of changes, but only {} is free on the server's disk",
+        "the new database takes {}, or {} with the write-ahead log, but only {} is free on the server's disk",
         size.in_words(),
         human(want),
         human(free)
     );
     Verdict::TooLittle(match (drop_first, want <= free + old) {
-        (true, _) => format!("{line}, and {} in the old database; make room", human(old)),
+        (true, _) => format!("{line}, plus {} in the old database; make room", human(old)),
         (false, true) => format!(
             "{line}; --drop-first drops the old database ({}) before the new one is made",
             human(old)
@@ -112,7 +111,7 @@ fn human(bytes: u64) -> String {
 pub fn look(clients: &Clients, facts: &Facts, needs: &Needs) -> Room {
     let Some(data) = &facts.data_directory else {
         return Room::Unknown(format!(
-            "role {} may not know where the server keeps its data (GRANT pg_read_all_settings)",
+            "role {} may not read the server's data_directory (GRANT pg_read_all_settings)",
             facts.me
         ));
     };
@@ -121,13 +120,15 @@ pub fn look(clients: &Clients, facts: &Facts, needs: &Needs) -> Room {
     }
     let pid_file = read(clients, "cat", &[&format!("{data}/postmaster.pid")]);
     if !pid_file.is_some_and(|text| is_of_server(&text, facts)) {
-        return Room::Unknown(format!("{data} cannot be looked at from here as that server's"));
+        return Room::Unknown(format!(
+            "{data} on this host is not readable, or not of that server"
+        ));
     }
     let space = needs.state.as_ref().map(|s| &s.tablespace).and_then(|s| facts.tablespaces.get(s));
     let place = space.map(|space| &space.place).filter(|place| !place.is_empty()).unwrap_or(data);
     match read(clients, "df", &["-Pk", place]).as_deref().and_then(free_of) {
         Some(free) => Room::Free(free),
-        None => Room::Unknown(format!("df -Pk {place} gave no answer")),
+        None => Room::Unknown(format!("df -Pk {place} printed no size")),
     }
 }
 
@@ -192,7 +193,7 @@ mod tests {
         assert_eq!(enough(130, false), Verdict::Enough);
         assert_eq!(enough(80, true), Verdict::Enough);
         let Verdict::TooLittle(line) = enough(129, false) else { panic!() };
-        assert!(line.contains("130.0 MiB is wanted"), "{line}");
+        assert!(line.contains("or 130.0 MiB with"), "{line}");
         assert!(line.contains("--drop-first drops"), "{line}");
         let Verdict::TooLittle(line) = enough(70, true) else { panic!() };
         assert!(line.ends_with("50.0 MiB in the old database; make room"), "{line}");

@@ -154,7 +154,7 @@ fn an_extension_a_locale_or_a_version_that_the_server_lacks_is_told() -> Result<
     let needs = dump(|t| t.replacen("\"extensions\":[]", "\"extensions\":[\"no_such\"]", 1))?;
     refused(&s.server, postgres::USER, &needs, "-no-such (or apt-cache search")?;
     let newer = dump(|t| t.replacen("from database version 1", "from database version 91", 1))?;
-    refused(&s.server, postgres::USER, &newer, "does not go back to an older major")?;
+    refused(&s.server, postgres::USER, &newer, "cannot be loaded into an older major")?;
     let locale = dump(|t| t.replacen("\"collate\":\"", "\"collate\":\"xx_XX.", 1))?;
     refused(&s.server, postgres::USER, &locale, "locale-gen")?;
 
@@ -170,7 +170,7 @@ fn an_extension_a_locale_or_a_version_that_the_server_lacks_is_told() -> Result<
         "create role app login password 'x' createdb; alter database piprio owner to app",
     )?;
     std::fs::write(&plain, text.replace("missing_one", "dblink"))?;
-    refused(&s.server, "app", &plain, "creates extension dblink, which takes a superuser")?;
+    refused(&s.server, "app", &plain, "creates extension dblink, which requires a superuser")?;
     std::fs::write(&plain, text.replace("missing_one", "citext"))?;
     passes(&s.server, "app", &plain).map(drop)
 }

@@ -52,17 +52,17 @@ fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> R
         &s.server,
         postgres::USER,
         &file,
-        "name public.by_what as regclass, which a load makes",
+        "refer to public.by_what as regclass, which a load creates",
     )?;
     refused(
         &s.server,
         postgres::USER,
         &file,
-        "name public.twice as regproc, a name that means several",
+        "refer to public.twice as regproc, a name of several objects",
     )?;
     let out = s.pg_snap("source").arg("dump").output()?;
     let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains("warning: rows of public.duty.what name public.by_what"), "{said}");
+    assert!(said.contains("warning: rows of public.duty.what refer to public.by_what"), "{said}");
 
     // What came with the old server, and not with this one.
     dump_of(&s.server, "create table duty as select 'int4'::regtype as what", &file)?;
@@ -124,7 +124,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
     };
     needs(
         "create text search dictionary odd (template = simple, stopwords = odd_words, accept = true)",
-        "text search dictionary public.odd (odd_words.stop): the server has not these files",
+        "text search dictionary public.odd (odd_words.stop): the server lacks these files",
     )?;
     needs(
         "create table t (i int); create index i on t (i) tablespace fast",
@@ -145,7 +145,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
         let changed = edited(&s, &file, |text| text.replacen(from, to, 1))?;
         refused(&s.server, postgres::USER, &changed, words)
     };
-    lacks("\"$libdir/citext\"", "\"$libdir/no_such\"", "needs library $libdir/no_such, which")?;
+    lacks("\"$libdir/citext\"", "\"$libdir/no_such\"", "need library $libdir/no_such, which")?;
     lacks(
         "\"locale\":\"C.UTF-8\",\"ctype\"",
         "\"locale\":\"xx_XX\",\"ctype\"",
@@ -158,7 +158,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
         &s.server,
         "app",
         &file,
-        "functions in C of library $libdir/citext, which takes a superuser",
+        "C functions of library $libdir/citext, which requires a superuser",
     )
 }
 
@@ -185,7 +185,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
         let other = Postgres::with(postgres::Options { programs, clients, ..Default::default() })?;
         if other.psql("postgres", icu)? == "0" {
             without = true;
-            let words = "collation public.book (de-u-co-phonebk) is ICU's";
+            let words = "collation public.book (de-u-co-phonebk) is one of ICU";
             refused(&other, postgres::USER, &file, words)?;
         } else if release.major >= 16 {
             with_rules = true;
@@ -229,7 +229,7 @@ fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Resul
     for options in [&[] as &[&str], &["--drop-first"]] {
         let (report, said) = preflight(&target, options)?;
         let remedy = "cron.database_name = 'piprio_pg_snap_incoming'";
-        assert!(said.contains("in database piprio alone, and") && said.contains(remedy), "{said}");
+        assert!(said.contains("only in database piprio, and") && said.contains(remedy), "{said}");
         assert!(said.contains("extension pg_cron, which the server must load"), "{said}");
         let notes = report["notes"].to_string();
         assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");

@@ -75,7 +75,7 @@ fn each_problem_is_told_with_its_remedy() {
         n.state.as_mut().unwrap().tablespace = "fast".into();
     });
     ends(line, "GRANT CREATE ON TABLESPACE \"fast\" TO \"me\";");
-    ends(problem(|f, _| f.standby = true), "name its primary (PGHOST)");
+    ends(problem(|f, _| f.standby = true), "connect to its primary (PGHOST)");
     ends(problem(|f, _| f.prepared = vec!["it's".into()]), "ROLLBACK PREPARED 'it''s';");
     ends(problem(|f, _| f.subscriptions = vec!["s".into()]), "DROP SUBSCRIPTION \"s\";");
     ends(problem(|f, _| f.slots = vec!["s".into()]), "SELECT pg_drop_replication_slot('s');");
