@@ -51,7 +51,7 @@ fi
 host=$(rustc -vV | sed -n 's/^host: //p')
 # What tells libFuzzer where an input has led. With the target named, what runs while building is
 # built without.
-RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cforce-frame-pointers" \
   cargo build --release --locked --quiet --target "$host" "${targets[@]/#/--bin=}"
