@@ -271,7 +271,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Dump { jobs, level, lock_wait } => {
             let (level, jobs) = (level.into(), jobs_or_default(jobs));
             let lock_wait = Duration::from_secs(lock_wait.into());
-            dump::run(&clients, &dump::Options { level, jobs, lock_wait })?;
+            dump::run(&clients, &dump::DumpOptions { level, jobs, lock_wait })?;
         }
         Command::Load { file, schema: Some(schema), into, .. } => {
             let into = into.unwrap_or_else(|| schema.clone());
@@ -290,7 +290,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Inspect { file, full, json } => return inspect::run(&file, json, full),
         Command::Compare { file, jobs, lock_wait, json } => {
             let (jobs, lock_wait) = (jobs_or_default(jobs), Duration::from_secs(lock_wait.into()));
-            return compare::run(&clients, &compare::Options { file, jobs, lock_wait, json });
+            return compare::run(
+                &clients,
+                &compare::CompareOptions { file, jobs, lock_wait, json },
+            );
         }
         Command::Status { json } => return status::run(&clients, json),
         Command::Previous { action: PreviousAction::Swap, oid } => {

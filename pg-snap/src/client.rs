@@ -48,7 +48,7 @@ impl Clients {
     /// If every pg_dump is older than the server, naming both versions.
     pub fn pg_dump(&self, server: Version) -> Result<Client> {
         let found = self.find("pg_dump")?;
-        match choose(&found, server) {
+        match choose_pg_dump(&found, server) {
             Some(client) => {
                 if client.version.major != server.major {
                     pipe_kit::say!(
@@ -111,12 +111,12 @@ impl Clients {
             })?;
             return Ok(vec![Client { version, ..client }]);
         }
-        Ok(candidates(program).into_iter().filter_map(asked).collect())
+        Ok(candidates(program).into_iter().filter_map(probe_version).collect())
     }
 }
 
 /// A file of that name which does not tell a version is not PostgreSQL's client.
-fn asked(path: PathBuf) -> Option<Client> {
+fn probe_version(path: PathBuf) -> Option<Client> {
     let banner = child::capture(
         Command::new(&path).arg("--version").stdin(Stdio::null()),
         "asking for its version",
@@ -131,12 +131,12 @@ fn candidates(program: &str) -> BTreeSet<PathBuf> {
     if let Ok(majors) = std::fs::read_dir("/usr/lib/postgresql") {
         dirs.extend(majors.flatten().map(|major| major.path().join("bin")));
     }
-    in_directories(dirs, program)
+    programs_in(dirs, program)
 }
 
 /// Where `/bin` is `/usr/bin`, each program is there once. The program itself is not looked through:
 /// what it links to may go by the name that it was called by.
-fn in_directories(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
+fn programs_in(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
     let dirs: BTreeSet<PathBuf> = dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
     dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
@@ -152,7 +152,7 @@ fn prefixed(prefix: &[String], program: &Path) -> Command {
     }
 }
 
-fn choose(found: &[Client], server: Version) -> Option<&Client> {
+fn choose_pg_dump(found: &[Client], server: Version) -> Option<&Client> {
     let same = found.iter().filter(|c| c.version.major == server.major);
     let newer = || found.iter().filter(|c| c.version.major > server.major);
     same.max_by_key(|c| c.version)
@@ -203,7 +203,7 @@ mod tests {
         std::fs::write(usr.join("wrapper"), "").unwrap();
         std::os::unix::fs::symlink("wrapper", usr.join("psql")).unwrap();
         std::os::unix::fs::symlink("usr", &bin).unwrap();
-        let found = in_directories(vec![bin, usr.clone(), dir.path().join("none")], "psql");
+        let found = programs_in(vec![bin, usr.clone(), dir.path().join("none")], "psql");
         assert_eq!(Vec::from_iter(found), [usr.canonicalize().unwrap().join("psql")]);
     }
 
@@ -211,7 +211,7 @@ mod tests {
     fn the_servers_own_major_is_preferred_then_the_nearest_newer_never_an_older() {
         let server = Version { major: 15, minor: 3 };
         let all = [client(13, 9), client(15, 2), client(15, 18), client(16, 2), client(18, 4)];
-        let pick = |found: &[Client]| choose(found, server).map(|c| c.version.to_string());
+        let pick = |found: &[Client]| choose_pg_dump(found, server).map(|c| c.version.to_string());
         assert_eq!(pick(&all).as_deref(), Some("15.18"));
         assert_eq!(pick(&[all[4].clone(), all[3].clone()]).as_deref(), Some("16.2"));
         assert_eq!(pick(&all[..1]), None);

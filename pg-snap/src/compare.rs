@@ -1,25 +1,25 @@
-//! `pg-snap compare`: a database held against a dump. It changes nothing.
+//! `pg-snap compare`: compares a database with a dump, without changing anything.
 
+mod catalog;
+mod comparison;
 mod count;
-mod database;
+mod dumped;
 mod encoding;
-mod holdings;
 mod inserts;
 mod report;
 mod statement;
-mod verdict;
 
 use crate::client::Clients;
 use crate::load::random_token;
 use crate::psql::{self, Server};
 use crate::session::Session;
 use anyhow::{Context, Result};
-use count::Run;
-use database::Database;
+use catalog::Catalog;
+use count::CountRun;
+use dumped::DumpedObjects;
 use encoding::Encoding;
-use holdings::Holdings;
 use pipe_kit::{Exit, cleanup};
-use report::Report;
+use report::CompareReport;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ use std::time::Duration;
 const LAST_LINE: &str = "end of the catalog";
 
 /// What `compare` is asked for.
-pub struct Options {
+pub struct CompareOptions {
     pub file: PathBuf,
     /// Sessions that count rows.
     pub jobs: NonZero<usize>,
@@ -41,20 +41,20 @@ pub struct Options {
 /// # Errors
 /// [`pipe_kit::Stop::damaged`] if the dump is not whole; if the server does not answer, or a table
 /// cannot be counted. A difference is no error, and status 1.
-pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
+pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let (held, sections) = Holdings::read(&options.file)?;
+    let (dumped, sections) = DumpedObjects::read(&options.file)?;
     // No other run anywhere has sessions of this name.
     let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
-    let sessions = cleanup::on_failure(move || crate::dump::end_all(&ending.0, &ending.1));
+    let sessions = cleanup::on_failure(move || crate::dump::end_sessions(&ending.0, &ending.1));
 
     let own = server.query(&database, "SHOW server_encoding")?;
     let encoding = Encoding::of(own.trim());
-    let mut held = encoding.names(&server, &database, held)?;
-    held.add_sections(sections);
-    let run = Run {
+    let mut dumped = encoding.converted(&server, &database, dumped)?;
+    dumped.add_sections(sections);
+    let run = CountRun {
         server: &server,
         database: &database,
         name: &name,
@@ -62,19 +62,19 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
         bytewise: encoding.is_bytewise(),
         lock_wait: options.lock_wait,
     };
-    let mut keeper = run.open()?;
-    let (catalog, snapshot) = look(&run, &mut keeper)?;
-    let counts = run.count(count::tasks(&held, &catalog), options.jobs, &snapshot)?;
-    keeper.close().context("the session that held the snapshot")?;
+    let mut holder = run.open_session()?;
+    let (catalog, snapshot) = read_catalog(&run, &mut holder)?;
+    let counts = run.count(count::tasks(&dumped, &catalog), options.jobs, &snapshot)?;
+    holder.close().context("the session that held the snapshot")?;
     sessions.disarm();
 
-    let compared = verdict::verdict(&held, &catalog, &counts, server.version.major);
-    let report = Report {
-        same: compared.findings.is_empty(),
+    let comparison = comparison::compare(&dumped, &catalog, &counts, server.version.major);
+    let report = CompareReport {
+        same: comparison.findings.is_empty(),
         database,
         server_version: server.version.to_string(),
-        dump_version: held.server_version,
-        compared,
+        dump_version: dumped.server_version,
+        comparison,
     };
     let text = if options.json {
         format!("{}\n", serde_json::to_string(&report)?)
@@ -86,15 +86,15 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
 }
 
 /// Takes a snapshot, and looks at the catalog under it.
-fn look(run: &Run<'_>, session: &mut Session) -> Result<(Database, String)> {
+fn read_catalog(run: &CountRun<'_>, session: &mut Session) -> Result<(Catalog, String)> {
     session.tell(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSET LOCAL lock_timeout = {};\n\
          SELECT pg_catalog.pg_export_snapshot();\n{}\\echo {LAST_LINE}\n",
         run.lock_wait.as_millis(),
-        database::ASK
+        catalog::QUERY
     ))?;
     let snapshot = session.line().context("taking a snapshot")?;
-    let mut catalog = Database::default();
+    let mut catalog = Catalog::default();
     loop {
         let line = session.line().context("reading the catalog")?;
         if line == LAST_LINE {

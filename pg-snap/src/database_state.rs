@@ -6,7 +6,7 @@ mod contents;
 mod requirements;
 mod settings;
 
-pub use requirements::{Dictionary, How, QUESTIONS, Requirements};
+pub use requirements::{Dictionary, QUERIES, Requirements, Resolution};
 pub use settings::list as search_path;
 
 use crate::psql::Server;

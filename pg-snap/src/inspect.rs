@@ -10,7 +10,7 @@ use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
-pub use report::{Report, name_after};
+pub use report::{InspectReport, name_after};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -44,9 +44,9 @@ pub fn check(path: &Path) -> Result<()> {
 
 /// What the index tells, and the definitions before the data. None where there is no index that fits
 /// the file, or where anything that is read of it is damaged: then all of it must be read.
-fn from_index(path: &Path) -> Result<Option<Report>> {
+fn from_index(path: &Path) -> Result<Option<InspectReport>> {
     let Some((file, index)) = index::of(path)? else { return Ok(None) };
-    let mut report = Report::default();
+    let mut report = InspectReport::default();
     for section in &index.sections {
         match section.kind {
             Kind::PreData | Kind::End => {
@@ -69,10 +69,10 @@ fn from_index(path: &Path) -> Result<Option<Report>> {
     Ok(Some(report))
 }
 
-fn read(path: &Path) -> Result<Report> {
+fn read(path: &Path) -> Result<InspectReport> {
     let input = pipe_kit::input::open(path)?;
     let text = gzip::ReadAhead::new(gzip::text_of(input)?);
-    let (mut scanner, mut report) = (Scanner::default(), Report::default());
+    let (mut scanner, mut report) = (Scanner::default(), InspectReport::default());
     let scanned = scan(&mut scanner, &mut report, text).and_then(|()| Ok(scanner.finish()?));
     match scanned {
         Err(error) if pipe_kit::status::of(&error) == Exit::Damaged => {
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<Report> {
     Ok(report)
 }
 
-fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<()> {
+fn scan(scanner: &mut Scanner, report: &mut InspectReport, text: impl Read) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
     while let Some(block) = blocks.next().map_err(reading)? {
@@ -98,7 +98,7 @@ fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<(
     Ok(())
 }
 
-impl Observer for Report {
+impl Observer for InspectReport {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(&sql[..sql.len().min(1024)]);
         let text = text.trim_start();

@@ -18,16 +18,16 @@ use crate::lines::Blocks;
 use crate::load::Names;
 use crate::psql::{self, Server};
 use anyhow::Result;
-use findings::Plan;
+use findings::LoadPlan;
 use pipe_kit::{Exit, Stop, warning};
-use room::Verdict;
+use room::RoomVerdict;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 
 /// The report. Field names are the JSON's.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PreflightReport {
     server_version: String,
     /// Of the server that was dumped; null where the dump does not tell.
     dump_version: Option<String>,
@@ -62,14 +62,14 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
     let server = Server::connect_beside(clients, &names.database)?;
-    let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
+    let facts = Facts::query(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
     let plan = plan(&names, &needs, &server);
-    let room = room::look(clients, &facts, &needs);
+    let room = room::measure(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
-    let report = Report::of(&plan, &facts, found);
+    let report = PreflightReport::of(&plan, &facts, found);
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;
@@ -89,13 +89,13 @@ pub fn check(
     needs: &Needs,
     options: &crate::load::Options,
 ) -> Result<Facts> {
-    let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
+    let facts = Facts::query(server, &names.database, &names.in_use(options.keep_previous), needs)?;
     let plan = plan(names, needs, server);
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
-    let room = room::look(clients, &facts, needs);
+    let room = room::measure(clients, &facts, needs);
     match room::verdict(needed, &room, &facts, options.drop_first) {
-        Verdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
+        RoomVerdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
         verdict => found.add_room(verdict),
     }
     refuse(&found.problems)?;
@@ -107,15 +107,15 @@ pub fn check(
 /// # Errors
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
-    let facts = Facts::ask(server, database, &[], needs)?;
+    let facts = Facts::query(server, database, &[], needs)?;
     let names = Names::of(database.to_owned());
     refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> Plan<'a> {
+fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> LoadPlan<'a> {
     let (server, psql) = (server.version, server.psql().version);
-    Plan { database: &names.database, needs, server, psql, made_as: &names.incoming }
+    LoadPlan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
 /// A line each: the last as the error.
@@ -130,8 +130,8 @@ pub fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
-impl Report {
-    fn of(plan: &Plan<'_>, facts: &Facts, found: Findings) -> Self {
+impl PreflightReport {
+    fn of(plan: &LoadPlan<'_>, facts: &Facts, found: Findings) -> Self {
         let roles = roles_missing(plan.needs, facts);
         let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
         let extensions = extensions::missing(plan, facts);

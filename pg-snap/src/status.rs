@@ -44,14 +44,14 @@ struct Beside {
 pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let server = Server::connect(clients, &database)?;
-    let status = ask(&server, &database)?;
+    let status = read_status(&server, &database)?;
     let text =
         if json { format!("{}\n", serde_json::to_string(&status)?) } else { to_text(&status) };
     pipe_kit::output::print(&text)?;
     Ok(Exit::Done)
 }
 
-fn ask(server: &Server, database: &str) -> Result<Status> {
+fn read_status(server: &Server, database: &str) -> Result<Status> {
     let databases = server.databases()?;
     let beside = databases.iter().filter(|(_, name)| is_beside(database, name));
     let beside = beside.map(|(oid, name)| Beside { name: name.clone(), oid: *oid }).collect();

@@ -1,6 +1,6 @@
 //! Names of a dump in the encoding that the database's are read in.
 
-use super::holdings::Holdings;
+use super::dumped::DumpedObjects;
 use crate::psql::Server;
 use crate::sql::literal;
 use anyhow::{Context, Result};
@@ -37,23 +37,28 @@ impl Encoding {
     ///
     /// # Errors
     /// If the server does not know the dump's encoding, or a name is none in it.
-    pub fn names(&self, server: &Server, database: &str, held: Holdings) -> Result<Holdings> {
-        let in_bytes = held.encoding != UTF8;
+    pub fn converted(
+        &self,
+        server: &Server,
+        database: &str,
+        dumped: DumpedObjects,
+    ) -> Result<DumpedObjects> {
+        let in_bytes = dumped.encoding != UTF8;
         if self.is_bytewise() {
             let to_bytes = |name: &str| name.bytes().map(char::from).collect::<String>();
-            return Ok(if in_bytes { held } else { held.renamed(&to_bytes) });
+            return Ok(if in_bytes { dumped } else { dumped.renamed(&to_bytes) });
         }
-        if !in_bytes || BYTEWISE.contains(&held.encoding.as_str()) {
-            return Ok(held);
+        if !in_bytes || BYTEWISE.contains(&dumped.encoding.as_str()) {
+            return Ok(dumped);
         }
         let odd: Vec<String> =
-            held.names().into_iter().filter(|name| !name.is_ascii()).map(str::to_owned).collect();
+            dumped.names().into_iter().filter(|name| !name.is_ascii()).map(str::to_owned).collect();
         let mut converted = HashMap::new();
         for names in odd.chunks(CHUNK) {
-            converted.extend(convert(server, database, &held.encoding, names)?);
+            converted.extend(convert(server, database, &dumped.encoding, names)?);
         }
         let to = |name: &str| converted.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        Ok(held.renamed(&to))
+        Ok(dumped.renamed(&to))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
-pub const QUESTIONS: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
+pub const QUERIES: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
 
 /// Columns of which a warning tells.
 const LINES: usize = 10;
@@ -63,13 +63,13 @@ pub struct RowValue {
     pub value: String,
     /// Schema, table and column: one of those that hold it.
     pub column: String,
-    pub how: How,
+    pub how: Resolution,
 }
 
-/// How a load finds what a row names.
+/// How a load finds what a row refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum Resolution {
     /// A role that could log in.
     Login,
     /// Another role.
@@ -103,7 +103,10 @@ impl Requirements {
 
     /// A line for each column whose rows no load can read back, and how many more there are.
     pub fn warnings(&self) -> Vec<String> {
-        let lost = self.row_values.iter().filter(|v| matches!(v.how, How::Late | How::Ambiguous));
+        let lost = self
+            .row_values
+            .iter()
+            .filter(|v| matches!(v.how, Resolution::Late | Resolution::Ambiguous));
         let mut columns = BTreeSet::new();
         let lost = lost.filter(|value| columns.insert(&value.column));
         let mut lines: Vec<String> = lost
@@ -126,7 +129,7 @@ impl RowValue {
     pub fn unreadable(&self) -> String {
         let Self { kind, value, column, how } = self;
         let why = match how {
-            How::Ambiguous => "a name of several objects",
+            Resolution::Ambiguous => "a name of several objects",
             _ => "which a load creates only after the rows",
         };
         format!("rows of {column} refer to {value} as {kind}, {why}: no load can read them")
@@ -138,10 +141,10 @@ impl DatabaseState {
     pub fn require(&mut self, mut requirements: Requirements) {
         let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut requirements.row_values)
             .into_iter()
-            .partition(|value| matches!(value.how, How::Login | How::Role));
+            .partition(|value| matches!(value.how, Resolution::Login | Resolution::Role));
         for value in roles {
             if self.roles.iter().all(|role| role.name != value.value) {
-                let login = value.how == How::Login;
+                let login = value.how == Resolution::Login;
                 self.roles.push(Role { name: value.value, login, owns: Some(false) });
             }
         }

@@ -1,8 +1,8 @@
 //! Copying tables out: a session that reads each under the run's snapshot, as pg_dump would.
 
-use super::catalog::{Sequence, Table};
-use super::run::Run;
-use super::section::{Section, Sink};
+use super::catalog::{SourceSequence, SourceTable};
+use super::run::DumpRun;
+use super::section_writer::{SectionWriter, Sink};
 use crate::session::Session;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
@@ -27,7 +27,7 @@ const SEQUENCES: usize = 100;
 ///
 /// # Errors
 /// If psql cannot be started.
-pub fn open(run: &Run<'_>) -> Result<Session> {
+pub fn open_session(run: &DumpRun<'_>) -> Result<Session> {
     let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
     if run.is_bytewise() {
@@ -40,7 +40,7 @@ pub fn open(run: &Run<'_>) -> Result<Session> {
 
 /// A worker's session.
 pub struct Copier<'a> {
-    run: &'a Run<'a>,
+    run: &'a DumpRun<'a>,
     session: Session,
     snapshot: &'a str,
 }
@@ -56,8 +56,8 @@ impl<'a> Copier<'a> {
     ///
     /// # Errors
     /// If psql cannot be started.
-    pub fn open(run: &'a Run<'a>, snapshot: &'a str) -> Result<Self> {
-        Ok(Self { run, session: open(run)?, snapshot })
+    pub fn open(run: &'a DumpRun<'a>, snapshot: &'a str) -> Result<Self> {
+        Ok(Self { run, session: open_session(run)?, snapshot })
     }
 
     /// Ends its session.
@@ -75,9 +75,9 @@ impl<'a> Copier<'a> {
     /// written then is not a section.
     pub fn copy<S: Sink>(
         &mut self,
-        table: &Table,
+        table: &SourceTable,
         pages: Option<&Range<Option<u64>>>,
-        section: &mut Section<'_, S>,
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<Copied> {
         self.copy_out(table, pages, section)
             .with_context(|| format!("copying table {}", table.quoted))
@@ -85,14 +85,14 @@ impl<'a> Copier<'a> {
 
     fn copy_out<S: Sink>(
         &mut self,
-        table: &Table,
+        table: &SourceTable,
         pages: Option<&Range<Option<u64>>>,
-        section: &mut Section<'_, S>,
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<Copied> {
         self.lock(table)?;
-        section.write(&self.encoded(&head(table))?)?;
+        section.write(&self.encoded(&entry_head(table))?)?;
         let begin = section.bytes;
-        self.session.tell(&statement(table, pages, &self.run.encoding))?;
+        self.session.tell(&copy_statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
         // The line that ends the data came along with it.
@@ -104,7 +104,7 @@ impl<'a> Copier<'a> {
 
     /// Begins a transaction under the snapshot, and in it locks the table, which the snapshot alone
     /// does not protect: emptied or written anew elsewhere it would read as empty.
-    fn lock(&mut self, table: &Table) -> Result<()> {
+    fn lock(&mut self, table: &SourceTable) -> Result<()> {
         let begin = format!(
             "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
              SELECT {name}::pg_catalog.regclass::pg_catalog.oid, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass);\n\
@@ -126,10 +126,10 @@ impl<'a> Copier<'a> {
                 }
             };
             match state.as_str() {
-                NO_ERROR => return unchanged(table, found.as_deref()),
+                NO_ERROR => return check_unchanged(table, found.as_deref()),
                 LOCKED if Instant::now() < until => {
                     self.session.send(b"ROLLBACK;\n")?;
-                    self.run.check()?;
+                    self.run.fail_if_abandoned()?;
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(PAUSES[1]);
                 }
@@ -137,7 +137,7 @@ impl<'a> Copier<'a> {
                     "it stayed locked for {} seconds{}; dump again when the lock is released, or wait \
                      longer (--lock-wait)",
                     self.run.lock_wait.as_secs(),
-                    self.run.locked(Some(table.oid))
+                    self.run.lock_holders(Some(table.oid))
                 ),
                 _ => return Err(self.session.reason()),
             }
@@ -153,7 +153,7 @@ impl<'a> Copier<'a> {
 
     /// Reads rows up to the line that ends them. Nothing follows it before psql is told more, and no
     /// row is such a line: COPY doubles every backslash of its data.
-    fn rows<S: Sink>(&mut self, section: &mut Section<'_, S>) -> Result<u64> {
+    fn rows<S: Sink>(&mut self, section: &mut SectionWriter<'_, S>) -> Result<u64> {
         let (session, run) = (&mut self.session, self.run);
         let mut tail = [b'\n'; 4];
         let mut rows = 0;
@@ -184,8 +184,8 @@ impl<'a> Copier<'a> {
     /// If one cannot be read.
     pub fn sequences<S: Sink>(
         &mut self,
-        sequences: &[Sequence],
-        section: &mut Section<'_, S>,
+        sequences: &[SourceSequence],
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<()> {
         for some in sequences.chunks(SEQUENCES) {
             let values: Vec<String> = some
@@ -232,7 +232,7 @@ impl<'a> Copier<'a> {
 }
 
 /// The same table, with its rows where the snapshot saw them.
-fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
+fn check_unchanged(table: &SourceTable, found: Option<&str>) -> Result<()> {
     if found == Some(&format!("{}|{}", table.oid, table.filenode)) {
         return Ok(());
     }
@@ -242,7 +242,11 @@ fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
     )
 }
 
-fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) -> String {
+fn copy_statement(
+    table: &SourceTable,
+    pages: Option<&Range<Option<u64>>>,
+    encoding: &str,
+) -> String {
     let options = match encoding {
         UTF8 => String::new(),
         encoding => format!(" WITH (ENCODING {})", literal(encoding)),
@@ -264,7 +268,7 @@ fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) 
     format!("COPY {source} TO STDOUT{options};\n")
 }
 
-fn head(table: &Table) -> String {
+fn entry_head(table: &SourceTable) -> String {
     let through = table
         .root
         .as_ref()
@@ -278,7 +282,7 @@ fn head(table: &Table) -> String {
     )
 }
 
-fn set_value(sequence: &Sequence, value: &str, backslashes_escape: bool) -> String {
+fn set_value(sequence: &SourceSequence, value: &str, backslashes_escape: bool) -> String {
     let mut name = sequence.quoted.replace('\'', "''");
     if backslashes_escape {
         name = name.replace('\\', "\\\\");

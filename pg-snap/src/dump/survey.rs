@@ -1,7 +1,7 @@
 //! What is asked of the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
-use crate::database_state::{QUESTIONS, Requirements};
+use crate::database_state::{QUERIES, Requirements};
 use crate::psql::Server;
 use anyhow::Result;
 
@@ -22,8 +22,8 @@ impl Survey {
     ///
     /// # Errors
     /// If the server does not answer.
-    pub fn ask(server: &Server, database: &str) -> Result<Self> {
-        let needs = QUESTIONS.map(warnings::isolated).concat();
+    pub fn run(server: &Server, database: &str) -> Result<Self> {
+        let needs = QUERIES.map(warnings::isolated).concat();
         let script = format!("{STRINGS}{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {

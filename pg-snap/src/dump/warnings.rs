@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
 /// Each gives lines for [`Warnings::add`], ten of a kind, with how many there are of that kind.
-const QUESTIONS: [&str; 2] =
+const QUERIES: [&str; 2] =
     [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
 
 /// What stands before the SQLSTATE that a question ended with.
@@ -15,12 +15,12 @@ const NO_ERROR: &str = "00000";
 /// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Warnings {
-    lines: BTreeMap<String, Kind>,
+    lines: BTreeMap<String, WarningGroup>,
     failed: Vec<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Kind {
+struct WarningGroup {
     lines: Vec<String>,
     /// Of this kind, with those that are not among the lines.
     all: usize,
@@ -28,7 +28,7 @@ struct Kind {
 
 /// The script: it fails nothing, whatever the server answers.
 pub fn script() -> String {
-    QUESTIONS.map(isolated).concat()
+    QUERIES.map(isolated).concat()
 }
 
 /// Asks in a transaction of its own, of bounded time, which changes nothing and leaves no setting.

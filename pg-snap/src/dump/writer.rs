@@ -1,7 +1,7 @@
 //! The dump as it is written: sections one behind the other, the end marker, the index.
 
-use super::assembly::Label;
-use super::definitions::END_MARKER;
+use super::pg_dump::END_MARKER;
+use super::reorder_buffer::SectionLabel;
 use crate::gzip::{Deflater, Level, MEMBER};
 use crate::index::{Index, Kind, Section};
 use anyhow::{Context, Result};
@@ -9,7 +9,7 @@ use pipe_kit::output::Output;
 use std::io::Write;
 
 /// See the module.
-pub struct Writer {
+pub struct DumpWriter {
     out: Output,
     /// Bytes written.
     offset: u64,
@@ -18,7 +18,7 @@ pub struct Writer {
     index: Index,
 }
 
-impl Writer {
+impl DumpWriter {
     pub fn new(out: Output) -> Self {
         Self { out, offset: 0, begin: 0, index: Index::default() }
     }
@@ -34,11 +34,11 @@ impl Writer {
     }
 
     /// Ends the section. One without text is none.
-    pub fn end(&mut self, label: Label) {
+    pub fn end(&mut self, label: SectionLabel) {
         let (offset, length) = (self.begin, self.offset - self.begin);
         self.begin = self.offset;
         if length > 0 {
-            let Label { kind, schema, table, root, rows, bytes } = label;
+            let SectionLabel { kind, schema, table, root, rows, bytes } = label;
             let section = Section { offset, length, kind, schema, table, root, rows, bytes };
             self.index.sections.push(section);
         }
@@ -48,7 +48,7 @@ impl Writer {
     ///
     /// # Errors
     /// If standard output fails.
-    pub fn section(&mut self, label: Label, members: &[Vec<u8>]) -> Result<()> {
+    pub fn section(&mut self, label: SectionLabel, members: &[Vec<u8>]) -> Result<()> {
         members.iter().try_for_each(|member| self.member(member))?;
         self.end(label);
         Ok(())
@@ -66,7 +66,7 @@ impl Writer {
             end.extend_from_slice(&[b"\\unrestrict ", key, b"\n\n"].concat());
         }
         let member = deflater.member(&end).context("compressing the dump")?;
-        self.section(Label::of(Kind::End, end.len() as u64), &[member])?;
+        self.section(SectionLabel::of(Kind::End, end.len() as u64), &[member])?;
         let begin = self.offset;
         for block in self.index.to_text()?.as_bytes().chunks(MEMBER) {
             let member = deflater.member(block).context("compressing the dump")?;

@@ -3,13 +3,13 @@
 //! A member of ours tells its own length in its header (an extra field, RFC 1952), so that a reader
 //! finds the next one without inflating, and several can be inflated at once. Others skip the field.
 
-use super::quick::{self, Quick};
+use super::fast::{self, FastCompressor};
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 use std::io;
 
 /// Bytes of text in a member, at most. Large enough that starting the dictionary anew costs under 1 %.
 pub const MEMBER: usize = 1 << 20;
-const _: () = assert!(MEMBER <= quick::LONGEST);
+const _: () = assert!(MEMBER <= fast::LONGEST);
 
 const MAGIC: [u8; 4] = [0x1f, 0x8b, 8, 4];
 /// Two bytes of length, the field's name, its length.
@@ -31,7 +31,7 @@ pub enum Level {
 pub struct Deflater(Method);
 
 enum Method {
-    Quick(Box<Quick>),
+    Fast(Box<FastCompressor>),
     Libdeflate { compressor: Compressor, made: Vec<u8> },
 }
 
@@ -43,7 +43,7 @@ impl Deflater {
             Method::Libdeflate { compressor, made }
         };
         Self(match level {
-            Level::Fast => Method::Quick(Box::new(Quick::new())),
+            Level::Fast => Method::Fast(Box::new(FastCompressor::new())),
             Level::Default => libdeflate(6),
             Level::Small => libdeflate(10),
         })
@@ -58,7 +58,7 @@ impl Deflater {
             return Err(invalid("a block too long for a gzip member"));
         }
         let deflated = match &mut self.0 {
-            Method::Quick(quick) => quick.deflate(text),
+            Method::Fast(fast) => fast.deflate(text),
             Method::Libdeflate { compressor, made } => {
                 let length = compressor.deflate_compress(text, made).map_err(io::Error::other)?;
                 &made[..length]

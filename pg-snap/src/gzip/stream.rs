@@ -16,28 +16,28 @@ const BUFFER: usize = 256 * 1024;
 pub fn text_of(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let zipped = input.fill_buf().context("reading the dump")?.starts_with(&[0x1f, 0x8b]);
-    Ok(if zipped { Box::new(Members::new(input)) } else { Box::new(input) })
+    Ok(if zipped { Box::new(MemberReader::new(input)) } else { Box::new(input) })
 }
 
 /// The text of gzip members that follow each other, such as a section of a dump.
 pub fn members_in(input: impl Read + Send) -> impl Read + Send {
-    Members::new(BufReader::with_capacity(BUFFER, input))
+    MemberReader::new(BufReader::with_capacity(BUFFER, input))
 }
 
 /// The beginning of a member that was read already, and what follows.
-type Rest<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
+type Remainder<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
 
 /// Members of ours are inflated one by one, which is fastest; at the first of somebody else's the
 /// rest is left to a decoder of any.
-struct Members<R: Read> {
+struct MemberReader<R: Read> {
     input: Option<BufReader<R>>,
-    others: Option<MultiGzDecoder<Rest<R>>>,
+    others: Option<MultiGzDecoder<Remainder<R>>>,
     inflater: Inflater,
     member: Vec<u8>,
     text: io::Cursor<Vec<u8>>,
 }
 
-impl<R: Read> Members<R> {
+impl<R: Read> MemberReader<R> {
     fn new(input: BufReader<R>) -> Self {
         let (input, inflater) = (Some(input), Inflater::new());
         Self { input, others: None, inflater, member: Vec::new(), text: io::Cursor::default() }
@@ -65,7 +65,7 @@ impl<R: Read> Members<R> {
     }
 }
 
-impl<R: Read> Read for Members<R> {
+impl<R: Read> Read for MemberReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let n = self.text.read(buffer)?;

@@ -1,6 +1,6 @@
 //! What the server says that a load depends on.
 
-use super::probes::{self, Failed};
+use super::probes::{self, FailedProbe};
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server, sqlstate_of};
 use crate::server_error::{INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT};
@@ -24,7 +24,7 @@ pub struct Facts {
     /// The database that will be replaced.
     pub database: Option<Existing>,
     /// Sessions in the way that we may not end.
-    pub sessions: Vec<Session>,
+    pub sessions: Vec<BlockingSession>,
     /// Names of prepared transactions in the database.
     pub prepared: Vec<String>,
     pub subscriptions: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Facts {
     pub standbys_missing: String,
     /// What was tried, and why it failed.
     #[serde(skip)]
-    pub failed: Vec<Failed>,
+    pub failed: Vec<FailedProbe>,
     pub tablespaces: BTreeMap<String, Tablespace>,
     /// Parameters among those that the dump sets on its database which only a superuser may set.
     pub guarded_settings: Vec<String>,
@@ -87,7 +87,7 @@ pub struct Tablespace {
 }
 
 #[derive(Clone, Debug, Deserialize)]
-pub struct Session {
+pub struct BlockingSession {
     pub role: String,
     pub application: String,
     pub pid: u32,
@@ -111,8 +111,8 @@ impl Facts {
     ///
     /// # Errors
     /// If the server does not answer.
-    pub fn ask(server: &Server, database: &str, names: &[&str], needs: &Needs) -> Result<Self> {
-        let ask = ask_for(server.version.major, database, names, needs);
+    pub fn query(server: &Server, database: &str, names: &[&str], needs: &Needs) -> Result<Self> {
+        let ask = facts_query(server.version.major, database, names, needs);
         let answer = server.query(&server.maintenance, &ask)?;
         let mut facts: Self =
             serde_json::from_str(&answer).context("asking the server what a load depends on")?;
@@ -120,7 +120,7 @@ impl Facts {
         facts.unknown_settings = unknown_settings(server, &facts.unlisted_settings)?;
         let requirements = needs.state.as_ref().and_then(|state| state.requirements.as_ref());
         facts.failed = match requirements.filter(|_| !facts.standby) {
-            Some(requirements) => probes::run(server, probes::of(requirements))?,
+            Some(requirements) => probes::try_all(server, probes::probes_for(requirements))?,
             None => Vec::new(),
         };
         Ok(facts)
@@ -139,7 +139,7 @@ const SERVER: &str = "\
     where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
 ";
 
-fn ask_for(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
+fn facts_query(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
     let settings = needs.state.iter().flat_map(|s| &s.settings).map(|s| s.name.as_str());
     let settings = list(settings);
     let extensions = list(needs.extensions.iter().map(String::as_str));

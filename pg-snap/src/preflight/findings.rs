@@ -1,7 +1,7 @@
 //! What keeps a dump from being loaded, as lines with their remedy: decided from facts alone.
 
 use super::facts::{Facts, Membership};
-use super::room::Verdict;
+use super::room::RoomVerdict;
 use super::{extensions, requirements};
 use crate::database_state::Role;
 use crate::head::Needs;
@@ -10,7 +10,7 @@ use crate::sql::{ident, literal};
 use crate::version::Version;
 
 /// What is to be loaded, and how.
-pub struct Plan<'a> {
+pub struct LoadPlan<'a> {
     pub database: &'a str,
     pub needs: &'a Needs,
     pub server: Version,
@@ -38,17 +38,17 @@ impl Findings {
     }
 
     /// Adds whether there is room for the new database.
-    pub fn add_room(&mut self, verdict: Verdict) {
+    pub fn add_room(&mut self, verdict: RoomVerdict) {
         match verdict {
-            Verdict::Enough => {}
-            Verdict::Untold(note) => self.note(note),
-            Verdict::TooLittle(problem) => self.problem(problem),
+            RoomVerdict::Enough => {}
+            RoomVerdict::Unknown(note) => self.note(note),
+            RoomVerdict::TooLittle(problem) => self.problem(problem),
         }
     }
 }
 
 /// Everything but the room on disk.
-pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
+pub fn find(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     rights(plan, facts, &mut found);
@@ -62,7 +62,7 @@ pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
 }
 
 /// What matters where only a part of the database is loaded.
-pub fn find_for_part(plan: &Plan<'_>, facts: &Facts) -> Findings {
+pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     standby(facts, &mut found);
@@ -75,7 +75,7 @@ pub fn find_for_part(plan: &Plan<'_>, facts: &Facts) -> Findings {
     found
 }
 
-fn versions(plan: &Plan<'_>, found: &mut Findings) {
+fn versions(plan: &LoadPlan<'_>, found: &mut Findings) {
     let from = plan.needs.server_version.as_deref().unwrap_or_default();
     if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
         found.problem(format!(
@@ -107,7 +107,7 @@ fn standby(facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn rights(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let (me, name) = (ident(&facts.me), plan.database);
     standby(facts, found);
     if !facts.may_create_databases {
@@ -135,7 +135,7 @@ fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
 }
 
 /// What holds the database that will be replaced.
-fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn in_the_way(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let name = plan.database;
     for gid in &facts.prepared {
         found.problem(format!(
@@ -192,7 +192,7 @@ pub fn without_login<'a>(roles: &'a [Role], facts: &Facts) -> Vec<&'a Role> {
     roles.iter().filter(|role| role.login && !may(role)).collect()
 }
 
-fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn role_problems(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for role in roles_missing(plan.needs, facts) {
         if facts.may_create_roles {
             let password = if role.login { " and will need a password" } else { "" };
@@ -222,7 +222,7 @@ fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
 /// What is a role's own in the dump can be given to it only by who is a member of it, and filled
 /// afterwards only by who has its rights.
 fn not_a_member(
-    plan: &Plan<'_>,
+    plan: &LoadPlan<'_>,
     facts: &Facts,
     role: &str,
     membership: Membership,
@@ -249,7 +249,7 @@ pub fn unknown_setting(name: &str, server: Version) -> String {
 
 /// The place that travels with the database is needed at the start of a load, and its settings are
 /// made at the end.
-fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn settings(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for name in &facts.unknown_settings {
         found.note(unknown_setting(name, plan.server));
     }
@@ -290,13 +290,13 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn may_change(plan: &Plan<'_>, facts: &Facts, role: &str) -> bool {
+fn may_change(plan: &LoadPlan<'_>, facts: &Facts, role: &str) -> bool {
     let created = !facts.roles.contains_key(role);
     let admin = plan.server.major < 16 || facts.roles.get(role).is_some_and(|m| m.admin);
     facts.may_create_roles && (created || admin)
 }
 
-fn locales(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn locales(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for locale in &facts.unknown_locales {
         found.problem(format!(
             "the dump's locale {locale} is not installed on the server's host; there, on Debian: add it to \

@@ -1,6 +1,6 @@
 use super::*;
 use crate::database_state::{DatabaseState, Setting};
-use crate::preflight::facts::{Existing, Session, Tablespace};
+use crate::preflight::facts::{BlockingSession, Existing, Tablespace};
 
 const MEMBER: Membership = Membership { set: true, usage: true, admin: false, login: true };
 const STRANGER: Membership = Membership { set: false, usage: false, admin: false, login: true };
@@ -32,7 +32,7 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = Plan {
+    let plan = LoadPlan {
         database: "db",
         needs,
         server: version(server),
@@ -85,7 +85,7 @@ fn each_problem_is_told_with_its_remedy() {
     let foreign = Existing { owner: "boss".into(), ..Existing::default() };
     ends(problem(|f, _| f.database = Some(foreign)), "GRANT \"boss\" TO \"me\";");
 
-    let session = Session { role: "boss".into(), application: "psql".into(), pid: 7 };
+    let session = BlockingSession { role: "boss".into(), application: "psql".into(), pid: 7 };
     let line = problem(|f, _| f.sessions = vec![session]);
     assert!(line.contains("session of role boss (psql, pid 7)"), "{line}");
     ends(line, "SELECT pg_terminate_backend(7);");

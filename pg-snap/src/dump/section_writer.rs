@@ -1,6 +1,6 @@
 //! A section of the dump as it is made: text in, gzip members out.
 
-use super::assembly::{Abandoned, Assembly, Label};
+use super::reorder_buffer::{Abandoned, ReorderBuffer, SectionLabel};
 use crate::gzip::{Deflater, MEMBER};
 use anyhow::Result;
 use std::io;
@@ -9,37 +9,37 @@ use std::io;
 pub trait Sink {
     /// # Errors
     /// If nobody wants them any more.
-    fn take(&mut self, member: Vec<u8>) -> Result<()>;
+    fn accept(&mut self, member: Vec<u8>) -> Result<()>;
 }
 
 impl Sink for Vec<Vec<u8>> {
-    fn take(&mut self, member: Vec<u8>) -> Result<()> {
+    fn accept(&mut self, member: Vec<u8>) -> Result<()> {
         self.push(member);
         Ok(())
     }
 }
 
-/// A section of an [`Assembly`].
-pub struct Part<'a> {
-    pub assembly: &'a Assembly,
+/// A section that waits in a [`ReorderBuffer`] until it is written.
+pub struct BufferedSection<'a> {
+    pub buffer: &'a ReorderBuffer,
     pub number: usize,
 }
 
-impl Part<'_> {
+impl BufferedSection<'_> {
     /// Finishes it.
-    pub fn end(self, label: Label) {
-        self.assembly.end(self.number, label);
+    pub fn end(self, label: SectionLabel) {
+        self.buffer.end(self.number, label);
     }
 }
 
-impl Sink for Part<'_> {
-    fn take(&mut self, member: Vec<u8>) -> Result<()> {
-        self.assembly.push(self.number, member).map_err(|Abandoned| super::abandoned())
+impl Sink for BufferedSection<'_> {
+    fn accept(&mut self, member: Vec<u8>) -> Result<()> {
+        self.buffer.push(self.number, member).map_err(|Abandoned| super::abandoned())
     }
 }
 
 /// Cuts text into blocks and compresses each.
-pub struct Section<'a, S> {
+pub struct SectionWriter<'a, S> {
     deflater: &'a mut Deflater,
     sink: &'a mut S,
     block: Vec<u8>,
@@ -49,7 +49,7 @@ pub struct Section<'a, S> {
     pub bytes: u64,
 }
 
-impl<'a, S: Sink> Section<'a, S> {
+impl<'a, S: Sink> SectionWriter<'a, S> {
     pub fn new(deflater: &'a mut Deflater, sink: &'a mut S) -> Self {
         Self { deflater, sink, block: vec![0; MEMBER], used: 0, bytes: 0 }
     }
@@ -87,7 +87,7 @@ impl<'a, S: Sink> Section<'a, S> {
     fn dispatch(&mut self) -> Result<()> {
         let member = self.deflater.member(&self.block[..self.used]).map_err(compressing)?;
         self.used = 0;
-        self.sink.take(member)
+        self.sink.accept(member)
     }
 
     /// Compresses what is left; gives the text's length.

@@ -1,18 +1,18 @@
-//! What the database has, by its catalog.
+//! What the database has, read from its catalog.
 
 use crate::words::Name;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The question; each line of its answer is for [`Database::add`].
-pub const ASK: &str = include_str!("catalog.sql");
+/// Each line of the answer is for [`Catalog::add`].
+pub const QUERY: &str = include_str!("catalog.sql");
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Relation {
+pub struct CatalogRelation {
     pub schema: String,
     pub name: String,
-    /// As `pg_class` tells it.
+    /// `pg_class.relkind`.
     pub kind: char,
     /// Schema and name, quoted where they must be.
     pub quoted: String,
@@ -32,7 +32,7 @@ pub struct Relation {
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Constraint {
+pub struct CatalogConstraint {
     pub schema: String,
     /// The table or the domain.
     pub of: String,
@@ -44,7 +44,7 @@ pub struct Constraint {
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Index {
+pub struct CatalogIndex {
     pub schema: String,
     pub name: String,
     pub table: String,
@@ -54,27 +54,27 @@ pub struct Index {
 
 /// All of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Database {
+pub struct Catalog {
     pub schemas: BTreeSet<String>,
     /// Schemas that an extension has made.
     pub member_schemas: BTreeSet<String>,
-    pub relations: BTreeMap<Name, Relation>,
-    pub constraints: BTreeMap<(Name, String), Constraint>,
-    pub indexes: BTreeMap<Name, Index>,
+    pub relations: BTreeMap<Name, CatalogRelation>,
+    pub constraints: BTreeMap<(Name, String), CatalogConstraint>,
+    pub indexes: BTreeMap<Name, CatalogIndex>,
     pub large_objects: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum CatalogLine {
     Schema { name: String, member: bool },
-    Relation(Relation),
-    Constraint(Constraint),
-    Index(Index),
+    Relation(CatalogRelation),
+    Constraint(CatalogConstraint),
+    Index(CatalogIndex),
     LargeObjects(u64),
 }
 
-impl Database {
+impl Catalog {
     /// Takes a line of the answer.
     ///
     /// # Errors
@@ -83,24 +83,24 @@ impl Database {
         match serde_json::from_str(line)
             .with_context(|| format!("unexpected line of the catalog: {line}"))?
         {
-            Line::Schema { name, member } => {
+            CatalogLine::Schema { name, member } => {
                 if member {
                     self.member_schemas.insert(name.clone());
                 }
                 self.schemas.insert(name);
             }
-            Line::Relation(relation) => {
+            CatalogLine::Relation(relation) => {
                 let name = (relation.schema.clone(), relation.name.clone());
                 self.relations.insert(name, relation);
             }
-            Line::Constraint(constraint) => {
+            CatalogLine::Constraint(constraint) => {
                 let of = (constraint.schema.clone(), constraint.of.clone());
                 self.constraints.insert((of, constraint.name.clone()), constraint);
             }
-            Line::Index(index) => {
+            CatalogLine::Index(index) => {
                 self.indexes.insert((index.schema.clone(), index.name.clone()), index);
             }
-            Line::LargeObjects(count) => self.large_objects = count,
+            CatalogLine::LargeObjects(count) => self.large_objects = count,
         }
         Ok(())
     }
@@ -112,7 +112,7 @@ mod tests {
 
     #[test]
     fn lines_of_the_answer_are_taken() {
-        let mut database = Database::default();
+        let mut catalog = Catalog::default();
         for line in [
             r#"{"schema":{"name":"s","member":true}}"#,
             r#"{"relation":{"schema":"s","name":"t","kind":"r","quoted":"s.t","filenode":1,"pages":2,"filled":true,"member":false,"filter":null,"root":["s","p"],"increment":null}}"#,
@@ -120,10 +120,10 @@ mod tests {
             r#"{"index":{"schema":"s","name":"i","table":"t","valid":true,"ready":false}}"#,
             r#"{"large_objects":3}"#,
         ] {
-            database.add(line).unwrap();
+            catalog.add(line).unwrap();
         }
-        let sizes = (database.relations.len(), database.constraints.len(), database.indexes.len());
-        assert_eq!((sizes, database.large_objects), ((1, 1, 1), 3));
-        assert!(database.member_schemas.contains("s") && database.add("ERROR").is_err());
+        let sizes = (catalog.relations.len(), catalog.constraints.len(), catalog.indexes.len());
+        assert_eq!((sizes, catalog.large_objects), ((1, 1, 1), 3));
+        assert!(catalog.member_schemas.contains("s") && catalog.add("ERROR").is_err());
     }
 }

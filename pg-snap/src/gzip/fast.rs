@@ -1,18 +1,18 @@
 //! DEFLATE (RFC 1951) where time counts more than bytes: one look for a match at each place, places
 //! passed over where nothing matches, and codes made anew for each stretch of the text.
 
-mod bits;
+mod bit_writer;
 mod block;
+mod block_header;
 mod codes;
-mod head;
-mod matches;
+mod match_finder;
 mod sequences;
 mod symbols;
 #[cfg(test)]
 mod tests;
 
-use bits::Bits;
-use matches::Matches;
+use bit_writer::BitWriter;
+use match_finder::MatchFinder;
 use sequences::Sequences;
 
 /// Bytes of text that share their codes, about.
@@ -21,15 +21,15 @@ const STRETCH: usize = 256 << 10;
 pub const LONGEST: usize = 1 << 20;
 
 /// Compresses texts, each without those before.
-pub struct Quick {
-    matches: Matches,
+pub struct FastCompressor {
+    matches: MatchFinder,
     sequences: Sequences,
-    bits: Bits,
+    bits: BitWriter,
 }
 
-impl Quick {
+impl FastCompressor {
     pub fn new() -> Self {
-        Self { matches: Matches::new(), sequences: Sequences::new(), bits: Bits::new() }
+        Self { matches: MatchFinder::new(), sequences: Sequences::new(), bits: BitWriter::new() }
     }
 
     /// The text as a DEFLATE stream.

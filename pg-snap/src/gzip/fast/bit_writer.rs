@@ -8,7 +8,7 @@ const ROOM: usize = 2 * LONGEST;
 const WORD: usize = 8;
 
 /// See the module.
-pub struct Bits {
+pub struct BitWriter {
     bytes: Box<[u8; ROOM + WORD]>,
     at: usize,
     /// Not yet written, and how many.
@@ -16,7 +16,7 @@ pub struct Bits {
     count: u32,
 }
 
-impl Bits {
+impl BitWriter {
     pub fn new() -> Self {
         Self { bytes: boxed(), at: 0, pending: 0, count: 0 }
     }
@@ -25,7 +25,7 @@ impl Bits {
         (self.at, self.pending, self.count) = (0, 0, 0);
     }
 
-    /// Adds bits, of which no more than 56 may be added until the next [`Bits::flush`].
+    /// Adds bits, of which no more than 56 may be added until the next [`BitWriter::flush`].
     #[inline(always)]
     pub fn add(&mut self, bits: u64, count: u32) {
         self.pending |= bits << (self.count & 63);
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn bits_stand_lowest_first_and_bytes_behind_whole_bytes() {
-        let mut bits = Bits::new();
+        let mut bits = BitWriter::new();
         bits.put(0b101u64, 3u32);
         bits.add(0x1_2345_6789, 33);
         bits.put(1u64, 1u32);

@@ -2,8 +2,8 @@
 //! makes a dump of its own, with a head and an end marker; joined, they must read as one.
 
 use super::passes::Passes;
-use super::run::Run;
-use super::section::{Section, Sink};
+use super::run::DumpRun;
+use super::section_writer::{SectionWriter, Sink};
 use anyhow::{Context, Result, bail};
 use pipe_kit::child;
 use std::io::Read;
@@ -23,40 +23,40 @@ const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 
 /// Which part of pg_dump's work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum PgDumpSection {
     PreData,
     /// With a schema that holds nothing to be dumped or locked: large objects are in none.
     LargeObjects,
     PostData,
 }
 
-impl Part {
+impl PgDumpSection {
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            Part::PreData => &["--section=pre-data"],
-            Part::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
-            Part::PostData => &["--section=post-data"],
+            PgDumpSection::PreData => &["--section=pre-data"],
+            PgDumpSection::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
+            PgDumpSection::PostData => &["--section=post-data"],
         }
     }
 }
 
-/// Writes the part's text; `left_out` are patterns of what is not asked for its data: whatever the part,
+/// Writes the part's text; `excluded` are patterns of what is not asked for its data: whatever the part,
 /// pg_dump would read and lock every sequence, 10,000 of which take all locks that a server has. Gives the key of its `\restrict` line, where it has one.
 ///
 /// # Errors
 /// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
-pub fn write(
-    run: &Run<'_>,
-    part: Part,
+pub fn write_section(
+    run: &DumpRun<'_>,
+    section: PgDumpSection,
     snapshot: &str,
-    left_out: &[String],
-    text: &mut impl Text,
+    excluded: &[String],
+    text: &mut impl TextSink,
 ) -> Result<Option<Vec<u8>>> {
     let mut command = run.pg_dump.command();
     command
         .args(["--format=plain", "--no-password", "--no-sync"])
-        .args(part.arguments())
-        .args(left_out.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
+        .args(section.arguments())
+        .args(excluded.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
@@ -70,9 +70,9 @@ pub fn write(
         .take(MARGIN as u64)
         .read_to_end(&mut held)
         .context("reading the output of pg_dump")?;
-    let head = Head::of(&held, part == Part::PreData, run.server.version.major);
-    text.head(&head.settings)?;
-    held = head.rest;
+    let preamble = Preamble::of(&held, section == PgDumpSection::PreData, run.server.version.major);
+    text.head(&preamble.settings)?;
+    held = preamble.rest;
     let mut block = vec![0; 256 * 1024];
     loop {
         let n = source.read(&mut block).context("reading the output of pg_dump")?;
@@ -91,7 +91,7 @@ pub fn write(
             "pg_dump exited with status 0, but its output is incomplete: it has no end marker"
         ),
     }
-    Ok(head.key)
+    Ok(preamble.key)
 }
 
 /// What pg_dump writes money by, which it leaves to the database: a connection option, for it sets none
@@ -103,7 +103,7 @@ fn money_options() -> String {
 }
 
 /// Where a part's text goes.
-pub trait Text {
+pub trait TextSink {
     /// Takes the settings at its head.
     ///
     /// # Errors
@@ -112,21 +112,21 @@ pub trait Text {
     /// Takes more text.
     ///
     /// # Errors
-    /// As [`Text::head`].
+    /// As [`TextSink::head`].
     fn write(&mut self, text: &[u8]) -> Result<()>;
 }
 
-impl<S: Sink> Text for Section<'_, S> {
+impl<S: Sink> TextSink for SectionWriter<'_, S> {
     fn head(&mut self, text: &[u8]) -> Result<()> {
-        Section::write(self, text)
+        SectionWriter::write(self, text)
     }
 
     fn write(&mut self, text: &[u8]) -> Result<()> {
-        Section::write(self, text)
+        SectionWriter::write(self, text)
     }
 }
 
-impl<S: Sink> Text for Passes<'_, S> {
+impl<S: Sink> TextSink for Passes<'_, S> {
     fn head(&mut self, text: &[u8]) -> Result<()> {
         Passes::head(self, text)
     }
@@ -138,7 +138,7 @@ impl<S: Sink> Text for Passes<'_, S> {
 
 /// The beginning of a dump.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct Preamble {
     /// Of its `\restrict` line.
     key: Option<Vec<u8>>,
     /// What it sets; of a later part nothing, since the first one's is in force.
@@ -146,7 +146,7 @@ struct Head {
     rest: Vec<u8>,
 }
 
-impl Head {
+impl Preamble {
     fn of(text: &[u8], first: bool, server_major: u32) -> Self {
         let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
             // Without the usual last setting, at least what psql would take for the wrong key goes.
@@ -221,10 +221,10 @@ mod tests {
     fn a_later_part_begins_with_its_first_statement() {
         let head = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET a = 1;\nSET row_security = off;\n\nSET default_tablespace = '';\n\n--\n-- Name: x\n";
         let rest = b"SET default_tablespace = '';\n\n--\n-- Name: x\n";
-        let later = Head::of(head, false, 15);
+        let later = Preamble::of(head, false, 15);
         assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
         assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
-        let first = Head::of(head, true, 15);
+        let first = Preamble::of(head, true, 15);
         assert_eq!(
             first.settings,
             [&head[..first.settings.len() - SAME_TEXT.len()], SAME_TEXT].concat()
@@ -232,7 +232,7 @@ mod tests {
         let whole =
             [&first.settings[..first.settings.len() - SAME_TEXT.len()], &first.rest].concat();
         assert_eq!(whole, head);
-        let bare = Head::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
+        let bare = Preamble::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
         assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
     }
 

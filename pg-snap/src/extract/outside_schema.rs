@@ -1,7 +1,7 @@
 //! What is left out of a schema's part although it may have to do with the schema, counted.
 
 use super::heading::Reading;
-use super::subject::Subject;
+use super::subject::StatementSubject;
 use crate::words::{Rest, Word, words};
 use std::collections::BTreeMap;
 
@@ -23,22 +23,22 @@ const OF_PUBLICATIONS: [&str; 2] = ["PUBLICATION TABLE", "PUBLICATION TABLES IN 
 
 /// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Left {
+pub struct OutsideSchema {
     /// Numbers by what is counted, one and many.
     counts: BTreeMap<(&'static str, &'static str), u64>,
     named: Vec<String>,
 }
 
-impl Left {
+impl OutsideSchema {
     /// Whether an entry of that kind is left out though it be of the schema.
-    pub fn is_left(kind: &str) -> bool {
+    pub fn is_outside(kind: &str) -> bool {
         OF_PUBLICATIONS.contains(&kind)
     }
 
     /// Notes an entry, by what its comment may say of it.
-    pub fn heading(&mut self, readings: &[Reading], wanted: &str) {
+    pub fn note_heading(&mut self, readings: &[Reading], wanted: &str) {
         let Some(last) = readings.last() else { return };
-        if Self::is_left(&last.kind) && last.schema == wanted {
+        if Self::is_outside(&last.kind) && last.schema == wanted {
             self.count("entry of a publication", "entries of publications");
         }
         for (_, one, many) in KINDS.iter().filter(|(kind, ..)| *kind == last.kind) {
@@ -47,18 +47,18 @@ impl Left {
     }
 
     /// Notes a statement that is about the schema, though not in it.
-    pub fn statement(&mut self, subject: &Subject, sql: &[u8], schema: &str) {
+    pub fn note_statement(&mut self, subject: &StatementSubject, sql: &[u8], schema: &str) {
         match subject {
-            Subject::Extension(name, place) if place == schema => {
+            StatementSubject::Extension(name, place) if place == schema => {
                 self.named.push(format!("extension {}", name.replace(char::is_control, "?")));
             }
-            Subject::Unknown if is_cast_of(sql, schema) => self.count("cast", "casts"),
+            StatementSubject::Unknown if is_cast_of(sql, schema) => self.count("cast", "casts"),
             _ => {}
         }
     }
 
     /// Notes large objects that were not even looked at.
-    pub fn large_objects(&mut self) {
+    pub fn note_large_objects(&mut self) {
         self.count(LARGE_OBJECTS, LARGE_OBJECTS);
     }
 
@@ -67,7 +67,7 @@ impl Left {
     }
 
     /// In words; none where nothing was left out.
-    pub fn told(&self) -> Option<String> {
+    pub fn summary(&self) -> Option<String> {
         let counted = self.counts.iter().map(|((one, many), count)| match count {
             _ if one == many => (*many).to_owned(),
             1 => format!("1 {one}"),
@@ -95,12 +95,12 @@ fn is_cast_of(sql: &[u8], schema: &str) -> bool {
 mod tests {
     use super::*;
     use crate::extract::heading::readings;
-    use crate::extract::subject::subject;
+    use crate::extract::subject::subject_of;
 
     #[test]
-    fn what_is_left_out_is_told() {
-        let mut left = Left::default();
-        assert_eq!(left.told(), None);
+    fn what_is_outside_the_schema_is_listed() {
+        let mut outside = OutsideSchema::default();
+        assert_eq!(outside.summary(), None);
         for heading in [
             "-- Name: p; Type: PUBLICATION; Schema: -; Owner: o",
             "-- Name: p t; Type: PUBLICATION TABLE; Schema: s; Owner: o",
@@ -110,7 +110,7 @@ mod tests {
             "-- Name: BLOBS; Type: BLOBS; Schema: -; Owner: o",
             "-- Name: t; Type: TABLE; Schema: s; Owner: o",
         ] {
-            left.heading(&readings(heading), "s");
+            outside.note_heading(&readings(heading), "s");
         }
         for sql in [
             "CREATE EXTENSION citext WITH SCHEMA s",
@@ -118,10 +118,10 @@ mod tests {
             "CREATE CAST (s.a AS text) WITH INOUT",
             "CREATE CAST (t.a AS text) WITH INOUT",
         ] {
-            left.statement(&subject(sql.as_bytes()), sql.as_bytes(), "s");
+            outside.note_statement(&subject_of(sql.as_bytes()), sql.as_bytes(), "s");
         }
-        let told =
+        let expected =
             "1 cast, 2 entries of publications, large objects, 1 publication, extension citext";
-        assert_eq!(left.told().as_deref(), Some(told));
+        assert_eq!(outside.summary().as_deref(), Some(expected));
     }
 }

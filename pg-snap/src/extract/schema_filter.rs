@@ -5,8 +5,8 @@
 //! statements: never in data, quotes or another statement.
 
 use super::heading::{Reading, readings, shown};
-use super::left::Left;
-use super::subject::{Subject, subject};
+use super::outside_schema::OutsideSchema;
+use super::subject::{StatementSubject, subject_of};
 use crate::scanner::Observer;
 use anyhow::Result;
 use pipe_kit::Stop;
@@ -45,7 +45,7 @@ impl Settings {
 }
 
 /// See the module. As an [`Observer`] it takes the dump's text, and passes on the part's.
-pub struct Part<'a, O> {
+pub struct SchemaFilter<'a, O> {
     schema: &'a str,
     inner: &'a mut O,
     /// Text since the last statement.
@@ -61,10 +61,10 @@ pub struct Part<'a, O> {
     in_copy: bool,
     rows: u64,
     schemas: BTreeSet<String>,
-    pub left: Left,
+    pub outside: OutsideSchema,
 }
 
-impl<'a, O: Observer> Part<'a, O> {
+impl<'a, O: Observer> SchemaFilter<'a, O> {
     pub fn new(schema: &'a str, inner: &'a mut O) -> Self {
         Self {
             schema,
@@ -78,7 +78,7 @@ impl<'a, O: Observer> Part<'a, O> {
             in_copy: false,
             rows: 0,
             schemas: BTreeSet::new(),
-            left: Left::default(),
+            outside: OutsideSchema::default(),
         }
     }
 
@@ -136,14 +136,16 @@ impl<'a, O: Observer> Part<'a, O> {
     }
 
     /// Whether a statement is of the part.
-    fn is_part(&mut self, subject: &Subject) -> Result<bool> {
+    fn is_wanted(&mut self, subject: &StatementSubject) -> Result<bool> {
         let wanted = shown(self.schema);
-        if let Subject::Schema(name) | Subject::In(name) = subject {
+        if let StatementSubject::Schema(name) | StatementSubject::In(name) = subject {
             self.schemas.insert(name.clone());
         }
         let Some(entry) = &self.entry else {
             return match subject {
-                Subject::Schema(name) | Subject::In(name) if name == self.schema => {
+                StatementSubject::Schema(name) | StatementSubject::In(name)
+                    if name == self.schema =>
+                {
                     Err(unheaded().into())
                 }
                 _ => Ok(false),
@@ -151,20 +153,22 @@ impl<'a, O: Observer> Part<'a, O> {
         };
         let says = |schema: &str| entry.readings.iter().any(|r| r.schema == schema);
         let only = entry.readings.iter().all(|r| r.schema == wanted);
-        if entry.readings.iter().any(|r| r.schema == wanted && Left::is_left(&r.kind)) && only {
+        if entry.readings.iter().any(|r| r.schema == wanted && OutsideSchema::is_outside(&r.kind))
+            && only
+        {
             return Ok(false);
         }
         match subject {
-            Subject::In(_) if entry.through_root && only => Ok(true),
-            Subject::In(_) if entry.through_root && !says(&wanted) => Ok(false),
-            Subject::In(name) if name == self.schema => {
+            StatementSubject::In(_) if entry.through_root && only => Ok(true),
+            StatementSubject::In(_) if entry.through_root && !says(&wanted) => Ok(false),
+            StatementSubject::In(name) if name == self.schema => {
                 if says(&wanted) {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
-            Subject::Schema(name) if name == self.schema => {
+            StatementSubject::Schema(name) if name == self.schema => {
                 if says("-") {
                     Ok(true)
                 } else {
@@ -172,10 +176,12 @@ impl<'a, O: Observer> Part<'a, O> {
                 }
             }
             // Names that differ in their line breaks look alike in headings.
-            Subject::In(name) | Subject::Schema(name) if only && shown(name) != wanted => {
+            StatementSubject::In(name) | StatementSubject::Schema(name)
+                if only && shown(name) != wanted =>
+            {
                 Err(contradicted().into())
             }
-            Subject::In(_) | Subject::Schema(_) => Ok(false),
+            StatementSubject::In(_) | StatementSubject::Schema(_) => Ok(false),
             _ if only && !self.has_twin(&wanted) => Ok(true),
             _ if says(&wanted) => Err(contradicted().into()),
             _ => Ok(false),
@@ -200,7 +206,7 @@ impl<'a, O: Observer> Part<'a, O> {
     }
 }
 
-impl<O: Observer> Observer for Part<'_, O> {
+impl<O: Observer> Observer for SchemaFilter<'_, O> {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         match (self.in_copy, self.taken) {
             (true, true) => return self.inner.text(bytes),
@@ -213,7 +219,7 @@ impl<O: Observer> Observer for Part<'_, O> {
     fn comment(&mut self, comment: &str) -> Result<()> {
         let readings = readings(comment);
         if !readings.is_empty() {
-            self.left.heading(&readings, &shown(self.schema));
+            self.outside.note_heading(&readings, &shown(self.schema));
             let kept = last_comment(&self.text);
             self.end_entry(kept)?;
             self.entry = Some(Entry { readings, through_root: false, taken: false });
@@ -227,13 +233,13 @@ impl<O: Observer> Observer for Part<'_, O> {
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = std::mem::take(&mut self.text);
-        let subject = subject(sql);
-        if let Subject::Setting(name) = subject {
+        let subject = subject_of(sql);
+        if let StatementSubject::Setting(name) = subject {
             self.taken = false;
             return self.set(name, sql, text);
         }
-        self.left.statement(&subject, sql, self.schema);
-        self.taken = self.is_part(&subject)?;
+        self.outside.note_statement(&subject, sql, self.schema);
+        self.taken = self.is_wanted(&subject)?;
         if !self.taken {
             return Ok(());
         }
