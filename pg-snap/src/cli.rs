@@ -261,9 +261,6 @@ fn jobs_or_default(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
 }
 
 /// Runs the subcommand.
-///
-/// # Errors
-/// Those of the subcommand.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     let clients = Clients::new(cli.exec.as_deref())?;

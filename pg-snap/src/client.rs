@@ -12,7 +12,7 @@ pub struct Clients {
     prefix: Vec<String>,
 }
 
-/// A client program that was found and told its version.
+/// A client program, with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     path: PathBuf,
@@ -33,9 +33,6 @@ impl Clients {
     }
 
     /// The newest psql: it reads what every pg_dump has written.
-    ///
-    /// # Errors
-    /// If there is none.
     pub fn psql(&self) -> Result<Client> {
         self.find("psql")?.into_iter().max_by_key(|c| c.version).with_context(|| {
             format!("no psql found {}; install postgresql-client", self.where_looked())
@@ -43,9 +40,6 @@ impl Clients {
     }
 
     /// The pg_dump of the server's major; where there is none, the nearest newer one.
-    ///
-    /// # Errors
-    /// If every pg_dump is older than the server, naming both versions.
     pub fn pg_dump(&self, server: Version) -> Result<Client> {
         let found = self.find("pg_dump")?;
         match choose_pg_dump(&found, server) {
@@ -115,7 +109,7 @@ impl Clients {
     }
 }
 
-/// A file of that name which does not tell a version is not PostgreSQL's client.
+/// A file of that name that prints no version is not a client of PostgreSQL.
 fn probe_version(path: PathBuf) -> Option<Client> {
     let banner = child::capture(
         Command::new(&path).arg("--version").stdin(Stdio::null()),
@@ -168,7 +162,7 @@ impl Client {
     /// The command line up to the program, to add arguments to. It never asks for a password.
     pub fn command(&self) -> Command {
         let mut command = prefixed(&self.prefix, &self.path);
-        // What it says for itself stands beside our own words, which are English.
+        // Its own messages are in English, like ours.
         if let Some(locale) = std::env::var_os("LC_ALL") {
             command.env_remove("LC_ALL").env("LC_CTYPE", locale);
         }

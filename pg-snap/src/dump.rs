@@ -44,15 +44,14 @@ use std::time::Duration;
 use survey::Survey;
 use writer::DumpWriter;
 
-/// Bytes of compressed sections that may wait for their turn to be written.
+/// Bytes of compressed sections that may wait in memory to be written.
 const BUFFER_LIMIT: usize = 48 << 20;
 
-/// What `dump` is told.
 pub struct DumpOptions {
     pub level: Level,
     /// Sessions that copy tables.
     pub jobs: NonZero<usize>,
-    /// How long to wait for a table that somebody holds locked: a dump that hangs for ever is a
+    /// How long to wait for a table that another session holds locked: a dump that hangs for ever is a
     /// backup that silently stopped happening.
     pub lock_wait: Duration,
 }
@@ -60,9 +59,7 @@ pub struct DumpOptions {
 /// Dumps `PGDATABASE` to standard output.
 ///
 /// # Errors
-/// If there is no fitting client, the server does not answer or goes away, a session ends, a table is
-/// not as the snapshot saw it, or the output cannot be written. What was written by then is visibly
-/// cut: it has no end marker.
+/// What was written by then has no end marker, so that every reader sees that it is incomplete.
 pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     let out = pipe_kit::output::binary()?;
     let database = psql::wanted_database()?;
@@ -92,7 +89,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     writer.finish(key.as_deref(), options.level)
 }
 
-/// Asked in a session in which nothing was set.
+/// Read in a session in which nothing was set.
 const SEARCH_PATH: &str = "SELECT pg_catalog.current_setting('search_path')";
 
 /// What a dump has to know before it begins.
@@ -102,8 +99,8 @@ struct Prepared {
     backslashes_escape: bool,
 }
 
-/// Finds it out, all at once: where clients are started in a container, each start takes a tenth of a
-/// second. Ends what earlier runs have left, too.
+/// Asks all questions at the same time: starting a client in a container takes a tenth of a second. Also
+/// ends the sessions that earlier runs have left.
 fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepared> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftover_sessions(server, database));
@@ -126,12 +123,12 @@ fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepare
     })
 }
 
-/// What a thread has found out; it panics if that did.
+/// The result of a thread; a panic of the thread goes on.
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Another part of the run has failed, and tells why.
+/// The error of everything that waits for a part of the run that has failed.
 fn abandoned() -> Error {
     anyhow!("another part of the dump has failed")
 }
@@ -163,7 +160,7 @@ impl Dump<'_> {
             let key = self
                 .record_failure(defined.and_then(|defined| self.write_sections(defined, writer)));
             if key.is_none() {
-                // Whoever waits for the server would not hear of it otherwise.
+                // Threads that wait for the server would not notice the failure otherwise.
                 run::end_sessions(self.run.server, &self.run.name);
             }
             key
@@ -175,7 +172,7 @@ impl Dump<'_> {
         key.ok_or_else(abandoned)
     }
 
-    /// Notes a failure, and frees whoever waits for what will not come.
+    /// Records the first failure, and wakes everyone who waits for what will not come.
     fn record_failure<T>(&self, result: Result<T>) -> Option<T> {
         let error = match result {
             Ok(value) => return Some(value),
@@ -186,7 +183,7 @@ impl Dump<'_> {
         None
     }
 
-    /// A worker: takes one task after the other.
+    /// A worker: takes one task after another.
     fn run_worker(
         &self,
         tasks: &Mutex<VecDeque<(usize, DumpTask)>>,

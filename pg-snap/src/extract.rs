@@ -1,4 +1,4 @@
-//! `pg-snap extract`: one schema's part of a dump, as plain SQL.
+//! `pg-snap extract`: one schema of a dump, as plain SQL.
 
 mod heading;
 mod nearest;
@@ -72,12 +72,12 @@ impl Observer for ExtractWriter {
     }
 }
 
-/// Passes a schema's part on, and says what was left out. Where the dump has an index, other tables'
-/// rows are not read.
+/// Passes on the text of one schema, and logs what was omitted. If the dump has an index, the rows of
+/// other schemas are not read.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is no such schema; [`Stop::damaged`] if the dump is not whole, holds a
-/// psql command, or cannot be divided; what `wants` gives.
+/// psql command, or cannot be divided.
 pub fn read<R: Read>(
     source: Source<'_, R>,
     schema: &str,

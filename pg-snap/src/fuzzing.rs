@@ -1,5 +1,4 @@
-//! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
-//! one is broken.
+//! Invariants of this crate's parsers, for any bytes. Each function panics if one is broken.
 
 use crate::database_state::DatabaseState;
 use crate::extract::SchemaFilter;
@@ -16,7 +15,7 @@ const MARKER: &[u8] = b"-- PostgreSQL database dump complete";
 /// DEFLATE makes of a byte at most so many.
 const RATIO: usize = 1032;
 
-/// What a scan passes on and tells, and why it ended, if it did not reach the end.
+/// The events of a scan, and why it ended if it did not reach the end.
 #[derive(Default, Debug, PartialEq)]
 struct Recorder {
     text: Vec<u8>,

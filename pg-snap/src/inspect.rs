@@ -15,10 +15,10 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Prints the report of a dump. Where it has an index, that tells, unless all of it is to be read.
+/// Prints the report of a dump, from its index if it has one, unless `full`.
 ///
 /// # Errors
-/// If the input cannot be read at all; a dump that is not whole is a report, and status 4.
+/// [`Stop::damaged`] if the dump is incomplete; then there is a report, too.
 pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     let report = if full { None } else { from_index(path)? };
     let report = report.map_or_else(|| read(path), Ok)?;
@@ -42,7 +42,7 @@ pub fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// What the index tells, and the definitions before the data. None where there is no index that fits
+/// The report from the index, and from the definitions before the data. None where there is no index that fits
 /// the file, or where anything that is read of it is damaged: then all of it must be read.
 fn from_index(path: &Path) -> Result<Option<InspectReport>> {
     let Some((file, index)) = index::of(path)? else { return Ok(None) };

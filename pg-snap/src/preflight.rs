@@ -1,5 +1,5 @@
-//! `pg-snap preflight`: everything about loading a dump that can be checked before harm. It changes
-//! nothing. `load` asks the same of its own dump, so what it refuses, it refuses in the same words.
+//! `pg-snap preflight`: checks everything about loading a dump that can be checked beforehand, and
+//! changes nothing. `load` checks its own dump in the same way and refuses with the same messages.
 
 mod extensions;
 mod facts;
@@ -29,18 +29,17 @@ use std::path::Path;
 #[derive(Debug, Serialize)]
 struct PreflightReport {
     server_version: String,
-    /// Of the server that was dumped; null where the dump does not tell.
+    /// Of the server that was dumped; null if the dump does not state it.
     dump_version: Option<String>,
     /// Whether there is a database to be replaced.
     exists: bool,
-    /// Its owner.
     owner: Option<String>,
     problems: Vec<String>,
     notes: Vec<String>,
     roles_missing: Vec<MissingRole>,
     /// Roles of the dump that could log in where it was made, and cannot here.
     roles_without_login: Vec<String>,
-    /// Who owns the database that was dumped; null where the dump does not tell.
+    /// Who owns the database that was dumped; null if the dump does not state it.
     dump_owner: Option<String>,
     extensions_missing_on_server: Vec<String>,
 }
@@ -55,8 +54,7 @@ struct MissingRole {
 /// Checks, and prints the report.
 ///
 /// # Errors
-/// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is; if the server
-/// does not answer.
+/// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
 pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Result<Exit> {
     let names = Names::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(file)?;
@@ -77,8 +75,8 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     Ok(Exit::Done)
 }
 
-/// What a load of its own dump asks before it changes anything. A server whose disk is full may go
-/// down, so want of room counts here, too; but where the size is a guess it is only told.
+/// The checks of a load before it changes anything. A server whose disk is full may go down, so missing
+/// room counts here, too; if the size is a guess, it is only a warning.
 ///
 /// # Errors
 /// As [`run`].
@@ -102,7 +100,7 @@ pub fn check(
     Ok(facts)
 }
 
-/// What a load of one schema of a dump asks before it changes anything.
+/// The checks of a load of one schema before it changes anything.
 ///
 /// # Errors
 /// As [`run`].
@@ -118,7 +116,7 @@ fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> LoadPlan<'a>
     LoadPlan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
-/// A line each: the last as the error.
+/// Logs each problem on a line; the last one is the error.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is any.
@@ -150,7 +148,7 @@ impl PreflightReport {
         }
     }
 
-    /// For people; the problems are told as errors.
+    /// The problems are not in it: they are reported as errors.
     fn to_text(&self) -> String {
         let from = self.dump_version.as_deref().unwrap_or("unknown");
         let mut text =

@@ -11,7 +11,7 @@ use pipe_kit::{Exit, Stop, say};
 ///
 /// # Errors
 /// [`Stop::refused`], with nothing dropped, if the database itself is not there, or one of the oids
-/// is that of a database that is not a kept one; what the server says.
+/// is that of a database that is not a kept one.
 pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let server = Server::connect_beside(clients, &database)?;
@@ -34,7 +34,6 @@ pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Which databases go.
 fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&'a str>, Stop> {
     if oids.is_empty() {
         let previous = previous_of(database);
@@ -56,7 +55,7 @@ fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&
 ///
 /// # Errors
 /// [`Stop::refused`] if `oid` is that of a database that is not a kept one; if there is no previous
-/// database; what the server says.
+/// database.
 pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let (server, _helper) = Server::connect_outside(clients, &database)?;

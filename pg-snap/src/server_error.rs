@@ -1,5 +1,5 @@
-//! Why a psql has ended, with the code that the server gave for it: the words are in whatever
-//! language the server speaks, the code is the same in all.
+//! Why psql has ended, with the server's SQLSTATE: messages are in the language of the server, the code
+//! is the same in all.
 
 use pipe_kit::child::Finished;
 use std::fmt;
@@ -31,7 +31,6 @@ const REPEATED: [&str; 7] = [
     "CONSTRAINT NAME",
 ];
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct ServerError {
     line: String,

@@ -7,7 +7,6 @@ use std::fmt;
 pub struct Version {
     /// What dump compatibility goes by.
     pub major: u32,
-    /// The bug-fix release.
     pub minor: u32,
 }
 

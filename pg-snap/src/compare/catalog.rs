@@ -52,7 +52,6 @@ pub struct CatalogIndex {
     pub ready: bool,
 }
 
-/// All of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Catalog {
     pub schemas: BTreeSet<String>,
@@ -75,10 +74,7 @@ enum CatalogLine {
 }
 
 impl Catalog {
-    /// Takes a line of the answer.
-    ///
-    /// # Errors
-    /// If it is none.
+    /// Adds a line of the answer.
     pub fn add(&mut self, line: &str) -> Result<()> {
         match serde_json::from_str(line)
             .with_context(|| format!("unexpected line of the catalog: {line}"))?

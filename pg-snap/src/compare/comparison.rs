@@ -107,7 +107,7 @@ impl Comparer<'_> {
         }
     }
 
-    /// Rows that go through a partitioned table are in whatever partition its key tells, so they are
+    /// Rows that go through a partitioned table are in the partition that its key selects, so they are
     /// counted together.
     fn rows(&mut self) {
         let (dumped, catalog) = (self.dumped, self.catalog);

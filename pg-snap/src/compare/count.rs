@@ -1,4 +1,4 @@
-//! What is to be counted in the database, and the sessions that count it under one snapshot.
+//! Counts rows in several sessions under one snapshot.
 
 use super::catalog::{Catalog, CatalogRelation};
 use super::dumped::DumpedObjects;
@@ -43,7 +43,7 @@ pub struct Counts {
     pub sequences: BTreeMap<(String, String), (i64, bool)>,
 }
 
-/// Those that the dump tells something of, the largest first: a pure decision. The rows of a
+/// The relations that the dump has data of, the largest first: a pure decision. The rows of a
 /// partitioned table are counted in its partitions.
 pub fn tasks(dumped: &DumpedObjects, catalog: &Catalog) -> Vec<CountTask> {
     let mut tasks = Vec::new();
@@ -64,7 +64,6 @@ pub fn tasks(dumped: &DumpedObjects, catalog: &Catalog) -> Vec<CountTask> {
 pub struct CountRun<'a> {
     pub server: &'a Server,
     pub database: &'a str,
-    /// Of its sessions.
     pub name: &'a str,
     /// That the server knows names in: UTF-8, or its own where bytes have no meaning.
     pub encoding: &'a str,
@@ -75,9 +74,6 @@ pub struct CountRun<'a> {
 
 impl CountRun<'_> {
     /// Opens a session that looks at all rows, or fails, and at tables rather than at their indexes.
-    ///
-    /// # Errors
-    /// If psql cannot be started.
     pub fn open_session(&self) -> Result<Session> {
         let mut session = Session::open(self.server, self.database, &["-A", "-t"])?;
         if self.bytewise {
@@ -100,9 +96,6 @@ impl CountRun<'_> {
     }
 
     /// Counts all, in so many sessions, as the snapshot sees it.
-    ///
-    /// # Errors
-    /// If a table stays locked, cannot be read whole, or was written anew meanwhile; if a session ends.
     pub fn count(
         &self,
         tasks: Vec<CountTask>,
@@ -131,7 +124,7 @@ impl CountRun<'_> {
         }
     }
 
-    /// The first failure counts, and nobody goes on counting for nothing.
+    /// Records the first failure, and ends all sessions.
     fn fail(&self, shared: &SharedCounts, error: Error) {
         shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if !shared.failing.swap(true, Ordering::Relaxed) {

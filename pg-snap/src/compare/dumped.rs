@@ -1,5 +1,4 @@
-//! What a dump says that the database has: read from its definitions, and its rows from its index
-//! where it has one.
+//! What a dump makes: read from its definitions, and from the index if it has one.
 
 use super::inserts;
 use super::statement::{self, DumpConstraint, DumpStatement, RelationKind};
@@ -31,7 +30,6 @@ pub struct DumpIndex {
     pub parts: Vec<Name>,
 }
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DumpedObjects {
     pub server_version: Option<String>,
@@ -78,7 +76,7 @@ impl DumpedObjects {
         Ok((dumped, sections))
     }
 
-    /// Adds the rows that an index tells of.
+    /// Adds the rows in the sections of an index.
     pub fn add_sections(&mut self, sections: Vec<Section>) {
         for section in sections {
             let own = (section.schema.unwrap_or_default(), section.table.unwrap_or_default());

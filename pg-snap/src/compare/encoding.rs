@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 const UTF8: &str = "UTF8";
-/// Encodings of servers that cannot tell what their text is in UTF-8.
+/// Encodings that servers cannot convert to UTF-8.
 const BYTEWISE: [&str; 2] = ["SQL_ASCII", "MULE_INTERNAL"];
 /// Names that are converted by one question.
 const CHUNK: usize = 1000;
@@ -34,9 +34,6 @@ impl Encoding {
     }
 
     /// A dump's names, as sessions speak them.
-    ///
-    /// # Errors
-    /// If the server does not know the dump's encoding, or a name is none in it.
     pub fn converted(
         &self,
         server: &Server,

@@ -1,7 +1,7 @@
 //! How many rows an INSERT statement of a dump holds: a pure decision.
 
-/// The rows of a statement, of which `sql` is the beginning where it was `cut`; none where that does
-/// not tell.
+/// The rows of a statement, of which `sql` is the beginning if it was `cut`; none if they cannot
+/// be counted.
 pub fn rows(sql: &str, cut: bool, backslashes: bool) -> Option<u64> {
     let (mut depth, mut rows, mut values) = (0u32, 0, false);
     let mut rest = sql;

@@ -106,7 +106,7 @@ pub struct CompareReport {
     pub same: bool,
     pub database: String,
     pub server_version: String,
-    /// Of the server that was dumped; null where the dump does not tell.
+    /// Of the server that was dumped; null if the dump does not state it.
     pub dump_version: Option<String>,
     #[serde(flatten)]
     pub comparison: Comparison,

@@ -1,8 +1,7 @@
-//! What a statement of a dump says that the database has: a pure decision.
+//! What a statement of a dump makes: a pure decision.
 
 use crate::words::{Name, Rest, Word, name, words};
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DumpStatement {
     Schema(String),

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
 pub const QUERIES: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
 
-/// Columns of which a warning tells.
+/// Columns that get a warning each.
 const LINES: usize = 10;
 /// So many values in rows travel with a dump, so that its head stays short.
 const VALUES: usize = 200;
@@ -86,10 +86,7 @@ pub enum Resolution {
 }
 
 impl Requirements {
-    /// Takes a line of the answers.
-    ///
-    /// # Errors
-    /// If it is none.
+    /// Adds a line of the answers.
     pub fn add(&mut self, line: &str) -> Result<()> {
         let reading = || format!("unexpected line in the list of requirements: {line}");
         if line.starts_with("{\"extension_versions\"") {

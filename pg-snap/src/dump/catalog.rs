@@ -35,7 +35,6 @@ pub struct SourceTable {
     pub calls: bool,
 }
 
-/// A sequence.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct SourceSequence {
     pub schema: String,
@@ -46,7 +45,6 @@ pub struct SourceSequence {
     pub plain: bool,
 }
 
-/// All of it.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Contents {
     pub tables: Vec<SourceTable>,
@@ -74,10 +72,7 @@ const NAMES: usize = 1000;
 pub const QUERY: &str = include_str!("catalog.sql");
 
 impl Contents {
-    /// Takes a line of the answer.
-    ///
-    /// # Errors
-    /// If it is none.
+    /// Adds a line of the answer.
     pub fn add(&mut self, line: &str) -> Result<()> {
         match serde_json::from_str(line)
             .with_context(|| format!("unexpected line in the list of tables: {line}"))?

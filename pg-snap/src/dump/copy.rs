@@ -9,8 +9,7 @@ use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What pg_dump sets, lest a database's own settings change how values are written; and what keeps
-/// a session from being ended.
+/// What pg_dump sets, so that the database's own settings do not change how values are written.
 const SETUP: &str = "SET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
      SET row_security = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
@@ -23,10 +22,6 @@ const NO_ERROR: &str = "00000";
 /// Sequences that are read in one transaction: each one is locked until its end.
 const SEQUENCES: usize = 100;
 
-/// Opens a session with pg_dump's settings.
-///
-/// # Errors
-/// If psql cannot be started.
 pub fn open_session(run: &DumpRun<'_>) -> Result<Session> {
     let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
@@ -52,18 +47,10 @@ pub struct Copied {
 }
 
 impl<'a> Copier<'a> {
-    /// Opens its session.
-    ///
-    /// # Errors
-    /// If psql cannot be started.
     pub fn open(run: &'a DumpRun<'a>, snapshot: &'a str) -> Result<Self> {
         Ok(Self { run, session: open_session(run)?, snapshot })
     }
 
-    /// Ends its session.
-    ///
-    /// # Errors
-    /// If psql did not end well.
     pub fn close(self) -> Result<()> {
         self.session.close()
     }
@@ -151,7 +138,7 @@ impl<'a> Copier<'a> {
         )
     }
 
-    /// Reads rows up to the line that ends them. Nothing follows it before psql is told more, and no
+    /// Reads rows up to the line that ends them. Nothing follows it before psql gets more input, and no
     /// row is such a line: COPY doubles every backslash of its data.
     fn rows<S: Sink>(&mut self, section: &mut SectionWriter<'_, S>) -> Result<u64> {
         let (session, run) = (&mut self.session, self.run);
@@ -179,9 +166,6 @@ impl<'a> Copier<'a> {
     }
 
     /// Writes the values of all sequences.
-    ///
-    /// # Errors
-    /// If one cannot be read.
     pub fn sequences<S: Sink>(
         &mut self,
         sequences: &[SourceSequence],
@@ -208,13 +192,13 @@ impl<'a> Copier<'a> {
                     .with_context(|| format!("reading sequence {}", sequence.quoted))?;
                 text += &set_value(sequence, &value, self.run.backslashes_escape);
             }
-            // To encode is to ask, which must wait until all has been answered.
+            // Encoding is a query, which must wait until all values are read.
             section.write(&self.encoded(&text)?)?;
         }
         Ok(())
     }
 
-    /// Text of ours in the encoding that the dump is in.
+    /// Our own text in the encoding of the dump.
     fn encoded(&mut self, text: &str) -> Result<Vec<u8>> {
         if text.is_ascii() || self.run.encoding == UTF8 || self.run.is_bytewise() {
             return Ok(self.session.bytes_of(text));

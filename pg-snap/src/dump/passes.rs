@@ -29,25 +29,16 @@ impl<'a, S: Sink> Passes<'a, S> {
     }
 
     /// Takes text as it is to stand at the beginning.
-    ///
-    /// # Errors
-    /// What the section gives.
     pub fn head(&mut self, text: &[u8]) -> Result<()> {
         self.sorter.sections[0].write(text)
     }
 
     /// Takes more of pg_dump's text.
-    ///
-    /// # Errors
-    /// What the section gives.
     pub fn write(&mut self, text: &[u8]) -> Result<()> {
         self.scanner.scan(text, &mut self.sorter)
     }
 
     /// Gives how long the text of each pass was.
-    ///
-    /// # Errors
-    /// What the section gives.
     pub fn finish(mut self) -> Result<[u64; PASSES]> {
         self.sorter.flush()?;
         let mut lengths = [0; PASSES];

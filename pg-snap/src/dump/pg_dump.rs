@@ -1,5 +1,5 @@
-//! What pg_dump writes of one section: the definitions, and the large objects. Each of its runs
-//! makes a dump of its own, with a head and an end marker; joined, they must read as one.
+//! Runs pg_dump for one of its sections: the definitions, and the large objects. Each run makes a dump
+//! of its own, with a head and an end marker; joined, they must read as one.
 
 use super::passes::Passes;
 use super::run::DumpRun;
@@ -21,7 +21,7 @@ pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 
-/// Which part of pg_dump's work.
+/// A section of pg_dump's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PgDumpSection {
     PreData,
@@ -40,11 +40,9 @@ impl PgDumpSection {
     }
 }
 
-/// Writes the part's text; `excluded` are patterns of what is not asked for its data: whatever the part,
-/// pg_dump would read and lock every sequence, 10,000 of which take all locks that a server has. Gives the key of its `\restrict` line, where it has one.
-///
-/// # Errors
-/// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
+/// Writes the section's text, and returns the key of its `\restrict` line, if it has one. `excluded` are
+/// patterns of sequences whose data pg_dump skips: in any section it would read and lock every sequence,
+/// and 10,000 of them take all locks that a server has.
 pub fn write_section(
     run: &DumpRun<'_>,
     section: PgDumpSection,
@@ -102,17 +100,10 @@ fn money_options() -> String {
     format!("options='{own} -c lc_monetary=C'")
 }
 
-/// Where a part's text goes.
+/// Where the text of a section goes.
 pub trait TextSink {
     /// Takes the settings at its head.
-    ///
-    /// # Errors
-    /// If nobody wants them any more.
     fn head(&mut self, text: &[u8]) -> Result<()>;
-    /// Takes more text.
-    ///
-    /// # Errors
-    /// As [`TextSink::head`].
     fn write(&mut self, text: &[u8]) -> Result<()>;
 }
 
@@ -136,7 +127,7 @@ impl<S: Sink> TextSink for Passes<'_, S> {
     }
 }
 
-/// The beginning of a dump.
+/// The beginning of a dump, up to the last setting.
 #[derive(Debug, PartialEq, Eq)]
 struct Preamble {
     /// Of its `\restrict` line.

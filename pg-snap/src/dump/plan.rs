@@ -1,4 +1,4 @@
-//! Who copies what, in which order: a pure decision.
+//! The order in which tables are copied, and in which parts: a pure decision.
 
 use super::catalog::{Contents, SourceTable};
 use std::cmp::Reverse;

@@ -7,7 +7,7 @@ use crate::words::Name;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What a section will be in the index.
+/// A section's entry in the index, but for its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SectionLabel {
     pub kind: Kind,
@@ -25,7 +25,6 @@ impl SectionLabel {
     }
 }
 
-/// What the writer is given.
 #[derive(Debug, PartialEq, Eq)]
 pub enum OutputPiece {
     Member(Vec<u8>),
@@ -61,7 +60,6 @@ impl BufferState {
     }
 }
 
-/// See the module.
 pub struct ReorderBuffer {
     state: Mutex<BufferState>,
     changed: Condvar,
@@ -106,7 +104,6 @@ impl ReorderBuffer {
         Ok(())
     }
 
-    /// Finishes a section.
     pub fn end(&self, number: usize, label: SectionLabel) {
         let mut state = self.lock();
         let at = number - state.first;
@@ -114,7 +111,7 @@ impl ReorderBuffer {
         self.changed.notify_all();
     }
 
-    /// Frees everybody who waits.
+    /// Wakes everyone who waits.
     pub fn abandon(&self) {
         self.lock().abandoned = true;
         self.changed.notify_all();
@@ -124,7 +121,7 @@ impl ReorderBuffer {
         self.lock().abandoned
     }
 
-    /// What is to be written next; none when all is.
+    /// The next piece to write; none when everything is written.
     ///
     /// # Errors
     /// [`Abandoned`].
@@ -205,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_one_frees_whoever_waits() {
+    fn an_abandoned_buffer_wakes_everyone_who_waits() {
         let buffer = Arc::new(ReorderBuffer::new(1));
         buffer.expect_sections(2);
         let b = 1;

@@ -1,4 +1,4 @@
-//! A run of `dump`: what all its sessions have in common, and that none of them stays.
+//! A run of `dump`: what its sessions have in common, and how they are all ended.
 
 use super::reorder_buffer::ReorderBuffer;
 use crate::client::Client;
@@ -11,11 +11,9 @@ use std::time::Duration;
 /// What the sessions of every run are called, followed by which run it is.
 const NAME: &str = "pg-snap dump ";
 
-/// See the module.
 pub struct DumpRun<'a> {
     pub server: &'a Server,
     pub database: &'a str,
-    /// Of its sessions.
     pub name: String,
     pub pg_dump: Client,
     /// Of the dump: the database's own.
@@ -23,25 +21,23 @@ pub struct DumpRun<'a> {
     /// Whether pg_dump, under the settings of the database and the role, writes strings in which
     /// backslashes are doubled.
     pub backslashes_escape: bool,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
     pub buffer: ReorderBuffer,
     pub bar: pipe_kit::progress::Bar,
 }
 
 impl DumpRun<'_> {
-    /// # Errors
-    /// If another part of the run has failed.
     pub fn fail_if_abandoned(&self) -> Result<()> {
         if self.buffer.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
     }
 
-    /// Whether the server cannot tell what its text is in UTF-8.
+    /// Whether the server cannot convert its text to UTF-8.
     pub fn is_bytewise(&self) -> bool {
         ["SQL_ASCII", "MULE_INTERNAL"].contains(&self.encoding.as_str())
     }
 
-    /// For an error: which tables somebody holds locked against everybody, or one of them, and who.
+    /// For an error: the tables with an exclusive lock, or one of them, and who holds it.
     pub fn lock_holders(&self, table: Option<u32>) -> String {
         let which = table.map(|oid| format!("AND l.relation = {oid}"));
         let who = self.server.query(
@@ -64,13 +60,13 @@ impl DumpRun<'_> {
 }
 
 /// The name of this run's sessions: the host, in its present boot and process namespace, our pid, and
-/// when we began, so that a later run can tell that we are gone.
+/// when we began, so that a later run can see whether this one still lives.
 pub fn session_name() -> String {
     let pid = std::process::id();
     format!("{NAME}{}.{pid}.{}", host_id(), start_time(pid).unwrap_or_default())
 }
 
-/// FNV-1a over what tells this host's processes from another's.
+/// FNV-1a over what distinguishes the processes of this host from those of another.
 fn host_id() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -90,9 +86,6 @@ fn start_time(pid: u32) -> Option<u64> {
 }
 
 /// Ends the sessions that runs of ours on this host have left when they were killed.
-///
-/// # Errors
-/// If the server does not answer.
 pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
     let names = server.query(
         &server.maintenance,

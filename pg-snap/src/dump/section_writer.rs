@@ -7,8 +7,6 @@ use std::io;
 
 /// Where a section's members go.
 pub trait Sink {
-    /// # Errors
-    /// If nobody wants them any more.
     fn accept(&mut self, member: Vec<u8>) -> Result<()>;
 }
 
@@ -26,7 +24,6 @@ pub struct BufferedSection<'a> {
 }
 
 impl BufferedSection<'_> {
-    /// Finishes it.
     pub fn end(self, label: SectionLabel) {
         self.buffer.end(self.number, label);
     }
@@ -54,10 +51,6 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
         Self { deflater, sink, block: vec![0; MEMBER], used: 0, bytes: 0 }
     }
 
-    /// Adds text.
-    ///
-    /// # Errors
-    /// What the sink gives.
     pub fn write(&mut self, mut text: &[u8]) -> Result<()> {
         while !text.is_empty() {
             let n = text.len().min(MEMBER - self.used);
@@ -71,9 +64,6 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
     }
 
     /// Adds what `read` puts into the buffer that it is given; gives how much that was.
-    ///
-    /// # Errors
-    /// What `read` or the sink gives.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let n = read(&mut self.block[self.used..])?;
         self.used += n;
@@ -91,9 +81,6 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
     }
 
     /// Compresses what is left; gives the text's length.
-    ///
-    /// # Errors
-    /// What the sink gives.
     pub fn finish(mut self) -> Result<u64> {
         if self.used > 0 {
             self.dispatch()?;

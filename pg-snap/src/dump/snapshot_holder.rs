@@ -8,7 +8,6 @@ use anyhow::{Context, Result};
 
 const LAST_LINE: &str = "end of the list";
 
-/// See the module.
 pub struct SnapshotHolder {
     session: Session,
     /// What other sessions name to see the same.
@@ -17,9 +16,6 @@ pub struct SnapshotHolder {
 
 impl SnapshotHolder {
     /// Takes a snapshot.
-    ///
-    /// # Errors
-    /// If the server does not answer.
     pub fn open(run: &DumpRun<'_>) -> Result<Self> {
         let mut session = copy::open_session(run)?;
         session.send(
@@ -30,9 +26,6 @@ impl SnapshotHolder {
     }
 
     /// What the database holds, as the snapshot sees it.
-    ///
-    /// # Errors
-    /// If the server does not answer; if a table stays locked.
     pub fn contents(&mut self, run: &DumpRun<'_>) -> Result<Contents> {
         // A table's size is asked of its files, for which it is locked for a moment.
         let query = format!(
@@ -54,10 +47,7 @@ impl SnapshotHolder {
         }
     }
 
-    /// Ends the transaction. That it still stood means that the snapshot was held all the time.
-    ///
-    /// # Errors
-    /// If it did not.
+    /// Ends the transaction. If it is still open, the snapshot was held all the time.
     pub fn close(mut self) -> Result<()> {
         self.session.send(b"SELECT 'still here';\nCOMMIT;\n")?;
         self.session.line().context("the session that held the snapshot")?;

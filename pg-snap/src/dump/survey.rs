@@ -1,16 +1,14 @@
-//! What is asked of the database itself before it is dumped, in one session.
+//! Questions to the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
 use crate::database_state::{QUERIES, Requirements};
 use crate::psql::Server;
 use anyhow::Result;
 
-/// The answers.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Whether strings are written in which backslashes are doubled.
     pub backslashes_escape: bool,
-    /// A line each.
     pub warnings: Vec<String>,
     pub requirements: Requirements,
 }
@@ -18,10 +16,7 @@ pub struct Survey {
 const STRINGS: &str = "SHOW standard_conforming_strings;\n";
 
 impl Survey {
-    /// Asks. That not all of it was answered is a warning, and keeps nobody from dumping.
-    ///
-    /// # Errors
-    /// If the server does not answer.
+    /// A question that fails is a warning, and does not prevent the dump.
     pub fn run(server: &Server, database: &str) -> Result<Self> {
         let needs = QUERIES.map(warnings::isolated).concat();
         let script = format!("{STRINGS}{}{needs}", warnings::script());

@@ -1,5 +1,5 @@
-//! What will be trouble when the dump is loaded: asked of the catalog while it can still be mended, and
-//! carried at the dump's head for who loads it.
+//! What can cause trouble when the dump is loaded: found in the catalog while it can still be repaired,
+//! and written to the head of the dump for those who load it.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
@@ -12,7 +12,6 @@ const QUERIES: [&str; 2] =
 const STATE: &str = "state ";
 const NO_ERROR: &str = "00000";
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Warnings {
     lines: BTreeMap<String, WarningGroup>,
@@ -26,12 +25,12 @@ struct WarningGroup {
     all: usize,
 }
 
-/// The script: it fails nothing, whatever the server answers.
+/// The script. No answer of the server makes it fail.
 pub fn script() -> String {
     QUERIES.map(isolated).concat()
 }
 
-/// Asks in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
+/// Runs the query in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
 /// Planning takes longer than running: compiling the plans would take longer still.
 pub fn isolated(sql: &str) -> String {
     format!(
@@ -43,10 +42,7 @@ pub fn isolated(sql: &str) -> String {
 }
 
 impl Warnings {
-    /// Takes a line of the answer.
-    ///
-    /// # Errors
-    /// If it is none.
+    /// Adds a line of the answer.
     pub fn add(&mut self, line: &str) -> Result<()> {
         if let Some(state) = line.strip_prefix(STATE) {
             self.failed.extend((state != NO_ERROR).then(|| state.to_owned()));

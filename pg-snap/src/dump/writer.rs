@@ -8,10 +8,8 @@ use anyhow::{Context, Result};
 use pipe_kit::output::Output;
 use std::io::Write;
 
-/// See the module.
 pub struct DumpWriter {
     out: Output,
-    /// Bytes written.
     offset: u64,
     /// Where the section begins that is being written.
     begin: u64,
@@ -24,9 +22,6 @@ impl DumpWriter {
     }
 
     /// Writes a member of the section that is being written.
-    ///
-    /// # Errors
-    /// If standard output fails.
     pub fn member(&mut self, member: &[u8]) -> Result<()> {
         self.out.write_all(member).context("writing the dump")?;
         self.offset += member.len() as u64;
@@ -45,9 +40,6 @@ impl DumpWriter {
     }
 
     /// Writes a whole section.
-    ///
-    /// # Errors
-    /// If standard output fails.
     pub fn section(&mut self, label: SectionLabel, members: &[Vec<u8>]) -> Result<()> {
         members.iter().try_for_each(|member| self.member(member))?;
         self.end(label);
@@ -56,9 +48,6 @@ impl DumpWriter {
 
     /// Writes what makes the dump whole: the end marker, and behind it the index. `key` is that of
     /// the `\restrict` line at its head.
-    ///
-    /// # Errors
-    /// If standard output fails.
     pub fn finish(mut self, key: Option<&[u8]>, level: Level) -> Result<()> {
         let mut deflater = Deflater::new(level);
         let mut end = END_MARKER.to_vec();

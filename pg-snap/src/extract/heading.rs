@@ -1,4 +1,4 @@
-//! The comment that pg_dump heads each entry of a dump with, and what it may be taken to say.
+//! The comment that pg_dump writes above each entry of a dump, and the ways to read it.
 //!
 //! Names stand in it as they are, but for line breaks, so that a name can look like the rest of the
 //! comment. Every way to read it counts; what decides between them is the statement below.

@@ -1,4 +1,4 @@
-//! What is left out of a schema's part although it may have to do with the schema, counted.
+//! Counts what is omitted from the dump of a schema although it may concern the schema.
 
 use super::heading::Reading;
 use super::subject::StatementSubject;
@@ -21,7 +21,6 @@ const LARGE_OBJECTS: &str = "large objects";
 /// Kinds that pg_dump gives the schema of what they are about.
 const OF_PUBLICATIONS: [&str; 2] = ["PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA"];
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OutsideSchema {
     /// Numbers by what is counted, one and many.
@@ -30,12 +29,12 @@ pub struct OutsideSchema {
 }
 
 impl OutsideSchema {
-    /// Whether an entry of that kind is left out though it be of the schema.
+    /// Whether an entry of that kind is omitted although pg_dump names the schema in it.
     pub fn is_outside(kind: &str) -> bool {
         OF_PUBLICATIONS.contains(&kind)
     }
 
-    /// Notes an entry, by what its comment may say of it.
+    /// Counts an entry by its comment.
     pub fn note_heading(&mut self, readings: &[Reading], wanted: &str) {
         let Some(last) = readings.last() else { return };
         if Self::is_outside(&last.kind) && last.schema == wanted {
@@ -46,7 +45,7 @@ impl OutsideSchema {
         }
     }
 
-    /// Notes a statement that is about the schema, though not in it.
+    /// Counts a statement that is about the schema, though not in it.
     pub fn note_statement(&mut self, subject: &StatementSubject, sql: &[u8], schema: &str) {
         match subject {
             StatementSubject::Extension(name, place) if place == schema => {
@@ -57,7 +56,7 @@ impl OutsideSchema {
         }
     }
 
-    /// Notes large objects that were not even looked at.
+    /// Counts large objects that were not read.
     pub fn note_large_objects(&mut self) {
         self.count(LARGE_OBJECTS, LARGE_OBJECTS);
     }
@@ -66,7 +65,7 @@ impl OutsideSchema {
         *self.counts.entry((one, many)).or_default() += 1;
     }
 
-    /// In words; none where nothing was left out.
+    /// A list for the log; none if nothing was omitted.
     pub fn summary(&self) -> Option<String> {
         let counted = self.counts.iter().map(|((one, many), count)| match count {
             _ if one == many => (*many).to_owned(),

@@ -1,4 +1,4 @@
-//! The part of a dump that is of one schema, passed on to whoever wants it.
+//! Passes on the part of a dump that is in one schema.
 //!
 //! pg_dump's comments divide a dump into entries and name each one's schema; the statements below must
 //! agree, so that no name can pull something of another schema in. A comment counts only between
@@ -12,13 +12,13 @@ use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::BTreeSet;
 
-/// How pg_dump tells that a partition's rows go to another table.
+/// pg_dump's mark that a partition's rows go to another table.
 const THROUGH_ROOT: &str = "-- load via partition root ";
 const VERSIONS: [&str; 2] = ["-- Dumped from database version ", "-- Dumped by pg_dump version "];
 
 /// The entry that is being read.
 struct Entry {
-    /// What its comment may say.
+    /// The ways to read its comment.
     readings: Vec<Reading>,
     through_root: bool,
     /// Whether anything of it was passed on.
@@ -52,7 +52,7 @@ pub struct SchemaFilter<'a, O> {
     text: Vec<u8>,
     entry: Option<Entry>,
     settings: Settings,
-    /// Comments that tell versions.
+    /// Comments with versions.
     versions: Vec<String>,
     /// Whether anything was passed on.
     begun: bool,
@@ -87,20 +87,16 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         self.begun
     }
 
-    /// The schemas that were come across.
+    /// The schemas found so far.
     pub fn schemas(&self) -> &BTreeSet<String> {
         &self.schemas
     }
 
-    /// Rows passed on.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Passes on what follows the last statement, now that there will be no more.
-    ///
-    /// # Errors
-    /// What whoever wants it gives.
     pub fn finish(&mut self) -> Result<()> {
         self.end_entry(0)
     }

@@ -1,4 +1,4 @@
-//! Which schema a statement of pg_dump is about, as the statement itself says: a pure decision.
+//! The schema that a statement of pg_dump is about: a pure decision from the statement alone.
 
 use crate::load::{Statement, classify};
 use crate::words::{Rest, Word, words};
@@ -7,18 +7,16 @@ use crate::words::{Rest, Word, words};
 const BYTES: usize = 64 * 1024;
 const WORDS: usize = 4096;
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatementSubject {
     /// The session: the name of the setting.
     Setting(String),
-    /// A schema itself.
     Schema(String),
     /// Something in that schema.
     In(String),
     /// An extension, and the schema that it is put into.
     Extension(String, String),
-    /// It does not tell.
+    /// The statement does not name it.
     Unknown,
 }
 
@@ -48,7 +46,6 @@ const NAMED: [&str; 22] = [
     "TEXT SEARCH TEMPLATE",
 ];
 
-/// Looks at a statement.
 pub fn subject_of(sql: &[u8]) -> StatementSubject {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
     let words = words(&text, WORDS);

@@ -1,6 +1,6 @@
 //! One gzip member: made from a block of text in one go, and read back so.
 //!
-//! A member of ours tells its own length in its header (an extra field, RFC 1952), so that a reader
+//! A member of ours has its own length in its header (an extra field, RFC 1952), so that a reader
 //! finds the next one without inflating, and several can be inflated at once. Others skip the field.
 
 use super::fast::{self, FastCompressor};
@@ -27,7 +27,6 @@ pub enum Level {
     Small,
 }
 
-/// Makes members.
 pub struct Deflater(Method);
 
 enum Method {
@@ -50,9 +49,6 @@ impl Deflater {
     }
 
     /// The text as one member.
-    ///
-    /// # Errors
-    /// If it is longer than [`MEMBER`].
     pub fn member(&mut self, text: &[u8]) -> io::Result<Vec<u8>> {
         if text.len() > MEMBER {
             return Err(invalid("a block too long for a gzip member"));
@@ -102,7 +98,6 @@ fn low_32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Reads members back.
 pub struct Inflater(Decompressor);
 
 impl Inflater {
@@ -199,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_member_is_told() {
+    fn a_damaged_member_is_an_error() {
         let member =
             Deflater::new(Level::Default).member(&b"some text, some more\n".repeat(50)).unwrap();
         for at in (0..member.len()).filter(|at| !(4..10).contains(at)) {

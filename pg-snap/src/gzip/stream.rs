@@ -10,9 +10,6 @@ const BUFFER: usize = 256 * 1024;
 
 /// The text of a dump, gzipped or plain. A gzip stream that is cut or damaged gives
 /// `UnexpectedEof` or `InvalidData`/`InvalidInput` at that point.
-///
-/// # Errors
-/// If its first bytes cannot be read.
 pub fn text_of(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let zipped = input.fill_buf().context("reading the dump")?.starts_with(&[0x1f, 0x8b]);
@@ -89,7 +86,6 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Starts reading.
     pub fn new(mut input: Box<dyn Read + Send>) -> Self {
         let (send, blocks) = sync_channel(8);
         std::thread::spawn(move || {

@@ -18,7 +18,7 @@ pub struct InspectReport {
     pub server_version: Option<String>,
     /// What `pg-snap dump` wrote down of the database itself; none for another tool's dump.
     pub database: Option<DatabaseState>,
-    /// What the dump says will be trouble when it is loaded, a line each.
+    /// What can cause trouble when the dump is loaded, a line each.
     pub warnings: Vec<String>,
     schemas: BTreeSet<String>,
     tables: Vec<TableSummary>,
@@ -91,7 +91,6 @@ impl InspectReport {
         }
     }
 
-    /// For people.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let unknown = "unknown";

@@ -1,4 +1,4 @@
-//! What the server says that a load depends on.
+//! What a load depends on, as the server reports it.
 
 use super::probes::{self, FailedProbe};
 use crate::head::Needs;
@@ -108,12 +108,9 @@ pub struct Membership {
 
 impl Facts {
     /// Asks. `names` are the databases that no session may be in.
-    ///
-    /// # Errors
-    /// If the server does not answer.
     pub fn query(server: &Server, database: &str, names: &[&str], needs: &Needs) -> Result<Self> {
-        let ask = facts_query(server.version.major, database, names, needs);
-        let answer = server.query(&server.maintenance, &ask)?;
+        let query = facts_query(server.version.major, database, names, needs);
+        let answer = server.query(&server.maintenance, &query)?;
         let mut facts: Self =
             serde_json::from_str(&answer).context("asking the server what a load depends on")?;
         facts.unknown_locales = unknown_locales(server, needs)?;
@@ -127,82 +124,33 @@ impl Facts {
     }
 }
 
-/// What the server is set up to, as members of the answer.
-const SERVER: &str = "\
-  'preloaded', (select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
-  'cron_database', case when rolsuper or pg_catalog.pg_has_role('pg_read_all_settings', 'USAGE')
-    then coalesce(nullif(pg_catalog.current_setting('cron.database_name', true), ''), 'postgres') end,
-  'standbys_missing', case when exists (select from pg_catalog.pg_stat_replication
-      where sync_state is null or sync_state in ('sync', 'quorum')) then ''
-    else pg_catalog.current_setting('synchronous_standby_names') end,
-  'icu', exists (select from pg_catalog.pg_collation
-    where collprovider = 'i' and pg_catalog.pg_collation_actual_version(oid) is not null),
-";
-
+/// Fills in the parameters last, and all at once: their values may look like a placeholder.
 fn facts_query(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
     let settings = needs.state.iter().flat_map(|s| &s.settings).map(|s| s.name.as_str());
-    let settings = list(settings);
-    let extensions = list(needs.extensions.iter().map(String::as_str));
-    let names = list(names.iter().copied());
-    let database = literal(database);
-    let set = if major >= 16 { "'SET'" } else { "'MEMBER'" };
+    let set_privilege = if major >= 16 { "SET" } else { "MEMBER" };
     // Before PostgreSQL 15, the right to set one could not be granted.
-    let granted = match major {
-        15.. => " and not pg_catalog.has_parameter_privilege(name, 'SET')",
-        _ => "",
+    let may_set = match major {
+        15.. => "pg_catalog.has_parameter_privilege(name, 'SET')",
+        _ => "false",
     };
-    format!(
-        "\
-with me as (select * from pg_catalog.pg_roles where rolname = current_user),
-d as (select * from pg_catalog.pg_database where datname = {database})
-select pg_catalog.json_build_object(
-  'me', current_user, 'superuser', rolsuper, 'may_create_databases', rolsuper or rolcreatedb,
-  'may_create_roles', rolsuper or rolcreaterole,
-  'may_end_others', rolsuper or pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'),
-  'standby', pg_catalog.pg_is_in_recovery(),
-  'database', (select pg_catalog.json_build_object('owner', pg_catalog.pg_get_userbyid(datdba),
-      'ours', pg_catalog.pg_has_role(datdba, 'USAGE'), 'is_template', datistemplate,
-      'size_bytes', case when pg_catalog.has_database_privilege(d.oid, 'CONNECT')
-          or pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE') then pg_catalog.pg_database_size(d.oid) end)
-    from d),
-  'sessions', (select coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('role', usename,
-      'application', coalesce(application_name, ''), 'pid', pid) order by pid), '[]')
-    from pg_catalog.pg_stat_activity where datname in ({names}) and usesysid is not null
-      and pid <> pg_catalog.pg_backend_pid() and not ({MAY_END})),
-  'prepared', (select coalesce(pg_catalog.json_agg(gid order by gid), '[]')
-    from pg_catalog.pg_prepared_xacts where database = {database}),
-  'subscriptions', (select coalesce(pg_catalog.json_agg(subname order by subname), '[]')
-    from d, pg_catalog.pg_subscription where subdbid = d.oid),
-  'slots', (select coalesce(pg_catalog.json_agg(slot_name order by slot_name), '[]')
-    from pg_catalog.pg_replication_slots where database = {database}),
-  'roles', (select pg_catalog.json_object_agg(rolname, pg_catalog.json_build_object(
-      'login', rolcanlogin, 'set', pg_catalog.pg_has_role(oid, {set}), 'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
-      'admin', pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')))
-    from pg_catalog.pg_roles),
-  'extensions', (select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{{}}')
-    from pg_catalog.pg_available_extensions a join pg_catalog.pg_available_extension_versions v using (name)
-    where v.version = a.default_version and name in ({extensions})),
-  'extension_versions', (select coalesce(pg_catalog.json_object_agg(name, default_version), '{{}}')
-    from pg_catalog.pg_available_extensions where name in ({extensions}) and default_version is not null),
-{SERVER}  'tablespaces', (select pg_catalog.json_object_agg(spcname, pg_catalog.json_build_object(
-      'place', pg_catalog.pg_tablespace_location(oid), 'ours', pg_catalog.has_tablespace_privilege(oid, 'CREATE')))
-    from pg_catalog.pg_tablespace),
-  'guarded_settings', (select coalesce(pg_catalog.json_agg(name order by name), '[]')
-    from pg_catalog.pg_settings where context in ('superuser', 'superuser-backend') and name in ({settings}){granted}),
-  'unlisted_settings', (select coalesce(pg_catalog.json_agg(distinct name), '[]')
-    from unnest(array[{settings}]::text[]) as u (name)
-    where name !~ '[.]' and pg_catalog.lower(name) not in (select pg_catalog.lower(s.name) from pg_catalog.pg_settings s)),
-  'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
-  'port', pg_catalog.current_setting('port')::int,
-  'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,
-  'synchronous_standbys', pg_catalog.current_setting('synchronous_standby_names'),
-  'max_wal_size', pg_catalog.pg_size_bytes(pg_catalog.current_setting('max_wal_size')))
-from me"
-    )
+    let parameters = format!(
+        "parameters (database, names, extensions, settings, set_privilege) as \
+         (select {}::name, {}::name[], {}::name[], {}::text[], '{set_privilege}'::text)",
+        literal(database),
+        array(names.iter().copied()),
+        array(needs.extensions.iter().map(String::as_str)),
+        array(settings)
+    );
+    let query = include_str!("facts.sql").replace(":may_end", MAY_END).replace(":may_set", may_set);
+    query.replacen(":parameters", &parameters, 1)
 }
 
-/// One that is hidden, or goes by a newer name, is known nevertheless: setting it tells, by a code
-/// that is the same in every language, and changes nothing but the session that tries.
+fn array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    format!("array[{}]", texts.map(literal).collect::<Vec<_>>().join(", "))
+}
+
+/// One that is hidden, or goes by a newer name, is known nevertheless: setting it gives the
+/// answer, by a code that is the same in every language, and changes only the session that tries.
 fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
     let mut unknown = Vec::new();
     for name in names {
@@ -216,11 +164,6 @@ fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
         }
     }
     Ok(unknown)
-}
-
-fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
-    // Never empty, which SQL does not allow; a null is like nothing.
-    std::iter::once("null".to_owned()).chain(names.map(literal)).collect::<Vec<_>>().join(", ")
 }
 
 /// Setting a locale for money is refused where the system lacks it, and changes nothing but the

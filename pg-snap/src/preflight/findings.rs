@@ -19,7 +19,6 @@ pub struct LoadPlan<'a> {
     pub made_as: &'a str,
 }
 
-/// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
     /// Each keeps the load from being done.

@@ -1,5 +1,5 @@
-//! What only trying tells: each statement is tried in a transaction that is rolled back, and the
-//! SQLSTATE that it ends with is the answer.
+//! Checks by attempt: each statement runs in a transaction that is rolled back, and the SQLSTATE that it
+//! ends with is the answer.
 
 use crate::database_state::{Dictionary, Requirements, Resolution};
 use crate::psql::Server;
@@ -19,11 +19,9 @@ pub enum ProbeSubject {
     RowValue,
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     pub subject: ProbeSubject,
-    /// In words.
     pub about: String,
     statement: String,
 }
@@ -38,7 +36,7 @@ pub struct FailedProbe {
 
 const NO_ERROR: &str = "00000";
 
-/// What is to be tried.
+/// The statements that check these requirements.
 pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     let mut probes = Vec::new();
     let mut add = |subject, about: String, statement: String| {
@@ -117,9 +115,6 @@ fn create(dictionary: &Dictionary) -> String {
 }
 
 /// Tries them in one session.
-///
-/// # Errors
-/// If the server does not answer.
 pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> {
     if probes.is_empty() {
         return Ok(Vec::new());

@@ -29,7 +29,7 @@ pub enum Room {
 #[derive(Debug, PartialEq, Eq)]
 pub enum RoomVerdict {
     Enough,
-    /// It cannot be told; a note.
+    /// Not known; a note.
     Unknown(String),
     /// A problem, with its remedy.
     TooLittle(String),
@@ -40,7 +40,7 @@ pub enum RoomVerdict {
 const FROM_GZIP: u64 = 5;
 const FROM_SQL: u64 = 1;
 
-/// The size that the dump tells, else a guess from the file's.
+/// The size that the dump states, or a guess from the size of its file.
 pub fn needed(needs: &Needs, file: &Path) -> Option<DatabaseSize> {
     if let Some(bytes) = needs.state.as_ref().and_then(|state| state.size_bytes) {
         return Some(DatabaseSize { bytes, guessed: false });
@@ -142,8 +142,8 @@ fn run_beside_clients(clients: &Clients, program: &str, arguments: &[&str]) -> O
     child::capture(command.args(arguments).stdin(Stdio::null()), program).ok()
 }
 
-/// By a socket, or a loopback address: what lies behind a forwarded port is told by its data
-/// directory.
+/// By a socket, or a loopback address: what lies behind a forwarded port is recognised by its
+/// data directory.
 fn server_is_here() -> bool {
     let hosts = ["PGHOSTADDR", "PGHOST"].map(|name| std::env::var(name).unwrap_or_default());
     let host = hosts.into_iter().find(|host| !host.is_empty()).unwrap_or_default();
@@ -163,7 +163,7 @@ fn is_of_server(pid_file: &str, facts: &Facts) -> bool {
         && number(3) == Some(facts.port.into())
 }
 
-/// The bytes free that `df -Pk` tells: the fourth word of the last line, which may begin with a
+/// The free bytes in the output of `df -Pk`: the fourth word of the last line, which may begin with a
 /// device's name with spaces in it, counted from the percentage.
 fn free_of(df: &str) -> Option<u64> {
     let words: Vec<&str> = df.lines().last()?.split_whitespace().collect();
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_df_tells() {
+    fn reads_the_output_of_df() {
         let head = "Filesystem 1024-blocks Used Available Capacity Mounted on\n";
         assert_eq!(free_of(&format!("{head}/dev/sda 100 60 40 60% /\n")), Some(40 << 10));
         assert_eq!(free_of(&format!("{head}//host/a share 9 5 4 56% /a b\n")), Some(4 << 10));

@@ -13,7 +13,7 @@ fn table(kind: RelationKind, constraints: Vec<DumpConstraint>) -> Option<DumpSta
 }
 
 #[test]
-fn relations_are_told_apart_with_the_constraints_they_name() {
+fn relations_are_distinguished_with_the_constraints_they_name() {
     let not_null = DumpConstraint { not_null: true, ..plain("nn") };
     let not_enforced = DumpConstraint { not_enforced: true, ..plain("later") };
     for (sql, expected) in [

@@ -166,7 +166,7 @@ fn line_breaks_in_names_are_blanks_in_headings() {
         let kept = statements(schema, &entries).unwrap();
         assert_eq!(kept.matches("CREATE").count(), 2);
         assert!(kept.ends_with(&format!("CREATE TABLE \"{schema}\".t ()")), "{kept}");
-        // What does not tell its schema could be of either.
+        // A statement without a schema could be of either.
         let unknown = entry("Name: x; Type: NEW; Schema: a b; Owner: o", "MAKE SOMETHING;");
         let error = statements(schema, &[entries.concat(), unknown]).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Damaged);

@@ -7,7 +7,6 @@ use super::{LONGEST, boxed};
 const ROOM: usize = 2 * LONGEST;
 const WORD: usize = 8;
 
-/// See the module.
 pub struct BitWriter {
     bytes: Box<[u8; ROOM + WORD]>,
     at: usize,

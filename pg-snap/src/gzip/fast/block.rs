@@ -60,7 +60,7 @@ impl CodeLengths {
         }
     }
 
-    /// Which no head has to tell (RFC 1951, 3.2.6).
+    /// The fixed code, which needs no header (RFC 1951, 3.2.6).
     fn fixed() -> Self {
         let mut literals = [8; LITERALS];
         literals[144..END].fill(9);
@@ -81,7 +81,7 @@ impl CodeLengths {
     }
 }
 
-/// Bits, above a byte that tells how many.
+/// Bits, above a byte with their number.
 type Packed = u32;
 
 fn pack(bits: u32, count: u8) -> Packed {

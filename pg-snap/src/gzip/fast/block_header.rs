@@ -16,7 +16,6 @@ const LONG_NONE: u8 = 18;
 /// In which the lengths of the lengths' code stand.
 const ORDER: [usize; SYMBOLS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// See the module.
 pub struct BlockHeader {
     /// How many lengths are written for literals, and for distances.
     literals: usize,

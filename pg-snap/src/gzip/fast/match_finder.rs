@@ -15,7 +15,6 @@ const WINDOW: usize = 1 << 15;
 /// The step's unit: it grows by one place after so many that do not match.
 const UNIT: usize = 16;
 
-/// See the module.
 pub struct MatchFinder {
     /// Where bytes that fall into a slot were last seen.
     slots: Box<[u32; 1 << SLOTS]>,
@@ -71,7 +70,7 @@ impl MatchFinder {
         let word = word(text, at);
         let (slot, fingerprint) = fingerprint(word, at);
         let before = std::mem::replace(&mut self.slots[slot], fingerprint);
-        // Other bytes mostly differ in what the slot tells of them, and need not be fetched.
+        // Other bytes mostly differ in their fingerprint, and need not be fetched.
         if (before ^ fingerprint) > PLACE {
             return None;
         }

@@ -17,7 +17,6 @@ pub struct LzSequence {
     pub distance: u16,
 }
 
-/// See the module.
 pub struct Sequences {
     all: Box<[LzSequence; SEQUENCES]>,
     used: usize,

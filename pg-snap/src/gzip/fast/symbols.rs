@@ -11,7 +11,7 @@ pub const LITERALS: usize = 288;
 /// How many there are of distances.
 pub const DISTANCES: usize = 30;
 
-/// The first of the lengths or distances that have a symbol, and how many bits tell which of them.
+/// The first of the lengths or distances that have a symbol, and how many bits select one of them.
 #[derive(Clone, Copy)]
 pub struct SymbolRange {
     pub first: u16,

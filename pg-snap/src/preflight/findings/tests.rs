@@ -61,7 +61,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 #[test]
-fn each_problem_is_told_with_its_remedy() {
+fn each_problem_is_reported_with_its_remedy() {
     let newer = problem_on(14, |_, _| {});
     assert!(newer.contains("from PostgreSQL 15.3 (Debian), the server is 14.13"), "{newer}");
     let beta = problem_on(14, |_, n| n.server_version = Some("15beta1".into()));
@@ -118,7 +118,7 @@ fn an_owner_that_we_may_not_act_for_is_a_problem() {
     });
     assert!(line.ends_with("ALTER ROLE \"me\" INHERIT;"), "{line}");
 
-    // Where the dump does not tell who owns what, the database's own owner is known.
+    // If the dump does not state who owns what, the database's own owner is known.
     let line = problem(|_, n| {
         n.roles = vec![role("other", None), role("me", None)];
         n.state.as_mut().unwrap().owner = "other".into();
