@@ -1,7 +1,8 @@
 //! The command line. The doc comments are the text of `--help`.
 
 use crate::client::Clients;
-use crate::{compare, dump, extract, gzip, inspect, load, preflight, previous, status};
+use crate::gzip::Level;
+use crate::{compare, dump, extract, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -225,31 +226,11 @@ enum Command {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Level {
-    /// Fastest; output about as large as that of gzip -1
-    Fast,
-    /// Smaller than gzip -6, in a third of its time
-    Default,
-    /// Smallest, in several times the time
-    Small,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum PreviousAction {
     /// Make it the database again, in one transaction; the current one becomes <name>_previous
     Swap,
     /// Drop it
     Drop,
-}
-
-impl From<Level> for gzip::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Fast => Self::Fast,
-            Level::Default => Self::Default,
-            Level::Small => Self::Small,
-        }
-    }
 }
 
 /// Limit of the default number of sessions: a server accepts a hundred unless configured otherwise.
@@ -266,8 +247,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let clients = Clients::new(cli.exec.as_deref())?;
     match cli.command {
         Command::Dump { jobs, level, lock_wait } => {
-            let (level, jobs) = (level.into(), jobs_or_default(jobs));
-            let lock_wait = Duration::from_secs(lock_wait.into());
+            let (jobs, lock_wait) = (jobs_or_default(jobs), Duration::from_secs(lock_wait.into()));
             dump::run(&clients, &dump::DumpOptions { level, jobs, lock_wait })?;
         }
         Command::Load { file, schema: Some(schema), into, .. } => {

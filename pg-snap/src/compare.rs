@@ -3,7 +3,7 @@
 mod catalog;
 mod comparison;
 mod count;
-mod dumped;
+mod dumped_objects;
 mod encoding;
 mod inserts;
 mod report;
@@ -16,7 +16,7 @@ use crate::session::Session;
 use anyhow::{Context, Result};
 use catalog::Catalog;
 use count::CountRun;
-use dumped::DumpedObjects;
+use dumped_objects::DumpedObjects;
 use encoding::Encoding;
 use pipe_kit::{Exit, cleanup};
 use report::CompareReport;
@@ -31,7 +31,7 @@ pub struct CompareOptions {
     pub file: PathBuf,
     /// Sessions that count rows.
     pub jobs: NonZero<usize>,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
     pub json: bool,
 }
@@ -100,6 +100,6 @@ fn read_catalog(run: &CountRun<'_>, session: &mut Session) -> Result<(Catalog, S
         if line == LAST_LINE {
             return Ok((catalog, snapshot));
         }
-        catalog.add(&line)?;
+        catalog.add_line(&line)?;
     }
 }

@@ -97,9 +97,9 @@ pub struct Role {
 
 impl Setting {
     fn statement(&self, database: &str) -> String {
-        let whose = settings::whose(self.role.as_deref(), database);
+        let target = settings::alter_target(self.role.as_deref(), database);
         let value = settings::value(&self.name, &self.value);
-        format!("ALTER {whose} SET {} TO {value};\n", settings::name(&self.name))
+        format!("ALTER {target} SET {} TO {value};\n", settings::name(&self.name))
     }
 }
 
@@ -221,7 +221,7 @@ impl DatabaseState {
         let owners: BTreeSet<Option<&str>> =
             self.settings.iter().map(|setting| setting.role.as_deref()).collect();
         for owner in owners {
-            let _ = writeln!(sql, "ALTER {} RESET ALL;", settings::whose(owner, name));
+            let _ = writeln!(sql, "ALTER {} RESET ALL;", settings::alter_target(owner, name));
         }
         self.settings.iter().for_each(|setting| sql += &setting.statement(name));
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);

@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// [`Stop::damaged`] if the dump is incomplete; then there is a report, too.
 pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     let report = if full { None } else { from_index(path)? };
-    let report = report.map_or_else(|| read(path), Ok)?;
+    let report = report.map_or_else(|| read_in_full(path), Ok)?;
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;
@@ -36,7 +36,7 @@ pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
 /// # Errors
 /// [`Stop::damaged`] if it is not.
 pub fn check(path: &Path) -> Result<()> {
-    match read(path)?.problem {
+    match read_in_full(path)?.problem {
         Some(problem) => Err(Stop::damaged(problem).into()),
         None => Ok(()),
     }
@@ -69,7 +69,7 @@ fn from_index(path: &Path) -> Result<Option<InspectReport>> {
     Ok(Some(report))
 }
 
-fn read(path: &Path) -> Result<InspectReport> {
+fn read_in_full(path: &Path) -> Result<InspectReport> {
     let input = pipe_kit::input::open(path)?;
     let text = gzip::ReadAhead::new(gzip::text_of(input)?);
     let (mut scanner, mut report) = (Scanner::default(), InspectReport::default());

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Each line of the answer is for [`Catalog::add`].
+/// Each line of the answer is for [`Catalog::add_line`].
 pub const QUERY: &str = include_str!("catalog.sql");
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -75,7 +75,7 @@ enum CatalogLine {
 
 impl Catalog {
     /// Adds a line of the answer.
-    pub fn add(&mut self, line: &str) -> Result<()> {
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
         match serde_json::from_str(line)
             .with_context(|| format!("unexpected line of the catalog: {line}"))?
         {
@@ -116,10 +116,10 @@ mod tests {
             r#"{"index":{"schema":"s","name":"i","table":"t","valid":true,"ready":false}}"#,
             r#"{"large_objects":3}"#,
         ] {
-            catalog.add(line).unwrap();
+            catalog.add_line(line).unwrap();
         }
         let sizes = (catalog.relations.len(), catalog.constraints.len(), catalog.indexes.len());
         assert_eq!((sizes, catalog.large_objects), ((1, 1, 1), 3));
-        assert!(catalog.member_schemas.contains("s") && catalog.add("ERROR").is_err());
+        assert!(catalog.member_schemas.contains("s") && catalog.add_line("ERROR").is_err());
     }
 }

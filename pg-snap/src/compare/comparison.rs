@@ -2,7 +2,7 @@
 
 use super::catalog::{Catalog, CatalogConstraint, CatalogRelation};
 use super::count::Counts;
-use super::dumped::DumpedObjects;
+use super::dumped_objects::DumpedObjects;
 use super::report::{Comparison, Difference, Finding, ObjectKind};
 use super::statement::RelationKind;
 use crate::words::Name;
@@ -39,12 +39,12 @@ struct Comparer<'a> {
 }
 
 impl Comparer<'_> {
-    fn find(&mut self, object: ObjectKind, name: &Name, difference: Difference) {
+    fn report(&mut self, object: ObjectKind, name: &Name, difference: Difference) {
         let (schema, name) = name.clone();
         self.comparison.findings.push(Finding { object, schema, name, table: None, difference });
     }
 
-    fn find_of(&mut self, object: ObjectKind, table: &Name, name: &str, difference: Difference) {
+    fn report_of(&mut self, object: ObjectKind, table: &Name, name: &str, difference: Difference) {
         let (schema, table) = (table.0.clone(), Some(table.1.clone()));
         self.comparison.findings.push(Finding {
             object,
@@ -67,7 +67,7 @@ impl Comparer<'_> {
         self.comparison.schemas = wanted.len();
         for schema in &wanted {
             if !catalog.schemas.contains(*schema) {
-                self.find(
+                self.report(
                     ObjectKind::Schema,
                     &((*schema).clone(), String::new()),
                     Difference::Missing,
@@ -76,7 +76,11 @@ impl Comparer<'_> {
         }
         for schema in catalog.schemas.difference(&catalog.member_schemas) {
             if schema != "public" && !wanted.contains(schema) {
-                self.find(ObjectKind::Schema, &(schema.clone(), String::new()), Difference::Extra);
+                self.report(
+                    ObjectKind::Schema,
+                    &(schema.clone(), String::new()),
+                    Difference::Extra,
+                );
             }
         }
     }
@@ -86,14 +90,14 @@ impl Comparer<'_> {
         for (name, kind) in &dumped.relations {
             let object = ObjectKind::of(*kind);
             match catalog.relations.get(name) {
-                None => self.find(object, name, Difference::Missing),
+                None => self.report(object, name, Difference::Missing),
                 Some(found) if !fits(*kind, found.kind, dumped.rows.contains_key(name)) => {
-                    self.find(object, name, Difference::Missing);
+                    self.report(object, name, Difference::Missing);
                 }
                 Some(found) if *kind == RelationKind::MaterializedView => {
                     self.comparison.materialized_views += 1;
                     if dumped.filled.contains(name) && !found.filled {
-                        self.find(object, name, Difference::NotFilled);
+                        self.report(object, name, Difference::NotFilled);
                     }
                 }
                 Some(_) => {}
@@ -102,7 +106,7 @@ impl Comparer<'_> {
         for (name, found) in &catalog.relations {
             let is_table = matches!(found.kind, 'r' | 'p' | 'f');
             if is_table && !found.member && !dumped.relations.contains_key(name) {
-                self.find(ObjectKind::Table, name, Difference::Extra);
+                self.report(ObjectKind::Table, name, Difference::Extra);
             }
         }
     }
@@ -125,7 +129,7 @@ impl Comparer<'_> {
             };
             let Some(relation) = catalog.relations.get(name) else {
                 if !dumped.relations.contains_key(name) {
-                    self.find(ObjectKind::Table, name, Difference::Missing);
+                    self.report(ObjectKind::Table, name, Difference::Missing);
                 }
                 continue;
             };
@@ -136,7 +140,7 @@ impl Comparer<'_> {
             self.comparison.tables += 1;
             self.comparison.rows += expected;
             if found != expected {
-                self.find(ObjectKind::Table, name, Difference::Rows { expected, found });
+                self.report(ObjectKind::Table, name, Difference::Rows { expected, found });
             }
         }
     }
@@ -156,7 +160,7 @@ impl Comparer<'_> {
         for (name, expected) in &dumped.sequences {
             let Some(relation) = catalog.relations.get(name) else {
                 if !dumped.relations.contains_key(name) {
-                    self.find(ObjectKind::Sequence, name, Difference::Missing);
+                    self.report(ObjectKind::Sequence, name, Difference::Missing);
                 }
                 continue;
             };
@@ -165,7 +169,7 @@ impl Comparer<'_> {
             let step = relation.increment.unwrap_or(1);
             let (expected, found) = (next_value(*expected, step), next_value(*found, step));
             if if step < 0 { found > expected } else { found < expected } {
-                self.find(ObjectKind::Sequence, name, Difference::Behind { expected, found });
+                self.report(ObjectKind::Sequence, name, Difference::Behind { expected, found });
             }
         }
     }
@@ -179,13 +183,13 @@ impl Comparer<'_> {
             if catalog.constraints.contains_key(&key) {
                 self.comparison.constraints += 1;
             } else if kept && (!of_table || self.has(of)) {
-                self.find_of(ObjectKind::Constraint, of, name, Difference::Missing);
+                self.report_of(ObjectKind::Constraint, of, name, Difference::Missing);
             }
         }
         for (key @ (of, name), found) in &catalog.constraints {
             let wanted = dumped.constraints.get(key);
             if let Some(difference) = invalidity(found, wanted) {
-                self.find_of(ObjectKind::Constraint, of, name, difference);
+                self.report_of(ObjectKind::Constraint, of, name, difference);
             }
         }
     }
@@ -196,16 +200,16 @@ impl Comparer<'_> {
             if catalog.indexes.contains_key(name) {
                 self.comparison.indexes += 1;
             } else if self.has(&index.table) {
-                self.find_of(ObjectKind::Index, &index.table, &name.1, Difference::Missing);
+                self.report_of(ObjectKind::Index, &index.table, &name.1, Difference::Missing);
             }
         }
         let incomplete = incomplete(dumped);
         for (name, index) in &catalog.indexes {
             let table = (index.schema.clone(), index.table.clone());
             if !index.ready {
-                self.find_of(ObjectKind::Index, &table, &index.name, Difference::NotReady);
+                self.report_of(ObjectKind::Index, &table, &index.name, Difference::NotReady);
             } else if !index.valid && !incomplete.contains(name) {
-                self.find_of(ObjectKind::Index, &table, &index.name, Difference::NotValid);
+                self.report_of(ObjectKind::Index, &table, &index.name, Difference::NotValid);
             }
         }
     }
@@ -216,7 +220,7 @@ impl Comparer<'_> {
         self.comparison.large_objects = expected;
         if expected != found {
             let difference = Difference::Rows { expected, found };
-            self.find(ObjectKind::LargeObjects, &(String::new(), String::new()), difference);
+            self.report(ObjectKind::LargeObjects, &(String::new(), String::new()), difference);
         }
     }
 }

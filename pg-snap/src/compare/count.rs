@@ -1,7 +1,7 @@
 //! Counts rows in several sessions under one snapshot.
 
 use super::catalog::{Catalog, CatalogRelation};
-use super::dumped::DumpedObjects;
+use super::dumped_objects::DumpedObjects;
 use crate::dump::end_sessions;
 use crate::psql::Server;
 use crate::session::Session;

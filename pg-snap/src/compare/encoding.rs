@@ -1,6 +1,6 @@
 //! Names of a dump in the encoding that the database's are read in.
 
-use super::dumped::DumpedObjects;
+use super::dumped_objects::DumpedObjects;
 use crate::psql::Server;
 use crate::sql::literal;
 use anyhow::{Context, Result};

@@ -76,8 +76,8 @@ pub struct DumpConstraint {
     pub not_null: bool,
 }
 
-/// Looks at a statement; `backslashes`: whether a backslash escapes in a plain string.
-pub fn read(sql: &str, backslashes: bool) -> Option<DumpStatement> {
+/// Reads a statement; `backslashes`: whether a backslash escapes in a plain string.
+pub fn parse(sql: &str, backslashes: bool) -> Option<DumpStatement> {
     let first = words(sql, 2);
     let [Word::Plain(verb), second @ ..] = first.as_slice() else { return None };
     let interesting = ["CREATE", "ALTER", "COPY", "INSERT", "REFRESH", "SELECT", "SET"];
@@ -260,12 +260,12 @@ fn constraint(words: &[Word]) -> Option<DumpConstraint> {
             break;
         }
     }
-    let says = |second: &str| bare.windows(2).any(|two| two[0].is("NOT") && two[1].is(second));
+    let has_not = |second: &str| bare.windows(2).any(|two| two[0].is("NOT") && two[1].is(second));
     Some(DumpConstraint {
         name,
-        not_valid: says("VALID"),
-        not_enforced: says("ENFORCED"),
-        not_null: says("NULL") && bare.first().is_some_and(|word| word.is("NOT")),
+        not_valid: has_not("VALID"),
+        not_enforced: has_not("ENFORCED"),
+        not_null: has_not("NULL") && bare.first().is_some_and(|word| word.is("NOT")),
     })
 }
 

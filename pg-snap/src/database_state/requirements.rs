@@ -1,5 +1,5 @@
-//! What a dump needs of the server that it is loaded into, beside roles and extensions: asked of the
-//! database that is dumped, checked by `pg-snap preflight`.
+//! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
+//! the dumped database, checked by `pg-snap preflight`.
 
 use super::{DatabaseState, Role};
 use anyhow::{Context, Result};
@@ -87,7 +87,7 @@ pub enum Resolution {
 
 impl Requirements {
     /// Adds a line of the answers.
-    pub fn add(&mut self, line: &str) -> Result<()> {
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
         let reading = || format!("unexpected line in the list of requirements: {line}");
         if line.starts_with("{\"extension_versions\"") {
             let row_values = std::mem::take(&mut self.row_values);
@@ -172,12 +172,12 @@ mod tests {
             value("j", "late", "t.y"),
             r#"{"extension_versions":{"citext":"1.6"},"preloaded":[]}"#.to_owned(),
         ] {
-            requirements.add(&line).unwrap();
+            requirements.add_line(&line).unwrap();
         }
-        assert!(requirements.add("ERROR").is_err());
+        assert!(requirements.add_line("ERROR").is_err());
         assert_eq!(requirements.warnings().len(), 2);
         let mut many = Requirements::default();
-        (0..12).for_each(|n| many.add(&value("i", "late", &format!("t.c{n}"))).unwrap());
+        (0..12).for_each(|n| many.add_line(&value("i", "late", &format!("t.c{n}"))).unwrap());
         let lines = many.warnings();
         assert_eq!(
             (lines.len(), &*lines[10]),

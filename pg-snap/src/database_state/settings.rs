@@ -27,7 +27,7 @@ pub fn comes_last(name: &str) -> bool {
 }
 
 /// What an `ALTER` of the settings of a database, or of a role in it, is of.
-pub fn whose(role: Option<&str>, database: &str) -> String {
+pub fn alter_target(role: Option<&str>, database: &str) -> String {
     let database = ident(database);
     match role {
         Some(role) => format!("ROLE {} IN DATABASE {database}", ident(role)),

@@ -68,12 +68,12 @@ enum ContentsLine {
 
 /// Names in a pattern: an argument holds no more than 128 KiB.
 const NAMES: usize = 1000;
-/// Each line of the answer is for [`Contents::add`].
+/// Each line of the answer is for [`Contents::add_line`].
 pub const QUERY: &str = include_str!("catalog.sql");
 
 impl Contents {
     /// Adds a line of the answer.
-    pub fn add(&mut self, line: &str) -> Result<()> {
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
         match serde_json::from_str(line)
             .with_context(|| format!("unexpected line in the list of tables: {line}"))?
         {
@@ -112,10 +112,10 @@ mod tests {
             r#"{"large_objects":true}"#,
             r#"{"locks":4}"#,
         ] {
-            contents.add(line).unwrap();
+            contents.add_line(line).unwrap();
         }
         assert_eq!((contents.tables.len(), contents.sequences.len()), (1, 1));
-        assert!(contents.large_objects && contents.add("ERROR").is_err());
+        assert!(contents.large_objects && contents.add_line("ERROR").is_err());
         assert_eq!(contents.sequence_patterns(), ["*.(q)"]);
         assert!(contents.leave_room_for_locks());
         contents.locks = 3;

@@ -96,7 +96,7 @@ impl<'a> Copier<'a> {
             "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
              SELECT {name}::pg_catalog.regclass::pg_catalog.oid, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass);\n\
              \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
-            self.begin(),
+            self.begin_statement(),
             table.quoted,
             name = literal(&table.quoted)
         );
@@ -131,7 +131,7 @@ impl<'a> Copier<'a> {
         }
     }
 
-    fn begin(&self) -> String {
+    fn begin_statement(&self) -> String {
         format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}",
             literal(self.snapshot)
@@ -180,7 +180,7 @@ impl<'a> Copier<'a> {
                 .collect();
             self.session.tell(&format!(
                 "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
-                self.begin(),
+                self.begin_statement(),
                 self.run.lock_wait.as_millis(),
                 values.join(";\n")
             ))?;

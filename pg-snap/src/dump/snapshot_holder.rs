@@ -43,7 +43,7 @@ impl SnapshotHolder {
             if line == LAST_LINE {
                 return Ok(contents);
             }
-            contents.add(&line)?;
+            contents.add_line(&line)?;
         }
     }
 

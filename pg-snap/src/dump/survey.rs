@@ -36,8 +36,8 @@ impl Survey {
         let (mut warnings, mut requirements) = (Warnings::default(), Requirements::default());
         for line in lines.filter(|line| !line.is_empty()) {
             match line.starts_with('{') {
-                true => requirements.add(line)?,
-                false => warnings.add(line)?,
+                true => requirements.add_line(line)?,
+                false => warnings.add_line(line)?,
             }
         }
         let mut warnings = warnings.into_lines();

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
-/// Each gives lines for [`Warnings::add`], ten of a kind, with how many there are of that kind.
+/// Each gives lines for [`Warnings::add_line`], ten of a kind, with how many there are of that kind.
 const QUERIES: [&str; 2] =
     [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
 
@@ -43,7 +43,7 @@ pub fn isolated(sql: &str) -> String {
 
 impl Warnings {
     /// Adds a line of the answer.
-    pub fn add(&mut self, line: &str) -> Result<()> {
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
         if let Some(state) = line.strip_prefix(STATE) {
             self.failed.extend((state != NO_ERROR).then(|| state.to_owned()));
             return Ok(());
@@ -89,9 +89,9 @@ mod tests {
             "state 00000",
             "state 57014",
         ] {
-            warnings.add(line).unwrap();
+            warnings.add_line(line).unwrap();
         }
-        assert!(warnings.add("ERROR").is_err());
+        assert!(warnings.add_line("ERROR").is_err());
         let lines = warnings.into_lines();
         assert_eq!(
             lines[..4],

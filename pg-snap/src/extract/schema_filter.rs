@@ -111,7 +111,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         }
     }
 
-    fn begin(&mut self) -> Result<()> {
+    fn write_title(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
@@ -120,7 +120,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         self.inner.text(title.as_bytes())
     }
 
-    fn set_due(&mut self) -> Result<()> {
+    fn write_due_settings(&mut self) -> Result<()> {
         let due = self.settings.due();
         for statement in &due {
             self.inner.text(statement)?;
@@ -147,7 +147,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
                 _ => Ok(false),
             };
         };
-        let says = |schema: &str| entry.readings.iter().any(|r| r.schema == schema);
+        let names = |schema: &str| entry.readings.iter().any(|r| r.schema == schema);
         let only = entry.readings.iter().all(|r| r.schema == wanted);
         if entry.readings.iter().any(|r| r.schema == wanted && OutsideSchema::is_outside(&r.kind))
             && only
@@ -156,16 +156,16 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         }
         match subject {
             StatementSubject::In(_) if entry.through_root && only => Ok(true),
-            StatementSubject::In(_) if entry.through_root && !says(&wanted) => Ok(false),
+            StatementSubject::In(_) if entry.through_root && !names(&wanted) => Ok(false),
             StatementSubject::In(name) if name == self.schema => {
-                if says(&wanted) {
+                if names(&wanted) {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
             StatementSubject::Schema(name) if name == self.schema => {
-                if says("-") {
+                if names("-") {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
@@ -179,7 +179,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
             }
             StatementSubject::In(_) | StatementSubject::Schema(_) => Ok(false),
             _ if only && !self.has_twin(&wanted) => Ok(true),
-            _ if says(&wanted) => Err(contradicted().into()),
+            _ if names(&wanted) => Err(contradicted().into()),
             _ => Ok(false),
         }
     }
@@ -189,7 +189,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         self.schemas.iter().any(|name| name != self.schema && shown(name) == wanted)
     }
 
-    fn set(&mut self, name: String, sql: &[u8], text: Vec<u8>) -> Result<()> {
+    fn apply_setting(&mut self, name: String, sql: &[u8], text: Vec<u8>) -> Result<()> {
         let passed = self.entry.as_ref().is_some_and(|entry| entry.taken);
         self.settings.set(name, sql.trim_ascii().to_vec(), passed);
         if passed {
@@ -232,15 +232,15 @@ impl<O: Observer> Observer for SchemaFilter<'_, O> {
         let subject = subject_of(sql);
         if let StatementSubject::Setting(name) = subject {
             self.taken = false;
-            return self.set(name, sql, text);
+            return self.apply_setting(name, sql, text);
         }
         self.outside.note_statement(&subject, sql, self.schema);
         self.taken = self.is_wanted(&subject)?;
         if !self.taken {
             return Ok(());
         }
-        self.begin()?;
-        self.set_due()?;
+        self.write_title()?;
+        self.write_due_settings()?;
         if let Some(entry) = &mut self.entry {
             entry.taken = true;
         }

@@ -1,5 +1,5 @@
 use super::super::catalog::{CatalogIndex, CatalogRelation};
-use super::super::dumped::DumpIndex;
+use super::super::dumped_objects::DumpIndex;
 use super::super::statement;
 use super::*;
 

@@ -51,7 +51,7 @@ fn relations_are_distinguished_with_the_constraints_they_name() {
             Some(DumpStatement::Domain { name: n("s", "d"), constraints: vec![plain("x")] }),
         ),
     ] {
-        assert_eq!(read(sql, false), expected, "{sql}");
+        assert_eq!(parse(sql, false), expected, "{sql}");
     }
 }
 
@@ -108,10 +108,10 @@ fn what_belongs_to_a_table_is_read() {
             S::Setting("search_path".into(), String::new()),
         ),
     ] {
-        assert_eq!(read(sql, false), Some(expected), "{sql}");
+        assert_eq!(parse(sql, false), Some(expected), "{sql}");
     }
     for sql in ["ALTER TABLE s.t OWNER TO o", "SELECT 1", "GRANT ALL ON TABLE s.t TO o", "", "x"] {
-        assert_eq!(read(sql, false), None, "{sql}");
+        assert_eq!(parse(sql, false), None, "{sql}");
     }
 }
 
@@ -127,6 +127,6 @@ fn a_sequences_value_is_read_whatever_its_name() {
     ] {
         let sequence = n("s", sequence);
         let expected = DumpStatement::SetValue { sequence, last, called };
-        assert_eq!(read(sql, backslashes), Some(expected), "{sql}");
+        assert_eq!(parse(sql, backslashes), Some(expected), "{sql}");
     }
 }

@@ -27,7 +27,7 @@ impl Observer for Passed {
     }
 }
 
-fn of(schema: &str, dump: &str) -> Result<Passed> {
+fn filtered(schema: &str, dump: &str) -> Result<Passed> {
     let mut passed = Passed::default();
     let mut scanner = Scanner::default();
     let mut part = SchemaFilter::new(schema, &mut passed);
@@ -49,7 +49,7 @@ const END: &str = "--\n-- PostgreSQL database dump complete\n--\n\n";
 
 fn statements(schema: &str, entries: &[String]) -> Result<String> {
     let dump = format!("{HEAD}{}{END}", entries.concat());
-    of(schema, &dump).map(|passed| passed.statements.join("; "))
+    filtered(schema, &dump).map(|passed| passed.statements.join("; "))
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_part_is_its_entries_as_they_stand_under_the_dumps_head() {
     }
     dump += &other[5];
     dump += END;
-    let passed = of("s", &dump).unwrap();
+    let passed = filtered("s", &dump).unwrap();
     assert_eq!(String::from_utf8(passed.text).unwrap(), format!("{HEAD}{}", kept.concat()));
     assert_eq!(passed.copies, [1]);
 }

@@ -201,7 +201,7 @@ impl DumpReader {
         }
     }
 
-    fn full(&self, name: Name) -> Name {
+    fn qualified(&self, name: Name) -> Name {
         match (name.0.is_empty(), &self.path) {
             (true, Some(path)) => (path.clone(), name.1),
             (true, None) => ("public".to_owned(), name.1),
@@ -209,7 +209,7 @@ impl DumpReader {
         }
     }
 
-    fn set(&mut self, name: &str, value: String) {
+    fn apply_setting(&mut self, name: &str, value: String) {
         match name {
             "client_encoding" => {
                 self.encoding.get_or_insert_with(|| value.to_uppercase().replace("UTF-8", UTF8));
@@ -228,21 +228,21 @@ impl DumpReader {
     }
 
     fn add_relation(&mut self, name: Name, kind: RelationKind, parent: Option<Name>) -> Name {
-        let name = self.full(name);
+        let name = self.qualified(name);
         if let Some(parent) = parent {
-            self.dumped.parents.insert(name.clone(), self.full(parent));
+            self.dumped.parents.insert(name.clone(), self.qualified(parent));
         }
         self.dumped.relations.insert(name.clone(), kind);
         name
     }
 
     fn add_index(&mut self, table: Name, name: String, only: bool) {
-        let table = self.full(table);
+        let table = self.qualified(table);
         let key = (table.0.clone(), name);
         self.dumped.indexes.insert(key, DumpIndex { table, only, parts: Vec::new() });
     }
 
-    fn take(&mut self, statement: DumpStatement) {
+    fn apply(&mut self, statement: DumpStatement) {
         match statement {
             DumpStatement::Schema(name) => drop(self.dumped.schemas.insert(name)),
             DumpStatement::Relation { name, kind, parent, constraints } => {
@@ -250,14 +250,14 @@ impl DumpReader {
                 self.add_constraints(&name, constraints);
             }
             DumpStatement::Domain { name, constraints } => {
-                self.add_constraints(&self.full(name), constraints);
+                self.add_constraints(&self.qualified(name), constraints);
             }
             DumpStatement::Attach { parent, child } => {
-                let (parent, child) = (self.full(parent), self.full(child));
+                let (parent, child) = (self.qualified(parent), self.qualified(child));
                 self.dumped.parents.insert(child, parent);
             }
             DumpStatement::Constraint { of, constraint, index, only } => {
-                let of = self.full(of);
+                let of = self.qualified(of);
                 if index {
                     self.add_index(of.clone(), constraint.name.clone(), only);
                 }
@@ -265,24 +265,24 @@ impl DumpReader {
             }
             DumpStatement::Index { table, name, only } => self.add_index(table, name, only),
             DumpStatement::AttachIndex { parent, child } => {
-                let (parent, child) = (self.full(parent), self.full(child));
+                let (parent, child) = (self.qualified(parent), self.qualified(child));
                 self.dumped.indexes.entry(parent).or_default().parts.push(child);
             }
             DumpStatement::Refresh(name) => {
-                let name = self.full(name);
+                let name = self.qualified(name);
                 self.dumped.filled.insert(name);
             }
             DumpStatement::Copy(name) => {
-                let name = self.full(name);
+                let name = self.qualified(name);
                 self.dumped.add_rows(name.clone(), Some(0));
                 self.current = Some(name);
             }
             DumpStatement::SetValue { sequence, last, called } => {
-                let sequence = self.full(sequence);
+                let sequence = self.qualified(sequence);
                 self.dumped.sequences.insert(sequence, (last, called));
             }
             DumpStatement::LargeObject => *self.dumped.large_objects.get_or_insert_default() += 1,
-            DumpStatement::Setting(name, value) => self.set(&name, value),
+            DumpStatement::Setting(name, value) => self.apply_setting(&name, value),
             DumpStatement::Insert(_) => {}
         }
     }
@@ -292,13 +292,13 @@ impl Observer for DumpReader {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = self.decoded(sql);
         let text = text.trim_end_matches([';', ' ', '\n']);
-        match statement::read(text, self.backslashes) {
+        match statement::parse(text, self.backslashes) {
             Some(DumpStatement::Insert(name)) => {
-                let name = self.full(name);
+                let name = self.qualified(name);
                 let rows = inserts::rows(text, sql.len() >= CUT, self.backslashes);
                 self.dumped.add_rows(name, rows);
             }
-            Some(statement) => self.take(statement),
+            Some(statement) => self.apply(statement),
             None => {}
         }
         Ok(())
