@@ -1,9 +1,9 @@
 //! `pg-snap dump`: the database as one gzipped plain-SQL stream, copied out by several sessions
 //! under one snapshot.
 //!
-//! A session of its own holds the snapshot. pg_dump writes the definitions under it; workers copy the tables, each
-//! in a transaction of its own, so that no session holds many locks. What they make is written in the
-//! order in which it was begun.
+//! One session holds the snapshot. Under it, pg_dump writes the definitions and workers copy the tables,
+//! each table in a transaction of its own, so that no session holds many locks. The reorder buffer puts
+//! the sections that the workers make into the order of the plan.
 
 mod catalog;
 mod copy;
@@ -49,7 +49,7 @@ const BUFFER_LIMIT: usize = 48 << 20;
 
 pub struct DumpOptions {
     pub level: Level,
-    /// Sessions that copy tables.
+    /// Number of sessions that copy tables.
     pub jobs: NonZero<usize>,
     /// How long to wait for a table that another session holds locked: a dump that hangs for ever is a
     /// backup that silently stopped happening.
@@ -92,7 +92,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
 /// Read in a session in which nothing was set.
 const SEARCH_PATH: &str = "SELECT pg_catalog.current_setting('search_path')";
 
-/// What a dump has to know before it begins.
+/// What must be known before a dump begins.
 struct Prepared {
     state: DatabaseState,
     pg_dump: Client,
@@ -136,12 +136,12 @@ fn abandoned() -> Error {
 struct Dump<'a> {
     run: &'a DumpRun<'a>,
     options: &'a DumpOptions,
-    /// The first failure: those after it follow from it.
+    /// The first failure: later ones follow from it.
     failed: Mutex<Option<Error>>,
 }
 
 impl Dump<'_> {
-    /// Writes all but the end; gives the key of the `\restrict` line.
+    /// Writes everything but the end; returns the key of the `\restrict` line.
     fn write(&self, state: &DatabaseState, writer: &mut DumpWriter) -> Result<Option<Vec<u8>>> {
         let mut holder = SnapshotHolder::open(self.run)?;
         let contents = holder.contents(self.run)?;
@@ -231,8 +231,8 @@ impl Dump<'_> {
         copier.close()
     }
 
-    /// Has pg_dump write the definitions: both parts before any table is copied, or while they are, not
-    /// after, when somebody may have dropped what they define.
+    /// Runs pg_dump for the definitions, before or while tables are copied. Afterwards somebody may have
+    /// dropped what they define.
     fn definitions(
         &self,
         state: &DatabaseState,
@@ -269,7 +269,7 @@ impl Dump<'_> {
         Ok(Definitions { before, after: (SectionLabel::of(Kind::PostData, bytes), after), key })
     }
 
-    /// Writes the definitions and, between them, what the workers make.
+    /// Writes the definitions and, between them, the sections of the workers.
     fn write_sections(
         &self,
         defined: Definitions,

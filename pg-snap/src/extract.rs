@@ -25,11 +25,11 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Writes the part of a dump that is of `schema` to standard output.
+/// Writes one schema of a dump to standard output.
 ///
 /// # Errors
 /// [`Stop::refused`] if the dump holds no such schema, and nothing was written then;
-/// [`Stop::damaged`] if it is not whole: what was written has no end marker then.
+/// [`Stop::damaged`] if it is incomplete: what was written has no end marker then.
 pub fn run(file: &Path, schema: &str) -> Result<()> {
     let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(file)?)?);
     let mut blocks = Blocks::new(text);
@@ -44,7 +44,7 @@ pub fn run(file: &Path, schema: &str) -> Result<()> {
     writer.finish()
 }
 
-/// Text as it comes, and what makes it a whole dump.
+/// Writes text as it comes, and what makes it a complete dump.
 struct ExtractWriter {
     out: Output,
     /// Of the `\restrict` line, where the dump has one.
@@ -149,7 +149,6 @@ fn expected(section: &Section) -> u64 {
     if section.kind == Kind::TableData { section.rows } else { 0 }
 }
 
-/// At most so many schemas are listed.
 const LISTED: usize = 5;
 
 fn no_such_schema(schema: &str, schemas: &BTreeSet<String>) -> Stop {

@@ -1,4 +1,4 @@
-//! `pg-snap inspect`: what a dump holds, and whether it is whole, without a server.
+//! `pg-snap inspect`: shows what a dump contains and whether it is complete, without a server.
 
 mod report;
 
@@ -31,7 +31,7 @@ pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     }
 }
 
-/// Reads a dump to its end to see whether it is whole.
+/// Reads a dump to its end to check whether it is complete.
 ///
 /// # Errors
 /// [`Stop::damaged`] if it is not.
@@ -42,8 +42,8 @@ pub fn check(path: &Path) -> Result<()> {
     }
 }
 
-/// The report from the index, and from the definitions before the data. None where there is no index that fits
-/// the file, or where anything that is read of it is damaged: then all of it must be read.
+/// The report from the index and the definitions before the data. None if no index fits the file, or if
+/// anything read of it is damaged: then the dump must be read in full.
 fn from_index(path: &Path) -> Result<Option<InspectReport>> {
     let Some((file, index)) = index::of(path)? else { return Ok(None) };
     let mut report = InspectReport::default();

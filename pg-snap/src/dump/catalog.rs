@@ -1,5 +1,4 @@
-//! What the database holds beside definitions: its tables' rows and its sequences' values, chosen
-//! as pg_dump chooses them.
+//! The data of a database: its tables and sequences, chosen as pg_dump chooses them.
 
 use anyhow::{Context, Result};
 use serde::Deserialize;
@@ -14,7 +13,7 @@ pub struct SourceTable {
     pub owner: String,
     /// Schema and name, quoted where they must be.
     pub quoted: String,
-    /// `(a, b)`, or nothing where no column has data of its own.
+    /// `(a, b)`, or empty if no column has data of its own.
     pub columns: String,
     /// The file that held its rows when the snapshot was taken.
     pub filenode: u32,
@@ -23,12 +22,12 @@ pub struct SourceTable {
     pub pages: u64,
     /// On the server's disk, out-of-line values included.
     pub bytes: u64,
-    /// Which rows of an extension's table are the user's: a WHERE clause.
+    /// A WHERE clause for the user's rows of an extension's table.
     pub filter: Option<String>,
-    /// Of an extension's table, whose keys are there before its rows: how many others must be filled
-    /// before it.
+    /// Of an extension's table, whose foreign keys exist before its rows: how many other tables must be
+    /// filled before it.
     pub rank: Option<u32>,
-    /// The partitioned table to load through, where a row's partition is not the same everywhere.
+    /// The partitioned table to load through, if a row's partition differs from server to server.
     pub root: Option<String>,
     /// Whether writing a row calls a function of the database's own, which may look at any other
     /// table's rows.
@@ -41,7 +40,7 @@ pub struct SourceSequence {
     pub name: String,
     pub owner: String,
     pub quoted: String,
-    /// Whether its name may stand in a pattern, and is no materialized view's.
+    /// Whether its name can be used in a pattern, and is not a materialized view's, too.
     pub plain: bool,
 }
 
@@ -54,7 +53,7 @@ pub struct Contents {
     pub locks: u64,
 }
 
-/// pg_dump locks every table; with as many more locks there is room for others'.
+/// pg_dump locks every table; the rest is for other sessions.
 const LOCKS_A_TABLE: u64 = 4;
 
 #[derive(Deserialize)]
@@ -66,7 +65,7 @@ enum ContentsLine {
     Locks(u64),
 }
 
-/// Names in a pattern: an argument holds no more than 128 KiB.
+/// Names in a pattern: an argument is limited to 128 KiB.
 const NAMES: usize = 1000;
 /// Each line of the answer is for [`Contents::add_line`].
 pub const QUERY: &str = include_str!("catalog.sql");
@@ -85,15 +84,15 @@ impl Contents {
         Ok(())
     }
 
-    /// Patterns that match the sequences by their names, for an argument each.
+    /// Patterns that match the sequences by name, each for one argument.
     pub fn sequence_patterns(&self) -> Vec<String> {
         let names = self.sequences.iter().filter(|s| s.plain).map(|s| s.name.as_str());
         let names: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
         names.chunks(NAMES).map(|names| format!("*.({})", names.join("|"))).collect()
     }
 
-    /// Whether tables may be copied while pg_dump holds its locks on all of them: the server has room
-    /// for so many locks and no more, and who asks for one more fails.
+    /// Whether tables may be copied while pg_dump holds its locks on all of them: a session that requests
+    /// one lock more than the server has room for fails.
     pub fn leave_room_for_locks(&self) -> bool {
         self.tables.len() as u64 * LOCKS_A_TABLE <= self.locks
     }

@@ -1,4 +1,4 @@
-//! Copying tables out: a session that reads each under the run's snapshot, as pg_dump would.
+//! Copies tables out: a worker's session, which reads them under the run's snapshot as pg_dump does.
 
 use super::catalog::{SourceSequence, SourceTable};
 use super::run::DumpRun;
@@ -58,8 +58,7 @@ impl<'a> Copier<'a> {
     /// Writes one COPY block, whole or for a range of pages.
     ///
     /// # Errors
-    /// If the table is not as the snapshot saw it, stays locked, or cannot be read; whatever was
-    /// written then is not a section.
+    /// What was written to the section by then is not a section.
     pub fn copy<S: Sink>(
         &mut self,
         table: &SourceTable,
@@ -82,15 +81,15 @@ impl<'a> Copier<'a> {
         self.session.tell(&copy_statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
-        // The line that ends the data came along with it.
+        // The bytes read include the line that ends the data.
         let bytes = section.bytes - begin - 3;
         section.write(b"\n\n")?;
         self.session.send(b"COMMIT;\n")?;
         Ok(Copied { rows, bytes })
     }
 
-    /// Begins a transaction under the snapshot, and in it locks the table, which the snapshot alone
-    /// does not protect: emptied or written anew elsewhere it would read as empty.
+    /// Begins a transaction under the snapshot and locks the table in it. The snapshot alone does not
+    /// protect the table: truncated or rewritten by another session, it would read as empty.
     fn lock(&mut self, table: &SourceTable) -> Result<()> {
         let begin = format!(
             "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
@@ -282,7 +281,7 @@ fn on_one_line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
 }
 
-/// As pg_dump heads what it writes. Names keep to their line.
+/// The comment that pg_dump writes above an entry, with each name on one line.
 fn comment(what: &str, name: &str, kind: &str, schema: &str, owner: &str) -> String {
     let [name, schema, owner] = [name, schema, owner].map(on_one_line);
     format!("--\n-- {what}: {name}; Type: {kind}; Schema: {schema}; Owner: {owner}\n--\n\n")

@@ -1,6 +1,6 @@
-//! The passes in which pg_dump writes definitions: those of objects, then privileges, then what may run
-//! somebody's code. Each run of pg_dump for a section goes through all three; a whole dump must have
-//! every object made before the first privilege is taken away, so they are kept apart.
+//! The passes in which pg_dump writes definitions: objects, then privileges, then statements that may run
+//! user code. Each run of pg_dump goes through all three. In the joined dump every object must be created
+//! before the first privilege is revoked, so the passes of the runs are kept apart.
 
 use super::section_writer::{SectionWriter, Sink};
 use crate::scanner::{Observer, Scanner, with_quoted_begin};
@@ -28,17 +28,17 @@ impl<'a, S: Sink> Passes<'a, S> {
         Self { scanner: Scanner::default(), sorter }
     }
 
-    /// Takes text as it is to stand at the beginning.
+    /// Adds text to the beginning, as it is.
     pub fn head(&mut self, text: &[u8]) -> Result<()> {
         self.sorter.sections[0].write(text)
     }
 
-    /// Takes more of pg_dump's text.
+    /// Adds text of pg_dump.
     pub fn write(&mut self, text: &[u8]) -> Result<()> {
         self.scanner.scan(text, &mut self.sorter)
     }
 
-    /// Gives how long the text of each pass was.
+    /// Returns the length of the text of each pass.
     pub fn finish(mut self) -> Result<[u64; PASSES]> {
         self.sorter.flush()?;
         let mut lengths = [0; PASSES];

@@ -11,10 +11,10 @@ use std::process::Stdio;
 
 pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
 const UNRESTRICT: &[u8] = b"\\unrestrict ";
-/// What is looked at for a dump's head, and held back for its end.
+/// Bytes that are searched for a dump's head, and held back for its end.
 const MARGIN: usize = 16 * 1024;
-/// Under these, text means the same to every server, whatever it or the database has set: the amount of
-/// money follows the locale, and NULL in an array may be a word.
+/// With these settings, text means the same to every server: amounts of money follow the locale, and NULL
+/// in an array may be a word.
 const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
 /// What is derived from rows follows the database's own locale again.
 pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
@@ -25,7 +25,7 @@ const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PgDumpSection {
     PreData,
-    /// With a schema that holds nothing to be dumped or locked: large objects are in none.
+    /// Large objects are in no schema, so the one schema asked for has nothing to dump or lock.
     LargeObjects,
     PostData,
 }
@@ -92,8 +92,8 @@ pub fn write_section(
     Ok(preamble.key)
 }
 
-/// What pg_dump writes money by, which it leaves to the database: a connection option, for it sets none
-/// itself. The operator's own options stay.
+/// The locale in which pg_dump writes money, as a connection option, because pg_dump sets none itself. The
+/// operator's own options stay.
 fn money_options() -> String {
     let own = std::env::var("PGOPTIONS").unwrap_or_default();
     let own = own.replace('\\', "\\\\").replace('\'', "\\'");
@@ -132,7 +132,7 @@ impl<S: Sink> TextSink for Passes<'_, S> {
 struct Preamble {
     /// Of its `\restrict` line.
     key: Option<Vec<u8>>,
-    /// What it sets; of a later part nothing, since the first one's is in force.
+    /// The settings; empty for a later section, because those of the first one are in force.
     settings: Vec<u8>,
     rest: Vec<u8>,
 }
@@ -140,7 +140,7 @@ struct Preamble {
 impl Preamble {
     fn of(text: &[u8], first: bool, server_major: u32) -> Self {
         let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
-            // Without the usual last setting, at least what psql would take for the wrong key goes.
+            // Without the usual last setting, drop at least the line that psql would take for a wrong key.
             let rest = lines(text).filter(|line| !line.starts_with(b"\\restrict "));
             return Self {
                 key: None,
@@ -164,7 +164,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|b| *b == b'\n')
 }
 
-/// A pg_dump newer than the server sets what the server has never heard of.
+/// A pg_dump newer than the server sets parameters that the server does not know.
 fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     if server_major >= 17 {
         return head.to_vec();
@@ -185,7 +185,7 @@ fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     kept
 }
 
-/// The text without the end marker and the line that follows it; none where it has no end marker.
+/// The text without the end marker and the line that follows it; none if it has no end marker.
 fn without_end(text: &[u8]) -> Option<&[u8]> {
     let mut text = text;
     let last = text.trim_ascii_end();

@@ -4,17 +4,17 @@ use super::catalog::{Contents, SourceTable};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// A table larger than this is copied in parts, so that several sessions share it and what waits
-/// for its turn to be written stays small, in bytes on the server's disk.
+/// A table with more bytes on the server's disk is copied in parts, so that several sessions share it and
+/// less has to wait in memory to be written.
 const SPLIT_ABOVE: u64 = 256 << 20;
-/// What a part holds, about.
+/// The approximate size of a part.
 const PART_BYTES: u64 = 128 << 20;
 
 /// A section of the dump that one worker makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DumpTask {
-    /// A table's rows; those of some of its pages, where it is copied in parts. The last range has
-    /// no upper bound: its end is whatever the table has by then.
+    /// A table's rows, or those of some of its pages. The last range has no upper bound: the table may
+    /// have grown by then.
     Copy {
         table: Box<SourceTable>,
         pages: Option<Range<Option<u64>>>,
@@ -25,8 +25,8 @@ pub enum DumpTask {
 
 /// The tasks in the order in which they are begun and written: large objects, which one client
 /// copies alone; tables of extensions, each after those that its keys refer to; then the largest
-/// tables, so that no large one is left for the end. What calls functions comes after all that they
-/// may look at, and among its like in pg_dump's order, by name.
+/// tables, so that no large one is left for the end. Tables that call functions come after all that the
+/// functions may read, in pg_dump's order, by name.
 pub fn tasks(contents: &Contents) -> Vec<DumpTask> {
     let mut tables: Vec<&SourceTable> = contents.tables.iter().collect();
     tables.sort_by_key(|table| {

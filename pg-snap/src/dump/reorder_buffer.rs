@@ -1,6 +1,5 @@
-//! Sections made at the same time, written one behind the other: the first one that is not finished
-//! is written as it is made, the others wait in memory, and their makers wait where they hold too
-//! much.
+//! Puts sections that workers make at the same time into order: the first unfinished one is written while
+//! it is made, the others wait in memory. When too much waits there, their workers wait, too.
 
 use crate::index::Kind;
 use crate::words::Name;
@@ -28,11 +27,11 @@ impl SectionLabel {
 #[derive(Debug, PartialEq, Eq)]
 pub enum OutputPiece {
     Member(Vec<u8>),
-    /// The section whose members came last is finished.
+    /// The section of the last members is finished.
     End(SectionLabel),
 }
 
-/// Nothing more will come: a maker or the writer has failed.
+/// Nothing more will come: a worker or the writer has failed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
@@ -53,7 +52,7 @@ struct BufferState {
 }
 
 impl BufferState {
-    /// Whether the writer has nothing else to write than this section.
+    /// Whether the writer waits for this section. Its worker must never wait, or both would for ever.
     fn is_wanted(&self, number: usize) -> bool {
         number == self.first
             && self.sections.front().is_some_and(|section| section.members.is_empty())
@@ -80,12 +79,12 @@ impl ReorderBuffer {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many sections will come.
+    /// Sets the number of sections.
     pub fn expect_sections(&self, sections: usize) {
         self.lock().sections.resize_with(sections, PendingSection::default);
     }
 
-    /// Adds to a section, when there is room.
+    /// Adds to a section, once there is room.
     ///
     /// # Errors
     /// [`Abandoned`].

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use pipe_kit::{say, warning};
 use std::time::Duration;
 
-/// What the sessions of every run are called, followed by which run it is.
+/// The prefix of the names of all runs' sessions.
 const NAME: &str = "pg-snap dump ";
 
 pub struct DumpRun<'a> {
@@ -16,7 +16,7 @@ pub struct DumpRun<'a> {
     pub database: &'a str,
     pub name: String,
     pub pg_dump: Client,
-    /// Of the dump: the database's own.
+    /// Of the dump, which is that of the database.
     pub encoding: String,
     /// Whether pg_dump, under the settings of the database and the role, writes strings in which
     /// backslashes are doubled.
@@ -78,14 +78,14 @@ fn host_id() -> String {
     format!("{hash:016x}")
 }
 
-/// When a process began, in the kernel's ticks since the boot; none where there is none.
+/// When a process started, in clock ticks since boot; none if there is no such process.
 fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Ends the sessions that runs of ours on this host have left when they were killed.
+/// Ends the sessions left by killed runs on this host.
 pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
     let names = server.query(
         &server.maintenance,

@@ -1,4 +1,4 @@
-//! A section of the dump as it is made: text in, gzip members out.
+//! Makes a section of the dump: text in, gzip members out.
 
 use super::reorder_buffer::{Abandoned, ReorderBuffer, SectionLabel};
 use crate::gzip::{Deflater, MEMBER};
@@ -63,7 +63,7 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
         Ok(())
     }
 
-    /// Adds what `read` puts into the buffer that it is given; gives how much that was.
+    /// Adds what `read` puts into the buffer; returns how much that was.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let n = read(&mut self.block[self.used..])?;
         self.used += n;
@@ -80,7 +80,7 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
         self.sink.accept(member)
     }
 
-    /// Compresses what is left; gives the text's length.
+    /// Compresses the rest; returns the length of the text.
     pub fn finish(mut self) -> Result<u64> {
         if self.used > 0 {
             self.dispatch()?;

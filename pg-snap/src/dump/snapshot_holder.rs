@@ -10,7 +10,7 @@ const LAST_LINE: &str = "end of the list";
 
 pub struct SnapshotHolder {
     session: Session,
-    /// What other sessions name to see the same.
+    /// The name under which other sessions use it.
     pub snapshot: String,
 }
 
@@ -27,7 +27,7 @@ impl SnapshotHolder {
 
     /// What the database holds, as the snapshot sees it.
     pub fn contents(&mut self, run: &DumpRun<'_>) -> Result<Contents> {
-        // A table's size is asked of its files, for which it is locked for a moment.
+        // Reading a table's size locks the table for a moment.
         let query = format!(
             "SET LOCAL lock_timeout = {};\nSET LOCAL quote_all_identifiers = off;\n{}\\echo {LAST_LINE}\n",
             run.lock_wait.as_millis(),

@@ -4,11 +4,11 @@
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
-/// Each gives lines for [`Warnings::add_line`], ten of a kind, with how many there are of that kind.
+/// Each returns lines for [`Warnings::add_line`]: ten of a kind, with the number of that kind.
 const QUERIES: [&str; 2] =
     [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
 
-/// What stands before the SQLSTATE that a question ended with.
+/// The prefix of the SQLSTATE with which a query ended.
 const STATE: &str = "state ";
 const NO_ERROR: &str = "00000";
 
@@ -21,7 +21,7 @@ pub struct Warnings {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct WarningGroup {
     lines: Vec<String>,
-    /// Of this kind, with those that are not among the lines.
+    /// The number of warnings, including those without a line.
     all: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The dump as it is written: sections one behind the other, the end marker, the index.
+//! Writes the dump: sections one after another, the end marker, the index.
 
 use super::pg_dump::END_MARKER;
 use super::reorder_buffer::SectionLabel;
@@ -11,7 +11,7 @@ use std::io::Write;
 pub struct DumpWriter {
     out: Output,
     offset: u64,
-    /// Where the section begins that is being written.
+    /// Where the current section begins.
     begin: u64,
     index: Index,
 }
@@ -21,14 +21,14 @@ impl DumpWriter {
         Self { out, offset: 0, begin: 0, index: Index::default() }
     }
 
-    /// Writes a member of the section that is being written.
+    /// Writes a member of the current section.
     pub fn member(&mut self, member: &[u8]) -> Result<()> {
         self.out.write_all(member).context("writing the dump")?;
         self.offset += member.len() as u64;
         Ok(())
     }
 
-    /// Ends the section. One without text is none.
+    /// Ends the section. One without text gets no entry.
     pub fn end(&mut self, label: SectionLabel) {
         let (offset, length) = (self.begin, self.offset - self.begin);
         self.begin = self.offset;
@@ -46,8 +46,7 @@ impl DumpWriter {
         Ok(())
     }
 
-    /// Writes what makes the dump whole: the end marker, and behind it the index. `key` is that of
-    /// the `\restrict` line at its head.
+    /// Writes the end marker, and after it the index. `key` is that of the `\restrict` line at the head.
     pub fn finish(mut self, key: Option<&[u8]>, level: Level) -> Result<()> {
         let mut deflater = Deflater::new(level);
         let mut end = END_MARKER.to_vec();

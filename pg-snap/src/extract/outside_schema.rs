@@ -5,7 +5,7 @@ use super::subject::StatementSubject;
 use crate::words::{Rest, Word, words};
 use std::collections::BTreeMap;
 
-/// Kinds that belong to no schema, and what they are called, one and many.
+/// Kinds that belong to no schema, with their names in singular and plural.
 const KINDS: [(&str, &str, &str); 9] = [
     ("PUBLICATION", "publication", "publications"),
     ("SUBSCRIPTION", "subscription", "subscriptions"),
@@ -18,12 +18,12 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("LARGE OBJECT METADATA", LARGE_OBJECTS, LARGE_OBJECTS),
 ];
 const LARGE_OBJECTS: &str = "large objects";
-/// Kinds that pg_dump gives the schema of what they are about.
+/// Kinds to which pg_dump gives the schema of the table that they name.
 const OF_PUBLICATIONS: [&str; 2] = ["PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA"];
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct OutsideSchema {
-    /// Numbers by what is counted, one and many.
+    /// Counts by name in singular and plural.
     counts: BTreeMap<(&'static str, &'static str), u64>,
     named: Vec<String>,
 }

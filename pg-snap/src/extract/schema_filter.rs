@@ -25,7 +25,7 @@ struct Entry {
     taken: bool,
 }
 
-/// What a dump sets in a session, and how much of that was passed on.
+/// The settings of a dump, and whether each was passed on.
 #[derive(Default)]
 struct Settings(Vec<(String, Vec<u8>, bool)>);
 
@@ -35,7 +35,7 @@ impl Settings {
         self.0.push((name, statement, passed));
     }
 
-    /// Statements that were not passed on yet.
+    /// The statements that were not yet passed on.
     fn due(&mut self) -> Vec<Vec<u8>> {
         let due = self.0.iter_mut().filter_map(|(_, statement, passed)| {
             (!std::mem::replace(passed, true)).then(|| statement.clone())
@@ -44,7 +44,7 @@ impl Settings {
     }
 }
 
-/// See the module. As an [`Observer`] it takes the dump's text, and passes on the part's.
+/// Takes the text of the dump as an [`Observer`], and passes on that of the schema.
 pub struct SchemaFilter<'a, O> {
     schema: &'a str,
     inner: &'a mut O,
@@ -82,7 +82,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         }
     }
 
-    /// Whether the dump holds the schema, or anything in it.
+    /// Whether the dump contains the schema, or anything in it.
     pub fn is_there(&self) -> bool {
         self.begun
     }
@@ -96,12 +96,12 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         self.rows
     }
 
-    /// Passes on what follows the last statement, now that there will be no more.
+    /// Passes on what follows the last statement of the dump.
     pub fn finish(&mut self) -> Result<()> {
         self.end_entry(0)
     }
 
-    /// Of what follows the last statement, `kept` bytes are the next entry's.
+    /// Ends the entry. The last `kept` bytes of the text belong to the next one.
     fn end_entry(&mut self, kept: usize) -> Result<()> {
         let rest = self.text.split_off(self.text.len() - kept);
         let ended = std::mem::replace(&mut self.text, rest);
@@ -131,7 +131,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
         if due.is_empty() { Ok(()) } else { self.inner.text(b"\n") }
     }
 
-    /// Whether a statement is of the part.
+    /// Whether a statement is to be passed on.
     fn is_wanted(&mut self, subject: &StatementSubject) -> Result<bool> {
         let wanted = shown(self.schema);
         if let StatementSubject::Schema(name) | StatementSubject::In(name) = subject {
@@ -196,7 +196,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
             self.inner.text(&text)?;
             return self.inner.statement(sql);
         }
-        // What stands before it may be the comment of an entry that is still to be taken.
+        // The text before it may be the comment of an entry that will be passed on.
         self.text = comments(&text).to_vec();
         Ok(())
     }

@@ -3,7 +3,7 @@
 use crate::load::{Statement, classify};
 use crate::words::{Rest, Word, words};
 
-/// How much of a statement is looked at, in bytes and in words.
+/// How much of a statement is read, in bytes and in words.
 const BYTES: usize = 64 * 1024;
 const WORDS: usize = 4096;
 
@@ -115,7 +115,7 @@ fn read_definition(rest: &mut Rest<'_>, altered: bool) -> Option<StatementSubjec
     read_object(rest)
 }
 
-/// What is made a part of something is meant, rather than that.
+/// An attached partition is the subject, rather than its parent.
 fn read_attachment(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     rest.skip("ONLY");
     let whole = rest.name()?;
@@ -141,7 +141,7 @@ fn read_object(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     named.then(|| schema_of_name(rest))?
 }
 
-/// The schema of the name that comes next, where it has one.
+/// The schema of the name that comes next, if it has one.
 fn schema_of_name(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     rest.skip("IF NOT EXISTS");
     rest.skip("ONLY");

@@ -1,4 +1,4 @@
-//! What a dump holds, as data and as text.
+//! The report on a dump, as data and as text.
 
 use crate::database_state::DatabaseState;
 use crate::index::Section;

@@ -4,13 +4,13 @@ use super::facts::Facts;
 use super::findings::{Findings, LoadPlan};
 use crate::sql::literal;
 
-/// Those that the server has not installed.
+/// The extensions that are not installed on the server.
 pub fn missing<'a>(plan: &LoadPlan<'a>, facts: &Facts) -> Vec<&'a str> {
     let wanted = plan.needs.extensions.iter().map(String::as_str);
     wanted.filter(|name| !facts.extensions.contains_key(*name)).collect()
 }
 
-/// Adds a line for each that cannot be created.
+/// Adds a line for each extension that cannot be created.
 pub fn check(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for name in missing(plan, facts) {
         found.problem(format!(
@@ -83,7 +83,7 @@ fn parts(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-/// It is not the name that the database has in the end, under which it is filled.
+/// A load fills the database under another name than its final one.
 fn one_database(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let (database, made_as) = (literal(plan.database), literal(plan.made_as));
     let remedy = format!(
@@ -117,7 +117,7 @@ fn package(extension: &str, major: u32) -> String {
     format!("postgresql-{major}-{name}")
 }
 
-/// Those that come with PostgreSQL itself, in a package of its own on other systems.
+/// Extensions that come with PostgreSQL itself; other systems have a package of their own for them.
 const CONTRIB: [&str; 24] = [
     "amcheck",
     "bloom",

@@ -19,11 +19,11 @@ pub struct Facts {
     pub may_create_roles: bool,
     /// Whether the sessions of any ordinary role may be ended.
     pub may_end_others: bool,
-    /// A standby takes no writes.
+    /// A standby accepts no writes.
     pub standby: bool,
     /// The database that will be replaced.
     pub database: Option<Existing>,
-    /// Sessions in the way that we may not end.
+    /// Sessions in the database that we may not end.
     pub sessions: Vec<BlockingSession>,
     /// Names of prepared transactions in the database.
     pub prepared: Vec<String>,
@@ -32,17 +32,17 @@ pub struct Facts {
     pub slots: Vec<String>,
     /// Every role, with what we may do with it.
     pub roles: BTreeMap<String, Membership>,
-    /// Those of the wanted extensions that the server has: whether only a superuser may create it.
+    /// Whether only a superuser may create it, of each needed extension that the server has.
     pub extensions: BTreeMap<String, bool>,
-    /// Which version of each it would create.
+    /// The version of each that the server would create.
     pub extension_versions: BTreeMap<String, String>,
-    /// `shared_preload_libraries`; none where the connected role may not know.
+    /// `shared_preload_libraries`; none if the connected role may not read it.
     pub preloaded: Option<String>,
-    /// The one database that pg_cron may be in; none where the connected role may not know.
+    /// The one database that pg_cron may be in; none if the connected role may not read it.
     pub cron_database: Option<String>,
-    /// `synchronous_standby_names`, where no such standby is connected; else empty.
+    /// `synchronous_standby_names`, if no such standby is connected; else empty.
     pub standbys_missing: String,
-    /// What was tried, and why it failed.
+    /// The probes that failed.
     #[serde(skip)]
     pub failed: Vec<FailedProbe>,
     pub tablespaces: BTreeMap<String, Tablespace>,
@@ -54,7 +54,7 @@ pub struct Facts {
     /// Parameters among them that the server does not list: some it hides.
     pub unlisted_settings: Vec<String>,
     pub icu: bool,
-    /// None where the connected role may not know.
+    /// None if the connected role may not read it.
     pub data_directory: Option<String>,
     pub port: u16,
     /// When the server was started, in seconds since 1970.
@@ -74,7 +74,7 @@ pub struct Existing {
     /// Whether we have its owner's rights.
     pub ours: bool,
     pub is_template: bool,
-    /// None where the connected role may not know.
+    /// None if the connected role may not read it.
     pub size_bytes: Option<u64>,
 }
 
@@ -82,7 +82,7 @@ pub struct Existing {
 pub struct Tablespace {
     /// Its directory; empty where that is the server's own.
     pub place: String,
-    /// Whether we may make something in it.
+    /// Whether we may create objects in it.
     pub ours: bool,
 }
 
@@ -96,7 +96,7 @@ pub struct BlockingSession {
 /// What the connected role may do with another.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Membership {
-    /// Give things to it.
+    /// Make it the owner of objects.
     pub set: bool,
     /// Use its rights.
     pub usage: bool,
@@ -107,7 +107,7 @@ pub struct Membership {
 }
 
 impl Facts {
-    /// Asks. `names` are the databases that no session may be in.
+    /// Reads them from the server. `names` are the databases that no session may be in.
     pub fn query(server: &Server, database: &str, names: &[&str], needs: &Needs) -> Result<Self> {
         let query = facts_query(server.version.major, database, names, needs);
         let answer = server.query(&server.maintenance, &query)?;
@@ -149,8 +149,8 @@ fn array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     format!("array[{}]", texts.map(literal).collect::<Vec<_>>().join(", "))
 }
 
-/// One that is hidden, or goes by a newer name, is known nevertheless: setting it gives the
-/// answer, by a code that is the same in every language, and changes only the session that tries.
+/// A setting that is hidden, or has a newer name, is known nevertheless. Setting it gives the answer, by a
+/// code that is the same in every language, and changes only the session that tries.
 fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
     let mut unknown = Vec::new();
     for name in names {

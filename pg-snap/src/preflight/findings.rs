@@ -1,4 +1,4 @@
-//! What keeps a dump from being loaded, as lines with their remedy: decided from facts alone.
+//! What prevents a dump from being loaded, each with its remedy: a pure decision from facts.
 
 use super::facts::{Facts, Membership};
 use super::room::RoomVerdict;
@@ -21,7 +21,7 @@ pub struct LoadPlan<'a> {
 
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Each keeps the load from being done.
+    /// Each prevents the load.
     pub problems: Vec<String>,
     /// Each is worth knowing.
     pub notes: Vec<String>,
@@ -60,7 +60,7 @@ pub fn find(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     found
 }
 
-/// What matters where only a part of the database is loaded.
+/// What matters to a load of one schema.
 pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
@@ -133,7 +133,7 @@ fn rights(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// What holds the database that will be replaced.
+/// What prevents the replacement of the database.
 fn in_the_way(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let name = plan.database;
     for gid in &facts.prepared {
@@ -218,8 +218,8 @@ fn role_problems(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// What is a role's own in the dump can be given to it only by who is a member of it, and filled
-/// afterwards only by who has its rights.
+/// Only a member of a role can make it the owner of objects, and only a session with its rights can fill
+/// them afterwards.
 fn not_a_member(
     plan: &LoadPlan<'_>,
     facts: &Facts,
@@ -239,15 +239,14 @@ fn not_a_member(
     ))
 }
 
-/// A setting that came or went with a major means nothing where it is not known.
+/// A setting that another major has means nothing to this one.
 pub fn unknown_setting(name: &str, server: Version) -> String {
     format!(
         "the dump sets {name}, which PostgreSQL {server} does not know, for the database: the setting is omitted"
     )
 }
 
-/// The place that travels with the database is needed at the start of a load, and its settings are
-/// made at the end.
+/// What a load needs privileges for: the tablespace of the database, and its settings.
 fn settings(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for name in &facts.unknown_settings {
         found.note(unknown_setting(name, plan.server));

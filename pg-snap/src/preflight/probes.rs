@@ -6,7 +6,7 @@ use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
 
-/// What a probe is about.
+/// What a probe checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProbeSubject {
     Dictionary,
@@ -14,7 +14,7 @@ pub enum ProbeSubject {
     Locale,
     IcuCollation,
     Library,
-    /// Made by a superuser alone.
+    /// Only a superuser may create it.
     Guarded,
     RowValue,
 }
@@ -86,7 +86,7 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     probes
 }
 
-/// The files that a dictionary is made from, below `tsearch_data`.
+/// The files of a dictionary, below `tsearch_data`.
 fn files(dictionary: &Dictionary) -> Vec<String> {
     let suffix = |option: &str| match (dictionary.template.as_str(), option) {
         ("thesaurus", "dictfile") => Some("ths"),
@@ -100,7 +100,7 @@ fn files(dictionary: &Dictionary) -> Vec<String> {
     options.filter_map(|(name, file)| Some(format!("{file}.{}", suffix(name)?))).collect()
 }
 
-/// The one below a thesaurus is the database's own, perhaps: any other knows its words as well.
+/// The dictionary below a thesaurus may be one of the database: any other serves for the probe.
 fn create(dictionary: &Dictionary) -> String {
     let options = dictionary.options.iter().map(|(name, value)| {
         let below = dictionary.template == "thesaurus" && name == "dictionary";
@@ -114,7 +114,7 @@ fn create(dictionary: &Dictionary) -> String {
     )
 }
 
-/// Tries them in one session.
+/// Runs the probes in one session, and returns those that failed.
 pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> {
     if probes.is_empty() {
         return Ok(Vec::new());

@@ -1,4 +1,4 @@
-//! What a dump needs beside roles, rights and extensions.
+//! What a dump needs besides roles, rights and extensions.
 
 use super::facts::Facts;
 use super::findings::{Findings, LoadPlan};
@@ -10,11 +10,11 @@ const MISSING_FILE: &str = "58P01";
 const BAD_FILE: &str = "F0000";
 const BAD_PARAMETER: &str = "22023";
 const NOT_BUILT_IN: &str = "0A000";
-/// What ICU refuses has no code of its own.
+/// ICU's errors have no code of their own.
 const INTERNAL: &str = "XX000";
 const MAY_NOT: &str = "42501";
 
-/// Adds a line for each.
+/// Adds a line for each requirement that the server does not meet.
 pub fn check(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     if !facts.standbys_missing.is_empty() {
         found.note(format!(

@@ -35,8 +35,8 @@ pub enum RoomVerdict {
     TooLittle(String),
 }
 
-/// How much a database grows from gzipped SQL, and from SQL: what dumps of documents and of logs
-/// showed, rounded down, so that a guess seldom refuses what would fit.
+/// The growth of a database from gzipped SQL, and from SQL, as measured on dumps of documents and logs and
+/// rounded down, so that a guess seldom refuses a dump that would fit.
 const FROM_GZIP: u64 = 5;
 const FROM_SQL: u64 = 1;
 
