@@ -17,7 +17,7 @@ fn dump_of(server: &Postgres, sql: &str, file: &Path) -> Result<()> {
 }
 
 #[test]
-fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> Result<()> {
+fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_reported() -> Result<()> {
     let s = Setup::new()?;
     let elsewhere = Postgres::start()?;
     let plain = "create role plain login password 'x' createdb";
@@ -61,8 +61,8 @@ fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> R
         "refer to public.twice as regproc, a name of several objects",
     )?;
     let out = s.pg_snap("source").arg("dump").output()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains("warning: rows of public.duty.what refer to public.by_what"), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr);
+    assert!(log.contains("warning: rows of public.duty.what refer to public.by_what"), "{log}");
 
     // What came with the old server, and not with this one.
     dump_of(&s.server, "create table duty as select 'int4'::regtype as what", &file)?;
@@ -105,7 +105,7 @@ fn roles_of_policies_default_privileges_and_user_mappings_are_needed() -> Result
 }
 
 #[test]
-fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
+fn files_libraries_and_places_that_the_server_lacks_are_reported() -> Result<()> {
     let extended = Extended::of(&postgres::programs()?)?;
     let programs = Some(extended.programs.clone());
     let source = Postgres::with(postgres::Options { programs, ..Default::default() })?;
@@ -203,7 +203,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
 }
 
 #[test]
-fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Result<()> {
+fn an_extension_of_one_database_alone_or_of_the_servers_start_is_reported() -> Result<()> {
     let extended = Extended::of(&postgres::programs()?)?;
     let server = |settings: &[&str]| {
         let programs = Some(extended.programs.clone());
@@ -227,17 +227,17 @@ fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Resul
         ))
     };
     for options in [&[] as &[&str], &["--drop-first"]] {
-        let (report, said) = preflight(&target, options)?;
+        let (report, log) = preflight(&target, options)?;
         let remedy = "cron.database_name = 'piprio_pg_snap_incoming'";
-        assert!(said.contains("only in database piprio, and") && said.contains(remedy), "{said}");
-        assert!(said.contains("extension pg_cron, which the server must load"), "{said}");
+        assert!(log.contains("only in database piprio, and") && log.contains(remedy), "{log}");
+        assert!(log.contains("extension pg_cron, which the server must load"), "{log}");
         let notes = report["notes"].to_string();
         assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");
     }
     // Let in, it is: what is left is that it was not loaded at the start.
     let letting = server(&["cron.database_name=piprio_pg_snap_incoming"])?;
-    let (report, said) = preflight(&letting, &[])?;
-    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{said}");
+    let (report, log) = preflight(&letting, &[])?;
+    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{log}");
 
     // Of an older version than the dump's.
     let newer = dir.path().join("newer.sql");
