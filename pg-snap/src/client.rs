@@ -1,4 +1,4 @@
-//! Finding PostgreSQL's own clients, and choosing among them.
+//! Finds PostgreSQL's own clients, and chooses among them.
 
 use crate::version::Version;
 use anyhow::{Context, Result, bail};
@@ -39,7 +39,7 @@ impl Clients {
         })
     }
 
-    /// The pg_dump of the server's major; where there is none, the nearest newer one.
+    /// The pg_dump of the server's major; if there is none, the nearest newer one.
     pub fn pg_dump(&self, server: Version) -> Result<Client> {
         let found = self.find("pg_dump")?;
         match choose_pg_dump(&found, server) {
@@ -71,7 +71,7 @@ impl Clients {
         }
     }
 
-    /// Whether the clients run behind a prefix, and so where the server runs.
+    /// Whether the clients run behind a prefix, that is, on the host of the server.
     pub fn have_prefix(&self) -> bool {
         !self.prefix.is_empty()
     }
@@ -128,8 +128,8 @@ fn candidates(program: &str) -> BTreeSet<PathBuf> {
     programs_in(dirs, program)
 }
 
-/// Where `/bin` is `/usr/bin`, each program is there once. The program itself is not looked through:
-/// what it links to may go by the name that it was called by.
+/// If `/bin` is a link to `/usr/bin`, lists each program once. Links to programs are not resolved: a
+/// program may depend on the name it is called by.
 fn programs_in(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
     let dirs: BTreeSet<PathBuf> = dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
     dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()

@@ -26,10 +26,9 @@ use std::time::Duration;
 
 const LAST_LINE: &str = "end of the catalog";
 
-/// What `compare` is asked for.
 pub struct CompareOptions {
     pub file: PathBuf,
-    /// Sessions that count rows.
+    /// Number of sessions that count rows.
     pub jobs: NonZero<usize>,
     /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
@@ -39,12 +38,11 @@ pub struct CompareOptions {
 /// Compares `PGDATABASE` with a dump, and prints what differs.
 ///
 /// # Errors
-/// [`pipe_kit::Stop::damaged`] if the dump is not whole; if the server does not answer, or a table
-/// cannot be counted. A difference is no error, and status 1.
+/// [`pipe_kit::Stop::damaged`] if the dump is incomplete. A difference is not an error, but status 1.
 pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let (dumped, sections) = DumpedObjects::read(&options.file)?;
-    // No other run anywhere has sessions of this name.
+    // The sessions of no other run have this name.
     let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
@@ -85,7 +83,7 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     Ok(if report.same { Exit::Done } else { Exit::Failed })
 }
 
-/// Takes a snapshot, and looks at the catalog under it.
+/// Takes a snapshot, and reads the catalog under it.
 fn read_catalog(run: &CountRun<'_>, session: &mut Session) -> Result<(Catalog, String)> {
     session.tell(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSET LOCAL lock_timeout = {};\n\

@@ -1,5 +1,5 @@
-//! What belongs to a database but lies outside it, so that `pg_dump` of that one database leaves it
-//! out: encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
+//! What belongs to a database but lies outside it, so that `pg_dump` of that one database omits it:
+//! encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
 mod contents;
@@ -51,10 +51,10 @@ pub struct DatabaseState {
     /// Extensions that the dump creates. None: not known.
     #[serde(default)]
     pub extensions: Option<Vec<String>>,
-    /// What the database took on its server's disk, in bytes.
+    /// The size of the database on its server's disk, in bytes.
     #[serde(default)]
     pub size_bytes: Option<u64>,
-    /// The search path of whoever dumped it, as the server shows it. None: not known.
+    /// The search path of the session that dumped it, as the server shows it. None: not known.
     #[serde(default)]
     pub search_path: Option<String>,
     /// What can cause trouble when the dump is loaded, a line each.
@@ -89,8 +89,8 @@ pub struct Role {
     pub name: String,
     /// Whether it could log in: its password is the server's, not the dump's.
     pub login: bool,
-    /// Whether the database or something in it is its own: whoever loads the dump must be a member
-    /// of it. None: not known.
+    /// Whether it owns the database or an object in it: the role that loads the dump must be a member of
+    /// it. None: not known.
     #[serde(default)]
     pub owns: Option<bool>,
 }
@@ -107,7 +107,7 @@ impl Setting {
 const QUERY: &str = include_str!("database_state/state.sql");
 
 impl DatabaseState {
-    /// Reads it from the server; none where there is no such database.
+    /// Reads it from the server; none if there is no such database.
     pub fn read(server: &Server, database: &str) -> Result<Option<Self>> {
         let query = QUERY.replace(":'db'", &literal(database));
         let answer = server.query(&server.maintenance, &query)?;
@@ -169,7 +169,7 @@ impl DatabaseState {
                 let _ = write!(sql, " ICU_RULES {}", literal(rules));
             }
         }
-        // Named, even the default one asks for a privilege that an ordinary owner lacks.
+        // If named, even the default one requires a privilege that an ordinary owner lacks.
         if self.tablespace != "pg_default" && has_tablespace(&self.tablespace) {
             let _ = write!(sql, " TABLESPACE {}", ident(&self.tablespace));
         }
@@ -217,7 +217,7 @@ impl DatabaseState {
                     writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
             }
         }
-        // From the first one on, so that they stand in their order.
+        // Reset first, so that the settings end up in the order of the dump.
         let owners: BTreeSet<Option<&str>> =
             self.settings.iter().map(|setting| setting.role.as_deref()).collect();
         for owner in owners {

@@ -4,8 +4,8 @@
 use anyhow::Error;
 use std::process::ExitStatus;
 
-/// Those that came after PostgreSQL 13, with their keywords. As a variable, a libpq that does not know
-/// one passes it over; in a connection string it refuses to connect.
+/// Settings newer than PostgreSQL 13, with their keywords. A libpq that does not know one ignores the
+/// variable, but refuses a connection string with it.
 const LATER: [(&str, &str); 8] = [
     ("PGSSLCRLDIR", "sslcrldir"),
     ("PGSSLSNI", "sslsni"),
@@ -17,7 +17,7 @@ const LATER: [(&str, &str); 8] = [
     ("PGMAXPROTOCOLVERSION", "max_protocol_version"),
 ];
 
-/// Those that decide whether a server is connected to.
+/// Settings that decide whether a connection is made.
 const DECIDING: [&str; 14] = [
     "PGSERVICE",
     "PGSERVICEFILE",

@@ -8,9 +8,9 @@ use std::fmt;
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// A database, or another object, that sessions use.
 pub const OBJECT_IN_USE: &str = "55006";
-/// A setting, among others, that there is not.
+/// A setting, or another object, that does not exist.
 pub const UNDEFINED_OBJECT: &str = "42704";
-/// A value that a setting does not take.
+/// A value that a setting does not accept.
 pub const INVALID_PARAMETER_VALUE: &str = "22023";
 
 /// Class of SQLSTATE: an operator, or the server itself, ended it.
@@ -20,7 +20,7 @@ const NO_ERROR: [&str; 3] = ["00", "01", "02"];
 
 /// The longest text of an error in full, in bytes.
 const LONGEST: usize = 1200;
-/// Labels, where psql speaks English, of what only repeats the statement or the message.
+/// psql's labels of lines that only repeat the statement or the message.
 const REPEATED: [&str; 7] = [
     "LINE ",
     "QUERY",
@@ -35,11 +35,11 @@ const REPEATED: [&str; 7] = [
 pub struct ServerError {
     line: String,
     sqlstate: Option<String>,
-    /// Whether the session was lost, so that it is not known what became of its last statement.
+    /// Whether the session was lost, so that the outcome of its last statement is not known.
     lost: bool,
 }
 
-/// What psql ends with where its session is lost.
+/// psql's exit status when its session is lost.
 const LOST: i32 = 2;
 
 impl fmt::Display for ServerError {
@@ -50,21 +50,20 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
-/// The code that the server gave for an error. None where psql got no session, or the error is none of
-/// the server's.
+/// The server's code of an error. None if psql got no session, or the error is not the server's.
 pub fn sqlstate_of(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<ServerError>()?.sqlstate.as_deref())
 }
 
 impl ServerError {
-    /// Of a psql run with `VERBOSITY` verbose.
+    /// From a psql that ran with `VERBOSITY` verbose.
     pub fn of(finished: &Finished) -> Self {
         let found = ParsedError::parse(&finished.stderr);
         let line = finished.describe(found.line.as_deref());
         Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 
-    /// The same, with what the server adds to its message.
+    /// The same, with the DETAIL line of the server.
     pub fn detailed(finished: &Finished) -> Self {
         let found = ParsedError::parse(&finished.stderr);
         let mut line = finished.describe(found.line.as_deref());
@@ -76,7 +75,7 @@ impl ServerError {
 }
 
 impl ServerError {
-    /// The code and all that the server explains, on one line; how psql ended is not of interest.
+    /// The code and the server's whole explanation on one line, without psql's exit status.
     pub fn in_full(finished: &Finished) -> Self {
         let found = ParsedError::parse(&finished.stderr);
         let line = match (&found.sqlstate, &found.full) {
@@ -86,12 +85,12 @@ impl ServerError {
         Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 
-    /// Whether a statement failed, and neither its session nor its server.
+    /// Whether a statement failed, rather than its session or the server.
     pub fn is_of_a_statement(&self) -> bool {
         !self.lost && self.sqlstate().is_some_and(|state| !state.starts_with(INTERVENTION))
     }
 
-    /// One that no psql has reported.
+    /// An error that no psql has reported.
     pub fn other(line: impl Into<String>) -> Self {
         Self { line: line.into(), sqlstate: None, lost: false }
     }

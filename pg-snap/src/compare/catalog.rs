@@ -17,15 +17,15 @@ pub struct CatalogRelation {
     /// Schema and name, quoted where they must be.
     pub quoted: String,
     pub filenode: u32,
-    /// At the last count.
+    /// As of the last VACUUM or ANALYZE.
     pub pages: i64,
-    /// Whether a materialized view has its rows.
+    /// Whether a materialized view is populated.
     pub filled: bool,
-    /// Of an extension.
+    /// Whether it belongs to an extension.
     pub member: bool,
-    /// Which rows of an extension's table are the user's: a WHERE clause.
+    /// A WHERE clause for the user's rows of an extension's table.
     pub filter: Option<String>,
-    /// Of a partition: the table at the root of all.
+    /// Of a partition: the partitioned table at the root.
     pub root: Option<Name>,
     /// Of a sequence.
     pub increment: Option<i64>,
@@ -39,7 +39,7 @@ pub struct CatalogConstraint {
     pub name: String,
     pub valid: bool,
     pub enforced: bool,
-    /// Made there, rather than come from a parent.
+    /// Defined there rather than inherited.
     pub local: bool,
 }
 

@@ -8,7 +8,7 @@ use super::statement::RelationKind;
 use crate::words::Name;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The major since which a server keeps names of NOT NULL constraints.
+/// The first major that keeps the names of NOT NULL constraints.
 const NAMES_NOT_NULL: u32 = 18;
 
 /// Compares what the dump makes with what the database has.
@@ -238,7 +238,7 @@ fn fits(wanted: RelationKind, found: char, has_rows: bool) -> bool {
     }
 }
 
-/// The rows of a dump's tables, those that go through a partitioned table taken together.
+/// The rows of a dump's tables. Those loaded through a partitioned table are one sum.
 fn expected_rows(dumped: &DumpedObjects) -> BTreeMap<&Name, Option<u64>> {
     let mut expected = BTreeMap::new();
     for (name, rows) in &dumped.rows {
@@ -250,13 +250,12 @@ fn expected_rows(dumped: &DumpedObjects) -> BTreeMap<&Name, Option<u64>> {
     expected
 }
 
-/// What a sequence gives next.
+/// The next value of a sequence.
 fn next_value((last, called): (i64, bool), step: i64) -> i64 {
     if called { last.saturating_add(step) } else { last }
 }
 
-/// Constraints that hold for every row where the dump says so. What came from a parent is as the
-/// parent's is.
+/// How a constraint falls short of what the dump makes. An inherited one may be as invalid as its parent.
 fn invalidity(
     found: &CatalogConstraint,
     wanted: Option<&super::statement::DumpConstraint>,
@@ -269,7 +268,7 @@ fn invalidity(
 }
 
 /// Indexes of partitioned tables that the dump itself leaves without an index of some partition: these
-/// are not valid where it comes from, either.
+/// are not valid in its source, either.
 fn incomplete(dumped: &DumpedObjects) -> BTreeSet<Name> {
     let mut partitions: BTreeMap<&Name, usize> = BTreeMap::new();
     for parent in dumped.parents.values() {

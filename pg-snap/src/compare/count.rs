@@ -20,7 +20,7 @@ const NOT_ALLOWED: &str = "42501";
 const GONE: &str = "42P01";
 const NO_ERROR: &str = "00000";
 
-/// A table whose rows are counted, or a sequence that is asked.
+/// A table whose rows are counted, or a sequence that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CountTask {
     Rows(CatalogRelation),
@@ -35,11 +35,11 @@ impl CountTask {
     }
 }
 
-/// What was counted, by the relation's name.
+/// The results, by the relation's name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub rows: BTreeMap<(String, String), u64>,
-    /// The last value, and whether it was given out.
+    /// The last value, and `is_called`.
     pub sequences: BTreeMap<(String, String), (i64, bool)>,
 }
 
@@ -65,21 +65,21 @@ pub struct CountRun<'a> {
     pub server: &'a Server,
     pub database: &'a str,
     pub name: &'a str,
-    /// That the server knows names in: UTF-8, or its own where bytes have no meaning.
+    /// The encoding of names: UTF-8, or the server's own if it cannot convert.
     pub encoding: &'a str,
     pub bytewise: bool,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
 }
 
 impl CountRun<'_> {
-    /// Opens a session that looks at all rows, or fails, and at tables rather than at their indexes.
+    /// Opens a session that sees all rows or fails, and reads tables rather than their indexes.
     pub fn open_session(&self) -> Result<Session> {
         let mut session = Session::open(self.server, self.database, &["-A", "-t"])?;
         if self.bytewise {
             session.set_bytewise();
         }
-        // A session whose client is gone ends, rather than count to the end.
+        // Without it, a session whose client is gone would count to the end.
         let check = if self.server.version.major >= 14 {
             "SET client_connection_check_interval = 2000;\n"
         } else {
@@ -95,7 +95,7 @@ impl CountRun<'_> {
         Ok(session)
     }
 
-    /// Counts all, in so many sessions, as the snapshot sees it.
+    /// Runs all tasks, in so many sessions, under the snapshot.
     pub fn count(
         &self,
         tasks: Vec<CountTask>,
@@ -203,7 +203,7 @@ fn count_query(task: &CountTask) -> String {
     }
 }
 
-/// A table that was emptied or written anew since the snapshot reads as empty under it.
+/// Adds an answer. A table that was truncated or rewritten since the snapshot reads as empty under it.
 fn record(counts: &mut Counts, task: &CountTask, answer: &str) -> Result<()> {
     let relation = task.relation();
     let name = (relation.schema.clone(), relation.name.clone());

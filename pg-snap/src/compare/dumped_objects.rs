@@ -17,7 +17,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A statement's text that is cut at this length is not whole.
+/// A statement is cut at this length.
 const CUT: usize = 1 << 20;
 const UTF8: &str = "UTF8";
 
@@ -25,7 +25,7 @@ const UTF8: &str = "UTF8";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DumpIndex {
     pub table: Name,
-    /// Made without its table's partitions, whose indexes are attached to it.
+    /// Made on the table alone; the indexes of its partitions are attached to it.
     pub only: bool,
     pub parts: Vec<Name>,
 }
@@ -33,29 +33,29 @@ pub struct DumpIndex {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct DumpedObjects {
     pub server_version: Option<String>,
-    /// Of the dump's text. In one that is not UTF-8, each byte is a character until it is converted.
+    /// Of the dump's text. If it is not UTF-8, each byte is a character until the names are converted.
     pub encoding: String,
     pub schemas: BTreeSet<String>,
     pub relations: BTreeMap<Name, RelationKind>,
-    /// Which table a partition is of.
+    /// The parent of each partition.
     pub parents: BTreeMap<Name, Name>,
     /// By schema, table or domain, and name.
     pub constraints: BTreeMap<(Name, String), DumpConstraint>,
     pub indexes: BTreeMap<Name, DumpIndex>,
-    /// Materialized views that have their rows.
+    /// Materialized views that are populated.
     pub filled: BTreeSet<Name>,
-    /// Of the tables whose rows the dump holds; none where they cannot be counted.
+    /// Of the tables whose rows the dump contains; none if they cannot be counted.
     pub rows: BTreeMap<Name, Option<u64>>,
     pub sequences: BTreeMap<Name, (i64, bool)>,
-    /// Another tool's dump that has none may have left them out.
+    /// None if unknown: another tool's dump without any may have omitted them.
     pub large_objects: Option<u64>,
 }
 
 impl DumpedObjects {
-    /// Reads a dump.
+    /// Reads a dump. The sections with rows are for [`DumpedObjects::add_sections`].
     ///
     /// # Errors
-    /// [`Stop::damaged`] if it is not whole; if it cannot be read.
+    /// [`Stop::damaged`] if it is incomplete.
     pub fn read(path: &Path) -> Result<(Self, Vec<Section>)> {
         let mut reader = DumpReader::default();
         let sections = match index::of(path)? {
@@ -89,10 +89,10 @@ impl DumpedObjects {
         *sum = sum.zip(rows).map(|(sum, rows)| sum.saturating_add(rows));
     }
 
-    /// The table at the root of the partitions that this one is among, as the dump has them.
+    /// The partitioned table at the root of this one, or itself.
     pub fn root_of<'a>(&'a self, table: &'a Name) -> &'a Name {
         let mut root = table;
-        // A dump that goes in a circle is not followed for ever.
+        // Bounded, because the parents in a damaged dump may form a circle.
         for _ in 0..self.parents.len() {
             match self.parents.get(root) {
                 Some(parent) => root = parent,
@@ -102,7 +102,7 @@ impl DumpedObjects {
         root
     }
 
-    /// Every name, made another one.
+    /// Converts every name.
     pub fn renamed(self, to: &impl Fn(&str) -> String) -> Self {
         let name = |(schema, name): Name| (to(&schema), to(&name));
         let of_constraint = |((of, key), constraint): ((Name, String), DumpConstraint)| {
@@ -126,7 +126,7 @@ impl DumpedObjects {
         }
     }
 
-    /// Every part of a name that it has.
+    /// Every schema and every name.
     pub fn names(&self) -> BTreeSet<&str> {
         let mut names: BTreeSet<&str> = self.schemas.iter().map(String::as_str).collect();
         let whole = self.relations.keys().chain(self.rows.keys()).chain(self.sequences.keys());
@@ -147,13 +147,13 @@ impl DumpedObjects {
     }
 }
 
-/// Takes a dump's statements.
+/// Reads the statements of a dump.
 #[derive(Default)]
 struct DumpReader {
     dumped: DumpedObjects,
     encoding: Option<String>,
     backslashes: bool,
-    /// Of names without a schema.
+    /// The schema of names without one.
     path: Option<String>,
     /// The table whose data comes next.
     current: Option<Name>,
@@ -171,7 +171,7 @@ impl DumpReader {
         Ok(())
     }
 
-    /// Reads all but the tables' rows, whose sections it gives.
+    /// Reads everything but the rows of tables, and returns their sections.
     fn indexed(&mut self, file: &Arc<File>, index: Index) -> Result<Vec<Section>> {
         let mut scanner = Scanner::default();
         let mut rows = Vec::new();

@@ -1,4 +1,4 @@
-//! Names of a dump in the encoding that the database's are read in.
+//! Converts the names of a dump to the encoding in which the database's names are read.
 
 use super::dumped_objects::DumpedObjects;
 use crate::psql::Server;
@@ -10,10 +10,10 @@ use std::fmt::Write;
 const UTF8: &str = "UTF8";
 /// Encodings that servers cannot convert to UTF-8.
 const BYTEWISE: [&str; 2] = ["SQL_ASCII", "MULE_INTERNAL"];
-/// Names that are converted by one question.
+/// Names converted by one query.
 const CHUNK: usize = 1000;
 
-/// That of the database.
+/// The encoding of the database.
 pub struct Encoding {
     own: String,
 }
@@ -23,17 +23,17 @@ impl Encoding {
         Self { own: own.to_owned() }
     }
 
-    /// Whether each byte of a name is taken for a character.
+    /// Whether each byte of a name is read as a character.
     pub fn is_bytewise(&self) -> bool {
         BYTEWISE.contains(&self.own.as_str())
     }
 
-    /// What sessions are to speak.
+    /// The encoding of sessions.
     pub fn of_sessions(&self) -> &str {
         if self.is_bytewise() { &self.own } else { UTF8 }
     }
 
-    /// A dump's names, as sessions speak them.
+    /// Converts a dump's names to the encoding of sessions.
     pub fn converted(
         &self,
         server: &Server,

@@ -1,11 +1,10 @@
-//! What a comparison found, as data and as text.
+//! The report of a comparison, as data and as text.
 
 use super::statement::RelationKind;
 use crate::words::Name;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Of what kind something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
@@ -51,12 +50,12 @@ pub enum Difference {
     Missing,
     /// The database has it, the dump has not.
     Extra,
-    /// Of large objects, how many there are.
+    /// Of large objects, their number.
     Rows {
         expected: u64,
         found: u64,
     },
-    /// The values that the sequence gives next.
+    /// The next values of the sequence.
     Behind {
         expected: i64,
         found: i64,
@@ -71,7 +70,7 @@ pub enum Difference {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     pub object: ObjectKind,
-    /// A schema's own name, too.
+    /// For a schema, its name.
     pub schema: String,
     pub name: String,
     /// Of a constraint or an index: its table or domain, in the same schema.
@@ -85,16 +84,16 @@ pub struct Finding {
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Comparison {
     pub schemas: usize,
-    /// Whose rows were counted.
+    /// Tables whose rows were counted.
     pub tables: u64,
-    /// Of these tables, in the dump.
+    /// Their rows in the dump.
     pub rows: u64,
     pub sequences: u64,
     pub constraints: u64,
     pub indexes: u64,
     pub materialized_views: u64,
     pub large_objects: u64,
-    /// Tables whose rows the dump leaves out, or does not let itself be counted.
+    /// Tables whose rows the dump omits, or whose rows cannot be counted in it.
     pub not_compared: Vec<Name>,
     pub findings: Vec<Finding>,
 }
@@ -113,7 +112,7 @@ pub struct CompareReport {
 }
 
 impl CompareReport {
-    /// For people: a line for each finding, the last line for all.
+    /// A line for each finding, then a summary.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         for finding in &self.comparison.findings {

@@ -21,8 +21,8 @@ pub enum DumpStatement {
         parent: Name,
         child: Name,
     },
-    /// A constraint of a table or a domain; `index`: whether an index of its name comes with it, and
-    /// of that table alone, without its partitions.
+    /// A constraint of a table or a domain; `index`: whether it has an index of its name; `only`: of that
+    /// table, without its partitions.
     Constraint {
         of: Name,
         constraint: DumpConstraint,
@@ -50,7 +50,7 @@ pub enum DumpStatement {
         called: bool,
     },
     LargeObject,
-    /// A setting of the session, and what it is set to, as far as that is a word.
+    /// A setting of the session, and its value if that is one word.
     Setting(String, String),
 }
 
@@ -225,7 +225,7 @@ fn alter(mut rest: Rest<'_>) -> Option<DumpStatement> {
     Some(DumpStatement::Constraint { of, constraint: constraint(rest.0)?, index, only })
 }
 
-/// Those that a definition names, at that depth of parentheses.
+/// The named constraints of a definition, at that depth of parentheses.
 fn constraints(words: &[Word], depth: i32) -> Vec<DumpConstraint> {
     let mut found = Vec::new();
     let mut at_depth = 0;
@@ -242,7 +242,7 @@ fn constraints(words: &[Word], depth: i32) -> Vec<DumpConstraint> {
     found
 }
 
-/// Reads one from its name on, up to where it ends.
+/// Reads a constraint from its name to its end.
 fn constraint(words: &[Word]) -> Option<DumpConstraint> {
     let mut rest = Rest(words);
     let name = rest.one()?;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 
 impl DatabaseState {
-    /// Adds what is asked of the database itself, for a dump to carry.
+    /// Adds what only the database itself knows.
     pub fn with_contents(mut self, server: &Server) -> Result<Self> {
         let answer = server.query(&self.name, include_str!("contents.sql"))?;
         let (size, extensions, owners, first): (

@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
+/// The first one returns an object with the requirements, the other a [`RowValue`] in each line.
 pub const QUERIES: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
 
 /// Columns that get a warning each.
 const LINES: usize = 10;
-/// So many values in rows travel with a dump, so that its head stays short.
+/// The most values in rows that a dump records, so that its head stays short.
 const VALUES: usize = 200;
 
 /// Field names are part of the dump format (docs/FORMAT.md).
@@ -20,9 +20,9 @@ const VALUES: usize = 200;
 pub struct Requirements {
     /// Of the extensions that the dump creates.
     pub extension_versions: BTreeMap<String, String>,
-    /// Those of them that the server loaded when it started.
+    /// Extensions that the server loaded when it started.
     pub preloaded: Vec<String>,
-    /// Of tables and indexes that do not lie where the database does.
+    /// Of tables and indexes that are not in the database's own tablespace.
     pub tablespaces: Vec<String>,
     pub dictionaries: Vec<Dictionary>,
     pub collations: Vec<Collation>,
@@ -55,13 +55,13 @@ pub struct Collation {
     pub rules: Option<String>,
 }
 
-/// What rows name by a type such as `regclass`.
+/// An object that rows refer to by a type such as `regclass`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowValue {
     #[serde(rename = "type")]
     pub kind: String,
     pub value: String,
-    /// Schema, table and column: one of those that hold it.
+    /// Schema, table and column: one of those that contain it.
     pub column: String,
     pub how: Resolution,
 }
@@ -76,11 +76,11 @@ pub enum Resolution {
     Role,
     /// It comes with the server.
     System,
-    /// It is made after the rows are read.
+    /// It is created after the rows are loaded.
     Late,
-    /// Its name means several.
+    /// Its name is that of several objects.
     Ambiguous,
-    /// What a newer version may write.
+    /// Written by a newer version.
     #[serde(other)]
     Unknown,
 }
@@ -98,7 +98,7 @@ impl Requirements {
         Ok(())
     }
 
-    /// A line for each column whose rows no load can read back, and how many more there are.
+    /// A line for each column whose rows no load can read, up to a limit, and the number of the others.
     pub fn warnings(&self) -> Vec<String> {
         let lost = self
             .row_values
@@ -134,7 +134,7 @@ impl RowValue {
 }
 
 impl DatabaseState {
-    /// Adds what a load needs; roles that rows name are needed like any other.
+    /// Adds the requirements; roles that rows refer to become roles of the dump.
     pub fn require(&mut self, mut requirements: Requirements) {
         let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut requirements.row_values)
             .into_iter()

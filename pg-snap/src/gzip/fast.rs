@@ -1,5 +1,5 @@
-//! DEFLATE (RFC 1951) where time counts more than bytes: one look for a match at each place, places
-//! passed over where nothing matches, and codes made anew for each stretch of the text.
+//! DEFLATE (RFC 1951) for speed rather than size: one lookup for a match at each place, growing steps
+//! where nothing matches, and new codes for each stretch of the text.
 
 mod bit_writer;
 mod block;
@@ -15,12 +15,12 @@ use bit_writer::BitWriter;
 use match_finder::MatchFinder;
 use sequences::Sequences;
 
-/// Bytes of text that share their codes, about.
+/// The approximate number of bytes that share their codes.
 const STRETCH: usize = 256 << 10;
 /// Bytes of the longest text.
 pub const LONGEST: usize = 1 << 20;
 
-/// Compresses texts, each without those before.
+/// Compresses texts, each independently of the others.
 pub struct FastCompressor {
     matches: MatchFinder,
     sequences: Sequences,
@@ -54,7 +54,7 @@ impl FastCompressor {
     }
 }
 
-/// An array that never was on the stack.
+/// An array that is never on the stack.
 fn boxed<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
     let Ok(array) = vec![T::default(); N].into_boxed_slice().try_into() else {
         unreachable!("it has that length")

@@ -7,7 +7,7 @@ use super::fast::{self, FastCompressor};
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 use std::io;
 
-/// Bytes of text in a member, at most. Large enough that starting the dictionary anew costs under 1 %.
+/// Bytes of text in a member, at most. Large enough that starting with an empty dictionary costs under 1 %.
 pub const MEMBER: usize = 1 << 20;
 const _: () = assert!(MEMBER <= fast::LONGEST);
 
@@ -63,7 +63,7 @@ impl Deflater {
                 &made[..length]
             }
         };
-        // As large as it is and no larger: it may have to wait among many.
+        // Without spare capacity: many members may wait in memory.
         let mut member = Vec::with_capacity(HEADER + deflated.len() + TRAILER);
         member.resize(HEADER, 0);
         member.extend_from_slice(deflated);
@@ -104,21 +104,21 @@ fn low_32(n: usize) -> u32 {
 pub struct Inflater(Decompressor);
 
 impl Inflater {
-    /// Bytes of a member that [`Inflater::length`] looks at.
+    /// Bytes of a member that [`Inflater::length`] needs.
     pub const HEAD: usize = HEADER;
 
     pub fn new() -> Self {
         Self(Decompressor::new())
     }
 
-    /// How long the member is that begins so, if it is one of ours.
+    /// The length of the member that begins so, if it is one of ours.
     pub fn length(head: &[u8]) -> Option<usize> {
         let ours = head.len() >= HEADER && head[..4] == MAGIC && head[10..16] == EXTRA;
         let length = head.get(16..HEADER)?.try_into().map(u32::from_le_bytes).ok()? as usize;
         (ours && (HEADER + TRAILER..=LONGEST).contains(&length)).then_some(length)
     }
 
-    /// The text of a whole member of ours.
+    /// The text of a complete member of ours.
     ///
     /// # Errors
     /// `InvalidData` if it is damaged.

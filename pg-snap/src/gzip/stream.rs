@@ -1,4 +1,4 @@
-//! The text of a dump as a stream, whoever wrote it.
+//! The text of a dump as a stream, from any writer.
 
 use super::Inflater;
 use anyhow::{Context, Result};
@@ -21,11 +21,11 @@ pub fn members_in(input: impl Read + Send) -> impl Read + Send {
     MemberReader::new(BufReader::with_capacity(BUFFER, input))
 }
 
-/// The beginning of a member that was read already, and what follows.
+/// The part of a member that was already read, and what follows.
 type Remainder<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
 
-/// Members of ours are inflated one by one, which is fastest; at the first of somebody else's the
-/// rest is left to a decoder of any.
+/// Members of ours are inflated one by one, which is fastest; from the first other
+/// member on, a general decoder reads the rest.
 struct MemberReader<R: Read> {
     input: Option<BufReader<R>>,
     others: Option<MultiGzDecoder<Remainder<R>>>,
@@ -40,7 +40,7 @@ impl<R: Read> MemberReader<R> {
         Self { input, others: None, inflater, member: Vec::new(), text: io::Cursor::default() }
     }
 
-    /// The next member's text; false at the end of the input, or where the rest is others'.
+    /// The next member's text; false at the end of the input, or if the rest is for the general decoder.
     fn advance(&mut self) -> io::Result<bool> {
         let Some(input) = &mut self.input else { return Ok(false) };
         self.member.clear();

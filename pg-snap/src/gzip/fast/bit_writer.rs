@@ -1,4 +1,4 @@
-//! Bits, the first one lowest, gathered into bytes.
+//! Gathers bits into bytes, the first bit lowest.
 
 use super::{LONGEST, boxed};
 
@@ -10,7 +10,7 @@ const WORD: usize = 8;
 pub struct BitWriter {
     bytes: Box<[u8; ROOM + WORD]>,
     at: usize,
-    /// Not yet written, and how many.
+    /// Bits not yet written, and their number.
     pending: u64,
     count: u32,
 }
@@ -52,7 +52,7 @@ impl BitWriter {
         self.put(0u64, self.count.wrapping_neg() & 7);
     }
 
-    /// Adds bytes behind whole bytes.
+    /// Adds bytes at a byte boundary.
     pub fn put_bytes(&mut self, bytes: &[u8]) {
         self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();

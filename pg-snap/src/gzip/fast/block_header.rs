@@ -1,4 +1,4 @@
-//! The head of a block with codes of its own: the codes' lengths, themselves in a code (RFC 1951,
+//! The header of a block with codes of its own: the codes' lengths, themselves in a code (RFC 1951,
 //! 3.2.7).
 
 use super::bit_writer::BitWriter;

@@ -1,4 +1,4 @@
-//! Where a text repeats itself.
+//! Finds where a text repeats itself.
 
 use super::boxed;
 use super::sequences::Sequences;
@@ -25,7 +25,7 @@ impl MatchFinder {
         Self { slots: boxed() }
     }
 
-    /// Another text begins.
+    /// Starts a new text.
     pub fn forget(&mut self) {
         self.slots.fill(0);
     }
