@@ -67,7 +67,7 @@ pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     standby(facts, &mut found);
     if facts.database.is_none() {
         found.problem(format!(
-            "database {} does not exist: a schema is restored into an existing database",
+            "there is no database {}: a schema is restored into an existing one",
             plan.database
         ));
     }

@@ -98,7 +98,12 @@ fn roles_of_policies_default_privileges_and_user_mappings_are_needed() -> Result
     for role in ["by_policy", "by_default", "by_mapping", "by_setting", "for_default"] {
         refused(&elsewhere, "plain", &file, &format!("the dump needs role {role}, which"))?;
     }
-    refused(&elsewhere, "plain", &file, "creates foreign-data wrapper w, which role plain may not")?;
+    refused(
+        &elsewhere,
+        "plain",
+        &file,
+        "creates foreign-data wrapper w, which role plain may not",
+    )?;
     passes(&elsewhere, postgres::USER, &file)?;
     as_role(&elsewhere, postgres::USER).arg("load").arg(&file).assert().success();
     Ok(())
