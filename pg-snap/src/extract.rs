@@ -97,7 +97,7 @@ pub fn read<R: Read>(
     reader.filter.finish()?;
     bar.finish_and_clear();
     let filter = reader.filter;
-    if !filter.is_there() {
+    if !filter.has_schema() {
         return Err(no_such_schema(schema, filter.schemas()).into());
     }
     if let Some(outside) = filter.outside.summary() {

@@ -83,7 +83,7 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
     }
 
     /// Whether the dump contains the schema, or anything in it.
-    pub fn is_there(&self) -> bool {
+    pub fn has_schema(&self) -> bool {
         self.begun
     }
 

@@ -112,7 +112,7 @@ impl Facts {
         let query = facts_query(server.version.major, database, names, needs);
         let answer = server.query(&server.maintenance, &query)?;
         let mut facts: Self =
-            serde_json::from_str(&answer).context("asking the server what a load depends on")?;
+            serde_json::from_str(&answer).context("reading the facts that a load depends on")?;
         facts.unknown_locales = unknown_locales(server, needs)?;
         facts.unknown_settings = unknown_settings(server, &facts.unlisted_settings)?;
         let requirements = needs.state.as_ref().and_then(|state| state.requirements.as_ref());

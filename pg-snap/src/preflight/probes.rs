@@ -130,7 +130,7 @@ pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> 
     }
     let answer = server.query(&server.maintenance, &script)?;
     let states: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("state ")).collect();
-    (states.len() == probes.len()).then_some(()).context("trying what a load needs")?;
+    (states.len() == probes.len()).then_some(()).context("checking what a load needs")?;
     let failed = probes.into_iter().zip(states).filter(|(_, state)| *state != NO_ERROR);
     Ok(failed
         .map(|(Probe { subject, about, .. }, state)| FailedProbe {
