@@ -49,9 +49,9 @@ if (( ${#targets[@]} == 0 )); then
   mapfile -t targets < <(basename -s .rs -- src/bin/*.rs)
 fi
 host=$(rustc -vV | sed -n 's/^host: //p')
-# What tells libFuzzer where an input has led. With the target named, what runs while building is
-# built without.
-RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+# The cfg compiles the tools' fuzz entry points; the rest shows libFuzzer where an input has led. With the
+# target named, programs that run while building are built without these flags.
+RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares -Cforce-frame-pointers" \
   cargo build --release --locked --quiet --target "$host" "${targets[@]/#/--bin=}"

@@ -33,7 +33,7 @@ mod tree;
 mod unpack;
 mod verify;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::{Cli, run};

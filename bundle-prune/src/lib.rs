@@ -12,7 +12,7 @@ mod record;
 mod removal;
 mod report;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::{Cli, run};

@@ -43,6 +43,7 @@ impl Accounts {
     }
 
     /// Those of two files alone.
+    #[cfg(any(test, fuzzing))]
     pub fn of_lines(users: &str, groups: &str) -> Self {
         Self {
             users: Database::new(None, users.as_bytes()),

@@ -31,7 +31,7 @@ mod swap;
 mod unified;
 mod xattr;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::Cli;

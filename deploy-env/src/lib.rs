@@ -17,7 +17,7 @@ mod resolve;
 mod secret;
 mod settings;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::{Cli, run};

@@ -42,7 +42,7 @@ mod tree;
 mod upload;
 mod verify;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::Cli;

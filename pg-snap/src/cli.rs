@@ -1,7 +1,8 @@
-//! The command line. Doc comments are the help.
+//! The command line. The doc comments are the text of `--help`.
 
 use crate::client::Clients;
-use crate::{compare, dump, extract, gzip, inspect, load, preflight, previous, status};
+use crate::gzip::Level;
+use crate::{compare, dump, extract, inspect, load, preflight, previous, status};
 use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
@@ -16,19 +17,19 @@ ENVIRONMENT:
   PG_SNAP_EXEC   the same as --exec
 
 EXIT STATUS:
-  0 done · 1 failed · 2 usage · 3 all rows are loaded, but some objects were left out
-  4 the dump is damaged or not whole · 5 refused · 128+N signal N";
+  0 done · 1 failed · 2 usage · 3 all rows are loaded, but some objects were omitted
+  4 the dump is damaged or incomplete · 5 refused · 128+N signal N";
 
-/// Dump, load and inspect one PostgreSQL database, through PostgreSQL's own clients.
+/// Dump, load and inspect one PostgreSQL database, using PostgreSQL's own clients.
 ///
 /// A dump is a gzipped plain-SQL stream: `gunzip -c database.sql.gz | psql` restores it without
-/// this tool. In a deployment, `bin/deploy-env -- pg-snap …` sets the environment.
+/// pg-snap. In a deployment, `bin/deploy-env -- pg-snap …` sets the environment.
 #[derive(Parser)]
 #[command(version, after_help = format!("{EXAMPLES}\n\n{AFTER}"))]
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
-    /// Command line put before every client call, such as 'docker exec -i -e PGUSER db'
+    /// Command line to put before each client call, such as 'docker exec -i -e PGUSER db'
     #[arg(long, global = true, env = "PG_SNAP_EXEC", value_name = "CMD")]
     exec: Option<String>,
     #[command(subcommand)]
@@ -61,217 +62,193 @@ EXAMPLES:
 
 const COMPARE_AFTER: &str = "\
 EXIT STATUS:
-  0 the same · 1 they differ, or they could not be compared (then there is no report) · 2 usage
-  4 the dump is damaged or not whole · 128+N signal N";
+  0 the same · 1 they differ, or could not be compared (then no report is printed) · 2 usage
+  4 the dump is damaged or incomplete · 128+N signal N";
 
 #[derive(Subcommand)]
 enum Command {
     /// Write the database to standard output as database.sql.gz
     ///
-    /// Copies tables in several sessions that see one and the same moment. What a session cannot copy as
-    /// that moment saw it fails the dump. What will be trouble when it is loaded (functions that need a
-    /// search_path, invalid indexes, privileges of dropped roles …) is a warning each, and inspect repeats it.
+    /// Copies tables in several sessions that share one snapshot. The dump fails if a session cannot copy a
+    /// table as the snapshot sees it. Prints a warning for everything that can cause trouble in a load
+    /// (functions that need a search_path, invalid indexes, privileges of dropped roles …); inspect prints
+    /// the warnings again.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
     Dump {
-        /// Sessions that copy tables at the same time [default: the machine's cores, at most 16]
+        /// Number of sessions that copy tables at the same time [default: number of cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
-        /// How hard to compress
+        /// Compression level
         #[arg(long, value_enum, default_value_t = Level::Default)]
         level: Level,
-        /// How long to wait for a table that somebody holds locked
+        /// How long to wait for a table that another session holds locked
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
         lock_wait: u32,
     },
-    /// Replace the database by a dump
+    /// Replace the database with a dump
     ///
-    /// Loads into a fresh database beside the old one and swaps the names in one transaction once
-    /// the load is whole. A load that fails leaves the old database as it was. Sessions connected
-    /// to it are ended before the swap. Roles that the dump needs and the server lacks are created
-    /// without login.
+    /// Loads into a new database next to the old one, and swaps the names in one transaction when the
+    /// load is complete. If the load fails, the old database is unchanged. Sessions connected to it are
+    /// ended before the swap. Roles that the dump needs and the server lacks are created without login.
     ///
-    /// A statement of the dump that fails because a name in it is not found is run again under the search
-    /// path that the source database had. What still fails ends the load, unless --keep-going is given,
-    /// or there is no database to fall back on (none of that name, or --drop-first): then all rows are
-    /// loaded, and the old database is kept as <name>_previous where anything was left out.
+    /// A statement that fails because a name in it is not found runs again under the search path of the
+    /// source database. If it still fails, so does the load, except with --keep-going, or if there is no
+    /// database to fall back on (none of that name, or --drop-first): then all rows are loaded, and the
+    /// old database is kept as <name>_previous if any object was omitted.
     ///
-    /// With --schema, one schema of the dump comes back into the database in use, and nothing else
-    /// of it is touched: in one transaction the present schema is renamed to
-    /// <name>_before_YYYYMMDDTHHMMSSZ, and the dump's made and filled. Refused if anything outside
-    /// depends on the present one.
+    /// With --schema, restores one schema of the dump into the current database and leaves everything
+    /// else unchanged: in one transaction, renames the present schema to
+    /// <name>_before_YYYYMMDDTHHMMSSZ, then creates and fills the schema of the dump. Refuses if any
+    /// object outside the present schema depends on it.
     #[command(after_help = format!("{LOAD_EXAMPLES}\n\n{AFTER}"))]
     Load {
-        /// The dump, gzipped or plain; - is standard input
+        /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Sessions that load at the same time [default: the machine's cores, at most 16]
+        /// Number of sessions that load at the same time [default: number of cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
-        /// Drop the old database first, for a host without room for two. A FILE is read through first
+        /// Drop the old database first, for a disk without room for both; a FILE is checked in full before
         #[arg(long, conflicts_with = "keep_previous")]
         drop_first: bool,
         /// Keep the old database as <name>_previous
         #[arg(long)]
         keep_previous: bool,
-        /// Load all rows; leave out indexes, constraints, views, grants and the like that cannot be
-        /// made, name each with its error, and end with status 3
+        /// Load all rows, omit indexes, constraints, views, grants and similar objects that cannot be
+        /// created, print each with its error, and exit with status 3
         #[arg(long)]
         keep_going: bool,
-        /// Write the statements of what was left out to this file
+        /// Write the statements of the omitted objects to this file
         #[arg(long, value_name = "FILE")]
         left_out: Option<PathBuf>,
-        /// Bring this schema of the dump back into the database in use, and leave all else alone
+        /// Restore only this schema of the dump, into the current database
         #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "keep_going", "left_out", "jobs"])]
         schema: Option<String>,
-        /// Under this name [default: the schema's own]
+        /// Restore the schema under this name [default: its own name]
         #[arg(long, value_name = "NAME", requires = "schema")]
         into: Option<String>,
     },
-    /// Write one schema's part of a dump to standard output, as plain SQL
+    /// Write one schema of a dump to standard output, as plain SQL
     ///
-    /// Works on any plain dump of pg_dump, gzipped or not. What belongs to no schema (large objects,
-    /// publications, subscriptions, event triggers, extensions) is left out, and said. Of a file of
-    /// pg-snap's own, other schemas' rows are not read. The output is whole if it ends with the end
-    /// marker, which pg-snap inspect tells.
+    /// Reads any plain dump of pg_dump, gzipped or not. Objects that belong to no schema (large objects,
+    /// publications, subscriptions, event triggers, extensions) are omitted, and the log names them. In a
+    /// dump of pg-snap, the rows of other schemas are not read. Complete output ends with the end marker;
+    /// pg-snap inspect checks for it.
     #[command(after_help = format!("{EXTRACT_EXAMPLES}\n\n{AFTER}"))]
     Extract {
-        /// The dump, gzipped or plain; - is standard input
+        /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// The schema
+        /// Name of the schema
         #[arg(long)]
         schema: String,
     },
-    /// Tell whether a dump can be loaded, changing nothing (status 5 if not)
+    /// Check whether a dump can be loaded, changing nothing (status 5 if not)
     ///
-    /// Checks versions, rights, roles, extensions, locale, collations, tablespaces, dictionaries' files,
-    /// libraries, what holds the database that would be replaced, and room on the server's disk. What
-    /// only trying shows is tried in transactions that are rolled back. Of the dump only the head is
-    /// read. Each problem is a line on standard error, with its remedy.
+    /// Checks versions, privileges, roles, extensions, locale, collations, tablespaces, dictionary files,
+    /// libraries, what prevents the database from being replaced, and free space on the server's disk.
+    /// Where only an attempt gives the answer, it is made in a transaction that is rolled back. Reads only
+    /// the head of the dump. Prints each problem on standard error, with its remedy.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{AFTER}"))]
     Preflight {
-        /// The dump, gzipped or plain; - is standard input
+        /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// As for load: the room that the old database takes will be free
+        /// Check for load --drop-first: count the space of the old database as free
         #[arg(long)]
         drop_first: bool,
-        /// Report as JSON
+        /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Tell what a dump holds, and whether it is whole (status 4 if not)
+    /// Show what a dump contains and whether it is complete (status 4 if not)
     ///
-    /// Works on any plain dump of pg_dump, gzipped or not. A file of pg-snap's own is answered from the
-    /// index at its end, which tells whether anything is missing; whether a byte was changed, only
-    /// --full tells. Of a dump made of INSERTs, statements are counted as rows.
+    /// Reads any plain dump of pg_dump, gzipped or not. In a dump of pg-snap, reads only the index at its
+    /// end, which shows whether anything is missing; use --full to detect changed bytes. In a dump made of
+    /// INSERTs, each statement counts as one row.
     #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n\n{AFTER}"))]
     Inspect {
-        /// The dump, gzipped or plain; - is standard input
+        /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Read all of it, whether or not it has an index
+        /// Read the whole dump, even if it has an index
         #[arg(long)]
         full: bool,
-        /// Report as JSON
+        /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
     /// Compare the database with a dump, changing nothing (status 1 if they differ)
     ///
-    /// Compares schemas, tables and their exact numbers of rows, what sequences give next, views,
-    /// whether materialized views are filled, constraints and indexes with whether they are valid, and
-    /// the number of large objects. It does not compare what the rows hold. A constraint or an index
-    /// that the dump itself leaves not valid is no difference. Of a file of pg-snap's own, rows are
-    /// taken from the index at its end; of another tool's dump all is read.
+    /// Compares schemas, tables and their exact row counts, next values of sequences, views, whether
+    /// materialized views are populated, constraints and indexes with their validity, and the number of
+    /// large objects. Does not compare the contents of rows. A constraint or index that is not valid in the
+    /// dump itself is not a difference. In a dump of pg-snap, row counts come from the index at its end;
+    /// another tool's dump is read in full.
     ///
-    /// Counts under one snapshot, and holds each table with a lock that keeps nobody from reading or
-    /// writing it. Each difference is a line, and the last line sums up what was compared.
+    /// Counts under one snapshot, and locks each table in a mode that blocks neither reads nor writes.
+    /// Prints one line per difference, and a summary as the last line.
     #[command(after_help = format!("{COMPARE_EXAMPLES}\n\n{COMPARE_AFTER}"))]
     Compare {
-        /// The dump, gzipped or plain; - is standard input
+        /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
         file: PathBuf,
-        /// Sessions that count rows at the same time [default: the machine's cores, at most 16]
+        /// Number of sessions that count rows at the same time [default: number of cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
-        /// How long to wait for a table that somebody holds locked
+        /// How long to wait for a table that another session holds locked
         #[arg(long, value_name = "SECONDS", default_value_t = 300)]
         lock_wait: u32,
-        /// Report as JSON
+        /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Tell whether the server answers, and the database's size, schemas and sessions
+    /// Show whether the server answers, and the size, schemas and sessions of the database
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap status --json\n\n{AFTER}"))]
     Status {
-        /// Report as JSON
+        /// Print the report as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Swap back, or drop, the database that load --keep-previous has kept
+    /// Swap back or drop the database that load --keep-previous has kept
     ///
-    /// Kept databases are <name>_previous and <name>_previous_YYYYMMDDTHHMMSSZ, to which a load
-    /// renames an earlier one. One that is not there to be dropped is no error.
+    /// Kept databases are named <name>_previous and, once a later load has renamed them,
+    /// <name>_previous_YYYYMMDDTHHMMSSZ. Dropping one that does not exist is not an error.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{AFTER}"))]
     Previous {
         /// What to do with <name>_previous
         #[arg(value_enum)]
         action: PreviousAction,
-        /// The kept database with this oid, whatever load has renamed it to since; for drop, several
+        /// Choose the kept database by its oid, which a rename does not change; drop takes several
         #[arg(long)]
         oid: Vec<u32>,
     },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Level {
-    /// In the least time, to about as many bytes as gzip -1
-    Fast,
-    /// To fewer bytes than gzip -6, in a third of its time
-    Default,
-    /// To fewer bytes still, in several times the time
-    Small,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
 enum PreviousAction {
-    /// Make it the database again, in one transaction; the present one becomes <name>_previous
+    /// Make it the database again, in one transaction; the current one becomes <name>_previous
     Swap,
     /// Drop it
     Drop,
 }
 
-impl From<Level> for gzip::Level {
-    fn from(level: Level) -> Self {
-        match level {
-            Level::Fast => Self::Fast,
-            Level::Default => Self::Default,
-            Level::Small => Self::Small,
-        }
-    }
-}
+/// Limit of the default number of sessions: a server accepts a hundred unless configured otherwise.
+const MAX_DEFAULT_JOBS: NonZero<usize> = NonZero::new(16).expect("not zero");
 
-/// Sessions that are opened unasked: a server lets in a hundred, unless it is told otherwise.
-const MOST: NonZero<usize> = NonZero::new(16).expect("not zero");
-
-fn cores(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
+fn jobs_or_default(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
     let cores = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    jobs.unwrap_or_else(|| cores.min(MOST))
+    jobs.unwrap_or_else(|| cores.min(MAX_DEFAULT_JOBS))
 }
 
-/// Runs what the command line asks for.
-///
-/// # Errors
-/// See the subcommands.
+/// Runs the subcommand.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     let clients = Clients::new(cli.exec.as_deref())?;
     match cli.command {
         Command::Dump { jobs, level, lock_wait } => {
-            let (level, jobs) = (level.into(), cores(jobs));
-            let lock_wait = Duration::from_secs(lock_wait.into());
-            dump::run(&clients, &dump::Options { level, jobs, lock_wait })?;
+            let (jobs, lock_wait) = (jobs_or_default(jobs), Duration::from_secs(lock_wait.into()));
+            dump::run(&clients, &dump::DumpOptions { level, jobs, lock_wait })?;
         }
         Command::Load { file, schema: Some(schema), into, .. } => {
             let into = into.unwrap_or_else(|| schema.clone());
@@ -279,7 +256,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Extract { file, schema } => extract::run(&file, &schema)?,
         Command::Load { file, jobs, drop_first, keep_previous, keep_going, left_out, .. } => {
-            let jobs = cores(jobs);
+            let jobs = jobs_or_default(jobs);
             let options =
                 load::Options { file, jobs, drop_first, keep_previous, keep_going, left_out };
             return load::run(&clients, &options);
@@ -289,8 +266,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Inspect { file, full, json } => return inspect::run(&file, json, full),
         Command::Compare { file, jobs, lock_wait, json } => {
-            let (jobs, lock_wait) = (cores(jobs), Duration::from_secs(lock_wait.into()));
-            return compare::run(&clients, &compare::Options { file, jobs, lock_wait, json });
+            let (jobs, lock_wait) = (jobs_or_default(jobs), Duration::from_secs(lock_wait.into()));
+            return compare::run(
+                &clients,
+                &compare::CompareOptions { file, jobs, lock_wait, json },
+            );
         }
         Command::Status { json } => return status::run(&clients, json),
         Command::Previous { action: PreviousAction::Swap, oid } => {

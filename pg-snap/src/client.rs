@@ -1,4 +1,4 @@
-//! Finding PostgreSQL's own clients, and choosing among them.
+//! Finds PostgreSQL's own clients, and chooses among them.
 
 use crate::version::Version;
 use anyhow::{Context, Result, bail};
@@ -12,7 +12,7 @@ pub struct Clients {
     prefix: Vec<String>,
 }
 
-/// A client program that was found and told its version.
+/// A client program, with its version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     path: PathBuf,
@@ -33,26 +33,20 @@ impl Clients {
     }
 
     /// The newest psql: it reads what every pg_dump has written.
-    ///
-    /// # Errors
-    /// If there is none.
     pub fn psql(&self) -> Result<Client> {
         self.find("psql")?.into_iter().max_by_key(|c| c.version).with_context(|| {
             format!("no psql found {}; install postgresql-client", self.where_looked())
         })
     }
 
-    /// The pg_dump of the server's major; where there is none, the nearest newer one.
-    ///
-    /// # Errors
-    /// If every pg_dump is older than the server, naming both versions.
+    /// The pg_dump of the server's major; if there is none, the nearest newer one.
     pub fn pg_dump(&self, server: Version) -> Result<Client> {
         let found = self.find("pg_dump")?;
-        match choose(&found, server) {
+        match choose_pg_dump(&found, server) {
             Some(client) => {
                 if client.version.major != server.major {
                     pipe_kit::say!(
-                        "no pg_dump {} here; using pg_dump {} ({}) for the server's {server}",
+                        "no pg_dump {} found; using pg_dump {} ({}) for PostgreSQL {server}",
                         server.major,
                         client.version,
                         client.path.display()
@@ -69,7 +63,7 @@ impl Clients {
                 let have: Vec<String> =
                     found.iter().map(|c| format!("{} ({})", c.version, c.path.display())).collect();
                 bail!(
-                    "the server is PostgreSQL {server}, but pg_dump is only {}; install postgresql-client-{}",
+                    "the server is PostgreSQL {server}, but every pg_dump found is older: {}; install postgresql-client-{}",
                     have.join(", "),
                     server.major
                 )
@@ -77,7 +71,7 @@ impl Clients {
         }
     }
 
-    /// Whether the clients run behind a prefix, and so where the server runs.
+    /// Whether the clients run behind a prefix, that is, on the host of the server.
     pub fn have_prefix(&self) -> bool {
         !self.prefix.is_empty()
     }
@@ -106,19 +100,20 @@ impl Clients {
                 client.command().arg("--version").stdin(Stdio::null()),
                 format!("{program} behind '{}'", shell_words::join(&self.prefix)),
             )?;
-            let version = Version::from_banner(&banner)
-                .with_context(|| format!("{program} --version says '{}'", banner.trim()))?;
+            let version = Version::from_banner(&banner).with_context(|| {
+                format!("{program} --version printed no version: '{}'", banner.trim())
+            })?;
             return Ok(vec![Client { version, ..client }]);
         }
-        Ok(candidates(program).into_iter().filter_map(asked).collect())
+        Ok(candidates(program).into_iter().filter_map(probe_version).collect())
     }
 }
 
-/// A file of that name which does not tell a version is not PostgreSQL's client.
-fn asked(path: PathBuf) -> Option<Client> {
+/// A file of that name that prints no version is not a client of PostgreSQL.
+fn probe_version(path: PathBuf) -> Option<Client> {
     let banner = child::capture(
         Command::new(&path).arg("--version").stdin(Stdio::null()),
-        "asking its version",
+        "asking for its version",
     )
     .ok()?;
     Version::from_banner(&banner).map(|version| Client { path, version, prefix: Vec::new() })
@@ -130,12 +125,12 @@ fn candidates(program: &str) -> BTreeSet<PathBuf> {
     if let Ok(majors) = std::fs::read_dir("/usr/lib/postgresql") {
         dirs.extend(majors.flatten().map(|major| major.path().join("bin")));
     }
-    in_directories(dirs, program)
+    programs_in(dirs, program)
 }
 
-/// Where `/bin` is `/usr/bin`, each program is there once. The program itself is not looked through:
-/// what it links to may go by the name that it was called by.
-fn in_directories(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
+/// If `/bin` is a link to `/usr/bin`, lists each program once. Links to programs are not resolved: a
+/// program may depend on the name it is called by.
+fn programs_in(dirs: Vec<PathBuf>, program: &str) -> BTreeSet<PathBuf> {
     let dirs: BTreeSet<PathBuf> = dirs.iter().filter_map(|dir| dir.canonicalize().ok()).collect();
     dirs.into_iter().map(|dir| dir.join(program)).filter(|file| file.is_file()).collect()
 }
@@ -151,7 +146,7 @@ fn prefixed(prefix: &[String], program: &Path) -> Command {
     }
 }
 
-fn choose(found: &[Client], server: Version) -> Option<&Client> {
+fn choose_pg_dump(found: &[Client], server: Version) -> Option<&Client> {
     let same = found.iter().filter(|c| c.version.major == server.major);
     let newer = || found.iter().filter(|c| c.version.major > server.major);
     same.max_by_key(|c| c.version)
@@ -167,7 +162,7 @@ impl Client {
     /// The command line up to the program, to add arguments to. It never asks for a password.
     pub fn command(&self) -> Command {
         let mut command = prefixed(&self.prefix, &self.path);
-        // What it says for itself stands beside our own words, which are English.
+        // Its own messages are in English, like ours.
         if let Some(locale) = std::env::var_os("LC_ALL") {
             command.env_remove("LC_ALL").env("LC_CTYPE", locale);
         }
@@ -202,7 +197,7 @@ mod tests {
         std::fs::write(usr.join("wrapper"), "").unwrap();
         std::os::unix::fs::symlink("wrapper", usr.join("psql")).unwrap();
         std::os::unix::fs::symlink("usr", &bin).unwrap();
-        let found = in_directories(vec![bin, usr.clone(), dir.path().join("none")], "psql");
+        let found = programs_in(vec![bin, usr.clone(), dir.path().join("none")], "psql");
         assert_eq!(Vec::from_iter(found), [usr.canonicalize().unwrap().join("psql")]);
     }
 
@@ -210,7 +205,7 @@ mod tests {
     fn the_servers_own_major_is_preferred_then_the_nearest_newer_never_an_older() {
         let server = Version { major: 15, minor: 3 };
         let all = [client(13, 9), client(15, 2), client(15, 18), client(16, 2), client(18, 4)];
-        let pick = |found: &[Client]| choose(found, server).map(|c| c.version.to_string());
+        let pick = |found: &[Client]| choose_pg_dump(found, server).map(|c| c.version.to_string());
         assert_eq!(pick(&all).as_deref(), Some("15.18"));
         assert_eq!(pick(&[all[4].clone(), all[3].clone()]).as_deref(), Some("16.2"));
         assert_eq!(pick(&all[..1]), None);

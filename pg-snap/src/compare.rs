@@ -1,37 +1,36 @@
-//! `pg-snap compare`: a database held against a dump. It changes nothing.
+//! `pg-snap compare`: compares a database with a dump, without changing anything.
 
+mod catalog;
+mod comparison;
 mod count;
-mod database;
+mod dumped_objects;
 mod encoding;
-mod holdings;
 mod inserts;
 mod report;
 mod statement;
-mod verdict;
 
 use crate::client::Clients;
 use crate::load::random_token;
 use crate::psql::{self, Server};
 use crate::session::Session;
 use anyhow::{Context, Result};
-use count::Run;
-use database::Database;
+use catalog::Catalog;
+use count::CountRun;
+use dumped_objects::DumpedObjects;
 use encoding::Encoding;
-use holdings::Holdings;
 use pipe_kit::{Exit, cleanup};
-use report::Report;
+use report::CompareReport;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
 const LAST_LINE: &str = "end of the catalog";
 
-/// What `compare` is asked for.
-pub struct Options {
+pub struct CompareOptions {
     pub file: PathBuf,
-    /// Sessions that count rows.
+    /// Number of sessions that count rows.
     pub jobs: NonZero<usize>,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
     pub json: bool,
 }
@@ -39,22 +38,21 @@ pub struct Options {
 /// Compares `PGDATABASE` with a dump, and prints what differs.
 ///
 /// # Errors
-/// [`pipe_kit::Stop::damaged`] if the dump is not whole; if the server does not answer, or a table
-/// cannot be counted. A difference is no error, and status 1.
-pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
+/// [`pipe_kit::Stop::damaged`] if the dump is incomplete. A difference is not an error, but status 1.
+pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let (held, sections) = Holdings::read(&options.file)?;
-    // No other run anywhere has sessions of this name.
+    let (dumped, sections) = DumpedObjects::read(&options.file)?;
+    // The sessions of no other run have this name.
     let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
-    let sessions = cleanup::on_failure(move || crate::dump::end_all(&ending.0, &ending.1));
+    let sessions = cleanup::on_failure(move || crate::dump::end_sessions(&ending.0, &ending.1));
 
     let own = server.query(&database, "SHOW server_encoding")?;
     let encoding = Encoding::of(own.trim());
-    let mut held = encoding.names(&server, &database, held)?;
-    held.add_sections(sections);
-    let run = Run {
+    let mut dumped = encoding.converted(&server, &database, dumped)?;
+    dumped.add_sections(sections);
+    let run = CountRun {
         server: &server,
         database: &database,
         name: &name,
@@ -62,19 +60,19 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
         bytewise: encoding.is_bytewise(),
         lock_wait: options.lock_wait,
     };
-    let mut keeper = run.open()?;
-    let (catalog, snapshot) = look(&run, &mut keeper)?;
-    let counts = run.count(count::tasks(&held, &catalog), options.jobs, &snapshot)?;
-    keeper.close().context("the session that held the snapshot")?;
+    let mut holder = run.open_session()?;
+    let (catalog, snapshot) = read_catalog(&run, &mut holder)?;
+    let counts = run.count(count::tasks(&dumped, &catalog), options.jobs, &snapshot)?;
+    holder.close().context("the session that held the snapshot")?;
     sessions.disarm();
 
-    let compared = verdict::verdict(&held, &catalog, &counts, server.version.major);
-    let report = Report {
-        same: compared.findings.is_empty(),
+    let comparison = comparison::compare(&dumped, &catalog, &counts, server.version.major);
+    let report = CompareReport {
+        same: comparison.findings.is_empty(),
         database,
         server_version: server.version.to_string(),
-        dump_version: held.server_version,
-        compared,
+        dump_version: dumped.server_version,
+        comparison,
     };
     let text = if options.json {
         format!("{}\n", serde_json::to_string(&report)?)
@@ -85,21 +83,21 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     Ok(if report.same { Exit::Done } else { Exit::Failed })
 }
 
-/// Takes a snapshot, and looks at the catalog under it.
-fn look(run: &Run<'_>, session: &mut Session) -> Result<(Database, String)> {
+/// Takes a snapshot, and reads the catalog under it.
+fn read_catalog(run: &CountRun<'_>, session: &mut Session) -> Result<(Catalog, String)> {
     session.tell(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSET LOCAL lock_timeout = {};\n\
          SELECT pg_catalog.pg_export_snapshot();\n{}\\echo {LAST_LINE}\n",
         run.lock_wait.as_millis(),
-        database::ASK
+        catalog::QUERY
     ))?;
     let snapshot = session.line().context("taking a snapshot")?;
-    let mut catalog = Database::default();
+    let mut catalog = Catalog::default();
     loop {
         let line = session.line().context("reading the catalog")?;
         if line == LAST_LINE {
             return Ok((catalog, snapshot));
         }
-        catalog.add(&line)?;
+        catalog.add_line(&line)?;
     }
 }

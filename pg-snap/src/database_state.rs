@@ -1,12 +1,12 @@
-//! What belongs to a database but lies outside it, so that `pg_dump` of that one database leaves it
-//! out: encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
+//! What belongs to a database but lies outside it, so that `pg_dump` of that one database omits it:
+//! encoding, locale, owner, grants, comment, connection limit, settings, and the roles that
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
 mod contents;
 mod requirements;
 mod settings;
 
-pub use requirements::{Dictionary, How, QUESTIONS, Requirements};
+pub use requirements::{Dictionary, QUERIES, Requirements, Resolution};
 pub use settings::list as search_path;
 
 use crate::psql::Server;
@@ -48,19 +48,19 @@ pub struct DatabaseState {
     pub settings: Vec<Setting>,
     #[serde(default)]
     pub roles: Vec<Role>,
-    /// Extensions that the dump creates. None: not told.
+    /// Extensions that the dump creates. None: not known.
     #[serde(default)]
     pub extensions: Option<Vec<String>>,
-    /// What the database took on its server's disk, in bytes.
+    /// The size of the database on its server's disk, in bytes.
     #[serde(default)]
     pub size_bytes: Option<u64>,
-    /// The search path of whoever dumped it, as the server shows it. None: not told.
+    /// The search path of the session that dumped it, as the server shows it. None: not known.
     #[serde(default)]
     pub search_path: Option<String>,
-    /// What will be trouble when the dump is loaded, a line each.
+    /// What can cause trouble when the dump is loaded, a line each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// What it needs of a server. None: not told.
+    /// What it needs of a server. None: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requirements: Option<Requirements>,
 }
@@ -89,61 +89,28 @@ pub struct Role {
     pub name: String,
     /// Whether it could log in: its password is the server's, not the dump's.
     pub login: bool,
-    /// Whether the database or something in it is its own: whoever loads the dump must be a member
-    /// of it. None: not told.
+    /// Whether it owns the database or an object in it: the role that loads the dump must be a member of
+    /// it. None: not known.
     #[serde(default)]
     pub owns: Option<bool>,
 }
 
 impl Setting {
     fn statement(&self, database: &str) -> String {
-        let whose = settings::whose(self.role.as_deref(), database);
+        let target = settings::alter_target(self.role.as_deref(), database);
         let value = settings::value(&self.name, &self.value);
-        format!("ALTER {whose} SET {} TO {value};\n", settings::name(&self.name))
+        format!("ALTER {target} SET {} TO {value};\n", settings::name(&self.name))
     }
 }
 
-/// `to_jsonb` of the row gives whatever columns this server's pg_database has.
-const ASK: &str = "\
-with d as (select pg_catalog.to_jsonb(d) as row, d.* from pg_catalog.pg_database d where datname = :'db'),
-s as (select setrole, item, nth from pg_catalog.pg_db_role_setting, d,
-        unnest(setconfig) with ordinality as u (item, nth) where setdatabase = d.oid),
-r as (select refobjid as oid from pg_catalog.pg_shdepend, d
-        where refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass
-          and (dbid = d.oid or (classid = 'pg_catalog.pg_database'::pg_catalog.regclass and objid = d.oid))
-      union select datdba from d
-      union select setrole from s
-      union select grantee from d, pg_catalog.aclexplode(datacl)
-      union select 10)
-select pg_catalog.jsonb_build_object(
-  'name', datname, 'owner', pg_catalog.pg_get_userbyid(datdba),
-  'encoding', pg_catalog.pg_encoding_to_char(encoding),
-  'collate', row->>'datcollate', 'ctype', row->>'datctype', 'locale_provider', row->>'datlocprovider',
-  'locale', coalesce(row->>'datlocale', row->>'daticulocale'), 'icu_rules', row->>'daticurules',
-  'tablespace', (select spcname from pg_catalog.pg_tablespace t where t.oid = dattablespace),
-  'connection_limit', datconnlimit,
-  'comment', pg_catalog.shobj_description(oid, 'pg_database'),
-  'grants', (select pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('grantee', rolname,
-               'privilege', privilege_type, 'grantable', is_grantable) order by nth)
-             from pg_catalog.aclexplode(datacl) with ordinality as g (grantor, grantee, privilege_type, is_grantable, nth)
-               left join pg_catalog.pg_roles a on a.oid = grantee),
-  'settings', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('role', rolname,
-                 'name', split_part(item, '=', 1), 'value', substr(item, strpos(item, '=') + 1))
-                 order by rolname nulls first, nth), '[]')
-               from s left join pg_catalog.pg_roles a on a.oid = setrole),
-  'roles', (select coalesce(pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('name', rolname, 'login', rolcanlogin)
-              order by rolname), '[]')
-            from r join pg_catalog.pg_roles a using (oid) where rolname !~ '^pg_'))
-from d";
+/// `:'db'` stands for the name of the database.
+const QUERY: &str = include_str!("database_state/state.sql");
 
 impl DatabaseState {
-    /// Reads it from the server; none where there is no such database.
-    ///
-    /// # Errors
-    /// If the server does not answer.
+    /// Reads it from the server; none if there is no such database.
     pub fn read(server: &Server, database: &str) -> Result<Option<Self>> {
-        let ask = ASK.replace(":'db'", &literal(database));
-        let answer = server.query(&server.maintenance, &ask)?;
+        let query = QUERY.replace(":'db'", &literal(database));
+        let answer = server.query(&server.maintenance, &query)?;
         if answer.trim().is_empty() {
             return Ok(None);
         }
@@ -153,9 +120,6 @@ impl DatabaseState {
     }
 
     /// The comment line that carries it. JSON has no raw line breaks, so it cannot end the comment.
-    ///
-    /// # Errors
-    /// Only if serialising fails.
     pub fn to_comment(&self) -> Result<String> {
         Ok(format!("{LINE}{}\n", serde_json::to_string(self)?))
     }
@@ -205,7 +169,7 @@ impl DatabaseState {
                 let _ = write!(sql, " ICU_RULES {}", literal(rules));
             }
         }
-        // Named, even the default one asks for a privilege that an ordinary owner lacks.
+        // If named, even the default one requires a privilege that an ordinary owner lacks.
         if self.tablespace != "pg_default" && has_tablespace(&self.tablespace) {
             let _ = write!(sql, " TABLESPACE {}", ident(&self.tablespace));
         }
@@ -253,11 +217,11 @@ impl DatabaseState {
                     writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
             }
         }
-        // From the first one on, so that they stand in their order.
+        // Reset first, so that the settings end up in the order of the dump.
         let owners: BTreeSet<Option<&str>> =
             self.settings.iter().map(|setting| setting.role.as_deref()).collect();
         for owner in owners {
-            let _ = writeln!(sql, "ALTER {} RESET ALL;", settings::whose(owner, name));
+            let _ = writeln!(sql, "ALTER {} RESET ALL;", settings::alter_target(owner, name));
         }
         self.settings.iter().for_each(|setting| sql += &setting.statement(name));
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);

@@ -1,19 +1,19 @@
 //! `pg-snap dump`: the database as one gzipped plain-SQL stream, copied out by several sessions
 //! under one snapshot.
 //!
-//! A keeper holds the snapshot. pg_dump writes the definitions under it; workers copy the tables, each
-//! in a transaction of its own, so that no session holds many locks. What they make is written in the
-//! order in which it was begun.
+//! One session holds the snapshot. Under it, pg_dump writes the definitions and workers copy the tables,
+//! each table in a transaction of its own, so that no session holds many locks. The reorder buffer puts
+//! the sections that the workers make into the order of the plan.
 
-mod assembly;
 mod catalog;
 mod copy;
-mod definitions;
-mod keeper;
 mod passes;
+mod pg_dump;
 mod plan;
+mod reorder_buffer;
 mod run;
-mod section;
+mod section_writer;
+mod snapshot_holder;
 mod survey;
 mod warnings;
 mod writer;
@@ -25,34 +25,33 @@ use crate::index::Kind;
 use crate::psql::{self, Server};
 use crate::words;
 use anyhow::{Context, Error, Result, anyhow};
-use assembly::{Abandoned, Assembly, Label, Piece};
 use catalog::Contents;
 use copy::Copier;
-pub use definitions::END_MARKER;
-use definitions::Part;
-use keeper::Keeper;
 use passes::{PASSES, Passes};
+pub use pg_dump::END_MARKER;
+use pg_dump::PgDumpSection;
 use pipe_kit::cleanup;
-use plan::Task;
-use run::Run;
-pub use run::end_all;
-use section::Section;
+use plan::DumpTask;
+use reorder_buffer::{Abandoned, OutputPiece, ReorderBuffer, SectionLabel};
+use run::DumpRun;
+pub use run::end_sessions;
+use section_writer::{BufferedSection, SectionWriter};
+use snapshot_holder::SnapshotHolder;
 use std::collections::VecDeque;
 use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use survey::Survey;
-use writer::Writer;
+use writer::DumpWriter;
 
-/// Bytes of compressed sections that may wait for their turn to be written.
-const WAITING: usize = 48 << 20;
+/// Bytes of compressed sections that may wait in memory to be written.
+const BUFFER_LIMIT: usize = 48 << 20;
 
-/// What `dump` is told.
-pub struct Options {
+pub struct DumpOptions {
     pub level: Level,
-    /// Sessions that copy tables.
+    /// Number of sessions that copy tables.
     pub jobs: NonZero<usize>,
-    /// How long to wait for a table that somebody holds locked: a dump that hangs for ever is a
+    /// How long to wait for a table that another session holds locked: a dump that hangs for ever is a
     /// backup that silently stopped happening.
     pub lock_wait: Duration,
 }
@@ -60,19 +59,17 @@ pub struct Options {
 /// Dumps `PGDATABASE` to standard output.
 ///
 /// # Errors
-/// If there is no fitting client, the server does not answer or goes away, a session ends, a table is
-/// not as the snapshot saw it, or the output cannot be written. What was written by then is visibly
-/// cut: it has no end marker.
-pub fn run(clients: &Clients, options: &Options) -> Result<()> {
+/// What was written by then has no end marker, so that every reader sees that it is incomplete.
+pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     let out = pipe_kit::output::binary()?;
     let database = psql::wanted_database()?;
-    let name = run::name();
+    let name = run::session_name();
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
-    let Found { state, pg_dump, backslashes_escape } = look(clients, &server, &database)?;
+    let Prepared { state, pg_dump, backslashes_escape } = prepare(clients, &server, &database)?;
     let ending = server.clone();
     let ended = name.clone();
-    let sessions = cleanup::on_failure(move || run::end_all(&ending, &ended));
-    let run = Run {
+    let sessions = cleanup::on_failure(move || run::end_sessions(&ending, &ended));
+    let run = DumpRun {
         server: &server,
         database: &database,
         name: name.clone(),
@@ -80,10 +77,10 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
         encoding: state.encoding.clone(),
         backslashes_escape,
         lock_wait: options.lock_wait,
-        assembly: Assembly::new(WAITING),
+        buffer: ReorderBuffer::new(BUFFER_LIMIT),
         bar: pipe_kit::progress::bytes(None, "dump"),
     };
-    let mut writer = Writer::new(out);
+    let mut writer = DumpWriter::new(out);
     let dump = Dump { run: &run, options, failed: Mutex::new(None) };
     let key = dump.write(&state, &mut writer)?;
     run.bar.finish_and_clear();
@@ -92,103 +89,104 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     writer.finish(key.as_deref(), options.level)
 }
 
-/// Asked in a session in which nothing was set.
+/// Read in a session in which nothing was set.
 const SEARCH_PATH: &str = "SELECT pg_catalog.current_setting('search_path')";
 
-/// What a dump has to know before it begins.
-struct Found {
+/// What must be known before a dump begins.
+struct Prepared {
     state: DatabaseState,
     pg_dump: Client,
     backslashes_escape: bool,
 }
 
-/// Finds it out, all at once: where clients are started in a container, each start takes a tenth of a
-/// second. Ends what earlier runs have left, too.
-fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
+/// Asks all questions at the same time: starting a client in a container takes a tenth of a second. Also
+/// ends the sessions that earlier runs have left.
+fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepared> {
     std::thread::scope(|scope| {
-        let leftovers = scope.spawn(|| run::end_leftovers(server, database));
+        let leftovers = scope.spawn(|| run::end_leftover_sessions(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
         let search_path = scope.spawn(|| server.ask_only(database, None, SEARCH_PATH));
-        let survey = scope.spawn(|| Survey::ask(server, database));
+        let survey = scope.spawn(|| Survey::run(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
                 state.with_context(|| format!("the server has no database {database}"))
             })
             .and_then(|state| state.with_contents(server));
         let mut state = state?;
-        let pg_dump = joined(pg_dump)?;
-        joined(leftovers)?;
-        state.search_path = Some(joined(search_path)?.trim_end_matches('\n').to_owned());
-        let Survey { backslashes_escape, warnings, requirements } = joined(survey)?;
+        let pg_dump = join(pg_dump)?;
+        join(leftovers)?;
+        state.search_path = Some(join(search_path)?.trim_end_matches('\n').to_owned());
+        let Survey { backslashes_escape, warnings, requirements } = join(survey)?;
         state.warnings = warnings;
         state.require(requirements);
-        Ok(Found { state, pg_dump, backslashes_escape })
+        Ok(Prepared { state, pg_dump, backslashes_escape })
     })
 }
 
-/// What a thread has found out; it panics if that did.
-fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+/// The result of a thread; a panic of the thread goes on.
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Another part of the run has failed, and tells why.
+/// The error of everything that waits for a part of the run that has failed.
 fn abandoned() -> Error {
     anyhow!("another part of the dump has failed")
 }
 
 struct Dump<'a> {
-    run: &'a Run<'a>,
-    options: &'a Options,
-    /// The first failure: those after it follow from it.
+    run: &'a DumpRun<'a>,
+    options: &'a DumpOptions,
+    /// The first failure: later ones follow from it.
     failed: Mutex<Option<Error>>,
 }
 
 impl Dump<'_> {
-    /// Writes all but the end; gives the key of the `\restrict` line.
-    fn write(&self, state: &DatabaseState, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
-        let mut keeper = Keeper::open(self.run)?;
-        let contents = keeper.contents(self.run)?;
+    /// Writes everything but the end; returns the key of the `\restrict` line.
+    fn write(&self, state: &DatabaseState, writer: &mut DumpWriter) -> Result<Option<Vec<u8>>> {
+        let mut holder = SnapshotHolder::open(self.run)?;
+        let contents = holder.contents(self.run)?;
         let tasks = plan::tasks(&contents);
-        self.run.assembly.expect(tasks.len());
+        self.run.buffer.expect_sections(tasks.len());
         let workers = self.options.jobs.get().min(tasks.len());
         let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
-        let snapshot = keeper.snapshot.as_str();
+        let snapshot = holder.snapshot.as_str();
         let define = || self.definitions(state, snapshot, &contents.sequence_patterns());
         let before = if contents.leave_room_for_locks() { None } else { Some(define()?) };
         let key = std::thread::scope(|scope| {
             for _ in 0..workers {
-                scope.spawn(|| self.noting(self.work(&tasks, &contents, snapshot)));
+                scope.spawn(|| self.record_failure(self.run_worker(&tasks, &contents, snapshot)));
             }
             let defined = before.map_or_else(define, Ok);
-            let key = self.noting(defined.and_then(|defined| self.assemble(defined, writer)));
+            let key = self
+                .record_failure(defined.and_then(|defined| self.write_sections(defined, writer)));
             if key.is_none() {
-                // Whoever waits for the server would not hear of it otherwise.
-                run::end_all(self.run.server, &self.run.name);
+                // Threads that wait for the server would not notice the failure otherwise.
+                run::end_sessions(self.run.server, &self.run.name);
             }
             key
         });
         if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
-        keeper.close()?;
+        holder.close()?;
         key.ok_or_else(abandoned)
     }
 
-    /// Notes a failure, and frees whoever waits for what will not come.
-    fn noting<T>(&self, result: Result<T>) -> Option<T> {
+    /// Records the first failure, and wakes everyone who waits for what will not come.
+    fn record_failure<T>(&self, result: Result<T>) -> Option<T> {
         let error = match result {
             Ok(value) => return Some(value),
             Err(error) => error,
         };
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        self.run.assembly.abandon();
+        self.run.buffer.abandon();
         None
     }
 
-    /// A worker: takes one task after the other.
-    fn work(
+    /// A worker: takes one task after another.
+    fn run_worker(
         &self,
-        tasks: &Mutex<VecDeque<(usize, Task)>>,
+        tasks: &Mutex<VecDeque<(usize, DumpTask)>>,
         contents: &Contents,
         snapshot: &str,
     ) -> Result<()> {
@@ -197,14 +195,14 @@ impl Dump<'_> {
         loop {
             let next = tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some((number, task)) = next else { break };
-            self.run.check()?;
-            let mut part = section::Part { assembly: &self.run.assembly, number };
-            let mut section = Section::new(&mut deflater, &mut part);
+            self.run.fail_if_abandoned()?;
+            let mut sink = BufferedSection { buffer: &self.run.buffer, number };
+            let mut section = SectionWriter::new(&mut deflater, &mut sink);
             let label = match task {
-                Task::Copy { table, pages } => {
+                DumpTask::Copy { table, pages } => {
                     let copied = copier.copy(&table, pages.as_ref(), &mut section)?;
                     section.finish()?;
-                    Label {
+                    SectionLabel {
                         kind: Kind::TableData,
                         schema: Some(table.schema),
                         root: table.root.as_deref().and_then(words::name),
@@ -213,27 +211,33 @@ impl Dump<'_> {
                         bytes: copied.bytes,
                     }
                 }
-                Task::Sequences => {
+                DumpTask::Sequences => {
                     copier.sequences(&contents.sequences, &mut section)?;
-                    Label::of(Kind::Sequences, section.finish()?)
+                    SectionLabel::of(Kind::Sequences, section.finish()?)
                 }
-                Task::LargeObjects => {
-                    definitions::write(self.run, Part::LargeObjects, snapshot, &[], &mut section)?;
-                    Label::of(Kind::LargeObjects, section.finish()?)
+                DumpTask::LargeObjects => {
+                    pg_dump::write_section(
+                        self.run,
+                        PgDumpSection::LargeObjects,
+                        snapshot,
+                        &[],
+                        &mut section,
+                    )?;
+                    SectionLabel::of(Kind::LargeObjects, section.finish()?)
                 }
             };
-            part.end(label);
+            sink.end(label);
         }
         copier.close()
     }
 
-    /// Has pg_dump write the definitions: both parts before any table is copied, or while they are, not
-    /// after, when somebody may have dropped what they define.
+    /// Runs pg_dump for the definitions, before or while tables are copied. Afterwards somebody may have
+    /// dropped what they define.
     fn definitions(
         &self,
         state: &DatabaseState,
         snapshot: &str,
-        left_out: &[String],
+        excluded: &[String],
     ) -> Result<Definitions> {
         let (mut pre, mut post) = (Written::default(), Written::default());
         let key = pre.fill(self.options.level, |passes| {
@@ -241,37 +245,41 @@ impl Dump<'_> {
             let comment = state.to_comment()?;
             passes
                 .head(format!("--\n-- Dumped by pg-snap {version}\n{comment}--\n\n").as_bytes())?;
-            definitions::write(self.run, Part::PreData, snapshot, left_out, passes)
-                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
+            pg_dump::write_section(self.run, PgDumpSection::PreData, snapshot, excluded, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.lock_holders(None)))
         })?;
         post.fill(self.options.level, |passes| {
-            definitions::write(self.run, Part::PostData, snapshot, left_out, passes)
-                .with_context(|| format!("dumping definitions{}", self.run.locked(None)))
+            pg_dump::write_section(self.run, PgDumpSection::PostData, snapshot, excluded, passes)
+                .with_context(|| format!("dumping definitions{}", self.run.lock_holders(None)))
         })?;
         let [objects, privileges, late] = pre.passes;
-        let before = (Label::of(Kind::PreData, pre.bytes[0]), objects);
+        let before = (SectionLabel::of(Kind::PreData, pre.bytes[0]), objects);
         let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
         let [after, more_privileges, later] = post.passes;
         let own_locale = match late.is_empty() && later.is_empty() {
             true => Vec::new(),
             false => vec![
                 Deflater::new(self.options.level)
-                    .member(definitions::OWN_LOCALE)
+                    .member(pg_dump::OWN_LOCALE)
                     .context("compressing the dump")?,
             ],
         };
-        let bytes = bytes + own_locale.len() as u64 * definitions::OWN_LOCALE.len() as u64;
+        let bytes = bytes + own_locale.len() as u64 * pg_dump::OWN_LOCALE.len() as u64;
         let after = [after, privileges, more_privileges, own_locale, late, later].concat();
-        Ok(Definitions { before, after: (Label::of(Kind::PostData, bytes), after), key })
+        Ok(Definitions { before, after: (SectionLabel::of(Kind::PostData, bytes), after), key })
     }
 
-    /// Writes the definitions and, between them, what the workers make.
-    fn assemble(&self, defined: Definitions, writer: &mut Writer) -> Result<Option<Vec<u8>>> {
+    /// Writes the definitions and, between them, the sections of the workers.
+    fn write_sections(
+        &self,
+        defined: Definitions,
+        writer: &mut DumpWriter,
+    ) -> Result<Option<Vec<u8>>> {
         writer.section(defined.before.0, &defined.before.1)?;
-        while let Some(piece) = self.run.assembly.next().map_err(|Abandoned| abandoned())? {
+        while let Some(piece) = self.run.buffer.next().map_err(|Abandoned| abandoned())? {
             match piece {
-                Piece::Member(member) => writer.member(&member)?,
-                Piece::End(label) => writer.end(label),
+                OutputPiece::Member(member) => writer.member(&member)?,
+                OutputPiece::End(label) => writer.end(label),
             }
         }
         writer.section(defined.after.0, &defined.after.1)?;
@@ -281,8 +289,8 @@ impl Dump<'_> {
 
 /// What pg_dump has written, compressed.
 struct Definitions {
-    before: (Label, Vec<Vec<u8>>),
-    after: (Label, Vec<Vec<u8>>),
+    before: (SectionLabel, Vec<Vec<u8>>),
+    after: (SectionLabel, Vec<Vec<u8>>),
     /// Of the `\restrict` line.
     key: Option<Vec<u8>>,
 }
@@ -302,7 +310,8 @@ impl Written {
     ) -> Result<T> {
         let mut deflaters = [(); PASSES].map(|()| Deflater::new(level));
         let ([a, b, c], [x, y, z]) = (&mut deflaters, &mut self.passes);
-        let sections = [Section::new(a, x), Section::new(b, y), Section::new(c, z)];
+        let sections =
+            [SectionWriter::new(a, x), SectionWriter::new(b, y), SectionWriter::new(c, z)];
         let mut passes = Passes::new(sections);
         let written = write(&mut passes)?;
         self.bytes = passes.finish()?;

@@ -1,9 +1,9 @@
-//! `pg-snap extract`: one schema's part of a dump, as plain SQL.
+//! `pg-snap extract`: one schema of a dump, as plain SQL.
 
 mod heading;
-mod left;
 mod nearest;
-mod part;
+mod outside_schema;
+mod schema_filter;
 mod subject;
 
 use crate::dump::END_MARKER;
@@ -15,21 +15,21 @@ use crate::load::{Source, random_token, reading};
 use crate::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
 pub use heading::readings;
-pub use part::Part;
 use pipe_kit::output::Output;
 use pipe_kit::progress::Bar;
 use pipe_kit::{Stop, say};
+pub use schema_filter::SchemaFilter;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Writes the part of a dump that is of `schema` to standard output.
+/// Writes one schema of a dump to standard output.
 ///
 /// # Errors
 /// [`Stop::refused`] if the dump holds no such schema, and nothing was written then;
-/// [`Stop::damaged`] if it is not whole: what was written has no end marker then.
+/// [`Stop::damaged`] if it is incomplete: what was written has no end marker then.
 pub fn run(file: &Path, schema: &str) -> Result<()> {
     let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(file)?)?);
     let mut blocks = Blocks::new(text);
@@ -39,20 +39,20 @@ pub fn run(file: &Path, schema: &str) -> Result<()> {
         None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
     };
     let key = if head.needs.restrict { Some(random_token()?) } else { None };
-    let mut writer = Writer { out: pipe_kit::output::text()?, key, begun: false };
+    let mut writer = ExtractWriter { out: pipe_kit::output::text()?, key, begun: false };
     read(source, schema, Scanner::default(), &mut writer)?;
     writer.finish()
 }
 
-/// Text as it comes, and what makes it a whole dump.
-struct Writer {
+/// Writes text as it comes, and what makes it a complete dump.
+struct ExtractWriter {
     out: Output,
     /// Of the `\restrict` line, where the dump has one.
     key: Option<String>,
     begun: bool,
 }
 
-impl Writer {
+impl ExtractWriter {
     fn finish(mut self) -> Result<()> {
         self.text(END_MARKER)?;
         if let Some(key) = self.key.take() {
@@ -62,7 +62,7 @@ impl Writer {
     }
 }
 
-impl Observer for Writer {
+impl Observer for ExtractWriter {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         if let (false, Some(key)) = (self.begun, &self.key) {
             write!(self.out, "\\restrict {key}\n\n").context("writing to standard output")?;
@@ -72,12 +72,12 @@ impl Observer for Writer {
     }
 }
 
-/// Passes a schema's part on, and says what was left out. Where the dump has an index, other tables'
-/// rows are not read.
+/// Passes on the text of one schema, and logs what was omitted. If the dump has an index, the rows of
+/// other schemas are not read.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is no such schema; [`Stop::damaged`] if the dump is not whole, holds a
-/// psql command, or cannot be divided; what `wants` gives.
+/// psql command, or cannot be divided.
 pub fn read<R: Read>(
     source: Source<'_, R>,
     schema: &str,
@@ -85,38 +85,38 @@ pub fn read<R: Read>(
     wants: &mut impl Observer,
 ) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "extract");
-    let mut reader = Reader { scanner, part: Part::new(schema, wants), bar: &bar };
+    let mut reader = ExtractReader { scanner, filter: SchemaFilter::new(schema, wants), bar: &bar };
     match source {
         Source::Indexed { file, index } => reader.indexed(&file, &index, schema)?,
         Source::Stream { head, blocks } => {
-            reader.scanner.scan(head, &mut reader.part)?;
+            reader.scanner.scan(head, &mut reader.filter)?;
             reader.scan(blocks)?;
         }
     }
     reader.scanner.finish()?;
-    reader.part.finish()?;
+    reader.filter.finish()?;
     bar.finish_and_clear();
-    let part = reader.part;
-    if !part.is_there() {
-        return Err(absent(schema, part.schemas()).into());
+    let filter = reader.filter;
+    if !filter.has_schema() {
+        return Err(no_such_schema(schema, filter.schemas()).into());
     }
-    if let Some(left) = part.left.told() {
-        say!("not in a schema's part, and left out: {left}");
+    if let Some(outside) = filter.outside.summary() {
+        say!("omitted, because not in the schema: {outside}");
     }
     Ok(())
 }
 
-struct Reader<'a, O> {
+struct ExtractReader<'a, O> {
     scanner: Scanner,
-    part: Part<'a, O>,
+    filter: SchemaFilter<'a, O>,
     bar: &'a Bar,
 }
 
-impl<O: Observer> Reader<'_, O> {
+impl<O: Observer> ExtractReader<'_, O> {
     fn scan<R: Read>(&mut self, blocks: &mut Blocks<R>) -> Result<()> {
         while let Some(block) = blocks.next().map_err(reading)? {
             self.bar.inc(block.bytes.len() as u64);
-            self.scanner.scan(block.bytes, &mut self.part)?;
+            self.scanner.scan(block.bytes, &mut self.filter)?;
         }
         Ok(())
     }
@@ -126,17 +126,17 @@ impl<O: Observer> Reader<'_, O> {
             match section.kind {
                 Kind::TableData if section.schema.as_deref() != Some(schema) => continue,
                 Kind::LargeObjects => {
-                    self.part.left.large_objects();
+                    self.filter.outside.note_large_objects();
                     continue;
                 }
                 _ => {}
             }
-            let rows = self.part.rows();
+            let rows = self.filter.rows();
             self.scan(&mut Blocks::new(index::text_of(Arc::clone(file), section)))?;
             let whole = self.scanner.is_between_statements();
-            if !whole || self.part.rows() - rows != expected(section) {
+            if !whole || self.filter.rows() - rows != expected(section) {
                 return Err(Stop::damaged(
-                    "the dump is damaged: a section does not hold what its index tells of",
+                    "the dump is damaged: a section does not match the index",
                 )
                 .into());
             }
@@ -149,26 +149,25 @@ fn expected(section: &Section) -> u64 {
     if section.kind == Kind::TableData { section.rows } else { 0 }
 }
 
-/// At most so many schemas are listed.
 const LISTED: usize = 5;
 
-fn absent(schema: &str, schemas: &BTreeSet<String>) -> Stop {
+fn no_such_schema(schema: &str, schemas: &BTreeSet<String>) -> Stop {
     let list = |names: &[&str]| {
         names.iter().map(|name| name.replace(char::is_control, "?")).collect::<Vec<_>>().join(", ")
     };
     let held = match schemas.len() {
-        0 => "it holds none".to_owned(),
+        0 => "it contains none".to_owned(),
         count => match nearest::nearest(schema, schemas.iter()).as_slice() {
             [] => {
                 let some: Vec<&str> = schemas.iter().take(LISTED).map(String::as_str).collect();
                 let more = if count > LISTED { ", …" } else { "" };
-                format!("it holds {count}: {}{more}", list(&some))
+                format!("it contains {count}: {}{more}", list(&some))
             }
-            near => format!("it holds {count}, the nearest: {}", list(near)),
+            near => format!("it contains {count}, the most similar: {}", list(near)),
         },
     };
     Stop::refused(format!(
-        "the dump holds no schema {}; {held}",
+        "the dump contains no schema {}; {held}",
         schema.replace(char::is_control, "?")
     ))
 }

@@ -1,11 +1,10 @@
-//! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
-//! one is broken.
+//! Invariants of this crate's parsers, for any bytes. Each function panics if one is broken.
 
 use crate::database_state::DatabaseState;
-use crate::extract::Part;
+use crate::extract::SchemaFilter;
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
-use crate::inspect::Report;
+use crate::inspect::InspectReport;
 use crate::lines::Blocks;
 use crate::load::{Relations, classify};
 use crate::scanner::{Observer, Scanner};
@@ -16,9 +15,9 @@ const MARKER: &[u8] = b"-- PostgreSQL database dump complete";
 /// DEFLATE makes of a byte at most so many.
 const RATIO: usize = 1032;
 
-/// What a scan passes on and tells, and why it ended, if it did not reach the end.
+/// The events of a scan, and why it ended if it did not reach the end.
 #[derive(Default, Debug, PartialEq)]
-struct Seen {
+struct Recorder {
     text: Vec<u8>,
     statements: Vec<Vec<u8>>,
     rows: (u64, u64),
@@ -26,7 +25,7 @@ struct Seen {
     refused: Option<String>,
 }
 
-impl Observer for Seen {
+impl Observer for Recorder {
     fn text(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.text.extend_from_slice(bytes);
         Ok(())
@@ -78,8 +77,8 @@ fn index(text: &[u8]) {
     assert_eq!(Index::from_text(&text), Some(index));
 }
 
-fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Recorder, bool) {
+    let (mut scanner, mut seen) = (Scanner::default(), Recorder::default());
     for piece in pieces {
         if let Err(error) = scanner.scan(piece, &mut seen) {
             seen.refused = Some(error.to_string());
@@ -98,13 +97,13 @@ fn part(dump: &[u8]) {
     assert_eq!(at_once, by_lines);
 }
 
-fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Seen, String> {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
-    let mut part = Part::new("tenant_0001", &mut seen);
+fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Recorder, String> {
+    let (mut scanner, mut seen) = (Scanner::default(), Recorder::default());
+    let mut filter = SchemaFilter::new("tenant_0001", &mut seen);
     for piece in pieces {
-        scanner.scan(piece, &mut part).map_err(|error| error.to_string())?;
+        scanner.scan(piece, &mut filter).map_err(|error| error.to_string())?;
     }
-    part.finish().map_err(|error| error.to_string())?;
+    filter.finish().map_err(|error| error.to_string())?;
     Ok(seen)
 }
 
@@ -114,21 +113,21 @@ fn is_subsequence(passed: &[u8], dump: &[u8]) -> bool {
 }
 
 fn never_whole_before_a_marker(dump: &[u8]) {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    let (mut scanner, mut seen) = (Scanner::default(), Recorder::default());
     let mut at = 0;
     for line in dump.split_inclusive(|byte| *byte == b'\n') {
         if scanner.scan(line, &mut seen).is_err() {
             return;
         }
         at += line.len();
-        let told = memchr::memmem::find(&dump[..at], MARKER).is_some();
-        assert!(told || scanner.finish().is_err(), "whole after {at} bytes");
+        let has_marker = memchr::memmem::find(&dump[..at], MARKER).is_some();
+        assert!(has_marker || scanner.finish().is_err(), "whole after {at} bytes");
     }
 }
 
 /// A report counts every row once, and is text and data whatever the names in it.
 fn report(dump: &[u8]) {
-    let (mut scanner, mut report) = (Scanner::default(), Report::default());
+    let (mut scanner, mut report) = (Scanner::default(), InspectReport::default());
     let _ = scanner.scan(dump, &mut report);
     assert!(!report.to_text().is_empty());
     assert!(serde_json::to_string(&report).is_ok());
@@ -147,7 +146,7 @@ fn state(head: &[u8]) {
 pub fn zipped(bytes: &[u8]) {
     let Ok(mut text) = gzip::text_of(Box::new(Cursor::new(bytes.to_vec()))) else { return };
     let mut blocks = Blocks::new((&mut text).take(1 << 26));
-    let (mut scanner, mut seen) = (Scanner::default(), Report::default());
+    let (mut scanner, mut seen) = (Scanner::default(), InspectReport::default());
     let mut total = 0;
     while let Ok(Some(block)) = blocks.next() {
         total += block.bytes.len();

@@ -1,8 +1,8 @@
 //! Gzip in both directions: written as a sequence of members of bounded size, which every gunzip
-//! reads as one stream; read as one stream, whoever wrote it.
+//! reads as one stream, and read as one stream from any writer.
 
+mod fast;
 mod member;
-mod quick;
 mod stream;
 
 pub use member::{Deflater, Inflater, Level, MEMBER, stored};

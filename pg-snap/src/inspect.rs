@@ -1,4 +1,4 @@
-//! `pg-snap inspect`: what a dump holds, and whether it is whole, without a server.
+//! `pg-snap inspect`: shows what a dump contains and whether it is complete, without a server.
 
 mod report;
 
@@ -10,18 +10,18 @@ use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
-pub use report::{Report, name_after};
+pub use report::{InspectReport, name_after};
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Prints the report of a dump. Where it has an index, that tells, unless all of it is to be read.
+/// Prints the report of a dump, from its index if it has one, unless `full`.
 ///
 /// # Errors
-/// If the input cannot be read at all; a dump that is not whole is a report, and status 4.
+/// [`Stop::damaged`] if the dump is incomplete; then there is a report, too.
 pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     let report = if full { None } else { from_index(path)? };
-    let report = report.map_or_else(|| read(path), Ok)?;
+    let report = report.map_or_else(|| read_in_full(path), Ok)?;
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;
@@ -31,22 +31,22 @@ pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     }
 }
 
-/// Reads a dump to its end to see whether it is whole.
+/// Reads a dump to its end to check whether it is complete.
 ///
 /// # Errors
 /// [`Stop::damaged`] if it is not.
 pub fn check(path: &Path) -> Result<()> {
-    match read(path)?.problem {
+    match read_in_full(path)?.problem {
         Some(problem) => Err(Stop::damaged(problem).into()),
         None => Ok(()),
     }
 }
 
-/// What the index tells, and the definitions before the data. None where there is no index that fits
-/// the file, or where anything that is read of it is damaged: then all of it must be read.
-fn from_index(path: &Path) -> Result<Option<Report>> {
+/// The report from the index and the definitions before the data. None if no index fits the file, or if
+/// anything read of it is damaged: then the dump must be read in full.
+fn from_index(path: &Path) -> Result<Option<InspectReport>> {
     let Some((file, index)) = index::of(path)? else { return Ok(None) };
-    let mut report = Report::default();
+    let mut report = InspectReport::default();
     for section in &index.sections {
         match section.kind {
             Kind::PreData | Kind::End => {
@@ -69,10 +69,10 @@ fn from_index(path: &Path) -> Result<Option<Report>> {
     Ok(Some(report))
 }
 
-fn read(path: &Path) -> Result<Report> {
+fn read_in_full(path: &Path) -> Result<InspectReport> {
     let input = pipe_kit::input::open(path)?;
     let text = gzip::ReadAhead::new(gzip::text_of(input)?);
-    let (mut scanner, mut report) = (Scanner::default(), Report::default());
+    let (mut scanner, mut report) = (Scanner::default(), InspectReport::default());
     let scanned = scan(&mut scanner, &mut report, text).and_then(|()| Ok(scanner.finish()?));
     match scanned {
         Err(error) if pipe_kit::status::of(&error) == Exit::Damaged => {
@@ -84,7 +84,7 @@ fn read(path: &Path) -> Result<Report> {
     Ok(report)
 }
 
-fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<()> {
+fn scan(scanner: &mut Scanner, report: &mut InspectReport, text: impl Read) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
     while let Some(block) = blocks.next().map_err(reading)? {
@@ -98,7 +98,7 @@ fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<(
     Ok(())
 }
 
-impl Observer for Report {
+impl Observer for InspectReport {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = String::from_utf8_lossy(&sql[..sql.len().min(1024)]);
         let text = text.trim_start();

@@ -26,7 +26,7 @@ mod status;
 mod version;
 mod words;
 
-#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
 pub mod fuzzing;
 
 pub use cli::{Cli, run};

@@ -1,11 +1,11 @@
-//! Settings of libpq that the environment gives: which of them an older libpq would pass over, and
-//! which ones a connection that failed was to keep to.
+//! Settings of libpq in the environment: those that an older libpq ignores, and those that decide
+//! whether a connection is made.
 
 use anyhow::Error;
 use std::process::ExitStatus;
 
-/// Those that came after PostgreSQL 13, with their keywords. As a variable, a libpq that does not know
-/// one passes it over; in a connection string it refuses to connect.
+/// Settings newer than PostgreSQL 13, with their keywords. A libpq that does not know one ignores the
+/// variable, but refuses a connection string with it.
 const LATER: [(&str, &str); 8] = [
     ("PGSSLCRLDIR", "sslcrldir"),
     ("PGSSLSNI", "sslsni"),
@@ -17,7 +17,7 @@ const LATER: [(&str, &str); 8] = [
     ("PGMAXPROTOCOLVERSION", "max_protocol_version"),
 ];
 
-/// Those that decide whether a server is connected to.
+/// Settings that decide whether a connection is made.
 const DECIDING: [&str; 14] = [
     "PGSERVICE",
     "PGSERVICEFILE",
@@ -39,7 +39,7 @@ fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What a connection string says besides, with a blank before each; nothing as a rule.
+/// Additions to a connection string, each with a blank before it; usually none.
 pub fn later_settings() -> String {
     in_string(variable)
 }
@@ -50,8 +50,8 @@ fn in_string(variable: impl Fn(&str) -> Option<String>) -> String {
     set.map(|(keyword, value)| format!(" {keyword}={}", quoted(value))).collect()
 }
 
-/// The error of a client, with the settings that count where it did not get through to the server,
-/// which psql says by its status.
+/// The error of a client; if it did not reach the server (psql exits with status 2), with the settings
+/// that decide about the connection.
 pub fn explained(status: ExitStatus, error: Error) -> Error {
     const NO_CONNECTION: i32 = 2;
     let settings = deciding(variable);

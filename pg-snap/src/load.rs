@@ -26,6 +26,7 @@ pub mod tenant;
 
 pub use feed::reading;
 pub use names::{Names, is_beside, is_kept, previous_of};
+#[cfg(any(test, fuzzing))]
 pub use relations::Relations;
 pub use statement::{Statement, classify};
 pub use talk::random_token;

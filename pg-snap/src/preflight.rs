@@ -1,5 +1,5 @@
-//! `pg-snap preflight`: everything about loading a dump that can be checked before harm. It changes
-//! nothing. `load` asks the same of its own dump, so what it refuses, it refuses in the same words.
+//! `pg-snap preflight`: checks everything about loading a dump that can be checked beforehand, and
+//! changes nothing. `load` checks its own dump in the same way and refuses with the same messages.
 
 mod extensions;
 mod facts;
@@ -18,29 +18,28 @@ use crate::lines::Blocks;
 use crate::load::Names;
 use crate::psql::{self, Server};
 use anyhow::Result;
-use findings::Plan;
+use findings::LoadPlan;
 use pipe_kit::{Exit, Stop, warning};
-use room::Verdict;
+use room::RoomVerdict;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 
 /// The report. Field names are the JSON's.
 #[derive(Debug, Serialize)]
-struct Report {
+struct PreflightReport {
     server_version: String,
-    /// Of the server that was dumped; null where the dump does not tell.
+    /// Of the server that was dumped; null if the dump does not state it.
     dump_version: Option<String>,
     /// Whether there is a database to be replaced.
     exists: bool,
-    /// Its owner.
     owner: Option<String>,
     problems: Vec<String>,
     notes: Vec<String>,
     roles_missing: Vec<MissingRole>,
     /// Roles of the dump that could log in where it was made, and cannot here.
     roles_without_login: Vec<String>,
-    /// Who owns the database that was dumped; null where the dump does not tell.
+    /// Who owns the database that was dumped; null if the dump does not state it.
     dump_owner: Option<String>,
     extensions_missing_on_server: Vec<String>,
 }
@@ -55,21 +54,20 @@ struct MissingRole {
 /// Checks, and prints the report.
 ///
 /// # Errors
-/// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is; if the server
-/// does not answer.
+/// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
 pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Result<Exit> {
     let names = Names::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
     let server = Server::connect_beside(clients, &names.database)?;
-    let facts = Facts::ask(&server, &names.database, &names.in_use(!drop_first), &needs)?;
+    let facts = Facts::query(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
     let plan = plan(&names, &needs, &server);
-    let room = room::look(clients, &facts, &needs);
+    let room = room::measure(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
-    let report = Report::of(&plan, &facts, found);
+    let report = PreflightReport::of(&plan, &facts, found);
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;
@@ -77,8 +75,8 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     Ok(Exit::Done)
 }
 
-/// What a load of its own dump asks before it changes anything. A server whose disk is full may go
-/// down, so want of room counts here, too; but where the size is a guess it is only told.
+/// The checks of a load before it changes anything. A server whose disk is full may go down, so missing
+/// room counts here, too; if the size is a guess, it is only a warning.
 ///
 /// # Errors
 /// As [`run`].
@@ -89,36 +87,36 @@ pub fn check(
     needs: &Needs,
     options: &crate::load::Options,
 ) -> Result<Facts> {
-    let facts = Facts::ask(server, &names.database, &names.in_use(options.keep_previous), needs)?;
+    let facts = Facts::query(server, &names.database, &names.in_use(options.keep_previous), needs)?;
     let plan = plan(names, needs, server);
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, &options.file);
-    let room = room::look(clients, &facts, needs);
+    let room = room::measure(clients, &facts, needs);
     match room::verdict(needed, &room, &facts, options.drop_first) {
-        Verdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
+        RoomVerdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
         verdict => found.add_room(verdict),
     }
     refuse(&found.problems)?;
     Ok(facts)
 }
 
-/// What a load of one schema of a dump asks before it changes anything.
+/// The checks of a load of one schema before it changes anything.
 ///
 /// # Errors
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
-    let facts = Facts::ask(server, database, &[], needs)?;
+    let facts = Facts::query(server, database, &[], needs)?;
     let names = Names::of(database.to_owned());
     refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> Plan<'a> {
+fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> LoadPlan<'a> {
     let (server, psql) = (server.version, server.psql().version);
-    Plan { database: &names.database, needs, server, psql, made_as: &names.incoming }
+    LoadPlan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
-/// A line each: the last as the error.
+/// Logs each problem on a line; the last one is the error.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is any.
@@ -130,8 +128,8 @@ pub fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
-impl Report {
-    fn of(plan: &Plan<'_>, facts: &Facts, found: Findings) -> Self {
+impl PreflightReport {
+    fn of(plan: &LoadPlan<'_>, facts: &Facts, found: Findings) -> Self {
         let roles = roles_missing(plan.needs, facts);
         let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
         let extensions = extensions::missing(plan, facts);
@@ -150,14 +148,14 @@ impl Report {
         }
     }
 
-    /// For people; the problems are told as errors.
+    /// The problems are not in it: they are reported as errors.
     fn to_text(&self) -> String {
         let from = self.dump_version.as_deref().unwrap_or("unknown");
         let mut text =
             format!("Server: PostgreSQL {}\nDump: PostgreSQL {from}\n", self.server_version);
         match &self.owner {
             Some(owner) => text += &format!("Replaces: a database of {owner}\n"),
-            None => text += "Replaces: nothing, there is no such database\n",
+            None => text += "Replaces: nothing, the database does not exist\n",
         }
         for note in &self.notes {
             let _ = writeln!(text, "Note: {note}");

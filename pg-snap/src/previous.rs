@@ -11,7 +11,7 @@ use pipe_kit::{Exit, Stop, say};
 ///
 /// # Errors
 /// [`Stop::refused`], with nothing dropped, if the database itself is not there, or one of the oids
-/// is that of a database that is not a kept one; what the server says.
+/// is that of a database that is not a kept one.
 pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let server = Server::connect_beside(clients, &database)?;
@@ -19,13 +19,13 @@ pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     if !all.values().any(|name| *name == database) {
         let previous = previous_of(&database);
         return Err(Stop::refused(format!(
-            "there is no database {database}: {previous} may be the only copy and is kept"
+            "database {database} does not exist: {previous} may be the only copy and is kept"
         ))
         .into());
     }
     let names = to_drop(&database, oids, &all)?;
     if names.is_empty() {
-        say!("there is no such previous database of {database}: nothing to drop");
+        say!("{database} has no such previous database: nothing to drop");
     }
     for name in names {
         server.drop_database(name)?;
@@ -34,7 +34,6 @@ pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Which databases go.
 fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&'a str>, Stop> {
     if oids.is_empty() {
         let previous = previous_of(database);
@@ -45,7 +44,7 @@ fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&
         .map(|(oid, name)| match is_kept(database, name) {
             true => Ok(name.as_str()),
             false => Err(Stop::refused(format!(
-                "the database with oid {oid} is {name}, no previous one of {database}, and is kept; nothing was dropped"
+                "the database with oid {oid} is {name}, which is not a previous database of {database}; nothing was dropped"
             ))),
         })
         .collect()
@@ -56,7 +55,7 @@ fn to_drop<'a>(database: &str, oids: &[u32], all: &'a Databases) -> Result<Vec<&
 ///
 /// # Errors
 /// [`Stop::refused`] if `oid` is that of a database that is not a kept one; if there is no previous
-/// database; what the server says.
+/// database.
 pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let (server, _helper) = Server::connect_outside(clients, &database)?;
@@ -65,13 +64,13 @@ pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
         None => previous_of(&database),
         Some(oid) => match all.get(&oid) {
             Some(name) if *name == database => {
-                say!("{database} is the database with oid {oid} already: nothing to swap");
+                say!("{database} already is the database with oid {oid}: nothing to swap");
                 return Ok(Exit::Done);
             }
             Some(name) if is_kept(&database, name) => name.clone(),
             Some(name) => {
                 return Err(Stop::refused(format!(
-                    "the database with oid {oid} is {name}, no previous one of {database}; nothing was swapped"
+                    "the database with oid {oid} is {name}, which is not a previous database of {database}; nothing was swapped"
                 ))
                 .into());
             }
@@ -79,13 +78,13 @@ pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
         },
     };
     if !all.values().any(|name| *name == kept) {
-        bail!("there is no database {kept}");
+        bail!("database {kept} does not exist");
     }
     if all.values().any(|name| *name == database) {
         let aside = Names::of(database.clone()).aside;
         let pairs = [(&database, &aside), (&kept, &database), (&aside, &kept)];
         rename(&server, &pairs.map(|(from, to)| (from.clone(), to.clone())))?;
-        say!("{database} is the previous database again; what it replaced is {kept}");
+        say!("{database} is the previous database again; the one that it replaced is {kept}");
     } else {
         rename(&server, &[(kept, database.clone())])?;
         say!("{database} is the previous database again");

@@ -1,5 +1,5 @@
-//! Why a psql has ended, with the code that the server gave for it: the words are in whatever
-//! language the server speaks, the code is the same in all.
+//! Why psql has ended, with the server's SQLSTATE: messages are in the language of the server, the code
+//! is the same in all.
 
 use pipe_kit::child::Finished;
 use std::fmt;
@@ -8,9 +8,9 @@ use std::fmt;
 pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 /// A database, or another object, that sessions use.
 pub const OBJECT_IN_USE: &str = "55006";
-/// A setting, among others, that there is not.
+/// A setting, or another object, that does not exist.
 pub const UNDEFINED_OBJECT: &str = "42704";
-/// A value that a setting does not take.
+/// A value that a setting does not accept.
 pub const INVALID_PARAMETER_VALUE: &str = "22023";
 
 /// Class of SQLSTATE: an operator, or the server itself, ended it.
@@ -20,7 +20,7 @@ const NO_ERROR: [&str; 3] = ["00", "01", "02"];
 
 /// The longest text of an error in full, in bytes.
 const LONGEST: usize = 1200;
-/// Labels, where psql speaks English, of what only repeats the statement or the message.
+/// psql's labels of lines that only repeat the statement or the message.
 const REPEATED: [&str; 7] = [
     "LINE ",
     "QUERY",
@@ -31,16 +31,15 @@ const REPEATED: [&str; 7] = [
     "CONSTRAINT NAME",
 ];
 
-/// See the module.
 #[derive(Clone, Debug)]
 pub struct ServerError {
     line: String,
     sqlstate: Option<String>,
-    /// Whether the session was lost, so that it is not known what became of its last statement.
+    /// Whether the session was lost, so that the outcome of its last statement is not known.
     lost: bool,
 }
 
-/// What psql ends with where its session is lost.
+/// psql's exit status when its session is lost.
 const LOST: i32 = 2;
 
 impl fmt::Display for ServerError {
@@ -51,23 +50,22 @@ impl fmt::Display for ServerError {
 
 impl std::error::Error for ServerError {}
 
-/// The code that the server gave for an error. None where psql got no session, or the error is none of
-/// the server's.
+/// The server's code of an error. None if psql got no session, or the error is not the server's.
 pub fn sqlstate_of(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<ServerError>()?.sqlstate.as_deref())
 }
 
 impl ServerError {
-    /// Of a psql run with `VERBOSITY` verbose.
+    /// From a psql that ran with `VERBOSITY` verbose.
     pub fn of(finished: &Finished) -> Self {
-        let found = Words::of(&finished.stderr);
+        let found = ParsedError::parse(&finished.stderr);
         let line = finished.describe(found.line.as_deref());
         Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 
-    /// The same, with what the server adds to its message.
+    /// The same, with the DETAIL line of the server.
     pub fn detailed(finished: &Finished) -> Self {
-        let found = Words::of(&finished.stderr);
+        let found = ParsedError::parse(&finished.stderr);
         let mut line = finished.describe(found.line.as_deref());
         if let Some(detail) = &found.detail {
             line += &format!(" ({detail})");
@@ -77,9 +75,9 @@ impl ServerError {
 }
 
 impl ServerError {
-    /// The code and all that the server explains, on one line; how psql ended is not of interest.
+    /// The code and the server's whole explanation on one line, without psql's exit status.
     pub fn in_full(finished: &Finished) -> Self {
-        let found = Words::of(&finished.stderr);
+        let found = ParsedError::parse(&finished.stderr);
         let line = match (&found.sqlstate, &found.full) {
             (Some(state), Some(full)) => format!("ERROR {state}: {full}"),
             _ => finished.describe(found.line.as_deref()),
@@ -87,12 +85,12 @@ impl ServerError {
         Self { line, sqlstate: found.sqlstate, lost: finished.status.code() == Some(LOST) }
     }
 
-    /// Whether a statement failed, and neither its session nor its server.
+    /// Whether a statement failed, rather than its session or the server.
     pub fn is_of_a_statement(&self) -> bool {
         !self.lost && self.sqlstate().is_some_and(|state| !state.starts_with(INTERVENTION))
     }
 
-    /// One that no psql has reported.
+    /// An error that no psql has reported.
     pub fn other(line: impl Into<String>) -> Self {
         Self { line: line.into(), sqlstate: None, lost: false }
     }
@@ -135,7 +133,7 @@ impl ServerError {
 
 /// What counts of a psql's last words.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Words {
+struct ParsedError {
     line: Option<String>,
     sqlstate: Option<String>,
     detail: Option<String>,
@@ -144,26 +142,26 @@ struct Words {
 
 /// One message of the server: `SEVERITY:  CODE: text`, then what belongs to it, then where in the
 /// server's own source it was raised. Of the words of severity and labels nothing is known.
-struct Message<'a> {
+struct ServerMessage<'a> {
     severity: &'a str,
     code: &'a str,
     text: &'a str,
     rest: Vec<&'a str>,
 }
 
-impl Words {
-    fn of(stderr: &[String]) -> Self {
-        let (messages, psqls) = read(stderr);
+impl ParsedError {
+    fn parse(stderr: &[String]) -> Self {
+        let (messages, psqls) = parse_messages(stderr);
         let last = messages.iter().rfind(|message| !NO_ERROR.contains(&&message.code[..2]));
         // psql speaks for itself where it gets no session or loses it: then a lock that was tried in
         // vain before, and again, is not what it ended for.
         let cause = last.filter(|m| psqls.is_empty() || m.code != LOCK_NOT_AVAILABLE);
         match cause {
-            Some(Message { severity, code, text, rest }) => Self {
+            Some(ServerMessage { severity, code, text, rest }) => Self {
                 line: Some(format!("{severity}:  {text}")),
                 sqlstate: Some((*code).to_owned()),
                 detail: rest.iter().find(|line| is_labelled(line)).map(|line| (*line).to_owned()),
-                full: Some(full(text, rest)),
+                full: Some(explained(text, rest)),
             },
             None => {
                 let own = psqls.iter().find(|line| line.starts_with("psql: "));
@@ -175,7 +173,7 @@ impl Words {
 }
 
 /// The message and what explains it, on one line.
-fn full(text: &str, rest: &[&str]) -> String {
+fn explained(text: &str, rest: &[&str]) -> String {
     let mut full = text.to_owned();
     let lines = rest.iter().map(|line| line.trim()).filter(|line| !matches!(*line, "" | "^"));
     for line in lines.filter(|line| !REPEATED.iter().any(|label| line.starts_with(label))) {
@@ -190,18 +188,18 @@ fn full(text: &str, rest: &[&str]) -> String {
 }
 
 /// The server's messages, and the lines that psql has written of its own.
-fn read(stderr: &[String]) -> (Vec<Message<'_>>, Vec<&str>) {
+fn parse_messages(stderr: &[String]) -> (Vec<ServerMessage<'_>>, Vec<&str>) {
     let (mut messages, mut psqls) = (Vec::new(), Vec::new());
     let mut within = false;
     for line in stderr.iter().map(String::as_str) {
         match (within, messages.last_mut()) {
-            (true, Some(Message { rest, .. })) => {
+            (true, Some(ServerMessage { rest, .. })) => {
                 within = !is_location(line);
                 if within {
                     rest.push(line);
                 }
             }
-            _ => match head(line) {
+            _ => match parse_first_line(line) {
                 Some(message) => {
                     messages.push(message);
                     within = true;
@@ -214,12 +212,17 @@ fn read(stderr: &[String]) -> (Vec<Message<'_>>, Vec<&str>) {
     (messages, psqls)
 }
 
-fn head(line: &str) -> Option<Message<'_>> {
+fn parse_first_line(line: &str) -> Option<ServerMessage<'_>> {
     let (severity, rest) = line.split_once(":  ")?;
     let (code, text) = rest.split_at_checked(5)?;
     let is_code = code.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
     let text = text.strip_prefix(':')?.trim_start();
-    (is_code && !severity.contains(':')).then(|| Message { severity, code, text, rest: Vec::new() })
+    (is_code && !severity.contains(':')).then(|| ServerMessage {
+        severity,
+        code,
+        text,
+        rest: Vec::new(),
+    })
 }
 
 /// `LOCATION:  function, file.c:123`.
@@ -242,7 +245,7 @@ mod tests {
 
     fn words(stderr: &str) -> (String, String, String) {
         let lines: Vec<String> = stderr.lines().map(str::to_owned).collect();
-        let Words { line, sqlstate, detail, .. } = Words::of(&lines);
+        let ParsedError { line, sqlstate, detail, .. } = ParsedError::parse(&lines);
         (line.unwrap_or_default(), sqlstate.unwrap_or_default(), detail.unwrap_or_default())
     }
 
@@ -291,7 +294,7 @@ mod tests {
             "TABLE NAME:  t",
             "LOCATION:  f, ri.c:1",
         ];
-        let words = Words::of(&lines.map(str::to_owned));
+        let words = ParsedError::parse(&lines.map(str::to_owned));
         let expected = "no such parent; DETAIL:  Key (a)=(1) is not present.; CONTEXT:  somewhere";
         assert_eq!(words.full.as_deref(), Some(expected));
     }
@@ -314,9 +317,9 @@ mod tests {
         let tried = "ERROR:  55P03: could not obtain lock\nLOCATION:  a, b.c:3\n";
         assert_eq!(words(tried).1, "55P03");
         let lost = "server closed the connection unexpectedly\n\tThis probably means\n";
-        let told = words(&format!("{tried}{lost}"));
+        let found = words(&format!("{tried}{lost}"));
         assert_eq!(
-            (told.0.as_str(), told.1.as_str()),
+            (found.0.as_str(), found.1.as_str()),
             ("server closed the connection unexpectedly", "")
         );
         let ended = "FATAL:  57P01: ended\nLOCATION:  a, b.c:3\n";

@@ -1,4 +1,4 @@
-//! `pg-snap status`: does the server answer, and what is in the database?
+//! `pg-snap status`: whether the server answers, and what is in the database.
 
 use crate::client::Clients;
 use crate::load::is_beside;
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Serialize, Deserialize)]
 struct Status {
     server_version: String,
-    /// Which server it is, whatever its address; none where it may not be asked.
+    /// Identifies the server whatever its address; none if the role may not read it.
     system_identifier: Option<String>,
     database: String,
     exists: bool,
-    /// Tells whether a database of that name is still the same one.
+    /// Shows whether a database of that name is still the same one.
     oid: Option<u32>,
     is_template: bool,
     /// Prepared transactions in the database; they keep it from being renamed or dropped.
@@ -38,39 +38,27 @@ struct Beside {
 }
 
 /// Prints the status of `PGDATABASE` on its server. A database that is not there is an answer too.
-///
-/// # Errors
-/// If the server, or a database that is there, does not answer.
 pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
     let database = psql::wanted_database()?;
     let server = Server::connect(clients, &database)?;
-    let status = ask(&server, &database)?;
+    let status = read_status(&server, &database)?;
     let text =
         if json { format!("{}\n", serde_json::to_string(&status)?) } else { to_text(&status) };
     pipe_kit::output::print(&text)?;
     Ok(Exit::Done)
 }
 
-fn ask(server: &Server, database: &str) -> Result<Status> {
+fn read_status(server: &Server, database: &str) -> Result<Status> {
     let databases = server.databases()?;
     let beside = databases.iter().filter(|(_, name)| is_beside(database, name));
     let beside = beside.map(|(oid, name)| Beside { name: name.clone(), oid: *oid }).collect();
-    let facts = server.query(
-        &server.maintenance,
-        &format!(
-            "select pg_catalog.json_build_array( \
-               (select oid::pg_catalog.int8 from pg_catalog.pg_database where datname = {name}), \
-               coalesce((select datistemplate from pg_catalog.pg_database where datname = {name}), false), \
-               (select pg_catalog.count(*) from pg_catalog.pg_prepared_xacts where database = {name}), \
-               (select rolcreatedb or rolsuper from pg_catalog.pg_roles where rolname = current_user))",
-            name = literal(database)
-        ),
-    )?;
+    let query = include_str!("status/server.sql").replace(":'db'", &literal(database));
+    let facts = server.query(&server.maintenance, &query)?;
     let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =
-        serde_json::from_str(&facts).context("asking the server")?;
+        serde_json::from_str(&facts).context("reading the server's answer")?;
     // Not every hosted server lets its roles ask.
-    let ask = "select system_identifier from pg_catalog.pg_control_system()";
-    let system_identifier = server.query(&server.maintenance, ask).ok();
+    let query = "select system_identifier from pg_catalog.pg_control_system()";
+    let system_identifier = server.query(&server.maintenance, query).ok();
     let mut status = Status {
         server_version: server.version.to_string(),
         system_identifier: system_identifier.map(|text| text.trim().to_owned()),
@@ -86,16 +74,9 @@ fn ask(server: &Server, database: &str) -> Result<Status> {
         beside,
     };
     if status.exists {
-        let answer = server.query(
-            database,
-            "select pg_catalog.json_build_array(pg_catalog.pg_database_size(pg_catalog.current_database()), \
-             (select count(*) from pg_catalog.pg_stat_activity where datname = pg_catalog.current_database() \
-              and pid <> pg_catalog.pg_backend_pid()), \
-             (select coalesce(pg_catalog.json_agg(nspname order by nspname), '[]') from pg_catalog.pg_namespace \
-              where nspname !~ '^pg_' and nspname <> 'information_schema'))",
-        )?;
+        let answer = server.query(database, include_str!("status/database.sql"))?;
         let (size, connections, schemas) =
-            serde_json::from_str(&answer).context("asking the database")?;
+            serde_json::from_str(&answer).context("reading the database's answer")?;
         (status.size_bytes, status.connections, status.schemas) =
             (Some(size), Some(connections), schemas);
     }

@@ -5,9 +5,8 @@ use std::fmt;
 /// A release, such as 15.18.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version {
-    /// What dump compatibility goes by.
+    /// It decides about the compatibility of dumps.
     pub major: u32,
-    /// The bug-fix release.
     pub minor: u32,
 }
 

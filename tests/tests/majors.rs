@@ -212,7 +212,7 @@ fn a_dump_loads_into_its_own_major_and_every_newer_one_and_is_the_same_there() -
         clusters[..at].iter().try_for_each(|from| upgraded(from, to))
     })?;
     for (from, to) in upgrades(&clusters) {
-        refused(from, &to.file("piprio"), "does not go back to an older major")?;
+        refused(from, &to.file("piprio"), "cannot be loaded into an older major")?;
     }
     tells_the_same(&clusters)
 }
@@ -333,7 +333,7 @@ fn only_older_clients_are_refused_and_only_newer_ones_serve() -> Result<()> {
         let dump = newer.only(older, "piprio").arg("dump").assert().code(1).stdout("");
         let (server, client) = (newer.release.major, older.release.major);
         let versions = format!("the server is PostgreSQL {server}.");
-        let pg_dump = format!("pg_dump is only {client}.");
+        let pg_dump = format!("every pg_dump found is older: {client}.");
         dump.stderr(contains(versions).and(contains(pg_dump)));
 
         let out = older.only(newer, "piprio").arg("dump").output()?;

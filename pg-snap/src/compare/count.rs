@@ -1,8 +1,8 @@
-//! What is to be counted in the database, and the sessions that count it under one snapshot.
+//! Counts rows in several sessions under one snapshot.
 
-use super::database::{Database, Relation};
-use super::holdings::Holdings;
-use crate::dump::end_all;
+use super::catalog::{Catalog, CatalogRelation};
+use super::dumped_objects::DumpedObjects;
+use crate::dump::end_sessions;
 use crate::psql::Server;
 use crate::session::Session;
 use crate::sql::literal;
@@ -20,40 +20,40 @@ const NOT_ALLOWED: &str = "42501";
 const GONE: &str = "42P01";
 const NO_ERROR: &str = "00000";
 
-/// A table whose rows are counted, or a sequence that is asked.
+/// A table whose rows are counted, or a sequence that is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    Rows(Relation),
-    Sequence(Relation),
+pub enum CountTask {
+    Rows(CatalogRelation),
+    Sequence(CatalogRelation),
 }
 
-impl Task {
-    fn relation(&self) -> &Relation {
+impl CountTask {
+    fn relation(&self) -> &CatalogRelation {
         match self {
-            Task::Rows(relation) | Task::Sequence(relation) => relation,
+            CountTask::Rows(relation) | CountTask::Sequence(relation) => relation,
         }
     }
 }
 
-/// What was counted, by the relation's name.
+/// The results, by the relation's name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub rows: BTreeMap<(String, String), u64>,
-    /// The last value, and whether it was given out.
+    /// The last value, and `is_called`.
     pub sequences: BTreeMap<(String, String), (i64, bool)>,
 }
 
-/// Those that the dump tells something of, the largest first: a pure decision. The rows of a
+/// The relations that the dump has data of, the largest first: a pure decision. The rows of a
 /// partitioned table are counted in its partitions.
-pub fn tasks(held: &Holdings, database: &Database) -> Vec<Task> {
+pub fn tasks(dumped: &DumpedObjects, catalog: &Catalog) -> Vec<CountTask> {
     let mut tasks = Vec::new();
-    for (name, relation) in &database.relations {
-        let counted = held.rows.contains_key(name)
-            || relation.root.as_ref().is_some_and(|root| held.rows.contains_key(root));
+    for (name, relation) in &catalog.relations {
+        let counted = dumped.rows.contains_key(name)
+            || relation.root.as_ref().is_some_and(|root| dumped.rows.contains_key(root));
         if relation.kind == 'r' && counted {
-            tasks.push(Task::Rows(relation.clone()));
-        } else if relation.kind == 'S' && held.sequences.contains_key(name) {
-            tasks.push(Task::Sequence(relation.clone()));
+            tasks.push(CountTask::Rows(relation.clone()));
+        } else if relation.kind == 'S' && dumped.sequences.contains_key(name) {
+            tasks.push(CountTask::Sequence(relation.clone()));
         }
     }
     tasks.sort_by_key(|task| Reverse(task.relation().pages));
@@ -61,29 +61,25 @@ pub fn tasks(held: &Holdings, database: &Database) -> Vec<Task> {
 }
 
 /// What the sessions of a run have in common.
-pub struct Run<'a> {
+pub struct CountRun<'a> {
     pub server: &'a Server,
     pub database: &'a str,
-    /// Of its sessions.
     pub name: &'a str,
-    /// That the server knows names in: UTF-8, or its own where bytes have no meaning.
+    /// The encoding of names: UTF-8, or the server's own if it cannot convert.
     pub encoding: &'a str,
     pub bytewise: bool,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
 }
 
-impl Run<'_> {
-    /// Opens a session that looks at all rows, or fails, and at tables rather than at their indexes.
-    ///
-    /// # Errors
-    /// If psql cannot be started.
-    pub fn open(&self) -> Result<Session> {
+impl CountRun<'_> {
+    /// Opens a session that sees all rows or fails, and reads tables rather than their indexes.
+    pub fn open_session(&self) -> Result<Session> {
         let mut session = Session::open(self.server, self.database, &["-A", "-t"])?;
         if self.bytewise {
             session.set_bytewise();
         }
-        // A session whose client is gone ends, rather than count to the end.
+        // Without it, a session whose client is gone would count to the end.
         let check = if self.server.version.major >= 14 {
             "SET client_connection_check_interval = 2000;\n"
         } else {
@@ -99,13 +95,15 @@ impl Run<'_> {
         Ok(session)
     }
 
-    /// Counts all, in so many sessions, as the snapshot sees it.
-    ///
-    /// # Errors
-    /// If a table stays locked, cannot be read whole, or was written anew meanwhile; if a session ends.
-    pub fn count(&self, tasks: Vec<Task>, jobs: NonZero<usize>, snapshot: &str) -> Result<Counts> {
+    /// Runs all tasks, in so many sessions, under the snapshot.
+    pub fn count(
+        &self,
+        tasks: Vec<CountTask>,
+        jobs: NonZero<usize>,
+        snapshot: &str,
+    ) -> Result<Counts> {
         let workers = jobs.get().min(tasks.len());
-        let shared = Shared {
+        let shared = SharedCounts {
             tasks: Mutex::new(tasks.into()),
             counts: Mutex::default(),
             failed: Mutex::default(),
@@ -114,7 +112,7 @@ impl Run<'_> {
         std::thread::scope(|scope| {
             for _ in 0..workers {
                 scope.spawn(|| {
-                    if let Err(error) = self.work(&shared, snapshot) {
+                    if let Err(error) = self.run_worker(&shared, snapshot) {
                         self.fail(&shared, error);
                     }
                 });
@@ -126,16 +124,16 @@ impl Run<'_> {
         }
     }
 
-    /// The first failure counts, and nobody goes on counting for nothing.
-    fn fail(&self, shared: &Shared, error: Error) {
+    /// Records the first failure, and ends all sessions.
+    fn fail(&self, shared: &SharedCounts, error: Error) {
         shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if !shared.failing.swap(true, Ordering::Relaxed) {
-            end_all(self.server, self.name);
+            end_sessions(self.server, self.name);
         }
     }
 
-    fn work(&self, shared: &Shared, snapshot: &str) -> Result<()> {
-        let mut session = self.open()?;
+    fn run_worker(&self, shared: &SharedCounts, snapshot: &str) -> Result<()> {
+        let mut session = self.open_session()?;
         session.send(b"\\set ON_ERROR_STOP 0\n")?;
         loop {
             let next = shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
@@ -143,21 +141,21 @@ impl Run<'_> {
             if shared.failing.load(Ordering::Relaxed) {
                 bail!("another session has failed");
             }
-            let answer = self.ask(&mut session, &task, snapshot)?;
+            let answer = self.count_one(&mut session, &task, snapshot)?;
             let mut counts = shared.counts.lock().unwrap_or_else(PoisonError::into_inner);
-            add(&mut counts, &task, &answer)?;
+            record(&mut counts, &task, &answer)?;
         }
         session.close()
     }
 
-    /// Each in a transaction of its own, so that no table is held longer than it takes to count it.
-    fn ask(&self, session: &mut Session, task: &Task, snapshot: &str) -> Result<String> {
+    /// Each in a transaction of its own, so that no table is locked longer than it takes to count it.
+    fn count_one(&self, session: &mut Session, task: &CountTask, snapshot: &str) -> Result<String> {
         session.tell(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}\\; \
              SET LOCAL lock_timeout = {}\\; {};\n\\echo done :SQLSTATE\nROLLBACK;\n",
             literal(snapshot),
             self.lock_wait.as_millis(),
-            question(task)
+            count_query(task)
         ))?;
         let quoted = &task.relation().quoted;
         let mut answer = String::new();
@@ -171,8 +169,8 @@ impl Run<'_> {
         match state.as_str() {
             NO_ERROR => Ok(answer),
             LOCKED => bail!(
-                "{quoted} stayed locked for {} seconds, and was not counted; compare again when that has \
-                 ended, or wait longer (--lock-wait)",
+                "{quoted} stayed locked for {} seconds, and was not counted; compare again when the lock \
+                 is released, or wait longer (--lock-wait)",
                 self.lock_wait.as_secs()
             ),
             NOT_ALLOWED => bail!(
@@ -185,44 +183,44 @@ impl Run<'_> {
     }
 }
 
-struct Shared {
-    tasks: Mutex<VecDeque<Task>>,
+struct SharedCounts {
+    tasks: Mutex<VecDeque<CountTask>>,
     counts: Mutex<Counts>,
     failed: Mutex<Option<Error>>,
     failing: AtomicBool,
 }
 
-fn question(task: &Task) -> String {
-    let Relation { quoted, filter, .. } = task.relation();
+fn count_query(task: &CountTask) -> String {
+    let CatalogRelation { quoted, filter, .. } = task.relation();
     match task {
-        Task::Rows(_) => format!(
+        CountTask::Rows(_) => format!(
             "SELECT pg_catalog.count(*), pg_catalog.pg_relation_filenode({}::pg_catalog.regclass) \
              FROM ONLY {quoted} {}",
             literal(quoted),
             filter.as_deref().unwrap_or_default()
         ),
-        Task::Sequence(_) => format!("SELECT last_value, is_called::int FROM {quoted}"),
+        CountTask::Sequence(_) => format!("SELECT last_value, is_called::int FROM {quoted}"),
     }
 }
 
-/// A table that was emptied or written anew since the snapshot reads as empty under it.
-fn add(counts: &mut Counts, task: &Task, answer: &str) -> Result<()> {
+/// Adds an answer. A table that was truncated or rewritten since the snapshot reads as empty under it.
+fn record(counts: &mut Counts, task: &CountTask, answer: &str) -> Result<()> {
     let relation = task.relation();
     let name = (relation.schema.clone(), relation.name.clone());
-    let odd = || anyhow!("the server says '{answer}' of {}", relation.quoted);
+    let odd = || anyhow!("unexpected answer for {}: '{answer}'", relation.quoted);
     let (first, second) = answer.split_once('|').ok_or_else(odd)?;
     match task {
-        Task::Rows(_) => {
+        CountTask::Rows(_) => {
             if second != relation.filenode.to_string() {
                 bail!(
-                    "{} was emptied, replaced or written anew meanwhile; compare again when no TRUNCATE \
-                     or ALTER TABLE is at work",
+                    "{} was truncated, replaced or rewritten meanwhile; compare again when no TRUNCATE \
+                     or ALTER TABLE is running",
                     relation.quoted
                 );
             }
             counts.rows.insert(name, first.parse().map_err(|_| odd())?);
         }
-        Task::Sequence(_) => {
+        CountTask::Sequence(_) => {
             let last = first.parse().map_err(|_| odd())?;
             counts.sequences.insert(name, (last, second == "1"));
         }

@@ -1,6 +1,6 @@
-//! Names of a dump in the encoding that the database's are read in.
+//! Converts the names of a dump to the encoding in which the database's names are read.
 
-use super::holdings::Holdings;
+use super::dumped_objects::DumpedObjects;
 use crate::psql::Server;
 use crate::sql::literal;
 use anyhow::{Context, Result};
@@ -8,12 +8,12 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 const UTF8: &str = "UTF8";
-/// Encodings of servers that cannot tell what their text is in UTF-8.
+/// Encodings that servers cannot convert to UTF-8.
 const BYTEWISE: [&str; 2] = ["SQL_ASCII", "MULE_INTERNAL"];
-/// Names that are converted by one question.
+/// Names converted by one query.
 const CHUNK: usize = 1000;
 
-/// That of the database.
+/// The encoding of the database.
 pub struct Encoding {
     own: String,
 }
@@ -23,37 +23,39 @@ impl Encoding {
         Self { own: own.to_owned() }
     }
 
-    /// Whether each byte of a name is taken for a character.
+    /// Whether each byte of a name is read as a character.
     pub fn is_bytewise(&self) -> bool {
         BYTEWISE.contains(&self.own.as_str())
     }
 
-    /// What sessions are to speak.
+    /// The encoding of sessions.
     pub fn of_sessions(&self) -> &str {
         if self.is_bytewise() { &self.own } else { UTF8 }
     }
 
-    /// A dump's names, as sessions speak them.
-    ///
-    /// # Errors
-    /// If the server does not know the dump's encoding, or a name is none in it.
-    pub fn names(&self, server: &Server, database: &str, held: Holdings) -> Result<Holdings> {
-        let in_bytes = held.encoding != UTF8;
+    /// Converts a dump's names to the encoding of sessions.
+    pub fn converted(
+        &self,
+        server: &Server,
+        database: &str,
+        dumped: DumpedObjects,
+    ) -> Result<DumpedObjects> {
+        let in_bytes = dumped.encoding != UTF8;
         if self.is_bytewise() {
             let to_bytes = |name: &str| name.bytes().map(char::from).collect::<String>();
-            return Ok(if in_bytes { held } else { held.renamed(&to_bytes) });
+            return Ok(if in_bytes { dumped } else { dumped.renamed(&to_bytes) });
         }
-        if !in_bytes || BYTEWISE.contains(&held.encoding.as_str()) {
-            return Ok(held);
+        if !in_bytes || BYTEWISE.contains(&dumped.encoding.as_str()) {
+            return Ok(dumped);
         }
         let odd: Vec<String> =
-            held.names().into_iter().filter(|name| !name.is_ascii()).map(str::to_owned).collect();
+            dumped.names().into_iter().filter(|name| !name.is_ascii()).map(str::to_owned).collect();
         let mut converted = HashMap::new();
         for names in odd.chunks(CHUNK) {
-            converted.extend(convert(server, database, &held.encoding, names)?);
+            converted.extend(convert(server, database, &dumped.encoding, names)?);
         }
         let to = |name: &str| converted.get(name).cloned().unwrap_or_else(|| name.to_owned());
-        Ok(held.renamed(&to))
+        Ok(dumped.renamed(&to))
     }
 }
 
@@ -75,8 +77,9 @@ fn convert(
                 names_in_bytes.join(", ")
             ),
         )
-        .with_context(|| format!("the dump's names are in {encoding}"))?;
-    let converted: Vec<String> = serde_json::from_str(&answer).context("converting names")?;
+        .with_context(|| format!("converting names from {encoding}"))?;
+    let converted: Vec<String> =
+        serde_json::from_str(&answer).context("reading the converted names")?;
     Ok(names.iter().cloned().zip(converted).collect())
 }
 

@@ -1,7 +1,7 @@
-//! How many rows an INSERT statement of a dump holds: a pure decision.
+//! Counts the rows of an INSERT statement: a pure decision.
 
-/// The rows of a statement, of which `sql` is the beginning where it was `cut`; none where that does
-/// not tell.
+/// The rows of a statement, of which `sql` is the beginning if it was `cut`; none if they cannot
+/// be counted.
 pub fn rows(sql: &str, cut: bool, backslashes: bool) -> Option<u64> {
     let (mut depth, mut rows, mut values) = (0u32, 0, false);
     let mut rest = sql;
@@ -26,7 +26,7 @@ pub fn rows(sql: &str, cut: bool, backslashes: bool) -> Option<u64> {
                     return Some(1);
                 }
                 if values && depth == 0 && word.eq_ignore_ascii_case("ON") {
-                    // What conflicts is not inserted: the rows are at most these.
+                    // Conflicting rows are not inserted, so the count is only an upper limit.
                     return None;
                 }
                 values |= depth == 0 && word.eq_ignore_ascii_case("VALUES");
@@ -38,7 +38,7 @@ pub fn rows(sql: &str, cut: bool, backslashes: bool) -> Option<u64> {
     (!cut && depth == 0 && values).then_some(rows)
 }
 
-/// How long what stands in quotes is, the closing one included.
+/// The length of quoted text, with the closing quote.
 fn quoted(text: &str, quote: char, backslashes: bool) -> Option<usize> {
     let mut chars = text.char_indices().peekable();
     loop {

@@ -1,14 +1,13 @@
-//! What a comparison found, as data and as text.
+//! The report of a comparison, as data and as text.
 
-use super::statement::Kind;
+use super::statement::RelationKind;
 use crate::words::Name;
 use serde::Serialize;
 use std::fmt::Write;
 
-/// Of what kind something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Object {
+pub enum ObjectKind {
     Schema,
     Table,
     View,
@@ -19,13 +18,13 @@ pub enum Object {
     LargeObjects,
 }
 
-impl Object {
-    pub fn of(kind: Kind) -> Self {
+impl ObjectKind {
+    pub fn of(kind: RelationKind) -> Self {
         match kind {
-            Kind::Table | Kind::Partitioned | Kind::Foreign => Self::Table,
-            Kind::View => Self::View,
-            Kind::MaterializedView => Self::MaterializedView,
-            Kind::Sequence => Self::Sequence,
+            RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign => Self::Table,
+            RelationKind::View => Self::View,
+            RelationKind::MaterializedView => Self::MaterializedView,
+            RelationKind::Sequence => Self::Sequence,
         }
     }
 
@@ -46,17 +45,17 @@ impl Object {
 /// How the database differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "finding", rename_all = "kebab-case")]
-pub enum Is {
+pub enum Difference {
     /// The dump has it, the database has not.
     Missing,
     /// The database has it, the dump has not.
     Extra,
-    /// Of large objects, how many there are.
+    /// Of large objects, their number.
     Rows {
         expected: u64,
         found: u64,
     },
-    /// The values that the sequence gives next.
+    /// The next values of the sequence.
     Behind {
         expected: i64,
         found: i64,
@@ -70,56 +69,56 @@ pub enum Is {
 /// A difference. Field names are the JSON's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    pub object: Object,
-    /// A schema's own name, too.
+    pub object: ObjectKind,
+    /// For a schema, its name.
     pub schema: String,
     pub name: String,
     /// Of a constraint or an index: its table or domain, in the same schema.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     #[serde(flatten)]
-    pub is: Is,
+    pub difference: Difference,
 }
 
 /// What was compared, and what was found.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Compared {
+pub struct Comparison {
     pub schemas: usize,
-    /// Whose rows were counted.
+    /// Tables whose rows were counted.
     pub tables: u64,
-    /// Of these tables, in the dump.
+    /// Their rows in the dump.
     pub rows: u64,
     pub sequences: u64,
     pub constraints: u64,
     pub indexes: u64,
     pub materialized_views: u64,
     pub large_objects: u64,
-    /// Tables whose rows the dump leaves out, or does not let itself be counted.
+    /// Tables whose rows the dump omits, or whose rows cannot be counted in it.
     pub not_compared: Vec<Name>,
     pub findings: Vec<Finding>,
 }
 
 /// The report. Field names are the JSON's.
 #[derive(Debug, Serialize)]
-pub struct Report {
+pub struct CompareReport {
     /// Whether nothing was found.
     pub same: bool,
     pub database: String,
     pub server_version: String,
-    /// Of the server that was dumped; null where the dump does not tell.
+    /// Of the server that was dumped; null if the dump does not state it.
     pub dump_version: Option<String>,
     #[serde(flatten)]
-    pub compared: Compared,
+    pub comparison: Comparison,
 }
 
-impl Report {
-    /// For people: a line for each finding, the last line for all.
+impl CompareReport {
+    /// A line for each finding, then a summary.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
-        for finding in &self.compared.findings {
+        for finding in &self.comparison.findings {
             let _ = writeln!(text, "{}", finding.to_text());
         }
-        let c = &self.compared;
+        let c = &self.comparison;
         let verdict = match c.findings.len() {
             0 => "Same".to_owned(),
             1 => "Differs: 1 finding".to_owned(),
@@ -151,29 +150,29 @@ impl Finding {
         let (schema, name) = (self.schema.escape_debug(), self.name.escape_debug());
         let object = self.object.text();
         let subject = match (self.object, &self.table) {
-            (Object::Schema, _) => format!("{object} {schema}"),
-            (Object::LargeObjects, _) => object.to_owned(),
-            (Object::Constraint, Some(of)) => {
+            (ObjectKind::Schema, _) => format!("{object} {schema}"),
+            (ObjectKind::LargeObjects, _) => object.to_owned(),
+            (ObjectKind::Constraint, Some(of)) => {
                 format!("{object} {name} of {schema}.{}", of.escape_debug())
             }
             _ => format!("{object} {schema}.{name}"),
         };
-        match self.is {
-            Is::Missing => format!("{subject}: missing"),
-            Is::Extra => format!("{subject}: not in the dump"),
-            Is::Rows { expected, found } if self.object == Object::LargeObjects => {
+        match self.difference {
+            Difference::Missing => format!("{subject}: missing"),
+            Difference::Extra => format!("{subject}: not in the dump"),
+            Difference::Rows { expected, found } if self.object == ObjectKind::LargeObjects => {
                 format!("{subject}: {found}, {expected} in the dump")
             }
-            Is::Rows { expected, found } => {
+            Difference::Rows { expected, found } => {
                 format!("{subject}: {found} rows, {expected} in the dump")
             }
-            Is::Behind { expected, found } => {
+            Difference::Behind { expected, found } => {
                 format!("{subject}: behind, its next value is {found}, {expected} in the dump")
             }
-            Is::NotValid => format!("{subject}: not valid"),
-            Is::NotEnforced => format!("{subject}: not enforced"),
-            Is::NotReady => format!("{subject}: not ready, its build did not end"),
-            Is::NotFilled => format!("{subject}: not filled (REFRESH MATERIALIZED VIEW)"),
+            Difference::NotValid => format!("{subject}: not valid"),
+            Difference::NotEnforced => format!("{subject}: not enforced"),
+            Difference::NotReady => format!("{subject}: not ready, its build did not finish"),
+            Difference::NotFilled => format!("{subject}: not filled (REFRESH MATERIALIZED VIEW)"),
         }
     }
 }
@@ -182,37 +181,37 @@ impl Finding {
 mod tests {
     use super::*;
 
-    fn finding(object: Object, table: Option<&str>, is: Is) -> Finding {
+    fn finding(object: ObjectKind, table: Option<&str>, difference: Difference) -> Finding {
         let table = table.map(str::to_owned);
-        Finding { object, schema: "s".into(), name: "x\ny".into(), table, is }
+        Finding { object, schema: "s".into(), name: "x\ny".into(), table, difference }
     }
 
     #[test]
     fn a_finding_is_a_line_and_a_json_object() {
-        let rows = Is::Rows { expected: 2, found: 1 };
+        let rows = Difference::Rows { expected: 2, found: 1 };
         for (finding, text, json) in [
             (
-                finding(Object::Table, None, rows),
+                finding(ObjectKind::Table, None, rows),
                 "table s.x\\ny: 1 rows, 2 in the dump",
                 r#"{"object":"table","schema":"s","name":"x\ny","finding":"rows","expected":2,"found":1}"#,
             ),
             (
-                finding(Object::Constraint, Some("t"), Is::NotValid),
+                finding(ObjectKind::Constraint, Some("t"), Difference::NotValid),
                 "constraint x\\ny of s.t: not valid",
                 r#"{"object":"constraint","schema":"s","name":"x\ny","table":"t","finding":"not-valid"}"#,
             ),
             (
-                finding(Object::Index, Some("t"), Is::Missing),
+                finding(ObjectKind::Index, Some("t"), Difference::Missing),
                 "index s.x\\ny: missing",
                 r#"{"object":"index","schema":"s","name":"x\ny","table":"t","finding":"missing"}"#,
             ),
             (
-                finding(Object::Sequence, None, Is::Behind { expected: -3, found: -2 }),
+                finding(ObjectKind::Sequence, None, Difference::Behind { expected: -3, found: -2 }),
                 "sequence s.x\\ny: behind, its next value is -2, -3 in the dump",
                 r#"{"object":"sequence","schema":"s","name":"x\ny","finding":"behind","expected":-3,"found":-2}"#,
             ),
             (
-                finding(Object::Schema, None, Is::Extra),
+                finding(ObjectKind::Schema, None, Difference::Extra),
                 "schema s: not in the dump",
                 r#"{"object":"schema","schema":"s","name":"x\ny","finding":"extra"}"#,
             ),
@@ -224,16 +223,16 @@ mod tests {
 
     #[test]
     fn the_last_line_is_the_verdict() {
-        let mut report = Report {
+        let mut report = CompareReport {
             same: true,
             database: "d".into(),
             server_version: "16.2".into(),
             dump_version: None,
-            compared: Compared { tables: 3, rows: 9, ..Compared::default() },
+            comparison: Comparison { tables: 3, rows: 9, ..Comparison::default() },
         };
         assert!(report.to_text().starts_with("Same; compared 0 schemas, 3 tables with 9 rows, "));
-        report.compared.findings.push(finding(Object::View, None, Is::Missing));
-        report.compared.not_compared.push(("s".into(), "t".into()));
+        report.comparison.findings.push(finding(ObjectKind::View, None, Difference::Missing));
+        report.comparison.not_compared.push(("s".into(), "t".into()));
         let text = report.to_text();
         let last = text.lines().last().unwrap();
         assert!(last.starts_with("Differs: 1 finding; ") && last.ends_with("no rows of 1 tables"));

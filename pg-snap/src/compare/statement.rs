@@ -1,32 +1,31 @@
-//! What a statement of a dump says that the database has: a pure decision.
+//! What a statement of a dump makes: a pure decision.
 
 use crate::words::{Name, Rest, Word, name, words};
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Statement {
+pub enum DumpStatement {
     Schema(String),
     Relation {
         name: Name,
-        kind: Kind,
+        kind: RelationKind,
         parent: Option<Name>,
-        constraints: Vec<Constraint>,
+        constraints: Vec<DumpConstraint>,
     },
     /// A domain, for its constraints.
     Domain {
         name: Name,
-        constraints: Vec<Constraint>,
+        constraints: Vec<DumpConstraint>,
     },
     /// A table becomes a partition of another.
     Attach {
         parent: Name,
         child: Name,
     },
-    /// A constraint of a table or a domain; `index`: whether an index of its name comes with it, and
-    /// of that table alone, without its partitions.
+    /// A constraint of a table or a domain; `index`: whether it has an index of its name; `only`: of that
+    /// table, without its partitions.
     Constraint {
         of: Name,
-        constraint: Constraint,
+        constraint: DumpConstraint,
         index: bool,
         only: bool,
     },
@@ -51,13 +50,13 @@ pub enum Statement {
         called: bool,
     },
     LargeObject,
-    /// A setting of the session, and what it is set to, as far as that is a word.
+    /// A setting of the session, and its value if that is one word.
     Setting(String, String),
 }
 
 /// What a relation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum RelationKind {
     Table,
     Partitioned,
     Foreign,
@@ -68,7 +67,7 @@ pub enum Kind {
 
 /// A constraint that the dump names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Constraint {
+pub struct DumpConstraint {
     pub name: String,
     /// It may not hold for all rows.
     pub not_valid: bool,
@@ -77,8 +76,8 @@ pub struct Constraint {
     pub not_null: bool,
 }
 
-/// Looks at a statement; `backslashes`: whether a backslash escapes in a plain string.
-pub fn read(sql: &str, backslashes: bool) -> Option<Statement> {
+/// Reads a statement; `backslashes`: whether a backslash escapes in a plain string.
+pub fn parse(sql: &str, backslashes: bool) -> Option<DumpStatement> {
     let first = words(sql, 2);
     let [Word::Plain(verb), second @ ..] = first.as_slice() else { return None };
     let interesting = ["CREATE", "ALTER", "COPY", "INSERT", "REFRESH", "SELECT", "SET"];
@@ -96,18 +95,18 @@ pub fn read(sql: &str, backslashes: bool) -> Option<Statement> {
         return setting(rest, sql);
     }
     if rest.skip("COPY") {
-        return rest.name().map(Statement::Copy);
+        return rest.name().map(DumpStatement::Copy);
     }
     if rest.skip("INSERT INTO") {
-        return rest.name().map(Statement::Insert);
+        return rest.name().map(DumpStatement::Insert);
     }
     if rest.skip("REFRESH MATERIALIZED VIEW") {
-        return rest.name().map(Statement::Refresh);
+        return rest.name().map(DumpStatement::Refresh);
     }
     if rest.skip("CREATE") { create(rest) } else { rest.skip("ALTER").then(|| alter(rest))? }
 }
 
-fn setting(mut rest: Rest<'_>, sql: &str) -> Option<Statement> {
+fn setting(mut rest: Rest<'_>, sql: &str) -> Option<DumpStatement> {
     let (schema, name) = rest.name()?;
     let value = match rest.0 {
         // The one string that follows.
@@ -115,25 +114,25 @@ fn setting(mut rest: Rest<'_>, sql: &str) -> Option<Statement> {
         [Word::Mark('='), word, ..] => Rest(std::slice::from_ref(word)).one()?,
         _ => return None,
     };
-    schema.is_empty().then(|| Statement::Setting(name.to_lowercase(), value))
+    schema.is_empty().then(|| DumpStatement::Setting(name.to_lowercase(), value))
 }
 
 /// `SELECT pg_catalog.…(` as pg_dump writes it.
-fn function(rest: Rest<'_>, sql: &str, backslashes: bool) -> Option<Statement> {
+fn function(rest: Rest<'_>, sql: &str, backslashes: bool) -> Option<DumpStatement> {
     let [Word::Mark('.'), called, Word::Mark('('), ..] = rest.0 else { return None };
     if called.is("LO_CREATE") {
-        return Some(Statement::LargeObject);
+        return Some(DumpStatement::LargeObject);
     }
     if called.is("SET_CONFIG") {
         let mut strings = sql.split('\'');
         let (name, value) = (strings.nth(1)?, strings.nth(1)?);
-        return Some(Statement::Setting(name.to_owned(), value.to_owned()));
+        return Some(DumpStatement::Setting(name.to_owned(), value.to_owned()));
     }
     called.is("SETVAL").then(|| set_value(sql, backslashes))?
 }
 
 /// `SELECT pg_catalog.setval('s.q', 7, true)`
-fn set_value(sql: &str, backslashes: bool) -> Option<Statement> {
+fn set_value(sql: &str, backslashes: bool) -> Option<DumpStatement> {
     let (before, text) = sql.split_once('\'')?;
     let escapes = backslashes || before.ends_with(['E', 'e']);
     let mut quoted = String::new();
@@ -149,13 +148,13 @@ fn set_value(sql: &str, backslashes: bool) -> Option<Statement> {
     let mut values = text[end + 1..].trim_matches([',', ' ', ')', ';']).split(',');
     let last = values.next()?.trim().trim_matches('\'').parse().ok()?;
     let called = values.next().is_none_or(|called| called.trim().starts_with('t'));
-    Some(Statement::SetValue { sequence: name(&quoted)?, last, called })
+    Some(DumpStatement::SetValue { sequence: name(&quoted)?, last, called })
 }
 
-fn create(mut rest: Rest<'_>) -> Option<Statement> {
+fn create(mut rest: Rest<'_>) -> Option<DumpStatement> {
     if rest.skip("SCHEMA") {
         rest.skip("IF NOT EXISTS");
-        return rest.one().map(Statement::Schema);
+        return rest.one().map(DumpStatement::Schema);
     }
     let unique = rest.skip("UNIQUE");
     if rest.skip("INDEX") {
@@ -164,50 +163,50 @@ fn create(mut rest: Rest<'_>) -> Option<Statement> {
             return None;
         }
         let only = rest.skip("ONLY");
-        return rest.name().map(|table| Statement::Index { table, name, only });
+        return rest.name().map(|table| DumpStatement::Index { table, name, only });
     }
     if unique {
         return None;
     }
     if rest.skip("DOMAIN") {
         let name = rest.name()?;
-        return Some(Statement::Domain { name, constraints: constraints(rest.0, 0) });
+        return Some(DumpStatement::Domain { name, constraints: constraints(rest.0, 0) });
     }
     if rest.skip("OR REPLACE VIEW") || rest.skip("RECURSIVE VIEW") {
-        return relation(rest, Kind::View);
+        return relation(rest, RelationKind::View);
     }
     [
-        ("UNLOGGED TABLE", Kind::Table),
-        ("TABLE", Kind::Table),
-        ("FOREIGN TABLE", Kind::Foreign),
-        ("VIEW", Kind::View),
-        ("MATERIALIZED VIEW", Kind::MaterializedView),
-        ("UNLOGGED SEQUENCE", Kind::Sequence),
-        ("SEQUENCE", Kind::Sequence),
+        ("UNLOGGED TABLE", RelationKind::Table),
+        ("TABLE", RelationKind::Table),
+        ("FOREIGN TABLE", RelationKind::Foreign),
+        ("VIEW", RelationKind::View),
+        ("MATERIALIZED VIEW", RelationKind::MaterializedView),
+        ("UNLOGGED SEQUENCE", RelationKind::Sequence),
+        ("SEQUENCE", RelationKind::Sequence),
     ]
     .iter()
     .find_map(|(words, kind)| rest.skip(words).then(|| relation(rest, *kind))?)
 }
 
-fn relation(mut rest: Rest<'_>, kind: Kind) -> Option<Statement> {
+fn relation(mut rest: Rest<'_>, kind: RelationKind) -> Option<DumpStatement> {
     rest.skip("IF NOT EXISTS");
     let name = rest.name()?;
-    if !matches!(kind, Kind::Table | Kind::Foreign) {
-        return Some(Statement::Relation { name, kind, parent: None, constraints: Vec::new() });
+    if !matches!(kind, RelationKind::Table | RelationKind::Foreign) {
+        return Some(DumpStatement::Relation { name, kind, parent: None, constraints: Vec::new() });
     }
     let parent = if rest.skip("PARTITION OF") { Some(rest.name()?) } else { None };
     let constraints = constraints(rest.0, 1);
-    let parted = kind == Kind::Table && rest.find("PARTITION") && rest.skip("BY");
-    let kind = if parted { Kind::Partitioned } else { kind };
-    Some(Statement::Relation { name, kind, parent, constraints })
+    let parted = kind == RelationKind::Table && rest.find("PARTITION") && rest.skip("BY");
+    let kind = if parted { RelationKind::Partitioned } else { kind };
+    Some(DumpStatement::Relation { name, kind, parent, constraints })
 }
 
-fn alter(mut rest: Rest<'_>) -> Option<Statement> {
+fn alter(mut rest: Rest<'_>) -> Option<DumpStatement> {
     if rest.skip("INDEX") {
         let parent = rest.name()?;
         let attach = rest.skip("ATTACH PARTITION");
         return attach
-            .then(|| rest.name().map(|child| Statement::AttachIndex { parent, child }))?;
+            .then(|| rest.name().map(|child| DumpStatement::AttachIndex { parent, child }))?;
     }
     if !["TABLE", "FOREIGN TABLE", "DOMAIN"].iter().any(|words| rest.skip(words)) {
         return None;
@@ -215,7 +214,7 @@ fn alter(mut rest: Rest<'_>) -> Option<Statement> {
     let only = rest.skip("ONLY");
     let of = rest.name()?;
     if rest.skip("ATTACH PARTITION") {
-        return rest.name().map(|child| Statement::Attach { parent: of, child });
+        return rest.name().map(|child| DumpStatement::Attach { parent: of, child });
     }
     if !rest.skip("ADD CONSTRAINT") {
         return None;
@@ -223,11 +222,11 @@ fn alter(mut rest: Rest<'_>) -> Option<Statement> {
     let mut kind = rest;
     kind.one()?;
     let index = ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|words| kind.skip(words));
-    Some(Statement::Constraint { of, constraint: constraint(rest.0)?, index, only })
+    Some(DumpStatement::Constraint { of, constraint: constraint(rest.0)?, index, only })
 }
 
-/// Those that a definition names, at that depth of parentheses.
-fn constraints(words: &[Word], depth: i32) -> Vec<Constraint> {
+/// The named constraints of a definition, at that depth of parentheses.
+fn constraints(words: &[Word], depth: i32) -> Vec<DumpConstraint> {
     let mut found = Vec::new();
     let mut at_depth = 0;
     for (at, word) in words.iter().enumerate() {
@@ -243,8 +242,8 @@ fn constraints(words: &[Word], depth: i32) -> Vec<Constraint> {
     found
 }
 
-/// Reads one from its name on, up to where it ends.
-fn constraint(words: &[Word]) -> Option<Constraint> {
+/// Reads a constraint from its name to its end.
+fn constraint(words: &[Word]) -> Option<DumpConstraint> {
     let mut rest = Rest(words);
     let name = rest.one()?;
     let (mut depth, mut bare) = (0, Vec::new());
@@ -261,12 +260,12 @@ fn constraint(words: &[Word]) -> Option<Constraint> {
             break;
         }
     }
-    let says = |second: &str| bare.windows(2).any(|two| two[0].is("NOT") && two[1].is(second));
-    Some(Constraint {
+    let has_not = |second: &str| bare.windows(2).any(|two| two[0].is("NOT") && two[1].is(second));
+    Some(DumpConstraint {
         name,
-        not_valid: says("VALID"),
-        not_enforced: says("ENFORCED"),
-        not_null: says("NULL") && bare.first().is_some_and(|word| word.is("NOT")),
+        not_valid: has_not("VALID"),
+        not_enforced: has_not("ENFORCED"),
+        not_null: has_not("NULL") && bare.first().is_some_and(|word| word.is("NOT")),
     })
 }
 

@@ -1,17 +1,17 @@
-//! What a dump needs of the server that it is loaded into, beside roles and extensions: asked of the
-//! database that is dumped, checked by `pg-snap preflight`.
+//! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
+//! the dumped database, checked by `pg-snap preflight`.
 
 use super::{DatabaseState, Role};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The questions. The first one's answer is an object; the others' are a [`RowValue`] each.
-pub const QUESTIONS: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
+/// The first one returns an object with the requirements, the other a [`RowValue`] in each line.
+pub const QUERIES: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
 
-/// Columns of which a warning tells.
+/// Columns that get a warning each.
 const LINES: usize = 10;
-/// So many values in rows travel with a dump, so that its head stays short.
+/// The most values in rows that a dump records, so that its head stays short.
 const VALUES: usize = 200;
 
 /// Field names are part of the dump format (docs/FORMAT.md).
@@ -20,9 +20,9 @@ const VALUES: usize = 200;
 pub struct Requirements {
     /// Of the extensions that the dump creates.
     pub extension_versions: BTreeMap<String, String>,
-    /// Those of them that the server loaded when it started.
+    /// Extensions that the server loaded when it started.
     pub preloaded: Vec<String>,
-    /// Of tables and indexes that do not lie where the database does.
+    /// Of tables and indexes that are not in the database's own tablespace.
     pub tablespaces: Vec<String>,
     pub dictionaries: Vec<Dictionary>,
     pub collations: Vec<Collation>,
@@ -55,43 +55,40 @@ pub struct Collation {
     pub rules: Option<String>,
 }
 
-/// What rows name by a type such as `regclass`.
+/// An object that rows refer to by a type such as `regclass`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RowValue {
     #[serde(rename = "type")]
     pub kind: String,
     pub value: String,
-    /// Schema, table and column: one of those that hold it.
+    /// Schema, table and column: one of those that contain it.
     pub column: String,
-    pub how: How,
+    pub how: Resolution,
 }
 
-/// How a load finds what a row names.
+/// How a load finds what a row refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum How {
+pub enum Resolution {
     /// A role that could log in.
     Login,
     /// Another role.
     Role,
     /// It comes with the server.
     System,
-    /// It is made after the rows are read.
+    /// It is created after the rows are loaded.
     Late,
-    /// Its name means several.
+    /// Its name is that of several objects.
     Ambiguous,
-    /// What a newer version may write.
+    /// Written by a newer version.
     #[serde(other)]
     Unknown,
 }
 
 impl Requirements {
-    /// Takes a line of the answers.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn add(&mut self, line: &str) -> Result<()> {
-        let reading = || format!("a list of what a load needs says {line}");
+    /// Adds a line of the answers.
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
+        let reading = || format!("unexpected line in the list of requirements: {line}");
         if line.starts_with("{\"extension_versions\"") {
             let row_values = std::mem::take(&mut self.row_values);
             *self = Self { row_values, ..serde_json::from_str(line).with_context(reading)? };
@@ -101,21 +98,24 @@ impl Requirements {
         Ok(())
     }
 
-    /// A line for each column whose rows no load can read back, and how many more there are.
+    /// A line for each column whose rows no load can read, up to a limit, and the number of the others.
     pub fn warnings(&self) -> Vec<String> {
-        let lost = self.row_values.iter().filter(|v| matches!(v.how, How::Late | How::Ambiguous));
+        let lost = self
+            .row_values
+            .iter()
+            .filter(|v| matches!(v.how, Resolution::Late | Resolution::Ambiguous));
         let mut columns = BTreeSet::new();
         let lost = lost.filter(|value| columns.insert(&value.column));
         let mut lines: Vec<String> = lost
             .map(|value| {
                 let line = value.unreadable();
-                format!("{line}; keep the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;")
+                format!("{line}; store the name as text: ALTER TABLE … ALTER COLUMN … TYPE text;")
             })
             .collect();
         let more = lines.len().saturating_sub(LINES);
         if more > 0 {
             lines.truncate(LINES);
-            lines.push(format!("columns whose rows no load reads: and {more} more"));
+            lines.push(format!("columns whose rows no load can read: and {more} more"));
         }
         lines
     }
@@ -126,22 +126,22 @@ impl RowValue {
     pub fn unreadable(&self) -> String {
         let Self { kind, value, column, how } = self;
         let why = match how {
-            How::Ambiguous => "a name that means several",
-            _ => "which a load makes only after the rows",
+            Resolution::Ambiguous => "a name of several objects",
+            _ => "which a load creates only after the rows",
         };
-        format!("rows of {column} name {value} as {kind}, {why}, so that no load reads them")
+        format!("rows of {column} refer to {value} as {kind}, {why}: no load can read them")
     }
 }
 
 impl DatabaseState {
-    /// Adds what a load needs; roles that rows name are needed like any other.
+    /// Adds the requirements; roles that rows refer to become roles of the dump.
     pub fn require(&mut self, mut requirements: Requirements) {
         let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut requirements.row_values)
             .into_iter()
-            .partition(|value| matches!(value.how, How::Login | How::Role));
+            .partition(|value| matches!(value.how, Resolution::Login | Resolution::Role));
         for value in roles {
             if self.roles.iter().all(|role| role.name != value.value) {
-                let login = value.how == How::Login;
+                let login = value.how == Resolution::Login;
                 self.roles.push(Role { name: value.value, login, owns: Some(false) });
             }
         }
@@ -172,16 +172,16 @@ mod tests {
             value("j", "late", "t.y"),
             r#"{"extension_versions":{"citext":"1.6"},"preloaded":[]}"#.to_owned(),
         ] {
-            requirements.add(&line).unwrap();
+            requirements.add_line(&line).unwrap();
         }
-        assert!(requirements.add("ERROR").is_err());
+        assert!(requirements.add_line("ERROR").is_err());
         assert_eq!(requirements.warnings().len(), 2);
         let mut many = Requirements::default();
-        (0..12).for_each(|n| many.add(&value("i", "late", &format!("t.c{n}"))).unwrap());
+        (0..12).for_each(|n| many.add_line(&value("i", "late", &format!("t.c{n}"))).unwrap());
         let lines = many.warnings();
         assert_eq!(
             (lines.len(), &*lines[10]),
-            (11, "columns whose rows no load reads: and 2 more")
+            (11, "columns whose rows no load can read: and 2 more")
         );
         let known = Role { name: "a".into(), login: true, owns: Some(true) };
         let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };

@@ -1,4 +1,4 @@
-//! Settings as `ALTER … SET` takes them.
+//! Settings in the form that `ALTER … SET` takes.
 
 use crate::sql::{ident, literal};
 
@@ -13,8 +13,8 @@ const LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
-/// Whether a setting only costs a load something or forbids it, and changes nothing that rows mean or
-/// that is derived from them: those would be in the way.
+/// Whether a setting would only slow down or prevent a load, and does not change what rows mean or what
+/// is derived from them.
 pub fn comes_last(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     let begins = ["default_transaction_", "transaction_", "log_", "auto_explain."];
@@ -26,8 +26,8 @@ pub fn comes_last(name: &str) -> bool {
         || whole.contains(&name.as_str())
 }
 
-/// What an `ALTER` of the settings of a database, or of a role in it, is of.
-pub fn whose(role: Option<&str>, database: &str) -> String {
+/// The target of an `ALTER` of the settings of a database, or of a role in it.
+pub fn alter_target(role: Option<&str>, database: &str) -> String {
     let database = ident(database);
     match role {
         Some(role) => format!("ROLE {} IN DATABASE {database}", ident(role)),
@@ -40,7 +40,6 @@ pub fn name(name: &str) -> String {
     name.split('.').map(ident).collect::<Vec<_>>().join(".")
 }
 
-/// A setting's value.
 pub fn value(name: &str, value: &str) -> String {
     if !LISTS.contains(&name.to_ascii_lowercase().as_str()) {
         return literal(value);

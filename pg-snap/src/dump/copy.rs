@@ -1,16 +1,15 @@
-//! Copying tables out: a session that reads each under the run's snapshot, as pg_dump would.
+//! Copies tables out: a worker's session, which reads them under the run's snapshot as pg_dump does.
 
-use super::catalog::{Sequence, Table};
-use super::run::Run;
-use super::section::{Section, Sink};
+use super::catalog::{SourceSequence, SourceTable};
+use super::run::DumpRun;
+use super::section_writer::{SectionWriter, Sink};
 use crate::session::Session;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What pg_dump sets, lest a database's own settings change how values are written; and what keeps
-/// a session from being ended.
+/// What pg_dump sets, so that the database's own settings do not change how values are written.
 const SETUP: &str = "SET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
      SET row_security = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
@@ -23,11 +22,7 @@ const NO_ERROR: &str = "00000";
 /// Sequences that are read in one transaction: each one is locked until its end.
 const SEQUENCES: usize = 100;
 
-/// Opens a session with pg_dump's settings.
-///
-/// # Errors
-/// If psql cannot be started.
-pub fn open(run: &Run<'_>) -> Result<Session> {
+pub fn open_session(run: &DumpRun<'_>) -> Result<Session> {
     let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
     if run.is_bytewise() {
@@ -40,7 +35,7 @@ pub fn open(run: &Run<'_>) -> Result<Session> {
 
 /// A worker's session.
 pub struct Copier<'a> {
-    run: &'a Run<'a>,
+    run: &'a DumpRun<'a>,
     session: Session,
     snapshot: &'a str,
 }
@@ -52,18 +47,10 @@ pub struct Copied {
 }
 
 impl<'a> Copier<'a> {
-    /// Opens its session.
-    ///
-    /// # Errors
-    /// If psql cannot be started.
-    pub fn open(run: &'a Run<'a>, snapshot: &'a str) -> Result<Self> {
-        Ok(Self { run, session: open(run)?, snapshot })
+    pub fn open(run: &'a DumpRun<'a>, snapshot: &'a str) -> Result<Self> {
+        Ok(Self { run, session: open_session(run)?, snapshot })
     }
 
-    /// Ends its session.
-    ///
-    /// # Errors
-    /// If psql did not end well.
     pub fn close(self) -> Result<()> {
         self.session.close()
     }
@@ -71,13 +58,12 @@ impl<'a> Copier<'a> {
     /// Writes one COPY block, whole or for a range of pages.
     ///
     /// # Errors
-    /// If the table is not as the snapshot saw it, stays locked, or cannot be read; whatever was
-    /// written then is not a section.
+    /// What was written to the section by then is not a section.
     pub fn copy<S: Sink>(
         &mut self,
-        table: &Table,
+        table: &SourceTable,
         pages: Option<&Range<Option<u64>>>,
-        section: &mut Section<'_, S>,
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<Copied> {
         self.copy_out(table, pages, section)
             .with_context(|| format!("copying table {}", table.quoted))
@@ -85,31 +71,31 @@ impl<'a> Copier<'a> {
 
     fn copy_out<S: Sink>(
         &mut self,
-        table: &Table,
+        table: &SourceTable,
         pages: Option<&Range<Option<u64>>>,
-        section: &mut Section<'_, S>,
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<Copied> {
         self.lock(table)?;
-        section.write(&self.encoded(&head(table))?)?;
+        section.write(&self.encoded(&entry_head(table))?)?;
         let begin = section.bytes;
-        self.session.tell(&statement(table, pages, &self.run.encoding))?;
+        self.session.tell(&copy_statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
-        // The line that ends the data came along with it.
+        // The bytes read include the line that ends the data.
         let bytes = section.bytes - begin - 3;
         section.write(b"\n\n")?;
         self.session.send(b"COMMIT;\n")?;
         Ok(Copied { rows, bytes })
     }
 
-    /// Begins a transaction under the snapshot, and in it locks the table, which the snapshot alone
-    /// does not protect: emptied or written anew elsewhere it would read as empty.
-    fn lock(&mut self, table: &Table) -> Result<()> {
+    /// Begins a transaction under the snapshot and locks the table in it. The snapshot alone does not
+    /// protect the table: truncated or rewritten by another session, it would read as empty.
+    fn lock(&mut self, table: &SourceTable) -> Result<()> {
         let begin = format!(
             "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
              SELECT {name}::pg_catalog.regclass::pg_catalog.oid, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass);\n\
              \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
-            self.begin(),
+            self.begin_statement(),
             table.quoted,
             name = literal(&table.quoted)
         );
@@ -126,34 +112,34 @@ impl<'a> Copier<'a> {
                 }
             };
             match state.as_str() {
-                NO_ERROR => return unchanged(table, found.as_deref()),
+                NO_ERROR => return check_unchanged(table, found.as_deref()),
                 LOCKED if Instant::now() < until => {
                     self.session.send(b"ROLLBACK;\n")?;
-                    self.run.check()?;
+                    self.run.fail_if_abandoned()?;
                     std::thread::sleep(pause);
                     pause = (pause * 2).min(PAUSES[1]);
                 }
                 LOCKED => bail!(
-                    "it stayed locked for {} seconds{}; dump again when that has ended, or wait \
+                    "it stayed locked for {} seconds{}; dump again when the lock is released, or wait \
                      longer (--lock-wait)",
                     self.run.lock_wait.as_secs(),
-                    self.run.locked(Some(table.oid))
+                    self.run.lock_holders(Some(table.oid))
                 ),
                 _ => return Err(self.session.reason()),
             }
         }
     }
 
-    fn begin(&self) -> String {
+    fn begin_statement(&self) -> String {
         format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}",
             literal(self.snapshot)
         )
     }
 
-    /// Reads rows up to the line that ends them. Nothing follows it before psql is told more, and no
+    /// Reads rows up to the line that ends them. Nothing follows it before psql gets more input, and no
     /// row is such a line: COPY doubles every backslash of its data.
-    fn rows<S: Sink>(&mut self, section: &mut Section<'_, S>) -> Result<u64> {
+    fn rows<S: Sink>(&mut self, section: &mut SectionWriter<'_, S>) -> Result<u64> {
         let (session, run) = (&mut self.session, self.run);
         let mut tail = [b'\n'; 4];
         let mut rows = 0;
@@ -179,13 +165,10 @@ impl<'a> Copier<'a> {
     }
 
     /// Writes the values of all sequences.
-    ///
-    /// # Errors
-    /// If one cannot be read.
     pub fn sequences<S: Sink>(
         &mut self,
-        sequences: &[Sequence],
-        section: &mut Section<'_, S>,
+        sequences: &[SourceSequence],
+        section: &mut SectionWriter<'_, S>,
     ) -> Result<()> {
         for some in sequences.chunks(SEQUENCES) {
             let values: Vec<String> = some
@@ -196,7 +179,7 @@ impl<'a> Copier<'a> {
                 .collect();
             self.session.tell(&format!(
                 "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
-                self.begin(),
+                self.begin_statement(),
                 self.run.lock_wait.as_millis(),
                 values.join(";\n")
             ))?;
@@ -208,13 +191,13 @@ impl<'a> Copier<'a> {
                     .with_context(|| format!("reading sequence {}", sequence.quoted))?;
                 text += &set_value(sequence, &value, self.run.backslashes_escape);
             }
-            // To encode is to ask, which must wait until all has been answered.
+            // Encoding is a query, which must wait until all values are read.
             section.write(&self.encoded(&text)?)?;
         }
         Ok(())
     }
 
-    /// Text of ours in the encoding that the dump is in.
+    /// Our own text in the encoding of the dump.
     fn encoded(&mut self, text: &str) -> Result<Vec<u8>> {
         if text.is_ascii() || self.run.encoding == UTF8 || self.run.is_bytewise() {
             return Ok(self.session.bytes_of(text));
@@ -227,22 +210,26 @@ impl<'a> Copier<'a> {
         let hex = self.session.line()?;
         let byte = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
         let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
-        bytes.with_context(|| format!("the server gives '{hex}' for a name's bytes"))
+        bytes.with_context(|| format!("unexpected answer for the bytes of a name: '{hex}'"))
     }
 }
 
 /// The same table, with its rows where the snapshot saw them.
-fn unchanged(table: &Table, found: Option<&str>) -> Result<()> {
+fn check_unchanged(table: &SourceTable, found: Option<&str>) -> Result<()> {
     if found == Some(&format!("{}|{}", table.oid, table.filenode)) {
         return Ok(());
     }
     bail!(
-        "it was emptied, replaced or written anew since this dump began, so what the dump would hold \
-         of it is lost; dump again when no TRUNCATE or ALTER TABLE is at work"
+        "it was truncated, replaced or rewritten after the dump began, so the rows that the snapshot saw \
+         are lost; dump again when no TRUNCATE or ALTER TABLE is running"
     )
 }
 
-fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) -> String {
+fn copy_statement(
+    table: &SourceTable,
+    pages: Option<&Range<Option<u64>>>,
+    encoding: &str,
+) -> String {
     let options = match encoding {
         UTF8 => String::new(),
         encoding => format!(" WITH (ENCODING {})", literal(encoding)),
@@ -264,7 +251,7 @@ fn statement(table: &Table, pages: Option<&Range<Option<u64>>>, encoding: &str) 
     format!("COPY {source} TO STDOUT{options};\n")
 }
 
-fn head(table: &Table) -> String {
+fn entry_head(table: &SourceTable) -> String {
     let through = table
         .root
         .as_ref()
@@ -278,7 +265,7 @@ fn head(table: &Table) -> String {
     )
 }
 
-fn set_value(sequence: &Sequence, value: &str, backslashes_escape: bool) -> String {
+fn set_value(sequence: &SourceSequence, value: &str, backslashes_escape: bool) -> String {
     let mut name = sequence.quoted.replace('\'', "''");
     if backslashes_escape {
         name = name.replace('\\', "\\\\");
@@ -294,7 +281,7 @@ fn on_one_line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
 }
 
-/// As pg_dump heads what it writes. Names keep to their line.
+/// The comment that pg_dump writes above an entry, with each name on one line.
 fn comment(what: &str, name: &str, kind: &str, schema: &str, owner: &str) -> String {
     let [name, schema, owner] = [name, schema, owner].map(on_one_line);
     format!("--\n-- {what}: {name}; Type: {kind}; Schema: {schema}; Owner: {owner}\n--\n\n")

@@ -1,8 +1,8 @@
-//! The passes in which pg_dump writes definitions: those of objects, then privileges, then what may run
-//! somebody's code. Each run of pg_dump for a section goes through all three; a whole dump must have
-//! every object made before the first privilege is taken away, so they are kept apart.
+//! The passes in which pg_dump writes definitions: objects, then privileges, then statements that may run
+//! user code. Each run of pg_dump goes through all three. In the joined dump every object must be created
+//! before the first privilege is revoked, so the passes of the runs are kept apart.
 
-use super::section::{Section, Sink};
+use super::section_writer::{SectionWriter, Sink};
 use crate::scanner::{Observer, Scanner, with_quoted_begin};
 use anyhow::Result;
 
@@ -12,53 +12,44 @@ pub const PASSES: usize = 3;
 /// Sorts the text of one run of pg_dump by its passes.
 pub struct Passes<'a, S> {
     scanner: Scanner,
-    sorted: Sorted<'a, S>,
+    sorter: PassSorter<'a, S>,
 }
 
-struct Sorted<'a, S> {
-    sections: [Section<'a, S>; PASSES],
+struct PassSorter<'a, S> {
+    sections: [SectionWriter<'a, S>; PASSES],
     pass: usize,
     /// Since the last statement's end.
     text: Vec<u8>,
 }
 
 impl<'a, S: Sink> Passes<'a, S> {
-    pub fn new(sections: [Section<'a, S>; PASSES]) -> Self {
-        let sorted = Sorted { sections, pass: 0, text: Vec::new() };
-        Self { scanner: Scanner::default(), sorted }
+    pub fn new(sections: [SectionWriter<'a, S>; PASSES]) -> Self {
+        let sorter = PassSorter { sections, pass: 0, text: Vec::new() };
+        Self { scanner: Scanner::default(), sorter }
     }
 
-    /// Takes text as it is to stand at the beginning.
-    ///
-    /// # Errors
-    /// What the section gives.
+    /// Adds text to the beginning, as it is.
     pub fn head(&mut self, text: &[u8]) -> Result<()> {
-        self.sorted.sections[0].write(text)
+        self.sorter.sections[0].write(text)
     }
 
-    /// Takes more of pg_dump's text.
-    ///
-    /// # Errors
-    /// What the section gives.
+    /// Adds text of pg_dump.
     pub fn write(&mut self, text: &[u8]) -> Result<()> {
-        self.scanner.scan(text, &mut self.sorted)
+        self.scanner.scan(text, &mut self.sorter)
     }
 
-    /// Gives how long the text of each pass was.
-    ///
-    /// # Errors
-    /// What the section gives.
+    /// Returns the length of the text of each pass.
     pub fn finish(mut self) -> Result<[u64; PASSES]> {
-        self.sorted.flush()?;
+        self.sorter.flush()?;
         let mut lengths = [0; PASSES];
-        for (length, section) in lengths.iter_mut().zip(self.sorted.sections) {
+        for (length, section) in lengths.iter_mut().zip(self.sorter.sections) {
             *length = section.finish()?;
         }
         Ok(lengths)
     }
 }
 
-impl<S: Sink> Sorted<'_, S> {
+impl<S: Sink> PassSorter<'_, S> {
     fn flush(&mut self) -> Result<()> {
         self.sections[self.pass].write(&self.text)?;
         self.text.clear();
@@ -66,7 +57,7 @@ impl<S: Sink> Sorted<'_, S> {
     }
 }
 
-impl<S: Sink> Observer for Sorted<'_, S> {
+impl<S: Sink> Observer for PassSorter<'_, S> {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         self.text.extend_from_slice(bytes);
         Ok(())
@@ -117,7 +108,11 @@ mod tests {
         let mut sinks = [Vec::new(), Vec::new(), Vec::new()];
         let [a, b, c] = &mut deflaters;
         let [x, y, z] = &mut sinks;
-        let mut passes = Passes::new([Section::new(a, x), Section::new(b, y), Section::new(c, z)]);
+        let mut passes = Passes::new([
+            SectionWriter::new(a, x),
+            SectionWriter::new(b, y),
+            SectionWriter::new(c, z),
+        ]);
         let main = "--\n-- f\n--\n\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nGRANT x;\n$$;\n\n\n";
         let acl = "--\n-- acl\n--\n\nREVOKE ALL ON FUNCTION f() FROM PUBLIC;\nSET x = 1;\n\n";
         let last = "REFRESH MATERIALIZED VIEW m;\n\n";

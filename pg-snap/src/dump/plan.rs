@@ -1,22 +1,22 @@
-//! Who copies what, in which order: a pure decision.
+//! The order in which tables are copied, and in which parts: a pure decision.
 
-use super::catalog::{Contents, Table};
+use super::catalog::{Contents, SourceTable};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// A table larger than this is copied in parts, so that several sessions share it and what waits
-/// for its turn to be written stays small, in bytes on the server's disk.
-const SPLIT: u64 = 256 << 20;
-/// What a part holds, about.
-const PART: u64 = 128 << 20;
+/// A table with more bytes on the server's disk is copied in parts, so that several sessions share it and
+/// less has to wait in memory to be written.
+const SPLIT_ABOVE: u64 = 256 << 20;
+/// The approximate size of a part.
+const PART_BYTES: u64 = 128 << 20;
 
 /// A section of the dump that one worker makes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Task {
-    /// A table's rows; those of some of its pages, where it is copied in parts. The last range has
-    /// no upper bound: its end is whatever the table has by then.
+pub enum DumpTask {
+    /// A table's rows, or those of some of its pages. The last range has no upper bound: the table may
+    /// have grown by then.
     Copy {
-        table: Box<Table>,
+        table: Box<SourceTable>,
         pages: Option<Range<Option<u64>>>,
     },
     Sequences,
@@ -25,30 +25,30 @@ pub enum Task {
 
 /// The tasks in the order in which they are begun and written: large objects, which one client
 /// copies alone; tables of extensions, each after those that its keys refer to; then the largest
-/// tables, so that no large one is left for the end. What calls functions comes after all that they
-/// may look at, and among its like in pg_dump's order, by name.
-pub fn tasks(contents: &Contents) -> Vec<Task> {
-    let mut tables: Vec<&Table> = contents.tables.iter().collect();
+/// tables, so that no large one is left for the end. Tables that call functions come after all that the
+/// functions may read, in pg_dump's order, by name.
+pub fn tasks(contents: &Contents) -> Vec<DumpTask> {
+    let mut tables: Vec<&SourceTable> = contents.tables.iter().collect();
     tables.sort_by_key(|table| {
         let rank = (table.rank.is_none(), table.rank);
         let bytes = if table.calls { 0 } else { table.bytes };
         (rank, table.calls, Reverse(bytes), table.schema.as_str(), table.name.as_str())
     });
     let mut tasks = Vec::new();
-    tasks.extend(contents.large_objects.then_some(Task::LargeObjects));
+    tasks.extend(contents.large_objects.then_some(DumpTask::LargeObjects));
     for table in tables {
-        for pages in parts(table) {
-            tasks.push(Task::Copy { table: Box::new(table.clone()), pages });
+        for pages in page_ranges(table) {
+            tasks.push(DumpTask::Copy { table: Box::new(table.clone()), pages });
         }
     }
-    tasks.extend((!contents.sequences.is_empty()).then_some(Task::Sequences));
+    tasks.extend((!contents.sequences.is_empty()).then_some(DumpTask::Sequences));
     tasks
 }
 
-fn parts(table: &Table) -> Vec<Option<Range<Option<u64>>>> {
-    let parts = table.bytes.div_ceil(PART).min(table.pages);
+fn page_ranges(table: &SourceTable) -> Vec<Option<Range<Option<u64>>>> {
+    let parts = table.bytes.div_ceil(PART_BYTES).min(table.pages);
     let plain = table.rank.is_none() && table.root.is_none() && !table.calls;
-    if !table.ranges || !plain || table.bytes <= SPLIT || parts < 2 {
+    if !table.ranges || !plain || table.bytes <= SPLIT_ABOVE || parts < 2 {
         return vec![None];
     }
     let bound = |part: u64| Some(table.pages * part / parts);
@@ -64,10 +64,10 @@ fn parts(table: &Table) -> Vec<Option<Range<Option<u64>>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dump::catalog::Sequence;
+    use crate::dump::catalog::SourceSequence;
 
-    fn table(name: &str, bytes: u64) -> Table {
-        Table {
+    fn table(name: &str, bytes: u64) -> SourceTable {
+        SourceTable {
             oid: 1,
             schema: "s".into(),
             name: name.into(),
@@ -85,10 +85,10 @@ mod tests {
         }
     }
 
-    fn told(tasks: &[Task]) -> Vec<String> {
-        let one = |task: &Task| match task {
-            Task::Copy { table, pages: None } => table.name.clone(),
-            Task::Copy { table, pages: Some(range) } => format!("{} {range:?}", table.name),
+    fn describe(tasks: &[DumpTask]) -> Vec<String> {
+        let one = |task: &DumpTask| match task {
+            DumpTask::Copy { table, pages: None } => table.name.clone(),
+            DumpTask::Copy { table, pages: Some(range) } => format!("{} {range:?}", table.name),
             other => format!("{other:?}"),
         };
         tasks.iter().map(one).collect()
@@ -100,40 +100,40 @@ mod tests {
             tables: vec![table("b", 8192), table("a", 8192), table("c", 1 << 20)],
             ..Contents::default()
         };
-        assert_eq!(told(&tasks(&contents)), ["c", "a", "b"]);
+        assert_eq!(describe(&tasks(&contents)), ["c", "a", "b"]);
         contents.tables.extend([table("y", 8192), table("x", 8192)]);
         contents.tables[3].rank = Some(0);
         contents.tables[4].rank = Some(1);
-        assert_eq!(told(&tasks(&contents)), ["y", "x", "c", "a", "b"]);
+        assert_eq!(describe(&tasks(&contents)), ["y", "x", "c", "a", "b"]);
         contents.tables.truncate(3);
         contents.tables[0].calls = true;
         contents.tables[2].calls = true;
-        assert_eq!(told(&tasks(&contents)), ["a", "b", "c"]);
+        assert_eq!(describe(&tasks(&contents)), ["a", "b", "c"]);
         contents.tables.iter_mut().for_each(|table| table.calls = false);
         contents.large_objects = true;
-        contents.sequences.push(Sequence {
+        contents.sequences.push(SourceSequence {
             schema: "s".into(),
             name: "q".into(),
             owner: "o".into(),
             quoted: "s.q".into(),
             plain: true,
         });
-        assert_eq!(told(&tasks(&contents)), ["LargeObjects", "c", "a", "b", "Sequences"]);
+        assert_eq!(describe(&tasks(&contents)), ["LargeObjects", "c", "a", "b", "Sequences"]);
     }
 
     #[test]
     fn a_huge_table_is_parted_without_a_gap_and_without_an_end() {
         let huge = Contents { tables: vec![table("h", 300 << 20)], ..Contents::default() };
         assert_eq!(
-            told(&tasks(&huge)),
+            describe(&tasks(&huge)),
             ["h None..Some(12800)", "h Some(12800)..Some(25600)", "h Some(25600)..None"]
         );
         let mut whole = huge;
         whole.tables[0].ranges = false;
-        assert_eq!(told(&tasks(&whole)), ["h"]);
+        assert_eq!(describe(&tasks(&whole)), ["h"]);
         // Few pages with huge values out of line.
         whole.tables[0].ranges = true;
         whole.tables[0].pages = 1;
-        assert_eq!(told(&tasks(&whole)), ["h"]);
+        assert_eq!(describe(&tasks(&whole)), ["h"]);
     }
 }

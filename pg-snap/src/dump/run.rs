@@ -1,6 +1,6 @@
-//! A run of `dump`: what all its sessions have in common, and that none of them stays.
+//! A run of `dump`: what its sessions have in common, and how they are all ended.
 
-use super::assembly::Assembly;
+use super::reorder_buffer::ReorderBuffer;
 use crate::client::Client;
 use crate::psql::{MAY_END, Server};
 use crate::sql::literal;
@@ -8,41 +8,37 @@ use anyhow::{Context, Result};
 use pipe_kit::{say, warning};
 use std::time::Duration;
 
-/// What the sessions of every run are called, followed by which run it is.
+/// The prefix of the names of all runs' sessions.
 const NAME: &str = "pg-snap dump ";
 
-/// See the module.
-pub struct Run<'a> {
+pub struct DumpRun<'a> {
     pub server: &'a Server,
     pub database: &'a str,
-    /// Of its sessions.
     pub name: String,
     pub pg_dump: Client,
-    /// Of the dump: the database's own.
+    /// Of the dump, which is that of the database.
     pub encoding: String,
     /// Whether pg_dump, under the settings of the database and the role, writes strings in which
     /// backslashes are doubled.
     pub backslashes_escape: bool,
-    /// How long to wait for a table that somebody holds locked.
+    /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
-    pub assembly: Assembly,
+    pub buffer: ReorderBuffer,
     pub bar: pipe_kit::progress::Bar,
 }
 
-impl Run<'_> {
-    /// # Errors
-    /// If another part of the run has failed.
-    pub fn check(&self) -> Result<()> {
-        if self.assembly.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
+impl DumpRun<'_> {
+    pub fn fail_if_abandoned(&self) -> Result<()> {
+        if self.buffer.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
     }
 
-    /// Whether the server cannot tell what its text is in UTF-8.
+    /// Whether the server cannot convert its text to UTF-8.
     pub fn is_bytewise(&self) -> bool {
         ["SQL_ASCII", "MULE_INTERNAL"].contains(&self.encoding.as_str())
     }
 
-    /// For an error: which tables somebody holds locked against everybody, or one of them, and who.
-    pub fn locked(&self, table: Option<u32>) -> String {
+    /// For an error: the tables with an exclusive lock, or one of them, and who holds it.
+    pub fn lock_holders(&self, table: Option<u32>) -> String {
         let which = table.map(|oid| format!("AND l.relation = {oid}"));
         let who = self.server.query(
             self.database,
@@ -64,14 +60,14 @@ impl Run<'_> {
 }
 
 /// The name of this run's sessions: the host, in its present boot and process namespace, our pid, and
-/// when we began, so that a later run can tell that we are gone.
-pub fn name() -> String {
+/// when we began, so that a later run can see whether this one still lives.
+pub fn session_name() -> String {
     let pid = std::process::id();
-    format!("{NAME}{}.{pid}.{}", place(), begun(pid).unwrap_or_default())
+    format!("{NAME}{}.{pid}.{}", host_id(), start_time(pid).unwrap_or_default())
 }
 
-/// FNV-1a over what tells this host's processes from another's.
-fn place() -> String {
+/// FNV-1a over what distinguishes the processes of this host from those of another.
+fn host_id() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let pids = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
@@ -82,18 +78,15 @@ fn place() -> String {
     format!("{hash:016x}")
 }
 
-/// When a process began, in the kernel's ticks since the boot; none where there is none.
-fn begun(pid: u32) -> Option<u64> {
+/// When a process started, in clock ticks since boot; none if there is no such process.
+fn start_time(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name of the program, in parentheses, may hold anything.
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Ends the sessions that runs of ours on this host have left when they were killed.
-///
-/// # Errors
-/// If the server does not answer.
-pub fn end_leftovers(server: &Server, database: &str) -> Result<()> {
+/// Ends the sessions left by killed runs on this host.
+pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
     let names = server.query(
         &server.maintenance,
         &format!(
@@ -103,17 +96,17 @@ pub fn end_leftovers(server: &Server, database: &str) -> Result<()> {
             literal(&format!("{NAME}%"))
         ),
     )?;
-    for name in names.lines().filter(|name| is_leftover(name, &place(), begun)) {
-        let ended = end_sessions(server, name)?;
+    for name in names.lines().filter(|name| is_leftover(name, &host_id(), start_time)) {
+        let ended = terminate_sessions(server, name)?;
         if ended != "0" {
-            say!("ended {ended} session(s) that a dump which was killed had left");
+            say!("ended {ended} session(s) that a killed dump had left");
         }
     }
     Ok(())
 }
 
-fn is_leftover(name: &str, place: &str, begun: impl Fn(u32) -> Option<u64>) -> bool {
-    let Some(rest) = name.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(place)) else {
+fn is_leftover(name: &str, host: &str, start_time: impl Fn(u32) -> Option<u64>) -> bool {
+    let Some(rest) = name.strip_prefix(NAME).and_then(|rest| rest.strip_prefix(host)) else {
         return false;
     };
     let mut parts = rest.split('.');
@@ -123,12 +116,12 @@ fn is_leftover(name: &str, place: &str, begun: impl Fn(u32) -> Option<u64>) -> b
         return false;
     };
     match (pid.parse(), start.parse()) {
-        (Ok(pid), Ok(start)) => begun(pid) != Some(start),
+        (Ok(pid), Ok(start)) => start_time(pid) != Some(start),
         _ => false,
     }
 }
 
-fn end_sessions(server: &Server, name: &str) -> Result<String> {
+fn terminate_sessions(server: &Server, name: &str) -> Result<String> {
     let ended = server.query(
         &server.maintenance,
         &format!(
@@ -142,11 +135,11 @@ fn end_sessions(server: &Server, name: &str) -> Result<String> {
 }
 
 /// Ends all sessions of a run of that name. A server that is down has none.
-pub fn end_all(server: &Server, name: &str) {
-    if let Err(error) = end_sessions(server, name)
+pub fn end_sessions(server: &Server, name: &str) {
+    if let Err(error) = terminate_sessions(server, name)
         && server.query(&server.maintenance, "SELECT 1").is_ok()
     {
-        warning!("sessions named '{name}' may still be at work on the server: {error:#}");
+        warning!("sessions named '{name}' may still be running on the server: {error:#}");
     }
 }
 
@@ -156,8 +149,8 @@ mod tests {
 
     #[test]
     fn a_leftover_is_of_this_host_and_of_a_process_that_is_gone() {
-        let begun = |pid| (pid == 7).then_some(100);
-        let left = |name: &str| is_leftover(name, "abc", begun);
+        let start_time = |pid| (pid == 7).then_some(100);
+        let left = |name: &str| is_leftover(name, "abc", start_time);
         assert!(left("pg-snap dump abc.8.100") && left("pg-snap dump abc.7.99"));
         for name in
             ["pg-snap dump abc.7.100", "pg-snap dump abd.8.100", "pg-snap dump abc.8", "psql"]
@@ -168,8 +161,8 @@ mod tests {
 
     #[test]
     fn this_run_is_no_leftover_and_its_name_is_not_cut() {
-        assert!(!is_leftover(&name(), &place(), begun));
-        assert!(name().len() <= 63, "{}", name());
-        assert!(begun(std::process::id()).is_some() && begun(u32::MAX).is_none());
+        assert!(!is_leftover(&session_name(), &host_id(), start_time));
+        assert!(session_name().len() <= 63, "{}", session_name());
+        assert!(start_time(std::process::id()).is_some() && start_time(u32::MAX).is_none());
     }
 }

@@ -1,16 +1,14 @@
-//! What is asked of the database itself before it is dumped, in one session.
+//! Questions to the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
-use crate::database_state::{QUESTIONS, Requirements};
+use crate::database_state::{QUERIES, Requirements};
 use crate::psql::Server;
 use anyhow::Result;
 
-/// The answers.
 #[derive(Debug, Default)]
 pub struct Survey {
     /// Whether strings are written in which backslashes are doubled.
     pub backslashes_escape: bool,
-    /// A line each.
     pub warnings: Vec<String>,
     pub requirements: Requirements,
 }
@@ -18,18 +16,15 @@ pub struct Survey {
 const STRINGS: &str = "SHOW standard_conforming_strings;\n";
 
 impl Survey {
-    /// Asks. That not all of it was answered is a warning, and keeps nobody from dumping.
-    ///
-    /// # Errors
-    /// If the server does not answer.
-    pub fn ask(server: &Server, database: &str) -> Result<Self> {
-        let needs = QUESTIONS.map(warnings::isolated).concat();
+    /// A question that fails is a warning, and does not prevent the dump.
+    pub fn run(server: &Server, database: &str) -> Result<Self> {
+        let needs = QUERIES.map(warnings::isolated).concat();
         let script = format!("{STRINGS}{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {
             let mut survey = Self::read(&server.query(database, STRINGS)?)?;
             survey.warnings.push(format!(
-                "what may be trouble in a load could not be asked of the catalog: {error:#}"
+                "cannot check the catalog for what may cause trouble in a load: {error:#}"
             ));
             Ok(survey)
         })
@@ -41,8 +36,8 @@ impl Survey {
         let (mut warnings, mut requirements) = (Warnings::default(), Requirements::default());
         for line in lines.filter(|line| !line.is_empty()) {
             match line.starts_with('{') {
-                true => requirements.add(line)?,
-                false => warnings.add(line)?,
+                true => requirements.add_line(line)?,
+                false => warnings.add_line(line)?,
             }
         }
         let mut warnings = warnings.into_lines();

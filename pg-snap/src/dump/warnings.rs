@@ -1,37 +1,36 @@
-//! What will be trouble when the dump is loaded: asked of the catalog while it can still be mended, and
-//! carried at the dump's head for who loads it.
+//! What can cause trouble when the dump is loaded: found in the catalog while it can still be repaired,
+//! and written to the head of the dump for those who load it.
 
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
-/// Each gives lines for [`Warnings::add`], ten of a kind, with how many there are of that kind.
-const QUESTIONS: [&str; 2] =
+/// Each returns lines for [`Warnings::add_line`]: ten of a kind, with the number of that kind.
+const QUERIES: [&str; 2] =
     [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
 
-/// What stands before the SQLSTATE that a question ended with.
+/// The prefix of the SQLSTATE with which a query ended.
 const STATE: &str = "state ";
 const NO_ERROR: &str = "00000";
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Warnings {
-    lines: BTreeMap<String, Kind>,
+    lines: BTreeMap<String, WarningGroup>,
     failed: Vec<String>,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Kind {
+struct WarningGroup {
     lines: Vec<String>,
-    /// Of this kind, with those that are not among the lines.
+    /// The number of warnings, including those without a line.
     all: usize,
 }
 
-/// The script: it fails nothing, whatever the server answers.
+/// The script. No answer of the server makes it fail.
 pub fn script() -> String {
-    QUESTIONS.map(isolated).concat()
+    QUERIES.map(isolated).concat()
 }
 
-/// Asks in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
+/// Runs the query in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
 /// Planning takes longer than running: compiling the plans would take longer still.
 pub fn isolated(sql: &str) -> String {
     format!(
@@ -43,17 +42,14 @@ pub fn isolated(sql: &str) -> String {
 }
 
 impl Warnings {
-    /// Takes a line of the answer.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn add(&mut self, line: &str) -> Result<()> {
+    /// Adds a line of the answer.
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
         if let Some(state) = line.strip_prefix(STATE) {
             self.failed.extend((state != NO_ERROR).then(|| state.to_owned()));
             return Ok(());
         }
         let (kind, text, all): (String, String, usize) = serde_json::from_str(line)
-            .with_context(|| format!("a list of warnings says {line}"))?;
+            .with_context(|| format!("unexpected line in the list of warnings: {line}"))?;
         let kind = self.lines.entry(kind).or_default();
         kind.lines.push(text.replace(char::is_control, " "));
         kind.all = all;
@@ -72,7 +68,7 @@ impl Warnings {
         }
         lines.extend(self.failed.into_iter().map(|state| {
             format!(
-                "not all that may be trouble in a load could be asked of the catalog (SQLSTATE {state})"
+                "the check of the catalog for what may cause trouble in a load is incomplete (SQLSTATE {state})"
             )
         }));
         lines
@@ -93,9 +89,9 @@ mod tests {
             "state 00000",
             "state 57014",
         ] {
-            warnings.add(line).unwrap();
+            warnings.add_line(line).unwrap();
         }
-        assert!(warnings.add("ERROR").is_err());
+        assert!(warnings.add_line("ERROR").is_err());
         let lines = warnings.into_lines();
         assert_eq!(
             lines[..4],

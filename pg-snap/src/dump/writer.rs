@@ -1,64 +1,52 @@
-//! The dump as it is written: sections one behind the other, the end marker, the index.
+//! Writes the dump: sections one after another, the end marker, the index.
 
-use super::assembly::Label;
-use super::definitions::END_MARKER;
+use super::pg_dump::END_MARKER;
+use super::reorder_buffer::SectionLabel;
 use crate::gzip::{Deflater, Level, MEMBER};
 use crate::index::{Index, Kind, Section};
 use anyhow::{Context, Result};
 use pipe_kit::output::Output;
 use std::io::Write;
 
-/// See the module.
-pub struct Writer {
+pub struct DumpWriter {
     out: Output,
-    /// Bytes written.
     offset: u64,
-    /// Where the section begins that is being written.
+    /// Where the current section begins.
     begin: u64,
     index: Index,
 }
 
-impl Writer {
+impl DumpWriter {
     pub fn new(out: Output) -> Self {
         Self { out, offset: 0, begin: 0, index: Index::default() }
     }
 
-    /// Writes a member of the section that is being written.
-    ///
-    /// # Errors
-    /// If standard output fails.
+    /// Writes a member of the current section.
     pub fn member(&mut self, member: &[u8]) -> Result<()> {
         self.out.write_all(member).context("writing the dump")?;
         self.offset += member.len() as u64;
         Ok(())
     }
 
-    /// Ends the section. One without text is none.
-    pub fn end(&mut self, label: Label) {
+    /// Ends the section. One without text gets no entry.
+    pub fn end(&mut self, label: SectionLabel) {
         let (offset, length) = (self.begin, self.offset - self.begin);
         self.begin = self.offset;
         if length > 0 {
-            let Label { kind, schema, table, root, rows, bytes } = label;
+            let SectionLabel { kind, schema, table, root, rows, bytes } = label;
             let section = Section { offset, length, kind, schema, table, root, rows, bytes };
             self.index.sections.push(section);
         }
     }
 
     /// Writes a whole section.
-    ///
-    /// # Errors
-    /// If standard output fails.
-    pub fn section(&mut self, label: Label, members: &[Vec<u8>]) -> Result<()> {
+    pub fn section(&mut self, label: SectionLabel, members: &[Vec<u8>]) -> Result<()> {
         members.iter().try_for_each(|member| self.member(member))?;
         self.end(label);
         Ok(())
     }
 
-    /// Writes what makes the dump whole: the end marker, and behind it the index. `key` is that of
-    /// the `\restrict` line at its head.
-    ///
-    /// # Errors
-    /// If standard output fails.
+    /// Writes the end marker, and after it the index. `key` is that of the `\restrict` line at the head.
     pub fn finish(mut self, key: Option<&[u8]>, level: Level) -> Result<()> {
         let mut deflater = Deflater::new(level);
         let mut end = END_MARKER.to_vec();
@@ -66,7 +54,7 @@ impl Writer {
             end.extend_from_slice(&[b"\\unrestrict ", key, b"\n\n"].concat());
         }
         let member = deflater.member(&end).context("compressing the dump")?;
-        self.section(Label::of(Kind::End, end.len() as u64), &[member])?;
+        self.section(SectionLabel::of(Kind::End, end.len() as u64), &[member])?;
         let begin = self.offset;
         for block in self.index.to_text()?.as_bytes().chunks(MEMBER) {
             let member = deflater.member(block).context("compressing the dump")?;

@@ -1,18 +1,18 @@
-//! The comment that pg_dump heads each entry of a dump with, and what it may be taken to say.
+//! The comment that pg_dump writes above each entry of a dump, and the ways to read it.
 //!
-//! Names stand in it as they are, but for line breaks, so that a name can look like the rest of the
-//! comment. Every way to read it counts; what decides between them is the statement below.
+//! Only line breaks in names are replaced, so a name can look like the rest of the comment. All ways to
+//! read it are kept; the statement below decides between them.
 
 /// A way to read a heading.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// Such as `TABLE DATA`.
     pub kind: String,
-    /// As it stands there: `-` for none, line breaks made blanks.
+    /// As written there: `-` for none, blanks for line breaks.
     pub schema: String,
 }
 
-/// The ways to read a comment as a heading, the likeliest last; none where it is no heading.
+/// The ways to read a comment as a heading, the likeliest last; empty if it is not a heading.
 pub fn readings(comment: &str) -> Vec<Reading> {
     let Some(text) = comment.strip_prefix("-- ") else { return Vec::new() };
     let text = ["Data for ", "Statistics for "]

@@ -1,32 +1,16 @@
-//! Names like one that is not there: what somebody may have meant.
+//! Names similar to one that does not exist, as a hint for the operator.
 
-/// At most so many are told.
-const MOST: usize = 3;
+const MAX_HINTS: usize = 3;
 
-/// Of `names` those most like `wanted`; none where they are all far from it.
+/// The names most similar to `wanted`; none if even these differ too much.
 pub fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
-    let far = 1 + wanted.chars().count() / 4;
+    let limit = 1 + wanted.chars().count() / 4;
     let mut near: Vec<(usize, &str)> = names
-        .map(|name| (distance(wanted, name), name.as_str()))
-        .filter(|(distance, _)| *distance <= far)
+        .map(|name| (strsim::levenshtein(wanted, name), name.as_str()))
+        .filter(|(distance, _)| *distance <= limit)
         .collect();
     near.sort_unstable();
-    near.into_iter().take(MOST).map(|(_, name)| name).collect()
-}
-
-/// Characters to be put in, left out or changed.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.chars().enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, y) in b.iter().enumerate() {
-            let change = before + usize::from(x != *y);
-            before = row[j + 1];
-            row[j + 1] = change.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
+    near.into_iter().take(MAX_HINTS).map(|(_, name)| name).collect()
 }
 
 #[cfg(test)]

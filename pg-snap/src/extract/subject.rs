@@ -1,24 +1,22 @@
-//! Which schema a statement of pg_dump is about, as the statement itself says: a pure decision.
+//! The schema that a statement of pg_dump is about: a pure decision from the statement alone.
 
 use crate::load::{Statement, classify};
 use crate::words::{Rest, Word, words};
 
-/// How much of a statement is looked at, in bytes and in words.
+/// How much of a statement is read, in bytes and in words.
 const BYTES: usize = 64 * 1024;
 const WORDS: usize = 4096;
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum StatementSubject {
     /// The session: the name of the setting.
     Setting(String),
-    /// A schema itself.
     Schema(String),
     /// Something in that schema.
     In(String),
     /// An extension, and the schema that it is put into.
     Extension(String, String),
-    /// It does not tell.
+    /// The statement does not name it.
     Unknown,
 }
 
@@ -48,103 +46,107 @@ const NAMED: [&str; 22] = [
     "TEXT SEARCH TEMPLATE",
 ];
 
-/// Looks at a statement.
-pub fn subject(sql: &[u8]) -> Subject {
+pub fn subject_of(sql: &[u8]) -> StatementSubject {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
     let words = words(&text, WORDS);
     let mut rest = Rest(&words);
     if rest.skip("RESET SESSION AUTHORIZATION") {
-        return Subject::Setting("session authorization".into());
+        return StatementSubject::Setting("session authorization".into());
     }
     if let Some(Word::Plain(first)) = words.first()
         && ["SET", "SELECT"].iter().any(|word| first.eq_ignore_ascii_case(word))
     {
         return match classify(sql) {
-            Statement::Setting(name) => Subject::Setting(name),
-            Statement::Free => set_value(&text).map_or(Subject::Unknown, Subject::In),
-            _ => Subject::Unknown,
+            Statement::Setting(name) => StatementSubject::Setting(name),
+            Statement::Free => {
+                set_value(&text).map_or(StatementSubject::Unknown, StatementSubject::In)
+            }
+            _ => StatementSubject::Unknown,
         };
     }
-    told(&mut rest).unwrap_or(Subject::Unknown)
+    read_statement(&mut rest).unwrap_or(StatementSubject::Unknown)
 }
 
-fn told(rest: &mut Rest<'_>) -> Option<Subject> {
+fn read_statement(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     let data = ["COPY", "INSERT INTO", "REFRESH MATERIALIZED VIEW"];
     if data.iter().any(|words| rest.skip(words)) {
-        return inside(rest);
+        return schema_of_name(rest);
     }
     if rest.skip("ALTER DEFAULT PRIVILEGES") {
-        return (rest.find("IN") && rest.skip("SCHEMA")).then(|| rest.one().map(Subject::In))?;
+        return (rest.find("IN") && rest.skip("SCHEMA"))
+            .then(|| rest.one().map(StatementSubject::In))?;
     }
     if rest.skip("GRANT") || rest.skip("REVOKE") || rest.skip("SECURITY LABEL") {
-        return rest.find("ON").then(|| object(rest))?;
+        return rest.find("ON").then(|| read_object(rest))?;
     }
     if rest.skip("COMMENT ON") || rest.skip("DROP") {
-        return object(rest);
+        return read_object(rest);
     }
     if rest.skip("CREATE EXTENSION") {
         rest.skip("IF NOT EXISTS");
         let name = rest.one()?;
-        return rest.find("SCHEMA").then(|| rest.one().map(|s| Subject::Extension(name, s)))?;
+        return rest
+            .find("SCHEMA")
+            .then(|| rest.one().map(|s| StatementSubject::Extension(name, s)))?;
     }
     let altered = rest.skip("ALTER");
-    (altered || rest.skip("CREATE")).then(|| made(rest, altered))?
+    (altered || rest.skip("CREATE")).then(|| read_definition(rest, altered))?
 }
 
-fn made(rest: &mut Rest<'_>, altered: bool) -> Option<Subject> {
+fn read_definition(rest: &mut Rest<'_>, altered: bool) -> Option<StatementSubject> {
     for words in ["OR REPLACE", "UNLOGGED", "DEFAULT", "UNIQUE"] {
         rest.skip(words);
     }
     if rest.skip("INDEX") {
         if !altered {
-            return rest.find("ON").then(|| inside(rest))?;
+            return rest.find("ON").then(|| schema_of_name(rest))?;
         }
-        return part_or(rest);
+        return read_attachment(rest);
     }
     if altered && rest.skip("TABLE") {
-        return part_or(rest);
+        return read_attachment(rest);
     }
     if rest.skip("CONSTRAINT TRIGGER") {
-        return rest.find("ON").then(|| inside(rest))?;
+        return rest.find("ON").then(|| schema_of_name(rest))?;
     }
     if rest.skip("RULE") {
-        return rest.find("TO").then(|| inside(rest))?;
+        return rest.find("TO").then(|| schema_of_name(rest))?;
     }
-    object(rest)
+    read_object(rest)
 }
 
-/// What is made a part of something is meant, rather than that.
-fn part_or(rest: &mut Rest<'_>) -> Option<Subject> {
+/// An attached partition is the subject, rather than its parent.
+fn read_attachment(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     rest.skip("ONLY");
     let whole = rest.name()?;
     if rest.skip("ATTACH PARTITION") {
-        return inside(rest);
+        return schema_of_name(rest);
     }
-    (!whole.0.is_empty()).then_some(Subject::In(whole.0))
+    (!whole.0.is_empty()).then_some(StatementSubject::In(whole.0))
 }
 
 /// An object named after its kind.
-fn object(rest: &mut Rest<'_>) -> Option<Subject> {
+fn read_object(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     if rest.skip("SCHEMA") {
-        return rest.one().map(Subject::Schema);
+        return rest.one().map(StatementSubject::Schema);
     }
     if ["TRIGGER", "POLICY", "RULE", "CONSTRAINT"].iter().any(|words| rest.skip(words)) {
         if !rest.find("ON") {
             return None;
         }
         rest.skip("DOMAIN");
-        return inside(rest);
+        return schema_of_name(rest);
     }
     let named = rest.skip("INDEX") || NAMED.iter().any(|words| rest.skip(words));
-    named.then(|| inside(rest))?
+    named.then(|| schema_of_name(rest))?
 }
 
-/// The schema of the name that comes next, where it has one.
-fn inside(rest: &mut Rest<'_>) -> Option<Subject> {
+/// The schema of the name that comes next, if it has one.
+fn schema_of_name(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     rest.skip("IF NOT EXISTS");
     rest.skip("ONLY");
     let schema = rest.one()?;
-    matches!(rest.0.first(), Some(Word::Mark('.'))).then_some(Subject::In(schema))
+    matches!(rest.0.first(), Some(Word::Mark('.'))).then_some(StatementSubject::In(schema))
 }
 
 /// The schema of the sequence in `setval('s.q', …)`.
@@ -152,8 +154,8 @@ fn set_value(sql: &str) -> Option<String> {
     let (_, after) = sql.split_once('\'')?;
     let end = after.replace("''", "\u{1}\u{1}").find('\'')?;
     let words = words(&after[..end].replace("''", "'"), WORDS);
-    match inside(&mut Rest(&words))? {
-        Subject::In(schema) => Some(schema),
+    match schema_of_name(&mut Rest(&words))? {
+        StatementSubject::In(schema) => Some(schema),
         _ => None,
     }
 }
@@ -163,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_of_pg_dump_tell_their_schema() {
+    fn statements_of_pg_dump_name_their_schema() {
         for sql in [
             "COPY s.t (a) FROM stdin",
             "INSERT INTO s.t VALUES (1)",
@@ -202,14 +204,14 @@ mod tests {
             "SECURITY LABEL FOR p ON TABLE s.t IS ''",
             "ALTER DEFAULT PRIVILEGES FOR ROLE other IN SCHEMA s GRANT SELECT ON TABLES TO other",
         ] {
-            assert_eq!(subject(sql.as_bytes()), Subject::In("s".into()), "{sql}");
+            assert_eq!(subject_of(sql.as_bytes()), StatementSubject::In("s".into()), "{sql}");
         }
     }
 
     #[test]
-    fn other_statements_are_of_schemas_settings_or_untold() {
-        let schema = || Subject::Schema("s".into());
-        let setting = |name: &str| Subject::Setting(name.into());
+    fn other_statements_are_of_schemas_settings_or_unknown() {
+        let schema = || StatementSubject::Schema("s".into());
+        let setting = |name: &str| StatementSubject::Setting(name.into());
         for (sql, expected) in [
             ("CREATE SCHEMA s", schema()),
             ("ALTER SCHEMA s OWNER TO o", schema()),
@@ -221,16 +223,19 @@ mod tests {
             ("SELECT pg_catalog.set_config('search_path', '', false)", setting(".search_path")),
             (
                 "CREATE EXTENSION IF NOT EXISTS citext WITH SCHEMA s",
-                Subject::Extension("citext".into(), "s".into()),
+                StatementSubject::Extension("citext".into(), "s".into()),
             ),
-            ("ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT ON TABLES TO p", Subject::Unknown),
-            ("CREATE CAST (s.a AS s.b) WITH FUNCTION s.f(s.a)", Subject::Unknown),
-            ("CREATE TABLE t ()", Subject::Unknown),
-            ("COMMENT ON EXTENSION s IS ''", Subject::Unknown),
-            ("SELECT s.f()", Subject::Unknown),
-            ("COMMIT", Subject::Unknown),
+            (
+                "ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT ON TABLES TO p",
+                StatementSubject::Unknown,
+            ),
+            ("CREATE CAST (s.a AS s.b) WITH FUNCTION s.f(s.a)", StatementSubject::Unknown),
+            ("CREATE TABLE t ()", StatementSubject::Unknown),
+            ("COMMENT ON EXTENSION s IS ''", StatementSubject::Unknown),
+            ("SELECT s.f()", StatementSubject::Unknown),
+            ("COMMIT", StatementSubject::Unknown),
         ] {
-            assert_eq!(subject(sql.as_bytes()), expected, "{sql}");
+            assert_eq!(subject_of(sql.as_bytes()), expected, "{sql}");
         }
     }
 }

@@ -1,15 +1,15 @@
 //! One gzip member: made from a block of text in one go, and read back so.
 //!
-//! A member of ours tells its own length in its header (an extra field, RFC 1952), so that a reader
+//! A member of ours has its own length in its header (an extra field, RFC 1952), so that a reader
 //! finds the next one without inflating, and several can be inflated at once. Others skip the field.
 
-use super::quick::{self, Quick};
+use super::fast::{self, FastCompressor};
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 use std::io;
 
-/// Bytes of text in a member, at most. Large enough that starting the dictionary anew costs under 1 %.
+/// Bytes of text in a member, at most. Large enough that starting with an empty dictionary costs under 1 %.
 pub const MEMBER: usize = 1 << 20;
-const _: () = assert!(MEMBER <= quick::LONGEST);
+const _: () = assert!(MEMBER <= fast::LONGEST);
 
 const MAGIC: [u8; 4] = [0x1f, 0x8b, 8, 4];
 /// Two bytes of length, the field's name, its length.
@@ -19,19 +19,21 @@ const TRAILER: usize = 8;
 /// Text that does not compress is in stored blocks, whose heads take less than this.
 const LONGEST: usize = HEADER + TRAILER + MEMBER + MEMBER / 4096;
 
-/// How hard to compress.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How hard to compress. The doc comments are the text of `--help`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Level {
+    /// Fastest; output about as large as that of gzip -1
     Fast,
+    /// Smaller than gzip -6, in a third of its time
     Default,
+    /// Smallest, in several times the time
     Small,
 }
 
-/// Makes members.
 pub struct Deflater(Method);
 
 enum Method {
-    Quick(Box<Quick>),
+    Fast(Box<FastCompressor>),
     Libdeflate { compressor: Compressor, made: Vec<u8> },
 }
 
@@ -43,28 +45,25 @@ impl Deflater {
             Method::Libdeflate { compressor, made }
         };
         Self(match level {
-            Level::Fast => Method::Quick(Box::new(Quick::new())),
+            Level::Fast => Method::Fast(Box::new(FastCompressor::new())),
             Level::Default => libdeflate(6),
             Level::Small => libdeflate(10),
         })
     }
 
     /// The text as one member.
-    ///
-    /// # Errors
-    /// If it is longer than [`MEMBER`].
     pub fn member(&mut self, text: &[u8]) -> io::Result<Vec<u8>> {
         if text.len() > MEMBER {
             return Err(invalid("a block too long for a gzip member"));
         }
         let deflated = match &mut self.0 {
-            Method::Quick(quick) => quick.deflate(text),
+            Method::Fast(fast) => fast.deflate(text),
             Method::Libdeflate { compressor, made } => {
                 let length = compressor.deflate_compress(text, made).map_err(io::Error::other)?;
                 &made[..length]
             }
         };
-        // As large as it is and no larger: it may have to wait among many.
+        // Without spare capacity: many members may wait in memory.
         let mut member = Vec::with_capacity(HEADER + deflated.len() + TRAILER);
         member.resize(HEADER, 0);
         member.extend_from_slice(deflated);
@@ -102,37 +101,36 @@ fn low_32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
-/// Reads members back.
 pub struct Inflater(Decompressor);
 
 impl Inflater {
-    /// Bytes of a member that [`Inflater::length`] looks at.
+    /// Bytes of a member that [`Inflater::length`] needs.
     pub const HEAD: usize = HEADER;
 
     pub fn new() -> Self {
         Self(Decompressor::new())
     }
 
-    /// How long the member is that begins so, if it is one of ours.
+    /// The length of the member that begins so, if it is one of ours.
     pub fn length(head: &[u8]) -> Option<usize> {
         let ours = head.len() >= HEADER && head[..4] == MAGIC && head[10..16] == EXTRA;
         let length = head.get(16..HEADER)?.try_into().map(u32::from_le_bytes).ok()? as usize;
         (ours && (HEADER + TRAILER..=LONGEST).contains(&length)).then_some(length)
     }
 
-    /// The text of a whole member of ours.
+    /// The text of a complete member of ours.
     ///
     /// # Errors
     /// `InvalidData` if it is damaged.
     pub fn text(&mut self, member: &[u8]) -> io::Result<Vec<u8>> {
         if Self::length(member) != Some(member.len()) {
-            return Err(invalid("a gzip member of another length than it tells"));
+            return Err(invalid("a gzip member does not have the length in its header"));
         }
         let (body, trailer) = member[HEADER..].split_at(member.len() - HEADER - TRAILER);
         let word = |at: usize| trailer[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
         let (crc, size) = (word(0), word(4) as usize);
         if size > MEMBER {
-            return Err(invalid("a gzip member longer than it may be"));
+            return Err(invalid("a gzip member is longer than allowed"));
         }
         let mut text = vec![0; size];
         let length = self
@@ -142,7 +140,7 @@ impl Inflater {
         let mut sum = Crc::new();
         sum.update(&text);
         if length != size || sum.sum() != crc {
-            return Err(invalid("a gzip member's checksum does not fit"));
+            return Err(invalid("a gzip member's checksum does not match"));
         }
         Ok(text)
     }
@@ -199,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_member_is_told() {
+    fn a_damaged_member_is_an_error() {
         let member =
             Deflater::new(Level::Default).member(&b"some text, some more\n".repeat(50)).unwrap();
         for at in (0..member.len()).filter(|at| !(4..10).contains(at)) {

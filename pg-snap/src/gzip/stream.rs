@@ -1,4 +1,4 @@
-//! The text of a dump as a stream, whoever wrote it.
+//! The text of a dump as a stream, from any writer.
 
 use super::Inflater;
 use anyhow::{Context, Result};
@@ -10,40 +10,37 @@ const BUFFER: usize = 256 * 1024;
 
 /// The text of a dump, gzipped or plain. A gzip stream that is cut or damaged gives
 /// `UnexpectedEof` or `InvalidData`/`InvalidInput` at that point.
-///
-/// # Errors
-/// If its first bytes cannot be read.
 pub fn text_of(input: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let mut input = BufReader::with_capacity(BUFFER, input);
     let zipped = input.fill_buf().context("reading the dump")?.starts_with(&[0x1f, 0x8b]);
-    Ok(if zipped { Box::new(Members::new(input)) } else { Box::new(input) })
+    Ok(if zipped { Box::new(MemberReader::new(input)) } else { Box::new(input) })
 }
 
 /// The text of gzip members that follow each other, such as a section of a dump.
 pub fn members_in(input: impl Read + Send) -> impl Read + Send {
-    Members::new(BufReader::with_capacity(BUFFER, input))
+    MemberReader::new(BufReader::with_capacity(BUFFER, input))
 }
 
-/// The beginning of a member that was read already, and what follows.
-type Rest<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
+/// The part of a member that was already read, and what follows.
+type Remainder<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
 
-/// Members of ours are inflated one by one, which is fastest; at the first of somebody else's the
-/// rest is left to a decoder of any.
-struct Members<R: Read> {
+/// Members of ours are inflated one by one, which is fastest; from the first other
+/// member on, a general decoder reads the rest.
+struct MemberReader<R: Read> {
     input: Option<BufReader<R>>,
-    others: Option<MultiGzDecoder<Rest<R>>>,
+    others: Option<MultiGzDecoder<Remainder<R>>>,
     inflater: Inflater,
     member: Vec<u8>,
     text: io::Cursor<Vec<u8>>,
 }
 
-impl<R: Read> Members<R> {
+impl<R: Read> MemberReader<R> {
     fn new(input: BufReader<R>) -> Self {
         let (input, inflater) = (Some(input), Inflater::new());
         Self { input, others: None, inflater, member: Vec::new(), text: io::Cursor::default() }
     }
 
-    /// The next member's text; false at the end of the input, or where the rest is others'.
+    /// The next member's text; false at the end of the input, or if the rest is for the general decoder.
     fn advance(&mut self) -> io::Result<bool> {
         let Some(input) = &mut self.input else { return Ok(false) };
         self.member.clear();
@@ -65,7 +62,7 @@ impl<R: Read> Members<R> {
     }
 }
 
-impl<R: Read> Read for Members<R> {
+impl<R: Read> Read for MemberReader<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
             let n = self.text.read(buffer)?;
@@ -89,7 +86,6 @@ pub struct ReadAhead {
 }
 
 impl ReadAhead {
-    /// Starts reading.
     pub fn new(mut input: Box<dyn Read + Send>) -> Self {
         let (send, blocks) = sync_channel(8);
         std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! What a dump holds, as data and as text.
+//! The report on a dump, as data and as text.
 
 use crate::database_state::DatabaseState;
 use crate::index::Section;
@@ -9,7 +9,7 @@ use std::mem::take;
 
 /// The report. Field names are the JSON's.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
+pub struct InspectReport {
     /// Whether the dump is whole.
     pub complete: bool,
     /// Why it is not.
@@ -18,10 +18,10 @@ pub struct Report {
     pub server_version: Option<String>,
     /// What `pg-snap dump` wrote down of the database itself; none for another tool's dump.
     pub database: Option<DatabaseState>,
-    /// What the dump says will be trouble when it is loaded, a line each.
+    /// What can cause trouble when the dump is loaded, a line each.
     pub warnings: Vec<String>,
     schemas: BTreeSet<String>,
-    tables: Vec<Table>,
+    tables: Vec<TableSummary>,
     rows: u64,
     /// Of the tables' data as it stands in the dump.
     bytes: u64,
@@ -32,7 +32,7 @@ pub struct Report {
 }
 
 #[derive(Debug, Serialize)]
-struct Table {
+struct TableSummary {
     schema: String,
     name: String,
     rows: u64,
@@ -42,7 +42,7 @@ struct Table {
 /// Schema and name.
 pub type TableName = (String, String);
 
-impl Report {
+impl InspectReport {
     pub(super) fn set_database(&mut self, state: Option<DatabaseState>) {
         self.database = state;
         self.warnings = self.database.as_mut().map(|d| take(&mut d.warnings)).unwrap_or_default();
@@ -61,7 +61,7 @@ impl Report {
             self.schemas.insert(name.0.clone());
         }
         self.places.insert(name.clone(), at);
-        self.tables.push(Table { schema: name.0, name: name.1, rows: 0, bytes: 0 });
+        self.tables.push(TableSummary { schema: name.0, name: name.1, rows: 0, bytes: 0 });
         at
     }
 
@@ -91,7 +91,6 @@ impl Report {
         }
     }
 
-    /// For people.
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let unknown = "unknown";

@@ -1,20 +1,20 @@
 //! Extensions that a dump creates.
 
 use super::facts::Facts;
-use super::findings::{Findings, Plan};
+use super::findings::{Findings, LoadPlan};
 use crate::sql::literal;
 
-/// Those that the server has not installed.
-pub fn missing<'a>(plan: &Plan<'a>, facts: &Facts) -> Vec<&'a str> {
+/// The extensions that are not installed on the server.
+pub fn missing<'a>(plan: &LoadPlan<'a>, facts: &Facts) -> Vec<&'a str> {
     let wanted = plan.needs.extensions.iter().map(String::as_str);
     wanted.filter(|name| !facts.extensions.contains_key(*name)).collect()
 }
 
-/// Adds a line for each that cannot be created.
-pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+/// Adds a line for each extension that cannot be created.
+pub fn check(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for name in missing(plan, facts) {
         found.problem(format!(
-            "the dump needs extension {name}, which the server has not installed; where the server runs, \
+            "the dump needs extension {name}, which is not installed on the server; on its host, \
              on Debian: apt install {} (or apt-cache search postgresql {name})",
             package(name, plan.server.major)
         ));
@@ -22,7 +22,7 @@ pub fn check(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     for name in &plan.needs.extensions {
         if !facts.superuser && facts.extensions.get(name) == Some(&true) {
             found.problem(format!(
-                "the dump creates extension {name}, which takes a superuser; load as one (PGUSER)"
+                "the dump creates extension {name}, which requires a superuser; load as one (PGUSER)"
             ));
         }
         if facts.extensions.contains_key(name) {
@@ -40,7 +40,7 @@ const PRELOADED: [&str; 5] = [CRON, "citus", "pgaudit", "pglogical", "timescaled
 /// One that is created only in the database that `cron.database_name` names.
 const CRON: &str = "pg_cron";
 
-fn preload(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+fn preload(plan: &LoadPlan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let Some(preloaded) = &facts.preloaded else { return };
     let loaded = |library: &str| library.trim().trim_matches('"') == name;
     if preloaded.split(',').any(loaded) {
@@ -61,19 +61,19 @@ fn preload(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
         ));
     } else if requirements.is_some_and(|r| r.preloaded.iter().any(|other| other == name)) {
         found.note(format!(
-            "the old server loaded extension {name} when it started, and this one does not; {remedy}"
+            "the source server loaded extension {name} when it started, and this one does not; {remedy}"
         ));
     }
 }
 
-fn version(plan: &Plan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+fn version(plan: &LoadPlan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let requirements = plan.needs.state.as_ref().and_then(|state| state.requirements.as_ref());
     let there = requirements.and_then(|r| r.extension_versions.get(name));
     let (Some(there), Some(here)) = (there, facts.extension_versions.get(name)) else { return };
     if parts(here) < parts(there) {
         found.note(format!(
-            "the dump was made with extension {name} {there}, and the server creates {here}: what it lacks \
-             fails in the load; where the server runs, install the newer ({})",
+            "the dump was made with extension {name} {there}, and the server creates {here}: a load fails on \
+             what that version lacks; install the newer one on the server's host ({})",
             package(name, plan.server.major)
         ));
     }
@@ -83,8 +83,8 @@ fn parts(version: &str) -> Vec<u64> {
     version.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
 }
 
-/// It is not the name that the database has in the end, under which it is filled.
-fn one_database(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+/// A load fills the database under another name than its final one.
+fn one_database(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let (database, made_as) = (literal(plan.database), literal(plan.made_as));
     let remedy = format!(
         "for the load, in postgresql.conf: cron.database_name = {made_as}; and restart PostgreSQL; afterwards: \
@@ -93,12 +93,12 @@ fn one_database(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     match &facts.cron_database {
         Some(allowed) if allowed == plan.made_as => {}
         Some(allowed) => found.problem(format!(
-            "the dump creates extension {CRON}, which the server takes in database {allowed} alone, and a load \
-             fills a database of another name before it swaps the names, with --drop-first too; {remedy}"
+            "the dump creates extension {CRON}, which the server allows only in database {allowed}, and a load \
+             fills a database of another name before it swaps the names, even with --drop-first; {remedy}"
         )),
         None => found.note(format!(
-            "the dump creates extension {CRON}, which the server takes in one database alone, and role {} may not \
-             know in which (GRANT pg_read_all_settings); {remedy}",
+            "the dump creates extension {CRON}, which the server allows only in one database, and role {} may not \
+             read its name (GRANT pg_read_all_settings); {remedy}",
             facts.me
         )),
     }
@@ -117,7 +117,7 @@ fn package(extension: &str, major: u32) -> String {
     format!("postgresql-{major}-{name}")
 }
 
-/// Those that come with PostgreSQL itself, in a package of its own on other systems.
+/// Extensions that come with PostgreSQL itself; other systems have a package of their own for them.
 const CONTRIB: [&str; 24] = [
     "amcheck",
     "bloom",

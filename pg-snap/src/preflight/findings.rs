@@ -1,7 +1,7 @@
-//! What keeps a dump from being loaded, as lines with their remedy: decided from facts alone.
+//! What prevents a dump from being loaded, each with its remedy: a pure decision from facts.
 
 use super::facts::{Facts, Membership};
-use super::room::Verdict;
+use super::room::RoomVerdict;
 use super::{extensions, requirements};
 use crate::database_state::Role;
 use crate::head::Needs;
@@ -10,7 +10,7 @@ use crate::sql::{ident, literal};
 use crate::version::Version;
 
 /// What is to be loaded, and how.
-pub struct Plan<'a> {
+pub struct LoadPlan<'a> {
     pub database: &'a str,
     pub needs: &'a Needs,
     pub server: Version,
@@ -19,10 +19,9 @@ pub struct Plan<'a> {
     pub made_as: &'a str,
 }
 
-/// What was found.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Each keeps the load from being done.
+    /// Each prevents the load.
     pub problems: Vec<String>,
     /// Each is worth knowing.
     pub notes: Vec<String>,
@@ -38,17 +37,17 @@ impl Findings {
     }
 
     /// Adds whether there is room for the new database.
-    pub fn add_room(&mut self, verdict: Verdict) {
+    pub fn add_room(&mut self, verdict: RoomVerdict) {
         match verdict {
-            Verdict::Enough => {}
-            Verdict::Untold(note) => self.note(note),
-            Verdict::TooLittle(problem) => self.problem(problem),
+            RoomVerdict::Enough => {}
+            RoomVerdict::Unknown(note) => self.note(note),
+            RoomVerdict::TooLittle(problem) => self.problem(problem),
         }
     }
 }
 
 /// Everything but the room on disk.
-pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
+pub fn find(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     rights(plan, facts, &mut found);
@@ -61,33 +60,33 @@ pub fn find(plan: &Plan<'_>, facts: &Facts) -> Findings {
     found
 }
 
-/// What matters where only a part of the database is loaded.
-pub fn find_for_part(plan: &Plan<'_>, facts: &Facts) -> Findings {
+/// What matters to a load of one schema.
+pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     standby(facts, &mut found);
     if facts.database.is_none() {
         found.problem(format!(
-            "there is no database {}: a schema is brought back into one that is there",
+            "there is no database {}: a schema is restored into an existing one",
             plan.database
         ));
     }
     found
 }
 
-fn versions(plan: &Plan<'_>, found: &mut Findings) {
+fn versions(plan: &LoadPlan<'_>, found: &mut Findings) {
     let from = plan.needs.server_version.as_deref().unwrap_or_default();
     if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
         found.problem(format!(
-            "the dump is from PostgreSQL {from}, the server is {}: a dump does not go back to an older \
+            "the dump is from PostgreSQL {from}, the server is {}: a dump cannot be loaded into an older \
              major; load it into PostgreSQL {major} or newer",
             plan.server
         ));
     }
     if plan.needs.restrict && !plan.psql.knows_restrict() {
         found.note(format!(
-            "psql {} does not know \\restrict, so only pg-snap itself keeps commands of psql out of the \
-             load; a newer postgresql-client adds the second lock",
+            "psql {} does not know \\restrict, so only pg-snap itself keeps psql commands out of the \
+             load; a newer postgresql-client adds a second barrier",
             plan.psql
         ));
     }
@@ -95,7 +94,9 @@ fn versions(plan: &Plan<'_>, found: &mut Findings) {
 
 fn standby(facts: &Facts, found: &mut Findings) {
     if facts.standby {
-        found.problem("the server is a standby, which takes no writes; name its primary (PGHOST)");
+        found.problem(
+            "the server is a standby, which accepts no writes; connect to its primary (PGHOST)",
+        );
     }
     if !facts.synchronous_standbys.is_empty() {
         found.note(format!(
@@ -105,7 +106,7 @@ fn standby(facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn rights(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let (me, name) = (ident(&facts.me), plan.database);
     standby(facts, found);
     if !facts.may_create_databases {
@@ -117,7 +118,7 @@ fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let Some(database) = &facts.database else { return };
     if !database.ours {
         found.problem(format!(
-            "database {name} belongs to role {}, whose rights {} does not have, and cannot be replaced; as \
+            "database {name} belongs to role {}, whose rights role {} does not have, so it cannot be replaced; as \
              a superuser: {}",
             database.owner,
             facts.me,
@@ -132,27 +133,27 @@ fn rights(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// What holds the database that will be replaced.
-fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+/// What prevents the replacement of the database.
+fn in_the_way(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     let name = plan.database;
     for gid in &facts.prepared {
         found.problem(format!(
-            "database {name} holds the prepared transaction {gid}, which keeps it from being replaced; in \
+            "database {name} has the prepared transaction {gid}, which prevents its replacement; in \
              it: COMMIT PREPARED {0}; or ROLLBACK PREPARED {0};",
             literal(gid)
         ));
     }
     for subscription in &facts.subscriptions {
         found.problem(format!(
-            "database {name} has the subscription {subscription}, which keeps it from being dropped; in \
+            "database {name} has the subscription {subscription}, which prevents dropping it; in \
              it: DROP SUBSCRIPTION {};",
             ident(subscription)
         ));
     }
     for slot in &facts.slots {
         found.problem(format!(
-            "database {name} has the logical replication slot {slot}: in use it keeps the database from \
-             being dropped, and unused it would be lost with it; SELECT pg_drop_replication_slot({});",
+            "database {name} has the logical replication slot {slot}: in use, it prevents dropping the \
+             database; unused, it would be lost with it; SELECT pg_drop_replication_slot({});",
             literal(slot)
         ));
     }
@@ -162,8 +163,8 @@ fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
             name => name,
         };
         found.problem(format!(
-            "a session of role {} ({application}, pid {pid}) in database {name} is not {}'s to end; end \
-             it, or as a superuser: SELECT pg_terminate_backend({pid});",
+            "a session of role {} ({application}, pid {pid}) is in database {name}, and role {} may not end \
+             it; close it, or as a superuser: SELECT pg_terminate_backend({pid});",
             session.role,
             facts.me,
             pid = session.pid
@@ -171,7 +172,7 @@ fn in_the_way(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
     if facts.sessions.is_empty() && !facts.may_end_others {
         found.note(format!(
-            "role {0} may end its own sessions only: another role's, if one connects, would be in the way; \
+            "role {0} may end only its own sessions: a session of another role would block the load; \
              as a superuser: GRANT pg_signal_backend TO {1};",
             facts.me,
             ident(&facts.me)
@@ -190,7 +191,7 @@ pub fn without_login<'a>(roles: &'a [Role], facts: &Facts) -> Vec<&'a Role> {
     roles.iter().filter(|role| role.login && !may(role)).collect()
 }
 
-fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn role_problems(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for role in roles_missing(plan.needs, facts) {
         if facts.may_create_roles {
             let password = if role.login { " and will need a password" } else { "" };
@@ -217,10 +218,10 @@ fn role_problems(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// What is a role's own in the dump can be given to it only by who is a member of it, and filled
-/// afterwards only by who has its rights.
+/// Only a member of a role can make it the owner of objects, and only a session with its rights can fill
+/// them afterwards.
 fn not_a_member(
-    plan: &Plan<'_>,
+    plan: &LoadPlan<'_>,
     facts: &Facts,
     role: &str,
     membership: Membership,
@@ -233,21 +234,20 @@ fn not_a_member(
         _ => roles::grant_statement(role, &facts.me, plan.server.major),
     };
     Some(format!(
-        "role {role} owns what is in the dump, and role {} may not act for it; as a superuser: {remedy}",
+        "role {role} owns objects in the dump, and role {} may not act for it; as a superuser: {remedy}",
         facts.me
     ))
 }
 
-/// A setting that came or went with a major means nothing where it is not known.
+/// A setting that another major has means nothing to this one.
 pub fn unknown_setting(name: &str, server: Version) -> String {
     format!(
-        "the dump sets {name}, which PostgreSQL {server} does not know, for the database: it is left out"
+        "the dump sets {name}, which PostgreSQL {server} does not know, for the database: the setting is omitted"
     )
 }
 
-/// The place that travels with the database is needed at the start of a load, and its settings are
-/// made at the end.
-fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+/// What a load needs privileges for: the tablespace of the database, and its settings.
+fn settings(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for name in &facts.unknown_settings {
         found.note(unknown_setting(name, plan.server));
     }
@@ -274,7 +274,7 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     let space = &state.tablespace;
     if space != "pg_default" && facts.tablespaces.get(space).is_some_and(|space| !space.ours) {
         found.problem(format!(
-            "the dump's database lies in tablespace {space}, where role {} may make nothing; as a superuser: \
+            "the dump's database lies in tablespace {space}, where role {} may create nothing; as a superuser: \
              GRANT CREATE ON TABLESPACE {} TO {};",
             facts.me,
             ident(space),
@@ -283,28 +283,28 @@ fn settings(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
     }
     for name in &facts.guarded_settings {
         found.problem(format!(
-            "the dump sets {name} for the database, which takes a superuser; load as one (PGUSER)"
+            "the dump sets {name} for the database, which requires a superuser; load as one (PGUSER)"
         ));
     }
 }
 
-fn may_change(plan: &Plan<'_>, facts: &Facts, role: &str) -> bool {
+fn may_change(plan: &LoadPlan<'_>, facts: &Facts, role: &str) -> bool {
     let created = !facts.roles.contains_key(role);
     let admin = plan.server.major < 16 || facts.roles.get(role).is_some_and(|m| m.admin);
     facts.may_create_roles && (created || admin)
 }
 
-fn locales(plan: &Plan<'_>, facts: &Facts, found: &mut Findings) {
+fn locales(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     for locale in &facts.unknown_locales {
         found.problem(format!(
-            "the dump's locale {locale} is not on the server's system; there, on Debian: add it to \
+            "the dump's locale {locale} is not installed on the server's host; there, on Debian: add it to \
              /etc/locale.gen, run locale-gen, and restart PostgreSQL"
         ));
     }
     let provider = plan.needs.state.as_ref().and_then(|s| s.locale_provider.as_deref());
     if provider == Some("i") && !facts.icu {
         found.problem(
-            "the dump's locale is ICU's, and the server has no ICU; load it into one that was built with it",
+            "the dump's locale is one of ICU, and the server has no ICU; load it into a server built with ICU",
         );
     }
 }

@@ -1,59 +1,57 @@
-//! What only trying tells: each statement is tried in a transaction that is rolled back, and the
-//! SQLSTATE that it ends with is the answer.
+//! Checks by attempt: each statement runs in a transaction that is rolled back, and the SQLSTATE that it
+//! ends with is the answer.
 
-use crate::database_state::{Dictionary, How, Requirements};
+use crate::database_state::{Dictionary, Requirements, Resolution};
 use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
 
-/// What a probe is about.
+/// What a probe checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Subject {
+pub enum ProbeSubject {
     Dictionary,
     /// Of a collation, from the system's C library.
     Locale,
     IcuCollation,
     Library,
-    /// Made by a superuser alone.
+    /// Only a superuser may create it.
     Guarded,
     RowValue,
 }
 
-/// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    pub subject: Subject,
-    /// In words.
+    pub subject: ProbeSubject,
     pub about: String,
     statement: String,
 }
 
 /// A probe that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    pub subject: Subject,
+pub struct FailedProbe {
+    pub subject: ProbeSubject,
     pub about: String,
     pub state: String,
 }
 
 const NO_ERROR: &str = "00000";
 
-/// What is to be tried.
-pub fn of(requirements: &Requirements) -> Vec<Probe> {
+/// The statements that check these requirements.
+pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     let mut probes = Vec::new();
     let mut add = |subject, about: String, statement: String| {
         probes.push(Probe { subject, about, statement });
     };
     for dictionary in &requirements.dictionaries {
         let about = format!("{} ({})", dictionary.name, files(dictionary).join(", "));
-        add(Subject::Dictionary, about, create(dictionary));
+        add(ProbeSubject::Dictionary, about, create(dictionary));
     }
     for collation in &requirements.collations {
         let locale = collation.locale.as_deref().unwrap_or_default();
         let about = format!("{} ({locale})", collation.name);
         if collation.provider == "c" {
             let set = format!("SET LOCAL lc_monetary = {};", literal(locale));
-            add(Subject::Locale, about, set);
+            add(ProbeSubject::Locale, about, set);
         } else if collation.provider == "i" {
             let rules = collation.rules.as_deref().map(|r| format!(", rules = {}", literal(r)));
             let statement = format!(
@@ -61,34 +59,34 @@ pub fn of(requirements: &Requirements) -> Vec<Probe> {
                 literal(locale),
                 rules.unwrap_or_default()
             );
-            add(Subject::IcuCollation, about, statement);
+            add(ProbeSubject::IcuCollation, about, statement);
         }
     }
     for library in &requirements.libraries {
-        add(Subject::Library, library.clone(), format!("LOAD {};", literal(library)));
+        add(ProbeSubject::Library, library.clone(), format!("LOAD {};", literal(library)));
     }
     if let Some(first) = requirements.foreign_data_wrappers.first() {
         let about = format!("foreign-data wrapper {first}");
-        add(Subject::Guarded, about, "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into());
+        add(ProbeSubject::Guarded, about, "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into());
     }
     if let Some(first) = requirements.event_triggers.first() {
         let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
              AS 'BEGIN END'; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
-        add(Subject::Guarded, format!("event trigger {first}"), statement.into());
+        add(ProbeSubject::Guarded, format!("event trigger {first}"), statement.into());
     }
     for value in &requirements.row_values {
         // A schema is the database's own, even if it came with the server.
-        if value.how == How::System && value.kind != "regnamespace" {
+        if value.how == Resolution::System && value.kind != "regnamespace" {
             let about = format!("{} as {} in rows of {}", value.value, value.kind, value.column);
             let kind = format!("pg_catalog.{}", ident(&value.kind));
             let statement = format!("SELECT {}::{kind} WHERE false;", literal(&value.value));
-            add(Subject::RowValue, about, statement);
+            add(ProbeSubject::RowValue, about, statement);
         }
     }
     probes
 }
 
-/// The files that a dictionary is made from, below `tsearch_data`.
+/// The files of a dictionary, below `tsearch_data`.
 fn files(dictionary: &Dictionary) -> Vec<String> {
     let suffix = |option: &str| match (dictionary.template.as_str(), option) {
         ("thesaurus", "dictfile") => Some("ths"),
@@ -102,7 +100,7 @@ fn files(dictionary: &Dictionary) -> Vec<String> {
     options.filter_map(|(name, file)| Some(format!("{file}.{}", suffix(name)?))).collect()
 }
 
-/// The one below a thesaurus is the database's own, perhaps: any other knows its words as well.
+/// The dictionary below a thesaurus may be one of the database: any other serves for the probe.
 fn create(dictionary: &Dictionary) -> String {
     let options = dictionary.options.iter().map(|(name, value)| {
         let below = dictionary.template == "thesaurus" && name == "dictionary";
@@ -116,11 +114,8 @@ fn create(dictionary: &Dictionary) -> String {
     )
 }
 
-/// Tries them in one session.
-///
-/// # Errors
-/// If the server does not answer.
-pub fn run(server: &Server, probes: Vec<Probe>) -> Result<Vec<Failed>> {
+/// Runs the probes in one session, and returns those that failed.
+pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> {
     if probes.is_empty() {
         return Ok(Vec::new());
     }
@@ -135,10 +130,14 @@ pub fn run(server: &Server, probes: Vec<Probe>) -> Result<Vec<Failed>> {
     }
     let answer = server.query(&server.maintenance, &script)?;
     let states: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("state ")).collect();
-    (states.len() == probes.len()).then_some(()).context("trying what a load needs")?;
+    (states.len() == probes.len()).then_some(()).context("checking what a load needs")?;
     let failed = probes.into_iter().zip(states).filter(|(_, state)| *state != NO_ERROR);
     Ok(failed
-        .map(|(Probe { subject, about, .. }, state)| Failed { subject, about, state: state.into() })
+        .map(|(Probe { subject, about, .. }, state)| FailedProbe {
+            subject,
+            about,
+            state: state.into(),
+        })
         .collect())
 }
 
@@ -165,7 +164,8 @@ mod tests {
             ..Requirements::default()
         };
         let quoted = "E'x''; DROP DATABASE postgres; --\\\\'";
-        let statements: Vec<String> = of(&requirements).into_iter().map(|p| p.statement).collect();
+        let statements: Vec<String> =
+            probes_for(&requirements).into_iter().map(|p| p.statement).collect();
         assert_eq!(
             statements,
             [

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 /// How large a database is, or will be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size {
+pub struct DatabaseSize {
     pub bytes: u64,
     /// Guessed from the dump's own size.
     pub guessed: bool,
@@ -27,46 +27,50 @@ pub enum Room {
 
 /// Whether there is room.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RoomVerdict {
     Enough,
-    /// It cannot be told; a note.
-    Untold(String),
+    /// Not known; a note.
+    Unknown(String),
     /// A problem, with its remedy.
     TooLittle(String),
 }
 
-/// How much a database grows from gzipped SQL, and from SQL: what dumps of documents and of logs
-/// showed, rounded down, so that a guess seldom refuses what would fit.
+/// The growth of a database from gzipped SQL, and from SQL, as measured on dumps of documents and logs and
+/// rounded down, so that a guess seldom refuses a dump that would fit.
 const FROM_GZIP: u64 = 5;
 const FROM_SQL: u64 = 1;
 
-/// The size that the dump tells, else a guess from the file's.
-pub fn needed(needs: &Needs, file: &Path) -> Option<Size> {
+/// The size that the dump states, or a guess from the size of its file.
+pub fn needed(needs: &Needs, file: &Path) -> Option<DatabaseSize> {
     if let Some(bytes) = needs.state.as_ref().and_then(|state| state.size_bytes) {
-        return Some(Size { bytes, guessed: false });
+        return Some(DatabaseSize { bytes, guessed: false });
     }
     let mut open = std::fs::File::open(file).ok()?;
     let bytes = open.metadata().ok().filter(std::fs::Metadata::is_file)?.len();
     let mut magic = [0; 2];
     let gzip = open.read_exact(&mut magic).is_ok() && magic == [0x1f, 0x8b];
     let factor = if gzip { FROM_GZIP } else { FROM_SQL };
-    Some(Size { bytes: bytes * factor, guessed: true })
+    Some(DatabaseSize { bytes: bytes * factor, guessed: true })
 }
 
 /// Decides. A tenth is left, or what the server may write to its log of changes meanwhile.
-pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: bool) -> Verdict {
+pub fn verdict(
+    needed: Option<DatabaseSize>,
+    room: &Room,
+    facts: &Facts,
+    drop_first: bool,
+) -> RoomVerdict {
     let Some(size) = needed else {
-        return Verdict::Untold(
-            "whether there is room for the database cannot be told: neither the dump nor a file tells a size"
-                .into(),
+        return RoomVerdict::Unknown(
+            "cannot determine whether there is room for the database: its size is unknown".into(),
         );
     };
     let free = match room {
         Room::Free(free) => *free,
         Room::Unknown(why) => {
-            let about = size.in_words();
-            return Verdict::Untold(format!(
-                "whether there is room for the new database ({about}) cannot be told: {why}"
+            let about = size.describe();
+            return RoomVerdict::Unknown(format!(
+                "cannot determine whether there is room for the new database ({about}): {why}"
             ));
         }
     };
@@ -74,16 +78,16 @@ pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: boo
     let want = size.bytes + (size.bytes / 10).max(size.bytes.min(facts.max_wal_size));
     let have = if drop_first { free + old } else { free };
     if want <= have {
-        return Verdict::Enough;
+        return RoomVerdict::Enough;
     }
     let line = format!(
-        "the new database takes {} and {} is wanted with the log of changes, but only {} is free on the server's disk",
-        size.in_words(),
+        "the new database takes {}, or {} with the write-ahead log, but only {} is free on the server's disk",
+        size.describe(),
         human(want),
         human(free)
     );
-    Verdict::TooLittle(match (drop_first, want <= free + old) {
-        (true, _) => format!("{line}, and {} in the old database; make room", human(old)),
+    RoomVerdict::TooLittle(match (drop_first, want <= free + old) {
+        (true, _) => format!("{line}, plus {} in the old database; make room", human(old)),
         (false, true) => format!(
             "{line}; --drop-first drops the old database ({}) before the new one is made",
             human(old)
@@ -92,8 +96,8 @@ pub fn verdict(needed: Option<Size>, room: &Room, facts: &Facts, drop_first: boo
     })
 }
 
-impl Size {
-    fn in_words(self) -> String {
+impl DatabaseSize {
+    fn describe(self) -> String {
         let about = if self.guessed { "about " } else { "" };
         format!("{about}{}", human(self.bytes))
     }
@@ -109,35 +113,37 @@ fn human(bytes: u64) -> String {
 }
 
 /// Looks at the server's disk: through the prefix of the clients, or here where the server is here.
-pub fn look(clients: &Clients, facts: &Facts, needs: &Needs) -> Room {
+pub fn measure(clients: &Clients, facts: &Facts, needs: &Needs) -> Room {
     let Some(data) = &facts.data_directory else {
         return Room::Unknown(format!(
-            "role {} may not know where the server keeps its data (GRANT pg_read_all_settings)",
+            "role {} may not read the server's data_directory (GRANT pg_read_all_settings)",
             facts.me
         ));
     };
     if !clients.have_prefix() && !server_is_here() {
         return Room::Unknown("the server runs on another host".into());
     }
-    let pid_file = read(clients, "cat", &[&format!("{data}/postmaster.pid")]);
+    let pid_file = run_beside_clients(clients, "cat", &[&format!("{data}/postmaster.pid")]);
     if !pid_file.is_some_and(|text| is_of_server(&text, facts)) {
-        return Room::Unknown(format!("{data} cannot be looked at from here as that server's"));
+        return Room::Unknown(format!(
+            "{data} on this host is not readable, or not of that server"
+        ));
     }
     let space = needs.state.as_ref().map(|s| &s.tablespace).and_then(|s| facts.tablespaces.get(s));
     let place = space.map(|space| &space.place).filter(|place| !place.is_empty()).unwrap_or(data);
-    match read(clients, "df", &["-Pk", place]).as_deref().and_then(free_of) {
+    match run_beside_clients(clients, "df", &["-Pk", place]).as_deref().and_then(free_of) {
         Some(free) => Room::Free(free),
-        None => Room::Unknown(format!("df -Pk {place} gave no answer")),
+        None => Room::Unknown(format!("df -Pk {place} printed no size")),
     }
 }
 
-fn read(clients: &Clients, program: &str, arguments: &[&str]) -> Option<String> {
+fn run_beside_clients(clients: &Clients, program: &str, arguments: &[&str]) -> Option<String> {
     let mut command = clients.beside(program);
     child::capture(command.args(arguments).stdin(Stdio::null()), program).ok()
 }
 
-/// By a socket, or a loopback address: what lies behind a forwarded port is told by its data
-/// directory.
+/// By a socket, or a loopback address: what lies behind a forwarded port is recognised by its
+/// data directory.
 fn server_is_here() -> bool {
     let hosts = ["PGHOSTADDR", "PGHOST"].map(|name| std::env::var(name).unwrap_or_default());
     let host = hosts.into_iter().find(|host| !host.is_empty()).unwrap_or_default();
@@ -157,7 +163,7 @@ fn is_of_server(pid_file: &str, facts: &Facts) -> bool {
         && number(3) == Some(facts.port.into())
 }
 
-/// The bytes free that `df -Pk` tells: the fourth word of the last line, which may begin with a
+/// The free bytes in the output of `df -Pk`: the fourth word of the last line, which may begin with a
 /// device's name with spaces in it, counted from the percentage.
 fn free_of(df: &str) -> Option<u64> {
     let words: Vec<&str> = df.lines().last()?.split_whitespace().collect();
@@ -184,23 +190,23 @@ mod tests {
     #[test]
     fn room_is_wanted_for_the_database_and_a_margin_and_the_old_one_counts_if_it_goes_first() {
         let mib = |n: u64| n << 20;
-        let size = |n| Some(Size { bytes: mib(n), guessed: false });
+        let size = |n| Some(DatabaseSize { bytes: mib(n), guessed: false });
         let mut facts = facts(mib(50));
         facts.max_wal_size = mib(30);
         let enough =
             |free, drop_first| verdict(size(100), &Room::Free(mib(free)), &facts, drop_first);
-        assert_eq!(enough(130, false), Verdict::Enough);
-        assert_eq!(enough(80, true), Verdict::Enough);
-        let Verdict::TooLittle(line) = enough(129, false) else { panic!() };
-        assert!(line.contains("130.0 MiB is wanted"), "{line}");
+        assert_eq!(enough(130, false), RoomVerdict::Enough);
+        assert_eq!(enough(80, true), RoomVerdict::Enough);
+        let RoomVerdict::TooLittle(line) = enough(129, false) else { panic!() };
+        assert!(line.contains("or 130.0 MiB with"), "{line}");
         assert!(line.contains("--drop-first drops"), "{line}");
-        let Verdict::TooLittle(line) = enough(70, true) else { panic!() };
+        let RoomVerdict::TooLittle(line) = enough(70, true) else { panic!() };
         assert!(line.ends_with("50.0 MiB in the old database; make room"), "{line}");
-        let Verdict::TooLittle(line) = enough(10, false) else { panic!() };
+        let RoomVerdict::TooLittle(line) = enough(10, false) else { panic!() };
         assert!(line.ends_with("would free 50.0 MiB: make room"), "{line}");
         let unknown = Room::Unknown("why".into());
-        assert!(matches!(verdict(size(1), &unknown, &facts, false), Verdict::Untold(_)));
-        assert!(matches!(verdict(None, &Room::Free(0), &facts, false), Verdict::Untold(_)));
+        assert!(matches!(verdict(size(1), &unknown, &facts, false), RoomVerdict::Unknown(_)));
+        assert!(matches!(verdict(None, &Room::Free(0), &facts, false), RoomVerdict::Unknown(_)));
     }
 
     #[test]
@@ -213,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_what_df_tells() {
+    fn reads_the_output_of_df() {
         let head = "Filesystem 1024-blocks Used Available Capacity Mounted on\n";
         assert_eq!(free_of(&format!("{head}/dev/sda 100 60 40 60% /\n")), Some(40 << 10));
         assert_eq!(free_of(&format!("{head}//host/a share 9 5 4 56% /a b\n")), Some(4 << 10));

@@ -146,8 +146,8 @@ fn a_role_that_pg_hba_conf_lets_into_one_database_dumps_and_is_refused_a_load() 
     pipeline_tests::process::wait_until("the new pg_hba.conf", refused)?;
     let file = dumped(&server, &dir)?;
     as_app(&server).args(["status", "--json"]).assert().success();
-    let told = || contains("pg_hba.conf").and(contains("nothing was changed"));
-    as_app(&server).arg("load").arg(&file).assert().code(5).stderr(told());
+    let refused = || contains("pg_hba.conf").and(contains("nothing was changed"));
+    as_app(&server).arg("load").arg(&file).assert().code(5).stderr(refused());
     assert_eq!(rows(&server, "piprio")?, "1000");
     assert_eq!(databases(&server)?, "piprio postgres");
     Ok(())

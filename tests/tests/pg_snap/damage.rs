@@ -96,7 +96,7 @@ fn drop_first_drops_nothing_for_a_dump_that_is_not_whole() -> Result<()> {
 }
 
 #[test]
-fn inspect_tells_what_a_dump_holds() -> Result<()> {
+fn inspect_shows_what_a_dump_contains() -> Result<()> {
     let s = Setup::new()?;
     let file = s.dump("d.sql.gz")?;
     let out = s.pg_snap("").args(["inspect", "--json"]).arg(&file).output()?;
@@ -121,7 +121,7 @@ fn inspect_tells_what_a_dump_holds() -> Result<()> {
 }
 
 #[test]
-fn failures_are_one_line_and_never_tell_the_password() -> Result<()> {
+fn failures_are_one_line_and_never_show_the_password() -> Result<()> {
     let s = Setup::new()?;
     let one_line = || predicate::function(|e: &str| e.lines().count() == 1);
     let silent = || contains(postgres::PASSWORD).not().and(contains("wrong-pw").not());

@@ -30,9 +30,9 @@ fn a_large_table_is_copied_in_parts_and_none_of_its_rows_is_lost_or_there_twice(
     let index = String::from_utf8(index.stdout)?;
     let parts = index.lines().filter(|line| line.contains("\"table\":\"large\"")).count();
     ensure!(parts > 1, "in one part: {index}");
-    let told = pg_snap(&server, "").args(["inspect", "--json"]).arg(&file).output()?;
-    let told: serde_json::Value = serde_json::from_slice(&told.stdout)?;
-    let tables = told["tables"].as_array().context("tables")?;
+    let report = pg_snap(&server, "").args(["inspect", "--json"]).arg(&file).output()?;
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
+    let tables = report["tables"].as_array().context("tables")?;
     let rows: u64 = sum.split('|').next().unwrap_or_default().parse()?;
     ensure!(tables.len() == 1 && tables[0]["rows"] == rows, "{tables:?}, not {rows}");
 

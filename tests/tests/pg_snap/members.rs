@@ -11,7 +11,7 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Command;
 
-/// Where each member begins, by what each tells of its own length.
+/// Where each member begins, by the length in its header.
 fn beginnings(dump: &[u8]) -> Result<Vec<usize>> {
     let (mut beginnings, mut at) = (Vec::new(), 0);
     while at < dump.len() {
@@ -92,7 +92,7 @@ fn every_reader_of_gzip_accepts_a_dump_of_every_level() -> Result<()> {
 }
 
 #[test]
-fn the_index_tells_where_each_section_lies_and_what_it_holds() -> Result<()> {
+fn the_index_lists_where_each_section_lies_and_what_it_contains() -> Result<()> {
     let s = Setup::new()?;
     s.server.psql("postgres", "drop database piprio")?;
     oddities::create(&s.server, "piprio")?;
@@ -162,7 +162,7 @@ fn a_dump_cut_behind_its_end_marker_between_members_is_whole_and_cut_anywhere_el
     let mut cuts: Vec<usize> = between.chain(around).chain(anywhere).chain([dump.len()]).collect();
     cuts.sort_unstable();
     cuts.dedup();
-    let (file, mut told) = (s.path("cut.sql.gz"), Vec::new());
+    let (file, mut reports) = (s.path("cut.sql.gz"), Vec::new());
     for cut in cuts {
         std::fs::write(&file, &dump[..cut])?;
         let out = s.pg_snap("").args(["inspect", "--json"]).arg(&file).output()?;
@@ -174,18 +174,18 @@ fn a_dump_cut_behind_its_end_marker_between_members_is_whole_and_cut_anywhere_el
             out.status
         );
         if wanted == 0 {
-            told.push(out.stdout);
+            reports.push(out.stdout);
         }
     }
     ensure!(
-        told.len() == whole.len() && told.iter().all(|t| *t == told[0]),
-        "they tell of other dumps"
+        reports.len() == whole.len() && reports.iter().all(|t| *t == reports[0]),
+        "they report other dumps"
     );
     Ok(())
 }
 
 #[test]
-fn inspect_tells_the_same_from_the_index_as_from_all_that_it_tells_of() -> Result<()> {
+fn inspect_reports_the_same_from_the_index_as_from_the_whole_dump() -> Result<()> {
     let s = Setup::new()?;
     s.server.psql("postgres", "create database other")?;
     oddities::create(&s.server, "odd")?;
@@ -209,7 +209,7 @@ fn inspect_tells_the_same_from_the_index_as_from_all_that_it_tells_of() -> Resul
 }
 
 #[test]
-fn inspect_in_full_finds_what_the_index_cannot_tell() -> Result<()> {
+fn inspect_in_full_finds_what_the_index_cannot_show() -> Result<()> {
     let s = Setup::new()?;
     let file = s.dump("d.sql.gz")?;
     let mut dump = std::fs::read(&file)?;

@@ -1,4 +1,4 @@
-//! What would keep a dump from being loaded is told before harm: by `preflight`, and by `load` in
+//! What would keep a dump from being loaded is reported before any harm: by `preflight`, and by `load` in
 //! the same words. Nothing on the server changes by it.
 
 use crate::kit::*;
@@ -37,17 +37,17 @@ fn last_line(text: &[u8]) -> String {
 pub fn refused(server: &Postgres, role: &str, file: &Path, words: &str) -> Result<()> {
     let before = whole_server(server)?;
     let preflight = as_role(server, role).args(["preflight", "--json"]).arg(file).output()?;
-    let said = String::from_utf8_lossy(&preflight.stderr).into_owned();
-    ensure!(preflight.status.code() == Some(5), "{words}: {:?} {said}", preflight.status);
-    ensure!(said.lines().any(|line| line.contains(words)), "{words}: {said}");
+    let log = String::from_utf8_lossy(&preflight.stderr).into_owned();
+    ensure!(preflight.status.code() == Some(5), "{words}: {:?} {log}", preflight.status);
+    ensure!(log.lines().any(|line| line.contains(words)), "{words}: {log}");
     let report: serde_json::Value = serde_json::from_slice(&preflight.stdout)?;
     let problems = report["problems"].as_array().context("problems")?;
-    ensure!(problems.len() == said.lines().count(), "{said}");
+    ensure!(problems.len() == log.lines().count(), "{log}");
     ensure!(problems.iter().any(|p| p.as_str().is_some_and(|p| p.contains(words))), "{report}");
 
     let load = as_role(server, role).arg("load").arg(file).output()?;
     ensure!(load.status.code() == Some(5), "{words}: {}", last_line(&load.stderr));
-    ensure!(last_line(&load.stderr) == last_line(&preflight.stderr), "{said}");
+    ensure!(last_line(&load.stderr) == last_line(&preflight.stderr), "{log}");
     ensure!(whole_server(server)? == before, "{words}: the server changed");
     Ok(())
 }
@@ -116,9 +116,9 @@ fn a_dump_of_roles_that_the_server_lacks_loads_for_who_may_create_them_only() ->
     assert!(missing.contains(r#"{"login":false,"name":"reader"}"#), "{missing}");
     assert!(!missing.contains("unconcerned"), "{missing}");
     let out = as_role(&elsewhere, "rich").arg("load").arg(&file).output()?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
-    assert!(said.contains("ALTER ROLE \"tenant\" LOGIN; then \\password \"tenant\""), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{log}");
+    assert!(log.contains("ALTER ROLE \"tenant\" LOGIN; then \\password \"tenant\""), "{log}");
     assert!(content(&elsewhere, "piprio")? == content(&s.server, "app")?);
 
     // The same dump from pg_dump alone: its roles are seen in its text.
@@ -133,7 +133,7 @@ fn a_dump_of_roles_that_the_server_lacks_loads_for_who_may_create_them_only() ->
 }
 
 #[test]
-fn an_owner_whose_rights_are_not_ours_is_told_with_the_grant() -> Result<()> {
+fn an_owner_whose_rights_are_not_ours_is_reported_with_the_grant() -> Result<()> {
     let s = Setup::new()?;
     let file = dump_of_app(&s)?;
     s.server.psql("postgres", "alter role app createdb")?;
@@ -147,14 +147,14 @@ fn an_owner_whose_rights_are_not_ours_is_told_with_the_grant() -> Result<()> {
 }
 
 #[test]
-fn an_extension_a_locale_or_a_version_that_the_server_lacks_is_told() -> Result<()> {
+fn an_extension_a_locale_or_a_version_that_the_server_lacks_is_reported() -> Result<()> {
     let s = Setup::new()?;
     let file = s.dump("d.sql.gz")?;
     let dump = |change: fn(String) -> String| edited(&s, &file, change);
     let needs = dump(|t| t.replacen("\"extensions\":[]", "\"extensions\":[\"no_such\"]", 1))?;
     refused(&s.server, postgres::USER, &needs, "-no-such (or apt-cache search")?;
     let newer = dump(|t| t.replacen("from database version 1", "from database version 91", 1))?;
-    refused(&s.server, postgres::USER, &newer, "does not go back to an older major")?;
+    refused(&s.server, postgres::USER, &newer, "cannot be loaded into an older major")?;
     let locale = dump(|t| t.replacen("\"collate\":\"", "\"collate\":\"xx_XX.", 1))?;
     refused(&s.server, postgres::USER, &locale, "locale-gen")?;
 
@@ -170,7 +170,7 @@ fn an_extension_a_locale_or_a_version_that_the_server_lacks_is_told() -> Result<
         "create role app login password 'x' createdb; alter database piprio owner to app",
     )?;
     std::fs::write(&plain, text.replace("missing_one", "dblink"))?;
-    refused(&s.server, "app", &plain, "creates extension dblink, which takes a superuser")?;
+    refused(&s.server, "app", &plain, "creates extension dblink, which requires a superuser")?;
     std::fs::write(&plain, text.replace("missing_one", "citext"))?;
     passes(&s.server, "app", &plain).map(drop)
 }
@@ -191,7 +191,7 @@ fn a_damaged_head_a_silent_server_and_a_whole_dump_have_their_statuses() -> Resu
 }
 
 #[test]
-fn what_holds_the_database_is_told_with_the_words_to_type() -> Result<()> {
+fn what_holds_the_database_is_reported_with_the_words_to_type() -> Result<()> {
     let settings = ["wal_level=logical", "max_prepared_transactions=2"].map(str::to_owned);
     let options = postgres::Options { settings: settings.into(), ..Default::default() };
     let s = Setup::of(Postgres::with(options)?)?;
@@ -233,7 +233,7 @@ fn what_holds_the_database_is_told_with_the_words_to_type() -> Result<()> {
 }
 
 #[test]
-fn a_session_that_is_not_ours_to_end_is_told_by_role_and_application() -> Result<()> {
+fn a_session_that_is_not_ours_to_end_is_reported_by_role_and_application() -> Result<()> {
     let s = Setup::new()?;
     let file = dump_of_app(&s)?;
     s.server.psql(
@@ -249,11 +249,11 @@ fn a_session_that_is_not_ours_to_end_is_told_by_role_and_application() -> Result
     let mut session = session.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
     let present = "select count(*) from pg_stat_activity where application_name = 'the intruder'";
     wait_for(&s.server, present, "1")?;
-    let told = refused(&s.server, "app", &file, "session of role piprio (the intruder, pid");
+    let result = refused(&s.server, "app", &file, "session of role piprio (the intruder, pid");
     // One of our own role is ended, as always.
     s.server.psql("postgres", "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'the intruder'")?;
     session.wait()?;
-    told
+    result
 }
 
 /// A small file system of its own, where we may make one.
@@ -283,7 +283,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_disk_without_room_for_two_is_told_with_the_way_out() -> Result<()> {
+fn a_disk_without_room_for_two_is_reported_with_the_way_out() -> Result<()> {
     let disk = match SmallDisk::new(120)? {
         Ok(disk) => disk,
         Err(why) => {

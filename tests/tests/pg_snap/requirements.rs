@@ -17,7 +17,7 @@ fn dump_of(server: &Postgres, sql: &str, file: &Path) -> Result<()> {
 }
 
 #[test]
-fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> Result<()> {
+fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_reported() -> Result<()> {
     let s = Setup::new()?;
     let elsewhere = Postgres::start()?;
     let plain = "create role plain login password 'x' createdb";
@@ -52,17 +52,17 @@ fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> R
         &s.server,
         postgres::USER,
         &file,
-        "name public.by_what as regclass, which a load makes",
+        "refer to public.by_what as regclass, which a load creates",
     )?;
     refused(
         &s.server,
         postgres::USER,
         &file,
-        "name public.twice as regproc, a name that means several",
+        "refer to public.twice as regproc, a name of several objects",
     )?;
     let out = s.pg_snap("source").arg("dump").output()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert!(said.contains("warning: rows of public.duty.what name public.by_what"), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr);
+    assert!(log.contains("warning: rows of public.duty.what refer to public.by_what"), "{log}");
 
     // What came with the old server, and not with this one.
     dump_of(&s.server, "create table duty as select 'int4'::regtype as what", &file)?;
@@ -72,7 +72,7 @@ fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_told() -> R
         &s.server,
         postgres::USER,
         &gone,
-        "names abstime as regtype in rows of public.duty.what",
+        "refers to abstime as regtype in rows of public.duty.what",
     )
 }
 
@@ -98,14 +98,19 @@ fn roles_of_policies_default_privileges_and_user_mappings_are_needed() -> Result
     for role in ["by_policy", "by_default", "by_mapping", "by_setting", "for_default"] {
         refused(&elsewhere, "plain", &file, &format!("the dump needs role {role}, which"))?;
     }
-    refused(&elsewhere, "plain", &file, "makes foreign-data wrapper w, which role plain may not")?;
+    refused(
+        &elsewhere,
+        "plain",
+        &file,
+        "creates foreign-data wrapper w, which role plain may not",
+    )?;
     passes(&elsewhere, postgres::USER, &file)?;
     as_role(&elsewhere, postgres::USER).arg("load").arg(&file).assert().success();
     Ok(())
 }
 
 #[test]
-fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
+fn files_libraries_and_places_that_the_server_lacks_are_reported() -> Result<()> {
     let extended = Extended::of(&postgres::programs()?)?;
     let programs = Some(extended.programs.clone());
     let source = Postgres::with(postgres::Options { programs, ..Default::default() })?;
@@ -124,7 +129,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
     };
     needs(
         "create text search dictionary odd (template = simple, stopwords = odd_words, accept = true)",
-        "text search dictionary public.odd (odd_words.stop): the server has not these files",
+        "text search dictionary public.odd (odd_words.stop): the server lacks these files",
     )?;
     needs(
         "create table t (i int); create index i on t (i) tablespace fast",
@@ -145,7 +150,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
         let changed = edited(&s, &file, |text| text.replacen(from, to, 1))?;
         refused(&s.server, postgres::USER, &changed, words)
     };
-    lacks("\"$libdir/citext\"", "\"$libdir/no_such\"", "needs library $libdir/no_such, which")?;
+    lacks("\"$libdir/citext\"", "\"$libdir/no_such\"", "need library $libdir/no_such, which")?;
     lacks(
         "\"locale\":\"C.UTF-8\",\"ctype\"",
         "\"locale\":\"xx_XX\",\"ctype\"",
@@ -158,7 +163,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_told() -> Result<()> {
         &s.server,
         "app",
         &file,
-        "functions in C of library $libdir/citext, which takes a superuser",
+        "C functions of library $libdir/citext, which requires a superuser",
     )
 }
 
@@ -185,7 +190,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
         let other = Postgres::with(postgres::Options { programs, clients, ..Default::default() })?;
         if other.psql("postgres", icu)? == "0" {
             without = true;
-            let words = "collation public.book (de-u-co-phonebk) is ICU's";
+            let words = "collation public.book (de-u-co-phonebk) is one of ICU";
             refused(&other, postgres::USER, &file, words)?;
         } else if release.major >= 16 {
             with_rules = true;
@@ -203,7 +208,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
 }
 
 #[test]
-fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Result<()> {
+fn an_extension_of_one_database_alone_or_of_the_servers_start_is_reported() -> Result<()> {
     let extended = Extended::of(&postgres::programs()?)?;
     let server = |settings: &[&str]| {
         let programs = Some(extended.programs.clone());
@@ -227,17 +232,17 @@ fn an_extension_of_one_database_alone_or_of_the_servers_start_is_told() -> Resul
         ))
     };
     for options in [&[] as &[&str], &["--drop-first"]] {
-        let (report, said) = preflight(&target, options)?;
+        let (report, log) = preflight(&target, options)?;
         let remedy = "cron.database_name = 'piprio_pg_snap_incoming'";
-        assert!(said.contains("in database piprio alone, and") && said.contains(remedy), "{said}");
-        assert!(said.contains("extension pg_cron, which the server must load"), "{said}");
+        assert!(log.contains("only in database piprio, and") && log.contains(remedy), "{log}");
+        assert!(log.contains("extension pg_cron, which the server must load"), "{log}");
         let notes = report["notes"].to_string();
         assert!(notes.contains("loaded extension pg_stat_statements when it started"), "{notes}");
     }
     // Let in, it is: what is left is that it was not loaded at the start.
     let letting = server(&["cron.database_name=piprio_pg_snap_incoming"])?;
-    let (report, said) = preflight(&letting, &[])?;
-    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{said}");
+    let (report, log) = preflight(&letting, &[])?;
+    assert_eq!(report["problems"].as_array().map(Vec::len), Some(1), "{log}");
 
     // Of an older version than the dump's.
     let newer = dir.path().join("newer.sql");

@@ -209,8 +209,8 @@ impl Scene {
         give(&mut r, &dumped_under, &source)?;
         let file = self.dir.path().join("ours");
         let dump = self.pg_snap(&source).arg("dump").output()?;
-        let said = String::from_utf8_lossy(&dump.stderr).into_owned();
-        ensure!(dump.status.success(), "dump under {dumped_under:?}: {said}");
+        let log = String::from_utf8_lossy(&dump.stderr).into_owned();
+        ensure!(dump.status.success(), "dump under {dumped_under:?}: {log}");
         std::fs::write(&file, dump.stdout)?;
         self.reset(&[])?;
 
@@ -270,9 +270,9 @@ impl Scene {
         psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", database]);
         let out = psql.stdin(gunzip.stdout.take().context("no pipe")?).output()?;
         let _ = gunzip.wait()?;
-        let said = String::from_utf8_lossy(&out.stderr);
-        let said: Vec<&str> = said.lines().filter(|line| !line.starts_with("DEBUG:")).collect();
-        ensure!(out.status.success(), "{}", said.join("\n"));
+        let log = String::from_utf8_lossy(&out.stderr);
+        let log: Vec<&str> = log.lines().filter(|line| !line.starts_with("DEBUG:")).collect();
+        ensure!(out.status.success(), "{}", log.join("\n"));
         Ok(())
     }
 }

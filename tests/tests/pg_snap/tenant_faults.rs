@@ -148,8 +148,8 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
     for (what, file, schema, code, says) in [
         ("cut", cut.clone(), "rich", 4, "not whole"),
         ("no end marker", half.clone(), "rich", 4, "not whole"),
-        ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it holds"),
-        ("nearest", whole.clone(), "tenant_001", 5, "the nearest: tenant_0001"),
+        ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it contains"),
+        ("nearest", whole.clone(), "tenant_001", 5, "the most similar: tenant_0001"),
         ("public", whole.clone(), "public", 5, "outside schema public"),
         ("a table only", table.clone(), "rich", 5, "not the schema itself"),
         (
@@ -211,7 +211,7 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
             )?,
             "rich",
             5,
-            "does not go back",
+            "cannot be loaded into an older",
         ),
     ] {
         let done = s.load(schema, &file).assert().code(code).stdout("");

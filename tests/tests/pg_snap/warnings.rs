@@ -14,11 +14,11 @@ fn dump(server: &Postgres, database: &str) -> Result<std::process::Output> {
     Ok(pg_snap(server, database).env("PATH", path).arg("dump").output()?)
 }
 
-/// Dumps, and gives what `inspect --json` says, which is what the dump itself has said.
+/// Dumps, and gives what `inspect --json` says, which is what the dump itself has printed.
 fn warnings(server: &Postgres, database: &str) -> Result<Vec<String>> {
     let out = dump(server, database)?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure!(out.status.success(), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure!(out.status.success(), "{log}");
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("d.sql.gz");
     std::fs::write(&file, &out.stdout)?;
@@ -30,8 +30,8 @@ fn warnings(server: &Postgres, database: &str) -> Result<Vec<String>> {
     let full: serde_json::Value = serde_json::from_slice(&full.stdout)?;
     ensure!(full["warnings"] == report["warnings"], "{full}");
     let printed: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix("pg-snap: warning: ")).collect();
-    ensure!(printed == warnings, "{said}\n{warnings:?}");
+        log.lines().filter_map(|line| line.strip_prefix("pg-snap: warning: ")).collect();
+    ensure!(printed == warnings, "{log}\n{warnings:?}");
     if let Some(first) = warnings.first() {
         let text = format!("Warning: {first}");
         pg_snap(server, database).arg("inspect").arg(&file).assert().stdout(contains(text));
@@ -90,7 +90,7 @@ alter function shop.by_type reset search_path;
 "#;
 
 #[test]
-fn what_needs_a_search_path_is_told_and_what_does_not_is_not() -> Result<()> {
+fn what_needs_a_search_path_is_reported_and_what_does_not_is_not() -> Result<()> {
     // The machine's own pg_dump dumps older servers, too.
     let releases = Release::all()?;
     for release in releases.iter().filter(|r| r.has_own_clients() || r.major < 15) {
@@ -137,7 +137,7 @@ fn what_needs_a_search_path_is_told_and_what_does_not_is_not() -> Result<()> {
 }
 
 #[test]
-fn objects_that_do_not_come_back_as_they_are_are_told() -> Result<()> {
+fn objects_that_do_not_come_back_as_they_are_are_reported() -> Result<()> {
     // A dump needs a pg_dump of the server's major, or a newer one where the others look.
     let releases = Release::all()?;
     for release in releases.iter().filter(|release| release.has_own_clients()) {
@@ -173,8 +173,8 @@ fn objects_that_do_not_come_back_as_they_are_are_told() -> Result<()> {
             ("event trigger watch fires on ddl_command_end", "only a superuser can load it"),
             ("table public.fast is unlogged", "its rows are in the dump"),
             ("foreign server far: rows of its foreign tables (1)", "the options of 1 user mapping"),
-            ("table public.t: privileges of a role that is no more (", "--keep-going"),
-            ("column public.t.j: privileges of a role that is no more (", "fails in a load"),
+            ("table public.t: privileges of a role that was dropped (", "--keep-going"),
+            ("column public.t.j: privileges of a role that was dropped (", "fails in a load"),
             ("function public.f(): privileges of", "GRANT ... TO"),
             ("schema public: privileges of", "GRANT ... TO"),
             ("default privileges of piprio: privileges of", "GRANT ... TO"),
@@ -228,16 +228,16 @@ fn names_that_are_no_utf8_and_a_catalog_that_does_not_answer_keep_nobody_from_du
           create unlogged table plain ()",
     )?;
     let out = dump(&server, "bytes")?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success(), "{said}");
-    assert!(said.contains("table public.plain is unlogged"), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success(), "{log}");
+    assert!(log.contains("table public.plain is unlogged"), "{log}");
 
     // A role that may not read what it takes to tell is warned, and has its dump.
     server.psql("postgres", "create role app login password 'x'; create database own owner app")?;
     server.psql("own", "revoke select on pg_catalog.pg_stat_progress_create_index from public")?;
     let mut dump = pg_snap(&server, "own");
     let out = dump.env("PGUSER", "app").env("PGPASSWORD", "x").arg("dump").output()?;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(out.status.success() && said.contains("(SQLSTATE 42501)"), "{said}");
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.success() && log.contains("(SQLSTATE 42501)"), "{log}");
     Ok(())
 }

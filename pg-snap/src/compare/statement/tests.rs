@@ -4,64 +4,64 @@ fn n(schema: &str, name: &str) -> Name {
     (schema.into(), name.into())
 }
 
-fn plain(name: &str) -> Constraint {
-    Constraint { name: name.into(), not_valid: false, not_enforced: false, not_null: false }
+fn plain(name: &str) -> DumpConstraint {
+    DumpConstraint { name: name.into(), not_valid: false, not_enforced: false, not_null: false }
 }
 
-fn table(kind: Kind, constraints: Vec<Constraint>) -> Option<Statement> {
-    Some(Statement::Relation { name: n("s", "t"), kind, parent: None, constraints })
+fn table(kind: RelationKind, constraints: Vec<DumpConstraint>) -> Option<DumpStatement> {
+    Some(DumpStatement::Relation { name: n("s", "t"), kind, parent: None, constraints })
 }
 
 #[test]
-fn relations_are_told_apart_with_the_constraints_they_name() {
-    let not_null = Constraint { not_null: true, ..plain("nn") };
-    let not_enforced = Constraint { not_enforced: true, ..plain("later") };
+fn relations_are_distinguished_with_the_constraints_they_name() {
+    let not_null = DumpConstraint { not_null: true, ..plain("nn") };
+    let not_enforced = DumpConstraint { not_enforced: true, ..plain("later") };
     for (sql, expected) in [
-        ("CREATE TABLE s.t (\n a integer DEFAULT 1)", table(Kind::Table, vec![])),
+        ("CREATE TABLE s.t (\n a integer DEFAULT 1)", table(RelationKind::Table, vec![])),
         (
             "CREATE UNLOGGED TABLE s.t (a int CONSTRAINT nn NOT NULL, CONSTRAINT c CHECK ((a > (1))))",
-            table(Kind::Table, vec![not_null, plain("c")]),
+            table(RelationKind::Table, vec![not_null, plain("c")]),
         ),
         (
             "CREATE TABLE s.t (a int, CONSTRAINT later CHECK (a > 0) NOT ENFORCED, b int NOT NULL)",
-            table(Kind::Table, vec![not_enforced]),
+            table(RelationKind::Table, vec![not_enforced]),
         ),
         (
             "CREATE TABLE s.t (a int, \"constraint\" int)\nPARTITION BY RANGE (a)",
-            table(Kind::Partitioned, vec![]),
+            table(RelationKind::Partitioned, vec![]),
         ),
-        ("CREATE FOREIGN TABLE s.t (a int) SERVER x", table(Kind::Foreign, vec![])),
-        ("CREATE VIEW s.t AS SELECT 1", table(Kind::View, vec![])),
+        ("CREATE FOREIGN TABLE s.t (a int) SERVER x", table(RelationKind::Foreign, vec![])),
+        ("CREATE VIEW s.t AS SELECT 1", table(RelationKind::View, vec![])),
         (
             "CREATE MATERIALIZED VIEW s.t AS SELECT 1 WITH NO DATA",
-            table(Kind::MaterializedView, vec![]),
+            table(RelationKind::MaterializedView, vec![]),
         ),
-        ("CREATE SEQUENCE s.t START WITH 1", table(Kind::Sequence, vec![])),
+        ("CREATE SEQUENCE s.t START WITH 1", table(RelationKind::Sequence, vec![])),
         (
             "CREATE TABLE s.t PARTITION OF s.p (CONSTRAINT c CHECK (true)) FOR VALUES IN (1)",
-            Some(Statement::Relation {
+            Some(DumpStatement::Relation {
                 name: n("s", "t"),
-                kind: Kind::Table,
+                kind: RelationKind::Table,
                 parent: Some(n("s", "p")),
                 constraints: vec![plain("c")],
             }),
         ),
         (
             "CREATE DOMAIN s.d AS text CONSTRAINT x CHECK ((VALUE <> ''::text))",
-            Some(Statement::Domain { name: n("s", "d"), constraints: vec![plain("x")] }),
+            Some(DumpStatement::Domain { name: n("s", "d"), constraints: vec![plain("x")] }),
         ),
     ] {
-        assert_eq!(read(sql, false), expected, "{sql}");
+        assert_eq!(parse(sql, false), expected, "{sql}");
     }
 }
 
 #[test]
 fn what_belongs_to_a_table_is_read() {
-    use Statement as S;
+    use DumpStatement as S;
     let t = || n("s", "t");
     let constraint = |constraint, index, only| S::Constraint { of: t(), constraint, index, only };
-    let not_valid = |name| Constraint { not_valid: true, ..plain(name) };
-    let added = Constraint { not_null: true, ..not_valid("z") };
+    let not_valid = |name| DumpConstraint { not_valid: true, ..plain(name) };
+    let added = DumpConstraint { not_null: true, ..not_valid("z") };
     for (sql, expected) in [
         (
             "ALTER TABLE ONLY s.t ADD CONSTRAINT k PRIMARY KEY (a)",
@@ -108,10 +108,10 @@ fn what_belongs_to_a_table_is_read() {
             S::Setting("search_path".into(), String::new()),
         ),
     ] {
-        assert_eq!(read(sql, false), Some(expected), "{sql}");
+        assert_eq!(parse(sql, false), Some(expected), "{sql}");
     }
     for sql in ["ALTER TABLE s.t OWNER TO o", "SELECT 1", "GRANT ALL ON TABLE s.t TO o", "", "x"] {
-        assert_eq!(read(sql, false), None, "{sql}");
+        assert_eq!(parse(sql, false), None, "{sql}");
     }
 }
 
@@ -126,7 +126,7 @@ fn a_sequences_value_is_read_whatever_its_name() {
         ("SELECT pg_catalog.setval(E's.\"a\\\\b\"', 1, true)", false, "a\\b", 1, true),
     ] {
         let sequence = n("s", sequence);
-        let expected = Statement::SetValue { sequence, last, called };
-        assert_eq!(read(sql, backslashes), Some(expected), "{sql}");
+        let expected = DumpStatement::SetValue { sequence, last, called };
+        assert_eq!(parse(sql, backslashes), Some(expected), "{sql}");
     }
 }

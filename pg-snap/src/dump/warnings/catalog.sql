@@ -38,31 +38,31 @@ granted (what, acl) as (
     select format('database %I', datname), datacl from pg_database where datname = current_database()
 ),
 found (kind, text) as (
-    select distinct 'privileges of dropped roles', format('%s: privileges of a role that is no more (%s): GRANT ... TO "%s" fails in '
-        'a load, which pg-snap load --keep-going leaves out', what, grantee, grantee)
+    select distinct 'privileges of dropped roles', format('%s: privileges of a role that was dropped (%s): GRANT ... TO "%s" fails in '
+        'a load; pg-snap load --keep-going omits it', what, grantee, grantee)
       from granted, aclexplode(acl) where grantee <> 0 and not exists (select from pg_roles r where r.oid = grantee)
   union all
     select 'invalid indexes', format('index %s is invalid, and is not in the dump; REINDEX INDEX %1$s; or DROP INDEX %1$s;', indexrelid::regclass)
       from pg_index i join pg_class c on c.oid = indexrelid where not indisvalid and c.relkind = 'i'
         and indexrelid not in (select index_relid from pg_stat_progress_create_index where index_relid is not null)
   union all
-    select 'constraints that are NOT VALID', format('constraint %I of table %s is NOT VALID, and comes back so: rows may break it; '
+    select 'constraints that are NOT VALID', format('constraint %I of table %s is NOT VALID, and stays so in a load: rows may violate it; '
         'ALTER TABLE %2$s VALIDATE CONSTRAINT %1$I;', conname, conrelid::regclass)
       from pg_constraint c where not convalidated and conrelid <> 0 and to_jsonb(c) ->> 'conenforced' is distinct from 'false'
   union all
-    select 'materialized views over foreign tables', format('materialized view %s reads foreign table %s of server %I: a load fills it '
-        'from there, and fails where that does not answer', mv::regclass, rel::regclass, srvname)
+    select 'materialized views over foreign tables', format('materialized view %s reads foreign table %s of server %I: a load reads it '
+        'from there, and fails if that server does not answer', mv::regclass, rel::regclass, srvname)
       from reads join pg_foreign_table on ftrelid = rel join pg_foreign_server s on s.oid = ftserver
       join pg_class m on m.oid = mv and m.relispopulated
   union all
-    select 'event triggers', format('event trigger %I fires on %s: only a superuser can load it, and it fires for what is made after it',
+    select 'event triggers', format('event trigger %I fires on %s: only a superuser can load it, and it fires for all objects created after it',
         evtname, evtevent)
       from pg_event_trigger t where evtenabled <> 'D' and evtevent <> 'login' and not exists
         (select from pg_depend d where d.classid = 'pg_event_trigger'::regclass and d.objid = t.oid and d.deptype = 'e')
   union all
     select 'foreign servers', format('foreign server %I: rows of its foreign tables (%s) are not in the dump%s', srvname,
         (select count(*) from pg_foreign_table where ftserver = s.oid),
-        (select format('; the options of %s user mapping(s) are, in clear', count(*))
+        (select format('; the options of %s user mapping(s) are, in plain text', count(*))
            from pg_user_mappings u where u.srvid = s.oid and u.umoptions is not null having count(*) > 0))
       from pg_foreign_server s
   union all

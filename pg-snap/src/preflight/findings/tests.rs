@@ -1,6 +1,6 @@
 use super::*;
 use crate::database_state::{DatabaseState, Setting};
-use crate::preflight::facts::{Existing, Session, Tablespace};
+use crate::preflight::facts::{BlockingSession, Existing, Tablespace};
 
 const MEMBER: Membership = Membership { set: true, usage: true, admin: false, login: true };
 const STRANGER: Membership = Membership { set: false, usage: false, admin: false, login: true };
@@ -32,7 +32,7 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = Plan {
+    let plan = LoadPlan {
         database: "db",
         needs,
         server: version(server),
@@ -61,7 +61,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 #[test]
-fn each_problem_is_told_with_its_remedy() {
+fn each_problem_is_reported_with_its_remedy() {
     let newer = problem_on(14, |_, _| {});
     assert!(newer.contains("from PostgreSQL 15.3 (Debian), the server is 14.13"), "{newer}");
     let beta = problem_on(14, |_, n| n.server_version = Some("15beta1".into()));
@@ -75,7 +75,7 @@ fn each_problem_is_told_with_its_remedy() {
         n.state.as_mut().unwrap().tablespace = "fast".into();
     });
     ends(line, "GRANT CREATE ON TABLESPACE \"fast\" TO \"me\";");
-    ends(problem(|f, _| f.standby = true), "name its primary (PGHOST)");
+    ends(problem(|f, _| f.standby = true), "connect to its primary (PGHOST)");
     ends(problem(|f, _| f.prepared = vec!["it's".into()]), "ROLLBACK PREPARED 'it''s';");
     ends(problem(|f, _| f.subscriptions = vec!["s".into()]), "DROP SUBSCRIPTION \"s\";");
     ends(problem(|f, _| f.slots = vec!["s".into()]), "SELECT pg_drop_replication_slot('s');");
@@ -85,7 +85,7 @@ fn each_problem_is_told_with_its_remedy() {
     let foreign = Existing { owner: "boss".into(), ..Existing::default() };
     ends(problem(|f, _| f.database = Some(foreign)), "GRANT \"boss\" TO \"me\";");
 
-    let session = Session { role: "boss".into(), application: "psql".into(), pid: 7 };
+    let session = BlockingSession { role: "boss".into(), application: "psql".into(), pid: 7 };
     let line = problem(|f, _| f.sessions = vec![session]);
     assert!(line.contains("session of role boss (psql, pid 7)"), "{line}");
     ends(line, "SELECT pg_terminate_backend(7);");
@@ -118,7 +118,7 @@ fn an_owner_that_we_may_not_act_for_is_a_problem() {
     });
     assert!(line.ends_with("ALTER ROLE \"me\" INHERIT;"), "{line}");
 
-    // Where the dump does not tell who owns what, the database's own owner is known.
+    // If the dump does not state who owns what, the database's own owner is known.
     let line = problem(|_, n| {
         n.roles = vec![role("other", None), role("me", None)];
         n.state.as_mut().unwrap().owner = "other".into();

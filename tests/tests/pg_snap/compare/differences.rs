@@ -62,7 +62,7 @@ pub const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         ),
         (
             "update pg_index set indisready = false where indexrelid = 'shop.by_amount'::regclass",
-            &["index shop.by_amount: not ready, its build did not end"],
+            &["index shop.by_amount: not ready, its build did not finish"],
             "update pg_index set indisready = true where indexrelid = 'shop.by_amount'::regclass",
         ),
         (

@@ -1,7 +1,7 @@
-//! The head of a block with codes of its own: the codes' lengths, themselves in a code (RFC 1951,
+//! The header of a block with codes of its own: the codes' lengths, themselves in a code (RFC 1951,
 //! 3.2.7).
 
-use super::bits::Bits;
+use super::bit_writer::BitWriter;
 use super::codes::{codes, lengths};
 use super::symbols::{DISTANCES, END, LITERALS};
 
@@ -16,19 +16,18 @@ const LONG_NONE: u8 = 18;
 /// In which the lengths of the lengths' code stand.
 const ORDER: [usize; SYMBOLS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
-/// See the module.
-pub struct Head {
-    /// How many lengths are told of literals, and of distances.
+pub struct BlockHeader {
+    /// How many lengths are written for literals, and for distances.
     literals: usize,
     distances: usize,
     /// The lengths as symbols, each with the bits that follow it.
     symbols: Vec<(u8, u8)>,
-    /// The lengths of their code, and how many of these are told.
+    /// The lengths of their code, and how many of these are written.
     lengths: [u8; SYMBOLS],
-    told: usize,
+    written: usize,
 }
 
-impl Head {
+impl BlockHeader {
     pub fn new(literals: &[u8; LITERALS], distances: &[u8; DISTANCES]) -> Self {
         let used = |lengths: &[u8]| lengths.iter().rposition(|n| *n > 0).map_or(0, |at| at + 1);
         let (literals, distances) = (&literals[..used(literals)], &distances[..used(distances)]);
@@ -38,23 +37,23 @@ impl Head {
             counts[usize::from(*symbol)] += 1;
         }
         let lengths = lengths(&counts, LIMIT);
-        let told = used(&ORDER.map(|symbol| lengths[symbol])).max(4);
+        let written = used(&ORDER.map(|symbol| lengths[symbol])).max(4);
         let (literals, distances) = (literals.len(), distances.len());
-        Self { literals, distances, symbols, lengths, told }
+        Self { literals, distances, symbols, lengths, written }
     }
 
     /// In bits.
     pub fn size(&self) -> usize {
         let size = |symbol: u8| self.lengths[usize::from(symbol)] + extra(symbol);
         let symbols = self.symbols.iter().map(|(symbol, _)| usize::from(size(*symbol)));
-        5 + 5 + 4 + 3 * self.told + symbols.sum::<usize>()
+        5 + 5 + 4 + 3 * self.written + symbols.sum::<usize>()
     }
 
-    pub fn write(&self, bits: &mut Bits) {
+    pub fn write(&self, bits: &mut BitWriter) {
         bits.put((self.literals - END - 1) as u64, 5u32);
         bits.put((self.distances - 1) as u64, 5u32);
-        bits.put((self.told - 4) as u64, 4u32);
-        for symbol in &ORDER[..self.told] {
+        bits.put((self.written - 4) as u64, 4u32);
+        for symbol in &ORDER[..self.written] {
             bits.put(self.lengths[*symbol], 3u32);
         }
         let codes = codes(&self.lengths);
@@ -105,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lengths_that_repeat_are_told_once() {
+    fn lengths_that_repeat_are_written_once() {
         let check = |lengths: &[u8], symbols: &[(u8, u8)]| {
             assert_eq!(repetitions(lengths), symbols, "{lengths:?}");
         };
@@ -124,8 +123,8 @@ mod tests {
         literals[END] = 1;
         let mut distances = [0; DISTANCES];
         distances[..2].fill(1);
-        let head = Head::new(&literals, &distances);
-        let mut bits = Bits::new();
+        let head = BlockHeader::new(&literals, &distances);
+        let mut bits = BitWriter::new();
         head.write(&mut bits);
         assert_eq!(bits.finish().len(), head.size().div_ceil(8));
     }

@@ -1,8 +1,7 @@
-//! What a dump says that the database has: read from its definitions, and its rows from its index
-//! where it has one.
+//! What a dump makes: read from its definitions, and from the index if it has one.
 
 use super::inserts;
-use super::statement::{self, Constraint, Kind, Statement};
+use super::statement::{self, DumpConstraint, DumpStatement, RelationKind};
 use crate::extract::readings;
 use crate::gzip;
 use crate::index::{self, Index, Section};
@@ -18,7 +17,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-/// A statement's text that is cut at this length is not whole.
+/// A statement is cut at this length.
 const CUT: usize = 1 << 20;
 const UTF8: &str = "UTF8";
 
@@ -26,43 +25,42 @@ const UTF8: &str = "UTF8";
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DumpIndex {
     pub table: Name,
-    /// Made without its table's partitions, whose indexes are attached to it.
+    /// Made on the table alone; the indexes of its partitions are attached to it.
     pub only: bool,
     pub parts: Vec<Name>,
 }
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Holdings {
+pub struct DumpedObjects {
     pub server_version: Option<String>,
-    /// Of the dump's text. In one that is not UTF-8, each byte is a character until it is converted.
+    /// Of the dump's text. If it is not UTF-8, each byte is a character until the names are converted.
     pub encoding: String,
     pub schemas: BTreeSet<String>,
-    pub relations: BTreeMap<Name, Kind>,
-    /// Which table a partition is of.
+    pub relations: BTreeMap<Name, RelationKind>,
+    /// The parent of each partition.
     pub parents: BTreeMap<Name, Name>,
     /// By schema, table or domain, and name.
-    pub constraints: BTreeMap<(Name, String), Constraint>,
+    pub constraints: BTreeMap<(Name, String), DumpConstraint>,
     pub indexes: BTreeMap<Name, DumpIndex>,
-    /// Materialized views that have their rows.
+    /// Materialized views that are populated.
     pub filled: BTreeSet<Name>,
-    /// Of the tables whose rows the dump holds; none where they cannot be counted.
+    /// Of the tables whose rows the dump contains; none if they cannot be counted.
     pub rows: BTreeMap<Name, Option<u64>>,
     pub sequences: BTreeMap<Name, (i64, bool)>,
-    /// Another tool's dump that has none may have left them out.
+    /// None if unknown: another tool's dump without any may have omitted them.
     pub large_objects: Option<u64>,
 }
 
-impl Holdings {
-    /// Reads a dump.
+impl DumpedObjects {
+    /// Reads a dump. The sections with rows are for [`DumpedObjects::add_sections`].
     ///
     /// # Errors
-    /// [`Stop::damaged`] if it is not whole; if it cannot be read.
+    /// [`Stop::damaged`] if it is incomplete.
     pub fn read(path: &Path) -> Result<(Self, Vec<Section>)> {
-        let mut reader = Reader::default();
+        let mut reader = DumpReader::default();
         let sections = match index::of(path)? {
             Some((file, index)) => {
-                reader.holdings.large_objects = Some(0);
+                reader.dumped.large_objects = Some(0);
                 reader.indexed(&file, index)?
             }
             None => {
@@ -73,12 +71,12 @@ impl Holdings {
                 Vec::new()
             }
         };
-        let mut holdings = reader.holdings;
-        holdings.encoding = reader.encoding.unwrap_or_else(|| UTF8.to_owned());
-        Ok((holdings, sections))
+        let mut dumped = reader.dumped;
+        dumped.encoding = reader.encoding.unwrap_or_else(|| UTF8.to_owned());
+        Ok((dumped, sections))
     }
 
-    /// Adds the rows that an index tells of.
+    /// Adds the rows in the sections of an index.
     pub fn add_sections(&mut self, sections: Vec<Section>) {
         for section in sections {
             let own = (section.schema.unwrap_or_default(), section.table.unwrap_or_default());
@@ -91,10 +89,10 @@ impl Holdings {
         *sum = sum.zip(rows).map(|(sum, rows)| sum.saturating_add(rows));
     }
 
-    /// The table at the root of the partitions that this one is among, as the dump has them.
+    /// The partitioned table at the root of this one, or itself.
     pub fn root_of<'a>(&'a self, table: &'a Name) -> &'a Name {
         let mut root = table;
-        // A dump that goes in a circle is not followed for ever.
+        // Bounded, because the parents in a damaged dump may form a circle.
         for _ in 0..self.parents.len() {
             match self.parents.get(root) {
                 Some(parent) => root = parent,
@@ -104,11 +102,11 @@ impl Holdings {
         root
     }
 
-    /// Every name, made another one.
+    /// Converts every name.
     pub fn renamed(self, to: &impl Fn(&str) -> String) -> Self {
         let name = |(schema, name): Name| (to(&schema), to(&name));
-        let of_constraint = |((of, key), constraint): ((Name, String), Constraint)| {
-            let constraint = Constraint { name: to(&constraint.name), ..constraint };
+        let of_constraint = |((of, key), constraint): ((Name, String), DumpConstraint)| {
+            let constraint = DumpConstraint { name: to(&constraint.name), ..constraint };
             ((name(of), to(&key)), constraint)
         };
         let of_index = |(key, index): (Name, DumpIndex)| {
@@ -128,7 +126,7 @@ impl Holdings {
         }
     }
 
-    /// Every part of a name that it has.
+    /// Every schema and every name.
     pub fn names(&self) -> BTreeSet<&str> {
         let mut names: BTreeSet<&str> = self.schemas.iter().map(String::as_str).collect();
         let whole = self.relations.keys().chain(self.rows.keys()).chain(self.sequences.keys());
@@ -149,19 +147,19 @@ impl Holdings {
     }
 }
 
-/// Takes a dump's statements.
+/// Reads the statements of a dump.
 #[derive(Default)]
-struct Reader {
-    holdings: Holdings,
+struct DumpReader {
+    dumped: DumpedObjects,
     encoding: Option<String>,
     backslashes: bool,
-    /// Of names without a schema.
+    /// The schema of names without one.
     path: Option<String>,
     /// The table whose data comes next.
     current: Option<Name>,
 }
 
-impl Reader {
+impl DumpReader {
     fn scan(&mut self, scanner: &mut Scanner, text: impl Read) -> Result<()> {
         let bar = pipe_kit::progress::bytes(None, "compare");
         let mut blocks = Blocks::new(text);
@@ -173,7 +171,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Reads all but the tables' rows, whose sections it gives.
+    /// Reads everything but the rows of tables, and returns their sections.
     fn indexed(&mut self, file: &Arc<File>, index: Index) -> Result<Vec<Section>> {
         let mut scanner = Scanner::default();
         let mut rows = Vec::new();
@@ -185,8 +183,8 @@ impl Reader {
             self.scan(&mut scanner, index::text_of(Arc::clone(file), &section))?;
             if !scanner.is_between_statements() {
                 return Err(Stop::damaged(format!(
-                    "the dump is damaged: its section of {:?} ends within a statement; \
-                     pg-snap inspect --full FILE tells more",
+                    "the dump is damaged: its section {:?} ends within a statement; \
+                     for details: pg-snap inspect --full FILE",
                     section.kind
                 ))
                 .into());
@@ -203,7 +201,7 @@ impl Reader {
         }
     }
 
-    fn full(&self, name: Name) -> Name {
+    fn qualified(&self, name: Name) -> Name {
         match (name.0.is_empty(), &self.path) {
             (true, Some(path)) => (path.clone(), name.1),
             (true, None) => ("public".to_owned(), name.1),
@@ -211,7 +209,7 @@ impl Reader {
         }
     }
 
-    fn set(&mut self, name: &str, value: String) {
+    fn apply_setting(&mut self, name: &str, value: String) {
         match name {
             "client_encoding" => {
                 self.encoding.get_or_insert_with(|| value.to_uppercase().replace("UTF-8", UTF8));
@@ -222,85 +220,85 @@ impl Reader {
         }
     }
 
-    fn add_constraints(&mut self, of: &Name, constraints: Vec<Constraint>) {
+    fn add_constraints(&mut self, of: &Name, constraints: Vec<DumpConstraint>) {
         for constraint in constraints {
             let key = (of.clone(), constraint.name.clone());
-            self.holdings.constraints.insert(key, constraint);
+            self.dumped.constraints.insert(key, constraint);
         }
     }
 
-    fn add_relation(&mut self, name: Name, kind: Kind, parent: Option<Name>) -> Name {
-        let name = self.full(name);
+    fn add_relation(&mut self, name: Name, kind: RelationKind, parent: Option<Name>) -> Name {
+        let name = self.qualified(name);
         if let Some(parent) = parent {
-            self.holdings.parents.insert(name.clone(), self.full(parent));
+            self.dumped.parents.insert(name.clone(), self.qualified(parent));
         }
-        self.holdings.relations.insert(name.clone(), kind);
+        self.dumped.relations.insert(name.clone(), kind);
         name
     }
 
     fn add_index(&mut self, table: Name, name: String, only: bool) {
-        let table = self.full(table);
+        let table = self.qualified(table);
         let key = (table.0.clone(), name);
-        self.holdings.indexes.insert(key, DumpIndex { table, only, parts: Vec::new() });
+        self.dumped.indexes.insert(key, DumpIndex { table, only, parts: Vec::new() });
     }
 
-    fn take(&mut self, statement: Statement) {
+    fn apply(&mut self, statement: DumpStatement) {
         match statement {
-            Statement::Schema(name) => drop(self.holdings.schemas.insert(name)),
-            Statement::Relation { name, kind, parent, constraints } => {
+            DumpStatement::Schema(name) => drop(self.dumped.schemas.insert(name)),
+            DumpStatement::Relation { name, kind, parent, constraints } => {
                 let name = self.add_relation(name, kind, parent);
                 self.add_constraints(&name, constraints);
             }
-            Statement::Domain { name, constraints } => {
-                self.add_constraints(&self.full(name), constraints);
+            DumpStatement::Domain { name, constraints } => {
+                self.add_constraints(&self.qualified(name), constraints);
             }
-            Statement::Attach { parent, child } => {
-                let (parent, child) = (self.full(parent), self.full(child));
-                self.holdings.parents.insert(child, parent);
+            DumpStatement::Attach { parent, child } => {
+                let (parent, child) = (self.qualified(parent), self.qualified(child));
+                self.dumped.parents.insert(child, parent);
             }
-            Statement::Constraint { of, constraint, index, only } => {
-                let of = self.full(of);
+            DumpStatement::Constraint { of, constraint, index, only } => {
+                let of = self.qualified(of);
                 if index {
                     self.add_index(of.clone(), constraint.name.clone(), only);
                 }
                 self.add_constraints(&of, vec![constraint]);
             }
-            Statement::Index { table, name, only } => self.add_index(table, name, only),
-            Statement::AttachIndex { parent, child } => {
-                let (parent, child) = (self.full(parent), self.full(child));
-                self.holdings.indexes.entry(parent).or_default().parts.push(child);
+            DumpStatement::Index { table, name, only } => self.add_index(table, name, only),
+            DumpStatement::AttachIndex { parent, child } => {
+                let (parent, child) = (self.qualified(parent), self.qualified(child));
+                self.dumped.indexes.entry(parent).or_default().parts.push(child);
             }
-            Statement::Refresh(name) => {
-                let name = self.full(name);
-                self.holdings.filled.insert(name);
+            DumpStatement::Refresh(name) => {
+                let name = self.qualified(name);
+                self.dumped.filled.insert(name);
             }
-            Statement::Copy(name) => {
-                let name = self.full(name);
-                self.holdings.add_rows(name.clone(), Some(0));
+            DumpStatement::Copy(name) => {
+                let name = self.qualified(name);
+                self.dumped.add_rows(name.clone(), Some(0));
                 self.current = Some(name);
             }
-            Statement::SetValue { sequence, last, called } => {
-                let sequence = self.full(sequence);
-                self.holdings.sequences.insert(sequence, (last, called));
+            DumpStatement::SetValue { sequence, last, called } => {
+                let sequence = self.qualified(sequence);
+                self.dumped.sequences.insert(sequence, (last, called));
             }
-            Statement::LargeObject => *self.holdings.large_objects.get_or_insert_default() += 1,
-            Statement::Setting(name, value) => self.set(&name, value),
-            Statement::Insert(_) => {}
+            DumpStatement::LargeObject => *self.dumped.large_objects.get_or_insert_default() += 1,
+            DumpStatement::Setting(name, value) => self.apply_setting(&name, value),
+            DumpStatement::Insert(_) => {}
         }
     }
 }
 
-impl Observer for Reader {
+impl Observer for DumpReader {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = self.decoded(sql);
         let text = text.trim_end_matches([';', ' ', '\n']);
-        match statement::read(text, self.backslashes) {
-            Some(Statement::Insert(name)) => {
-                let name = self.full(name);
+        match statement::parse(text, self.backslashes) {
+            Some(DumpStatement::Insert(name)) => {
+                let name = self.qualified(name);
                 let rows = inserts::rows(text, sql.len() >= CUT, self.backslashes);
-                self.holdings.add_rows(name, rows);
+                self.dumped.add_rows(name, rows);
             }
-            Some(statement) => self.take(statement),
+            Some(statement) => self.apply(statement),
             None => {}
         }
         Ok(())
@@ -308,12 +306,12 @@ impl Observer for Reader {
 
     fn copy_rows(&mut self, rows: u64, _: u64) {
         if let Some(name) = self.current.clone() {
-            self.holdings.add_rows(name, Some(rows));
+            self.dumped.add_rows(name, Some(rows));
         }
     }
 
     fn server_version(&mut self, version: &str) {
-        self.holdings.server_version.get_or_insert_with(|| version.to_owned());
+        self.dumped.server_version.get_or_insert_with(|| version.to_owned());
     }
 
     /// A table without rows has no INSERT, only this comment.
@@ -322,8 +320,8 @@ impl Observer for Reader {
         for reading in readings(comment).into_iter().filter(|r| r.kind == "TABLE DATA") {
             let end = format!("; Type: TABLE DATA; Schema: {}; Owner:", reading.schema);
             let name = text.find(&end).map(|at| (reading.schema, text[..at].to_owned()));
-            if let Some(name) = name.filter(|name| self.holdings.relations.contains_key(name)) {
-                self.holdings.add_rows(name, Some(0));
+            if let Some(name) = name.filter(|name| self.dumped.relations.contains_key(name)) {
+                self.dumped.add_rows(name, Some(0));
             }
         }
         Ok(())
@@ -334,11 +332,11 @@ impl Observer for Reader {
 mod tests {
     use super::*;
 
-    fn holdings(text: &str) -> Holdings {
-        let mut reader = Reader::default();
+    fn dumped(text: &str) -> DumpedObjects {
+        let mut reader = DumpReader::default();
         let mut scanner = Scanner::default();
         reader.scan(&mut scanner, text.as_bytes()).unwrap();
-        reader.holdings
+        reader.dumped
     }
 
     fn n(schema: &str, name: &str) -> Name {
@@ -347,7 +345,7 @@ mod tests {
 
     #[test]
     fn rows_are_those_of_copies_and_inserts_and_of_tables_that_say_that_they_have_none() {
-        let held = holdings(
+        let dumped = dumped(
             "CREATE TABLE s.a (i int);\nCREATE TABLE s.b (i int);\nCREATE TABLE s.c (i int);\n\
              CREATE TABLE s.d (i int);\n\
              COPY s.a (i) FROM stdin;\n1\n2\n\\.\n\n\
@@ -356,27 +354,28 @@ mod tests {
              -- Data for Name: c; Type: TABLE DATA; Schema: s; Owner: o\n\n",
         );
         let rows = [(n("s", "a"), Some(2)), (n("s", "b"), Some(3)), (n("s", "c"), Some(0))];
-        assert_eq!(held.rows, rows.into());
-        assert_eq!(held.relations.len(), 4);
+        assert_eq!(dumped.rows, rows.into());
+        assert_eq!(dumped.relations.len(), 4);
     }
 
     #[test]
     fn names_without_a_schema_are_of_the_search_path() {
-        let held = holdings(
+        let dumped = dumped(
             "CREATE TABLE t (i int);\nSET search_path = old, pg_catalog;\nCREATE TABLE t (i int);\n\
              SELECT pg_catalog.set_config('search_path', '', false);\nCREATE TABLE s.t (i int);\n",
         );
-        let tables: Vec<&str> = held.relations.keys().map(|(schema, _)| schema.as_str()).collect();
+        let tables: Vec<&str> =
+            dumped.relations.keys().map(|(schema, _)| schema.as_str()).collect();
         assert_eq!(tables, ["old", "public", "s"]);
     }
 
     #[test]
     fn bytes_of_another_encoding_stay_apart_until_they_are_converted() {
-        let mut reader = Reader::default();
+        let mut reader = DumpReader::default();
         let text = b"SET client_encoding = 'LATIN1';\nCREATE TABLE s.\"\xe9\" (i int);\n";
         reader.scan(&mut Scanner::default(), &text[..]).unwrap();
         assert_eq!(reader.encoding.as_deref(), Some("LATIN1"));
-        let held = reader.holdings.renamed(&|name| name.replace('\u{e9}', "e"));
-        assert_eq!(held.relations.into_keys().collect::<Vec<_>>(), [n("s", "e")]);
+        let dumped = reader.dumped.renamed(&|name| name.replace('\u{e9}', "e"));
+        assert_eq!(dumped.relations.into_keys().collect::<Vec<_>>(), [n("s", "e")]);
     }
 }

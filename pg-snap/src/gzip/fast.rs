@@ -1,35 +1,35 @@
-//! DEFLATE (RFC 1951) where time counts more than bytes: one look for a match at each place, places
-//! passed over where nothing matches, and codes made anew for each stretch of the text.
+//! DEFLATE (RFC 1951) for speed rather than size: one lookup for a match at each place, growing steps
+//! where nothing matches, and new codes for each stretch of the text.
 
-mod bits;
+mod bit_writer;
 mod block;
+mod block_header;
 mod codes;
-mod head;
-mod matches;
+mod match_finder;
 mod sequences;
 mod symbols;
 #[cfg(test)]
 mod tests;
 
-use bits::Bits;
-use matches::Matches;
+use bit_writer::BitWriter;
+use match_finder::MatchFinder;
 use sequences::Sequences;
 
-/// Bytes of text that share their codes, about.
+/// The approximate number of bytes that share their codes.
 const STRETCH: usize = 256 << 10;
 /// Bytes of the longest text.
 pub const LONGEST: usize = 1 << 20;
 
-/// Compresses texts, each without those before.
-pub struct Quick {
-    matches: Matches,
+/// Compresses texts, each independently of the others.
+pub struct FastCompressor {
+    matches: MatchFinder,
     sequences: Sequences,
-    bits: Bits,
+    bits: BitWriter,
 }
 
-impl Quick {
+impl FastCompressor {
     pub fn new() -> Self {
-        Self { matches: Matches::new(), sequences: Sequences::new(), bits: Bits::new() }
+        Self { matches: MatchFinder::new(), sequences: Sequences::new(), bits: BitWriter::new() }
     }
 
     /// The text as a DEFLATE stream.
@@ -54,7 +54,7 @@ impl Quick {
     }
 }
 
-/// An array that never was on the stack.
+/// An array that is never on the stack.
 fn boxed<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
     let Ok(array) = vec![T::default(); N].into_boxed_slice().try_into() else {
         unreachable!("it has that length")

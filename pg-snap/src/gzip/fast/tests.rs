@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use std::io::Read;
 
 /// Checks that everybody reads the text back, and gives how long it has become.
-fn round_trip(quick: &mut Quick, text: &[u8]) -> usize {
-    let deflated = quick.deflate(text);
+fn round_trip(compressor: &mut FastCompressor, text: &[u8]) -> usize {
+    let deflated = compressor.deflate(text);
     let mut read = vec![0; text.len()];
     let length = libdeflater::Decompressor::new().deflate_decompress(deflated, &mut read);
     assert_eq!(length, Ok(text.len()), "libdeflate");
@@ -71,7 +71,7 @@ fn rows(n: usize) -> Vec<u8> {
 
 #[test]
 fn texts_of_every_kind_read_back() {
-    let mut quick = Quick::new();
+    let mut compressor = FastCompressor::new();
     let mut texts = vec![
         Vec::new(),
         b"a".to_vec(),
@@ -94,7 +94,7 @@ fn texts_of_every_kind_read_back() {
         }
     }
     for text in &texts {
-        round_trip(&mut quick, text);
+        round_trip(&mut compressor, text);
     }
 }
 
@@ -107,29 +107,29 @@ fn a_block_that_has_all_its_sequences_ends_there() {
     while text.len() < LONGEST - 6 {
         text.extend_from_slice(&words[usize::from(random() % 64)]);
     }
-    round_trip(&mut Quick::new(), &text);
+    round_trip(&mut FastCompressor::new(), &text);
 }
 
 #[test]
 fn matches_reach_as_far_as_the_format_allows_and_no_further() {
-    let mut quick = Quick::new();
+    let mut compressor = FastCompressor::new();
     let mark = noise(7, 64);
     for (distance, is_found) in [(32_767, true), (32_768, true), (32_769, false)] {
         let filler = vec![b'a'; distance - mark.len()];
         let text = [&mark[..], &filler, &mark].concat();
         let other = [&mark[..], &filler, &noise(8, 64)].concat();
-        let saved = round_trip(&mut quick, &other) - round_trip(&mut quick, &text);
+        let saved = round_trip(&mut compressor, &other) - round_trip(&mut compressor, &text);
         assert_eq!(saved > 32, is_found, "{saved} bytes saved at a distance of {distance}");
     }
 }
 
 #[test]
 fn what_repeats_takes_next_to_nothing_and_what_does_not_hardly_more_than_it_is() {
-    let mut quick = Quick::new();
-    let repeats = round_trip(&mut quick, &vec![b' '; LONGEST]);
+    let mut compressor = FastCompressor::new();
+    let repeats = round_trip(&mut compressor, &vec![b' '; LONGEST]);
     assert!(repeats < LONGEST / LONGEST_MATCH / 2, "{repeats} bytes");
     for text in [noise(1, LONGEST), noise(1, 1000), noise(1, SHORTEST), Vec::new()] {
-        let grown = round_trip(&mut quick, &text).saturating_sub(text.len());
+        let grown = round_trip(&mut compressor, &text).saturating_sub(text.len());
         assert!(grown <= 5 + text.len() / 4096, "{grown} bytes more than {}", text.len());
     }
 }
@@ -141,39 +141,40 @@ fn rows_take_no_more_than_libdeflates_level_1_makes_of_them() {
     let theirs = libdeflater::Compressor::new(level)
         .deflate_compress(text, &mut vec![0; text.len()])
         .unwrap();
-    let ours = round_trip(&mut Quick::new(), text);
+    let ours = round_trip(&mut FastCompressor::new(), text);
     assert!(ours <= theirs, "{ours} bytes, theirs {theirs}");
 }
 
 /// A piece of a text: what it is made of, and what was there before.
 #[derive(Clone, Debug)]
-enum Piece {
+enum TextPiece {
     Bytes(Vec<u8>),
     Noise(u64, usize),
     Run(u8, usize),
     Again { distance: usize, length: usize },
 }
 
-fn piece() -> impl Strategy<Value = Piece> {
+fn piece() -> impl Strategy<Value = TextPiece> {
     prop_oneof![
-        prop::collection::vec(any::<u8>(), 0..20).prop_map(Piece::Bytes),
-        "[a-f0-9\t\n ]{0,40}".prop_map(|text: String| Piece::Bytes(text.into_bytes())),
-        (any::<u64>(), 0..3000usize).prop_map(|(seed, length)| Piece::Noise(seed, length)),
-        (any::<u8>(), 0..3000usize).prop_map(|(byte, length)| Piece::Run(byte, length)),
+        prop::collection::vec(any::<u8>(), 0..20).prop_map(TextPiece::Bytes),
+        "[a-f0-9\t\n ]{0,40}".prop_map(|text: String| TextPiece::Bytes(text.into_bytes())),
+        (any::<u64>(), 0..3000usize).prop_map(|(seed, length)| TextPiece::Noise(seed, length)),
+        (any::<u8>(), 0..3000usize).prop_map(|(byte, length)| TextPiece::Run(byte, length)),
         (1..40_000usize, 1..600usize)
-            .prop_map(|(distance, length)| Piece::Again { distance, length }),
-        (1..9usize, 1..600usize).prop_map(|(distance, length)| Piece::Again { distance, length }),
+            .prop_map(|(distance, length)| TextPiece::Again { distance, length }),
+        (1..9usize, 1..600usize)
+            .prop_map(|(distance, length)| TextPiece::Again { distance, length }),
     ]
 }
 
-fn text(pieces: &[Piece]) -> Vec<u8> {
+fn text(pieces: &[TextPiece]) -> Vec<u8> {
     let mut text = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::Bytes(bytes) => text.extend_from_slice(bytes),
-            Piece::Noise(seed, length) => text.extend(noise(*seed, *length)),
-            Piece::Run(byte, length) => text.extend(std::iter::repeat_n(*byte, *length)),
-            Piece::Again { distance, length } => {
+            TextPiece::Bytes(bytes) => text.extend_from_slice(bytes),
+            TextPiece::Noise(seed, length) => text.extend(noise(*seed, *length)),
+            TextPiece::Run(byte, length) => text.extend(std::iter::repeat_n(*byte, *length)),
+            TextPiece::Again { distance, length } => {
                 if let Some(from) = text.len().checked_sub(*distance) {
                     (from..from + length).for_each(|at| text.push(text[at]));
                 }
@@ -188,10 +189,10 @@ proptest! {
     fn any_text_reads_back_whatever_was_compressed_before(
         texts in prop::collection::vec(prop::collection::vec(piece(), 0..60), 1..4)
     ) {
-        let mut quick = Quick::new();
+        let mut compressor = FastCompressor::new();
         for pieces in texts {
             let text = text(&pieces);
-            round_trip(&mut quick, &text);
+            round_trip(&mut compressor, &text);
         }
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::scanner::Scanner;
 
-/// What is passed on of a dump, cut into lines; what psql would be told of its data.
+/// What is passed on of a dump, cut into lines; what psql would see of its data.
 #[derive(Default)]
 struct Passed {
     text: Vec<u8>,
@@ -27,10 +27,10 @@ impl Observer for Passed {
     }
 }
 
-fn of(schema: &str, dump: &str) -> Result<Passed> {
+fn filtered(schema: &str, dump: &str) -> Result<Passed> {
     let mut passed = Passed::default();
     let mut scanner = Scanner::default();
-    let mut part = Part::new(schema, &mut passed);
+    let mut part = SchemaFilter::new(schema, &mut passed);
     for line in dump.as_bytes().split_inclusive(|b| *b == b'\n') {
         scanner.scan(line, &mut part)?;
     }
@@ -49,7 +49,7 @@ const END: &str = "--\n-- PostgreSQL database dump complete\n--\n\n";
 
 fn statements(schema: &str, entries: &[String]) -> Result<String> {
     let dump = format!("{HEAD}{}{END}", entries.concat());
-    of(schema, &dump).map(|passed| passed.statements.join("; "))
+    filtered(schema, &dump).map(|passed| passed.statements.join("; "))
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn a_part_is_its_entries_as_they_stand_under_the_dumps_head() {
     }
     dump += &other[5];
     dump += END;
-    let passed = of("s", &dump).unwrap();
+    let passed = filtered("s", &dump).unwrap();
     assert_eq!(String::from_utf8(passed.text).unwrap(), format!("{HEAD}{}", kept.concat()));
     assert_eq!(passed.copies, [1]);
 }
@@ -143,15 +143,15 @@ fn a_name_that_reads_like_a_heading_pulls_nothing_in_and_keeps_nothing_out() {
         table("s", "x; Type: TABLE; Schema: other; Owner: y", "o"),
         table("s", "t", "x; Type: TABLE; Schema: other; Owner: y"),
     ];
-    let told = statements("s", &entries).unwrap();
-    let tables: Vec<&str> = told.split("; CREATE ").skip(1).collect();
+    let kept = statements("s", &entries).unwrap();
+    let tables: Vec<&str> = kept.split("; CREATE ").skip(1).collect();
     assert_eq!(
         tables,
         ["TABLE \"s\".\"x; Type: TABLE; Schema: other; Owner: y\" ()", "TABLE \"s\".\"t\" ()"]
     );
-    let told = statements(hostile, &entries).unwrap();
-    assert!(told.ends_with(&format!("; CREATE TABLE \"{hostile}\".\"t\" ()")), "{told}");
-    assert_eq!(told.matches("CREATE").count(), 1);
+    let kept = statements(hostile, &entries).unwrap();
+    assert!(kept.ends_with(&format!("; CREATE TABLE \"{hostile}\".\"t\" ()")), "{kept}");
+    assert_eq!(kept.matches("CREATE").count(), 1);
 }
 
 #[test]
@@ -163,12 +163,12 @@ fn line_breaks_in_names_are_blanks_in_headings() {
         entry("Name: t; Type: TABLE; Schema: a b; Owner: o", "CREATE TABLE \"a b\".t ();"),
     ];
     for schema in ["a b", "a\nb"] {
-        let told = statements(schema, &entries).unwrap();
-        assert_eq!(told.matches("CREATE").count(), 2);
-        assert!(told.ends_with(&format!("CREATE TABLE \"{schema}\".t ()")), "{told}");
-        // What does not tell its schema could be of either.
-        let untold = entry("Name: x; Type: NEW; Schema: a b; Owner: o", "MAKE SOMETHING;");
-        let error = statements(schema, &[entries.concat(), untold]).err().unwrap();
+        let kept = statements(schema, &entries).unwrap();
+        assert_eq!(kept.matches("CREATE").count(), 2);
+        assert!(kept.ends_with(&format!("CREATE TABLE \"{schema}\".t ()")), "{kept}");
+        // A statement without a schema could be of either.
+        let unknown = entry("Name: x; Type: NEW; Schema: a b; Owner: o", "MAKE SOMETHING;");
+        let error = statements(schema, &[entries.concat(), unknown]).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Damaged);
     }
 }
@@ -201,7 +201,7 @@ fn a_partitions_rows_go_where_the_dump_sends_them() {
             ),
         )
     };
-    let told = statements("s", &[data("s", "other"), data("other", "s")]).unwrap();
-    assert_eq!(told.matches("COPY").count(), 1);
-    assert!(told.ends_with("COPY other.p (a) FROM stdin"), "{told}");
+    let kept = statements("s", &[data("s", "other"), data("other", "s")]).unwrap();
+    assert_eq!(kept.matches("COPY").count(), 1);
+    assert!(kept.ends_with("COPY other.p (a) FROM stdin"), "{kept}");
 }

@@ -1,31 +1,31 @@
-//! The part of a dump that is of one schema, passed on to whoever wants it.
+//! Passes on the part of a dump that is in one schema.
 //!
 //! pg_dump's comments divide a dump into entries and name each one's schema; the statements below must
 //! agree, so that no name can pull something of another schema in. A comment counts only between
 //! statements: never in data, quotes or another statement.
 
 use super::heading::{Reading, readings, shown};
-use super::left::Left;
-use super::subject::{Subject, subject};
+use super::outside_schema::OutsideSchema;
+use super::subject::{StatementSubject, subject_of};
 use crate::scanner::Observer;
 use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::BTreeSet;
 
-/// How pg_dump tells that a partition's rows go to another table.
+/// pg_dump's mark that a partition's rows go to another table.
 const THROUGH_ROOT: &str = "-- load via partition root ";
 const VERSIONS: [&str; 2] = ["-- Dumped from database version ", "-- Dumped by pg_dump version "];
 
 /// The entry that is being read.
 struct Entry {
-    /// What its comment may say.
+    /// The ways to read its comment.
     readings: Vec<Reading>,
     through_root: bool,
     /// Whether anything of it was passed on.
     taken: bool,
 }
 
-/// What a dump sets in a session, and how much of that was passed on.
+/// The settings of a dump, and whether each was passed on.
 #[derive(Default)]
 struct Settings(Vec<(String, Vec<u8>, bool)>);
 
@@ -35,7 +35,7 @@ impl Settings {
         self.0.push((name, statement, passed));
     }
 
-    /// Statements that were not passed on yet.
+    /// The statements that were not yet passed on.
     fn due(&mut self) -> Vec<Vec<u8>> {
         let due = self.0.iter_mut().filter_map(|(_, statement, passed)| {
             (!std::mem::replace(passed, true)).then(|| statement.clone())
@@ -44,15 +44,15 @@ impl Settings {
     }
 }
 
-/// See the module. As an [`Observer`] it takes the dump's text, and passes on the part's.
-pub struct Part<'a, O> {
+/// Takes the text of the dump as an [`Observer`], and passes on that of the schema.
+pub struct SchemaFilter<'a, O> {
     schema: &'a str,
     inner: &'a mut O,
     /// Text since the last statement.
     text: Vec<u8>,
     entry: Option<Entry>,
     settings: Settings,
-    /// Comments that tell versions.
+    /// Comments with versions.
     versions: Vec<String>,
     /// Whether anything was passed on.
     begun: bool,
@@ -61,10 +61,10 @@ pub struct Part<'a, O> {
     in_copy: bool,
     rows: u64,
     schemas: BTreeSet<String>,
-    pub left: Left,
+    pub outside: OutsideSchema,
 }
 
-impl<'a, O: Observer> Part<'a, O> {
+impl<'a, O: Observer> SchemaFilter<'a, O> {
     pub fn new(schema: &'a str, inner: &'a mut O) -> Self {
         Self {
             schema,
@@ -78,34 +78,30 @@ impl<'a, O: Observer> Part<'a, O> {
             in_copy: false,
             rows: 0,
             schemas: BTreeSet::new(),
-            left: Left::default(),
+            outside: OutsideSchema::default(),
         }
     }
 
-    /// Whether the dump holds the schema, or anything in it.
-    pub fn is_there(&self) -> bool {
+    /// Whether the dump contains the schema, or anything in it.
+    pub fn has_schema(&self) -> bool {
         self.begun
     }
 
-    /// The schemas that were come across.
+    /// The schemas found so far.
     pub fn schemas(&self) -> &BTreeSet<String> {
         &self.schemas
     }
 
-    /// Rows passed on.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Passes on what follows the last statement, now that there will be no more.
-    ///
-    /// # Errors
-    /// What whoever wants it gives.
+    /// Passes on what follows the last statement of the dump.
     pub fn finish(&mut self) -> Result<()> {
         self.end_entry(0)
     }
 
-    /// Of what follows the last statement, `kept` bytes are the next entry's.
+    /// Ends the entry. The last `kept` bytes of the text belong to the next one.
     fn end_entry(&mut self, kept: usize) -> Result<()> {
         let rest = self.text.split_off(self.text.len() - kept);
         let ended = std::mem::replace(&mut self.text, rest);
@@ -115,7 +111,7 @@ impl<'a, O: Observer> Part<'a, O> {
         }
     }
 
-    fn begin(&mut self) -> Result<()> {
+    fn write_title(&mut self) -> Result<()> {
         if std::mem::replace(&mut self.begun, true) {
             return Ok(());
         }
@@ -124,7 +120,7 @@ impl<'a, O: Observer> Part<'a, O> {
         self.inner.text(title.as_bytes())
     }
 
-    fn set_due(&mut self) -> Result<()> {
+    fn write_due_settings(&mut self) -> Result<()> {
         let due = self.settings.due();
         for statement in &due {
             self.inner.text(statement)?;
@@ -135,49 +131,55 @@ impl<'a, O: Observer> Part<'a, O> {
         if due.is_empty() { Ok(()) } else { self.inner.text(b"\n") }
     }
 
-    /// Whether a statement is of the part.
-    fn is_part(&mut self, subject: &Subject) -> Result<bool> {
+    /// Whether a statement is to be passed on.
+    fn is_wanted(&mut self, subject: &StatementSubject) -> Result<bool> {
         let wanted = shown(self.schema);
-        if let Subject::Schema(name) | Subject::In(name) = subject {
+        if let StatementSubject::Schema(name) | StatementSubject::In(name) = subject {
             self.schemas.insert(name.clone());
         }
         let Some(entry) = &self.entry else {
             return match subject {
-                Subject::Schema(name) | Subject::In(name) if name == self.schema => {
+                StatementSubject::Schema(name) | StatementSubject::In(name)
+                    if name == self.schema =>
+                {
                     Err(unheaded().into())
                 }
                 _ => Ok(false),
             };
         };
-        let says = |schema: &str| entry.readings.iter().any(|r| r.schema == schema);
+        let names = |schema: &str| entry.readings.iter().any(|r| r.schema == schema);
         let only = entry.readings.iter().all(|r| r.schema == wanted);
-        if entry.readings.iter().any(|r| r.schema == wanted && Left::is_left(&r.kind)) && only {
+        if entry.readings.iter().any(|r| r.schema == wanted && OutsideSchema::is_outside(&r.kind))
+            && only
+        {
             return Ok(false);
         }
         match subject {
-            Subject::In(_) if entry.through_root && only => Ok(true),
-            Subject::In(_) if entry.through_root && !says(&wanted) => Ok(false),
-            Subject::In(name) if name == self.schema => {
-                if says(&wanted) {
+            StatementSubject::In(_) if entry.through_root && only => Ok(true),
+            StatementSubject::In(_) if entry.through_root && !names(&wanted) => Ok(false),
+            StatementSubject::In(name) if name == self.schema => {
+                if names(&wanted) {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
-            Subject::Schema(name) if name == self.schema => {
-                if says("-") {
+            StatementSubject::Schema(name) if name == self.schema => {
+                if names("-") {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
             // Names that differ in their line breaks look alike in headings.
-            Subject::In(name) | Subject::Schema(name) if only && shown(name) != wanted => {
+            StatementSubject::In(name) | StatementSubject::Schema(name)
+                if only && shown(name) != wanted =>
+            {
                 Err(contradicted().into())
             }
-            Subject::In(_) | Subject::Schema(_) => Ok(false),
+            StatementSubject::In(_) | StatementSubject::Schema(_) => Ok(false),
             _ if only && !self.has_twin(&wanted) => Ok(true),
-            _ if says(&wanted) => Err(contradicted().into()),
+            _ if names(&wanted) => Err(contradicted().into()),
             _ => Ok(false),
         }
     }
@@ -187,20 +189,20 @@ impl<'a, O: Observer> Part<'a, O> {
         self.schemas.iter().any(|name| name != self.schema && shown(name) == wanted)
     }
 
-    fn set(&mut self, name: String, sql: &[u8], text: Vec<u8>) -> Result<()> {
+    fn apply_setting(&mut self, name: String, sql: &[u8], text: Vec<u8>) -> Result<()> {
         let passed = self.entry.as_ref().is_some_and(|entry| entry.taken);
         self.settings.set(name, sql.trim_ascii().to_vec(), passed);
         if passed {
             self.inner.text(&text)?;
             return self.inner.statement(sql);
         }
-        // What stands before it may be the comment of an entry that is still to be taken.
+        // The text before it may be the comment of an entry that will be passed on.
         self.text = comments(&text).to_vec();
         Ok(())
     }
 }
 
-impl<O: Observer> Observer for Part<'_, O> {
+impl<O: Observer> Observer for SchemaFilter<'_, O> {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         match (self.in_copy, self.taken) {
             (true, true) => return self.inner.text(bytes),
@@ -213,7 +215,7 @@ impl<O: Observer> Observer for Part<'_, O> {
     fn comment(&mut self, comment: &str) -> Result<()> {
         let readings = readings(comment);
         if !readings.is_empty() {
-            self.left.heading(&readings, &shown(self.schema));
+            self.outside.note_heading(&readings, &shown(self.schema));
             let kept = last_comment(&self.text);
             self.end_entry(kept)?;
             self.entry = Some(Entry { readings, through_root: false, taken: false });
@@ -227,18 +229,18 @@ impl<O: Observer> Observer for Part<'_, O> {
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = std::mem::take(&mut self.text);
-        let subject = subject(sql);
-        if let Subject::Setting(name) = subject {
+        let subject = subject_of(sql);
+        if let StatementSubject::Setting(name) = subject {
             self.taken = false;
-            return self.set(name, sql, text);
+            return self.apply_setting(name, sql, text);
         }
-        self.left.statement(&subject, sql, self.schema);
-        self.taken = self.is_part(&subject)?;
+        self.outside.note_statement(&subject, sql, self.schema);
+        self.taken = self.is_wanted(&subject)?;
         if !self.taken {
             return Ok(());
         }
-        self.begin()?;
-        self.set_due()?;
+        self.write_title()?;
+        self.write_due_settings()?;
         if let Some(entry) = &mut self.entry {
             entry.taken = true;
         }
@@ -290,14 +292,15 @@ fn blank_lines(text: &[u8]) -> &[u8] {
 
 fn contradicted() -> Stop {
     Stop::damaged(
-        "a comment of the dump and the statement below it disagree on whether they are of the schema: \
-         the dump's entries cannot be told apart",
+        "a comment of the dump and the statement below it disagree on the schema: \
+         the dump's entries cannot be assigned to schemas",
     )
 }
 
 fn unheaded() -> Stop {
     Stop::damaged(
-        "the dump has something of the schema under no comment of pg_dump's: its entries cannot be told apart",
+        "the dump has a statement of the schema without a comment of pg_dump above it: \
+         the dump's entries cannot be assigned to schemas",
     )
 }
 

@@ -1,15 +1,14 @@
-//! Sections made at the same time, written one behind the other: the first one that is not finished
-//! is written as it is made, the others wait in memory, and their makers wait where they hold too
-//! much.
+//! Puts sections that workers make at the same time into order: the first unfinished one is written while
+//! it is made, the others wait in memory. When too much waits there, their workers wait, too.
 
 use crate::index::Kind;
 use crate::words::Name;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// What a section will be in the index.
+/// A section's entry in the index, but for its place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Label {
+pub struct SectionLabel {
     pub kind: Kind,
     pub schema: Option<String>,
     pub table: Option<String>,
@@ -18,75 +17,74 @@ pub struct Label {
     pub bytes: u64,
 }
 
-impl Label {
+impl SectionLabel {
     /// Of a section that is not a table's.
     pub fn of(kind: Kind, bytes: u64) -> Self {
         Self { kind, schema: None, table: None, root: None, rows: 0, bytes }
     }
 }
 
-/// What the writer is given.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum OutputPiece {
     Member(Vec<u8>),
-    /// The section whose members came last is finished.
-    End(Label),
+    /// The section of the last members is finished.
+    End(SectionLabel),
 }
 
-/// Nothing more will come: a maker or the writer has failed.
+/// Nothing more will come: a worker or the writer has failed.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
 #[derive(Default)]
-struct Part {
+struct PendingSection {
     members: VecDeque<Vec<u8>>,
-    label: Option<Label>,
+    label: Option<SectionLabel>,
 }
 
 #[derive(Default)]
-struct State {
-    parts: VecDeque<Part>,
-    /// The number of `parts[0]`.
+struct BufferState {
+    sections: VecDeque<PendingSection>,
+    /// The number of `sections[0]`.
     first: usize,
     /// Bytes of members in memory.
     held: usize,
     abandoned: bool,
 }
 
-impl State {
-    /// Whether the writer has nothing else to write than this section.
+impl BufferState {
+    /// Whether the writer waits for this section. Its worker must never wait, or both would for ever.
     fn is_wanted(&self, number: usize) -> bool {
-        number == self.first && self.parts.front().is_some_and(|part| part.members.is_empty())
+        number == self.first
+            && self.sections.front().is_some_and(|section| section.members.is_empty())
     }
 }
 
-/// See the module.
-pub struct Assembly {
-    state: Mutex<State>,
+pub struct ReorderBuffer {
+    state: Mutex<BufferState>,
     changed: Condvar,
     limit: usize,
 }
 
-impl Assembly {
+impl ReorderBuffer {
     /// Holds no more than `limit` bytes that are not yet written, and two members more.
     pub fn new(limit: usize) -> Self {
         Self { state: Mutex::default(), changed: Condvar::new(), limit }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, BufferState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, BufferState>) -> MutexGuard<'a, BufferState> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// So many sections will come.
-    pub fn expect(&self, sections: usize) {
-        self.lock().parts.resize_with(sections, Part::default);
+    /// Sets the number of sections.
+    pub fn expect_sections(&self, sections: usize) {
+        self.lock().sections.resize_with(sections, PendingSection::default);
     }
 
-    /// Adds to a section, when there is room.
+    /// Adds to a section, once there is room.
     ///
     /// # Errors
     /// [`Abandoned`].
@@ -100,20 +98,19 @@ impl Assembly {
         }
         state.held += member.len();
         let at = number - state.first;
-        state.parts[at].members.push_back(member);
+        state.sections[at].members.push_back(member);
         self.changed.notify_all();
         Ok(())
     }
 
-    /// Finishes a section.
-    pub fn end(&self, number: usize, label: Label) {
+    pub fn end(&self, number: usize, label: SectionLabel) {
         let mut state = self.lock();
         let at = number - state.first;
-        state.parts[at].label = Some(label);
+        state.sections[at].label = Some(label);
         self.changed.notify_all();
     }
 
-    /// Frees everybody who waits.
+    /// Wakes everyone who waits.
     pub fn abandon(&self) {
         self.lock().abandoned = true;
         self.changed.notify_all();
@@ -123,28 +120,28 @@ impl Assembly {
         self.lock().abandoned
     }
 
-    /// What is to be written next; none when all is.
+    /// The next piece to write; none when everything is written.
     ///
     /// # Errors
     /// [`Abandoned`].
-    pub fn next(&self) -> Result<Option<Piece>, Abandoned> {
+    pub fn next(&self) -> Result<Option<OutputPiece>, Abandoned> {
         let mut state = self.lock();
         loop {
             if state.abandoned {
                 return Err(Abandoned);
             }
-            match state.parts.front_mut() {
-                Some(part) => {
-                    if let Some(member) = part.members.pop_front() {
+            match state.sections.front_mut() {
+                Some(section) => {
+                    if let Some(member) = section.members.pop_front() {
                         state.held -= member.len();
                         self.changed.notify_all();
-                        return Ok(Some(Piece::Member(member)));
+                        return Ok(Some(OutputPiece::Member(member)));
                     }
-                    if let Some(label) = part.label.take() {
-                        state.parts.pop_front();
+                    if let Some(label) = section.label.take() {
+                        state.sections.pop_front();
                         state.first += 1;
                         self.changed.notify_all();
-                        return Ok(Some(Piece::End(label)));
+                        return Ok(Some(OutputPiece::End(label)));
                     }
                 }
                 None => return Ok(None),
@@ -159,41 +156,44 @@ mod tests {
     use super::*;
     use std::sync::Arc;
 
-    fn label(bytes: u64) -> Label {
-        Label::of(Kind::TableData, bytes)
+    fn label(bytes: u64) -> SectionLabel {
+        SectionLabel::of(Kind::TableData, bytes)
     }
 
     #[test]
     fn sections_come_out_in_the_order_they_were_begun_however_they_are_made() {
-        let assembly = Assembly::new(100);
-        assembly.expect(2);
+        let buffer = ReorderBuffer::new(100);
+        buffer.expect_sections(2);
         let (a, b) = (0, 1);
-        assembly.push(b, vec![2]).unwrap();
-        assembly.end(b, label(1));
-        assembly.push(a, vec![1]).unwrap();
-        assembly.end(a, label(0));
+        buffer.push(b, vec![2]).unwrap();
+        buffer.end(b, label(1));
+        buffer.push(a, vec![1]).unwrap();
+        buffer.end(a, label(0));
         let mut out = Vec::new();
-        while let Some(piece) = assembly.next().unwrap() {
+        while let Some(piece) = buffer.next().unwrap() {
             out.push(piece);
         }
-        let member = |n| Piece::Member(vec![n]);
-        assert_eq!(out, [member(1), Piece::End(label(0)), member(2), Piece::End(label(1))]);
+        let member = |n| OutputPiece::Member(vec![n]);
+        assert_eq!(
+            out,
+            [member(1), OutputPiece::End(label(0)), member(2), OutputPiece::End(label(1))]
+        );
     }
 
     #[test]
     fn the_section_being_written_never_waits_and_the_others_do() {
-        let assembly = Arc::new(Assembly::new(10));
-        assembly.expect(2);
+        let buffer = Arc::new(ReorderBuffer::new(10));
+        buffer.expect_sections(2);
         let (a, b) = (0, 1);
-        assembly.push(b, vec![0; 10]).unwrap();
-        assembly.push(a, vec![0; 1000]).unwrap();
-        let other = Arc::clone(&assembly);
+        buffer.push(b, vec![0; 10]).unwrap();
+        buffer.push(a, vec![0; 1000]).unwrap();
+        let other = Arc::clone(&buffer);
         let maker =
             std::thread::spawn(move || other.push(b, vec![0; 10]).map(|()| other.end(b, label(0))));
-        assembly.end(a, label(0));
+        buffer.end(a, label(0));
         let mut bytes = 0;
-        while let Some(piece) = assembly.next().unwrap() {
-            if let Piece::Member(member) = piece {
+        while let Some(piece) = buffer.next().unwrap() {
+            if let OutputPiece::Member(member) = piece {
                 bytes += member.len();
             }
         }
@@ -201,15 +201,15 @@ mod tests {
     }
 
     #[test]
-    fn an_abandoned_one_frees_whoever_waits() {
-        let assembly = Arc::new(Assembly::new(1));
-        assembly.expect(2);
+    fn an_abandoned_buffer_wakes_everyone_who_waits() {
+        let buffer = Arc::new(ReorderBuffer::new(1));
+        buffer.expect_sections(2);
         let b = 1;
-        assembly.push(b, vec![0; 10]).unwrap();
-        let other = Arc::clone(&assembly);
+        buffer.push(b, vec![0; 10]).unwrap();
+        let other = Arc::clone(&buffer);
         let maker = std::thread::spawn(move || other.push(b, vec![0; 10]));
-        assembly.abandon();
+        buffer.abandon();
         assert_eq!(maker.join().unwrap(), Err(Abandoned));
-        assert_eq!(assembly.next(), Err(Abandoned));
+        assert_eq!(buffer.next(), Err(Abandoned));
     }
 }

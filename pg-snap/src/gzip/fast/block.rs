@@ -1,8 +1,8 @@
 //! A block of a DEFLATE stream, of the kind that takes the fewest bits.
 
-use super::bits::Bits;
+use super::bit_writer::BitWriter;
+use super::block_header::BlockHeader;
 use super::codes::{Code, codes, lengths};
-use super::head::Head;
 use super::sequences::Sequences;
 use super::symbols::{self, DISTANCE_RANGES, DISTANCES, END, LENGTHS, LITERALS, SHORTEST};
 
@@ -16,10 +16,10 @@ const FIXED: u8 = 1;
 const OWN: u8 = 2;
 
 /// Writes this text, which has these sequences.
-pub fn write(bits: &mut Bits, text: &[u8], sequences: &Sequences, is_last: bool) {
-    let own = Lengths::of(sequences);
-    let head = Head::new(&own.literals, &own.distances);
-    let fixed = Lengths::fixed();
+pub fn write(bits: &mut BitWriter, text: &[u8], sequences: &Sequences, is_last: bool) {
+    let own = CodeLengths::of(sequences);
+    let head = BlockHeader::new(&own.literals, &own.distances);
+    let fixed = CodeLengths::fixed();
     let (own_size, fixed_size) = (head.size() + own.size(sequences), fixed.size(sequences));
     let stored_size = 8 * text.len() + 40 * text.len().div_ceil(STORED).max(1);
     if stored_size < own_size.min(fixed_size) {
@@ -34,7 +34,7 @@ pub fn write(bits: &mut Bits, text: &[u8], sequences: &Sequences, is_last: bool)
     }
 }
 
-fn store(bits: &mut Bits, text: &[u8], is_last: bool) {
+fn store(bits: &mut BitWriter, text: &[u8], is_last: bool) {
     let mut parts = text.chunks(STORED).peekable();
     while let Some(part) = parts.next() {
         bits.put(u8::from(is_last && parts.peek().is_none()) | AS_IT_IS << 1, 3u32);
@@ -47,12 +47,12 @@ fn store(bits: &mut Bits, text: &[u8], is_last: bool) {
 }
 
 /// Of the two codes.
-struct Lengths {
+struct CodeLengths {
     literals: [u8; LITERALS],
     distances: [u8; DISTANCES],
 }
 
-impl Lengths {
+impl CodeLengths {
     fn of(sequences: &Sequences) -> Self {
         Self {
             literals: lengths(&sequences.literals(), LIMIT),
@@ -60,7 +60,7 @@ impl Lengths {
         }
     }
 
-    /// Which no head has to tell (RFC 1951, 3.2.6).
+    /// The fixed code, which needs no header (RFC 1951, 3.2.6).
     fn fixed() -> Self {
         let mut literals = [8; LITERALS];
         literals[144..END].fill(9);
@@ -81,7 +81,7 @@ impl Lengths {
     }
 }
 
-/// Bits, above a byte that tells how many.
+/// Bits, above a byte with their number.
 type Packed = u32;
 
 fn pack(bits: u32, count: u8) -> Packed {
@@ -93,7 +93,7 @@ fn unpack(packed: Packed) -> (u64, u32) {
     (u64::from(packed >> 8), packed & 0xff)
 }
 
-fn encode(bits: &mut Bits, text: &[u8], sequences: &Sequences, lengths: &Lengths) {
+fn encode(bits: &mut BitWriter, text: &[u8], sequences: &Sequences, lengths: &CodeLengths) {
     let literals = codes(&lengths.literals);
     let distances = codes(&lengths.distances);
     let bytes: [Packed; 256] =
@@ -125,7 +125,7 @@ fn encode(bits: &mut Bits, text: &[u8], sequences: &Sequences, lengths: &Lengths
 
 /// Adds literals, of which three, in up to 36 bits, may be left to flush.
 #[inline(always)]
-fn add_literals(bits: &mut Bits, literals: &[u8], codes: &[Packed; 256]) {
+fn add_literals(bits: &mut BitWriter, literals: &[u8], codes: &[Packed; 256]) {
     let code = |byte: u8| unpack(codes[usize::from(byte)]);
     // Two and two first, as each shift waits for the one before.
     let two = |first: u8, second: u8| {

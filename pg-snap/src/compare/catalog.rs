@@ -1,50 +1,50 @@
-//! What the database has, by its catalog.
+//! What the database has, read from its catalog.
 
 use crate::words::Name;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The question; each line of its answer is for [`Database::add`].
-pub const ASK: &str = include_str!("catalog.sql");
+/// Each line of the answer is for [`Catalog::add_line`].
+pub const QUERY: &str = include_str!("catalog.sql");
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Relation {
+pub struct CatalogRelation {
     pub schema: String,
     pub name: String,
-    /// As `pg_class` tells it.
+    /// `pg_class.relkind`.
     pub kind: char,
     /// Schema and name, quoted where they must be.
     pub quoted: String,
     pub filenode: u32,
-    /// At the last count.
+    /// As of the last VACUUM or ANALYZE.
     pub pages: i64,
-    /// Whether a materialized view has its rows.
+    /// Whether a materialized view is populated.
     pub filled: bool,
-    /// Of an extension.
+    /// Whether it belongs to an extension.
     pub member: bool,
-    /// Which rows of an extension's table are the user's: a WHERE clause.
+    /// A WHERE clause for the user's rows of an extension's table.
     pub filter: Option<String>,
-    /// Of a partition: the table at the root of all.
+    /// Of a partition: the partitioned table at the root.
     pub root: Option<Name>,
     /// Of a sequence.
     pub increment: Option<i64>,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Constraint {
+pub struct CatalogConstraint {
     pub schema: String,
     /// The table or the domain.
     pub of: String,
     pub name: String,
     pub valid: bool,
     pub enforced: bool,
-    /// Made there, rather than come from a parent.
+    /// Defined there rather than inherited.
     pub local: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-pub struct Index {
+pub struct CatalogIndex {
     pub schema: String,
     pub name: String,
     pub table: String,
@@ -52,53 +52,51 @@ pub struct Index {
     pub ready: bool,
 }
 
-/// All of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Database {
+pub struct Catalog {
     pub schemas: BTreeSet<String>,
     /// Schemas that an extension has made.
     pub member_schemas: BTreeSet<String>,
-    pub relations: BTreeMap<Name, Relation>,
-    pub constraints: BTreeMap<(Name, String), Constraint>,
-    pub indexes: BTreeMap<Name, Index>,
+    pub relations: BTreeMap<Name, CatalogRelation>,
+    pub constraints: BTreeMap<(Name, String), CatalogConstraint>,
+    pub indexes: BTreeMap<Name, CatalogIndex>,
     pub large_objects: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Line {
+enum CatalogLine {
     Schema { name: String, member: bool },
-    Relation(Relation),
-    Constraint(Constraint),
-    Index(Index),
+    Relation(CatalogRelation),
+    Constraint(CatalogConstraint),
+    Index(CatalogIndex),
     LargeObjects(u64),
 }
 
-impl Database {
-    /// Takes a line of the answer.
-    ///
-    /// # Errors
-    /// If it is none.
-    pub fn add(&mut self, line: &str) -> Result<()> {
-        match serde_json::from_str(line).with_context(|| format!("the catalog says {line}"))? {
-            Line::Schema { name, member } => {
+impl Catalog {
+    /// Adds a line of the answer.
+    pub fn add_line(&mut self, line: &str) -> Result<()> {
+        match serde_json::from_str(line)
+            .with_context(|| format!("unexpected line of the catalog: {line}"))?
+        {
+            CatalogLine::Schema { name, member } => {
                 if member {
                     self.member_schemas.insert(name.clone());
                 }
                 self.schemas.insert(name);
             }
-            Line::Relation(relation) => {
+            CatalogLine::Relation(relation) => {
                 let name = (relation.schema.clone(), relation.name.clone());
                 self.relations.insert(name, relation);
             }
-            Line::Constraint(constraint) => {
+            CatalogLine::Constraint(constraint) => {
                 let of = (constraint.schema.clone(), constraint.of.clone());
                 self.constraints.insert((of, constraint.name.clone()), constraint);
             }
-            Line::Index(index) => {
+            CatalogLine::Index(index) => {
                 self.indexes.insert((index.schema.clone(), index.name.clone()), index);
             }
-            Line::LargeObjects(count) => self.large_objects = count,
+            CatalogLine::LargeObjects(count) => self.large_objects = count,
         }
         Ok(())
     }
@@ -110,7 +108,7 @@ mod tests {
 
     #[test]
     fn lines_of_the_answer_are_taken() {
-        let mut database = Database::default();
+        let mut catalog = Catalog::default();
         for line in [
             r#"{"schema":{"name":"s","member":true}}"#,
             r#"{"relation":{"schema":"s","name":"t","kind":"r","quoted":"s.t","filenode":1,"pages":2,"filled":true,"member":false,"filter":null,"root":["s","p"],"increment":null}}"#,
@@ -118,10 +116,10 @@ mod tests {
             r#"{"index":{"schema":"s","name":"i","table":"t","valid":true,"ready":false}}"#,
             r#"{"large_objects":3}"#,
         ] {
-            database.add(line).unwrap();
+            catalog.add_line(line).unwrap();
         }
-        let sizes = (database.relations.len(), database.constraints.len(), database.indexes.len());
-        assert_eq!((sizes, database.large_objects), ((1, 1, 1), 3));
-        assert!(database.member_schemas.contains("s") && database.add("ERROR").is_err());
+        let sizes = (catalog.relations.len(), catalog.constraints.len(), catalog.indexes.len());
+        assert_eq!((sizes, catalog.large_objects), ((1, 1, 1), 3));
+        assert!(catalog.member_schemas.contains("s") && catalog.add_line("ERROR").is_err());
     }
 }

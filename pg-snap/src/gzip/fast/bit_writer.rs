@@ -1,4 +1,4 @@
-//! Bits, the first one lowest, gathered into bytes.
+//! Gathers bits into bytes, the first bit lowest.
 
 use super::{LONGEST, boxed};
 
@@ -7,16 +7,15 @@ use super::{LONGEST, boxed};
 const ROOM: usize = 2 * LONGEST;
 const WORD: usize = 8;
 
-/// See the module.
-pub struct Bits {
+pub struct BitWriter {
     bytes: Box<[u8; ROOM + WORD]>,
     at: usize,
-    /// Not yet written, and how many.
+    /// Bits not yet written, and their number.
     pending: u64,
     count: u32,
 }
 
-impl Bits {
+impl BitWriter {
     pub fn new() -> Self {
         Self { bytes: boxed(), at: 0, pending: 0, count: 0 }
     }
@@ -25,7 +24,7 @@ impl Bits {
         (self.at, self.pending, self.count) = (0, 0, 0);
     }
 
-    /// Adds bits, of which no more than 56 may be added until the next [`Bits::flush`].
+    /// Adds bits, of which no more than 56 may be added until the next [`BitWriter::flush`].
     #[inline(always)]
     pub fn add(&mut self, bits: u64, count: u32) {
         self.pending |= bits << (self.count & 63);
@@ -53,7 +52,7 @@ impl Bits {
         self.put(0u64, self.count.wrapping_neg() & 7);
     }
 
-    /// Adds bytes behind whole bytes.
+    /// Adds bytes at a byte boundary.
     pub fn put_bytes(&mut self, bytes: &[u8]) {
         self.bytes[self.at..self.at + bytes.len()].copy_from_slice(bytes);
         self.at += bytes.len();
@@ -72,7 +71,7 @@ mod tests {
 
     #[test]
     fn bits_stand_lowest_first_and_bytes_behind_whole_bytes() {
-        let mut bits = Bits::new();
+        let mut bits = BitWriter::new();
         bits.put(0b101u64, 3u32);
         bits.add(0x1_2345_6789, 33);
         bits.put(1u64, 1u32);

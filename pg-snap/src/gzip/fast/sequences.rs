@@ -8,7 +8,7 @@ const SEQUENCES: usize = 1 << 15;
 
 /// Bytes that stand for themselves, and the match that follows them.
 #[derive(Clone, Copy, Default)]
-pub struct Sequence {
+pub struct LzSequence {
     /// How many.
     pub literals: u32,
     /// Less [`SHORTEST`].
@@ -17,9 +17,8 @@ pub struct Sequence {
     pub distance: u16,
 }
 
-/// See the module.
 pub struct Sequences {
-    all: Box<[Sequence; SEQUENCES]>,
+    all: Box<[LzSequence; SEQUENCES]>,
     used: usize,
     /// Four counts of each byte, so that equal bytes in a row do not wait for each other.
     bytes: [[u32; 256]; 4],
@@ -59,7 +58,7 @@ impl Sequences {
         while rest >= SHORTEST && !self.is_full() {
             let some = rest.min(LONGEST);
             let (length, distance) = ((some - SHORTEST) as u8, (distance - 1) as u16);
-            self.all[self.used] = Sequence { literals: run, length, distance };
+            self.all[self.used] = LzSequence { literals: run, length, distance };
             self.used += 1;
             self.lengths[usize::from(LENGTHS[usize::from(length)].symbol)] += 1;
             self.distances[symbols::of_distance(distance)] += 1;
@@ -85,7 +84,7 @@ impl Sequences {
         }
     }
 
-    pub fn all(&self) -> &[Sequence] {
+    pub fn all(&self) -> &[LzSequence] {
         &self.all[..self.used]
     }
 

@@ -1,45 +1,42 @@
-//! A section of the dump as it is made: text in, gzip members out.
+//! Makes a section of the dump: text in, gzip members out.
 
-use super::assembly::{Abandoned, Assembly, Label};
+use super::reorder_buffer::{Abandoned, ReorderBuffer, SectionLabel};
 use crate::gzip::{Deflater, MEMBER};
 use anyhow::Result;
 use std::io;
 
 /// Where a section's members go.
 pub trait Sink {
-    /// # Errors
-    /// If nobody wants them any more.
-    fn take(&mut self, member: Vec<u8>) -> Result<()>;
+    fn accept(&mut self, member: Vec<u8>) -> Result<()>;
 }
 
 impl Sink for Vec<Vec<u8>> {
-    fn take(&mut self, member: Vec<u8>) -> Result<()> {
+    fn accept(&mut self, member: Vec<u8>) -> Result<()> {
         self.push(member);
         Ok(())
     }
 }
 
-/// A section of an [`Assembly`].
-pub struct Part<'a> {
-    pub assembly: &'a Assembly,
+/// A section that waits in a [`ReorderBuffer`] until it is written.
+pub struct BufferedSection<'a> {
+    pub buffer: &'a ReorderBuffer,
     pub number: usize,
 }
 
-impl Part<'_> {
-    /// Finishes it.
-    pub fn end(self, label: Label) {
-        self.assembly.end(self.number, label);
+impl BufferedSection<'_> {
+    pub fn end(self, label: SectionLabel) {
+        self.buffer.end(self.number, label);
     }
 }
 
-impl Sink for Part<'_> {
-    fn take(&mut self, member: Vec<u8>) -> Result<()> {
-        self.assembly.push(self.number, member).map_err(|Abandoned| super::abandoned())
+impl Sink for BufferedSection<'_> {
+    fn accept(&mut self, member: Vec<u8>) -> Result<()> {
+        self.buffer.push(self.number, member).map_err(|Abandoned| super::abandoned())
     }
 }
 
 /// Cuts text into blocks and compresses each.
-pub struct Section<'a, S> {
+pub struct SectionWriter<'a, S> {
     deflater: &'a mut Deflater,
     sink: &'a mut S,
     block: Vec<u8>,
@@ -49,15 +46,11 @@ pub struct Section<'a, S> {
     pub bytes: u64,
 }
 
-impl<'a, S: Sink> Section<'a, S> {
+impl<'a, S: Sink> SectionWriter<'a, S> {
     pub fn new(deflater: &'a mut Deflater, sink: &'a mut S) -> Self {
         Self { deflater, sink, block: vec![0; MEMBER], used: 0, bytes: 0 }
     }
 
-    /// Adds text.
-    ///
-    /// # Errors
-    /// What the sink gives.
     pub fn write(&mut self, mut text: &[u8]) -> Result<()> {
         while !text.is_empty() {
             let n = text.len().min(MEMBER - self.used);
@@ -70,10 +63,7 @@ impl<'a, S: Sink> Section<'a, S> {
         Ok(())
     }
 
-    /// Adds what `read` puts into the buffer that it is given; gives how much that was.
-    ///
-    /// # Errors
-    /// What `read` or the sink gives.
+    /// Adds what `read` puts into the buffer; returns how much that was.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let n = read(&mut self.block[self.used..])?;
         self.used += n;
@@ -87,13 +77,10 @@ impl<'a, S: Sink> Section<'a, S> {
     fn dispatch(&mut self) -> Result<()> {
         let member = self.deflater.member(&self.block[..self.used]).map_err(compressing)?;
         self.used = 0;
-        self.sink.take(member)
+        self.sink.accept(member)
     }
 
-    /// Compresses what is left; gives the text's length.
-    ///
-    /// # Errors
-    /// What the sink gives.
+    /// Compresses the rest; returns the length of the text.
     pub fn finish(mut self) -> Result<u64> {
         if self.used > 0 {
             self.dispatch()?;

@@ -1,9 +1,9 @@
-//! What pg_dump writes of one section: the definitions, and the large objects. Each of its runs
-//! makes a dump of its own, with a head and an end marker; joined, they must read as one.
+//! Runs pg_dump for one of its sections: the definitions, and the large objects. Each run makes a dump
+//! of its own, with a head and an end marker; joined, they must read as one.
 
 use super::passes::Passes;
-use super::run::Run;
-use super::section::{Section, Sink};
+use super::run::DumpRun;
+use super::section_writer::{SectionWriter, Sink};
 use anyhow::{Context, Result, bail};
 use pipe_kit::child;
 use std::io::Read;
@@ -11,52 +11,50 @@ use std::process::Stdio;
 
 pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
 const UNRESTRICT: &[u8] = b"\\unrestrict ";
-/// What is looked at for a dump's head, and held back for its end.
+/// Bytes that are searched for a dump's head, and held back for its end.
 const MARGIN: usize = 16 * 1024;
-/// Under these, text means the same to every server, whatever it or the database has set: the amount of
-/// money follows the locale, and NULL in an array may be a word.
+/// With these settings, text means the same to every server: amounts of money follow the locale, and NULL
+/// in an array may be a word.
 const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
 /// What is derived from rows follows the database's own locale again.
 pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 
-/// Which part of pg_dump's work.
+/// A section of pg_dump's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum PgDumpSection {
     PreData,
-    /// With a schema that holds nothing to be dumped or locked: large objects are in none.
+    /// Large objects are in no schema, so the one schema asked for has nothing to dump or lock.
     LargeObjects,
     PostData,
 }
 
-impl Part {
+impl PgDumpSection {
     fn arguments(self) -> &'static [&'static str] {
         match self {
-            Part::PreData => &["--section=pre-data"],
-            Part::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
-            Part::PostData => &["--section=post-data"],
+            PgDumpSection::PreData => &["--section=pre-data"],
+            PgDumpSection::LargeObjects => &["--section=data", "--blobs", "--schema=pg_toast"],
+            PgDumpSection::PostData => &["--section=post-data"],
         }
     }
 }
 
-/// Writes the part's text; `left_out` are patterns of what is not asked for its data: whatever the part,
-/// pg_dump would read and lock every sequence, 10,000 of which take all locks that a server has. Gives the key of its `\restrict` line, where it has one.
-///
-/// # Errors
-/// If pg_dump fails, or what it wrote does not begin and end as its dumps do.
-pub fn write(
-    run: &Run<'_>,
-    part: Part,
+/// Writes the section's text, and returns the key of its `\restrict` line, if it has one. `excluded` are
+/// patterns of sequences whose data pg_dump skips: in any section it would read and lock every sequence,
+/// and 10,000 of them take all locks that a server has.
+pub fn write_section(
+    run: &DumpRun<'_>,
+    section: PgDumpSection,
     snapshot: &str,
-    left_out: &[String],
-    text: &mut impl Text,
+    excluded: &[String],
+    text: &mut impl TextSink,
 ) -> Result<Option<Vec<u8>>> {
     let mut command = run.pg_dump.command();
     command
         .args(["--format=plain", "--no-password", "--no-sync"])
-        .args(part.arguments())
-        .args(left_out.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
+        .args(section.arguments())
+        .args(excluded.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
@@ -65,13 +63,17 @@ pub fn write(
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
     let mut held = Vec::new();
-    source.by_ref().take(MARGIN as u64).read_to_end(&mut held).context("dumping")?;
-    let head = Head::of(&held, part == Part::PreData, run.server.version.major);
-    text.head(&head.settings)?;
-    held = head.rest;
+    source
+        .by_ref()
+        .take(MARGIN as u64)
+        .read_to_end(&mut held)
+        .context("reading the output of pg_dump")?;
+    let preamble = Preamble::of(&held, section == PgDumpSection::PreData, run.server.version.major);
+    text.head(&preamble.settings)?;
+    held = preamble.rest;
     let mut block = vec![0; 256 * 1024];
     loop {
-        let n = source.read(&mut block).context("dumping")?;
+        let n = source.read(&mut block).context("reading the output of pg_dump")?;
         if n == 0 {
             break;
         }
@@ -83,44 +85,39 @@ pub fn write(
     }
     match without_end(&held) {
         Some(rest) => text.write(rest)?,
-        None => bail!("pg_dump ended well, but without its end marker: its output is not whole"),
+        None => bail!(
+            "pg_dump exited with status 0, but its output is incomplete: it has no end marker"
+        ),
     }
-    Ok(head.key)
+    Ok(preamble.key)
 }
 
-/// What pg_dump writes money by, which it leaves to the database: a connection option, for it sets none
-/// itself. The operator's own options stay.
+/// The locale in which pg_dump writes money, as a connection option, because pg_dump sets none itself. The
+/// operator's own options stay.
 fn money_options() -> String {
     let own = std::env::var("PGOPTIONS").unwrap_or_default();
     let own = own.replace('\\', "\\\\").replace('\'', "\\'");
     format!("options='{own} -c lc_monetary=C'")
 }
 
-/// Where a part's text goes.
-pub trait Text {
+/// Where the text of a section goes.
+pub trait TextSink {
     /// Takes the settings at its head.
-    ///
-    /// # Errors
-    /// If nobody wants them any more.
     fn head(&mut self, text: &[u8]) -> Result<()>;
-    /// Takes more text.
-    ///
-    /// # Errors
-    /// As [`Text::head`].
     fn write(&mut self, text: &[u8]) -> Result<()>;
 }
 
-impl<S: Sink> Text for Section<'_, S> {
+impl<S: Sink> TextSink for SectionWriter<'_, S> {
     fn head(&mut self, text: &[u8]) -> Result<()> {
-        Section::write(self, text)
+        SectionWriter::write(self, text)
     }
 
     fn write(&mut self, text: &[u8]) -> Result<()> {
-        Section::write(self, text)
+        SectionWriter::write(self, text)
     }
 }
 
-impl<S: Sink> Text for Passes<'_, S> {
+impl<S: Sink> TextSink for Passes<'_, S> {
     fn head(&mut self, text: &[u8]) -> Result<()> {
         Passes::head(self, text)
     }
@@ -130,20 +127,20 @@ impl<S: Sink> Text for Passes<'_, S> {
     }
 }
 
-/// The beginning of a dump.
+/// The beginning of a dump, up to the last setting.
 #[derive(Debug, PartialEq, Eq)]
-struct Head {
+struct Preamble {
     /// Of its `\restrict` line.
     key: Option<Vec<u8>>,
-    /// What it sets; of a later part nothing, since the first one's is in force.
+    /// The settings; empty for a later section, because those of the first one are in force.
     settings: Vec<u8>,
     rest: Vec<u8>,
 }
 
-impl Head {
+impl Preamble {
     fn of(text: &[u8], first: bool, server_major: u32) -> Self {
         let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
-            // Without the usual last setting, at least what psql would take for the wrong key goes.
+            // Without the usual last setting, drop at least the line that psql would take for a wrong key.
             let rest = lines(text).filter(|line| !line.starts_with(b"\\restrict "));
             return Self {
                 key: None,
@@ -167,7 +164,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split_inclusive(|b| *b == b'\n')
 }
 
-/// A pg_dump newer than the server sets what the server has never heard of.
+/// A pg_dump newer than the server sets parameters that the server does not know.
 fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     if server_major >= 17 {
         return head.to_vec();
@@ -188,7 +185,7 @@ fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     kept
 }
 
-/// The text without the end marker and the line that follows it; none where it has no end marker.
+/// The text without the end marker and the line that follows it; none if it has no end marker.
 fn without_end(text: &[u8]) -> Option<&[u8]> {
     let mut text = text;
     let last = text.trim_ascii_end();
@@ -215,10 +212,10 @@ mod tests {
     fn a_later_part_begins_with_its_first_statement() {
         let head = b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abc\n\n-- Dumped from\n\nSET a = 1;\nSET row_security = off;\n\nSET default_tablespace = '';\n\n--\n-- Name: x\n";
         let rest = b"SET default_tablespace = '';\n\n--\n-- Name: x\n";
-        let later = Head::of(head, false, 15);
+        let later = Preamble::of(head, false, 15);
         assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
         assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
-        let first = Head::of(head, true, 15);
+        let first = Preamble::of(head, true, 15);
         assert_eq!(
             first.settings,
             [&head[..first.settings.len() - SAME_TEXT.len()], SAME_TEXT].concat()
@@ -226,7 +223,7 @@ mod tests {
         let whole =
             [&first.settings[..first.settings.len() - SAME_TEXT.len()], &first.rest].concat();
         assert_eq!(whole, head);
-        let bare = Head::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
+        let bare = Preamble::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
         assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
     }
 

@@ -2,26 +2,22 @@
 
 use super::catalog::{self, Contents};
 use super::copy;
-use super::run::Run;
+use super::run::DumpRun;
 use crate::session::Session;
 use anyhow::{Context, Result};
 
-const LAST_LINE: &str = "all told";
+const LAST_LINE: &str = "end of the list";
 
-/// See the module.
-pub struct Keeper {
+pub struct SnapshotHolder {
     session: Session,
-    /// What other sessions name to see the same.
+    /// The name under which other sessions use it.
     pub snapshot: String,
 }
 
-impl Keeper {
+impl SnapshotHolder {
     /// Takes a snapshot.
-    ///
-    /// # Errors
-    /// If the server does not answer.
-    pub fn open(run: &Run<'_>) -> Result<Self> {
-        let mut session = copy::open(run)?;
+    pub fn open(run: &DumpRun<'_>) -> Result<Self> {
+        let mut session = copy::open_session(run)?;
         session.send(
             b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT pg_catalog.pg_export_snapshot();\n",
         )?;
@@ -30,34 +26,28 @@ impl Keeper {
     }
 
     /// What the database holds, as the snapshot sees it.
-    ///
-    /// # Errors
-    /// If the server does not answer; if a table stays locked.
-    pub fn contents(&mut self, run: &Run<'_>) -> Result<Contents> {
-        // A table's size is asked of its files, for which it is locked for a moment.
-        let ask = format!(
+    pub fn contents(&mut self, run: &DumpRun<'_>) -> Result<Contents> {
+        // Reading a table's size locks the table for a moment.
+        let query = format!(
             "SET LOCAL lock_timeout = {};\nSET LOCAL quote_all_identifiers = off;\n{}\\echo {LAST_LINE}\n",
             run.lock_wait.as_millis(),
-            catalog::ask()
+            catalog::QUERY
         );
-        self.session.send(ask.as_bytes())?;
+        self.session.send(query.as_bytes())?;
         let mut contents = Contents::default();
         loop {
             let line = self
                 .session
                 .line()
-                .with_context(|| format!("listing tables{}", run.locked(None)))?;
+                .with_context(|| format!("listing tables{}", run.lock_holders(None)))?;
             if line == LAST_LINE {
                 return Ok(contents);
             }
-            contents.add(&line)?;
+            contents.add_line(&line)?;
         }
     }
 
-    /// Ends the transaction. That it still stood means that the snapshot was held all the time.
-    ///
-    /// # Errors
-    /// If it did not.
+    /// Ends the transaction. If it is still open, the snapshot was held all the time.
     pub fn close(mut self) -> Result<()> {
         self.session.send(b"SELECT 'still here';\nCOMMIT;\n")?;
         self.session.line().context("the session that held the snapshot")?;

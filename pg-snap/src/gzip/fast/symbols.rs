@@ -11,30 +11,30 @@ pub const LITERALS: usize = 288;
 /// How many there are of distances.
 pub const DISTANCES: usize = 30;
 
-/// The first of the lengths or distances that have a symbol, and how many bits tell which of them.
+/// The first of the lengths or distances that have a symbol, and how many bits select one of them.
 #[derive(Clone, Copy)]
-pub struct Range {
+pub struct SymbolRange {
     pub first: u16,
     pub extra: u8,
 }
 
-const LENGTH_RANGES: [Range; 29] = {
+const LENGTH_RANGES: [SymbolRange; 29] = {
     let mut ranges = ranges(SHORTEST as u16, 4);
     // The longest has a symbol of its own.
-    ranges[ranges.len() - 1] = Range { first: LONGEST as u16, extra: 0 };
+    ranges[ranges.len() - 1] = SymbolRange { first: LONGEST as u16, extra: 0 };
     ranges
 };
 
 /// Of distances less one.
-pub const DISTANCE_RANGES: [Range; DISTANCES] = ranges(0, 2);
+pub const DISTANCE_RANGES: [SymbolRange; DISTANCES] = ranges(0, 2);
 
 /// Ranges that begin at `first`. After every `same` ranges they are twice as long, but for the first.
-const fn ranges<const N: usize>(mut first: u16, same: usize) -> [Range; N] {
-    let mut ranges = [Range { first: 0, extra: 0 }; N];
+const fn ranges<const N: usize>(mut first: u16, same: usize) -> [SymbolRange; N] {
+    let mut ranges = [SymbolRange { first: 0, extra: 0 }; N];
     let mut at = 0;
     while at < N {
         let extra = (at / same).saturating_sub(1) as u8;
-        ranges[at] = Range { first, extra };
+        ranges[at] = SymbolRange { first, extra };
         first = first.wrapping_add(1 << extra);
         at += 1;
     }
@@ -59,7 +59,7 @@ pub const LENGTHS: [Length; LONGEST - SHORTEST + 1] = {
         if next < LENGTH_RANGES.len() && LENGTH_RANGES[next].first as usize == length {
             range = next;
         }
-        let Range { first, extra } = LENGTH_RANGES[range];
+        let SymbolRange { first, extra } = LENGTH_RANGES[range];
         let bits = (length - first as usize) as u8;
         lengths[at] = Length { symbol: (END + 1 + range) as u16, bits, extra };
         at += 1;
@@ -122,7 +122,7 @@ mod tests {
             assert_eq!(DISTANCE_RANGES[symbol].extra, extra, "distance {distance}");
         }
         for less_one in 0..1u16 << 15 {
-            let Range { first, extra } = DISTANCE_RANGES[of_distance(less_one)];
+            let SymbolRange { first, extra } = DISTANCE_RANGES[of_distance(less_one)];
             assert!(less_one >= first && less_one - first < 1 << extra, "{less_one}");
         }
     }

@@ -1,11 +1,11 @@
-//! What is left out of a schema's part although it may have to do with the schema, counted.
+//! Counts what is omitted from the dump of a schema although it may concern the schema.
 
 use super::heading::Reading;
-use super::subject::Subject;
+use super::subject::StatementSubject;
 use crate::words::{Rest, Word, words};
 use std::collections::BTreeMap;
 
-/// Kinds that belong to no schema, and what they are called, one and many.
+/// Kinds that belong to no schema, with their names in singular and plural.
 const KINDS: [(&str, &str, &str); 9] = [
     ("PUBLICATION", "publication", "publications"),
     ("SUBSCRIPTION", "subscription", "subscriptions"),
@@ -18,27 +18,26 @@ const KINDS: [(&str, &str, &str); 9] = [
     ("LARGE OBJECT METADATA", LARGE_OBJECTS, LARGE_OBJECTS),
 ];
 const LARGE_OBJECTS: &str = "large objects";
-/// Kinds that pg_dump gives the schema of what they are about.
+/// Kinds to which pg_dump gives the schema of the table that they name.
 const OF_PUBLICATIONS: [&str; 2] = ["PUBLICATION TABLE", "PUBLICATION TABLES IN SCHEMA"];
 
-/// See the module.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Left {
-    /// Numbers by what is counted, one and many.
+pub struct OutsideSchema {
+    /// Counts by name in singular and plural.
     counts: BTreeMap<(&'static str, &'static str), u64>,
     named: Vec<String>,
 }
 
-impl Left {
-    /// Whether an entry of that kind is left out though it be of the schema.
-    pub fn is_left(kind: &str) -> bool {
+impl OutsideSchema {
+    /// Whether an entry of that kind is omitted although pg_dump names the schema in it.
+    pub fn is_outside(kind: &str) -> bool {
         OF_PUBLICATIONS.contains(&kind)
     }
 
-    /// Notes an entry, by what its comment may say of it.
-    pub fn heading(&mut self, readings: &[Reading], wanted: &str) {
+    /// Counts an entry by its comment.
+    pub fn note_heading(&mut self, readings: &[Reading], wanted: &str) {
         let Some(last) = readings.last() else { return };
-        if Self::is_left(&last.kind) && last.schema == wanted {
+        if Self::is_outside(&last.kind) && last.schema == wanted {
             self.count("entry of a publication", "entries of publications");
         }
         for (_, one, many) in KINDS.iter().filter(|(kind, ..)| *kind == last.kind) {
@@ -46,19 +45,19 @@ impl Left {
         }
     }
 
-    /// Notes a statement that is about the schema, though not in it.
-    pub fn statement(&mut self, subject: &Subject, sql: &[u8], schema: &str) {
+    /// Counts a statement that is about the schema, though not in it.
+    pub fn note_statement(&mut self, subject: &StatementSubject, sql: &[u8], schema: &str) {
         match subject {
-            Subject::Extension(name, place) if place == schema => {
+            StatementSubject::Extension(name, place) if place == schema => {
                 self.named.push(format!("extension {}", name.replace(char::is_control, "?")));
             }
-            Subject::Unknown if is_cast_of(sql, schema) => self.count("cast", "casts"),
+            StatementSubject::Unknown if is_cast_of(sql, schema) => self.count("cast", "casts"),
             _ => {}
         }
     }
 
-    /// Notes large objects that were not even looked at.
-    pub fn large_objects(&mut self) {
+    /// Counts large objects that were not read.
+    pub fn note_large_objects(&mut self) {
         self.count(LARGE_OBJECTS, LARGE_OBJECTS);
     }
 
@@ -66,8 +65,8 @@ impl Left {
         *self.counts.entry((one, many)).or_default() += 1;
     }
 
-    /// In words; none where nothing was left out.
-    pub fn told(&self) -> Option<String> {
+    /// A list for the log; none if nothing was omitted.
+    pub fn summary(&self) -> Option<String> {
         let counted = self.counts.iter().map(|((one, many), count)| match count {
             _ if one == many => (*many).to_owned(),
             1 => format!("1 {one}"),
@@ -95,12 +94,12 @@ fn is_cast_of(sql: &[u8], schema: &str) -> bool {
 mod tests {
     use super::*;
     use crate::extract::heading::readings;
-    use crate::extract::subject::subject;
+    use crate::extract::subject::subject_of;
 
     #[test]
-    fn what_is_left_out_is_told() {
-        let mut left = Left::default();
-        assert_eq!(left.told(), None);
+    fn what_is_outside_the_schema_is_listed() {
+        let mut outside = OutsideSchema::default();
+        assert_eq!(outside.summary(), None);
         for heading in [
             "-- Name: p; Type: PUBLICATION; Schema: -; Owner: o",
             "-- Name: p t; Type: PUBLICATION TABLE; Schema: s; Owner: o",
@@ -110,7 +109,7 @@ mod tests {
             "-- Name: BLOBS; Type: BLOBS; Schema: -; Owner: o",
             "-- Name: t; Type: TABLE; Schema: s; Owner: o",
         ] {
-            left.heading(&readings(heading), "s");
+            outside.note_heading(&readings(heading), "s");
         }
         for sql in [
             "CREATE EXTENSION citext WITH SCHEMA s",
@@ -118,10 +117,10 @@ mod tests {
             "CREATE CAST (s.a AS text) WITH INOUT",
             "CREATE CAST (t.a AS text) WITH INOUT",
         ] {
-            left.statement(&subject(sql.as_bytes()), sql.as_bytes(), "s");
+            outside.note_statement(&subject_of(sql.as_bytes()), sql.as_bytes(), "s");
         }
-        let told =
+        let expected =
             "1 cast, 2 entries of publications, large objects, 1 publication, extension citext";
-        assert_eq!(left.told().as_deref(), Some(told));
+        assert_eq!(outside.summary().as_deref(), Some(expected));
     }
 }

@@ -1,4 +1,4 @@
-//! Where a text repeats itself.
+//! Finds where a text repeats itself.
 
 use super::boxed;
 use super::sequences::Sequences;
@@ -15,18 +15,17 @@ const WINDOW: usize = 1 << 15;
 /// The step's unit: it grows by one place after so many that do not match.
 const UNIT: usize = 16;
 
-/// See the module.
-pub struct Matches {
+pub struct MatchFinder {
     /// Where bytes that fall into a slot were last seen.
     slots: Box<[u32; 1 << SLOTS]>,
 }
 
-impl Matches {
+impl MatchFinder {
     pub fn new() -> Self {
         Self { slots: boxed() }
     }
 
-    /// Another text begins.
+    /// Starts a new text.
     pub fn forget(&mut self) {
         self.slots.fill(0);
     }
@@ -41,7 +40,7 @@ impl Matches {
         let mut at = stretch.start;
         let mut step = UNIT;
         while at < last {
-            let Some(distance) = self.look(text, at) else {
+            let Some(distance) = self.look_up(text, at) else {
                 at += step / UNIT;
                 step += 1;
                 continue;
@@ -56,8 +55,8 @@ impl Matches {
                 return done;
             }
             if at < last {
-                let (slot, sight) = sight(word(text, at - 2), at - 2);
-                self.slots[slot] = sight;
+                let (slot, fingerprint) = fingerprint(word(text, at - 2), at - 2);
+                self.slots[slot] = fingerprint;
             }
         }
         let end = stretch.end.max(done);
@@ -67,26 +66,26 @@ impl Matches {
 
     /// How far behind the same bytes were seen, if they were; from now on, they were seen here.
     #[inline(always)]
-    fn look(&mut self, text: &[u8], at: usize) -> Option<usize> {
+    fn look_up(&mut self, text: &[u8], at: usize) -> Option<usize> {
         let word = word(text, at);
-        let (slot, sight) = sight(word, at);
-        let before = std::mem::replace(&mut self.slots[slot], sight);
-        // Other bytes mostly differ in what the slot tells of them, and need not be fetched.
-        if (before ^ sight) > PLACE {
+        let (slot, fingerprint) = fingerprint(word, at);
+        let before = std::mem::replace(&mut self.slots[slot], fingerprint);
+        // Other bytes mostly differ in their fingerprint, and need not be fetched.
+        if (before ^ fingerprint) > PLACE {
             return None;
         }
-        let distance = (sight.wrapping_sub(before) & PLACE) as usize;
+        let distance = (fingerprint.wrapping_sub(before) & PLACE) as usize;
         let is_near = (1..=WINDOW).contains(&distance);
         (is_near && same(word, self::word(text, at - distance))).then_some(distance)
     }
 }
 
-/// The bits of a sight that are the low ones of its place.
+/// The bits of a fingerprint that are the low ones of its place.
 const PLACE: u32 = 0xffff;
 
 /// The slot of these bytes, and what stands in it for them: a hash, and the place.
 #[inline(always)]
-fn sight(word: u64, at: usize) -> (usize, u32) {
+fn fingerprint(word: u64, at: usize) -> (usize, u32) {
     let hash = (word << (64 - 8 * LOOKED_UP)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let slot = (hash >> (64 - SLOTS)) as usize;
     (slot, (hash >> (32 - SLOTS)) as u32 & !PLACE | at as u32 & PLACE)
