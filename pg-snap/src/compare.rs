@@ -10,8 +10,8 @@ mod statement;
 mod verdict;
 
 use crate::client::Clients;
-use crate::load::random_token;
 use crate::psql::{self, Server};
+use crate::random_token::random_token;
 use crate::session::Session;
 use anyhow::{Context, Result};
 use count::Run;

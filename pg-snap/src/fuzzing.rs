@@ -1,12 +1,12 @@
 //! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
 //! one is broken.
 
+use crate::blocks::Blocks;
 use crate::database_state::DatabaseState;
 use crate::extract::Part;
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
 use crate::inspect::Report;
-use crate::lines::Blocks;
 use crate::load::{Relations, classify};
 use crate::scanner::{Observer, Scanner};
 use std::io::{Cursor, Read};
@@ -150,9 +150,9 @@ pub fn zipped(bytes: &[u8]) {
     let (mut scanner, mut seen) = (Scanner::default(), Report::default());
     let mut total = 0;
     while let Ok(Some(block)) = blocks.next() {
-        total += block.bytes.len();
+        total += block.len();
         assert!(total <= RATIO * bytes.len() + RATIO, "{total} bytes of {}", bytes.len());
-        if scanner.scan(block.bytes, &mut seen).is_err() {
+        if scanner.scan(block, &mut seen).is_err() {
             return;
         }
     }

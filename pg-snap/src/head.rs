@@ -1,9 +1,8 @@
 //! The head of a dump: what it tells of what the dump needs, read without going through its data.
 
+use crate::blocks::Blocks;
 use crate::database_state::{DatabaseState, Role};
 use crate::inspect::name_after;
-use crate::lines::Blocks;
-use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use anyhow::Result;
 use std::io::Read;
@@ -43,15 +42,15 @@ impl Head {
         let mut bytes = Vec::new();
         let mut state = None;
         loop {
-            let Some(block) = blocks.next().map_err(reading)? else {
+            let Some(block) = blocks.next()? else {
                 scanner.finish()?;
                 break;
             };
             if bytes.is_empty() {
-                state = DatabaseState::from_head(block.bytes)?;
+                state = DatabaseState::from_head(block)?;
             }
-            bytes.extend_from_slice(block.bytes);
-            scanner.scan(block.bytes, &mut seen)?;
+            bytes.extend_from_slice(block);
+            scanner.scan(block, &mut seen)?;
             let told = state.as_ref().is_some_and(|s| s.extensions.is_some());
             if told || seen.data || bytes.len() >= SEARCH {
                 break;

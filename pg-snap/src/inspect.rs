@@ -2,11 +2,10 @@
 
 mod report;
 
+use crate::blocks::Blocks;
 use crate::database_state::DatabaseState;
 use crate::gzip;
 use crate::index::{self, Kind};
-use crate::lines::Blocks;
-use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
@@ -87,12 +86,12 @@ fn read(path: &Path) -> Result<Report> {
 fn scan(scanner: &mut Scanner, report: &mut Report, text: impl Read) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
-    while let Some(block) = blocks.next().map_err(reading)? {
+    while let Some(block) = blocks.next()? {
         if report.database.is_none() {
-            report.set_database(DatabaseState::from_head(block.bytes)?);
+            report.set_database(DatabaseState::from_head(block)?);
         }
-        bar.inc(block.bytes.len() as u64);
-        scanner.scan(block.bytes, report)?;
+        bar.inc(block.len() as u64);
+        scanner.scan(block, report)?;
     }
     bar.finish_and_clear();
     Ok(())

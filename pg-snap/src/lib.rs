@@ -1,22 +1,25 @@
 //! `pg-snap`: the database stage. See `cli.rs` for what it does.
 
+mod blocks;
 mod cli;
 mod client;
 mod compare;
+mod database_names;
 mod database_state;
 mod dump;
+mod dump_file;
 mod extract;
 mod gzip;
 mod head;
 mod index;
 mod inspect;
 mod libpq;
-mod lines;
 mod load;
 mod maintenance;
 mod preflight;
 mod previous;
 mod psql;
+mod random_token;
 mod roles;
 mod scanner;
 mod server_error;

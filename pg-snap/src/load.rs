@@ -8,7 +8,6 @@ mod definition;
 mod director;
 mod feed;
 mod lease;
-mod names;
 mod omitted;
 mod reduced;
 mod relations;
@@ -24,31 +23,26 @@ mod statistics;
 mod talk;
 pub mod tenant;
 
-pub use feed::reading;
-pub use names::{Names, is_beside, is_kept, previous_of};
 pub use relations::Relations;
 pub use statement::{Statement, classify};
-pub use talk::random_token;
 
 use crate::client::Clients;
+use crate::database_names::DatabaseNames;
 use crate::database_state::{DatabaseState, Role};
+use crate::dump_file::{DumpFile, Source};
 use crate::gzip;
-use crate::head::Head;
-use crate::index::{self, Index};
+use crate::head::Needs;
 use crate::inspect;
-use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server};
 use crate::roles;
-use crate::sql::{beside, ident};
+use crate::sql::beside;
 use anyhow::{Context, Result};
 use lease::Lease;
 use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, Stop, say, warning};
 use std::cell::Cell;
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -76,7 +70,7 @@ pub struct Options {
 /// what preflight would refuse, else what PostgreSQL says. Up to the swap the old database is untouched,
 /// unless `drop_first` was asked for.
 pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
-    let names = Names::of(psql::wanted_database()?);
+    let names = DatabaseNames::of(psql::wanted_database()?);
     check_left_out(options)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
@@ -86,28 +80,26 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     if options.jobs.get() > 1 {
         text = Box::new(gzip::ReadAhead::new(text));
     }
-    let mut blocks = Blocks::new(text);
-    let head = Head::read(&mut blocks).context("nothing was changed")?;
+    let DumpFile { needs, source } =
+        DumpFile::read(&options.file, text).context("nothing was changed")?;
     let (server, _helper) = Server::connect_outside(clients, &names.database)?;
-    let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
+    let facts = preflight::check(clients, &server, &names, &needs, &options.replacement())?;
     // From here on: a session of the check that is still ending is none that a killed load has left.
     let server = server.naming_sessions(&names.incoming);
     let mut lease = Lease::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
-    let source = match index::of(&options.file)? {
-        Some((file, index)) => Source::Indexed { file, index },
-        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
-    };
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&head, source, &mut lease, options).with_context(|| load.state_of_things(options))
+    load.run(&needs, source, &mut lease, options).with_context(|| load.state_of_things(options))
 }
 
-/// Where the dump's text comes from.
-pub enum Source<'a, R: Read> {
-    /// From a file, section by section.
-    Indexed { file: Arc<File>, index: Index },
-    /// From its beginning, of which some was read already, to its end.
-    Stream { head: &'a [u8], blocks: &'a mut Blocks<R> },
+impl Options {
+    fn replacement(&self) -> preflight::Replacement<'_> {
+        preflight::Replacement {
+            file: &self.file,
+            drop_first: self.drop_first,
+            keep_previous: self.keep_previous,
+        }
+    }
 }
 
 /// The file for what is left out is written, and must not be the dump.
@@ -134,7 +126,7 @@ fn check_before_drop(options: &Options) -> Result<()> {
 
 struct Load {
     server: Arc<Server>,
-    names: Names,
+    names: DatabaseNames,
     facts: Facts,
     /// The oid of the database that will be replaced, if there is one.
     old: Option<u32>,
@@ -143,17 +135,17 @@ struct Load {
 }
 
 impl Load {
-    fn run<R: Read>(
+    fn run(
         &self,
-        head: &Head,
-        source: Source<'_, R>,
+        needs: &Needs,
+        source: Source,
         lease: &mut Lease,
         options: &Options,
     ) -> Result<Exit> {
-        let Names { database, incoming, outgoing, .. } = &self.names;
-        let missing = preflight::roles_missing(&head.needs, &self.facts);
+        let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
+        let missing = preflight::roles_missing(needs, &self.facts);
         self.create_roles(&missing)?;
-        let mut state = match &head.needs.state {
+        let mut state = match &needs.state {
             Some(state) => state.clone(),
             None => self.state_without_header()?,
         };
@@ -186,7 +178,7 @@ impl Load {
         let kept = self.swap(keep)?;
         half.disarm();
         self.farewell(keep, kept.as_deref())?;
-        self.tell_of_logins(&head.needs.roles);
+        self.tell_of_logins(&needs.roles);
         Ok(self.outcome(options, &omitted))
     }
 
@@ -329,7 +321,7 @@ impl Load {
 
     /// Swaps the names; gives the name the old database has now, if there was one.
     fn swap(&self, keep_previous: bool) -> Result<Option<String>> {
-        let Names { database, incoming, outgoing, previous, .. } = &self.names;
+        let DatabaseNames { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
         let has = |name| self.server.has_database(name);
         let old = match has(database)? {
@@ -346,7 +338,7 @@ impl Load {
         }
         renames.push((incoming.clone(), database.clone()));
         self.in_doubt.set(true);
-        rename(&self.server, &renames)?;
+        self.server.rename_databases(&renames)?;
         Ok(old.map(|_| kept.clone()))
     }
 
@@ -377,18 +369,4 @@ impl Load {
             None => Ok(()),
         }
     }
-}
-
-/// Renames databases in one transaction, ending the sessions that hold them.
-///
-/// # Errors
-/// If the server refuses, or sessions come back faster than they are ended; nothing is renamed then.
-pub fn rename(server: &Server, renames: &[(String, String)]) -> Result<()> {
-    let names: Vec<&str> = renames.iter().map(|(from, _)| from.as_str()).collect();
-    let mut script = String::from("BEGIN;\n");
-    for (from, to) in renames {
-        script += &format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
-    }
-    script += "COMMIT;\n";
-    server.without_sessions(&names, &script).context("swapping the databases' names")
 }

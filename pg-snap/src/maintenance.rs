@@ -1,7 +1,7 @@
 //! Which database to be connected to. No one is taken for granted: a role may be let into its own alone.
 
 use crate::client::Clients;
-use crate::load::Names;
+use crate::database_names::{DatabaseNames, is_beside};
 use crate::psql::{Server, sqlstate_of};
 use crate::server_error::OBJECT_IN_USE;
 use crate::sql::{ident, literal};
@@ -40,7 +40,7 @@ impl Server {
             Err(refusal) => refusal,
         };
         if refusal.is_up {
-            let helper = Names::of(database.to_owned()).helper;
+            let helper = DatabaseNames::of(database.to_owned()).helper;
             for name in USUAL.into_iter().chain([&*helper]).filter(|name| *name != database) {
                 if let Ok(server) = finder.try_database(name)? {
                     return match server.has_database(database)? {
@@ -69,7 +69,7 @@ impl Server {
     pub fn connect_outside(clients: &Clients, database: &str) -> Result<(Self, Option<Guard>)> {
         let finder = Finder::new(clients)?;
         let server = finder.beside(database)?;
-        let helper = Names::of(database.to_owned()).helper;
+        let helper = DatabaseNames::of(database.to_owned()).helper;
         if server.maintenance == helper {
             let inside = Self::new(server.psql().clone(), server.version, database);
             return Ok((server, Some(dropping(inside, helper))));
@@ -106,7 +106,7 @@ impl Server {
              from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and let it in by \
              pg_hba.conf, there as into {database} and {}",
             ident(me),
-            Names::of(database.to_owned()).incoming
+            DatabaseNames::of(database.to_owned()).incoming
         ))
     }
 }
@@ -160,7 +160,7 @@ impl Finder {
     }
 
     fn beside(&self, database: &str) -> Result<Server> {
-        let names = Names::of(database.to_owned());
+        let names = DatabaseNames::of(database.to_owned());
         let mut first = None;
         let usual = USUAL.into_iter().filter(|name| *name != database);
         for name in usual.chain([names.helper.as_str()]) {
@@ -203,14 +203,14 @@ impl Finder {
 }
 
 /// Other databases that our role has the right to connect to, but those that a load renames or drops.
-fn others(own: &Server, names: &Names) -> Result<Vec<String>> {
+fn others(own: &Server, names: &DatabaseNames) -> Result<Vec<String>> {
     let ask = "SELECT coalesce(pg_catalog.json_agg(datname ORDER BY datname), '[]') FROM pg_catalog.pg_database \
          WHERE datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')";
     let answer = own.query(&own.maintenance, ask)?;
     let all: Vec<String> = serde_json::from_str(&answer).context("listing databases")?;
     let is_free = |name: &String| {
         *name != names.database
-            && !crate::load::is_beside(&names.database, name)
+            && !is_beside(&names.database, name)
             && !USUAL.contains(&name.as_str())
     };
     Ok(all.into_iter().filter(is_free).take(TRIES).collect())

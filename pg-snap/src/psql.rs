@@ -229,6 +229,21 @@ impl Server {
         self.without_sessions(&[name], &format!("DROP DATABASE IF EXISTS {};\n", sql::ident(name)))
     }
 
+    /// Renames databases in one transaction, ending the sessions that are in them.
+    ///
+    /// # Errors
+    /// If sessions come back faster than they are ended; nothing is renamed then.
+    pub fn rename_databases(&self, renames: &[(String, String)]) -> Result<()> {
+        let names: Vec<&str> = renames.iter().map(|(from, _)| from.as_str()).collect();
+        let mut script = String::from("BEGIN;\n");
+        for (from, to) in renames {
+            let (from, to) = (sql::ident(from), sql::ident(to));
+            script += &format!("ALTER DATABASE {from} RENAME TO {to};\n");
+        }
+        script += "COMMIT;\n";
+        self.without_sessions(&names, &script).context("swapping the databases' names")
+    }
+
     /// Runs statements that no session in the named databases may be in the way of. Ends those that
     /// our role may end: autovacuum, which is nobody's, ends by itself. The kind of another's session
     /// is hidden from an ordinary role, so it is not asked for.

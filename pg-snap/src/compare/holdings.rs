@@ -3,11 +3,10 @@
 
 use super::inserts;
 use super::statement::{self, Constraint, Kind, Statement};
+use crate::blocks::Blocks;
 use crate::extract::readings;
 use crate::gzip;
 use crate::index::{self, Index, Section};
-use crate::lines::Blocks;
-use crate::load::reading;
 use crate::scanner::{Observer, Scanner};
 use crate::words::Name;
 use anyhow::Result;
@@ -165,9 +164,9 @@ impl Reader {
     fn scan(&mut self, scanner: &mut Scanner, text: impl Read) -> Result<()> {
         let bar = pipe_kit::progress::bytes(None, "compare");
         let mut blocks = Blocks::new(text);
-        while let Some(block) = blocks.next().map_err(reading)? {
-            bar.inc(block.bytes.len() as u64);
-            scanner.scan(block.bytes, self)?;
+        while let Some(block) = blocks.next()? {
+            bar.inc(block.len() as u64);
+            scanner.scan(block, self)?;
         }
         bar.finish_and_clear();
         Ok(())

@@ -1,20 +1,20 @@
 //! Feeding a dump to the server, and believing it only when both ends say that it was whole.
 
-use super::Source;
 use super::crew::Crew;
 use super::director::Director;
 use super::omitted::Omitted;
 use super::repair::Repair;
 use super::settings;
+use crate::blocks::Blocks;
+use crate::dump_file::Source;
 use crate::index::{self, Index, Kind};
-use crate::lines::Blocks;
 use crate::psql::{MAY_END, Server};
 use crate::scanner::Scanner;
 use crate::sql::literal;
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use pipe_kit::{Stop, warning};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::Read;
 use std::num::NonZero;
 use std::sync::Arc;
 
@@ -34,11 +34,7 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// [`Stop::damaged`] if it is not whole or holds a psql command; the server's own error.
-pub fn feed<R: Read>(
-    server: &Server,
-    plan: &Plan<'_>,
-    source: Source<'_, R>,
-) -> Result<Vec<Omitted>> {
+pub fn feed(server: &Server, plan: &Plan<'_>, source: Source) -> Result<Vec<Omitted>> {
     let crew = Crew::default();
     let begin = settings::begin(server, plan.jobs.get());
     let repair = Repair::new(server, plan.database, &begin, plan.search_path, plan.keep_going);
@@ -51,7 +47,7 @@ pub fn feed<R: Read>(
             Director::open(&crew, &repair, plan.jobs.get(), &bar).and_then(
                 |director| match source {
                     Source::Indexed { file, index } => indexed(server, director, &file, index),
-                    Source::Stream { head, blocks } => streamed(server, director, head, blocks),
+                    Source::Stream { head, blocks } => streamed(server, director, &head, blocks),
                 },
             );
         if let Err(error) = done {
@@ -97,8 +93,8 @@ fn scan<R: Read>(
     blocks: &mut Blocks<R>,
     director: &mut Director<'_>,
 ) -> Result<()> {
-    while let Some(block) = blocks.next().map_err(reading)? {
-        scanner.scan(block.bytes, director)?;
+    while let Some(block) = blocks.next()? {
+        scanner.scan(block, director)?;
     }
     Ok(())
 }
@@ -108,11 +104,11 @@ fn streamed<R: Read>(
     server: &Server,
     mut director: Director<'_>,
     head: &[u8],
-    blocks: &mut Blocks<R>,
+    mut blocks: Blocks<R>,
 ) -> Result<()> {
     let mut scanner = scanner(server);
     scanner.scan(head, &mut director)?;
-    scan(&mut scanner, blocks, &mut director)?;
+    scan(&mut scanner, &mut blocks, &mut director)?;
     scanner.finish()?;
     director.finish()
 }
@@ -153,17 +149,4 @@ fn indexed(
 
 fn cut(kind: Kind) -> Stop {
     Stop::damaged(format!("the dump is not whole: its section of {kind:?} ends within a statement"))
-}
-
-/// An error of the gzip stream is damage; any other is a failure to read.
-pub fn reading(error: io::Error) -> anyhow::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
-            Stop::damaged(format!(
-                "the dump is not whole: its gzip stream is cut or damaged: {error}"
-            ))
-            .into()
-        }
-        _ => anyhow!(error).context("reading the dump"),
-    }
 }

@@ -1,14 +1,13 @@
 //! Filling a table: rows into a COPY, and the server's word for how many it took.
 
 use super::crew::Crew;
-use super::feed::reading;
 use super::repair::{Repair, failure_of};
 use super::settings::Seen;
 use super::share::Share;
 use super::statement::{Statement, classify};
 use super::talk::Talk;
+use crate::blocks::Blocks;
 use crate::index::{self, Section};
-use crate::lines::Blocks;
 use crate::scanner::{Observer, Scanner};
 use crate::sql::ident;
 use anyhow::{Result, bail, ensure};
@@ -50,9 +49,9 @@ impl Rows<'_> {
         let mut block = Block { talk, section, freeze, bar, head: Vec::new(), rows: 0, blocks: 0 };
         let mut scanner = Scanner::default();
         let mut text = Blocks::new(index::text_of(Arc::clone(file), section));
-        while let Some(lines) = text.next().map_err(reading)? {
+        while let Some(lines) = text.next()? {
             crew.check()?;
-            scanner.scan(lines.bytes, &mut block)?;
+            scanner.scan(lines, &mut block)?;
         }
         let (rows, blocks) = (block.rows, block.blocks);
         if !scanner.is_between_statements() || blocks != 1 || rows != section.rows {
@@ -145,9 +144,9 @@ pub fn statement_of(section: &Section, file: &Arc<File>) -> Result<Statement> {
     let mut scanner = Scanner::default();
     let mut text = Blocks::new(index::text_of(Arc::clone(file), section));
     while first.0.is_none()
-        && let Some(lines) = text.next().map_err(reading)?
+        && let Some(lines) = text.next()?
     {
-        scanner.scan(lines.bytes, &mut first)?;
+        scanner.scan(lines, &mut first)?;
     }
     Ok(first.0.unwrap_or(Statement::Other))
 }

@@ -1,11 +1,12 @@
 //! A psql that a part of the dump is fed to, and believed only when it says that it was taken.
 
 use crate::psql::Server;
+use crate::random_token::random_token;
 use crate::server_error::ServerError;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use pipe_kit::child::{self, Running};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::{ChildStdin, ChildStdout};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
@@ -256,16 +257,4 @@ fn answer_of(line: &[u8]) -> Option<Answer> {
         .map(Answer::Copied)
         .or_else(|| number(DONE).map(Answer::Done))
         .or_else(|| number(PID).and_then(|pid| u32::try_from(pid).ok()).map(Answer::Pid))
-}
-
-/// A token for `\restrict` that nobody can guess.
-///
-/// # Errors
-/// If the system gives no random bytes.
-pub fn random_token() -> Result<String> {
-    let mut bytes = [0; 24];
-    std::fs::File::open("/dev/urandom")
-        .and_then(|mut f| f.read_exact(&mut bytes))
-        .context("reading /dev/urandom")?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
 }

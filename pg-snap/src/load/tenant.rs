@@ -11,16 +11,13 @@ mod named_roles;
 mod report;
 
 use super::lease::Lease;
-use super::names::Names;
 use super::talk::Talk;
-use super::{Source, feed, settings, statistics};
+use super::{feed, settings, statistics};
 use crate::client::Clients;
+use crate::database_names::DatabaseNames;
 use crate::database_state::Role;
+use crate::dump_file::{DumpFile, Source};
 use crate::extract;
-use crate::gzip;
-use crate::head::Head;
-use crate::index;
-use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, MAY_END, Server};
 use crate::server_error::LOCK_NOT_AVAILABLE;
@@ -31,7 +28,6 @@ use feeder::Feeder;
 use pipe_kit::{Stop, cleanup, warning};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -58,22 +54,17 @@ pub struct Options {
 /// schema, or it does not fit the server; [`Stop::damaged`] if the dump is not whole; else what
 /// PostgreSQL says. Nothing is changed then.
 pub fn run(clients: &Clients, options: &Options) -> Result<()> {
-    let names = Names::of(psql::wanted_database()?);
+    let names = DatabaseNames::of(psql::wanted_database()?);
     if options.into.is_empty() || options.into.len() > NAME_BYTES {
         return Err(Stop::usage("a schema's name has 1 to 63 bytes").into());
     }
-    let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(&options.file)?)?);
-    let mut blocks = Blocks::new(text);
-    let head = Head::read(&mut blocks).context("nothing was changed")?;
+    let DumpFile { needs, source } =
+        DumpFile::open(&options.file).context("nothing was changed")?;
     let server = Server::connect_beside(clients, &names.database)?.naming_sessions(&names.incoming);
-    let facts = preflight::check_part(&server, &names.database, &head.needs)?;
+    let facts = preflight::check_part(&server, &names.database, &needs)?;
     let mut lease = Lease::take(&server, &names.database)?;
-    let source = match index::of(&options.file)? {
-        Some((file, index)) => Source::Indexed { file, index },
-        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
-    };
     let tenant = Tenant::new(server, names.database, facts, options)?;
-    tenant.run(source, &mut lease, &head.needs.roles)
+    tenant.run(source, &mut lease, &needs.roles)
 }
 
 struct Tenant<'a> {
@@ -115,12 +106,7 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    fn run<R: Read>(
-        &self,
-        source: Source<'_, R>,
-        lease: &mut Lease,
-        of_dump: &[Role],
-    ) -> Result<()> {
+    fn run(&self, source: Source, lease: &mut Lease, of_dump: &[Role]) -> Result<()> {
         self.check_dependents()?;
         let (talk, made) = self
             .load(source, lease)
@@ -144,7 +130,7 @@ impl<'a> Tenant<'a> {
     }
 
     /// Does it all, up to the commit; gives the roles that were made.
-    fn load<R: Read>(&self, source: Source<'_, R>, lease: &mut Lease) -> Result<(Talk, Vec<Role>)> {
+    fn load(&self, source: Source, lease: &mut Lease) -> Result<(Talk, Vec<Role>)> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
         // Whatever it is in the middle of, it must not go on with.
         let session = cleanup::on_failure(move || end_session(&server, &database));

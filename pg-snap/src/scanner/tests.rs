@@ -1,5 +1,5 @@
 use super::*;
-use crate::lines::Blocks;
+use crate::blocks::Blocks;
 use proptest::prelude::*;
 
 #[derive(Default, Debug, PartialEq)]
@@ -32,7 +32,7 @@ fn scan(dump: &str) -> (Seen, anyhow::Result<()>) {
     let mut blocks = Blocks::new(dump.as_bytes());
     let result = (|| {
         while let Some(block) = blocks.next()? {
-            scanner.scan(block.bytes, &mut seen)?;
+            scanner.scan(block, &mut seen)?;
         }
         Ok(scanner.finish()?)
     })();

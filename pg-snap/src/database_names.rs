@@ -3,7 +3,7 @@
 use crate::sql::beside;
 
 /// The names a load uses.
-pub struct Names {
+pub struct DatabaseNames {
     /// To be replaced.
     pub database: String,
     /// Being filled; a leftover of a killed load is dropped by the next.
@@ -18,7 +18,7 @@ pub struct Names {
     pub previous: String,
 }
 
-impl Names {
+impl DatabaseNames {
     pub fn of(database: String) -> Self {
         Self {
             incoming: beside(&database, "_pg_snap_incoming"),
@@ -40,7 +40,7 @@ impl Names {
 
 /// Whether that is a name that a load, or a swap of names, has given or left to a database.
 pub fn is_beside(database: &str, name: &str) -> bool {
-    let names = Names::of(database.to_owned());
+    let names = DatabaseNames::of(database.to_owned());
     [names.incoming, names.outgoing, names.aside, names.helper].iter().any(|n| n == name)
         || is_kept(database, name)
 }
