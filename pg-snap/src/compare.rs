@@ -10,9 +10,9 @@ mod statement;
 mod verdict;
 
 use crate::client::Clients;
-use crate::psql::{self, Server};
+use crate::psql::{self, Server, Sessions};
+use crate::psql_session::PsqlSession;
 use crate::random_token::random_token;
-use crate::session::Session;
 use anyhow::{Context, Result};
 use count::Run;
 use database::Database;
@@ -48,7 +48,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
-    let sessions = cleanup::on_failure(move || crate::dump::end_all(&ending.0, &ending.1));
+    let sessions =
+        cleanup::on_failure(move || ending.0.end_sessions_or_warn(Sessions::Named(&ending.1)));
 
     let own = server.query(&database, "SHOW server_encoding")?;
     let encoding = Encoding::of(own.trim());
@@ -86,8 +87,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
 }
 
 /// Takes a snapshot, and looks at the catalog under it.
-fn look(run: &Run<'_>, session: &mut Session) -> Result<(Database, String)> {
-    session.tell(&format!(
+fn look(run: &Run<'_>, session: &mut PsqlSession) -> Result<(Database, String)> {
+    session.send_text(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSET LOCAL lock_timeout = {};\n\
          SELECT pg_catalog.pg_export_snapshot();\n{}\\echo {LAST_LINE}\n",
         run.lock_wait.as_millis(),

@@ -1,6 +1,6 @@
 //! The names of the databases that a load has to do with.
 
-use crate::sql::beside;
+use crate::sql::with_suffix;
 
 /// The names a load uses.
 pub struct DatabaseNames {
@@ -21,10 +21,10 @@ pub struct DatabaseNames {
 impl DatabaseNames {
     pub fn of(database: String) -> Self {
         Self {
-            incoming: beside(&database, "_pg_snap_incoming"),
-            outgoing: beside(&database, "_pg_snap_outgoing"),
-            aside: beside(&database, "_pg_snap_aside"),
-            helper: beside(&database, "_pg_snap_helper"),
+            incoming: with_suffix(&database, "_pg_snap_incoming"),
+            outgoing: with_suffix(&database, "_pg_snap_outgoing"),
+            aside: with_suffix(&database, "_pg_snap_aside"),
+            helper: with_suffix(&database, "_pg_snap_helper"),
             previous: previous_of(&database),
             database,
         }
@@ -47,7 +47,7 @@ pub fn is_beside(database: &str, name: &str) -> bool {
 
 /// The name under which `--keep-previous` keeps the old database.
 pub fn previous_of(database: &str) -> String {
-    beside(database, "_previous")
+    with_suffix(database, "_previous")
 }
 
 /// Whether that is a name under which a load keeps a database: `<database>_previous`, or that with
@@ -63,7 +63,7 @@ pub fn is_kept(database: &str, name: &str) -> bool {
         15 => c == 'Z',
         _ => c.is_ascii_digit(),
     });
-    form && time.len() == 16 && name == beside(&previous, &format!("_{time}"))
+    form && time.len() == 16 && name == with_suffix(&previous, &format!("_{time}"))
 }
 
 #[cfg(test)]
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn kept_names_are_known_however_long_the_databases_own_is() {
         let long = "x".repeat(60);
-        let kept = beside(&previous_of(&long), "_20260102T030405Z");
+        let kept = with_suffix(&previous_of(&long), "_20260102T030405Z");
         assert!(is_kept(&long, &kept) && is_kept(&long, &previous_of(&long)));
         assert!(!is_kept(&"x".repeat(59), &kept));
         assert!(!is_kept("db", "db_previous_20260102T030405é"));

@@ -22,8 +22,8 @@ use crate::client::{Client, Clients};
 use crate::database_state::DatabaseState;
 use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
-use crate::psql::{self, Server};
-use crate::words;
+use crate::psql::{self, Server, Sessions};
+use crate::sql;
 use anyhow::{Context, Error, Result, anyhow};
 use assembly::{Abandoned, Assembly, Label, Piece};
 use catalog::Contents;
@@ -35,7 +35,6 @@ use passes::{PASSES, Passes};
 use pipe_kit::cleanup;
 use plan::Task;
 use run::Run;
-pub use run::end_all;
 use section::Section;
 use std::collections::VecDeque;
 use std::num::NonZero;
@@ -71,7 +70,8 @@ pub fn run(clients: &Clients, options: &Options) -> Result<()> {
     let Found { state, pg_dump, backslashes_escape } = look(clients, &server, &database)?;
     let ending = server.clone();
     let ended = name.clone();
-    let sessions = cleanup::on_failure(move || run::end_all(&ending, &ended));
+    let sessions =
+        cleanup::on_failure(move || ending.end_sessions_or_warn(Sessions::Named(&ended)));
     let run = Run {
         server: &server,
         database: &database,
@@ -108,7 +108,7 @@ fn look(clients: &Clients, server: &Server, database: &str) -> Result<Found> {
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftovers(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let search_path = scope.spawn(|| server.ask_only(database, None, SEARCH_PATH));
+        let search_path = scope.spawn(|| server.query_only(database, None, SEARCH_PATH));
         let survey = scope.spawn(|| Survey::ask(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
@@ -163,7 +163,7 @@ impl Dump<'_> {
             let key = self.noting(defined.and_then(|defined| self.assemble(defined, writer)));
             if key.is_none() {
                 // Whoever waits for the server would not hear of it otherwise.
-                run::end_all(self.run.server, &self.run.name);
+                self.run.server.end_sessions_or_warn(Sessions::Named(&self.run.name));
             }
             key
         });
@@ -207,7 +207,7 @@ impl Dump<'_> {
                     Label {
                         kind: Kind::TableData,
                         schema: Some(table.schema),
-                        root: table.root.as_deref().and_then(words::name),
+                        root: table.root.as_deref().and_then(sql::name),
                         table: Some(table.name),
                         rows: copied.rows,
                         bytes: copied.bytes,

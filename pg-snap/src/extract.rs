@@ -11,7 +11,7 @@ use crate::dump::END_MARKER;
 use crate::dump_file::{DumpFile, Source};
 use crate::index::{self, Index, Kind, Section};
 use crate::random_token::random_token;
-use crate::scanner::{Observer, Scanner};
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
 pub use heading::readings;
 pub use part::Part;

@@ -7,8 +7,9 @@ use crate::extract::Part;
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
 use crate::inspect::Report;
-use crate::load::{Relations, classify};
-use crate::scanner::{Observer, Scanner};
+use crate::load::Relations;
+use crate::sql::classify;
+use crate::sql::scanner::{Observer, Scanner};
 use std::io::{Cursor, Read};
 
 const END: &[u8] = b"\n--\n-- PostgreSQL database dump complete\n--\n\n";
@@ -65,7 +66,7 @@ fn order(statements: &[Vec<u8>]) {
     let mut relations = Relations::default();
     for statement in statements {
         let statement = classify(statement);
-        relations.note(&statement);
+        relations.record(&statement);
         relations.uses(&statement);
     }
 }

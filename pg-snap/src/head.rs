@@ -2,8 +2,9 @@
 
 use crate::blocks::Blocks;
 use crate::database_state::{DatabaseState, Role};
-use crate::inspect::name_after;
-use crate::scanner::{Observer, Scanner};
+use crate::sql::name_after;
+use crate::sql::named_roles::{NamedRole, named_roles};
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
 use std::io::Read;
 
@@ -118,8 +119,8 @@ impl Observer for Seen {
             self.data = true;
         } else if let Some((_, name)) = name_after(text, &["CREATE EXTENSION"]) {
             self.extensions.push(name);
-        } else if let Some((role, owns)) = role_named(text) {
-            self.add_role(role, owns);
+        } else if let Some(role) = role_of(sql) {
+            self.add_role(role.name, role.owns);
         }
         Ok(())
     }
@@ -129,20 +130,11 @@ impl Observer for Seen {
     }
 }
 
-/// The role that a statement of pg_dump names, and whether it owns what the statement is about.
-fn role_named(sql: &str) -> Option<(String, bool)> {
-    let after = |mark: &str| sql.rfind(mark).and_then(|at| first_name(&sql[at + mark.len()..]));
-    if sql.starts_with("ALTER DEFAULT PRIVILEGES ") {
-        return first_name(sql.split_once(" FOR ROLE ")?.1).map(|name| (name, true));
-    }
-    if sql.starts_with("ALTER ") {
-        return after(" OWNER TO ").map(|name| (name, true));
-    }
-    (sql.starts_with("GRANT ")).then(|| after(" TO ").map(|name| (name, false)))?
-}
-
-fn first_name(text: &str) -> Option<String> {
-    name_after(&format!("X {text}"), &["X"]).map(|(_, name)| name)
+/// The role that a statement of pg_dump gives an object or a privilege to.
+fn role_of(sql: &[u8]) -> Option<NamedRole> {
+    let sql = sql.trim_ascii_start();
+    let is_searched = sql.starts_with(b"ALTER ") || sql.starts_with(b"GRANT ");
+    is_searched.then(|| named_roles(sql).into_iter().next())?
 }
 
 #[cfg(test)]

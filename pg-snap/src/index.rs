@@ -3,7 +3,7 @@
 //! (docs/FORMAT.md).
 
 use crate::gzip::{Inflater, MEMBER, members_in, stored};
-use crate::words::Name;
+use crate::sql::Name;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -56,6 +56,13 @@ pub struct Section {
     /// Of a table's data the rows' bytes, of every other section its text's.
     #[serde(default)]
     pub bytes: u64,
+}
+
+impl Section {
+    /// Of a table's data, the table.
+    pub fn name(&self) -> Name {
+        (self.schema.clone().unwrap_or_default(), self.table.clone().unwrap_or_default())
+    }
 }
 
 /// The sections of a dump, one behind the other from its first byte on.

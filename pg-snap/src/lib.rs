@@ -19,15 +19,13 @@ mod maintenance;
 mod preflight;
 mod previous;
 mod psql;
+mod psql_session;
 mod random_token;
 mod roles;
-mod scanner;
 mod server_error;
-mod session;
 mod sql;
 mod status;
 mod version;
-mod words;
 
 #[doc(hidden)]
 pub mod fuzzing;

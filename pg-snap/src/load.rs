@@ -3,28 +3,27 @@
 //! Until the swap the old database serves, and whatever fails leaves it as it was. The swap is one
 //! transaction, and comes only after the dump was seen to be whole.
 
-mod crew;
+mod advisory_lock;
 mod definition;
-mod director;
-mod feed;
-mod lease;
+mod dispatcher;
+mod load_session;
 mod omitted;
-mod reduced;
+mod ordered_session;
+mod parallel_load;
 mod relations;
 mod remedy;
 mod repair;
+mod row_queue;
 mod rows;
 mod schedule;
-mod sequence;
 mod settings;
-mod share;
-mod statement;
+mod statement_reader;
 mod statistics;
-mod talk;
 pub mod tenant;
+mod worker;
+mod worker_pool;
 
 pub use relations::Relations;
-pub use statement::{Statement, classify};
 
 use crate::client::Clients;
 use crate::database_names::DatabaseNames;
@@ -36,9 +35,9 @@ use crate::inspect;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server};
 use crate::roles;
-use crate::sql::beside;
+use crate::sql::with_suffix;
+use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
-use lease::Lease;
 use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, Stop, say, warning};
@@ -86,10 +85,10 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     let facts = preflight::check(clients, &server, &names, &needs, &options.replacement())?;
     // From here on: a session of the check that is still ending is none that a killed load has left.
     let server = server.naming_sessions(&names.incoming);
-    let mut lease = Lease::take(&server, &names.database)?;
+    let mut lock = AdvisoryLock::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&needs, source, &mut lease, options).with_context(|| load.state_of_things(options))
+    load.run(&needs, source, &mut lock, options).with_context(|| load.state_of_things(options))
 }
 
 impl Options {
@@ -139,7 +138,7 @@ impl Load {
         &self,
         needs: &Needs,
         source: Source,
-        lease: &mut Lease,
+        lock: &mut AdvisoryLock,
         options: &Options,
     ) -> Result<Exit> {
         let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
@@ -163,16 +162,16 @@ impl Load {
         // What rows mean, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = self.search_path(&state)?;
-        let plan = feed::Plan {
+        let plan = parallel_load::Plan {
             database: incoming,
             jobs: options.jobs,
             search_path: &search_path,
             // Where there is nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
-        let omitted = feed::feed(&self.server, &plan, source)?;
+        let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
-        lease.still_held()?;
+        lock.check()?;
         self.write_omitted(options, &omitted);
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
@@ -189,7 +188,7 @@ impl Load {
         let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
             Some(path) => path,
             // Nothing may be set before that.
-            None => self.server.ask_only(
+            None => self.server.query_only(
                 &self.names.incoming,
                 None,
                 "select pg_catalog.current_setting('search_path')",
@@ -348,7 +347,7 @@ impl Load {
             &self.server.maintenance,
             "select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', '_YYYYMMDD\"T\"HH24MISS\"Z\"')",
         )?;
-        let name = beside(previous, now.trim());
+        let name = with_suffix(previous, now.trim());
         warning!(
             "there was a database {previous} already; it is kept as {name}; drop it when you are sure"
         );

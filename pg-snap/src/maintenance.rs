@@ -130,13 +130,13 @@ impl Finder {
             literal(&token)
         );
         let options = format!("-c {TOKEN}={token}");
-        let answer = match self.server.ask_only(database, Some(&options), &ask) {
+        let answer = match self.server.query_only(database, Some(&options), &ask) {
             Ok(answer) => answer,
             Err(error) if !self.is_up(database) => {
                 return Ok(Err(Refusal { error, is_up: false }));
             }
             // A pooler may refuse whoever asks for options.
-            Err(error) => match self.server.ask_only(database, None, &ask) {
+            Err(error) => match self.server.query_only(database, None, &ask) {
                 Ok(answer) => answer,
                 Err(_) => return Ok(Err(Refusal { error, is_up: true })),
             },

@@ -2,9 +2,8 @@
 
 use super::database::{Database, Relation};
 use super::holdings::Holdings;
-use crate::dump::end_all;
-use crate::psql::Server;
-use crate::session::Session;
+use crate::psql::{Server, Sessions};
+use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use std::cmp::Reverse;
@@ -78,8 +77,8 @@ impl Run<'_> {
     ///
     /// # Errors
     /// If psql cannot be started.
-    pub fn open(&self) -> Result<Session> {
-        let mut session = Session::open(self.server, self.database, &["-A", "-t"])?;
+    pub fn open(&self) -> Result<PsqlSession> {
+        let mut session = PsqlSession::open(self.server, self.database, &["-A", "-t"])?;
         if self.bytewise {
             session.set_bytewise();
         }
@@ -89,7 +88,7 @@ impl Run<'_> {
         } else {
             ""
         };
-        session.tell(&format!(
+        session.send_text(&format!(
             "SET client_encoding = {};\nSET row_security = off;\nSET search_path = '';\n\
              SET quote_all_identifiers = off;\nSET client_min_messages = warning;\n\
              SET enable_indexscan = off;\nSET enable_indexonlyscan = off;\nSET enable_bitmapscan = off;\n\
@@ -130,7 +129,7 @@ impl Run<'_> {
     fn fail(&self, shared: &Shared, error: Error) {
         shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if !shared.failing.swap(true, Ordering::Relaxed) {
-            end_all(self.server, self.name);
+            self.server.end_sessions_or_warn(Sessions::Named(self.name));
         }
     }
 
@@ -151,8 +150,8 @@ impl Run<'_> {
     }
 
     /// Each in a transaction of its own, so that no table is held longer than it takes to count it.
-    fn ask(&self, session: &mut Session, task: &Task, snapshot: &str) -> Result<String> {
-        session.tell(&format!(
+    fn ask(&self, session: &mut PsqlSession, task: &Task, snapshot: &str) -> Result<String> {
+        session.send_text(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}\\; \
              SET LOCAL lock_timeout = {}\\; {};\n\\echo done :SQLSTATE\nROLLBACK;\n",
             literal(snapshot),

@@ -1,7 +1,7 @@
 //! What a comparison found, as data and as text.
 
 use super::statement::Kind;
-use crate::words::Name;
+use crate::sql::Name;
 use serde::Serialize;
 use std::fmt::Write;
 

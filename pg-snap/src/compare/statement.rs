@@ -1,6 +1,6 @@
 //! What a statement of a dump says that the database has: a pure decision.
 
-use crate::words::{Name, Rest, Word, name, words};
+use crate::sql::{Name, Token, TokenCursor, name, tokens};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,16 +79,16 @@ pub struct Constraint {
 
 /// Looks at a statement; `backslashes`: whether a backslash escapes in a plain string.
 pub fn read(sql: &str, backslashes: bool) -> Option<Statement> {
-    let first = words(sql, 2);
-    let [Word::Plain(verb), second @ ..] = first.as_slice() else { return None };
+    let first = tokens(sql, 2);
+    let [Token::Plain(verb), second @ ..] = first.as_slice() else { return None };
     let interesting = ["CREATE", "ALTER", "COPY", "INSERT", "REFRESH", "SELECT", "SET"];
     if !interesting.iter().any(|word| verb.eq_ignore_ascii_case(word)) {
         return None;
     }
     let whole = (verb.eq_ignore_ascii_case("CREATE") || verb.eq_ignore_ascii_case("ALTER"))
         && !second.iter().any(|word| word.is("FUNCTION") || word.is("OR"));
-    let all = words(sql, if whole { usize::MAX } else { 32 });
-    let mut rest = Rest(&all);
+    let all = tokens(sql, if whole { usize::MAX } else { 32 });
+    let mut rest = TokenCursor(&all);
     if rest.skip("SELECT PG_CATALOG") {
         return function(rest, sql, backslashes);
     }
@@ -107,20 +107,20 @@ pub fn read(sql: &str, backslashes: bool) -> Option<Statement> {
     if rest.skip("CREATE") { create(rest) } else { rest.skip("ALTER").then(|| alter(rest))? }
 }
 
-fn setting(mut rest: Rest<'_>, sql: &str) -> Option<Statement> {
+fn setting(mut rest: TokenCursor<'_>, sql: &str) -> Option<Statement> {
     let (schema, name) = rest.name()?;
     let value = match rest.0 {
         // The one string that follows.
-        [Word::Mark('='), Word::Text, ..] => sql.split('\'').nth(1)?.to_owned(),
-        [Word::Mark('='), word, ..] => Rest(std::slice::from_ref(word)).one()?,
+        [Token::Mark('='), Token::Text, ..] => sql.split('\'').nth(1)?.to_owned(),
+        [Token::Mark('='), word, ..] => TokenCursor(std::slice::from_ref(word)).identifier()?,
         _ => return None,
     };
     schema.is_empty().then(|| Statement::Setting(name.to_lowercase(), value))
 }
 
 /// `SELECT pg_catalog.…(` as pg_dump writes it.
-fn function(rest: Rest<'_>, sql: &str, backslashes: bool) -> Option<Statement> {
-    let [Word::Mark('.'), called, Word::Mark('('), ..] = rest.0 else { return None };
+fn function(rest: TokenCursor<'_>, sql: &str, backslashes: bool) -> Option<Statement> {
+    let [Token::Mark('.'), called, Token::Mark('('), ..] = rest.0 else { return None };
     if called.is("LO_CREATE") {
         return Some(Statement::LargeObject);
     }
@@ -152,14 +152,14 @@ fn set_value(sql: &str, backslashes: bool) -> Option<Statement> {
     Some(Statement::SetValue { sequence: name(&quoted)?, last, called })
 }
 
-fn create(mut rest: Rest<'_>) -> Option<Statement> {
+fn create(mut rest: TokenCursor<'_>) -> Option<Statement> {
     if rest.skip("SCHEMA") {
         rest.skip("IF NOT EXISTS");
-        return rest.one().map(Statement::Schema);
+        return rest.identifier().map(Statement::Schema);
     }
     let unique = rest.skip("UNIQUE");
     if rest.skip("INDEX") {
-        let name = rest.one()?;
+        let name = rest.identifier()?;
         if !rest.skip("ON") {
             return None;
         }
@@ -189,7 +189,7 @@ fn create(mut rest: Rest<'_>) -> Option<Statement> {
     .find_map(|(words, kind)| rest.skip(words).then(|| relation(rest, *kind))?)
 }
 
-fn relation(mut rest: Rest<'_>, kind: Kind) -> Option<Statement> {
+fn relation(mut rest: TokenCursor<'_>, kind: Kind) -> Option<Statement> {
     rest.skip("IF NOT EXISTS");
     let name = rest.name()?;
     if !matches!(kind, Kind::Table | Kind::Foreign) {
@@ -202,7 +202,7 @@ fn relation(mut rest: Rest<'_>, kind: Kind) -> Option<Statement> {
     Some(Statement::Relation { name, kind, parent, constraints })
 }
 
-fn alter(mut rest: Rest<'_>) -> Option<Statement> {
+fn alter(mut rest: TokenCursor<'_>) -> Option<Statement> {
     if rest.skip("INDEX") {
         let parent = rest.name()?;
         let attach = rest.skip("ATTACH PARTITION");
@@ -221,19 +221,19 @@ fn alter(mut rest: Rest<'_>) -> Option<Statement> {
         return None;
     }
     let mut kind = rest;
-    kind.one()?;
+    kind.identifier()?;
     let index = ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|words| kind.skip(words));
     Some(Statement::Constraint { of, constraint: constraint(rest.0)?, index, only })
 }
 
 /// Those that a definition names, at that depth of parentheses.
-fn constraints(words: &[Word], depth: i32) -> Vec<Constraint> {
+fn constraints(words: &[Token], depth: i32) -> Vec<Constraint> {
     let mut found = Vec::new();
     let mut at_depth = 0;
     for (at, word) in words.iter().enumerate() {
         match word {
-            Word::Mark('(') => at_depth += 1,
-            Word::Mark(')') => at_depth -= 1,
+            Token::Mark('(') => at_depth += 1,
+            Token::Mark(')') => at_depth -= 1,
             word if at_depth == depth && word.is("CONSTRAINT") => {
                 found.extend(constraint(&words[at + 1..]));
             }
@@ -244,15 +244,15 @@ fn constraints(words: &[Word], depth: i32) -> Vec<Constraint> {
 }
 
 /// Reads one from its name on, up to where it ends.
-fn constraint(words: &[Word]) -> Option<Constraint> {
-    let mut rest = Rest(words);
-    let name = rest.one()?;
+fn constraint(words: &[Token]) -> Option<Constraint> {
+    let mut rest = TokenCursor(words);
+    let name = rest.identifier()?;
     let (mut depth, mut bare) = (0, Vec::new());
     for word in rest.0 {
         match word {
-            Word::Mark('(') => depth += 1,
-            Word::Mark(')') => depth -= 1,
-            Word::Mark(',') if depth == 0 => break,
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth -= 1,
+            Token::Mark(',') if depth == 0 => break,
             word if depth == 0 && word.is("CONSTRAINT") => break,
             word if depth == 0 => bare.push(word),
             _ => {}

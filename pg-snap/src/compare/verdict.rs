@@ -5,7 +5,7 @@ use super::database::{Constraint, Database, Relation};
 use super::holdings::Holdings;
 use super::report::{Compared, Finding, Is, Object};
 use super::statement::Kind;
-use crate::words::Name;
+use crate::sql::Name;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The major since which a server keeps names of NOT NULL constraints.

@@ -3,7 +3,7 @@
 //! much.
 
 use crate::index::Kind;
-use crate::words::Name;
+use crate::sql::Name;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -3,7 +3,7 @@
 use super::catalog::{Sequence, Table};
 use super::run::Run;
 use super::section::{Section, Sink};
-use crate::session::Session;
+use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
@@ -27,21 +27,21 @@ const SEQUENCES: usize = 100;
 ///
 /// # Errors
 /// If psql cannot be started.
-pub fn open(run: &Run<'_>) -> Result<Session> {
-    let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
+pub fn open(run: &Run<'_>) -> Result<PsqlSession> {
+    let mut session = PsqlSession::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
     if run.is_bytewise() {
         session.set_bytewise();
     }
     let encoding = if run.is_bytewise() { &run.encoding } else { UTF8 };
-    session.tell(&format!("SET client_encoding = {};\n", literal(encoding)))?;
+    session.send_text(&format!("SET client_encoding = {};\n", literal(encoding)))?;
     Ok(session)
 }
 
 /// A worker's session.
 pub struct Copier<'a> {
     run: &'a Run<'a>,
-    session: Session,
+    session: PsqlSession,
     snapshot: &'a str,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Copier<'a> {
         self.lock(table)?;
         section.write(&self.encoded(&head(table))?)?;
         let begin = section.bytes;
-        self.session.tell(&statement(table, pages, &self.run.encoding))?;
+        self.session.send_text(&statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
         // The line that ends the data came along with it.
@@ -116,7 +116,7 @@ impl<'a> Copier<'a> {
         let until = Instant::now() + self.run.lock_wait;
         let mut pause = PAUSES[0];
         loop {
-            self.session.tell(&begin)?;
+            self.session.send_text(&begin)?;
             let mut found = None;
             let state = loop {
                 let line = self.session.line()?;
@@ -194,7 +194,7 @@ impl<'a> Copier<'a> {
                     format!("SELECT last_value::text || ', ' || is_called::text FROM {}", s.quoted)
                 })
                 .collect();
-            self.session.tell(&format!(
+            self.session.send_text(&format!(
                 "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
                 self.begin(),
                 self.run.lock_wait.as_millis(),
@@ -219,7 +219,7 @@ impl<'a> Copier<'a> {
         if text.is_ascii() || self.run.encoding == UTF8 || self.run.is_bytewise() {
             return Ok(self.session.bytes_of(text));
         }
-        self.session.tell(&format!(
+        self.session.send_text(&format!(
             "SELECT pg_catalog.encode(pg_catalog.convert_to({}, {}), 'hex');\n",
             literal(text),
             literal(&self.run.encoding)

@@ -3,14 +3,14 @@
 use super::catalog::{self, Contents};
 use super::copy;
 use super::run::Run;
-use crate::session::Session;
+use crate::psql_session::PsqlSession;
 use anyhow::{Context, Result};
 
 const LAST_LINE: &str = "all told";
 
 /// See the module.
 pub struct Keeper {
-    session: Session,
+    session: PsqlSession,
     /// What other sessions name to see the same.
     pub snapshot: String,
 }

@@ -3,7 +3,8 @@
 //! every object made before the first privilege is taken away, so they are kept apart.
 
 use super::section::{Section, Sink};
-use crate::scanner::{Observer, Scanner, with_quoted_begin};
+use crate::sql::scanner::{Observer, Scanner};
+use crate::sql::with_quoted_begin;
 use anyhow::Result;
 
 /// How many passes there are.

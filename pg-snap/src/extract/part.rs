@@ -7,7 +7,7 @@
 use super::heading::{Reading, readings, shown};
 use super::left::Left;
 use super::subject::{Subject, subject};
-use crate::scanner::Observer;
+use crate::sql::scanner::Observer;
 use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::BTreeSet;

@@ -1,7 +1,6 @@
 //! Which schema a statement of pg_dump is about, as the statement itself says: a pure decision.
 
-use crate::load::{Statement, classify};
-use crate::words::{Rest, Word, words};
+use crate::sql::{StatementKind, Token, TokenCursor, classify, tokens};
 
 /// How much of a statement is looked at, in bytes and in words.
 const BYTES: usize = 64 * 1024;
@@ -51,30 +50,31 @@ const NAMED: [&str; 22] = [
 /// Looks at a statement.
 pub fn subject(sql: &[u8]) -> Subject {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
-    let words = words(&text, WORDS);
-    let mut rest = Rest(&words);
+    let words = tokens(&text, WORDS);
+    let mut rest = TokenCursor(&words);
     if rest.skip("RESET SESSION AUTHORIZATION") {
         return Subject::Setting("session authorization".into());
     }
-    if let Some(Word::Plain(first)) = words.first()
+    if let Some(Token::Plain(first)) = words.first()
         && ["SET", "SELECT"].iter().any(|word| first.eq_ignore_ascii_case(word))
     {
         return match classify(sql) {
-            Statement::Setting(name) => Subject::Setting(name),
-            Statement::Free => set_value(&text).map_or(Subject::Unknown, Subject::In),
+            StatementKind::Setting(name) => Subject::Setting(name),
+            StatementKind::Free => set_value(&text).map_or(Subject::Unknown, Subject::In),
             _ => Subject::Unknown,
         };
     }
     told(&mut rest).unwrap_or(Subject::Unknown)
 }
 
-fn told(rest: &mut Rest<'_>) -> Option<Subject> {
+fn told(rest: &mut TokenCursor<'_>) -> Option<Subject> {
     let data = ["COPY", "INSERT INTO", "REFRESH MATERIALIZED VIEW"];
     if data.iter().any(|words| rest.skip(words)) {
         return inside(rest);
     }
     if rest.skip("ALTER DEFAULT PRIVILEGES") {
-        return (rest.find("IN") && rest.skip("SCHEMA")).then(|| rest.one().map(Subject::In))?;
+        return (rest.find("IN") && rest.skip("SCHEMA"))
+            .then(|| rest.identifier().map(Subject::In))?;
     }
     if rest.skip("GRANT") || rest.skip("REVOKE") || rest.skip("SECURITY LABEL") {
         return rest.find("ON").then(|| object(rest))?;
@@ -84,14 +84,16 @@ fn told(rest: &mut Rest<'_>) -> Option<Subject> {
     }
     if rest.skip("CREATE EXTENSION") {
         rest.skip("IF NOT EXISTS");
-        let name = rest.one()?;
-        return rest.find("SCHEMA").then(|| rest.one().map(|s| Subject::Extension(name, s)))?;
+        let name = rest.identifier()?;
+        return rest
+            .find("SCHEMA")
+            .then(|| rest.identifier().map(|s| Subject::Extension(name, s)))?;
     }
     let altered = rest.skip("ALTER");
     (altered || rest.skip("CREATE")).then(|| made(rest, altered))?
 }
 
-fn made(rest: &mut Rest<'_>, altered: bool) -> Option<Subject> {
+fn made(rest: &mut TokenCursor<'_>, altered: bool) -> Option<Subject> {
     for words in ["OR REPLACE", "UNLOGGED", "DEFAULT", "UNIQUE"] {
         rest.skip(words);
     }
@@ -114,7 +116,7 @@ fn made(rest: &mut Rest<'_>, altered: bool) -> Option<Subject> {
 }
 
 /// What is made a part of something is meant, rather than that.
-fn part_or(rest: &mut Rest<'_>) -> Option<Subject> {
+fn part_or(rest: &mut TokenCursor<'_>) -> Option<Subject> {
     rest.skip("ONLY");
     let whole = rest.name()?;
     if rest.skip("ATTACH PARTITION") {
@@ -124,9 +126,9 @@ fn part_or(rest: &mut Rest<'_>) -> Option<Subject> {
 }
 
 /// An object named after its kind.
-fn object(rest: &mut Rest<'_>) -> Option<Subject> {
+fn object(rest: &mut TokenCursor<'_>) -> Option<Subject> {
     if rest.skip("SCHEMA") {
-        return rest.one().map(Subject::Schema);
+        return rest.identifier().map(Subject::Schema);
     }
     if ["TRIGGER", "POLICY", "RULE", "CONSTRAINT"].iter().any(|words| rest.skip(words)) {
         if !rest.find("ON") {
@@ -140,19 +142,19 @@ fn object(rest: &mut Rest<'_>) -> Option<Subject> {
 }
 
 /// The schema of the name that comes next, where it has one.
-fn inside(rest: &mut Rest<'_>) -> Option<Subject> {
+fn inside(rest: &mut TokenCursor<'_>) -> Option<Subject> {
     rest.skip("IF NOT EXISTS");
     rest.skip("ONLY");
-    let schema = rest.one()?;
-    matches!(rest.0.first(), Some(Word::Mark('.'))).then_some(Subject::In(schema))
+    let schema = rest.identifier()?;
+    matches!(rest.0.first(), Some(Token::Mark('.'))).then_some(Subject::In(schema))
 }
 
 /// The schema of the sequence in `setval('s.q', …)`.
 fn set_value(sql: &str) -> Option<String> {
     let (_, after) = sql.split_once('\'')?;
     let end = after.replace("''", "\u{1}\u{1}").find('\'')?;
-    let words = words(&after[..end].replace("''", "'"), WORDS);
-    match inside(&mut Rest(&words))? {
+    let words = tokens(&after[..end].replace("''", "'"), WORDS);
+    match inside(&mut TokenCursor(&words))? {
         Subject::In(schema) => Some(schema),
         _ => None,
     }

@@ -1,8 +1,7 @@
 //! A statement of the dump with what it is about: what an error names, and what repeating it needs.
 
-use super::settings::Seen;
-use crate::sql::ident;
-use crate::words::{Rest, words};
+use super::settings::SessionSettings;
+use crate::sql::properties;
 use std::fmt;
 use std::sync::Arc;
 
@@ -57,7 +56,7 @@ pub struct Definition {
     /// The statement with its semicolon and line feed.
     pub text: Vec<u8>,
     /// What the dump has set before it.
-    pub settings: Arc<Seen>,
+    pub settings: Arc<SessionSettings>,
 }
 
 impl Definition {
@@ -74,59 +73,15 @@ impl Definition {
             .filter(|schema| !schema.is_empty())
     }
 
-    /// Whether it makes a trigger that definitions fire.
-    pub fn makes_event_trigger(&self) -> bool {
-        self.text.trim_ascii_start().starts_with(b"CREATE EVENT TRIGGER ")
-    }
-
-    /// Whether it may be run after the rest of the dump: what drops something would drop what the dump
-    /// has made since.
-    pub fn may_come_later(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.text);
-        let words = words(&text, 64);
-        !words.iter().any(|word| word.is("DROP"))
-    }
-
-    /// Of a statement that adds a constraint, the one that validates it.
-    pub fn validation(&self) -> Option<Vec<u8>> {
-        let text = String::from_utf8_lossy(&self.text);
-        let words = words(&text, 16);
-        let mut rest = Rest(&words);
-        let kind =
-            ["TABLE", "DOMAIN"].into_iter().find(|kind| rest.skip(&format!("ALTER {kind}")))?;
-        rest.skip("ONLY");
-        let (schema, name) = rest.name()?;
-        let constraint = rest.skip("ADD CONSTRAINT").then(|| rest.one())??;
-        let schema = if schema.is_empty() { String::new() } else { format!("{}.", ident(&schema)) };
-        let (name, constraint) = (ident(&name), ident(&constraint));
-        Some(format!("ALTER {kind} {schema}{name} VALIDATE CONSTRAINT {constraint};").into_bytes())
-    }
-
-    /// Whether it may hold a password.
-    pub fn is_secret(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.text[..self.text.len().min(4096)]);
-        let words = words(&text, 8);
-        const KINDS: [&str; 8] = [
-            "SUBSCRIPTION",
-            "USER MAPPING",
-            "SERVER",
-            "FOREIGN DATA WRAPPER",
-            "FOREIGN TABLE",
-            "ROLE",
-            "USER",
-            "GROUP",
-        ];
-        KINDS.iter().any(|kind| {
-            ["CREATE", "ALTER"].iter().any(|verb| Rest(&words).skip(&format!("{verb} {kind}")))
-        })
-    }
-
     /// The beginning of its text, on one line.
     pub fn first_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.text);
         let text = text.trim_start();
-        let text =
-            if self.is_secret() { text.split('\'').next().unwrap_or_default() } else { text };
+        let text = if properties::may_hold_password(&self.text) {
+            text.split('\'').next().unwrap_or_default()
+        } else {
+            text
+        };
         let mut line = String::new();
         for word in text.split_whitespace() {
             if line.len() + word.len() > SHOWN {

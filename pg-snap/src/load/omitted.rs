@@ -1,8 +1,9 @@
 //! What a load has left out, for the operator and for the file that makes it good.
 
 use super::definition::Definition;
-use super::settings::Seen;
+use super::settings::SessionSettings;
 use crate::server_error::ServerError;
+use crate::sql::properties;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::AtomicFile;
 use std::fmt;
@@ -48,14 +49,14 @@ impl fmt::Display for Omitted {
 
 impl Omitted {
     /// For the file: what to run once its cause is removed, under the settings `before` or its own.
-    fn to_sql(&self, before: Option<&Seen>) -> Vec<u8> {
+    fn to_sql(&self, before: Option<&SessionSettings>) -> Vec<u8> {
         let comment = self.to_string().replace(char::is_control, " ");
         let mut sql = format!("-- {comment}\n").into_bytes();
         if before != Some(&*self.definition.settings) {
             sql.extend_from_slice(&self.definition.settings.to_sql());
         }
-        match (self.omission, self.definition.validation()) {
-            (Omission::NotValid, Some(validate)) => sql.extend_from_slice(&validate),
+        match (self.omission, properties::validation(&self.definition.text)) {
+            (Omission::NotValid, Some(validate)) => sql.extend_from_slice(validate.as_bytes()),
             _ => sql.extend_from_slice(self.definition.text.trim_ascii()),
         }
         sql.extend_from_slice(b"\n\n");

@@ -1,16 +1,23 @@
 //! The roles that a statement of pg_dump names: a pure decision.
 
-use crate::database_state::Role;
-use crate::words::{Rest, Word, words};
+use super::tokens::{Token, TokenCursor, tokens};
 
 const BYTES: usize = 64 * 1024;
-const WORDS: usize = 4096;
+const TOKENS: usize = 4096;
 
-/// Each of them, and whether something is to be its own.
-pub fn named_roles(sql: &[u8]) -> Vec<Role> {
+/// A role that a statement names.
+#[derive(Debug)]
+pub struct NamedRole {
+    pub name: String,
+    /// Whether it becomes the owner of something.
+    pub owns: bool,
+}
+
+/// The roles that a statement names, in its order.
+pub fn named_roles(sql: &[u8]) -> Vec<NamedRole> {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
-    let words = words(&text, WORDS);
-    let mut rest = Rest(&words);
+    let tokens = tokens(&text, TOKENS);
+    let mut rest = TokenCursor(&tokens);
     if rest.skip("SET SESSION AUTHORIZATION") {
         return list(rest, true);
     }
@@ -34,18 +41,18 @@ pub fn named_roles(sql: &[u8]) -> Vec<Role> {
     if owner { list(rest, true) } else { Vec::new() }
 }
 
-/// Names with commas between them. What stands for no role of its own is none.
-fn list(mut rest: Rest<'_>, owns: bool) -> Vec<Role> {
-    let nobody = ["PUBLIC", "DEFAULT", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER"];
+/// A list of names. A keyword that stands for no particular role is left out.
+fn list(mut rest: TokenCursor<'_>, owns: bool) -> Vec<NamedRole> {
+    let keywords = ["PUBLIC", "DEFAULT", "CURRENT_USER", "CURRENT_ROLE", "SESSION_USER"];
     let mut roles = Vec::new();
     loop {
-        let stands_for_none = rest.0.first().is_some_and(|word| nobody.iter().any(|n| word.is(n)));
-        let Some(name) = rest.one() else { break };
-        if !stands_for_none && !name.starts_with("pg_") {
-            roles.push(Role { name, login: false, owns: Some(owns) });
+        let is_keyword = rest.0.first().is_some_and(|token| keywords.iter().any(|k| token.is(k)));
+        let Some(name) = rest.identifier() else { break };
+        if !is_keyword && !name.starts_with("pg_") {
+            roles.push(NamedRole { name, owns });
         }
         match rest.0 {
-            [Word::Mark(','), after @ ..] => rest = Rest(after),
+            [Token::Mark(','), after @ ..] => rest = TokenCursor(after),
             _ => break,
         }
     }
@@ -79,11 +86,11 @@ mod tests {
             ("GRANT SELECT ON TABLE s.t TO pg_monitor", ""),
             ("CREATE TABLE s.t (a text)", ""),
         ] {
-            let told: Vec<String> = named_roles(sql.as_bytes())
+            let named: Vec<String> = named_roles(sql.as_bytes())
                 .iter()
-                .map(|r| format!("{}{}", r.name, if r.owns == Some(true) { '+' } else { '-' }))
+                .map(|r| format!("{}{}", r.name, if r.owns { '+' } else { '-' }))
                 .collect();
-            assert_eq!(told.join(" "), expected, "{sql}");
+            assert_eq!(named.join(" "), expected, "{sql}");
         }
     }
 }

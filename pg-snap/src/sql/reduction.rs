@@ -1,27 +1,28 @@
-//! A table or domain without the clauses that a database can do without: its definition is cut where
-//! PostgreSQL cannot read back what it wrote itself, so that the rows still have a place.
+//! A table or domain without optional clauses, for a definition that PostgreSQL cannot read back although
+//! it wrote it itself: the table is created for its rows, and the clauses are added afterwards.
 
-use crate::words::{Rest, words};
+use super::tokens::{TokenCursor, tokens};
 
-/// A definition without some clauses.
+/// A definition without some of its clauses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reduced {
+pub struct ReducedDefinition {
     pub text: String,
-    /// A statement for each clause, that adds it afterwards.
+    /// For each clause, the statement that adds it afterwards.
     pub parts: Vec<String>,
 }
 
-/// From fewest to most clauses cut; none where the statement makes no table or domain, or has none.
-pub fn reductions(text: &str) -> Vec<Reduced> {
-    let words = words(text, 8);
-    let mut rest = Rest(&words);
+/// The reduced definitions of a table or domain, from fewest to most clauses cut; empty where there is
+/// nothing to cut.
+pub fn reductions(text: &str) -> Vec<ReducedDefinition> {
+    let tokens = tokens(text, 8);
+    let mut rest = TokenCursor(&tokens);
     if rest.skip("CREATE DOMAIN") {
         return domain(text).into_iter().collect();
     }
     if !(rest.skip("CREATE TABLE") || rest.skip("CREATE UNLOGGED TABLE")) {
         return Vec::new();
     }
-    let mut found: Vec<Reduced> = Vec::new();
+    let mut found: Vec<ReducedDefinition> = Vec::new();
     for generated in [false, true] {
         let reduced = table(text, generated).filter(|reduced| !reduced.parts.is_empty());
         found.extend(reduced.filter(|reduced| found.last() != Some(reduced)));
@@ -29,7 +30,7 @@ pub fn reductions(text: &str) -> Vec<Reduced> {
     found
 }
 
-fn table(text: &str, generated: bool) -> Option<Reduced> {
+fn table(text: &str, generated: bool) -> Option<ReducedDefinition> {
     let open = positions(text, |depth, rest| depth == 0 && rest.starts_with('(')).next()?;
     let head = &text[..open];
     let name = head.trim_start().split_once("TABLE ")?.1;
@@ -49,22 +50,22 @@ fn table(text: &str, generated: bool) -> Option<Reduced> {
         }
     }
     let text = format!("{head}({}{}", kept.join(","), &text[end..]);
-    Some(Reduced { text, parts })
+    Some(ReducedDefinition { text, parts })
 }
 
 enum Cut {
     None,
     /// All of the element.
     Whole(String),
-    /// What is left of the element, and what adds the rest.
+    /// The rest of the element, and the statement that adds what was cut.
     Some(String, String),
 }
 
 fn cut(table: &str, element: &str, generated: bool) -> Cut {
-    let words = words(element, 4);
-    let mut rest = Rest(&words);
+    let tokens = tokens(element, 4);
+    let mut rest = TokenCursor(&tokens);
     if rest.skip("CONSTRAINT") {
-        let _ = rest.one();
+        let _ = rest.identifier();
         if rest.skip("CHECK") {
             return Cut::Whole(format!("ALTER TABLE {table} ADD {};\n", element.trim()));
         }
@@ -75,10 +76,10 @@ fn cut(table: &str, element: &str, generated: bool) -> Cut {
         let end = keyword(element, "CONSTRAINT", at)
             .or_else(|| keyword(element, "NOT NULL", at))
             .unwrap_or(element.trim_end().len());
-        let left = format!("{}{}", &element[..at], &element[end..]);
+        let rest = format!("{}{}", &element[..at], &element[end..]);
         let default = element[at..end].trim();
         return Cut::Some(
-            left,
+            rest,
             format!("ALTER TABLE {table} ALTER COLUMN {column} SET {default};\n"),
         );
     }
@@ -90,16 +91,16 @@ fn cut(table: &str, element: &str, generated: bool) -> Cut {
             end += if element[end..].starts_with(kind) { kind.len() } else { 0 };
         }
         // Its rows have no values of the column.
-        let rest = element[end..].replacen(" NOT NULL", "", 1);
-        let left = format!("{}{rest}", &element[..at]);
+        let after = element[end..].replacen(" NOT NULL", "", 1);
+        let rest = format!("{}{after}", &element[..at]);
         let part =
             format!("ALTER TABLE {table} DROP COLUMN {column}, ADD COLUMN {};\n", element.trim());
-        return Cut::Some(left, part);
+        return Cut::Some(rest, part);
     }
     Cut::None
 }
 
-/// The column's name as it stands.
+/// The column's name as it is written.
 fn column_of(element: &str) -> Option<&str> {
     let element = element.trim_start();
     let length = match element.strip_prefix('"') {
@@ -109,9 +110,9 @@ fn column_of(element: &str) -> Option<&str> {
     element.get(..length)
 }
 
-fn domain(text: &str) -> Option<Reduced> {
+fn domain(text: &str) -> Option<ReducedDefinition> {
     let name = text.trim_start().strip_prefix("CREATE DOMAIN ")?.split_once(" AS ")?.0;
-    let mut reduced = Reduced { text: text.to_owned(), parts: Vec::new() };
+    let mut reduced = ReducedDefinition { text: text.to_owned(), parts: Vec::new() };
     while let Some(at) = keyword(&reduced.text, "CONSTRAINT", 0) {
         let open = at + reduced.text[at..].find('(')?;
         let end = open + matching(&reduced.text[open..])? + 1;
@@ -126,7 +127,7 @@ fn domain(text: &str) -> Option<Reduced> {
     (!reduced.parts.is_empty()).then_some(reduced)
 }
 
-/// Where a keyword stands outside quotes and parentheses, behind white space, from a position on.
+/// Where a keyword follows white space outside quotes and parentheses, after a position.
 fn keyword(text: &str, keyword: &str, from: usize) -> Option<usize> {
     positions(text, |depth, rest| depth == 0 && rest.starts_with(keyword))
         .find(|at| *at > from && text[..*at].ends_with(char::is_whitespace))
@@ -144,12 +145,12 @@ fn split(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// Where the parenthesis is closed that the text begins with.
+/// Where the parenthesis closes that the text begins with.
 fn matching(text: &str) -> Option<usize> {
     positions(text, |depth, rest| depth == 1 && rest.starts_with(')')).next()
 }
 
-/// Positions outside quotes that fit; `depth` is that of the parentheses before the position.
+/// Positions outside quotes that fit; `depth` counts the parentheses open before the position.
 fn positions<'a>(
     text: &'a str,
     fits: impl Fn(usize, &str) -> bool + 'a,

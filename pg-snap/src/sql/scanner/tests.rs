@@ -1,5 +1,6 @@
 use super::*;
 use crate::blocks::Blocks;
+use crate::sql::with_quoted_begin;
 use proptest::prelude::*;
 
 #[derive(Default, Debug, PartialEq)]

@@ -1,40 +1,36 @@
-//! A psql that a part of the dump is fed to, and believed only when it says that it was taken.
+//! A psql session that executes parts of the dump, and reports which of them the server has executed.
 
 use crate::psql::Server;
+use crate::psql_session::PsqlSession;
 use crate::random_token::random_token;
 use crate::server_error::ServerError;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
-use pipe_kit::child::{self, Running};
-use std::io::{self, BufRead, BufReader, Write};
-use std::process::{ChildStdin, ChildStdout};
+use std::io::{self, BufRead, BufReader};
+use std::process::ChildStdout;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-/// Bytes that the pipe to psql holds, so that the next are there when it asks.
-const PIPE: usize = 1 << 20;
-/// What a session answers when all that it was told before is done.
+/// The answer that everything sent before it is done.
 const MARK: &str = "pg-snap: all done so far";
 /// What psql prints before the number of a statement that is done.
 const DONE: &str = "pg-snap: done ";
-/// What a session answers first, before the process id of its server process.
+/// The first answer, before the process id of the server process.
 const PID: &str = "pg-snap: server process ";
-/// What psql says of a COPY, before the number of rows.
+/// What psql prints after a COPY, before the number of rows.
 const COPIED: &str = "COPY ";
-/// How long an answer may take before the server is asked whether the session is at work.
+/// How long an answer may take before the server is asked whether the session is running a statement.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often in a row the server may report that the session is not at work; once more for so many bytes
-/// that were sent since the last answer: a statement that is on its way shows as none.
+/// How many times in a row the server may report that the session is idle; once more for so many bytes
+/// sent since the last answer, because the server does not see a statement that is still on its way.
 const IDLE: u64 = 2;
 const BYTES: u64 = 1 << 20;
 
-/// See the module. Dropped, it is ended; what it has done goes with the database it was done in.
-pub struct Talk {
-    // Closed before the process is waited for.
-    stdin: Option<ChildStdin>,
-    /// Of its answers those that matter. Read at all times, lest psql wait for a reader.
+/// A session. Dropped, it is ended; what it has done is lost with the database that it was done in.
+pub struct LoadSession {
+    psql: PsqlSession,
+    /// The answers that matter. A thread reads the output at all times, so that psql never waits.
     answers: Receiver<Answer>,
-    running: Option<Running>,
     token: Option<String>,
     /// Of the server process that serves the session.
     pid: Option<u32>,
@@ -53,52 +49,40 @@ enum Answer {
     AllDone,
 }
 
-impl Talk {
-    /// Connects, and tells psql to take no command of its own from now on, where it knows how to.
-    ///
-    /// # Errors
-    /// If psql cannot be started. That the server refuses shows later.
+impl LoadSession {
+    /// Connects, and makes psql refuse its own commands from now on, where its version can. A refused
+    /// connection shows later.
     pub fn open(server: &Server, database: &str, settings: &str) -> Result<Self> {
-        let mut command = server.psql_command(database);
-        // Not quiet: psql then says how many rows it has copied.
-        command.args(["-A", "-t", "-v", "QUIET=off"]);
-        let mut running = child::spawn_captured(&mut command, "psql")?;
-        let stdin = running.take_stdin().context("psql has no input pipe")?;
-        let stdout = running.take_stdout().context("psql has no output pipe")?;
-        // Only a matter of speed: where a pipe may not be so large, it works all the same.
-        let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
+        // Not quiet: psql then reports how many rows it has copied.
+        let mut psql = PsqlSession::open(server, database, &["-A", "-t", "-v", "QUIET=off"])?;
+        let answers = answers(psql.take_output()?);
         let token =
             if server.psql().version.knows_restrict() { Some(random_token()?) } else { None };
-        let mut talk = Self {
-            stdin: Some(stdin),
-            answers: answers(stdout),
-            running: Some(running),
+        let mut session = Self {
+            psql,
+            answers,
             token,
             pid: None,
             done: 0,
             unanswered: 0,
             server: server.clone(),
         };
-        // A second lock on the door: psql itself then takes no command but this token's \unrestrict.
-        if let Some(token) = &talk.token {
+        // A second line of defence: psql itself then executes only the \unrestrict with this token.
+        if let Some(token) = &session.token {
             let restrict = format!("\\restrict {token}\n");
-            talk.send(restrict.as_bytes())?;
+            session.send(restrict.as_bytes())?;
         }
-        talk.send(server.session().as_bytes())?;
-        talk.send(format!("SELECT '{PID}' || pg_catalog.pg_backend_pid();\n").as_bytes())?;
-        talk.send(settings.as_bytes())?;
-        Ok(talk)
+        session.send(format!("SELECT '{PID}' || pg_catalog.pg_backend_pid();\n").as_bytes())?;
+        session.send(settings.as_bytes())?;
+        Ok(session)
     }
 
-    /// Sends a whole statement, and asks psql to report when it is done; see [`Talk::done`].
-    ///
-    /// # Errors
-    /// As [`Talk::send`].
+    /// Sends a whole statement, and has psql report when it is done: see [`LoadSession::done`].
     pub fn run(&mut self, statement: &[u8], number: u64) -> Result<()> {
         self.send(statement)?;
         let echo = format!("\\echo '{DONE}{number}'\n");
         let report = match &self.token {
-            // Psql takes no command of its own but between these two.
+            // psql executes its own commands only between these two.
             Some(token) => format!("\\unrestrict {token}\n{echo}\\restrict {token}\n"),
             None => echo,
         };
@@ -108,7 +92,7 @@ impl Talk {
     /// The number of the last statement that is known to be done.
     pub fn done(&mut self) -> u64 {
         while let Ok(answer) = self.answers.try_recv() {
-            self.note(answer);
+            self.record(answer);
         }
         self.done
     }
@@ -116,18 +100,18 @@ impl Talk {
     /// Waits until a statement is done.
     ///
     /// # Errors
-    /// If psql has ended, why it has; if the session is not at work and does not answer.
+    /// The reason why psql has ended; [`Stop::damaged`] if the session is idle and does not answer.
     pub fn wait_for(&mut self, number: u64) -> Result<()> {
         while self.done() < number {
-            match self.answer()? {
-                Some(answer) => self.note(answer),
+            match self.next_answer()? {
+                Some(answer) => self.record(answer),
                 None => return Err(self.reason()),
             }
         }
         Ok(())
     }
 
-    fn note(&mut self, answer: Answer) {
+    fn record(&mut self, answer: Answer) {
         match answer {
             Answer::Done(number) => self.done = number,
             Answer::Pid(pid) => self.pid = Some(pid),
@@ -135,9 +119,9 @@ impl Talk {
         }
     }
 
-    /// The next answer; none where psql has ended. A psql that does not see where a statement ends sends
-    /// nothing to the server, so that both wait: the server is asked now and then.
-    fn answer(&mut self) -> Result<Option<Answer>> {
+    /// The next answer; none if psql has ended. A psql that does not find the end of a statement sends
+    /// nothing to the server, and both wait: so the server is asked from time to time.
+    fn next_answer(&mut self) -> Result<Option<Answer>> {
         let mut idle = 0;
         loop {
             match self.answers.recv_timeout(SILENCE) {
@@ -148,7 +132,7 @@ impl Talk {
                 Err(RecvTimeoutError::Disconnected) => return Ok(None),
                 Err(RecvTimeoutError::Timeout) => {}
             }
-            idle = if self.is_at_work()? { 0 } else { idle + 1 };
+            idle = if self.is_busy()? { 0 } else { idle + 1 };
             if idle >= IDLE + self.unanswered / BYTES {
                 return Err(Stop::damaged(
                     "psql does not see the end of a statement of the dump, and sent nothing to the server",
@@ -159,76 +143,60 @@ impl Talk {
     }
 
     /// Whether the server is running a statement of the session.
-    fn is_at_work(&self) -> Result<bool> {
+    fn is_busy(&self) -> Result<bool> {
         let Some(pid) = self.pid else { return Ok(true) };
-        let ask = format!(
+        let query = format!(
             "SELECT state FROM pg_catalog.pg_stat_activity WHERE pid = {pid} AND state LIKE 'idle%' \
              AND state_change < pg_catalog.clock_timestamp() - interval '{} seconds'",
             SILENCE.as_secs() - 1
         );
-        let answer = self.server.query(&self.server.maintenance, &ask);
-        Ok(answer
+        let state = self.server.query(&self.server.maintenance, &query);
+        Ok(state
             .context("a session of the load does not answer, and neither does the server")?
             .trim()
             .is_empty())
     }
 
-    /// Tells it something.
-    ///
-    /// # Errors
-    /// If psql has ended, why it has.
+    /// Sends bytes. If psql has ended, the error is its reason.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.unanswered += bytes.len() as u64;
-        let written = match &mut self.stdin {
-            Some(stdin) => stdin.write_all(bytes),
-            None => Err(io::ErrorKind::BrokenPipe.into()),
-        };
-        match written {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(self.reason()),
-            written => written.context("feeding psql"),
-        }
+        if self.psql.try_send(bytes)? { Ok(()) } else { Err(self.reason()) }
     }
 
-    /// Waits until all that it was told is done; gives how many rows each COPY since the last time took.
-    ///
-    /// # Errors
-    /// If psql has ended, why it has.
+    /// Waits until everything sent is done; returns how many rows each COPY since the last time took.
+    /// If psql has ended, the error is its reason.
     pub fn sync(&mut self) -> Result<Vec<u64>> {
         self.send(format!("SELECT '{MARK}';\n").as_bytes())?;
         let mut copied = Vec::new();
         loop {
-            match self.answer()? {
+            match self.next_answer()? {
                 None => return Err(self.reason()),
                 Some(Answer::Copied(rows)) => copied.push(rows),
                 Some(Answer::AllDone) => return Ok(copied),
-                Some(answer) => self.note(answer),
+                Some(answer) => self.record(answer),
             }
         }
     }
 
-    /// Ends it in an orderly way.
-    ///
-    /// # Errors
-    /// If psql did not end well.
+    /// Ends the session, and checks that psql ended without an error.
     pub fn close(mut self) -> Result<()> {
         if let Some(token) = self.token.take() {
             self.send(format!("\\unrestrict {token}\n").as_bytes())?;
         }
-        drop(self.stdin.take());
-        let finished = self.running.take().context("psql has been waited for")?.finish()?;
+        let finished = self.psql.finish()?;
         if finished.status.success() { Ok(()) } else { Err(ServerError::in_full(&finished).into()) }
     }
 
-    /// Why psql has ended; what it had done before is noted.
+    /// The reason why psql has ended. What it had done before is recorded.
     fn reason(&mut self) -> anyhow::Error {
-        drop(self.stdin.take());
-        while let Ok(Some(answer)) = self.answer() {
-            self.note(answer);
+        self.psql.close_input();
+        while let Ok(Some(answer)) = self.next_answer() {
+            self.record(answer);
         }
-        let Some(running) = self.running.take() else {
+        if self.psql.has_finished() {
             return ServerError::other("psql has ended before").into();
-        };
-        match running.finish() {
+        }
+        match self.psql.finish() {
             Ok(finished) => ServerError::in_full(&finished).into(),
             Err(error) => error,
         }
@@ -239,15 +207,14 @@ fn answers(stdout: ChildStdout) -> Receiver<Answer> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).split(b'\n').map_while(io::Result::ok) {
-            // Nobody listens any more once receiving ends; psql must be able to go on until it is ended.
-            let _ = answer_of(&line).map(|answer| send.send(answer));
+            // Reading goes on after the receiver is gone: psql must be able to write until it is ended.
+            let _ = parse_answer(&line).map(|answer| send.send(answer));
         }
     });
     receive
 }
 
-/// What a line of psql's output means, if it matters.
-fn answer_of(line: &[u8]) -> Option<Answer> {
+fn parse_answer(line: &[u8]) -> Option<Answer> {
     if line == MARK.as_bytes() {
         return Some(Answer::AllDone);
     }

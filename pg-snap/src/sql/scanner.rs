@@ -4,10 +4,7 @@
 //! A dump is code, and psql has a shell escape. Nothing but `\restrict` and `\unrestrict` is let
 //! through outside COPY data, and those two are taken out: the loader sets its own.
 
-mod lexer;
-
-pub use lexer::with_quoted_begin;
-use lexer::{Lexer, Token};
+use super::lexer::{ByteKind, Lexer};
 use memchr::memchr;
 use pipe_kit::Stop;
 
@@ -73,12 +70,12 @@ pub struct Scanner {
     complete: bool,
     anything: bool,
     line: u64,
-    statement: Statement,
+    statement: PendingStatement,
 }
 
 /// The statement being read.
 #[derive(Default)]
-struct Statement {
+struct PendingStatement {
     sql: Vec<u8>,
     /// Without what stands in quotes and parentheses, in upper case: enough to know a COPY.
     skeleton: String,
@@ -87,7 +84,7 @@ struct Statement {
 const KEEP: usize = 1 << 20;
 const SKELETON: usize = 4096;
 
-impl Statement {
+impl PendingStatement {
     fn push(&mut self, byte: u8, bare: bool) {
         if self.sql.len() < KEEP {
             self.sql.push(byte);
@@ -203,16 +200,16 @@ impl Scanner {
             }
             at += 1;
             self.line += u64::from(byte == b'\n');
-            let token = self.lexer.push(byte);
+            let kind = self.lexer.push(byte);
             if self.psql_is_open && self.lexer.is_doubtful() {
                 return Err(self.doubtful_string().into());
             }
-            let told = matches!(token, Token::LineComment(_)) && self.statement.is_blank();
-            if token == Token::End || told {
+            let is_comment = matches!(kind, ByteKind::LineComment(_)) && self.statement.is_blank();
+            if kind == ByteKind::End || is_comment {
                 observer.text(&piece[passed..at])?;
                 passed = at;
             }
-            self.token(token, byte, observer)?;
+            self.take_byte(kind, byte, observer)?;
             if byte == b'\n' && self.copy_next {
                 observer.text(&piece[passed..at])?;
                 observer.copy_begins()?;
@@ -232,22 +229,22 @@ impl Scanner {
         self.complete = false;
     }
 
-    fn token(
+    fn take_byte(
         &mut self,
-        token: Token,
+        kind: ByteKind,
         byte: u8,
         observer: &mut impl Observer,
     ) -> anyhow::Result<()> {
-        match token {
-            Token::Space => {
+        match kind {
+            ByteKind::Space => {
                 if !self.statement.sql.is_empty() {
                     self.statement.push(byte, true);
                 }
             }
-            Token::Comment => {}
-            Token::CommentStart { bare } => self.statement.pop(bare),
-            Token::LineComment(text) => self.comment(&text, observer)?,
-            Token::Code { bare } => {
+            ByteKind::Comment => {}
+            ByteKind::CommentStart { bare } => self.statement.pop(bare),
+            ByteKind::LineComment(text) => self.comment(&text, observer)?,
+            ByteKind::Code { bare } => {
                 if self.copy_next {
                     return Err(Stop::damaged(format!(
                         "line {}: text after a COPY … FROM stdin statement on its line",
@@ -259,7 +256,7 @@ impl Scanner {
                 // A dash or slash may yet begin a comment, which does not end completeness.
                 self.complete &= matches!(byte, b'-' | b'/') && self.statement.sql.len() == 1;
             }
-            Token::End => {
+            ByteKind::End => {
                 self.complete = false;
                 self.copy_next = self.statement.is_copy_in();
                 observer.statement(&self.statement.sql)?;

@@ -1,10 +1,10 @@
-//! Names that psql takes for keywords.
+//! Names that psql mistakes for keywords.
 
-use super::{Lexer, State, is_of_word};
+use super::lexer::{Lexer, is_of_word};
 
-/// The statement with every bare `begin` in quotes that begins no body: psql takes it for one more block
-/// that is opened, in the definition of a function, and never sees the statement's end. None where
-/// there is nothing to quote.
+/// The definition of a function with every bare `begin` in quotes that begins no body; none where there is
+/// nothing to quote. psql would count such a name as the beginning of a block, and never find the
+/// statement's end.
 pub fn with_quoted_begin(sql: &[u8]) -> Option<Vec<u8>> {
     let mentions = |word: &str| memchr::memmem::find(sql, word.as_bytes()).is_some();
     if !["begin", "BEGIN", "Begin"].into_iter().any(mentions) {
@@ -14,9 +14,9 @@ pub fn with_quoted_begin(sql: &[u8]) -> Option<Vec<u8>> {
     let mut words: Vec<(usize, usize)> = Vec::new();
     let mut start = None;
     for (at, byte) in sql.iter().enumerate() {
-        let was_bare = matches!(lexer.state, State::Bare | State::SingleEnd { .. });
+        let was_bare = lexer.may_begin_word();
         lexer.push(*byte);
-        let of_word = was_bare && lexer.state == State::Bare && is_of_word(*byte);
+        let of_word = was_bare && lexer.is_in_code() && is_of_word(*byte);
         match (start, of_word) {
             (None, true) => start = Some(at),
             (Some(from), false) => {

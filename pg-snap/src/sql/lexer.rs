@@ -2,24 +2,20 @@
 //! The rules are those of psql's own scanner; a byte-wise machine needs no lookahead, so that it
 //! does not matter where the input was cut into pieces.
 
-mod names;
-
-pub use names::with_quoted_begin;
-
 use memchr::{memchr, memchr2};
 
-/// What a byte was.
+/// What a byte belongs to.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Token {
+pub enum ByteKind {
     /// White space outside everything.
     Space,
     /// Part of a comment.
     Comment,
-    /// Part of a comment, and the byte before, given as code, was its first.
+    /// Part of a comment, whose first byte is the one before, which was reported as code.
     CommentStart { bare: bool },
     /// The line feed that ends a `--` comment that began at a line's start; its text.
     LineComment(String),
-    /// Part of a statement; bare outside quotes and parentheses.
+    /// Part of a statement; `bare`: outside quotes and parentheses.
     Code { bare: bool },
     /// The semicolon that ends a statement.
     End,
@@ -33,7 +29,7 @@ enum State {
     Slash,
     Single {
         escapes: bool,
-        /// An odd number of backslashes stands before.
+        /// An odd number of backslashes comes before.
         escaped: bool,
     },
     /// After a closing quote: another at once, or after a line break, continues the string.
@@ -59,7 +55,7 @@ enum State {
 
 /// The word before the current byte, as far as it matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Word {
+enum LastWord {
     #[default]
     None,
     /// Just `e` or `E`: a quote after it begins a string with backslash escapes.
@@ -67,17 +63,17 @@ enum Word {
     Other,
 }
 
-/// The machine.
+/// Reads SQL byte by byte.
 #[derive(Debug)]
 pub struct Lexer {
     state: State,
     parens: u32,
-    word: Word,
+    word: LastWord,
     line_start: bool,
     /// The text of a `--` comment that began at a line's start.
     comment: Option<Vec<u8>>,
     dash_at_line_start: bool,
-    /// A plain string has ended behind a backslash.
+    /// A plain string has ended after a backslash.
     doubtful: bool,
     body: Body,
 }
@@ -87,9 +83,9 @@ pub struct Lexer {
 struct Body {
     /// The bare word before the current byte, in lower case, as far as it may be a keyword.
     word: Vec<u8>,
-    /// The last word was BEGIN, and nothing but white space and comments came after it.
+    /// The last word was BEGIN, followed only by white space and comments.
     begun: bool,
-    /// How many ENDs are still to come.
+    /// How many ENDs are still missing.
     depth: u32,
 }
 
@@ -121,7 +117,7 @@ impl Default for Lexer {
         Self {
             state: State::Bare,
             parens: 0,
-            word: Word::None,
+            word: LastWord::None,
             line_start: true,
             comment: None,
             dash_at_line_start: false,
@@ -147,10 +143,20 @@ impl Lexer {
         )
     }
 
-    /// Whether a plain string has ended behind a backslash: where a session has turned
-    /// `standard_conforming_strings` off, psql takes it to go on.
+    /// Whether a plain string has ended after a backslash. In a session with
+    /// `standard_conforming_strings` off, psql continues such a string.
     pub fn is_doubtful(&self) -> bool {
         self.doubtful
+    }
+
+    /// Whether the state is plain code: outside quotes, comments, and what may begin one.
+    pub fn is_in_code(&self) -> bool {
+        self.state == State::Bare
+    }
+
+    /// As [`Lexer::is_in_code`], or after a string that has ended.
+    pub fn may_begin_word(&self) -> bool {
+        matches!(self.state, State::Bare | State::SingleEnd { .. })
     }
 
     /// Whether the next byte is the first of its line.
@@ -158,7 +164,7 @@ impl Lexer {
         self.line_start
     }
 
-    /// How many bytes are surely inside the same quoted text, so that they need no look each.
+    /// How many bytes are certainly inside the same quoted text, so that they can be skipped together.
     pub fn skip(&mut self, rest: &[u8]) -> usize {
         let stop = match &self.state {
             State::Single { escapes: true, escaped: false } => memchr2(b'\'', b'\\', rest),
@@ -186,21 +192,21 @@ impl Lexer {
         }
     }
 
-    /// Takes a byte and tells what it was.
-    pub fn push(&mut self, byte: u8) -> Token {
+    /// Reads a byte.
+    pub fn push(&mut self, byte: u8) -> ByteKind {
         let line_start = std::mem::replace(&mut self.line_start, byte == b'\n');
         match std::mem::take(&mut self.state) {
             State::Bare => self.bare(byte, line_start),
             State::Dash if byte == b'-' => {
                 self.state = State::LineComment;
                 self.comment = self.dash_at_line_start.then(|| b"--".to_vec());
-                self.word = Word::None;
-                Token::CommentStart { bare: self.parens == 0 }
+                self.word = LastWord::None;
+                ByteKind::CommentStart { bare: self.parens == 0 }
             }
             State::Slash if byte == b'*' => {
                 self.state = State::BlockComment { depth: 1, last: 0 };
-                self.word = Word::None;
-                Token::CommentStart { bare: self.parens == 0 }
+                self.word = LastWord::None;
+                ByteKind::CommentStart { bare: self.parens == 0 }
             }
             State::Dash | State::Slash => self.bare(byte, line_start),
             State::Single { escapes, escaped } => self.single(byte, escapes, escaped),
@@ -209,24 +215,24 @@ impl Lexer {
             }
             State::Double => {
                 self.state = if byte == b'"' { State::Bare } else { State::Double };
-                Token::Code { bare: false }
+                ByteKind::Code { bare: false }
             }
             State::DollarTag(tag) => self.dollar_tag(byte, line_start, tag),
             State::Dollar { tag, seen } => {
                 self.state = dollar(tag, seen, byte);
-                Token::Code { bare: false }
+                ByteKind::Code { bare: false }
             }
             State::LineComment => self.line_comment(byte),
             State::BlockComment { depth, last } => {
                 self.state = block_comment(depth, last, byte);
-                Token::Comment
+                ByteKind::Comment
             }
         }
     }
 
-    fn bare(&mut self, byte: u8, line_start: bool) -> Token {
-        let word = std::mem::replace(&mut self.word, Word::None);
-        let code = Token::Code { bare: self.parens == 0 };
+    fn bare(&mut self, byte: u8, line_start: bool) -> ByteKind {
+        let word = std::mem::replace(&mut self.word, LastWord::None);
+        let code = ByteKind::Code { bare: self.parens == 0 };
         if is_of_word(byte) {
             self.body.letter(byte);
         } else {
@@ -235,34 +241,34 @@ impl Lexer {
         }
         match byte {
             b'\'' => {
-                self.state = State::Single { escapes: word == Word::E, escaped: false };
-                return Token::Code { bare: false };
+                self.state = State::Single { escapes: word == LastWord::E, escaped: false };
+                return ByteKind::Code { bare: false };
             }
             b'"' => {
                 self.state = State::Double;
-                return Token::Code { bare: false };
+                return ByteKind::Code { bare: false };
             }
             b'-' => {
                 self.dash_at_line_start = line_start;
                 self.state = State::Dash;
             }
             b'/' => self.state = State::Slash,
-            b'$' if word == Word::None => self.state = State::DollarTag(Vec::new()),
+            b'$' if word == LastWord::None => self.state = State::DollarTag(Vec::new()),
             b'(' => self.parens += 1,
             b')' => self.parens = self.parens.saturating_sub(1),
             b';' if self.parens == 0 && self.body.depth == 0 => {
                 self.body = Body::default();
-                return Token::End;
+                return ByteKind::End;
             }
-            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => return Token::Space,
-            b'e' | b'E' if word == Word::None => self.word = Word::E,
-            byte if is_of_word(byte) => self.word = Word::Other,
+            b' ' | b'\t' | b'\n' | b'\r' | 0x0b | 0x0c => return ByteKind::Space,
+            b'e' | b'E' if word == LastWord::None => self.word = LastWord::E,
+            byte if is_of_word(byte) => self.word = LastWord::Other,
             _ => {}
         }
         code
     }
 
-    fn single(&mut self, byte: u8, escapes: bool, escaped: bool) -> Token {
+    fn single(&mut self, byte: u8, escapes: bool, escaped: bool) -> ByteKind {
         self.state = match byte {
             b'\\' => State::Single { escapes, escaped: !escaped },
             b'\'' if !(escapes && escaped) => {
@@ -271,7 +277,7 @@ impl Lexer {
             }
             _ => State::Single { escapes, escaped: false },
         };
-        Token::Code { bare: false }
+        ByteKind::Code { bare: false }
     }
 
     fn single_end(
@@ -281,64 +287,64 @@ impl Lexer {
         escapes: bool,
         line_break: bool,
         blank: bool,
-    ) -> Token {
+    ) -> ByteKind {
         match byte {
             b'\'' if line_break || !blank => {
                 self.state = State::Single { escapes, escaped: false };
-                Token::Code { bare: false }
+                ByteKind::Code { bare: false }
             }
             b' ' | b'\t' | b'\r' | 0x0b | 0x0c | b'\n' => {
                 let line_break = line_break || matches!(byte, b'\n' | b'\r');
                 self.state = State::SingleEnd { escapes, line_break, blank: true };
-                Token::Space
+                ByteKind::Space
             }
             _ => self.bare(byte, line_start),
         }
     }
 
-    fn dollar_tag(&mut self, byte: u8, line_start: bool, mut tag: Vec<u8>) -> Token {
+    fn dollar_tag(&mut self, byte: u8, line_start: bool, mut tag: Vec<u8>) -> ByteKind {
         match byte {
             b'$' => {
                 self.state = State::Dollar { tag, seen: 0 };
-                Token::Code { bare: false }
+                ByteKind::Code { bare: false }
             }
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
                 tag.push(byte);
                 self.state = State::DollarTag(tag);
-                Token::Code { bare: self.parens == 0 }
+                ByteKind::Code { bare: self.parens == 0 }
             }
             b'0'..=b'9' if !tag.is_empty() => {
                 tag.push(byte);
                 self.state = State::DollarTag(tag);
-                Token::Code { bare: self.parens == 0 }
+                ByteKind::Code { bare: self.parens == 0 }
             }
-            // `$1` is a parameter; `$` alone is nobody's, and psql goes on as if it were a word.
+            // `$1` is a parameter; `$` alone means nothing, and psql treats it as part of a word.
             _ => {
-                self.word = if tag.is_empty() { Word::None } else { Word::Other };
+                self.word = if tag.is_empty() { LastWord::None } else { LastWord::Other };
                 self.bare(byte, line_start)
             }
         }
     }
 
-    fn line_comment(&mut self, byte: u8) -> Token {
+    fn line_comment(&mut self, byte: u8) -> ByteKind {
         if byte == b'\n' {
             self.state = State::Bare;
             return match self.comment.take() {
                 Some(text) => {
-                    Token::LineComment(String::from_utf8_lossy(&text).trim_end().to_owned())
+                    ByteKind::LineComment(String::from_utf8_lossy(&text).trim_end().to_owned())
                 }
-                None => Token::Comment,
+                None => ByteKind::Comment,
             };
         }
         self.state = State::LineComment;
         if let Some(text) = self.comment.as_mut().filter(|t| t.len() < COMMENT_KEEP) {
             text.push(byte);
         }
-        Token::Comment
+        ByteKind::Comment
     }
 }
 
-fn is_of_word(byte: u8) -> bool {
+pub fn is_of_word(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'$' | 0x80..)
 }
 

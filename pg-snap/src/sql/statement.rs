@@ -1,59 +1,59 @@
 //! What a statement of a dump is, for the order in which a load may run it: a pure decision.
 
-use crate::words::{Name, Rest, Word, operators, words};
+use super::tokens::{Name, Token, TokenCursor, operators, tokens};
 
-/// Of a statement that makes nothing this many words are looked at.
-const WORDS: usize = 4096;
+/// How many tokens of a statement that creates nothing are read.
+const TOKENS: usize = 4096;
 
-/// See the module.
+/// What a statement is, as far as the order of a load depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Statement {
-    /// Changes the session: whoever runs what follows must have run it. The name of the setting.
+pub enum StatementKind {
+    /// Changes a setting of the session, which all that follows depends on. The setting's name.
     Setting(String),
-    /// Makes a relation that may get rows and indexes; of which partitioned table it is a part, and
-    /// what its rows need.
+    /// Creates a relation that may get rows and indexes. `parent`: the partitioned table that it is a
+    /// partition of; `needs`: what its rows need.
     Relation { name: Name, parent: Option<Name>, is_view: bool, needs: Vec<Name> },
-    /// Makes a function, which may look at any table. So may all operators of a schema, if it makes one.
+    /// Creates a function, which may read any table. An operator stands for all operators of its schema.
     Function(Name),
-    /// Makes a type, whose values need other things.
+    /// Creates a type, whose values need other objects.
     Type { name: Name, needs: Vec<Name> },
     /// Makes a table a partition of another.
     Partition { parent: Name, child: Name },
     /// COPY … FROM stdin.
     Copy { table: Name },
-    /// Concerns nobody else, and needs nothing but what defines it.
+    /// Affects nothing else, and needs only the object that it names.
     Free,
-    /// Builds an index, which others of the table may do meanwhile. `calls`: it may call a function,
-    /// which may look at any table.
+    /// Builds an index, at the same time as others on the table. `calls`: it may call a function,
+    /// which may read any table.
     Index { table: Name, index: Name, calls: bool },
-    /// Changes one table, which nobody may use meanwhile; `index`: what it makes.
+    /// Changes one table, which nothing else may use at that time. `index`: the index that it creates.
     Table { table: Name, index: Option<Name> },
-    /// Makes an index a part of another.
+    /// Makes an index a partition of another.
     AttachIndex { parent: Name, child: Name },
     /// Checks a table against another.
     ForeignKey { table: Name, references: Name },
-    /// Nothing that is loaded at the same time as others needs it.
+    /// Nothing that the workers do depends on it.
     Late,
     /// Begins a transaction.
     Begin,
     /// Ends one.
     End,
-    /// Anything else: before it all that came before, after it all that comes after.
+    /// Anything else: it runs after everything before it, and before everything after it.
     Other,
 }
 
-/// Looks at a statement.
-pub fn classify(sql: &[u8]) -> Statement {
+/// Recognises a statement.
+pub fn classify(sql: &[u8]) -> StatementKind {
     let text = String::from_utf8_lossy(sql);
-    let makes = words(&text, 1).first().is_some_and(|word| word.is("CREATE"));
-    let words = words(&text, if makes { usize::MAX } else { WORDS });
-    let mut rest = Rest(&words);
-    told(&mut rest).unwrap_or(Statement::Other)
+    let creates = tokens(&text, 1).first().is_some_and(|token| token.is("CREATE"));
+    let tokens = tokens(&text, if creates { usize::MAX } else { TOKENS });
+    let mut rest = TokenCursor(&tokens);
+    kind_of(&mut rest).unwrap_or(StatementKind::Other)
 }
 
-fn told(rest: &mut Rest<'_>) -> Option<Statement> {
+fn kind_of(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
     if rest.skip("COPY") {
-        return Some(Statement::Copy { table: rest.name()? });
+        return Some(StatementKind::Copy { table: rest.name()? });
     }
     if rest.skip("SET") || rest.skip("RESET") {
         return setting(rest);
@@ -70,18 +70,18 @@ fn told(rest: &mut Rest<'_>) -> Option<Statement> {
     if rest.skip("ALTER INDEX") {
         let parent = rest.name()?;
         return Some(match rest.skip("ATTACH PARTITION") {
-            true => Statement::AttachIndex { parent, child: rest.name()? },
-            false => Statement::Late,
+            true => StatementKind::AttachIndex { parent, child: rest.name()? },
+            false => StatementKind::Late,
         });
     }
     if rest.skip("BEGIN") || rest.skip("START TRANSACTION") {
-        return Some(Statement::Begin);
+        return Some(StatementKind::Begin);
     }
     if rest.skip("COMMIT") || rest.skip("ROLLBACK") || rest.skip("END") {
         // Back to a savepoint, or on in a transaction that follows at once.
         let goes_on =
-            rest.0.iter().any(|word| ["TO", "CHAIN", "PREPARED"].iter().any(|w| word.is(w)));
-        return (!goes_on).then_some(Statement::End);
+            rest.0.iter().any(|token| ["TO", "CHAIN", "PREPARED"].iter().any(|w| token.is(w)));
+        return (!goes_on).then_some(StatementKind::End);
     }
     let late = [
         "GRANT",
@@ -95,44 +95,44 @@ fn told(rest: &mut Rest<'_>) -> Option<Statement> {
         "ALTER STATISTICS",
         "ALTER TRIGGER",
     ];
-    late.iter().any(|words| rest.skip(words)).then_some(Statement::Late)
+    late.iter().any(|phrase| rest.skip(phrase)).then_some(StatementKind::Late)
 }
 
-fn setting(rest: &mut Rest<'_>) -> Option<Statement> {
-    // Only for the transaction at hand, or for what one statement cannot tell.
+fn setting(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
+    // For the current transaction only, or more than one statement can express.
     if rest.skip("LOCAL") || rest.skip("TRANSACTION") || rest.skip("CONSTRAINTS") {
         return None;
     }
     if rest.skip("SESSION AUTHORIZATION") {
-        return Some(Statement::Setting("session authorization".into()));
+        return Some(StatementKind::Setting("session authorization".into()));
     }
     rest.skip("SESSION");
     let (schema, name) = rest.name()?;
-    Some(Statement::Setting(format!("{schema}.{name}").to_lowercase()))
+    Some(StatementKind::Setting(format!("{schema}.{name}").to_lowercase()))
 }
 
 /// `SELECT pg_catalog.…(` as pg_dump writes it.
-fn function(rest: &mut Rest<'_>) -> Option<Statement> {
-    let [Word::Mark('.'), after @ ..] = rest.0 else { return None };
-    *rest = Rest(after);
+fn function(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
+    let [Token::Mark('.'), after @ ..] = rest.0 else { return None };
+    *rest = TokenCursor(after);
     if rest.skip("SETVAL") {
-        return Some(Statement::Free);
+        return Some(StatementKind::Free);
     }
     // Only the search path is set so.
-    rest.skip("SET_CONFIG").then(|| Statement::Setting(".search_path".into()))
+    rest.skip("SET_CONFIG").then(|| StatementKind::Setting(".search_path".into()))
 }
 
-fn create(rest: &mut Rest<'_>) -> Option<Statement> {
+fn create(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
     let unique = rest.skip("UNIQUE");
     if rest.skip("INDEX") {
-        let index = rest.one()?;
+        let index = rest.identifier()?;
         if !rest.skip("ON") {
             return None;
         }
         rest.skip("ONLY");
         let table = rest.name()?;
         let index = (table.0.clone(), index);
-        return Some(Statement::Index { table, index, calls: rest.calls_functions() });
+        return Some(StatementKind::Index { table, index, calls: rest.calls_functions() });
     }
     if unique {
         return None;
@@ -142,22 +142,22 @@ fn create(rest: &mut Rest<'_>) -> Option<Statement> {
         let name = rest.name()?;
         let parent = if rest.skip("PARTITION OF") { Some(rest.name()?) } else { None };
         let needs = if is_view { Vec::new() } else { rest.names_of_definition() };
-        return Some(Statement::Relation { name, parent, is_view, needs });
+        return Some(StatementKind::Relation { name, parent, is_view, needs });
     }
     if rest.skip("DOMAIN") || rest.skip("TYPE") {
         let name = rest.name()?;
-        return Some(Statement::Type { name, needs: rest.names_of_definition() });
+        return Some(StatementKind::Type { name, needs: rest.names_of_definition() });
     }
     if rest.skip("FUNCTION") || rest.skip("OR REPLACE FUNCTION") {
-        return Some(Statement::Function(rest.name()?));
+        return Some(StatementKind::Function(rest.name()?));
     }
     if rest.skip("OPERATOR") {
-        let schema = rest.one()?;
-        return matches!(rest.0, [Word::Mark('.'), ..])
-            .then(|| Statement::Function(operators(&schema)));
+        let schema = rest.identifier()?;
+        return matches!(rest.0, [Token::Mark('.'), ..])
+            .then(|| StatementKind::Function(operators(&schema)));
     }
     if rest.skip("STATISTICS") {
-        return Some(Statement::Table {
+        return Some(StatementKind::Table {
             table: rest.find("FROM").then(|| rest.name())??,
             index: None,
         });
@@ -171,42 +171,50 @@ fn create(rest: &mut Rest<'_>) -> Option<Statement> {
         "SUBSCRIPTION",
         "EVENT TRIGGER",
     ];
-    late.iter().any(|words| rest.skip(words)).then_some(Statement::Late)
+    late.iter().any(|phrase| rest.skip(phrase)).then_some(StatementKind::Late)
 }
 
-fn alter_table(rest: &mut Rest<'_>) -> Option<Statement> {
+fn alter_table(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
     rest.skip("ONLY");
     let table = rest.name()?;
     if rest.skip("ATTACH PARTITION") {
-        return Some(Statement::Partition { parent: table, child: rest.name()? });
+        return Some(StatementKind::Partition { parent: table, child: rest.name()? });
     }
     if rest.skip("ADD CONSTRAINT") {
-        let name = rest.one()?;
+        let name = rest.identifier()?;
         if rest.skip("FOREIGN KEY") {
             let references = rest.find("REFERENCES").then(|| rest.name())??;
-            return Some(Statement::ForeignKey { table, references });
+            return Some(StatementKind::ForeignKey { table, references });
         }
-        let makes_index = ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|words| rest.skip(words));
+        let makes_index =
+            ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|phrase| rest.skip(phrase));
         if makes_index && !rest.calls_functions() {
             let index = Some((table.0.clone(), name));
-            return Some(Statement::Table { table, index });
+            return Some(StatementKind::Table { table, index });
         }
-        return if makes_index { None } else { Some(Statement::Late) };
+        return if makes_index { None } else { Some(StatementKind::Late) };
     }
     let late = ["CLUSTER ON", "REPLICA IDENTITY", "ENABLE", "DISABLE", "FORCE", "NO FORCE"];
-    late.iter().any(|words| rest.skip(words)).then_some(Statement::Late)
+    late.iter().any(|phrase| rest.skip(phrase)).then_some(StatementKind::Late)
 }
 
-/// Whether a statement runs code that may set what later statements depend on, as pg_dump writes none.
-pub fn may_set_anything(sql: &[u8]) -> bool {
-    let text = String::from_utf8_lossy(sql);
-    let words = words(&text, 3);
-    let is = |keywords: &str| Rest(&words).skip(keywords);
-    is("DO")
-        || is("CALL")
-        || is("EXECUTE")
-        || is("DISCARD")
-        || is("SELECT") && !is("SELECT PG_CATALOG")
+/// `ALTER TABLE t ADD CONSTRAINT c …` or the same of a domain.
+pub(super) struct AddedConstraint<'a> {
+    /// `TABLE` or `DOMAIN`.
+    pub kind: &'static str,
+    pub owner: Name,
+    pub name: String,
+    /// What follows the constraint's name.
+    pub definition: TokenCursor<'a>,
+}
+
+pub(super) fn added_constraint(tokens: &[Token]) -> Option<AddedConstraint<'_>> {
+    let mut rest = TokenCursor(tokens);
+    let kind = ["TABLE", "DOMAIN"].into_iter().find(|kind| rest.skip(&format!("ALTER {kind}")))?;
+    rest.skip("ONLY");
+    let owner = rest.name()?;
+    let name = rest.skip("ADD CONSTRAINT").then(|| rest.identifier())??;
+    Some(AddedConstraint { kind, owner, name, definition: rest })
 }
 
 #[cfg(test)]
@@ -218,8 +226,8 @@ mod tests {
     }
 
     #[test]
-    fn statements_of_pg_dump_are_told_apart() {
-        use Statement as S;
+    fn statements_of_pg_dump_are_recognised() {
+        use StatementKind as S;
         let t = || name("s", "t");
         let index = |i: &str, calls| S::Index { table: t(), index: name("s", i), calls };
         for (sql, expected) in [
