@@ -281,7 +281,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Load { file, jobs, drop_first, keep_previous, keep_going, left_out, .. } => {
             let jobs = cores(jobs);
             let options =
-                load::Options { file, jobs, drop_first, keep_previous, keep_going, left_out };
+                load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, left_out };
             return load::run(&clients, &options);
         }
         Command::Preflight { file, drop_first, json } => {

@@ -1,20 +1,20 @@
-//! The names of the databases that a load has to do with.
+//! The names of the databases of a load.
 
 use crate::sql::with_suffix;
 
-/// The names a load uses.
+/// The names of a load's databases.
 pub struct DatabaseNames {
-    /// To be replaced.
+    /// The database to replace.
     pub database: String,
-    /// Being filled; a leftover of a killed load is dropped by the next.
+    /// The incoming database. The next load drops what a killed one has left.
     pub incoming: String,
-    /// Swapped out, about to be dropped.
+    /// The old database, after the swap and before it is dropped.
     pub outgoing: String,
-    /// Holds a name for a moment while two others are swapped.
+    /// A temporary name while two others are swapped.
     pub aside: String,
-    /// Made to be connected to, where no other database lets us in.
+    /// Created to connect to, if no other database accepts the connection.
     pub helper: String,
-    /// Kept, where that was asked for.
+    /// The previous database, if it is kept.
     pub previous: String,
 }
 
@@ -30,7 +30,7 @@ impl DatabaseNames {
         }
     }
 
-    /// The databases that will be renamed or dropped, so that nobody may be in them.
+    /// The databases that will be renamed or dropped, so that no session may use them.
     pub fn in_use(&self, keep_previous: bool) -> Vec<&str> {
         let mut names = vec![&*self.database, &*self.incoming, &*self.outgoing];
         names.extend(keep_previous.then_some(&*self.previous));
@@ -38,7 +38,7 @@ impl DatabaseNames {
     }
 }
 
-/// Whether that is a name that a load, or a swap of names, has given or left to a database.
+/// Whether a load or a swap has given a database this name.
 pub fn is_beside(database: &str, name: &str) -> bool {
     let names = DatabaseNames::of(database.to_owned());
     [names.incoming, names.outgoing, names.aside, names.helper].iter().any(|n| n == name)
@@ -50,8 +50,8 @@ pub fn previous_of(database: &str) -> String {
     with_suffix(database, "_previous")
 }
 
-/// Whether that is a name under which a load keeps a database: `<database>_previous`, or that with
-/// the time at which a later load has set it aside.
+/// Whether a load keeps a database under this name: `<database>_previous`, or the same with the time at
+/// which a later load has renamed it.
 pub fn is_kept(database: &str, name: &str) -> bool {
     let previous = previous_of(database);
     if name == previous {

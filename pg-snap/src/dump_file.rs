@@ -45,7 +45,7 @@ impl DumpFile {
     pub fn read(path: &Path, text: Input) -> Result<Self> {
         let mut blocks = Blocks::new(text);
         let Head { bytes: head, needs } = Head::read(&mut blocks)?;
-        let source = match index::of(path)? {
+        let source = match index::open(path)? {
             Some((file, index)) => Source::Indexed { file, index },
             None => Source::Stream { head, blocks },
         };

@@ -17,9 +17,9 @@ const MARKER: &[u8] = b"-- PostgreSQL database dump complete";
 /// DEFLATE makes of a byte at most so many.
 const RATIO: usize = 1032;
 
-/// What a scan passes on and tells, and why it ended, if it did not reach the end.
+/// What a scan passes on, and why it ended, if it did not reach the end.
 #[derive(Default, Debug, PartialEq)]
-struct Seen {
+struct Scanned {
     text: Vec<u8>,
     statements: Vec<Vec<u8>>,
     rows: (u64, u64),
@@ -27,7 +27,7 @@ struct Seen {
     refused: Option<String>,
 }
 
-impl Observer for Seen {
+impl Observer for Scanned {
     fn text(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
         self.text.extend_from_slice(bytes);
         Ok(())
@@ -61,7 +61,7 @@ pub fn dump(body: &[u8]) {
     index(body);
 }
 
-/// Whatever the statements, each has a place in the order of a load.
+/// Every statement has a place in the order of a load.
 fn order(statements: &[Vec<u8>]) {
     let mut relations = Relations::default();
     for statement in statements {
@@ -79,8 +79,8 @@ fn index(text: &[u8]) {
     assert_eq!(Index::from_text(&text), Some(index));
 }
 
-fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Seen, bool) {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+fn scan<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> (Scanned, bool) {
+    let (mut scanner, mut seen) = (Scanner::default(), Scanned::default());
     for piece in pieces {
         if let Err(error) = scanner.scan(piece, &mut seen) {
             seen.refused = Some(error.to_string());
@@ -99,8 +99,8 @@ fn part(dump: &[u8]) {
     assert_eq!(at_once, by_lines);
 }
 
-fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Seen, String> {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Scanned, String> {
+    let (mut scanner, mut seen) = (Scanner::default(), Scanned::default());
     let mut part = Part::new("tenant_0001", &mut seen);
     for piece in pieces {
         scanner.scan(piece, &mut part).map_err(|error| error.to_string())?;
@@ -115,15 +115,15 @@ fn is_subsequence(passed: &[u8], dump: &[u8]) -> bool {
 }
 
 fn never_whole_before_a_marker(dump: &[u8]) {
-    let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+    let (mut scanner, mut seen) = (Scanner::default(), Scanned::default());
     let mut at = 0;
     for line in dump.split_inclusive(|byte| *byte == b'\n') {
         if scanner.scan(line, &mut seen).is_err() {
             return;
         }
         at += line.len();
-        let told = memchr::memmem::find(&dump[..at], MARKER).is_some();
-        assert!(told || scanner.finish().is_err(), "whole after {at} bytes");
+        let has_marker = memchr::memmem::find(&dump[..at], MARKER).is_some();
+        assert!(has_marker || scanner.finish().is_err(), "whole after {at} bytes");
     }
 }
 

@@ -45,7 +45,7 @@ pub fn check(path: &Path) -> Result<()> {
 /// What the index tells, and the definitions before the data. None where there is no index that fits
 /// the file, or where anything that is read of it is damaged: then all of it must be read.
 fn from_index(path: &Path) -> Result<Option<Report>> {
-    let Some((file, index)) = index::of(path)? else { return Ok(None) };
+    let Some((file, index)) = index::open(path)? else { return Ok(None) };
     let mut report = Report::default();
     for section in &index.sections {
         match section.kind {

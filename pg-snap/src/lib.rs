@@ -1,4 +1,4 @@
-//! `pg-snap`: the database stage. See `cli.rs` for what it does.
+//! `pg-snap`: dumps, loads and inspects a PostgreSQL database. The commands are in `cli.rs`.
 
 mod blocks;
 mod cli;

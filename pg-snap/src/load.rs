@@ -1,7 +1,7 @@
-//! `pg-snap load`: a dump into a fresh database beside the old one, then the names swapped.
+//! `pg-snap load`: loads a dump into an incoming database, then swaps the names.
 //!
-//! Until the swap the old database serves, and whatever fails leaves it as it was. The swap is one
-//! transaction, and comes only after the dump was seen to be whole.
+//! The old database is in use until the swap, and a failure leaves it as it was. The swap is one transaction,
+//! after all of a whole dump was loaded.
 
 mod advisory_lock;
 mod definition;
@@ -46,29 +46,28 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What `load` is told.
-pub struct Options {
+/// The options of `load`.
+pub struct LoadOptions {
     /// The dump; `-` is standard input.
     pub file: PathBuf,
     /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
-    /// Drop the old database before the new one is made.
+    /// Drop the old database before the new one is created.
     pub drop_first: bool,
     /// Keep the old database as `<name>_previous`.
     pub keep_previous: bool,
-    /// Leave out what is derived from rows, where it cannot be made.
+    /// Leave out what is derived from rows, if it cannot be created.
     pub keep_going: bool,
-    /// The file for the statements of what was left out.
+    /// The file for the statements of omitted objects.
     pub left_out: Option<PathBuf>,
 }
 
-/// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] where something was left out.
+/// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] if something was left out.
 ///
 /// # Errors
 /// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
-/// what preflight would refuse, else what PostgreSQL says. Up to the swap the old database is untouched,
-/// unless `drop_first` was asked for.
-pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
+/// what preflight refuses. Up to the swap the old database is untouched, unless `drop_first` is set.
+pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
     let names = DatabaseNames::of(psql::wanted_database()?);
     check_left_out(options)?;
     let input = pipe_kit::input::open(&options.file)?;
@@ -83,15 +82,15 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
         DumpFile::read(&options.file, text).context("nothing was changed")?;
     let (server, _helper) = Server::connect_outside(clients, &names.database)?;
     let facts = preflight::check(clients, &server, &names, &needs, &options.replacement())?;
-    // From here on: a session of the check that is still ending is none that a killed load has left.
+    // Only from here on: a session of the check that is still ending must not look like a killed load's.
     let server = server.naming_sessions(&names.incoming);
     let mut lock = AdvisoryLock::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&needs, source, &mut lock, options).with_context(|| load.state_of_things(options))
+    load.run(&needs, source, &mut lock, options).with_context(|| load.state(options))
 }
 
-impl Options {
+impl LoadOptions {
     fn replacement(&self) -> preflight::Replacement<'_> {
         preflight::Replacement {
             file: &self.file,
@@ -101,8 +100,8 @@ impl Options {
     }
 }
 
-/// The file for what is left out is written, and must not be the dump.
-fn check_left_out(options: &Options) -> Result<()> {
+/// The file for omitted objects is written, so it must not be the dump.
+fn check_left_out(options: &LoadOptions) -> Result<()> {
     let Some(left_out) = &options.left_out else { return Ok(()) };
     let same = std::fs::canonicalize(left_out).ok();
     if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
@@ -111,8 +110,8 @@ fn check_left_out(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
-fn check_before_drop(options: &Options) -> Result<()> {
+/// `--drop-first` leaves nothing to fall back on, so the dump is checked first, if it can be read twice.
+fn check_before_drop(options: &LoadOptions) -> Result<()> {
     if options.file.as_os_str() == "-" {
         warning!(
             "--drop-first from standard input: the dump cannot be checked before the old database is dropped"
@@ -129,7 +128,7 @@ struct Load {
     facts: Facts,
     /// The oid of the database that will be replaced, if there is one.
     old: Option<u32>,
-    /// Whether the server was told to drop or rename the old database.
+    /// Whether a statement that drops or renames the old database was sent.
     in_doubt: Cell<bool>,
 }
 
@@ -139,7 +138,7 @@ impl Load {
         needs: &Needs,
         source: Source,
         lock: &mut AdvisoryLock,
-        options: &Options,
+        options: &LoadOptions,
     ) -> Result<Exit> {
         let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
         let missing = preflight::roles_missing(needs, &self.facts);
@@ -148,9 +147,9 @@ impl Load {
             Some(state) => state.clone(),
             None => self.state_without_header()?,
         };
-        self.leave_out_unknown_settings(&mut state);
+        self.remove_unknown_settings(&mut state);
         self.server.drop_database(incoming)?;
-        // With nothing in the database's place, it may be the only copy.
+        // Without a database of that name, it may be the only copy.
         if self.old.is_some() || options.drop_first {
             self.server.drop_database(outgoing)?;
         }
@@ -158,15 +157,15 @@ impl Load {
             self.in_doubt.set(true);
             self.server.drop_database(database)?;
         }
-        let half = self.create_incoming(&state)?;
-        // What rows mean, and what is derived from them, may depend on these.
+        let incoming_guard = self.create_incoming(&state)?;
+        // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = self.search_path(&state)?;
-        let plan = parallel_load::Plan {
+        let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,
             search_path: &search_path,
-            // Where there is nothing to fall back on, all rows without some objects are better than none.
+            // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
         let omitted = parallel_load::load(&self.server, &plan, source)?;
@@ -175,19 +174,19 @@ impl Load {
         self.write_omitted(options, &omitted);
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
-        half.disarm();
-        self.farewell(keep, kept.as_deref())?;
-        self.tell_of_logins(&needs.roles);
+        incoming_guard.disarm();
+        self.finish_old(keep, kept.as_deref())?;
+        self.warn_of_roles_without_login(&needs.roles);
         Ok(self.outcome(options, &omitted))
     }
 
-    /// The elements of the search path that the source database had; of a dump that does not carry it,
-    /// those that the loaded database has.
+    /// The elements of the source database's search path; if the dump does not name it, of the loaded
+    /// database's.
     fn search_path(&self, state: &DatabaseState) -> Result<Vec<String>> {
         let of_source = state.search_path.clone();
         let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
             Some(path) => path,
-            // Nothing may be set before that.
+            // No other setting may be made before it.
             None => self.server.query_only(
                 &self.names.incoming,
                 None,
@@ -197,19 +196,19 @@ impl Load {
         Ok(state.search_path_elements(path.trim()))
     }
 
-    /// Before the names are swapped, so that a crash in between does not lose them.
-    fn write_omitted(&self, options: &Options, omitted: &[Omitted]) {
+    /// Runs before the swap, so that a crash in between does not lose them.
+    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) {
         let Some(path) = &options.left_out else { return };
         if omitted.is_empty() {
             if let Err(error) = omitted::remove(path) {
-                warning!("what an earlier load has left out is still noted: {error:#}");
+                warning!("cannot remove what an earlier load left out: {error:#}");
             }
         } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
-            warning!("the statements that were left out are not on the disk: {error:#}");
+            warning!("cannot write the statements that were left out: {error:#}");
         }
     }
 
-    fn outcome(&self, options: &Options, omitted: &[Omitted]) -> Exit {
+    fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
@@ -229,10 +228,10 @@ impl Load {
         Exit::Incomplete
     }
 
-    /// What an operator must know beside the error.
-    fn state_of_things(&self, options: &Options) -> String {
+    /// The state of the database, for an error.
+    fn state(&self, options: &LoadOptions) -> String {
         let name = &self.names.database;
-        // Before it is touched, the old database's state is known though the server be gone.
+        // Before it is touched, the old database's state is known even without the server.
         let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };
         let state = match (self.old, now) {
             (None, Some(None)) => " (there was no such database before)",
@@ -242,18 +241,17 @@ impl Load {
             (old, Some(now)) if old == now => "; the old database is as it was",
             (_, Some(Some(_))) => return format!("{name} is loaded and in place"),
             (Some(_), Some(None)) => {
-                " after the old database was dropped (--drop-first); mend the cause and load again"
+                " after the old database was dropped (--drop-first); remove the cause and load again"
             }
             (_, None) => {
-                ", and whether the old database is still in place is not known; ask pg-snap status \
-                 once the server answers"
+                ", and it is not known whether the old database is still in place; run pg-snap \
+                 status once the server answers"
             }
         };
         format!("loading {name} failed{state}")
     }
 
-    /// For a dump that does not carry its database's state: that of the database it replaces, or
-    /// what the server gives a new one.
+    /// For a dump without its database's state: that of the database it replaces, or the server's defaults.
     fn state_without_header(&self) -> Result<DatabaseState> {
         if let Some(state) = DatabaseState::read(&self.server, &self.names.database)? {
             return Ok(state);
@@ -271,7 +269,7 @@ impl Load {
         })
     }
 
-    fn leave_out_unknown_settings(&self, state: &mut DatabaseState) {
+    fn remove_unknown_settings(&self, state: &mut DatabaseState) {
         let unknown = &self.facts.unknown_settings;
         for name in unknown {
             warning!("{}", preflight::unknown_setting(name, self.server.version));
@@ -290,8 +288,8 @@ impl Load {
         Ok(())
     }
 
-    /// Those that a load has made, this one or one that failed before it.
-    fn tell_of_logins(&self, roles: &[Role]) {
+    /// Warns of roles that were created without login, by this load or by one that failed before it.
+    fn warn_of_roles_without_login(&self, roles: &[Role]) {
         for role in preflight::without_login(roles, &self.facts) {
             warning!(
                 "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
@@ -303,8 +301,8 @@ impl Load {
 
     fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
         let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
-        // Armed before the database is there: a signal may come while it is being made.
-        let half = cleanup::on_failure(move || {
+        // Armed before the database exists: a signal may arrive while it is being created.
+        let guard = cleanup::on_failure(move || {
             if let Err(error) = server.drop_database(&incoming) {
                 warning!("the half-loaded database {incoming} is still there: {error:#}");
             }
@@ -315,10 +313,10 @@ impl Load {
                 spaces.contains_key(name)
             });
         self.server.execute(&self.server.maintenance, &create)?;
-        Ok(half)
+        Ok(guard)
     }
 
-    /// Swaps the names; gives the name the old database has now, if there was one.
+    /// Swaps the names; returns the new name of the old database, if there was one.
     fn swap(&self, keep_previous: bool) -> Result<Option<String>> {
         let DatabaseNames { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
@@ -331,7 +329,7 @@ impl Load {
         let kept = if keep_previous { previous } else { outgoing };
         if let Some(old) = old.filter(|old| *old != kept) {
             if keep_previous && has(previous)? {
-                renames.push((previous.clone(), self.set_aside(previous)?));
+                renames.push((previous.clone(), self.name_for_older_previous(previous)?));
             }
             renames.push((old.clone(), kept.clone()));
         }
@@ -341,8 +339,8 @@ impl Load {
         Ok(old.map(|_| kept.clone()))
     }
 
-    /// A previous database from an earlier load may be somebody's only copy: it gets another name.
-    fn set_aside(&self, previous: &str) -> Result<String> {
+    /// Renames the previous database of an earlier load, which may be the only copy.
+    fn name_for_older_previous(&self, previous: &str) -> Result<String> {
         let now = self.server.query(
             &self.server.maintenance,
             "select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', '_YYYYMMDD\"T\"HH24MISS\"Z\"')",
@@ -354,7 +352,7 @@ impl Load {
         Ok(name)
     }
 
-    fn farewell(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
+    fn finish_old(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
         let name = &self.names.database;
         match old {
             Some(old) if keep_previous => {

@@ -307,7 +307,7 @@ pub fn wanted_database() -> Result<String> {
     match std::env::var("PGDATABASE") {
         Ok(name) if !name.is_empty() => Ok(name),
         _ => Err(pipe_kit::Stop::usage(
-            "PGDATABASE is not set; say which database (PGDATABASE=piprio pg-snap …, or deploy-env -- pg-snap …)",
+            "PGDATABASE is not set; name the database (PGDATABASE=piprio pg-snap …, or deploy-env -- pg-snap …)",
         )
         .into()),
     }

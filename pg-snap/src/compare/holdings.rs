@@ -59,7 +59,7 @@ impl Holdings {
     /// [`Stop::damaged`] if it is not whole; if it cannot be read.
     pub fn read(path: &Path) -> Result<(Self, Vec<Section>)> {
         let mut reader = Reader::default();
-        let sections = match index::of(path)? {
+        let sections = match index::open(path)? {
             Some((file, index)) => {
                 reader.holdings.large_objects = Some(0);
                 reader.indexed(&file, index)?

@@ -1,4 +1,4 @@
-//! A statement of the dump with what it is about: what an error names, and what repeating it needs.
+//! A statement of the dump with its object and settings: for an error, and to repeat it.
 
 use super::settings::SessionSettings;
 use crate::sql::properties;
@@ -8,25 +8,25 @@ use std::sync::Arc;
 /// How much of a statement an error shows, in bytes.
 const SHOWN: usize = 160;
 
-/// What pg_dump's comment above a statement names: `-- Name: t i; Type: INDEX; Schema: s; Owner: o`.
+/// The object that pg_dump's comment above a statement names: `-- Name: t i; Type: INDEX; Schema: s; Owner: o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub struct ObjectName {
     kind: String,
     name: String,
-    /// Empty where it is in none.
+    /// Empty if it is in none.
     pub schema: String,
 }
 
-impl Object {
+impl ObjectName {
     pub fn new(kind: &str, name: &str, schema: &str) -> Self {
         Self { kind: kind.into(), name: name.into(), schema: schema.into() }
     }
 
-    /// From the text of a comment line; none where it names no object.
+    /// From the text of a comment line; none if it names no object.
     pub fn of_comment(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("-- ")?;
         let rest = rest.strip_prefix("Data for ").unwrap_or(rest).strip_prefix("Name: ")?;
-        // A name may hold anything but a line break, so the fixed words are looked for from the end.
+        // A name may contain anything but a line break, so the fixed words are searched from the end.
         let (rest, _owner) = rest.rsplit_once("; Owner: ")?;
         let (rest, schema) = rest.rsplit_once("; Schema: ")?;
         let (name, kind) = rest.rsplit_once("; Type: ")?;
@@ -35,7 +35,7 @@ impl Object {
     }
 }
 
-impl fmt::Display for Object {
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, schema } = self;
         let dot = if schema.is_empty() { "" } else { "." };
@@ -47,20 +47,20 @@ fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
 }
 
-/// See the module.
+/// A statement that can be repeated.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// In the order of the dump.
+    /// Its place in the dump.
     pub number: u64,
-    pub object: Option<Arc<Object>>,
+    pub object: Option<Arc<ObjectName>>,
     /// The statement with its semicolon and line feed.
     pub text: Vec<u8>,
-    /// What the dump has set before it.
+    /// The settings that the dump has made before it.
     pub settings: Arc<SessionSettings>,
 }
 
 impl Definition {
-    /// What it makes or changes, for people.
+    /// The object that it creates or changes, for people.
     pub fn what(&self) -> String {
         self.object.as_ref().map_or_else(|| "a statement".into(), |object| object.to_string())
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_comment_of_pg_dump_names_the_object() {
-        let object = |text| Object::of_comment(text).map(|o| o.to_string());
+        let object = |text| ObjectName::of_comment(text).map(|o| o.to_string());
         for (text, expected) in [
             (
                 "-- Name: invoice invoice_customer_fkey; Type: FK CONSTRAINT; Schema: public; Owner: me",

@@ -1,7 +1,7 @@
 //! Assigns the statements and rows of a dump: those that may run at the same time go to the workers, the
 //! rest, in its order, to the ordered session.
 
-use super::definition::{Definition, Object};
+use super::definition::{Definition, ObjectName};
 use super::ordered_session::OrderedSession;
 use super::relations::Relations;
 use super::repair::Repair;
@@ -160,7 +160,7 @@ impl<'a> Dispatcher<'a> {
         self.definition_of(statement.text, statement.object)
     }
 
-    fn definition_of(&mut self, text: Vec<u8>, object: Option<Arc<Object>>) -> Definition {
+    fn definition_of(&mut self, text: Vec<u8>, object: Option<Arc<ObjectName>>) -> Definition {
         self.count += 1;
         Definition { number: self.count, object, text, settings: Arc::clone(&self.settings) }
     }
@@ -271,7 +271,7 @@ impl<'a> Dispatcher<'a> {
     fn wait_unrepeatable(&mut self, rows: u64) -> Result<()> {
         let copied: u64 = self.ordered.wait_unrepeatable()?.iter().sum();
         if copied != rows {
-            bail!("of {rows} rows the server took {copied}");
+            bail!("the server took {copied} of {rows} rows");
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 /// How a dump is loaded.
-pub struct Plan<'a> {
+pub struct LoadPlan<'a> {
     /// An empty database.
     pub database: &'a str,
     /// Sessions that load at the same time.
@@ -36,7 +36,7 @@ pub struct Plan<'a> {
 ///
 /// # Errors
 /// [`Stop::damaged`] if the dump is not whole or holds a psql command.
-pub fn load(server: &Server, plan: &Plan<'_>, source: Source) -> Result<Vec<Omitted>> {
+pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<Omitted>> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
     let repair = Repair::new(server, plan.database, &begin, plan.search_path, plan.keep_going);

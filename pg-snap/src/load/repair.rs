@@ -1,7 +1,7 @@
 //! What happens after a statement of the dump, or rows, have failed: the alternatives that may help are
 //! tried, each in a session of its own; with --keep-going, what is derived from rows is left out.
 
-use super::definition::{Definition, Object};
+use super::definition::{Definition, ObjectName};
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
@@ -115,7 +115,7 @@ impl<'a> Repair<'a> {
     ) -> Result<()> {
         match alternative {
             Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) => say!(
-                "{} is made under the search path {path}: {}",
+                "{} is created under the search path {path}: {}",
                 definition.what(),
                 failure.brief()
             ),
@@ -180,7 +180,7 @@ impl<'a> Repair<'a> {
             let retry = omitted.omission == Omission::LeftOut
                 && !properties::drops(&omitted.definition.text);
             if retry && self.attempt_again(&omitted)? {
-                say!("{} is made after all", omitted.definition.what());
+                say!("{} is created after all", omitted.definition.what());
             } else {
                 self.lock().push(omitted);
             }
@@ -269,14 +269,14 @@ impl<'a> Repair<'a> {
         let values = [("schema", table.0.as_str()), ("table", table.1.as_str())];
         let query = with_values(include_str!("repair/checks_of_table.sql"), &values);
         let answer = self.server.query(self.database, &query)?;
-        let constraints: Vec<Constraint> =
+        let constraints: Vec<CheckConstraint> =
             serde_json::from_str(&answer).context("listing the constraints of a table")?;
         let settings = Arc::new(SessionSettings::for_definitions());
         for constraint in constraints {
             let mut session = self.open(&settings)?;
             session.send(constraint.drop.as_bytes())?;
             session.sync()?;
-            let object = Object::new("check constraint", &table.1, &table.0);
+            let object = ObjectName::new("check constraint", &table.1, &table.0);
             let definition = Definition {
                 number: u64::MAX,
                 object: Some(Arc::new(object)),
@@ -328,7 +328,7 @@ pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
 
 /// The statements that drop a constraint, add it again, and give it its comment back.
 #[derive(Deserialize)]
-struct Constraint {
+struct CheckConstraint {
     drop: String,
     add: String,
     comment: Option<String>,

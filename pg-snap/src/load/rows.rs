@@ -55,9 +55,7 @@ impl SectionRows<'_> {
         }
         let (rows, blocks) = (copy.rows, copy.blocks);
         if !scanner.is_between_statements() || blocks != 1 || rows != section.rows {
-            return Err(copy
-                .damaged("does not hold the rows that the dump's index tells of")
-                .into());
+            return Err(copy.damaged("does not hold the rows that the dump's index lists").into());
         }
         check_copied(session, rows, || section.table.clone().unwrap_or_default())
     }
@@ -233,7 +231,7 @@ fn check_copied(session: &mut LoadSession, rows: u64, table: impl Fn() -> String
         table()
     );
     if copied[0] != rows {
-        bail!("of {rows} rows the server took {}: {}", copied[0], table());
+        bail!("the server took {} of {rows} rows: {}", copied[0], table());
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ pub enum AccessMode {
 pub type JobNumber = usize;
 
 #[derive(Default)]
-struct Job {
+struct ScheduledJob {
     uses: Vec<Name>,
     /// How many relations it has to wait for.
     waits: usize,
@@ -37,7 +37,7 @@ struct WaitGroup {
 /// The jobs of a load that are not done.
 #[derive(Default)]
 pub struct Schedule {
-    jobs: Vec<Job>,
+    jobs: Vec<ScheduledJob>,
     /// For each relation the jobs that access it now, then those that wait for them, in their order.
     groups: HashMap<Name, VecDeque<WaitGroup>>,
     /// Heaviest first, and among equals the first.
@@ -49,7 +49,7 @@ impl Schedule {
     /// Adds a job after all others. A heavier one is begun before a lighter one.
     pub fn add(&mut self, uses: &[(Name, AccessMode)], weight: u64) -> JobNumber {
         let number = self.jobs.len();
-        let mut job = Job { uses: Vec::new(), waits: 0, weight };
+        let mut job = ScheduledJob { uses: Vec::new(), waits: 0, weight };
         for (name, mode) in uses {
             // A relation that is named twice counts once, in the mode that was named first.
             if job.uses.contains(name) {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the jobs and whoever finishes first: all run, none beside one it conflicts with,
+        /// For all jobs and every order of their ends: all run, none at the same time as one it conflicts with,
         /// and none before an earlier one that it conflicts with.
         #[test]
         fn every_job_runs_and_conflicting_ones_in_their_order(

@@ -67,8 +67,8 @@ pub fn for_database_in_use(server: &Server, jobs: usize) -> String {
     )
 }
 
-/// The memory for one session, in megabytes. Where the role may not read the server's free memory, the
-/// size of the server's cache stands for it.
+/// The memory for one session, in megabytes. If the role may not read the server's free memory, the
+/// size of the server's cache is used.
 fn maintenance_memory(server: &Server, jobs: u64) -> u64 {
     let number = |query: &str| {
         let answer = server.query(&server.maintenance, query).ok()?;

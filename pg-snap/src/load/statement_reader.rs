@@ -1,6 +1,6 @@
-//! A dump as a sequence of statements and rows. What psql would not execute as it stands is put right.
+//! A dump as a sequence of statements and rows. What psql would misread is corrected.
 
-use super::definition::Object;
+use super::definition::ObjectName;
 use crate::blocks::Blocks;
 use crate::sql::scanner::{Observer, Scanner};
 use crate::sql::{StatementKind, classify, with_quoted_begin};
@@ -28,8 +28,8 @@ pub struct DumpStatement {
     pub kind: StatementKind,
     /// With its semicolon and line feed, without the comments above it.
     pub text: Vec<u8>,
-    /// What pg_dump's comment above it names.
-    pub object: Option<Arc<Object>>,
+    /// The object that pg_dump's comment above it names.
+    pub object: Option<Arc<ObjectName>>,
     /// Bytes of the dump that it takes, with the comments.
     pub length: usize,
 }
@@ -101,7 +101,7 @@ struct Collector {
     in_copy: bool,
     /// The COPY whose rows come next.
     copy: Option<StatementKind>,
-    object: Option<Arc<Object>>,
+    object: Option<Arc<ObjectName>>,
 }
 
 impl Collector {
@@ -146,7 +146,7 @@ impl Observer for Collector {
     }
 
     fn comment(&mut self, text: &str) -> Result<()> {
-        if let Some(object) = Object::of_comment(text) {
+        if let Some(object) = ObjectName::of_comment(text) {
             self.object = Some(Arc::new(object));
         }
         Ok(())

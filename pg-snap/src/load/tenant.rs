@@ -218,7 +218,7 @@ impl<'a> Tenant<'a> {
             },
             Some(_) => format!("schema {into} is loaded and in place"),
             None => format!(
-                "loading schema {into} failed, and whether the one before is still in place is not known; ask \
+                "loading schema {into} failed, and it is not known whether the one before is still in place; run \
                  psql -c '\\dn' once the server answers"
             ),
         }
@@ -238,10 +238,10 @@ impl<'a> Tenant<'a> {
         let query = with_values(include_str!("tenant/lock_holders.sql"), &[("tables", &tables)]);
         match self.server.query(&self.database, &query) {
             Ok(who) if !who.trim().is_empty() => error.context(format!(
-                "waited {LOCK_TIMEOUT} for what somebody holds locked: {}; end that, or load again later",
+                "waited {LOCK_TIMEOUT} for locks of other sessions: {}; end those, or load again later",
                 who.trim()
             )),
-            _ => error.context(format!("waited {LOCK_TIMEOUT} for what somebody holds locked (pg_locks)")),
+            _ => error.context(format!("waited {LOCK_TIMEOUT} for locks of other sessions (pg_locks)")),
         }
     }
 

@@ -32,7 +32,7 @@ pub struct Job {
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     schedule: Schedule,
     jobs: HashMap<JobNumber, Job>,
     /// How many awaited jobs are not done.
@@ -49,16 +49,16 @@ struct State {
 /// The jobs that the dispatcher adds and the workers take.
 #[derive(Default)]
 pub struct WorkerPool {
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
     changed: Condvar,
 }
 
 impl WorkerPool {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+    fn wait<'a>(&self, state: MutexGuard<'a, PoolState>) -> MutexGuard<'a, PoolState> {
         self.changed.wait(state).unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -81,7 +81,7 @@ impl WorkerPool {
         self.wait_until(|state| state.schedule.is_idle())
     }
 
-    fn wait_until(&self, condition: impl Fn(&State) -> bool) -> Result<()> {
+    fn wait_until(&self, condition: impl Fn(&PoolState) -> bool) -> Result<()> {
         let mut state = self.lock();
         while !state.failed && !condition(&state) {
             state = self.wait(state);

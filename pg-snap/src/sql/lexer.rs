@@ -22,7 +22,7 @@ pub enum ByteKind {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum State {
+enum LexerState {
     #[default]
     Bare,
     Dash,
@@ -66,7 +66,7 @@ enum LastWord {
 /// Reads SQL byte by byte.
 #[derive(Debug)]
 pub struct Lexer {
-    state: State,
+    state: LexerState,
     parens: u32,
     word: LastWord,
     line_start: bool,
@@ -115,7 +115,7 @@ impl Body {
 impl Default for Lexer {
     fn default() -> Self {
         Self {
-            state: State::Bare,
+            state: LexerState::Bare,
             parens: 0,
             word: LastWord::None,
             line_start: true,
@@ -135,11 +135,11 @@ impl Lexer {
     pub fn is_bare(&self) -> bool {
         matches!(
             self.state,
-            State::Bare
-                | State::Dash
-                | State::Slash
-                | State::SingleEnd { .. }
-                | State::DollarTag(_)
+            LexerState::Bare
+                | LexerState::Dash
+                | LexerState::Slash
+                | LexerState::SingleEnd { .. }
+                | LexerState::DollarTag(_)
         )
     }
 
@@ -151,12 +151,12 @@ impl Lexer {
 
     /// Whether the state is plain code: outside quotes, comments, and what may begin one.
     pub fn is_in_code(&self) -> bool {
-        self.state == State::Bare
+        self.state == LexerState::Bare
     }
 
     /// As [`Lexer::is_in_code`], or after a string that has ended.
     pub fn may_begin_word(&self) -> bool {
-        matches!(self.state, State::Bare | State::SingleEnd { .. })
+        matches!(self.state, LexerState::Bare | LexerState::SingleEnd { .. })
     }
 
     /// Whether the next byte is the first of its line.
@@ -167,10 +167,10 @@ impl Lexer {
     /// How many bytes are certainly inside the same quoted text, so that they can be skipped together.
     pub fn skip(&mut self, rest: &[u8]) -> usize {
         let stop = match &self.state {
-            State::Single { escapes: true, escaped: false } => memchr2(b'\'', b'\\', rest),
-            State::Single { escapes: false, .. } => memchr(b'\'', rest),
-            State::Double => memchr(b'"', rest),
-            State::Dollar { seen: 0, .. } => memchr(b'$', rest),
+            LexerState::Single { escapes: true, escaped: false } => memchr2(b'\'', b'\\', rest),
+            LexerState::Single { escapes: false, .. } => memchr(b'\'', rest),
+            LexerState::Double => memchr(b'"', rest),
+            LexerState::Dollar { seen: 0, .. } => memchr(b'$', rest),
             _ => return 0,
         };
         // Lines are counted byte by byte, so a skip ends before the next line feed.
@@ -185,7 +185,7 @@ impl Lexer {
 
     /// Of a plain string, whose bytes are skipped.
     fn count_backslashes(&mut self, skipped: &[u8]) {
-        if let State::Single { escapes: false, escaped } = &mut self.state {
+        if let LexerState::Single { escapes: false, escaped } = &mut self.state {
             let last = skipped.iter().rev().take_while(|byte| **byte == b'\\').count();
             let before = last == skipped.len() && *escaped;
             *escaped = (last % 2 == 1) != before;
@@ -196,34 +196,34 @@ impl Lexer {
     pub fn push(&mut self, byte: u8) -> ByteKind {
         let line_start = std::mem::replace(&mut self.line_start, byte == b'\n');
         match std::mem::take(&mut self.state) {
-            State::Bare => self.bare(byte, line_start),
-            State::Dash if byte == b'-' => {
-                self.state = State::LineComment;
+            LexerState::Bare => self.bare(byte, line_start),
+            LexerState::Dash if byte == b'-' => {
+                self.state = LexerState::LineComment;
                 self.comment = self.dash_at_line_start.then(|| b"--".to_vec());
                 self.word = LastWord::None;
                 ByteKind::CommentStart { bare: self.parens == 0 }
             }
-            State::Slash if byte == b'*' => {
-                self.state = State::BlockComment { depth: 1, last: 0 };
+            LexerState::Slash if byte == b'*' => {
+                self.state = LexerState::BlockComment { depth: 1, last: 0 };
                 self.word = LastWord::None;
                 ByteKind::CommentStart { bare: self.parens == 0 }
             }
-            State::Dash | State::Slash => self.bare(byte, line_start),
-            State::Single { escapes, escaped } => self.single(byte, escapes, escaped),
-            State::SingleEnd { escapes, line_break, blank } => {
+            LexerState::Dash | LexerState::Slash => self.bare(byte, line_start),
+            LexerState::Single { escapes, escaped } => self.single(byte, escapes, escaped),
+            LexerState::SingleEnd { escapes, line_break, blank } => {
                 self.single_end(byte, line_start, escapes, line_break, blank)
             }
-            State::Double => {
-                self.state = if byte == b'"' { State::Bare } else { State::Double };
+            LexerState::Double => {
+                self.state = if byte == b'"' { LexerState::Bare } else { LexerState::Double };
                 ByteKind::Code { bare: false }
             }
-            State::DollarTag(tag) => self.dollar_tag(byte, line_start, tag),
-            State::Dollar { tag, seen } => {
+            LexerState::DollarTag(tag) => self.dollar_tag(byte, line_start, tag),
+            LexerState::Dollar { tag, seen } => {
                 self.state = dollar(tag, seen, byte);
                 ByteKind::Code { bare: false }
             }
-            State::LineComment => self.line_comment(byte),
-            State::BlockComment { depth, last } => {
+            LexerState::LineComment => self.line_comment(byte),
+            LexerState::BlockComment { depth, last } => {
                 self.state = block_comment(depth, last, byte);
                 ByteKind::Comment
             }
@@ -241,19 +241,19 @@ impl Lexer {
         }
         match byte {
             b'\'' => {
-                self.state = State::Single { escapes: word == LastWord::E, escaped: false };
+                self.state = LexerState::Single { escapes: word == LastWord::E, escaped: false };
                 return ByteKind::Code { bare: false };
             }
             b'"' => {
-                self.state = State::Double;
+                self.state = LexerState::Double;
                 return ByteKind::Code { bare: false };
             }
             b'-' => {
                 self.dash_at_line_start = line_start;
-                self.state = State::Dash;
+                self.state = LexerState::Dash;
             }
-            b'/' => self.state = State::Slash,
-            b'$' if word == LastWord::None => self.state = State::DollarTag(Vec::new()),
+            b'/' => self.state = LexerState::Slash,
+            b'$' if word == LastWord::None => self.state = LexerState::DollarTag(Vec::new()),
             b'(' => self.parens += 1,
             b')' => self.parens = self.parens.saturating_sub(1),
             b';' if self.parens == 0 && self.body.depth == 0 => {
@@ -270,12 +270,12 @@ impl Lexer {
 
     fn single(&mut self, byte: u8, escapes: bool, escaped: bool) -> ByteKind {
         self.state = match byte {
-            b'\\' => State::Single { escapes, escaped: !escaped },
+            b'\\' => LexerState::Single { escapes, escaped: !escaped },
             b'\'' if !(escapes && escaped) => {
                 self.doubtful |= escaped;
-                State::SingleEnd { escapes, line_break: false, blank: false }
+                LexerState::SingleEnd { escapes, line_break: false, blank: false }
             }
-            _ => State::Single { escapes, escaped: false },
+            _ => LexerState::Single { escapes, escaped: false },
         };
         ByteKind::Code { bare: false }
     }
@@ -290,12 +290,12 @@ impl Lexer {
     ) -> ByteKind {
         match byte {
             b'\'' if line_break || !blank => {
-                self.state = State::Single { escapes, escaped: false };
+                self.state = LexerState::Single { escapes, escaped: false };
                 ByteKind::Code { bare: false }
             }
             b' ' | b'\t' | b'\r' | 0x0b | 0x0c | b'\n' => {
                 let line_break = line_break || matches!(byte, b'\n' | b'\r');
-                self.state = State::SingleEnd { escapes, line_break, blank: true };
+                self.state = LexerState::SingleEnd { escapes, line_break, blank: true };
                 ByteKind::Space
             }
             _ => self.bare(byte, line_start),
@@ -305,17 +305,17 @@ impl Lexer {
     fn dollar_tag(&mut self, byte: u8, line_start: bool, mut tag: Vec<u8>) -> ByteKind {
         match byte {
             b'$' => {
-                self.state = State::Dollar { tag, seen: 0 };
+                self.state = LexerState::Dollar { tag, seen: 0 };
                 ByteKind::Code { bare: false }
             }
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | 0x80.. => {
                 tag.push(byte);
-                self.state = State::DollarTag(tag);
+                self.state = LexerState::DollarTag(tag);
                 ByteKind::Code { bare: self.parens == 0 }
             }
             b'0'..=b'9' if !tag.is_empty() => {
                 tag.push(byte);
-                self.state = State::DollarTag(tag);
+                self.state = LexerState::DollarTag(tag);
                 ByteKind::Code { bare: self.parens == 0 }
             }
             // `$1` is a parameter; `$` alone means nothing, and psql treats it as part of a word.
@@ -328,7 +328,7 @@ impl Lexer {
 
     fn line_comment(&mut self, byte: u8) -> ByteKind {
         if byte == b'\n' {
-            self.state = State::Bare;
+            self.state = LexerState::Bare;
             return match self.comment.take() {
                 Some(text) => {
                     ByteKind::LineComment(String::from_utf8_lossy(&text).trim_end().to_owned())
@@ -336,7 +336,7 @@ impl Lexer {
                 None => ByteKind::Comment,
             };
         }
-        self.state = State::LineComment;
+        self.state = LexerState::LineComment;
         if let Some(text) = self.comment.as_mut().filter(|t| t.len() < COMMENT_KEEP) {
             text.push(byte);
         }
@@ -349,7 +349,7 @@ pub fn is_of_word(byte: u8) -> bool {
 }
 
 /// The state inside a dollar quote after a byte; `seen` counts the bytes of `$tag$` seen so far.
-fn dollar(tag: Vec<u8>, seen: usize, byte: u8) -> State {
+fn dollar(tag: Vec<u8>, seen: usize, byte: u8) -> LexerState {
     let expected = match seen {
         0 => b'$',
         n if n <= tag.len() => tag[n - 1],
@@ -357,20 +357,20 @@ fn dollar(tag: Vec<u8>, seen: usize, byte: u8) -> State {
     };
     if byte == expected {
         if seen == tag.len() + 1 {
-            return State::Bare;
+            return LexerState::Bare;
         }
-        return State::Dollar { tag, seen: seen + 1 };
+        return LexerState::Dollar { tag, seen: seen + 1 };
     }
     // A `$` in the wrong place may be the first of the right one.
-    State::Dollar { tag, seen: usize::from(byte == b'$') }
+    LexerState::Dollar { tag, seen: usize::from(byte == b'$') }
 }
 
 /// The state inside a block comment, which nests, after a byte.
-fn block_comment(depth: u32, last: u8, byte: u8) -> State {
+fn block_comment(depth: u32, last: u8, byte: u8) -> LexerState {
     match (last, byte) {
-        (b'*', b'/') if depth == 1 => State::Bare,
-        (b'*', b'/') => State::BlockComment { depth: depth - 1, last: 0 },
-        (b'/', b'*') => State::BlockComment { depth: depth + 1, last: 0 },
-        _ => State::BlockComment { depth, last: byte },
+        (b'*', b'/') if depth == 1 => LexerState::Bare,
+        (b'*', b'/') => LexerState::BlockComment { depth: depth - 1, last: 0 },
+        (b'/', b'*') => LexerState::BlockComment { depth: depth + 1, last: 0 },
+        _ => LexerState::BlockComment { depth, last: byte },
     }
 }

@@ -3,12 +3,12 @@
 /// The longest name PostgreSQL keeps, in bytes (NAMEDATALEN - 1); it cuts longer ones silently.
 pub const MAX_NAME_BYTES: usize = 63;
 
-/// A name, quoted whatever it holds.
+/// A name in double quotes.
 pub fn ident(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// A string literal that reads the same whatever `standard_conforming_strings` says.
+/// A string literal that does not depend on `standard_conforming_strings`.
 pub fn literal(text: &str) -> String {
     let quoted = text.replace('\'', "''");
     if quoted.contains('\\') {

@@ -1,8 +1,8 @@
-//! Reading a plain SQL dump the way psql does: where statements end, where COPY data begins and
-//! ends, what is a comment, and what psql would take for a command of its own.
+//! Reads a plain SQL dump as psql does: where statements end, where COPY data begins and ends, what is a
+//! comment, and what psql would execute as its own command.
 //!
-//! A dump is code, and psql has a shell escape. Nothing but `\restrict` and `\unrestrict` is let
-//! through outside COPY data, and those two are taken out: the loader sets its own.
+//! A dump is code, and psql can run shell commands. Outside COPY data, only `\restrict` and `\unrestrict`
+//! are accepted, and removed: the loader sets its own.
 
 use super::lexer::{ByteKind, Lexer};
 use memchr::memchr;
@@ -12,45 +12,29 @@ use pipe_kit::Stop;
 const END_MARKER: &str = "-- PostgreSQL database dump complete";
 const SERVER_VERSION: &str = "-- Dumped from database version ";
 
-/// What a reader of a dump learns on the way. Every method has an empty default.
+/// Receives the parts of a dump. Every method has an empty default; an error stops the scan.
 pub trait Observer {
-    /// SQL or COPY data, as it stands in the dump, without its `\restrict` lines.
-    ///
-    /// # Errors
-    /// Whatever keeps it from being passed on; scanning stops with it.
+    /// SQL or COPY data as it is in the dump, without its `\restrict` lines.
     fn text(&mut self, _bytes: &[u8]) -> anyhow::Result<()> {
         Ok(())
     }
-    /// A statement ended, and its text has been passed on. At most its first megabyte, comments left
-    /// out.
-    ///
-    /// # Errors
-    /// As [`Observer::text`].
+    /// A statement has ended, after its text was passed on. At most its first megabyte, without comments.
     fn statement(&mut self, _sql: &[u8]) -> anyhow::Result<()> {
         Ok(())
     }
-    /// What is passed on from here is the data of the COPY statement that came last.
-    ///
-    /// # Errors
-    /// As [`Observer::text`].
+    /// The text from here on is the data of the last COPY statement.
     fn copy_begins(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
-    /// The data, the line that ends it included, has been passed on.
-    ///
-    /// # Errors
-    /// As [`Observer::text`].
+    /// The data was passed on, with the line that ends it.
     fn copy_ends(&mut self) -> anyhow::Result<()> {
         Ok(())
     }
     /// Rows of the table that the last COPY statement named, and the bytes of those lines.
     fn copy_rows(&mut self, _rows: u64, _bytes: u64) {}
-    /// The server that the dump came from, as pg_dump's comment tells it.
+    /// The version of the server that was dumped, from pg_dump's comment.
     fn server_version(&mut self, _version: &str) {}
-    /// A `--` comment that begins its line, between statements. It has been passed on.
-    ///
-    /// # Errors
-    /// As [`Observer::text`].
+    /// A `--` comment that begins its line, between statements, after its text was passed on.
     fn comment(&mut self, _text: &str) -> anyhow::Result<()> {
         Ok(())
     }
@@ -59,13 +43,13 @@ pub trait Observer {
 /// Scans a dump piece by piece. Pieces are whole lines, or parts of very long ones.
 #[derive(Default)]
 pub struct Scanner {
-    /// Whether psql itself runs none of its commands.
+    /// Whether psql would execute its own commands.
     psql_is_open: bool,
     lexer: Lexer,
     in_copy: bool,
     /// A COPY … FROM stdin statement has ended; its data begins with the next line.
     copy_next: bool,
-    /// Inside COPY data: the piece before ended in the middle of a line.
+    /// Inside COPY data: the last piece ended in the middle of a line.
     mid_row: bool,
     complete: bool,
     anything: bool,
@@ -77,7 +61,7 @@ pub struct Scanner {
 #[derive(Default)]
 struct PendingStatement {
     sql: Vec<u8>,
-    /// Without what stands in quotes and parentheses, in upper case: enough to know a COPY.
+    /// Without quoted text and parentheses, in upper case: enough to recognise a COPY.
     skeleton: String,
 }
 
@@ -98,7 +82,7 @@ impl PendingStatement {
         }
     }
 
-    /// Takes back a byte that turned out to begin a comment.
+    /// Removes a byte that turned out to begin a comment.
     fn pop(&mut self, bare: bool) {
         self.sql.pop();
         if bare {
@@ -125,7 +109,7 @@ impl PendingStatement {
 }
 
 impl Scanner {
-    /// For a psql that takes every command of its own that the dump gets past this scanner.
+    /// For a psql without `\restrict`, which executes every command that this scanner does not find.
     pub fn for_open_psql() -> Self {
         Self { psql_is_open: true, ..Self::default() }
     }
@@ -152,7 +136,7 @@ impl Scanner {
         Ok(())
     }
 
-    /// Rows up to the end of the data or of the piece; gives how many bytes.
+    /// Scans rows up to the end of the data or of the piece; returns how many bytes.
     fn scan_copy(&mut self, piece: &[u8], observer: &mut impl Observer) -> usize {
         let (mut at, mut rows, mut bytes) = (0, 0, 0);
         while at < piece.len() {
@@ -174,7 +158,7 @@ impl Scanner {
         at
     }
 
-    /// SQL up to the start of COPY data or the end of the piece; gives how many bytes.
+    /// Scans SQL up to the start of COPY data or the end of the piece; returns how many bytes.
     fn scan_sql(&mut self, piece: &[u8], observer: &mut impl Observer) -> anyhow::Result<usize> {
         let mut passed = 0;
         let mut at = 0;
@@ -253,7 +237,7 @@ impl Scanner {
                     .into());
                 }
                 self.statement.push(byte, bare);
-                // A dash or slash may yet begin a comment, which does not end completeness.
+                // A dash or slash may begin a comment, after which the dump is still complete.
                 self.complete &= matches!(byte, b'-' | b'/') && self.statement.sql.len() == 1;
             }
             ByteKind::End => {
@@ -280,8 +264,8 @@ impl Scanner {
 
     fn doubtful_string(&self) -> Stop {
         Stop::damaged(format!(
-            "line {} of the dump: a string ends behind a backslash, and a psql without \\restrict could be \
-             led by that to run a command; install a newer psql (a minor release of August 2025 or later)",
+            "line {} of the dump: a string ends after a backslash, which could make a psql without \\restrict \
+             run a command; install a newer psql (a minor release of August 2025 or later)",
             self.line + 1
         ))
     }
@@ -296,15 +280,15 @@ impl Scanner {
         ))
     }
 
-    /// Whether what was scanned so far ends between two statements, outside everything.
+    /// Whether the text so far ends between two statements.
     pub fn is_between_statements(&self) -> bool {
         !self.in_copy && !self.copy_next && self.lexer.is_bare() && self.statement.is_blank()
     }
 
-    /// The input has ended: is the dump whole?
+    /// Checks at the end of the input that the dump is whole.
     ///
     /// # Errors
-    /// [`Stop::damaged`], saying where it was cut.
+    /// [`Stop::damaged`], with the place where it is cut.
     pub fn finish(&self) -> Result<(), Stop> {
         let cut = if !self.anything {
             "it is empty".to_owned()
@@ -321,7 +305,7 @@ impl Scanner {
     }
 }
 
-/// `\restrict TOKEN` or `\unrestrict TOKEN`, a whole line and nothing else on it.
+/// Whether a line is `\restrict TOKEN` or `\unrestrict TOKEN`, and nothing else.
 fn is_restrict(line: &[u8]) -> bool {
     let Ok(line) = std::str::from_utf8(line) else { return false };
     let mut words = line.trim_end().split(' ');

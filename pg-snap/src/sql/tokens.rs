@@ -11,7 +11,7 @@ pub fn name(text: &str) -> Option<Name> {
 /// One token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Token {
-    /// A keyword, or a name without quotes, as it stands.
+    /// A keyword or a name without quotes, as written.
     Plain(String),
     /// A name in double quotes, without them.
     Quoted(String),

@@ -32,7 +32,7 @@ fn problems(schema: &str, lines: &[String]) -> Vec<String> {
         .take(LISTED)
         .map(|line| {
             format!(
-                "outside schema {schema} and bound to it: {}",
+                "outside schema {schema} and dependent on it: {}",
                 line.replace(char::is_control, "?")
             )
         })
@@ -45,8 +45,8 @@ fn problems(schema: &str, lines: &[String]) -> Vec<String> {
         n => format!("{n} objects"),
     };
     problems.push(format!(
-        "{count} outside schema {schema} would stay bound to what is set aside; nothing was changed; bring \
-         the schema back under another name (--into), or drop what is listed and make it anew afterwards"
+        "{count} outside schema {schema} would still depend on the renamed schema; nothing was changed; load \
+         the schema under another name (--into), or drop what is listed and create it again afterwards"
     ));
     problems
 }
@@ -66,7 +66,7 @@ mod tests {
     fn the_first_are_listed_and_all_are_counted() {
         let lines = |n: usize| (0..n).map(|n| format!("view v{n}")).collect::<Vec<_>>();
         assert!(problems("s", &lines(0)).is_empty());
-        assert_eq!(problems("s", &lines(1))[0], "outside schema s and bound to it: view v0");
+        assert_eq!(problems("s", &lines(1))[0], "outside schema s and dependent on it: view v0");
         assert!(problems("s", &lines(1))[1].starts_with("1 object outside schema s "));
         let many = problems("s", &lines(23));
         assert_eq!((many.len(), many[20].as_str()), (22, "and 3 more"));

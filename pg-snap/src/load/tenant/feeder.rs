@@ -88,8 +88,8 @@ impl<'a> Feeder<'a> {
         self.created |= properties::creates_schema(sql);
         if !self.created && !matches!(statement, StatementKind::Setting(_)) {
             return Err(Stop::refused(format!(
-                "the dump holds what is in schema {} but not the schema itself, as of public or with pg_dump \
-                 -t; load it into another database (PGDATABASE=copy pg-snap load) and take from there what \
+                "the dump holds objects of schema {} but not the schema itself, as for public or with pg_dump \
+                 -t; load it into another database (PGDATABASE=copy pg-snap load) and copy from there what \
                  you need",
                 self.schema.replace(char::is_control, "?")
             )));

@@ -27,25 +27,25 @@ pub struct LoadedSchema<'a> {
 pub fn report(loaded: &LoadedSchema<'_>, created: &[Role], dump_roles: &[Role]) -> Result<()> {
     let LoadedSchema { server, database, from, into, .. } = *loaded;
     say!(
-        "schema {} of database {} is that of the dump",
+        "schema {} of database {} is loaded from the dump",
         into.replace(char::is_control, "?"),
         database
     );
     if let Some(kept) = loaded.kept {
         let failed = with_suffix(into, "_restored");
-        say!("what was there is kept as schema {}", kept.replace(char::is_control, "?"));
+        say!("the schema before it is kept as {}", kept.replace(char::is_control, "?"));
         say!("once you are sure, in psql: DROP SCHEMA {} CASCADE;", ident(kept));
         let back = format!("{}{}", rename_schema(into, &failed), rename_schema(kept, into))
             .replace('\n', " ");
         say!("to go back, in psql: BEGIN; {back}COMMIT;");
         let naming = mentions::functions_naming(server, database, kept, into)?;
-        warn(&naming, &format!("name schema {}, and so act on the one from the dump", ident(into)));
+        warn(&naming, &format!("name schema {}, and so use the one from the dump", ident(into)));
     }
     if from != into {
         let naming = mentions::functions_naming(server, database, into, from)?;
         warn(
             &naming,
-            &format!("name schema {}, though they are of {} now", ident(from), ident(into)),
+            &format!("name schema {}, although they are in {} now", ident(from), ident(into)),
         );
     }
     warn_of_default_privileges(loaded)?;
@@ -66,7 +66,7 @@ fn warn_of_default_privileges(loaded: &LoadedSchema<'_>) -> Result<()> {
          AND defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)";
     if loaded.server.query(loaded.database, query)?.trim() != "0" {
         warning!(
-            "role {} has default privileges in this database, which are on what was made now, too; psql -c '\\ddp' lists them",
+            "role {} has default privileges in this database, which apply to the loaded objects, too; psql -c '\\ddp' lists them",
             loaded.me
         );
     }
