@@ -1,4 +1,10 @@
 //! `pg-snap`: dumps, loads and inspects a PostgreSQL database. The commands are in `cli.rs`.
+//!
+//! No module uses one that uses it. From the bottom up:
+//!
+//! - a dump: `gzip`, `blocks`, `index`, `sql`, `head`, `dump_file`;
+//! - a server: `client`, `psql`, `psql_session`, `maintenance`, `database_state`, `database_names`, `roles`;
+//! - the commands: `dump`, `load`, `inspect`, `preflight`, `extract`, `compare`, `status`, `previous`.
 
 mod blocks;
 mod cli;

@@ -2,6 +2,10 @@
 //!
 //! The old database is in use until the swap, and a failure leaves it as it was. The swap is one transaction,
 //! after all of a whole dump was loaded.
+//!
+//! A statement reader cuts the dump into statements and rows; the dispatcher assigns each to the ordered
+//! session or, as a job, to the worker pool, whose schedule decides what may run at the same time. What
+//! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
 mod advisory_lock;
 mod definition;

@@ -180,18 +180,23 @@ fn is_own(schema: &Token) -> bool {
 
 /// The name that follows one of these phrases at the beginning of a statement.
 pub fn name_after(sql: &str, phrases: &[&str]) -> Option<Name> {
-    let tokens = tokens(sql, NAME_TOKENS);
-    let mut rest = TokenCursor(&tokens);
-    if !phrases.iter().any(|phrase| rest.skip(phrase)) {
+    // Most statements begin otherwise, and need no tokens.
+    let rest = phrases.iter().find_map(|phrase| {
+        let head = sql.get(..phrase.len())?;
+        head.eq_ignore_ascii_case(phrase).then(|| &sql[phrase.len()..])
+    })?;
+    if !rest.starts_with(char::is_whitespace) {
         return None;
     }
+    let tokens = tokens(rest, NAME_TOKENS);
+    let mut rest = TokenCursor(&tokens);
     rest.skip("IF NOT EXISTS");
     rest.skip("ONLY");
     rest.name()
 }
 
-/// `CREATE UNLOGGED TABLE IF NOT EXISTS ONLY s.t` has as many.
-const NAME_TOKENS: usize = 10;
+/// `IF NOT EXISTS ONLY s.t` has as many.
+const NAME_TOKENS: usize = 7;
 
 #[cfg(test)]
 mod tests {
