@@ -140,12 +140,8 @@ impl<'a> Repair<'a> {
 
     /// Records an omitted object.
     fn omit(&self, omission: Omission, definition: &Definition, failure: ServerError) {
+        let failure = without_secrets(definition, failure);
         let definition = definition.clone();
-        let failure = if properties::may_hold_password(&definition.text) {
-            failure.only_code()
-        } else {
-            failure
-        };
         let omitted = Omitted { omission, definition, failure };
         warning!("{omitted}");
         self.lock().push(omitted);
@@ -157,11 +153,7 @@ impl<'a> Repair<'a> {
 
     /// The error that the load ends with after a statement that nothing helped.
     pub fn error(&self, definition: &Definition, failure: ServerError) -> Error {
-        let failure = if properties::may_hold_password(&definition.text) {
-            failure.only_code()
-        } else {
-            failure
-        };
+        let failure = without_secrets(definition, failure);
         let state = failure.sqlstate().map(str::to_owned);
         let omit = failure.is_of_a_statement() && properties::may_be_omitted(&definition.text);
         let advice = remedy::advice(state.as_deref(), omit && !self.keep_going);
@@ -312,6 +304,11 @@ impl<'a> Repair<'a> {
         omitted.sort_by_key(|omitted| omitted.definition.number);
         omitted
     }
+}
+
+/// The server's message may quote a password of the statement.
+fn without_secrets(definition: &Definition, failure: ServerError) -> ServerError {
+    if properties::may_hold_password(&definition.text) { failure.only_code() } else { failure }
 }
 
 /// Separates the failure of a statement from that of its session.
