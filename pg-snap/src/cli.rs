@@ -252,13 +252,13 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Command::Load { file, schema: Some(schema), into, .. } => {
             let into = into.unwrap_or_else(|| schema.clone());
-            load::tenant::run(&clients, &load::tenant::Options { file, schema, into })?;
+            load::tenant::run(&clients, &load::tenant::SchemaOptions { file, schema, into })?;
         }
         Command::Extract { file, schema } => extract::run(&file, &schema)?,
         Command::Load { file, jobs, drop_first, keep_previous, keep_going, left_out, .. } => {
             let jobs = jobs_or_default(jobs);
             let options =
-                load::Options { file, jobs, drop_first, keep_previous, keep_going, left_out };
+                load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, left_out };
             return load::run(&clients, &options);
         }
         Command::Preflight { file, drop_first, json } => {

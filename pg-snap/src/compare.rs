@@ -10,9 +10,9 @@ mod report;
 mod statement;
 
 use crate::client::Clients;
-use crate::load::random_token;
-use crate::psql::{self, Server};
-use crate::session::Session;
+use crate::psql::{self, Server, Sessions};
+use crate::psql_session::PsqlSession;
+use crate::random_token::random_token;
 use anyhow::{Context, Result};
 use catalog::Catalog;
 use count::CountRun;
@@ -46,7 +46,8 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     let name = format!("pg-snap compare {}", random_token()?);
     let server = Server::connect(clients, &database)?.naming_sessions(&name);
     let ending = (server.clone(), name.clone());
-    let sessions = cleanup::on_failure(move || crate::dump::end_sessions(&ending.0, &ending.1));
+    let sessions =
+        cleanup::on_failure(move || ending.0.end_sessions_or_warn(Sessions::Named(&ending.1)));
 
     let own = server.query(&database, "SHOW server_encoding")?;
     let encoding = Encoding::of(own.trim());
@@ -84,8 +85,8 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
 }
 
 /// Takes a snapshot, and reads the catalog under it.
-fn read_catalog(run: &CountRun<'_>, session: &mut Session) -> Result<(Catalog, String)> {
-    session.tell(&format!(
+fn read_catalog(run: &CountRun<'_>, session: &mut PsqlSession) -> Result<(Catalog, String)> {
+    session.send_text(&format!(
         "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSET LOCAL lock_timeout = {};\n\
          SELECT pg_catalog.pg_export_snapshot();\n{}\\echo {LAST_LINE}\n",
         run.lock_wait.as_millis(),

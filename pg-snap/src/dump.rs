@@ -22,8 +22,8 @@ use crate::client::{Client, Clients};
 use crate::database_state::DatabaseState;
 use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
-use crate::psql::{self, Server};
-use crate::words;
+use crate::psql::{self, Server, Sessions};
+use crate::sql;
 use anyhow::{Context, Error, Result, anyhow};
 use catalog::Contents;
 use copy::Copier;
@@ -34,7 +34,6 @@ use pipe_kit::cleanup;
 use plan::DumpTask;
 use reorder_buffer::{Abandoned, OutputPiece, ReorderBuffer, SectionLabel};
 use run::DumpRun;
-pub use run::end_sessions;
 use section_writer::{BufferedSection, SectionWriter};
 use snapshot_holder::SnapshotHolder;
 use std::collections::VecDeque;
@@ -68,7 +67,8 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     let Prepared { state, pg_dump, backslashes_escape } = prepare(clients, &server, &database)?;
     let ending = server.clone();
     let ended = name.clone();
-    let sessions = cleanup::on_failure(move || run::end_sessions(&ending, &ended));
+    let sessions =
+        cleanup::on_failure(move || ending.end_sessions_or_warn(Sessions::Named(&ended)));
     let run = DumpRun {
         server: &server,
         database: &database,
@@ -105,7 +105,7 @@ fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepare
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftover_sessions(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let search_path = scope.spawn(|| server.ask_only(database, None, SEARCH_PATH));
+        let search_path = scope.spawn(|| server.query_only(database, None, SEARCH_PATH));
         let survey = scope.spawn(|| Survey::run(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {
@@ -161,7 +161,7 @@ impl Dump<'_> {
                 .record_failure(defined.and_then(|defined| self.write_sections(defined, writer)));
             if key.is_none() {
                 // Threads that wait for the server would not notice the failure otherwise.
-                run::end_sessions(self.run.server, &self.run.name);
+                self.run.server.end_sessions_or_warn(Sessions::Named(&self.run.name));
             }
             key
         });
@@ -205,7 +205,7 @@ impl Dump<'_> {
                     SectionLabel {
                         kind: Kind::TableData,
                         schema: Some(table.schema),
-                        root: table.root.as_deref().and_then(words::name),
+                        root: table.root.as_deref().and_then(sql::name),
                         table: Some(table.name),
                         rows: copied.rows,
                         bytes: copied.bytes,

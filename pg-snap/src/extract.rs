@@ -6,13 +6,12 @@ mod outside_schema;
 mod schema_filter;
 mod subject;
 
+use crate::blocks::Blocks;
 use crate::dump::END_MARKER;
-use crate::gzip;
-use crate::head::Head;
+use crate::dump_file::{DumpFile, Source};
 use crate::index::{self, Index, Kind, Section};
-use crate::lines::Blocks;
-use crate::load::{Source, random_token, reading};
-use crate::scanner::{Observer, Scanner};
+use crate::random_token::random_token;
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
 pub use heading::readings;
 use pipe_kit::output::Output;
@@ -31,14 +30,8 @@ use std::sync::Arc;
 /// [`Stop::refused`] if the dump holds no such schema, and nothing was written then;
 /// [`Stop::damaged`] if it is incomplete: what was written has no end marker then.
 pub fn run(file: &Path, schema: &str) -> Result<()> {
-    let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(file)?)?);
-    let mut blocks = Blocks::new(text);
-    let head = Head::read(&mut blocks)?;
-    let source = match index::of(file)? {
-        Some((file, index)) => Source::Indexed { file, index },
-        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
-    };
-    let key = if head.needs.restrict { Some(random_token()?) } else { None };
+    let DumpFile { needs, source } = DumpFile::open(file)?;
+    let key = if needs.restrict { Some(random_token()?) } else { None };
     let mut writer = ExtractWriter { out: pipe_kit::output::text()?, key, begun: false };
     read(source, schema, Scanner::default(), &mut writer)?;
     writer.finish()
@@ -78,8 +71,8 @@ impl Observer for ExtractWriter {
 /// # Errors
 /// [`Stop::refused`] if there is no such schema; [`Stop::damaged`] if the dump is not whole, holds a
 /// psql command, or cannot be divided.
-pub fn read<R: Read>(
-    source: Source<'_, R>,
+pub fn read(
+    source: Source,
     schema: &str,
     scanner: Scanner,
     wants: &mut impl Observer,
@@ -88,9 +81,9 @@ pub fn read<R: Read>(
     let mut reader = ExtractReader { scanner, filter: SchemaFilter::new(schema, wants), bar: &bar };
     match source {
         Source::Indexed { file, index } => reader.indexed(&file, &index, schema)?,
-        Source::Stream { head, blocks } => {
-            reader.scanner.scan(head, &mut reader.filter)?;
-            reader.scan(blocks)?;
+        Source::Stream { head, mut blocks } => {
+            reader.scanner.scan(&head, &mut reader.filter)?;
+            reader.scan(&mut blocks)?;
         }
     }
     reader.scanner.finish()?;
@@ -114,9 +107,9 @@ struct ExtractReader<'a, O> {
 
 impl<O: Observer> ExtractReader<'_, O> {
     fn scan<R: Read>(&mut self, blocks: &mut Blocks<R>) -> Result<()> {
-        while let Some(block) = blocks.next().map_err(reading)? {
-            self.bar.inc(block.bytes.len() as u64);
-            self.scanner.scan(block.bytes, &mut self.filter)?;
+        while let Some(block) = blocks.next()? {
+            self.bar.inc(block.len() as u64);
+            self.scanner.scan(block, &mut self.filter)?;
         }
         Ok(())
     }

@@ -1,13 +1,14 @@
 //! Invariants of this crate's parsers, for any bytes. Each function panics if one is broken.
 
+use crate::blocks::Blocks;
 use crate::database_state::DatabaseState;
 use crate::extract::SchemaFilter;
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
 use crate::inspect::InspectReport;
-use crate::lines::Blocks;
-use crate::load::{Relations, classify};
-use crate::scanner::{Observer, Scanner};
+use crate::load::Relations;
+use crate::sql::classify;
+use crate::sql::scanner::{Observer, Scanner};
 use std::io::{Cursor, Read};
 
 const END: &[u8] = b"\n--\n-- PostgreSQL database dump complete\n--\n\n";
@@ -59,12 +60,12 @@ pub fn dump(body: &[u8]) {
     index(body);
 }
 
-/// Whatever the statements, each has a place in the order of a load.
+/// Every statement has a place in the order of a load.
 fn order(statements: &[Vec<u8>]) {
     let mut relations = Relations::default();
     for statement in statements {
         let statement = classify(statement);
-        relations.note(&statement);
+        relations.record(&statement);
         relations.uses(&statement);
     }
 }
@@ -149,9 +150,9 @@ pub fn zipped(bytes: &[u8]) {
     let (mut scanner, mut seen) = (Scanner::default(), InspectReport::default());
     let mut total = 0;
     while let Ok(Some(block)) = blocks.next() {
-        total += block.bytes.len();
+        total += block.len();
         assert!(total <= RATIO * bytes.len() + RATIO, "{total} bytes of {}", bytes.len());
-        if scanner.scan(block.bytes, &mut seen).is_err() {
+        if scanner.scan(block, &mut seen).is_err() {
             return;
         }
     }

@@ -1,20 +1,20 @@
-//! The head of a dump: what it tells of what the dump needs, read without going through its data.
+//! The head of a dump: what the dump needs of a server, read without its data.
 
+use crate::blocks::Blocks;
 use crate::database_state::{DatabaseState, Role};
-use crate::inspect::name_after;
-use crate::lines::Blocks;
-use crate::load::reading;
-use crate::scanner::{Observer, Scanner};
+use crate::sql::name_after;
+use crate::sql::named_roles::{NamedRole, named_roles};
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
 use std::io::Read;
 
-/// How far a dump that tells nothing of itself is searched, in bytes: its extensions and the owners
-/// of its tables stand before the first table's data.
+/// How far the dump of another tool is searched, in bytes: its extensions and the owners of its tables come
+/// before the first table's data.
 const SEARCH: usize = 16 << 20;
 
-/// The first part of a dump, and what it tells.
+/// The first part of a dump.
 pub struct Head {
-    /// Its text; what follows is still in the input.
+    /// Its text. The rest is still in the input.
     pub bytes: Vec<u8>,
     pub needs: Needs,
 }
@@ -26,38 +26,38 @@ pub struct Needs {
     pub server_version: Option<String>,
     /// Whether it has `\restrict` lines.
     pub restrict: bool,
-    /// What `pg-snap dump` wrote down; none for another tool's dump.
+    /// The database's state as `pg-snap dump` wrote it; none for another tool's dump.
     pub state: Option<DatabaseState>,
     pub extensions: Vec<String>,
-    /// Of another tool's dump only those that its first part names.
+    /// Of another tool's dump, those that its first part names.
     pub roles: Vec<Role>,
 }
 
 impl Head {
-    /// Reads it: one block where the dump tells of itself, else up to the first table's data.
+    /// Reads it: one block if that states what the dump needs, else up to the first table's data.
     ///
     /// # Errors
-    /// [`Stop::damaged`] if it is empty, cut, or no dump; if the input cannot be read.
+    /// [`pipe_kit::Stop::damaged`] if it is empty, cut, or no dump.
     pub fn read<R: Read>(blocks: &mut Blocks<R>) -> Result<Self> {
-        let (mut scanner, mut seen) = (Scanner::default(), Seen::default());
+        let (mut scanner, mut found) = (Scanner::default(), FoundNeeds::default());
         let mut bytes = Vec::new();
         let mut state = None;
         loop {
-            let Some(block) = blocks.next().map_err(reading)? else {
+            let Some(block) = blocks.next()? else {
                 scanner.finish()?;
                 break;
             };
             if bytes.is_empty() {
-                state = DatabaseState::from_head(block.bytes)?;
+                state = DatabaseState::from_head(block)?;
             }
-            bytes.extend_from_slice(block.bytes);
-            scanner.scan(block.bytes, &mut seen)?;
-            let told = state.as_ref().is_some_and(|s| s.extensions.is_some());
-            if told || seen.data || bytes.len() >= SEARCH {
+            bytes.extend_from_slice(block);
+            scanner.scan(block, &mut found)?;
+            let is_complete = state.as_ref().is_some_and(|s| s.extensions.is_some());
+            if is_complete || found.data || bytes.len() >= SEARCH {
                 break;
             }
         }
-        let needs = seen.needs(state, has_restrict(&bytes));
+        let needs = found.needs(state, has_restrict(&bytes));
         Ok(Self { bytes, needs })
     }
 }
@@ -75,23 +75,23 @@ impl Needs {
 }
 
 #[derive(Default)]
-struct Seen {
+struct FoundNeeds {
     server_version: Option<String>,
     extensions: Vec<String>,
     roles: Vec<Role>,
-    /// The data of the first table was reached.
+    /// Whether the data of the first table was reached.
     data: bool,
 }
 
-impl Seen {
-    /// What the dump tells of itself goes before what was seen of it.
+impl FoundNeeds {
+    /// What the dump states about itself takes precedence over what was found in it.
     fn needs(self, state: Option<DatabaseState>, restrict: bool) -> Needs {
-        let told = state.clone().unwrap_or_default();
+        let stated = state.clone().unwrap_or_default();
         Needs {
             server_version: self.server_version,
             restrict,
-            extensions: told.extensions.unwrap_or(self.extensions),
-            roles: if state.is_some() { told.roles } else { self.roles },
+            extensions: stated.extensions.unwrap_or(self.extensions),
+            roles: if state.is_some() { stated.roles } else { self.roles },
             state,
         }
     }
@@ -107,9 +107,9 @@ impl Seen {
     }
 }
 
-impl Observer for Seen {
+impl Observer for FoundNeeds {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
-        // Past the data, what a block still holds would be a chance find.
+        // How much of the text after the data is in the block is a matter of chance.
         if self.data {
             return Ok(());
         }
@@ -119,8 +119,8 @@ impl Observer for Seen {
             self.data = true;
         } else if let Some((_, name)) = name_after(text, &["CREATE EXTENSION"]) {
             self.extensions.push(name);
-        } else if let Some((role, owns)) = role_named(text) {
-            self.add_role(role, owns);
+        } else if let Some(role) = role_of(sql) {
+            self.add_role(role.name, role.owns);
         }
         Ok(())
     }
@@ -130,20 +130,11 @@ impl Observer for Seen {
     }
 }
 
-/// The role that a statement of pg_dump names, and whether it owns what the statement is about.
-fn role_named(sql: &str) -> Option<(String, bool)> {
-    let after = |mark: &str| sql.rfind(mark).and_then(|at| first_name(&sql[at + mark.len()..]));
-    if sql.starts_with("ALTER DEFAULT PRIVILEGES ") {
-        return first_name(sql.split_once(" FOR ROLE ")?.1).map(|name| (name, true));
-    }
-    if sql.starts_with("ALTER ") {
-        return after(" OWNER TO ").map(|name| (name, true));
-    }
-    (sql.starts_with("GRANT ")).then(|| after(" TO ").map(|name| (name, false)))?
-}
-
-fn first_name(text: &str) -> Option<String> {
-    name_after(&format!("X {text}"), &["X"]).map(|(_, name)| name)
+/// The role that a statement of pg_dump gives an object or a privilege to.
+fn role_of(sql: &[u8]) -> Option<NamedRole> {
+    let sql = sql.trim_ascii_start();
+    let is_searched = sql.starts_with(b"ALTER ") || sql.starts_with(b"GRANT ");
+    is_searched.then(|| named_roles(sql).into_iter().next())?
 }
 
 #[cfg(test)]
@@ -172,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dump_tells_of_itself_is_not_searched_for() {
+    fn what_a_dump_states_about_itself_is_not_searched_for() {
         let state =
             DatabaseState { extensions: Some(vec!["citext".into()]), ..DatabaseState::default() };
         let dump = format!("{}CREATE EXTENSION other;\n", state.to_comment().unwrap());
@@ -180,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_head_is_told() {
+    fn a_damaged_head_is_reported() {
         for dump in ["", "SET a = 1;\n", "\\! id\n", "-- pg-snap-database: {\n"] {
             let error = read(dump).err().unwrap();
             assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Damaged, "{dump}");

@@ -1,9 +1,8 @@
-//! The index of a dump: where each section lies. It stands behind the end marker as SQL comments,
-//! so that psql passes over it; a last member of fixed length tells where it begins
-//! (docs/FORMAT.md).
+//! The index of a dump: where each section is. It follows the end marker as SQL comments, which psql
+//! ignores; a last member of fixed length contains its offset (docs/FORMAT.md).
 
 use crate::gzip::{Inflater, MEMBER, members_in, stored};
-use crate::words::Name;
+use crate::sql::Name;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
@@ -15,7 +14,7 @@ use std::sync::Arc;
 const TITLE: &str = "-- pg-snap-index: 1\n";
 const LOCATOR: &str = "-- pg-snap-index-at: ";
 const DIGITS: usize = 20;
-/// The index of a million tables takes less.
+/// The index of a million tables is smaller.
 const LONGEST: u64 = 1 << 30;
 
 /// What a section holds.
@@ -47,7 +46,7 @@ pub struct Section {
     pub schema: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
-    /// The root of the tree of partitions that the table is in, where its rows go through that.
+    /// The root of the table's partition tree, if its rows are loaded through that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<Name>,
     /// Of a table's data.
@@ -58,17 +57,21 @@ pub struct Section {
     pub bytes: u64,
 }
 
-/// The sections of a dump, one behind the other from its first byte on.
+impl Section {
+    /// Of a table's data, the table.
+    pub fn name(&self) -> Name {
+        (self.schema.clone().unwrap_or_default(), self.table.clone().unwrap_or_default())
+    }
+}
+
+/// The sections of a dump, without gaps from its first byte on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Index {
     pub sections: Vec<Section>,
 }
 
 impl Index {
-    /// The text that stands behind the end marker, but for the locator.
-    ///
-    /// # Errors
-    /// Only if serialising fails.
+    /// The text after the end marker, without the locator.
     pub fn to_text(&self) -> serde_json::Result<String> {
         let mut text = format!("--\n{TITLE}");
         for section in &self.sections {
@@ -83,11 +86,8 @@ impl Index {
         stored(format!("{LOCATOR}{offset:0width$}\n", width = DIGITS).as_bytes())
     }
 
-    /// Reads a dump's index; none where it has none, or one that does not fit the file: what such a
-    /// dump holds is found out by reading it. Leaves the position anywhere.
-    ///
-    /// # Errors
-    /// If the file cannot be read.
+    /// Reads a dump's index; none if it has none, or one that does not fit the file: such a dump is read from
+    /// its beginning. Leaves the file's position undefined.
     pub fn read(file: &mut File) -> io::Result<Option<Self>> {
         let size = file.seek(SeekFrom::End(0))?;
         let locator_length = Self::locator(0).len() as u64;
@@ -101,7 +101,7 @@ impl Index {
         };
         file.seek(SeekFrom::Start(offset))?;
         let mut text = String::new();
-        // A deflate stream holds at most 1,032 times its bytes, but the index is plain text of ours.
+        // A deflate stream expands to at most 1,032 times its size; the index is plain text, and less.
         let limit = length.saturating_mul(64) + MEMBER as u64;
         match members_in(file.take(length)).take(limit).read_to_string(&mut text) {
             Ok(_) => Ok(Self::from_text(&text).filter(|index| index.covers(offset))),
@@ -128,7 +128,7 @@ impl Index {
         Some(Self { sections: lines.lines().map(section).collect::<Option<_>>()? })
     }
 
-    /// Whether the sections are all that lies before `offset`, and the last one holds the end marker.
+    /// Whether the sections fill everything before `offset`, and the last one holds the end marker.
     fn covers(&self, offset: u64) -> bool {
         let end = self.sections.iter().try_fold(0u64, |at, section| {
             (section.offset == at).then(|| at.checked_add(section.length))?
@@ -137,12 +137,9 @@ impl Index {
     }
 }
 
-/// A dump and its index, where it is a file that has one.
-///
-/// # Errors
-/// If it cannot be opened or read.
-pub fn of(path: &Path) -> Result<Option<(Arc<File>, Index)>> {
-    // A pipe is opened once: closed, its writer would take the reader to be gone.
+/// A dump and its index, if it is a file that has one.
+pub fn open(path: &Path) -> Result<Option<(Arc<File>, Index)>> {
+    // A pipe must not be opened twice: at the close, its writer would find its reader gone.
     if path.as_os_str() == "-" || !path.is_file() {
         return Ok(None);
     }

@@ -2,15 +2,15 @@
 
 mod report;
 
+use crate::blocks::Blocks;
 use crate::database_state::DatabaseState;
 use crate::gzip;
 use crate::index::{self, Kind};
-use crate::lines::Blocks;
-use crate::load::reading;
-use crate::scanner::{Observer, Scanner};
+use crate::sql::name_after;
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
-pub use report::{InspectReport, name_after};
+pub use report::InspectReport;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub fn check(path: &Path) -> Result<()> {
 /// The report from the index and the definitions before the data. None if no index fits the file, or if
 /// anything read of it is damaged: then the dump must be read in full.
 fn from_index(path: &Path) -> Result<Option<InspectReport>> {
-    let Some((file, index)) = index::of(path)? else { return Ok(None) };
+    let Some((file, index)) = index::open(path)? else { return Ok(None) };
     let mut report = InspectReport::default();
     for section in &index.sections {
         match section.kind {
@@ -87,12 +87,12 @@ fn read_in_full(path: &Path) -> Result<InspectReport> {
 fn scan(scanner: &mut Scanner, report: &mut InspectReport, text: impl Read) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
-    while let Some(block) = blocks.next().map_err(reading)? {
+    while let Some(block) = blocks.next()? {
         if report.database.is_none() {
-            report.set_database(DatabaseState::from_head(block.bytes)?);
+            report.set_database(DatabaseState::from_head(block)?);
         }
-        bar.inc(block.bytes.len() as u64);
-        scanner.scan(block.bytes, report)?;
+        bar.inc(block.len() as u64);
+        scanner.scan(block, report)?;
     }
     bar.finish_and_clear();
     Ok(())

@@ -1,30 +1,37 @@
-//! `pg-snap`: the database stage. See `cli.rs` for what it does.
+//! `pg-snap`: dumps, loads and inspects a PostgreSQL database. The commands are in `cli.rs`.
+//!
+//! No module uses one that uses it. From the bottom up:
+//!
+//! - a dump: `gzip`, `blocks`, `index`, `sql`, `head`, `dump_file`;
+//! - a server: `client`, `psql`, `psql_session`, `maintenance`, `database_state`, `database_names`, `roles`;
+//! - the commands: `dump`, `load`, `inspect`, `preflight`, `extract`, `compare`, `status`, `previous`.
 
+mod blocks;
 mod cli;
 mod client;
 mod compare;
+mod database_names;
 mod database_state;
 mod dump;
+mod dump_file;
 mod extract;
 mod gzip;
 mod head;
 mod index;
 mod inspect;
 mod libpq;
-mod lines;
 mod load;
 mod maintenance;
 mod preflight;
 mod previous;
 mod psql;
+mod psql_session;
+mod random_token;
 mod roles;
-mod scanner;
 mod server_error;
-mod session;
 mod sql;
 mod status;
 mod version;
-mod words;
 
 #[cfg(any(test, fuzzing))]
 pub mod fuzzing;

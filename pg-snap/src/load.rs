@@ -1,83 +1,79 @@
-//! `pg-snap load`: a dump into a fresh database beside the old one, then the names swapped.
+//! `pg-snap load`: loads a dump into an incoming database, then swaps the names.
 //!
-//! Until the swap the old database serves, and whatever fails leaves it as it was. The swap is one
-//! transaction, and comes only after the dump was seen to be whole.
+//! The old database is in use until the swap, and a failure leaves it as it was. The swap is one transaction,
+//! after all of a whole dump was loaded.
+//!
+//! A statement reader cuts the dump into statements and rows; the dispatcher assigns each to the ordered
+//! session or, as a job, to the worker pool, whose schedule decides what may run at the same time. What
+//! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
-mod crew;
+mod advisory_lock;
 mod definition;
-mod director;
-mod feed;
-mod lease;
-mod names;
+mod dispatcher;
+mod load_session;
 mod omitted;
-mod reduced;
+mod ordered_session;
+mod parallel_load;
 mod relations;
 mod remedy;
 mod repair;
+mod row_queue;
 mod rows;
 mod schedule;
-mod sequence;
 mod settings;
-mod share;
-mod statement;
+mod statement_reader;
 mod statistics;
-mod talk;
 pub mod tenant;
+mod worker;
+mod worker_pool;
 
-pub use feed::reading;
-pub use names::{Names, is_beside, is_kept, previous_of};
 #[cfg(any(test, fuzzing))]
 pub use relations::Relations;
-pub use statement::{Statement, classify};
-pub use talk::random_token;
 
 use crate::client::Clients;
+use crate::database_names::DatabaseNames;
 use crate::database_state::{DatabaseState, Role};
+use crate::dump_file::{DumpFile, Source};
 use crate::gzip;
-use crate::head::Head;
-use crate::index::{self, Index};
+use crate::head::Needs;
 use crate::inspect;
-use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server};
 use crate::roles;
-use crate::sql::{beside, ident};
+use crate::sql::with_suffix;
+use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
-use lease::Lease;
 use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, Stop, say, warning};
 use std::cell::Cell;
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What `load` is told.
-pub struct Options {
+/// The options of `load`.
+pub struct LoadOptions {
     /// The dump; `-` is standard input.
     pub file: PathBuf,
     /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
-    /// Drop the old database before the new one is made.
+    /// Drop the old database before the new one is created.
     pub drop_first: bool,
     /// Keep the old database as `<name>_previous`.
     pub keep_previous: bool,
-    /// Leave out what is derived from rows, where it cannot be made.
+    /// Leave out what is derived from rows, if it cannot be created.
     pub keep_going: bool,
-    /// The file for the statements of what was left out.
+    /// The file for the statements of omitted objects.
     pub left_out: Option<PathBuf>,
 }
 
-/// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] where something was left out.
+/// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] if something was left out.
 ///
 /// # Errors
 /// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
-/// what preflight would refuse, else what PostgreSQL says. Up to the swap the old database is untouched,
-/// unless `drop_first` was asked for.
-pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
-    let names = Names::of(psql::wanted_database()?);
+/// what preflight refuses. Up to the swap the old database is untouched, unless `drop_first` is set.
+pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
+    let names = DatabaseNames::of(psql::wanted_database()?);
     check_left_out(options)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
@@ -87,32 +83,30 @@ pub fn run(clients: &Clients, options: &Options) -> Result<Exit> {
     if options.jobs.get() > 1 {
         text = Box::new(gzip::ReadAhead::new(text));
     }
-    let mut blocks = Blocks::new(text);
-    let head = Head::read(&mut blocks).context("nothing was changed")?;
+    let DumpFile { needs, source } =
+        DumpFile::read(&options.file, text).context("nothing was changed")?;
     let (server, _helper) = Server::connect_outside(clients, &names.database)?;
-    let facts = preflight::check(clients, &server, &names, &head.needs, options)?;
-    // From here on: a session of the check that is still ending is none that a killed load has left.
+    let facts = preflight::check(clients, &server, &names, &needs, &options.replacement())?;
+    // Only from here on: a session of the check that is still ending must not look like a killed load's.
     let server = server.naming_sessions(&names.incoming);
-    let mut lease = Lease::take(&server, &names.database)?;
+    let mut lock = AdvisoryLock::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
-    let source = match index::of(&options.file)? {
-        Some((file, index)) => Source::Indexed { file, index },
-        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
-    };
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&head, source, &mut lease, options).with_context(|| load.state_of_things(options))
+    load.run(&needs, source, &mut lock, options).with_context(|| load.state(options))
 }
 
-/// Where the dump's text comes from.
-pub enum Source<'a, R: Read> {
-    /// From a file, section by section.
-    Indexed { file: Arc<File>, index: Index },
-    /// From its beginning, of which some was read already, to its end.
-    Stream { head: &'a [u8], blocks: &'a mut Blocks<R> },
+impl LoadOptions {
+    fn replacement(&self) -> preflight::Replacement<'_> {
+        preflight::Replacement {
+            file: &self.file,
+            drop_first: self.drop_first,
+            keep_previous: self.keep_previous,
+        }
+    }
 }
 
-/// The file for what is left out is written, and must not be the dump.
-fn check_left_out(options: &Options) -> Result<()> {
+/// The file for omitted objects is written, so it must not be the dump.
+fn check_left_out(options: &LoadOptions) -> Result<()> {
     let Some(left_out) = &options.left_out else { return Ok(()) };
     let same = std::fs::canonicalize(left_out).ok();
     if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
@@ -121,8 +115,8 @@ fn check_left_out(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// `--drop-first` leaves nothing to fall back on, so a dump that can be read twice is.
-fn check_before_drop(options: &Options) -> Result<()> {
+/// `--drop-first` leaves nothing to fall back on, so the dump is checked first, if it can be read twice.
+fn check_before_drop(options: &LoadOptions) -> Result<()> {
     if options.file.as_os_str() == "-" {
         warning!(
             "--drop-first from standard input: the dump cannot be checked before the old database is dropped"
@@ -135,32 +129,32 @@ fn check_before_drop(options: &Options) -> Result<()> {
 
 struct Load {
     server: Arc<Server>,
-    names: Names,
+    names: DatabaseNames,
     facts: Facts,
     /// The oid of the database that will be replaced, if there is one.
     old: Option<u32>,
-    /// Whether the server was told to drop or rename the old database.
+    /// Whether a statement that drops or renames the old database was sent.
     in_doubt: Cell<bool>,
 }
 
 impl Load {
-    fn run<R: Read>(
+    fn run(
         &self,
-        head: &Head,
-        source: Source<'_, R>,
-        lease: &mut Lease,
-        options: &Options,
+        needs: &Needs,
+        source: Source,
+        lock: &mut AdvisoryLock,
+        options: &LoadOptions,
     ) -> Result<Exit> {
-        let Names { database, incoming, outgoing, .. } = &self.names;
-        let missing = preflight::roles_missing(&head.needs, &self.facts);
+        let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
+        let missing = preflight::roles_missing(needs, &self.facts);
         self.create_roles(&missing)?;
-        let mut state = match &head.needs.state {
+        let mut state = match &needs.state {
             Some(state) => state.clone(),
             None => self.state_without_header()?,
         };
-        self.leave_out_unknown_settings(&mut state);
+        self.remove_unknown_settings(&mut state);
         self.server.drop_database(incoming)?;
-        // With nothing in the database's place, it may be the only copy.
+        // Without a database of that name, it may be the only copy.
         if self.old.is_some() || options.drop_first {
             self.server.drop_database(outgoing)?;
         }
@@ -168,37 +162,37 @@ impl Load {
             self.in_doubt.set(true);
             self.server.drop_database(database)?;
         }
-        let half = self.create_incoming(&state)?;
-        // What rows mean, and what is derived from them, may depend on these.
+        let incoming_guard = self.create_incoming(&state)?;
+        // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = self.search_path(&state)?;
-        let plan = feed::Plan {
+        let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,
             search_path: &search_path,
-            // Where there is nothing to fall back on, all rows without some objects are better than none.
+            // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
-        let omitted = feed::feed(&self.server, &plan, source)?;
+        let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
-        lease.still_held()?;
+        lock.check()?;
         self.write_omitted(options, &omitted);
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
-        half.disarm();
-        self.farewell(keep, kept.as_deref())?;
-        self.tell_of_logins(&head.needs.roles);
+        incoming_guard.disarm();
+        self.finish_old(keep, kept.as_deref())?;
+        self.warn_of_roles_without_login(&needs.roles);
         Ok(self.outcome(options, &omitted))
     }
 
-    /// The elements of the search path that the source database had; of a dump that does not carry it,
-    /// those that the loaded database has.
+    /// The elements of the source database's search path; if the dump does not name it, of the loaded
+    /// database's.
     fn search_path(&self, state: &DatabaseState) -> Result<Vec<String>> {
         let of_source = state.search_path.clone();
         let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
             Some(path) => path,
-            // Nothing may be set before that.
-            None => self.server.ask_only(
+            // No other setting may be made before it.
+            None => self.server.query_only(
                 &self.names.incoming,
                 None,
                 "select pg_catalog.current_setting('search_path')",
@@ -207,19 +201,19 @@ impl Load {
         Ok(state.search_path_elements(path.trim()))
     }
 
-    /// Before the names are swapped, so that a crash in between does not lose them.
-    fn write_omitted(&self, options: &Options, omitted: &[Omitted]) {
+    /// Runs before the swap, so that a crash in between does not lose them.
+    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) {
         let Some(path) = &options.left_out else { return };
         if omitted.is_empty() {
             if let Err(error) = omitted::remove(path) {
-                warning!("what an earlier load has left out is still noted: {error:#}");
+                warning!("cannot remove what an earlier load left out: {error:#}");
             }
         } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
-            warning!("the statements that were left out are not on the disk: {error:#}");
+            warning!("cannot write the statements that were left out: {error:#}");
         }
     }
 
-    fn outcome(&self, options: &Options, omitted: &[Omitted]) -> Exit {
+    fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
@@ -239,10 +233,10 @@ impl Load {
         Exit::Incomplete
     }
 
-    /// What an operator must know beside the error.
-    fn state_of_things(&self, options: &Options) -> String {
+    /// The state of the database, for an error.
+    fn state(&self, options: &LoadOptions) -> String {
         let name = &self.names.database;
-        // Before it is touched, the old database's state is known though the server be gone.
+        // Before it is touched, the old database's state is known even without the server.
         let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };
         let state = match (self.old, now) {
             (None, Some(None)) => " (there was no such database before)",
@@ -252,18 +246,17 @@ impl Load {
             (old, Some(now)) if old == now => "; the old database is as it was",
             (_, Some(Some(_))) => return format!("{name} is loaded and in place"),
             (Some(_), Some(None)) => {
-                " after the old database was dropped (--drop-first); mend the cause and load again"
+                " after the old database was dropped (--drop-first); remove the cause and load again"
             }
             (_, None) => {
-                ", and whether the old database is still in place is not known; ask pg-snap status \
-                 once the server answers"
+                ", and it is not known whether the old database is still in place; run pg-snap \
+                 status once the server answers"
             }
         };
         format!("loading {name} failed{state}")
     }
 
-    /// For a dump that does not carry its database's state: that of the database it replaces, or
-    /// what the server gives a new one.
+    /// For a dump without its database's state: that of the database it replaces, or the server's defaults.
     fn state_without_header(&self) -> Result<DatabaseState> {
         if let Some(state) = DatabaseState::read(&self.server, &self.names.database)? {
             return Ok(state);
@@ -281,7 +274,7 @@ impl Load {
         })
     }
 
-    fn leave_out_unknown_settings(&self, state: &mut DatabaseState) {
+    fn remove_unknown_settings(&self, state: &mut DatabaseState) {
         let unknown = &self.facts.unknown_settings;
         for name in unknown {
             warning!("{}", preflight::unknown_setting(name, self.server.version));
@@ -300,8 +293,8 @@ impl Load {
         Ok(())
     }
 
-    /// Those that a load has made, this one or one that failed before it.
-    fn tell_of_logins(&self, roles: &[Role]) {
+    /// Warns of roles that were created without login, by this load or by one that failed before it.
+    fn warn_of_roles_without_login(&self, roles: &[Role]) {
         for role in preflight::without_login(roles, &self.facts) {
             warning!(
                 "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
@@ -313,8 +306,8 @@ impl Load {
 
     fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
         let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
-        // Armed before the database is there: a signal may come while it is being made.
-        let half = cleanup::on_failure(move || {
+        // Armed before the database exists: a signal may arrive while it is being created.
+        let guard = cleanup::on_failure(move || {
             if let Err(error) = server.drop_database(&incoming) {
                 warning!("the half-loaded database {incoming} is still there: {error:#}");
             }
@@ -325,12 +318,12 @@ impl Load {
                 spaces.contains_key(name)
             });
         self.server.execute(&self.server.maintenance, &create)?;
-        Ok(half)
+        Ok(guard)
     }
 
-    /// Swaps the names; gives the name the old database has now, if there was one.
+    /// Swaps the names; returns the new name of the old database, if there was one.
     fn swap(&self, keep_previous: bool) -> Result<Option<String>> {
-        let Names { database, incoming, outgoing, previous, .. } = &self.names;
+        let DatabaseNames { database, incoming, outgoing, previous, .. } = &self.names;
         let mut renames = Vec::new();
         let has = |name| self.server.has_database(name);
         let old = match has(database)? {
@@ -341,30 +334,30 @@ impl Load {
         let kept = if keep_previous { previous } else { outgoing };
         if let Some(old) = old.filter(|old| *old != kept) {
             if keep_previous && has(previous)? {
-                renames.push((previous.clone(), self.set_aside(previous)?));
+                renames.push((previous.clone(), self.name_for_older_previous(previous)?));
             }
             renames.push((old.clone(), kept.clone()));
         }
         renames.push((incoming.clone(), database.clone()));
         self.in_doubt.set(true);
-        rename(&self.server, &renames)?;
+        self.server.rename_databases(&renames)?;
         Ok(old.map(|_| kept.clone()))
     }
 
-    /// A previous database from an earlier load may be somebody's only copy: it gets another name.
-    fn set_aside(&self, previous: &str) -> Result<String> {
+    /// Renames the previous database of an earlier load, which may be the only copy.
+    fn name_for_older_previous(&self, previous: &str) -> Result<String> {
         let now = self.server.query(
             &self.server.maintenance,
             "select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', '_YYYYMMDD\"T\"HH24MISS\"Z\"')",
         )?;
-        let name = beside(previous, now.trim());
+        let name = with_suffix(previous, now.trim());
         warning!(
             "there was a database {previous} already; it is kept as {name}; drop it when you are sure"
         );
         Ok(name)
     }
 
-    fn farewell(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
+    fn finish_old(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
         let name = &self.names.database;
         match old {
             Some(old) if keep_previous => {
@@ -378,18 +371,4 @@ impl Load {
             None => Ok(()),
         }
     }
-}
-
-/// Renames databases in one transaction, ending the sessions that hold them.
-///
-/// # Errors
-/// If the server refuses, or sessions come back faster than they are ended; nothing is renamed then.
-pub fn rename(server: &Server, renames: &[(String, String)]) -> Result<()> {
-    let names: Vec<&str> = renames.iter().map(|(from, _)| from.as_str()).collect();
-    let mut script = String::from("BEGIN;\n");
-    for (from, to) in renames {
-        script += &format!("ALTER DATABASE {} RENAME TO {};\n", ident(from), ident(to));
-    }
-    script += "COMMIT;\n";
-    server.without_sessions(&names, &script).context("swapping the databases' names")
 }

@@ -1,7 +1,7 @@
-//! Which database to be connected to. No one is taken for granted: a role may be let into its own alone.
+//! Which database to connect to. No particular one can be expected: a role may be allowed into its own only.
 
 use crate::client::Clients;
-use crate::load::Names;
+use crate::database_names::{DatabaseNames, is_beside};
 use crate::psql::{Server, sqlstate_of};
 use crate::server_error::OBJECT_IN_USE;
 use crate::sql::{ident, literal};
@@ -12,27 +12,25 @@ use pipe_kit::{Stop, warning};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Stdio;
 
-/// Databases that a server has from the beginning, unless somebody has dropped them.
+/// Databases that every server has, unless they were dropped.
 const USUAL: [&str; 2] = ["postgres", "template1"];
-/// Of a server's other databases at most so many are tried.
+/// How many of a server's other databases are tried.
 const TRIES: usize = 8;
-/// A parameter of nobody's, by which a session is known to be the one that was asked for.
+/// A parameter without meaning. A session that shows its value is the one that was opened with it.
 const TOKEN: &str = "pg_snap.connection";
 
-/// A database that did not let us in.
+/// Why a connection to a database failed.
 struct Refusal {
     error: Error,
-    /// Whether the server is there at all, so that another database may let us in.
+    /// Whether the server answers at all, so that another database may accept the connection.
     is_up: bool,
 }
 
 impl Server {
-    /// Connects for what is asked of a database itself. Where there is none of that name, to another one
-    /// that tells so.
+    /// Connects to a database itself. If it does not exist, connects to another one, where that shows.
     ///
     /// # Errors
-    /// If there is no psql, the server does not answer, or the database is there and does not;
-    /// [`Stop::refused`] if a connection pooler stands before the server.
+    /// [`Stop::refused`] if there is a connection pooler in front of the server.
     pub fn connect(clients: &Clients, database: &str) -> Result<Self> {
         let finder = Finder::new(clients)?;
         let refusal = match finder.try_database(database)? {
@@ -40,7 +38,7 @@ impl Server {
             Err(refusal) => refusal,
         };
         if refusal.is_up {
-            let helper = Names::of(database.to_owned()).helper;
+            let helper = DatabaseNames::of(database.to_owned()).helper;
             for name in USUAL.into_iter().chain([&*helper]).filter(|name| *name != database) {
                 if let Ok(server) = finder.try_database(name)? {
                     return match server.has_database(database)? {
@@ -53,7 +51,7 @@ impl Server {
         Err(refusal.error)
     }
 
-    /// Connects for what is asked about a database: to another one if any lets us in, else to itself.
+    /// Connects for queries about a database: to another one if any accepts the connection, else to itself.
     ///
     /// # Errors
     /// As [`Server::connect`].
@@ -61,15 +59,15 @@ impl Server {
         Finder::new(clients)?.beside(database)
     }
 
-    /// Connects for what cannot be done to a database from within: to another one, made for the purpose
-    /// where none lets us in. That is dropped with the guard.
+    /// Connects to another database, for statements that a database does not allow from its own sessions. If
+    /// none accepts the connection, one is created, and dropped with the guard.
     ///
     /// # Errors
     /// As [`Server::connect`]; [`Stop::refused`] if there is none, with what to grant.
     pub fn connect_outside(clients: &Clients, database: &str) -> Result<(Self, Option<Guard>)> {
         let finder = Finder::new(clients)?;
         let server = finder.beside(database)?;
-        let helper = Names::of(database.to_owned()).helper;
+        let helper = DatabaseNames::of(database.to_owned()).helper;
         if server.maintenance == helper {
             let inside = Self::new(server.psql().clone(), server.version, database);
             return Ok((server, Some(dropping(inside, helper))));
@@ -80,11 +78,8 @@ impl Server {
         finder.make_helper(&server, &helper)
     }
 
-    /// Why no load can replace the database from where [`Server::connect_beside`] has got us; none if
-    /// one can.
-    ///
-    /// # Errors
-    /// If the server does not answer.
+    /// Why no load can replace the database over the connection of [`Server::connect_beside`]; none if one
+    /// can.
     pub fn shut_in(&self, database: &str) -> Result<Option<String>> {
         if self.maintenance != database || self.may_create_databases()? {
             return Ok(None);
@@ -103,15 +98,15 @@ impl Server {
         let me = me.trim_end_matches('\n');
         Ok(format!(
             "role {me} can connect to no database of the server but {database}, which cannot be replaced \
-             from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and let it in by \
-             pg_hba.conf, there as into {database} and {}",
+             from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and allow it in \
+             pg_hba.conf, there as for {database} and {}",
             ident(me),
-            Names::of(database.to_owned()).incoming
+            DatabaseNames::of(database.to_owned()).incoming
         ))
     }
 }
 
-/// Looks for a database that lets us in.
+/// Finds a database that accepts the connection.
 struct Finder {
     server: Server,
 }
@@ -121,7 +116,7 @@ impl Finder {
         Ok(Self { server: Server::new(clients.psql()?, Version { major: 0, minor: 0 }, "") })
     }
 
-    /// Connected to a database, unless that fails.
+    /// Connects to a database, or returns why that failed.
     fn try_database(&self, database: &str) -> Result<Result<Server, Refusal>> {
         let token = format!("{:016x}", RandomState::new().build_hasher().finish());
         let ask = format!(
@@ -130,13 +125,13 @@ impl Finder {
             literal(&token)
         );
         let options = format!("-c {TOKEN}={token}");
-        let answer = match self.server.ask_only(database, Some(&options), &ask) {
+        let answer = match self.server.query_only(database, Some(&options), &ask) {
             Ok(answer) => answer,
             Err(error) if !self.is_up(database) => {
                 return Ok(Err(Refusal { error, is_up: false }));
             }
-            // A pooler may refuse whoever asks for options.
-            Err(error) => match self.server.ask_only(database, None, &ask) {
+            // A pooler may refuse a connection with options.
+            Err(error) => match self.server.query_only(database, None, &ask) {
                 Ok(answer) => answer,
                 Err(_) => return Ok(Err(Refusal { error, is_up: true })),
             },
@@ -150,7 +145,7 @@ impl Finder {
         Ok(Ok(Server::new(psql, Version::from_number(number), database)))
     }
 
-    /// Whether a server answers, whatever it answers. Where that cannot be told, it may.
+    /// Whether a server answers, or may answer if that is unknown.
     fn is_up(&self, database: &str) -> bool {
         let mut command = self.server.psql().sibling("pg_isready").command();
         command.args(["-q", "-t", "5", "-d", &self.server.target(database)]);
@@ -160,7 +155,7 @@ impl Finder {
     }
 
     fn beside(&self, database: &str) -> Result<Server> {
-        let names = Names::of(database.to_owned());
+        let names = DatabaseNames::of(database.to_owned());
         let mut first = None;
         let usual = USUAL.into_iter().filter(|name| *name != database);
         for name in usual.chain([names.helper.as_str()]) {
@@ -202,22 +197,22 @@ impl Finder {
     }
 }
 
-/// Other databases that our role has the right to connect to, but those that a load renames or drops.
-fn others(own: &Server, names: &Names) -> Result<Vec<String>> {
+/// Other databases that the role may connect to, except those that a load renames or drops.
+fn others(own: &Server, names: &DatabaseNames) -> Result<Vec<String>> {
     let ask = "SELECT coalesce(pg_catalog.json_agg(datname ORDER BY datname), '[]') FROM pg_catalog.pg_database \
          WHERE datallowconn AND pg_catalog.has_database_privilege(oid, 'CONNECT')";
     let answer = own.query(&own.maintenance, ask)?;
     let all: Vec<String> = serde_json::from_str(&answer).context("listing databases")?;
     let is_free = |name: &String| {
         *name != names.database
-            && !crate::load::is_beside(&names.database, name)
+            && !is_beside(&names.database, name)
             && !USUAL.contains(&name.as_str())
     };
     Ok(all.into_iter().filter(is_free).take(TRIES).collect())
 }
 
-/// `inside` is connected to the database that the helper serves. Another load may be using the helper,
-/// too, and drops it when it ends.
+/// Drops the helper database at the end, through a connection to the database that it was created for. If
+/// another load uses the helper, too, that one drops it.
 fn dropping(inside: Server, helper: String) -> Guard {
     cleanup::on_failure(move || {
         let drop = format!(
@@ -227,22 +222,22 @@ fn dropping(inside: Server, helper: String) -> Guard {
         match inside.execute(&inside.maintenance, &drop) {
             Err(error) if sqlstate_of(&error) == Some(OBJECT_IN_USE) => {}
             Err(error) => warning!(
-                "the database {helper}, made for the load, is still there; the next load drops it: {error:#}"
+                "the database {helper}, created for the load, is still there; the next load drops it: {error:#}"
             ),
             Ok(()) => {}
         }
     })
 }
 
-/// Sessions behind a pooler are others': what one sets or locks stays for whoever comes next, and names
-/// cannot be swapped while it keeps connections open.
+/// A pooler's sessions are shared: what one client sets or locks affects the next, and names cannot be
+/// swapped while the pooler keeps connections open.
 fn pooled() -> Stop {
     let place = |name: &str, otherwise: &str| {
         std::env::var(name).ok().filter(|v| !v.is_empty()).unwrap_or_else(|| otherwise.into())
     };
     Stop::refused(format!(
-        "at {} port {} a connection pooler (such as PgBouncer) stands before the server, and its sessions \
-         are shared with others; name the server's own address: POSTGRES_HOST and POSTGRES_PORT of the \
+        "at {} port {} a connection pooler (such as PgBouncer) answers for the server, and its sessions \
+         are shared; set the server's own address: POSTGRES_HOST and POSTGRES_PORT of the \
          deployment, or PGHOST and PGPORT; nothing was changed",
         place("PGHOST", "the local socket"),
         place("PGPORT", "5432")

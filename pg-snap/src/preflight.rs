@@ -11,11 +11,11 @@ mod room;
 pub use facts::Facts;
 pub use findings::{Findings, roles_missing, unknown_setting, without_login};
 
+use crate::blocks::Blocks;
 use crate::client::Clients;
+use crate::database_names::DatabaseNames;
 use crate::gzip;
 use crate::head::{Head, Needs};
-use crate::lines::Blocks;
-use crate::load::Names;
 use crate::psql::{self, Server};
 use anyhow::Result;
 use findings::LoadPlan;
@@ -44,6 +44,13 @@ struct PreflightReport {
     extensions_missing_on_server: Vec<String>,
 }
 
+/// What a load is to do, as far as its preflight depends on it.
+pub struct Replacement<'a> {
+    pub file: &'a Path,
+    pub drop_first: bool,
+    pub keep_previous: bool,
+}
+
 #[derive(Debug, Serialize)]
 struct MissingRole {
     name: String,
@@ -56,7 +63,7 @@ struct MissingRole {
 /// # Errors
 /// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
 pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Result<Exit> {
-    let names = Names::of(psql::wanted_database()?);
+    let names = DatabaseNames::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
     let server = Server::connect_beside(clients, &names.database)?;
@@ -83,16 +90,16 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
 pub fn check(
     clients: &Clients,
     server: &Server,
-    names: &Names,
+    names: &DatabaseNames,
     needs: &Needs,
-    options: &crate::load::Options,
+    load: &Replacement<'_>,
 ) -> Result<Facts> {
-    let facts = Facts::query(server, &names.database, &names.in_use(options.keep_previous), needs)?;
+    let facts = Facts::query(server, &names.database, &names.in_use(load.keep_previous), needs)?;
     let plan = plan(names, needs, server);
     let mut found = findings::find(&plan, &facts);
-    let needed = room::needed(needs, &options.file);
+    let needed = room::needed(needs, load.file);
     let room = room::measure(clients, &facts, needs);
-    match room::verdict(needed, &room, &facts, options.drop_first) {
+    match room::verdict(needed, &room, &facts, load.drop_first) {
         RoomVerdict::TooLittle(line) if needed.is_some_and(|n| n.guessed) => warning!("{line}"),
         verdict => found.add_room(verdict),
     }
@@ -106,12 +113,12 @@ pub fn check(
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
     let facts = Facts::query(server, database, &[], needs)?;
-    let names = Names::of(database.to_owned());
+    let names = DatabaseNames::of(database.to_owned());
     refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(names: &'a Names, needs: &'a Needs, server: &Server) -> LoadPlan<'a> {
+fn plan<'a>(names: &'a DatabaseNames, needs: &'a Needs, server: &Server) -> LoadPlan<'a> {
     let (server, psql) = (server.version, server.psql().version);
     LoadPlan { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }

@@ -1,7 +1,7 @@
 //! `pg-snap previous`: what `load --keep-previous` has kept, swapped back or dropped.
 
 use crate::client::Clients;
-use crate::load::{Names, is_kept, previous_of, rename};
+use crate::database_names::{DatabaseNames, is_kept, previous_of};
 use crate::psql::{self, Databases, Server};
 use anyhow::{Result, bail};
 use pipe_kit::{Exit, Stop, say};
@@ -81,12 +81,12 @@ pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
         bail!("database {kept} does not exist");
     }
     if all.values().any(|name| *name == database) {
-        let aside = Names::of(database.clone()).aside;
+        let aside = DatabaseNames::of(database.clone()).aside;
         let pairs = [(&database, &aside), (&kept, &database), (&aside, &kept)];
-        rename(&server, &pairs.map(|(from, to)| (from.clone(), to.clone())))?;
+        server.rename_databases(&pairs.map(|(from, to)| (from.clone(), to.clone())))?;
         say!("{database} is the previous database again; the one that it replaced is {kept}");
     } else {
-        rename(&server, &[(kept, database.clone())])?;
+        server.rename_databases(&[(kept, database.clone())])?;
         say!("{database} is the previous database again");
     }
     Ok(Exit::Done)

@@ -1,15 +1,15 @@
-//! Roles that a dump needs: which are missing, and how they are made.
+//! Roles that a dump needs: which are missing, and how they are created.
 
 use crate::database_state::Role;
 use crate::sql::ident;
 
-/// Those of the wanted roles that the server lacks.
+/// The wanted roles that the server lacks.
 pub fn missing(wanted: &[Role], present: impl Fn(&str) -> bool) -> Vec<&Role> {
     wanted.iter().filter(|role| !present(&role.name)).collect()
 }
 
-/// Makes a role without login. What it owns in the dump can be given to it only by a member, which
-/// `me` becomes unless it is a superuser.
+/// Creates a role without login. Only a member of the role, or a superuser, can make it an owner; so `me`
+/// becomes a member, unless it is a superuser.
 pub fn create_statements(role: &Role, me: &str, superuser: bool, server_major: u32) -> String {
     let create = format!("CREATE ROLE {} NOLOGIN;", ident(&role.name));
     if superuser || role.owns == Some(false) {
@@ -18,14 +18,14 @@ pub fn create_statements(role: &Role, me: &str, superuser: bool, server_major: u
     format!("{create} {}", grant_statement(&role.name, me, server_major))
 }
 
-/// Makes `me` a member of a role that can act as it. Since PostgreSQL 16 both must be said.
+/// Makes `me` a member of a role, able to act as it. Since PostgreSQL 16, both options must be given.
 pub fn grant_statement(role: &str, me: &str, server_major: u32) -> String {
     let options = if server_major >= 16 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
     format!("GRANT {} TO {}{options};", ident(role), ident(me))
 }
 
-/// What to type in psql to let a role in that was made without login. Its password is asked for, so
-/// that it gets into no log and no history.
+/// What to type in psql to give a role its login. psql prompts for the password, which so gets into no log
+/// and no history.
 pub fn login_statements(role: &str) -> String {
     format!("ALTER ROLE {0} LOGIN; then \\password {0}", ident(role))
 }

@@ -1,56 +1,16 @@
-//! Names and values as SQL text.
+//! SQL as pg_dump writes it: where statements end, what they do, and how names and values are quoted.
 
-/// The longest name PostgreSQL keeps, in bytes (NAMEDATALEN - 1); it cuts longer ones silently.
-const NAME_BYTES: usize = 63;
+mod lexer;
+pub mod named_roles;
+pub mod properties;
+mod quoted_begin;
+mod quoting;
+pub mod reduction;
+pub mod scanner;
+pub mod statement;
+mod tokens;
 
-/// A name, quoted whatever it holds.
-pub fn ident(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A string literal that reads the same whatever `standard_conforming_strings` says.
-pub fn literal(text: &str) -> String {
-    let quoted = text.replace('\'', "''");
-    if quoted.contains('\\') {
-        format!("E'{}'", quoted.replace('\\', "\\\\"))
-    } else {
-        format!("'{quoted}'")
-    }
-}
-
-/// The name of a database that stands beside `name`: `name` and `suffix`, shortened where that
-/// would be too long for PostgreSQL, with a hash that keeps two long names apart.
-pub fn beside(name: &str, suffix: &str) -> String {
-    if name.len() + suffix.len() <= NAME_BYTES {
-        return format!("{name}{suffix}");
-    }
-    // FNV-1a: must stay the same from one run to the next, which std's hasher does not promise.
-    let hash =
-        name.bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(16_777_619));
-    let mut cut = NAME_BYTES - suffix.len() - 9;
-    while !name.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    format!("{}_{hash:08x}{suffix}", &name[..cut])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_names_and_values() {
-        assert_eq!(ident("a\"b"), "\"a\"\"b\"");
-        assert_eq!(literal("it's"), "'it''s'");
-        assert_eq!(literal("a\\'b"), "E'a\\\\''b'");
-    }
-
-    #[test]
-    fn a_name_beside_a_long_one_fits_and_stays_distinct() {
-        assert_eq!(beside("piprio", "_previous"), "piprio_previous");
-        let (a, b) = ("é".repeat(31), "é".repeat(30) + "x");
-        let (pa, pb) = (beside(&a, "_previous"), beside(&b, "_previous"));
-        assert!(pa.len() <= 63 && pb.len() <= 63 && pa != pb, "{pa} {pb}");
-        assert_ne!(beside(&a, "_previous"), beside(&a, "_incoming"));
-    }
-}
+pub use quoted_begin::with_quoted_begin;
+pub use quoting::{MAX_NAME_BYTES, ident, literal, rename_schema, with_suffix, with_values};
+pub use statement::{StatementKind, classify};
+pub use tokens::{Name, Token, TokenCursor, name, name_after, tokens};

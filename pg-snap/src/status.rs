@@ -1,7 +1,7 @@
 //! `pg-snap status`: whether the server answers, and what is in the database.
 
 use crate::client::Clients;
-use crate::load::is_beside;
+use crate::database_names::is_beside;
 use crate::psql::{self, Server};
 use crate::sql::literal;
 use anyhow::{Context, Result};

@@ -1,6 +1,6 @@
 //! What the database has, read from its catalog.
 
-use crate::words::Name;
+use crate::sql::Name;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};

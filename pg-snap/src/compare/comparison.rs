@@ -5,7 +5,7 @@ use super::count::Counts;
 use super::dumped_objects::DumpedObjects;
 use super::report::{Comparison, Difference, Finding, ObjectKind};
 use super::statement::RelationKind;
-use crate::words::Name;
+use crate::sql::Name;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first major that keeps the names of NOT NULL constraints.

@@ -2,9 +2,8 @@
 
 use super::catalog::{Catalog, CatalogRelation};
 use super::dumped_objects::DumpedObjects;
-use crate::dump::end_sessions;
-use crate::psql::Server;
-use crate::session::Session;
+use crate::psql::{Server, Sessions};
+use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Error, Result, anyhow, bail};
 use std::cmp::Reverse;
@@ -74,8 +73,8 @@ pub struct CountRun<'a> {
 
 impl CountRun<'_> {
     /// Opens a session that sees all rows or fails, and reads tables rather than their indexes.
-    pub fn open_session(&self) -> Result<Session> {
-        let mut session = Session::open(self.server, self.database, &["-A", "-t"])?;
+    pub fn open_session(&self) -> Result<PsqlSession> {
+        let mut session = PsqlSession::open(self.server, self.database, &["-A", "-t"])?;
         if self.bytewise {
             session.set_bytewise();
         }
@@ -85,7 +84,7 @@ impl CountRun<'_> {
         } else {
             ""
         };
-        session.tell(&format!(
+        session.send_text(&format!(
             "SET client_encoding = {};\nSET row_security = off;\nSET search_path = '';\n\
              SET quote_all_identifiers = off;\nSET client_min_messages = warning;\n\
              SET enable_indexscan = off;\nSET enable_indexonlyscan = off;\nSET enable_bitmapscan = off;\n\
@@ -128,7 +127,7 @@ impl CountRun<'_> {
     fn fail(&self, shared: &SharedCounts, error: Error) {
         shared.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         if !shared.failing.swap(true, Ordering::Relaxed) {
-            end_sessions(self.server, self.name);
+            self.server.end_sessions_or_warn(Sessions::Named(self.name));
         }
     }
 
@@ -149,8 +148,13 @@ impl CountRun<'_> {
     }
 
     /// Each in a transaction of its own, so that no table is locked longer than it takes to count it.
-    fn count_one(&self, session: &mut Session, task: &CountTask, snapshot: &str) -> Result<String> {
-        session.tell(&format!(
+    fn count_one(
+        &self,
+        session: &mut PsqlSession,
+        task: &CountTask,
+        snapshot: &str,
+    ) -> Result<String> {
+        session.send_text(&format!(
             "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY\\; SET TRANSACTION SNAPSHOT {}\\; \
              SET LOCAL lock_timeout = {}\\; {};\n\\echo done :SQLSTATE\nROLLBACK;\n",
             literal(snapshot),

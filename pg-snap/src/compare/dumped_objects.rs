@@ -2,13 +2,12 @@
 
 use super::inserts;
 use super::statement::{self, DumpConstraint, DumpStatement, RelationKind};
+use crate::blocks::Blocks;
 use crate::extract::readings;
 use crate::gzip;
 use crate::index::{self, Index, Section};
-use crate::lines::Blocks;
-use crate::load::reading;
-use crate::scanner::{Observer, Scanner};
-use crate::words::Name;
+use crate::sql::Name;
+use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,7 +57,7 @@ impl DumpedObjects {
     /// [`Stop::damaged`] if it is incomplete.
     pub fn read(path: &Path) -> Result<(Self, Vec<Section>)> {
         let mut reader = DumpReader::default();
-        let sections = match index::of(path)? {
+        let sections = match index::open(path)? {
             Some((file, index)) => {
                 reader.dumped.large_objects = Some(0);
                 reader.indexed(&file, index)?
@@ -163,9 +162,9 @@ impl DumpReader {
     fn scan(&mut self, scanner: &mut Scanner, text: impl Read) -> Result<()> {
         let bar = pipe_kit::progress::bytes(None, "compare");
         let mut blocks = Blocks::new(text);
-        while let Some(block) = blocks.next().map_err(reading)? {
-            bar.inc(block.bytes.len() as u64);
-            scanner.scan(block.bytes, self)?;
+        while let Some(block) = blocks.next()? {
+            bar.inc(block.len() as u64);
+            scanner.scan(block, self)?;
         }
         bar.finish_and_clear();
         Ok(())

@@ -1,7 +1,7 @@
 //! The report of a comparison, as data and as text.
 
 use super::statement::RelationKind;
-use crate::words::Name;
+use crate::sql::Name;
 use serde::Serialize;
 use std::fmt::Write;
 

@@ -1,6 +1,6 @@
 //! What a statement of a dump makes: a pure decision.
 
-use crate::words::{Name, Rest, Word, name, words};
+use crate::sql::{Name, Token, TokenCursor, name, tokens};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DumpStatement {
@@ -78,16 +78,16 @@ pub struct DumpConstraint {
 
 /// Reads a statement; `backslashes`: whether a backslash escapes in a plain string.
 pub fn parse(sql: &str, backslashes: bool) -> Option<DumpStatement> {
-    let first = words(sql, 2);
-    let [Word::Plain(verb), second @ ..] = first.as_slice() else { return None };
+    let first = tokens(sql, 2);
+    let [Token::Plain(verb), second @ ..] = first.as_slice() else { return None };
     let interesting = ["CREATE", "ALTER", "COPY", "INSERT", "REFRESH", "SELECT", "SET"];
     if !interesting.iter().any(|word| verb.eq_ignore_ascii_case(word)) {
         return None;
     }
     let whole = (verb.eq_ignore_ascii_case("CREATE") || verb.eq_ignore_ascii_case("ALTER"))
         && !second.iter().any(|word| word.is("FUNCTION") || word.is("OR"));
-    let all = words(sql, if whole { usize::MAX } else { 32 });
-    let mut rest = Rest(&all);
+    let all = tokens(sql, if whole { usize::MAX } else { 32 });
+    let mut rest = TokenCursor(&all);
     if rest.skip("SELECT PG_CATALOG") {
         return function(rest, sql, backslashes);
     }
@@ -106,20 +106,20 @@ pub fn parse(sql: &str, backslashes: bool) -> Option<DumpStatement> {
     if rest.skip("CREATE") { create(rest) } else { rest.skip("ALTER").then(|| alter(rest))? }
 }
 
-fn setting(mut rest: Rest<'_>, sql: &str) -> Option<DumpStatement> {
+fn setting(mut rest: TokenCursor<'_>, sql: &str) -> Option<DumpStatement> {
     let (schema, name) = rest.name()?;
     let value = match rest.0 {
         // The one string that follows.
-        [Word::Mark('='), Word::Text, ..] => sql.split('\'').nth(1)?.to_owned(),
-        [Word::Mark('='), word, ..] => Rest(std::slice::from_ref(word)).one()?,
+        [Token::Mark('='), Token::Text, ..] => sql.split('\'').nth(1)?.to_owned(),
+        [Token::Mark('='), word, ..] => TokenCursor(std::slice::from_ref(word)).identifier()?,
         _ => return None,
     };
     schema.is_empty().then(|| DumpStatement::Setting(name.to_lowercase(), value))
 }
 
 /// `SELECT pg_catalog.…(` as pg_dump writes it.
-fn function(rest: Rest<'_>, sql: &str, backslashes: bool) -> Option<DumpStatement> {
-    let [Word::Mark('.'), called, Word::Mark('('), ..] = rest.0 else { return None };
+fn function(rest: TokenCursor<'_>, sql: &str, backslashes: bool) -> Option<DumpStatement> {
+    let [Token::Mark('.'), called, Token::Mark('('), ..] = rest.0 else { return None };
     if called.is("LO_CREATE") {
         return Some(DumpStatement::LargeObject);
     }
@@ -151,14 +151,14 @@ fn set_value(sql: &str, backslashes: bool) -> Option<DumpStatement> {
     Some(DumpStatement::SetValue { sequence: name(&quoted)?, last, called })
 }
 
-fn create(mut rest: Rest<'_>) -> Option<DumpStatement> {
+fn create(mut rest: TokenCursor<'_>) -> Option<DumpStatement> {
     if rest.skip("SCHEMA") {
         rest.skip("IF NOT EXISTS");
-        return rest.one().map(DumpStatement::Schema);
+        return rest.identifier().map(DumpStatement::Schema);
     }
     let unique = rest.skip("UNIQUE");
     if rest.skip("INDEX") {
-        let name = rest.one()?;
+        let name = rest.identifier()?;
         if !rest.skip("ON") {
             return None;
         }
@@ -188,7 +188,7 @@ fn create(mut rest: Rest<'_>) -> Option<DumpStatement> {
     .find_map(|(words, kind)| rest.skip(words).then(|| relation(rest, *kind))?)
 }
 
-fn relation(mut rest: Rest<'_>, kind: RelationKind) -> Option<DumpStatement> {
+fn relation(mut rest: TokenCursor<'_>, kind: RelationKind) -> Option<DumpStatement> {
     rest.skip("IF NOT EXISTS");
     let name = rest.name()?;
     if !matches!(kind, RelationKind::Table | RelationKind::Foreign) {
@@ -201,7 +201,7 @@ fn relation(mut rest: Rest<'_>, kind: RelationKind) -> Option<DumpStatement> {
     Some(DumpStatement::Relation { name, kind, parent, constraints })
 }
 
-fn alter(mut rest: Rest<'_>) -> Option<DumpStatement> {
+fn alter(mut rest: TokenCursor<'_>) -> Option<DumpStatement> {
     if rest.skip("INDEX") {
         let parent = rest.name()?;
         let attach = rest.skip("ATTACH PARTITION");
@@ -220,19 +220,19 @@ fn alter(mut rest: Rest<'_>) -> Option<DumpStatement> {
         return None;
     }
     let mut kind = rest;
-    kind.one()?;
+    kind.identifier()?;
     let index = ["PRIMARY KEY", "UNIQUE", "EXCLUDE"].iter().any(|words| kind.skip(words));
     Some(DumpStatement::Constraint { of, constraint: constraint(rest.0)?, index, only })
 }
 
 /// The named constraints of a definition, at that depth of parentheses.
-fn constraints(words: &[Word], depth: i32) -> Vec<DumpConstraint> {
+fn constraints(words: &[Token], depth: i32) -> Vec<DumpConstraint> {
     let mut found = Vec::new();
     let mut at_depth = 0;
     for (at, word) in words.iter().enumerate() {
         match word {
-            Word::Mark('(') => at_depth += 1,
-            Word::Mark(')') => at_depth -= 1,
+            Token::Mark('(') => at_depth += 1,
+            Token::Mark(')') => at_depth -= 1,
             word if at_depth == depth && word.is("CONSTRAINT") => {
                 found.extend(constraint(&words[at + 1..]));
             }
@@ -243,15 +243,15 @@ fn constraints(words: &[Word], depth: i32) -> Vec<DumpConstraint> {
 }
 
 /// Reads a constraint from its name to its end.
-fn constraint(words: &[Word]) -> Option<DumpConstraint> {
-    let mut rest = Rest(words);
-    let name = rest.one()?;
+fn constraint(words: &[Token]) -> Option<DumpConstraint> {
+    let mut rest = TokenCursor(words);
+    let name = rest.identifier()?;
     let (mut depth, mut bare) = (0, Vec::new());
     for word in rest.0 {
         match word {
-            Word::Mark('(') => depth += 1,
-            Word::Mark(')') => depth -= 1,
-            Word::Mark(',') if depth == 0 => break,
+            Token::Mark('(') => depth += 1,
+            Token::Mark(')') => depth -= 1,
+            Token::Mark(',') if depth == 0 => break,
             word if depth == 0 && word.is("CONSTRAINT") => break,
             word if depth == 0 => bare.push(word),
             _ => {}

@@ -3,7 +3,7 @@
 use super::catalog::{SourceSequence, SourceTable};
 use super::run::DumpRun;
 use super::section_writer::{SectionWriter, Sink};
-use crate::session::Session;
+use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
@@ -22,21 +22,21 @@ const NO_ERROR: &str = "00000";
 /// Sequences that are read in one transaction: each one is locked until its end.
 const SEQUENCES: usize = 100;
 
-pub fn open_session(run: &DumpRun<'_>) -> Result<Session> {
-    let mut session = Session::open(run.server, run.database, &["-A", "-t"])?;
+pub fn open_session(run: &DumpRun<'_>) -> Result<PsqlSession> {
+    let mut session = PsqlSession::open(run.server, run.database, &["-A", "-t"])?;
     session.send(SETUP.as_bytes())?;
     if run.is_bytewise() {
         session.set_bytewise();
     }
     let encoding = if run.is_bytewise() { &run.encoding } else { UTF8 };
-    session.tell(&format!("SET client_encoding = {};\n", literal(encoding)))?;
+    session.send_text(&format!("SET client_encoding = {};\n", literal(encoding)))?;
     Ok(session)
 }
 
 /// A worker's session.
 pub struct Copier<'a> {
     run: &'a DumpRun<'a>,
-    session: Session,
+    session: PsqlSession,
     snapshot: &'a str,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Copier<'a> {
         self.lock(table)?;
         section.write(&self.encoded(&entry_head(table))?)?;
         let begin = section.bytes;
-        self.session.tell(&copy_statement(table, pages, &self.run.encoding))?;
+        self.session.send_text(&copy_statement(table, pages, &self.run.encoding))?;
         self.session.send(b"\\echo '\\\\.'\n")?;
         let rows = self.rows(section)?;
         // The bytes read include the line that ends the data.
@@ -102,7 +102,7 @@ impl<'a> Copier<'a> {
         let until = Instant::now() + self.run.lock_wait;
         let mut pause = PAUSES[0];
         loop {
-            self.session.tell(&begin)?;
+            self.session.send_text(&begin)?;
             let mut found = None;
             let state = loop {
                 let line = self.session.line()?;
@@ -177,7 +177,7 @@ impl<'a> Copier<'a> {
                     format!("SELECT last_value::text || ', ' || is_called::text FROM {}", s.quoted)
                 })
                 .collect();
-            self.session.tell(&format!(
+            self.session.send_text(&format!(
                 "{};\nSET LOCAL lock_timeout = {};\n{};\nCOMMIT;\n",
                 self.begin_statement(),
                 self.run.lock_wait.as_millis(),
@@ -202,7 +202,7 @@ impl<'a> Copier<'a> {
         if text.is_ascii() || self.run.encoding == UTF8 || self.run.is_bytewise() {
             return Ok(self.session.bytes_of(text));
         }
-        self.session.tell(&format!(
+        self.session.send_text(&format!(
             "SELECT pg_catalog.encode(pg_catalog.convert_to({}, {}), 'hex');\n",
             literal(text),
             literal(&self.run.encoding)

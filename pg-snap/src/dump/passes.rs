@@ -3,7 +3,8 @@
 //! before the first privilege is revoked, so the passes of the runs are kept apart.
 
 use super::section_writer::{SectionWriter, Sink};
-use crate::scanner::{Observer, Scanner, with_quoted_begin};
+use crate::sql::scanner::{Observer, Scanner};
+use crate::sql::with_quoted_begin;
 use anyhow::Result;
 
 /// How many passes there are.

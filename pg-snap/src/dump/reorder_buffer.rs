@@ -2,7 +2,7 @@
 //! it is made, the others wait in memory. When too much waits there, their workers wait, too.
 
 use crate::index::Kind;
-use crate::words::Name;
+use crate::sql::Name;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

@@ -2,10 +2,10 @@
 
 use super::reorder_buffer::ReorderBuffer;
 use crate::client::Client;
-use crate::psql::{MAY_END, Server};
+use crate::psql::{Server, Sessions};
 use crate::sql::literal;
 use anyhow::{Context, Result};
-use pipe_kit::{say, warning};
+use pipe_kit::say;
 use std::time::Duration;
 
 /// The prefix of the names of all runs' sessions.
@@ -97,8 +97,9 @@ pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
         ),
     )?;
     for name in names.lines().filter(|name| is_leftover(name, &host_id(), start_time)) {
-        let ended = terminate_sessions(server, name)?;
-        if ended != "0" {
+        let ended =
+            server.end_sessions(Sessions::Named(name)).context("ending the dump's sessions")?;
+        if ended > 0 {
             say!("ended {ended} session(s) that a killed dump had left");
         }
     }
@@ -118,28 +119,6 @@ fn is_leftover(name: &str, host: &str, start_time: impl Fn(u32) -> Option<u64>) 
     match (pid.parse(), start.parse()) {
         (Ok(pid), Ok(start)) => start_time(pid) != Some(start),
         _ => false,
-    }
-}
-
-fn terminate_sessions(server: &Server, name: &str) -> Result<String> {
-    let ended = server.query(
-        &server.maintenance,
-        &format!(
-            "SELECT pg_catalog.count(pg_catalog.pg_terminate_backend(pid)) \
-             FROM pg_catalog.pg_stat_activity WHERE application_name = {} \
-               AND pid <> pg_catalog.pg_backend_pid() AND ({MAY_END})",
-            literal(name)
-        ),
-    );
-    ended.map(|n| n.trim().to_owned()).context("ending the dump's sessions")
-}
-
-/// Ends all sessions of a run of that name. A server that is down has none.
-pub fn end_sessions(server: &Server, name: &str) {
-    if let Err(error) = terminate_sessions(server, name)
-        && server.query(&server.maintenance, "SELECT 1").is_ok()
-    {
-        warning!("sessions named '{name}' may still be running on the server: {error:#}");
     }
 }
 

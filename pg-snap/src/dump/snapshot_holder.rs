@@ -3,13 +3,13 @@
 use super::catalog::{self, Contents};
 use super::copy;
 use super::run::DumpRun;
-use crate::session::Session;
+use crate::psql_session::PsqlSession;
 use anyhow::{Context, Result};
 
 const LAST_LINE: &str = "end of the list";
 
 pub struct SnapshotHolder {
-    session: Session,
+    session: PsqlSession,
     /// The name under which other sessions use it.
     pub snapshot: String,
 }

@@ -2,7 +2,7 @@
 
 use super::heading::Reading;
 use super::subject::StatementSubject;
-use crate::words::{Rest, Word, words};
+use crate::sql::{Token, TokenCursor, tokens};
 use std::collections::BTreeMap;
 
 /// Kinds that belong to no schema, with their names in singular and plural.
@@ -80,10 +80,10 @@ impl OutsideSchema {
 fn is_cast_of(sql: &[u8], schema: &str) -> bool {
     const MOST: usize = 200;
     let text = String::from_utf8_lossy(&sql[..sql.len().min(4096)]);
-    let words = words(&text, MOST);
-    Rest(&words).skip("CREATE CAST")
+    let words = tokens(&text, MOST);
+    TokenCursor(&words).skip("CREATE CAST")
         && words.windows(2).any(|two| {
-            let [Word::Plain(name) | Word::Quoted(name), Word::Mark('.')] = two else {
+            let [Token::Plain(name) | Token::Quoted(name), Token::Mark('.')] = two else {
                 return false;
             };
             name == schema

@@ -7,7 +7,7 @@
 use super::heading::{Reading, readings, shown};
 use super::outside_schema::OutsideSchema;
 use super::subject::{StatementSubject, subject_of};
-use crate::scanner::Observer;
+use crate::sql::scanner::Observer;
 use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::BTreeSet;

@@ -1,7 +1,6 @@
 //! The schema that a statement of pg_dump is about: a pure decision from the statement alone.
 
-use crate::load::{Statement, classify};
-use crate::words::{Rest, Word, words};
+use crate::sql::{StatementKind, Token, TokenCursor, classify, tokens};
 
 /// How much of a statement is read, in bytes and in words.
 const BYTES: usize = 64 * 1024;
@@ -48,17 +47,17 @@ const NAMED: [&str; 22] = [
 
 pub fn subject_of(sql: &[u8]) -> StatementSubject {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
-    let words = words(&text, WORDS);
-    let mut rest = Rest(&words);
+    let words = tokens(&text, WORDS);
+    let mut rest = TokenCursor(&words);
     if rest.skip("RESET SESSION AUTHORIZATION") {
         return StatementSubject::Setting("session authorization".into());
     }
-    if let Some(Word::Plain(first)) = words.first()
+    if let Some(Token::Plain(first)) = words.first()
         && ["SET", "SELECT"].iter().any(|word| first.eq_ignore_ascii_case(word))
     {
         return match classify(sql) {
-            Statement::Setting(name) => StatementSubject::Setting(name),
-            Statement::Free => {
+            StatementKind::Setting(name) => StatementSubject::Setting(name),
+            StatementKind::Free => {
                 set_value(&text).map_or(StatementSubject::Unknown, StatementSubject::In)
             }
             _ => StatementSubject::Unknown,
@@ -67,14 +66,14 @@ pub fn subject_of(sql: &[u8]) -> StatementSubject {
     read_statement(&mut rest).unwrap_or(StatementSubject::Unknown)
 }
 
-fn read_statement(rest: &mut Rest<'_>) -> Option<StatementSubject> {
+fn read_statement(rest: &mut TokenCursor<'_>) -> Option<StatementSubject> {
     let data = ["COPY", "INSERT INTO", "REFRESH MATERIALIZED VIEW"];
     if data.iter().any(|words| rest.skip(words)) {
         return schema_of_name(rest);
     }
     if rest.skip("ALTER DEFAULT PRIVILEGES") {
         return (rest.find("IN") && rest.skip("SCHEMA"))
-            .then(|| rest.one().map(StatementSubject::In))?;
+            .then(|| rest.identifier().map(StatementSubject::In))?;
     }
     if rest.skip("GRANT") || rest.skip("REVOKE") || rest.skip("SECURITY LABEL") {
         return rest.find("ON").then(|| read_object(rest))?;
@@ -84,16 +83,16 @@ fn read_statement(rest: &mut Rest<'_>) -> Option<StatementSubject> {
     }
     if rest.skip("CREATE EXTENSION") {
         rest.skip("IF NOT EXISTS");
-        let name = rest.one()?;
+        let name = rest.identifier()?;
         return rest
             .find("SCHEMA")
-            .then(|| rest.one().map(|s| StatementSubject::Extension(name, s)))?;
+            .then(|| rest.identifier().map(|s| StatementSubject::Extension(name, s)))?;
     }
     let altered = rest.skip("ALTER");
     (altered || rest.skip("CREATE")).then(|| read_definition(rest, altered))?
 }
 
-fn read_definition(rest: &mut Rest<'_>, altered: bool) -> Option<StatementSubject> {
+fn read_definition(rest: &mut TokenCursor<'_>, altered: bool) -> Option<StatementSubject> {
     for words in ["OR REPLACE", "UNLOGGED", "DEFAULT", "UNIQUE"] {
         rest.skip(words);
     }
@@ -116,7 +115,7 @@ fn read_definition(rest: &mut Rest<'_>, altered: bool) -> Option<StatementSubjec
 }
 
 /// An attached partition is the subject, rather than its parent.
-fn read_attachment(rest: &mut Rest<'_>) -> Option<StatementSubject> {
+fn read_attachment(rest: &mut TokenCursor<'_>) -> Option<StatementSubject> {
     rest.skip("ONLY");
     let whole = rest.name()?;
     if rest.skip("ATTACH PARTITION") {
@@ -126,9 +125,9 @@ fn read_attachment(rest: &mut Rest<'_>) -> Option<StatementSubject> {
 }
 
 /// An object named after its kind.
-fn read_object(rest: &mut Rest<'_>) -> Option<StatementSubject> {
+fn read_object(rest: &mut TokenCursor<'_>) -> Option<StatementSubject> {
     if rest.skip("SCHEMA") {
-        return rest.one().map(StatementSubject::Schema);
+        return rest.identifier().map(StatementSubject::Schema);
     }
     if ["TRIGGER", "POLICY", "RULE", "CONSTRAINT"].iter().any(|words| rest.skip(words)) {
         if !rest.find("ON") {
@@ -142,19 +141,19 @@ fn read_object(rest: &mut Rest<'_>) -> Option<StatementSubject> {
 }
 
 /// The schema of the name that comes next, if it has one.
-fn schema_of_name(rest: &mut Rest<'_>) -> Option<StatementSubject> {
+fn schema_of_name(rest: &mut TokenCursor<'_>) -> Option<StatementSubject> {
     rest.skip("IF NOT EXISTS");
     rest.skip("ONLY");
-    let schema = rest.one()?;
-    matches!(rest.0.first(), Some(Word::Mark('.'))).then_some(StatementSubject::In(schema))
+    let schema = rest.identifier()?;
+    matches!(rest.0.first(), Some(Token::Mark('.'))).then_some(StatementSubject::In(schema))
 }
 
 /// The schema of the sequence in `setval('s.q', …)`.
 fn set_value(sql: &str) -> Option<String> {
     let (_, after) = sql.split_once('\'')?;
     let end = after.replace("''", "\u{1}\u{1}").find('\'')?;
-    let words = words(&after[..end].replace("''", "'"), WORDS);
-    match schema_of_name(&mut Rest(&words))? {
+    let words = tokens(&after[..end].replace("''", "'"), WORDS);
+    match schema_of_name(&mut TokenCursor(&words))? {
         StatementSubject::In(schema) => Some(schema),
         _ => None,
     }

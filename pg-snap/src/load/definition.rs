@@ -1,33 +1,32 @@
-//! A statement of the dump with what it is about: what an error names, and what repeating it needs.
+//! A statement of the dump with its object and settings: for an error, and to repeat it.
 
-use super::settings::Seen;
-use crate::sql::ident;
-use crate::words::{Rest, words};
+use super::settings::SessionSettings;
+use crate::sql::properties;
 use std::fmt;
 use std::sync::Arc;
 
 /// How much of a statement an error shows, in bytes.
 const SHOWN: usize = 160;
 
-/// What pg_dump's comment above a statement names: `-- Name: t i; Type: INDEX; Schema: s; Owner: o`.
+/// The object that pg_dump's comment above a statement names: `-- Name: t i; Type: INDEX; Schema: s; Owner: o`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Object {
+pub struct ObjectName {
     kind: String,
     name: String,
-    /// Empty where it is in none.
+    /// Empty if it is in none.
     pub schema: String,
 }
 
-impl Object {
+impl ObjectName {
     pub fn new(kind: &str, name: &str, schema: &str) -> Self {
         Self { kind: kind.into(), name: name.into(), schema: schema.into() }
     }
 
-    /// From the text of a comment line; none where it names no object.
+    /// From the text of a comment line; none if it names no object.
     pub fn of_comment(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("-- ")?;
         let rest = rest.strip_prefix("Data for ").unwrap_or(rest).strip_prefix("Name: ")?;
-        // A name may hold anything but a line break, so the fixed words are looked for from the end.
+        // A name may contain anything but a line break, so the fixed words are searched from the end.
         let (rest, _owner) = rest.rsplit_once("; Owner: ")?;
         let (rest, schema) = rest.rsplit_once("; Schema: ")?;
         let (name, kind) = rest.rsplit_once("; Type: ")?;
@@ -36,7 +35,7 @@ impl Object {
     }
 }
 
-impl fmt::Display for Object {
+impl fmt::Display for ObjectName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, name, schema } = self;
         let dot = if schema.is_empty() { "" } else { "." };
@@ -48,20 +47,20 @@ fn plain(text: &str) -> String {
     text.replace(char::is_control, "?")
 }
 
-/// See the module.
+/// A statement that can be repeated.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// In the order of the dump.
+    /// Its place in the dump.
     pub number: u64,
-    pub object: Option<Arc<Object>>,
+    pub object: Option<Arc<ObjectName>>,
     /// The statement with its semicolon and line feed.
     pub text: Vec<u8>,
-    /// What the dump has set before it.
-    pub settings: Arc<Seen>,
+    /// The settings that the dump has made before it.
+    pub settings: Arc<SessionSettings>,
 }
 
 impl Definition {
-    /// What it makes or changes, for people.
+    /// The object that it creates or changes, for people.
     pub fn what(&self) -> String {
         self.object.as_ref().map_or_else(|| "a statement".into(), |object| object.to_string())
     }
@@ -74,59 +73,15 @@ impl Definition {
             .filter(|schema| !schema.is_empty())
     }
 
-    /// Whether it makes a trigger that definitions fire.
-    pub fn makes_event_trigger(&self) -> bool {
-        self.text.trim_ascii_start().starts_with(b"CREATE EVENT TRIGGER ")
-    }
-
-    /// Whether it may be run after the rest of the dump: what drops something would drop what the dump
-    /// has made since.
-    pub fn may_come_later(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.text);
-        let words = words(&text, 64);
-        !words.iter().any(|word| word.is("DROP"))
-    }
-
-    /// Of a statement that adds a constraint, the one that validates it.
-    pub fn validation(&self) -> Option<Vec<u8>> {
-        let text = String::from_utf8_lossy(&self.text);
-        let words = words(&text, 16);
-        let mut rest = Rest(&words);
-        let kind =
-            ["TABLE", "DOMAIN"].into_iter().find(|kind| rest.skip(&format!("ALTER {kind}")))?;
-        rest.skip("ONLY");
-        let (schema, name) = rest.name()?;
-        let constraint = rest.skip("ADD CONSTRAINT").then(|| rest.one())??;
-        let schema = if schema.is_empty() { String::new() } else { format!("{}.", ident(&schema)) };
-        let (name, constraint) = (ident(&name), ident(&constraint));
-        Some(format!("ALTER {kind} {schema}{name} VALIDATE CONSTRAINT {constraint};").into_bytes())
-    }
-
-    /// Whether it may hold a password.
-    pub fn is_secret(&self) -> bool {
-        let text = String::from_utf8_lossy(&self.text[..self.text.len().min(4096)]);
-        let words = words(&text, 8);
-        const KINDS: [&str; 8] = [
-            "SUBSCRIPTION",
-            "USER MAPPING",
-            "SERVER",
-            "FOREIGN DATA WRAPPER",
-            "FOREIGN TABLE",
-            "ROLE",
-            "USER",
-            "GROUP",
-        ];
-        KINDS.iter().any(|kind| {
-            ["CREATE", "ALTER"].iter().any(|verb| Rest(&words).skip(&format!("{verb} {kind}")))
-        })
-    }
-
     /// The beginning of its text, on one line.
     pub fn first_line(&self) -> String {
         let text = String::from_utf8_lossy(&self.text);
         let text = text.trim_start();
-        let text =
-            if self.is_secret() { text.split('\'').next().unwrap_or_default() } else { text };
+        let text = if properties::may_hold_password(&self.text) {
+            text.split('\'').next().unwrap_or_default()
+        } else {
+            text
+        };
         let mut line = String::new();
         for word in text.split_whitespace() {
             if line.len() + word.len() > SHOWN {
@@ -152,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_comment_of_pg_dump_names_the_object() {
-        let object = |text| Object::of_comment(text).map(|o| o.to_string());
+        let object = |text| ObjectName::of_comment(text).map(|o| o.to_string());
         for (text, expected) in [
             (
                 "-- Name: invoice invoice_customer_fkey; Type: FK CONSTRAINT; Schema: public; Owner: me",

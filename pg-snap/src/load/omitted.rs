@@ -1,8 +1,9 @@
-//! What a load has left out, for the operator and for the file that makes it good.
+//! Omitted objects, for the operator and for the file that creates them later.
 
 use super::definition::Definition;
-use super::settings::Seen;
+use super::settings::SessionSettings;
 use crate::server_error::ServerError;
+use crate::sql::properties;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::AtomicFile;
 use std::fmt;
@@ -13,12 +14,12 @@ use std::path::Path;
 /// How the file begins.
 const HEAD: &str = "-- Statements of the dump that failed";
 
-/// How an object came to be other than in the dump.
+/// How an object differs from the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Omission {
-    /// It is not there.
+    /// It does not exist.
     LeftOut,
-    /// The constraint holds for new rows only.
+    /// The constraint applies to new rows only.
     NotValid,
 }
 
@@ -47,15 +48,15 @@ impl fmt::Display for Omitted {
 }
 
 impl Omitted {
-    /// For the file: what to run once its cause is removed, under the settings `before` or its own.
-    fn to_sql(&self, before: Option<&Seen>) -> Vec<u8> {
+    /// For the file: the statement to run once the cause is removed. `before`: the settings so far.
+    fn to_sql(&self, before: Option<&SessionSettings>) -> Vec<u8> {
         let comment = self.to_string().replace(char::is_control, " ");
         let mut sql = format!("-- {comment}\n").into_bytes();
         if before != Some(&*self.definition.settings) {
             sql.extend_from_slice(&self.definition.settings.to_sql());
         }
-        match (self.omission, self.definition.validation()) {
-            (Omission::NotValid, Some(validate)) => sql.extend_from_slice(&validate),
+        match (self.omission, properties::validation(&self.definition.text)) {
+            (Omission::NotValid, Some(validate)) => sql.extend_from_slice(validate.as_bytes()),
             _ => sql.extend_from_slice(self.definition.text.trim_ascii()),
         }
         sql.extend_from_slice(b"\n\n");
@@ -64,9 +65,6 @@ impl Omitted {
 }
 
 /// Writes the statements to a file (0600).
-///
-/// # Errors
-/// If it cannot be written.
 pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     let writing = || format!("writing {}", path.display());
     let mut file = AtomicFile::create(path)?;
@@ -85,10 +83,7 @@ pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     file.commit()
 }
 
-/// Removes what an earlier load has left out, which would be taken for this one's; no other file.
-///
-/// # Errors
-/// If it cannot be read or removed.
+/// Removes the file of an earlier load, which would be mistaken for this one's. Removes no other file.
 pub fn remove(path: &Path) -> Result<()> {
     let mut head = vec![0; HEAD.len()];
     let read = match File::open(path) {

@@ -1,97 +1,95 @@
-//! What the dump has made so far, as far as the order of a load depends on it.
+//! What the dump has created so far, as far as the order of a load depends on it.
 
-use super::schedule::Way;
-use super::statement::Statement;
-use crate::words::Name;
+use super::schedule::AccessMode;
+use crate::sql::{Name, StatementKind};
 use std::collections::{HashMap, HashSet};
 
-/// See the module.
+/// The relations of a dump, and what their rows need.
 #[derive(Default)]
 pub struct Relations {
-    /// Made by this load, and so nobody else's.
-    made: HashSet<Name>,
-    /// In the order in which they were made, and whether they are materialized views.
+    /// Created by this load.
+    created: HashSet<Name>,
+    /// In the order of their creation, and whether they are materialized views.
     order: Vec<(Name, bool)>,
     parts: HashMap<Name, Vec<Name>>,
-    /// Tables by the indexes on them.
+    /// The table of each index.
     indexed: HashMap<Name, Name>,
     /// Bytes of rows.
     bytes: HashMap<Name, u64>,
-    /// Functions, and types and tables whose values or rows need one of them.
-    calls: HashSet<(Kind, Name)>,
-    /// Tables whose definition names something that is not the server's own.
+    /// Functions, and the types and tables whose values or rows need one of them.
+    calls: HashSet<(NameKind, Name)>,
+    /// Tables and types whose definition names something that is not the server's own.
     needing: HashSet<Name>,
 }
 
-/// What a name is of.
 #[derive(PartialEq, Eq, Hash)]
-enum Kind {
+enum NameKind {
     Function,
     Type,
 }
 
 impl Relations {
-    /// Notes what a statement makes.
-    pub fn note(&mut self, statement: &Statement) {
+    /// Records what a statement creates.
+    pub fn record(&mut self, statement: &StatementKind) {
         match statement {
-            Statement::Function(name) => {
-                self.calls.insert((Kind::Function, name.clone()));
+            StatementKind::Function(name) => {
+                self.calls.insert((NameKind::Function, name.clone()));
             }
-            Statement::Type { name, needs } => self.note_needs(name, needs),
-            Statement::Relation { name, parent, is_view, needs } => {
-                self.note_needs(name, needs);
-                if self.made.insert(name.clone()) {
+            StatementKind::Type { name, needs } => self.record_needs(name, needs),
+            StatementKind::Relation { name, parent, is_view, needs } => {
+                self.record_needs(name, needs);
+                if self.created.insert(name.clone()) {
                     self.order.push((name.clone(), *is_view));
                 }
                 if let Some(parent) = parent {
                     self.attach(parent, name);
                 }
             }
-            Statement::Partition { parent, child } => self.attach(parent, child),
-            Statement::Index { table, index, .. }
-            | Statement::Table { table, index: Some(index) } => {
+            StatementKind::Partition { parent, child } => self.attach(parent, child),
+            StatementKind::Index { table, index, .. }
+            | StatementKind::Table { table, index: Some(index) } => {
                 self.indexed.insert(index.clone(), table.clone());
             }
             _ => {}
         }
     }
 
-    fn note_needs(&mut self, name: &Name, needs: &[Name]) {
+    fn record_needs(&mut self, name: &Name, needs: &[Name]) {
         if !needs.is_empty() {
             self.needing.insert(name.clone());
         }
         let calls = |need: &Name| {
-            [Kind::Function, Kind::Type]
+            [NameKind::Function, NameKind::Type]
                 .into_iter()
                 .any(|k| self.calls.contains(&(k, need.clone())))
         };
         if needs.iter().any(calls) {
-            self.calls.insert((Kind::Type, name.clone()));
+            self.calls.insert((NameKind::Type, name.clone()));
         }
     }
 
     fn attach(&mut self, parent: &Name, child: &Name) {
-        // Whether a row is the parent's is asked of the child.
-        self.note_needs(child, std::slice::from_ref(parent));
+        // The child's rows are checked against the parent's partition bounds.
+        self.record_needs(child, std::slice::from_ref(parent));
         self.parts.entry(parent.clone()).or_default().push(child.clone());
     }
 
-    /// Whether this load has made it.
-    pub fn has_made(&self, name: &Name) -> bool {
-        self.made.contains(name)
+    /// Whether this load has created it.
+    pub fn has_created(&self, name: &Name) -> bool {
+        self.created.contains(name)
     }
 
     /// Whether its rows need functions or types that are not the server's own.
-    pub fn needs_more(&self, name: &Name) -> bool {
+    pub fn needs_others(&self, name: &Name) -> bool {
         self.family(name).iter().any(|part| self.needing.contains(part))
     }
 
-    /// All tables that it has made.
+    /// All tables that this load has created.
     pub fn tables(&self) -> impl Iterator<Item = &Name> {
         self.order.iter().filter(|(_, is_view)| !is_view).map(|(name, _)| name)
     }
 
-    /// All materialized views that it has made.
+    /// All materialized views that this load has created.
     pub fn views(&self) -> impl Iterator<Item = &Name> {
         self.order.iter().filter(|(_, is_view)| *is_view).map(|(name, _)| name)
     }
@@ -105,7 +103,7 @@ impl Relations {
         *self.bytes.entry(name.clone()).or_default() += bytes;
     }
 
-    /// Bytes of rows of a relation and its partitions: how long what is done to it may take.
+    /// Bytes of rows of a relation and its partitions, which estimate how long a job on it takes.
     pub fn bytes(&self, name: &Name) -> u64 {
         self.family(name).iter().filter_map(|part| self.bytes.get(part)).sum()
     }
@@ -116,7 +114,7 @@ impl Relations {
         let mut at = 0;
         while let Some(next) = family.get(at) {
             let parts = self.parts.get(next).cloned().unwrap_or_default();
-            // A dump that makes a circle of them is refused by the server, not walked for ever.
+            // The server refuses partitions that form a circle; this must end with them, too.
             let new: Vec<Name> = parts.into_iter().filter(|part| !family.contains(part)).collect();
             family.extend(new);
             at += 1;
@@ -124,39 +122,43 @@ impl Relations {
         family
     }
 
-    /// What a statement uses, and how; none where that cannot be told, so that nothing may run beside it.
-    pub fn uses(&self, statement: &Statement) -> Option<Vec<(Name, Way)>> {
-        let (tables, way) = match statement {
-            Statement::Copy { table } => (vec![table], Way::Fill),
-            Statement::Index { table, calls, .. } => {
-                let mut uses = self.uses_of(&[table], Way::Build)?;
-                uses.extend(calls.then(|| (everything(), Way::Build)));
+    /// The relations that a statement accesses; none where they are unknown, so that nothing may run at the
+    /// same time.
+    pub fn uses(&self, statement: &StatementKind) -> Option<Vec<(Name, AccessMode)>> {
+        let (tables, mode) = match statement {
+            StatementKind::Copy { table } => (vec![table], AccessMode::Fill),
+            StatementKind::Index { table, calls, .. } => {
+                let mut uses = self.uses_of(&[table], AccessMode::Build)?;
+                uses.extend(calls.then(|| (everything(), AccessMode::Build)));
                 return Some(uses);
             }
-            Statement::Table { table, .. } => (vec![table], Way::Alone),
-            Statement::ForeignKey { table, references } => (vec![table, references], Way::Alone),
-            Statement::AttachIndex { parent, child } => {
-                (vec![self.indexed.get(parent)?, self.indexed.get(child)?], Way::Alone)
+            StatementKind::Table { table, .. } => (vec![table], AccessMode::Alone),
+            StatementKind::ForeignKey { table, references } => {
+                (vec![table, references], AccessMode::Alone)
+            }
+            StatementKind::AttachIndex { parent, child } => {
+                (vec![self.indexed.get(parent)?, self.indexed.get(child)?], AccessMode::Alone)
             }
             _ => return None,
         };
-        let mut uses = self.uses_of(&tables, way)?;
-        // What may look at any table waits for all rows before it.
-        let looks = uses.iter().any(|(name, _)| self.calls.contains(&(Kind::Type, name.clone())));
-        let all = if looks { Way::Alone } else { Way::Fill };
-        uses.extend((way == Way::Fill).then(|| (everything(), all)));
+        let mut uses = self.uses_of(&tables, mode)?;
+        // Rows whose checks may read any table wait for all rows before them.
+        let calls =
+            uses.iter().any(|(name, _)| self.calls.contains(&(NameKind::Type, name.clone())));
+        let all = if calls { AccessMode::Alone } else { AccessMode::Fill };
+        uses.extend((mode == AccessMode::Fill).then(|| (everything(), all)));
         Some(uses)
     }
 
-    /// What is done to a partitioned table may be done to its partitions.
-    fn uses_of(&self, tables: &[&Name], way: Way) -> Option<Vec<(Name, Way)>> {
-        let known = tables.iter().all(|table| self.has_made(table));
+    /// A statement on a partitioned table accesses its partitions, too.
+    fn uses_of(&self, tables: &[&Name], mode: AccessMode) -> Option<Vec<(Name, AccessMode)>> {
+        let known = tables.iter().all(|table| self.has_created(table));
         let names = tables.iter().flat_map(|table| self.family(table));
-        known.then(|| names.map(|name| (name, way)).collect())
+        known.then(|| names.map(|name| (name, mode)).collect())
     }
 }
 
-/// Stands for all rows of all tables: no name of a relation is empty.
+/// Stands for all rows of all tables: no relation has an empty name.
 fn everything() -> Name {
     (String::new(), String::new())
 }
@@ -164,17 +166,17 @@ fn everything() -> Name {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::statement::classify;
+    use crate::sql::classify;
 
     fn after(sql: &[&str]) -> Relations {
         let mut relations = Relations::default();
-        sql.iter().for_each(|sql| relations.note(&classify(sql.as_bytes())));
+        sql.iter().for_each(|sql| relations.record(&classify(sql.as_bytes())));
         relations
     }
 
-    fn told(relations: &Relations, sql: &str) -> Option<String> {
+    fn uses_of(relations: &Relations, sql: &str) -> Option<String> {
         let uses = relations.uses(&classify(sql.as_bytes()))?;
-        Some(uses.iter().map(|((_, name), way)| format!("{name}:{way:?} ")).collect())
+        Some(uses.iter().map(|((_, name), mode)| format!("{name}:{mode:?} ")).collect())
     }
 
     #[test]
@@ -188,23 +190,23 @@ mod tests {
             "CREATE INDEX i ON ONLY s.p (a)",
             "CREATE INDEX j ON s.c (a)",
         ]);
-        let told = |sql| told(&r, sql).unwrap_or_else(|| "none".into());
-        assert_eq!(told("COPY s.d (a) FROM stdin"), "d:Fill :Fill ");
-        assert_eq!(told("COPY s.p (a) FROM stdin"), "p:Fill c:Fill d:Fill :Fill ");
-        assert_eq!(told("CREATE INDEX k ON s.t (a)"), "t:Build ");
-        assert_eq!(told("CREATE INDEX k ON s.t (s.f(a))"), "t:Build :Build ");
-        assert_eq!(told("ALTER TABLE ONLY s.t ADD CONSTRAINT k PRIMARY KEY (a)"), "t:Alone ");
+        let uses = |sql| uses_of(&r, sql).unwrap_or_else(|| "none".into());
+        assert_eq!(uses("COPY s.d (a) FROM stdin"), "d:Fill :Fill ");
+        assert_eq!(uses("COPY s.p (a) FROM stdin"), "p:Fill c:Fill d:Fill :Fill ");
+        assert_eq!(uses("CREATE INDEX k ON s.t (a)"), "t:Build ");
+        assert_eq!(uses("CREATE INDEX k ON s.t (s.f(a))"), "t:Build :Build ");
+        assert_eq!(uses("ALTER TABLE ONLY s.t ADD CONSTRAINT k PRIMARY KEY (a)"), "t:Alone ");
         assert_eq!(
-            told("ALTER TABLE s.t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES s.p(a)"),
+            uses("ALTER TABLE s.t ADD CONSTRAINT f FOREIGN KEY (a) REFERENCES s.p(a)"),
             "t:Alone p:Alone c:Alone d:Alone "
         );
         assert_eq!(
-            told("ALTER INDEX s.i ATTACH PARTITION s.j"),
+            uses("ALTER INDEX s.i ATTACH PARTITION s.j"),
             "p:Alone c:Alone d:Alone c:Alone d:Alone "
         );
-        assert_eq!(told("ALTER INDEX s.i ATTACH PARTITION s.x"), "none");
-        assert_eq!(told("CREATE INDEX k ON s.v (a)"), "none");
-        assert_eq!(told("CREATE VIEW s.v AS SELECT 1"), "none");
+        assert_eq!(uses("ALTER INDEX s.i ATTACH PARTITION s.x"), "none");
+        assert_eq!(uses("CREATE INDEX k ON s.v (a)"), "none");
+        assert_eq!(uses("CREATE VIEW s.v AS SELECT 1"), "none");
     }
 
     #[test]
@@ -224,7 +226,7 @@ mod tests {
             "ALTER TABLE ONLY s.root ATTACH PARTITION s.leaf DEFAULT",
             "CREATE TABLE s.plain (a int DEFAULT s.f(1), b x.citext, CHECK (x.of_extension(a)))",
         ]);
-        for (table, way) in [
+        for (table, mode) in [
             ("checks", "Alone"),
             ("operates", "Alone"),
             ("holds", "Alone"),
@@ -232,8 +234,8 @@ mod tests {
             ("leaf", "Alone"),
             ("plain", "Fill"),
         ] {
-            let told = told(&r, &format!("COPY s.{table} FROM stdin"));
-            assert_eq!(told, Some(format!("{table}:Fill :{way} ")));
+            let uses = uses_of(&r, &format!("COPY s.{table} FROM stdin"));
+            assert_eq!(uses, Some(format!("{table}:Fill :{mode} ")));
         }
     }
 

@@ -1,13 +1,13 @@
-//! What may run at the same time: a pure decision. Each job uses relations, in one of three ways, and
-//! runs once everything before it that uses one of them in another way is done.
+//! Which jobs may run at the same time: a pure decision. Each job accesses relations in one of three
+//! modes, and runs once every earlier job that accesses one of them in another mode is done.
 
-use crate::words::Name;
+use crate::sql::Name;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 
-/// How a job uses a relation. Jobs of one way share it, but for those that must be alone.
+/// How a job accesses a relation. Jobs with the same mode share it, except those that must be alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum AccessMode {
     /// Puts rows into it.
     Fill,
     /// Builds an index on it.
@@ -17,52 +17,55 @@ pub enum Way {
 }
 
 /// A job's number, in the order in which they were added.
-pub type Number = usize;
+pub type JobNumber = usize;
 
 #[derive(Default)]
-struct Job {
+struct ScheduledJob {
     uses: Vec<Name>,
-    /// Relations whose turn has not come.
+    /// How many relations it has to wait for.
     waits: usize,
     weight: u64,
 }
 
-/// Jobs that share a relation at one time.
-struct Turn {
-    way: Way,
-    jobs: Vec<Number>,
+/// Jobs that share a relation at the same time.
+struct WaitGroup {
+    mode: AccessMode,
+    jobs: Vec<JobNumber>,
     unfinished: usize,
 }
 
-/// See the module.
+/// The jobs of a load that are not done.
 #[derive(Default)]
 pub struct Schedule {
-    jobs: Vec<Job>,
-    turns: HashMap<Name, VecDeque<Turn>>,
+    jobs: Vec<ScheduledJob>,
+    /// For each relation the jobs that access it now, then those that wait for them, in their order.
+    groups: HashMap<Name, VecDeque<WaitGroup>>,
     /// Heaviest first, and among equals the first.
-    ready: BinaryHeap<(u64, Reverse<Number>)>,
+    ready: BinaryHeap<(u64, Reverse<JobNumber>)>,
     unfinished: usize,
 }
 
 impl Schedule {
     /// Adds a job after all others. A heavier one is begun before a lighter one.
-    pub fn add(&mut self, uses: &[(Name, Way)], weight: u64) -> Number {
+    pub fn add(&mut self, uses: &[(Name, AccessMode)], weight: u64) -> JobNumber {
         let number = self.jobs.len();
-        let mut job = Job { uses: Vec::new(), waits: 0, weight };
-        for (name, way) in uses {
-            // Twice the same relation counts once, in the way that was named first.
+        let mut job = ScheduledJob { uses: Vec::new(), waits: 0, weight };
+        for (name, mode) in uses {
+            // A relation that is named twice counts once, in the mode that was named first.
             if job.uses.contains(name) {
                 continue;
             }
-            let turns = self.turns.entry(name.clone()).or_default();
-            let joins = turns.back().is_some_and(|turn| turn.way == *way && *way != Way::Alone);
+            let groups = self.groups.entry(name.clone()).or_default();
+            let joins = groups
+                .back()
+                .is_some_and(|group| group.mode == *mode && *mode != AccessMode::Alone);
             if !joins {
-                turns.push_back(Turn { way: *way, jobs: Vec::new(), unfinished: 0 });
+                groups.push_back(WaitGroup { mode: *mode, jobs: Vec::new(), unfinished: 0 });
             }
-            job.waits += usize::from(turns.len() > 1);
-            if let Some(turn) = turns.back_mut() {
-                turn.jobs.push(number);
-                turn.unfinished += 1;
+            job.waits += usize::from(groups.len() > 1);
+            if let Some(group) = groups.back_mut() {
+                group.jobs.push(number);
+                group.unfinished += 1;
             }
             job.uses.push(name.clone());
         }
@@ -75,22 +78,22 @@ impl Schedule {
     }
 
     /// The heaviest of the jobs that may run now.
-    pub fn take(&mut self) -> Option<Number> {
+    pub fn take(&mut self) -> Option<JobNumber> {
         self.ready.pop().map(|(_, Reverse(number))| number)
     }
 
     /// A job that was taken is done.
-    pub fn done(&mut self, number: Number) {
+    pub fn done(&mut self, number: JobNumber) {
         self.unfinished -= 1;
         for name in std::mem::take(&mut self.jobs[number].uses) {
-            let Some(turns) = self.turns.get_mut(&name) else { continue };
-            let Some(turn) = turns.front_mut() else { continue };
-            turn.unfinished -= 1;
-            if turn.unfinished > 0 {
+            let Some(groups) = self.groups.get_mut(&name) else { continue };
+            let Some(group) = groups.front_mut() else { continue };
+            group.unfinished -= 1;
+            if group.unfinished > 0 {
                 continue;
             }
-            turns.pop_front();
-            for next in turns.front().into_iter().flat_map(|turn| &turn.jobs) {
+            groups.pop_front();
+            for next in groups.front().into_iter().flat_map(|group| &group.jobs) {
                 let job = &mut self.jobs[*next];
                 job.waits -= 1;
                 if job.waits == 0 {
@@ -118,11 +121,12 @@ mod tests {
     #[test]
     fn fills_share_a_table_and_what_changes_it_waits_for_them() {
         let mut schedule = Schedule::default();
-        let t = |way| [(name(1), way)];
-        let fills = [schedule.add(&t(Way::Fill), 1), schedule.add(&t(Way::Fill), 2)];
-        let builds = [schedule.add(&t(Way::Build), 1), schedule.add(&t(Way::Build), 1)];
-        let key = schedule.add(&[(name(1), Way::Alone), (name(2), Way::Alone)], 9);
-        let other = schedule.add(&[(name(3), Way::Fill)], 0);
+        let t = |mode| [(name(1), mode)];
+        let fills = [schedule.add(&t(AccessMode::Fill), 1), schedule.add(&t(AccessMode::Fill), 2)];
+        let builds =
+            [schedule.add(&t(AccessMode::Build), 1), schedule.add(&t(AccessMode::Build), 1)];
+        let key = schedule.add(&[(name(1), AccessMode::Alone), (name(2), AccessMode::Alone)], 9);
+        let other = schedule.add(&[(name(3), AccessMode::Fill)], 0);
         let all =
             |schedule: &mut Schedule| std::iter::from_fn(|| schedule.take()).collect::<Vec<_>>();
         assert_eq!(all(&mut schedule), [fills[1], fills[0], other]);
@@ -138,12 +142,12 @@ mod tests {
         assert!(schedule.is_idle());
     }
 
-    fn way(n: u8) -> Way {
-        [Way::Fill, Way::Build, Way::Alone][usize::from(n % 3)]
+    fn mode(n: u8) -> AccessMode {
+        [AccessMode::Fill, AccessMode::Build, AccessMode::Alone][usize::from(n % 3)]
     }
 
     proptest! {
-        /// Whatever the jobs and whoever finishes first: all run, none beside one it conflicts with,
+        /// For all jobs and every order of their ends: all run, none at the same time as one it conflicts with,
         /// and none before an earlier one that it conflicts with.
         #[test]
         fn every_job_runs_and_conflicting_ones_in_their_order(
@@ -152,14 +156,14 @@ mod tests {
             late in 0usize..40,
         ) {
             let mut schedule = Schedule::default();
-            let uses: Vec<Vec<(Name, Way)>> = jobs
+            let uses: Vec<Vec<(Name, AccessMode)>> = jobs
                 .iter()
-                .map(|job| job.iter().map(|(n, w)| (name(*n), way(*w))).collect())
+                .map(|job| job.iter().map(|(n, w)| (name(*n), mode(*w))).collect())
                 .collect();
             let conflict = |a: usize, b: usize| uses[a].iter().any(|(n, w)| {
-                uses[b].iter().any(|(m, v)| n == m && (w != v || *w == Way::Alone))
+                uses[b].iter().any(|(m, v)| n == m && (w != v || *w == AccessMode::Alone))
             });
-            let (mut added, mut running, mut done) = (0, Vec::<Number>::new(), Vec::new());
+            let (mut added, mut running, mut done) = (0, Vec::<JobNumber>::new(), Vec::new());
             let mut picks = picks.into_iter().cycle();
             while done.len() < uses.len() {
                 while added < uses.len() && (added < late || done.len() * 2 >= added) {

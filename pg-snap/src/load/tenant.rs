@@ -1,48 +1,41 @@
-//! `pg-snap load --schema`: one schema of a dump back into the database in use.
+//! `pg-snap load --schema`: one schema of a dump into the database in use.
 //!
-//! Everything happens in one transaction of one session: the present schema gets another name, the
-//! dump's is made and filled. Nobody sees any of it before the commit, and whatever fails leaves the
-//! database as it was.
+//! Everything happens in one transaction of one session: the existing schema is renamed, and the dump's is
+//! created and filled. Nothing of it is visible before the commit, and any failure leaves the database as it
+//! was.
 
 mod dependents;
 mod feeder;
 mod mentions;
-mod named_roles;
 mod report;
 
-use super::lease::Lease;
-use super::names::Names;
-use super::talk::Talk;
-use super::{Source, feed, settings, statistics};
+use super::advisory_lock::AdvisoryLock;
+use super::load_session::LoadSession;
+use super::{parallel_load, settings, statistics};
 use crate::client::Clients;
+use crate::database_names::DatabaseNames;
 use crate::database_state::Role;
+use crate::dump_file::{DumpFile, Source};
 use crate::extract;
-use crate::gzip;
-use crate::head::Head;
-use crate::index;
-use crate::lines::Blocks;
 use crate::preflight::{self, Facts};
-use crate::psql::{self, MAY_END, Server};
+use crate::psql::{self, Server, Sessions};
 use crate::server_error::LOCK_NOT_AVAILABLE;
-use crate::sql::{beside, ident, literal};
-use crate::words::Name;
+use crate::sql::{MAX_NAME_BYTES, Name, ident, rename_schema, with_suffix, with_values};
 use anyhow::{Context, Result, ensure};
 use feeder::Feeder;
 use pipe_kit::{Stop, cleanup, warning};
+use report::LoadedSchema;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// PostgreSQL cuts longer names silently.
-const NAME_BYTES: usize = 63;
-/// How long to wait for what somebody else holds locked. Only tables elsewhere that the schema's
-/// foreign keys refer to are.
+/// How long to wait for locks. Only tables in other schemas can be locked: those that the schema's foreign
+/// keys refer to.
 const LOCK_TIMEOUT: &str = "60s";
 
-/// What `load --schema` is told.
-pub struct Options {
+/// The options of `load --schema`.
+pub struct SchemaOptions {
     /// The dump; `-` is standard input.
     pub file: PathBuf,
     /// The schema's name in the dump.
@@ -51,31 +44,26 @@ pub struct Options {
     pub into: String,
 }
 
-/// Brings a schema of the dump back into `PGDATABASE`.
+/// Loads a schema of the dump into `PGDATABASE`.
 ///
 /// # Errors
-/// [`Stop::refused`] if something outside depends on the schema that is there, the dump holds no such
-/// schema, or it does not fit the server; [`Stop::damaged`] if the dump is not whole; else what
-/// PostgreSQL says. Nothing is changed then.
-pub fn run(clients: &Clients, options: &Options) -> Result<()> {
-    let names = Names::of(psql::wanted_database()?);
-    if options.into.is_empty() || options.into.len() > NAME_BYTES {
+/// [`Stop::refused`] if something outside depends on the existing schema, the dump holds no such schema, or
+/// it does not fit the server; [`Stop::damaged`] if the dump is not whole. Nothing is changed then.
+pub fn run(clients: &Clients, options: &SchemaOptions) -> Result<()> {
+    let names = DatabaseNames::of(psql::wanted_database()?);
+    if options.into.is_empty() || options.into.len() > MAX_NAME_BYTES {
         return Err(Stop::usage("a schema's name has 1 to 63 bytes").into());
     }
-    let text = gzip::ReadAhead::new(gzip::text_of(pipe_kit::input::open(&options.file)?)?);
-    let mut blocks = Blocks::new(text);
-    let head = Head::read(&mut blocks).context("nothing was changed")?;
+    let DumpFile { needs, source } =
+        DumpFile::open(&options.file).context("nothing was changed")?;
     let server = Server::connect_beside(clients, &names.database)?.naming_sessions(&names.incoming);
-    let facts = preflight::check_part(&server, &names.database, &head.needs)?;
-    let mut lease = Lease::take(&server, &names.database)?;
-    let source = match index::of(&options.file)? {
-        Some((file, index)) => Source::Indexed { file, index },
-        None => Source::Stream { head: &head.bytes, blocks: &mut blocks },
-    };
+    let facts = preflight::check_part(&server, &names.database, &needs)?;
+    let mut lock = AdvisoryLock::take(&server, &names.database)?;
     let tenant = Tenant::new(server, names.database, facts, options)?;
-    tenant.run(source, &mut lease, &head.needs.roles)
+    tenant.run(source, &mut lock, &needs.roles)
 }
 
+/// The load of one schema.
 struct Tenant<'a> {
     server: Arc<Server>,
     database: String,
@@ -84,27 +72,33 @@ struct Tenant<'a> {
     from: &'a str,
     /// Its name in the database.
     into: &'a str,
-    /// The schema that has this name now, if there is one, and the name under which it will be kept.
-    present: Option<(u32, String)>,
-    /// The name that a schema gets for a moment that is called as the dump's, and is another.
+    /// The oid of the existing schema of this name, and the name under which it will be kept.
+    existing: Option<(u32, String)>,
+    /// A temporary name for another schema that has the same name as the dump's.
     aside: Option<String>,
-    /// Whether the server was told to commit.
+    /// Whether the commit was sent.
     in_doubt: Cell<bool>,
+    /// Tables in other schemas that its foreign keys refer to.
     referred: RefCell<Vec<Name>>,
 }
 
 impl<'a> Tenant<'a> {
-    fn new(server: Server, database: String, facts: Facts, options: &'a Options) -> Result<Self> {
+    fn new(
+        server: Server,
+        database: String,
+        facts: Facts,
+        options: &'a SchemaOptions,
+    ) -> Result<Self> {
         let (from, into) = (options.schema.as_str(), options.into.as_str());
-        let there = schemas(&server, &database)?;
+        let schemas = schemas(&server, &database)?;
         let now = server.query(
             &server.maintenance,
             "SELECT pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', '_\"before\"_YYYYMMDD\"T\"HH24MISS\"Z\"')",
         )?;
         Ok(Self {
-            present: there.get(into).map(|oid| (*oid, beside(into, now.trim()))),
-            aside: (from != into && there.contains_key(from))
-                .then(|| beside(from, "_pg_snap_aside")),
+            existing: schemas.get(into).map(|oid| (*oid, with_suffix(into, now.trim()))),
+            aside: (from != into && schemas.contains_key(from))
+                .then(|| with_suffix(from, "_pg_snap_aside")),
             server: Arc::new(server),
             database,
             facts,
@@ -115,19 +109,22 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    fn run<R: Read>(
-        &self,
-        source: Source<'_, R>,
-        lease: &mut Lease,
-        of_dump: &[Role],
-    ) -> Result<()> {
+    fn run(&self, source: Source, lock: &mut AdvisoryLock, dump_roles: &[Role]) -> Result<()> {
         self.check_dependents()?;
-        let (talk, made) = self
-            .load(source, lease)
+        let (session, created) = self
+            .load(source, lock)
             .map_err(|e| self.with_holders(e))
-            .with_context(|| self.state_of_things())?;
-        report::tell(self, &made, of_dump).with_context(|| self.state_of_things())?;
-        if let Err(error) = self.analyze(talk) {
+            .with_context(|| self.state())?;
+        let loaded = LoadedSchema {
+            server: &self.server,
+            database: &self.database,
+            me: &self.facts.me,
+            from: self.from,
+            into: self.into,
+            kept: self.existing.as_ref().map(|(_, kept)| kept.as_str()),
+        };
+        report::report(&loaded, &created, dump_roles).with_context(|| self.state())?;
+        if let Err(error) = self.analyze(session) {
             warning!(
                 "the planner's statistics of schema {} are not gathered: {error:#}",
                 self.into
@@ -137,71 +134,75 @@ impl<'a> Tenant<'a> {
     }
 
     fn check_dependents(&self) -> Result<()> {
-        match self.present {
+        match self.existing {
             Some(_) => dependents::check(&self.server, &self.database, self.into),
             None => Ok(()),
         }
     }
 
-    /// Does it all, up to the commit; gives the roles that were made.
-    fn load<R: Read>(&self, source: Source<'_, R>, lease: &mut Lease) -> Result<(Talk, Vec<Role>)> {
+    /// Does everything up to the commit; returns the roles that were created.
+    fn load(&self, source: Source, lock: &mut AdvisoryLock) -> Result<(LoadSession, Vec<Role>)> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
-        // Whatever it is in the middle of, it must not go on with.
-        let session = cleanup::on_failure(move || end_session(&server, &database));
-        let mut talk = Talk::open(
+        // A session that is still running must not continue to its commit.
+        let ending = cleanup::on_failure(move || {
+            // A server that is down has none.
+            let _ = server.end_sessions(Sessions::WithOwnNameIn(&database));
+        });
+        let mut session = LoadSession::open(
             &self.server,
             &self.database,
             &format!(
                 "{}SET lock_timeout = '{LOCK_TIMEOUT}';\nSET client_encoding = 'UTF8';\nBEGIN;\n{}",
-                settings::begin_in_place(&self.server, 1),
-                self.out_of_the_way()
+                settings::for_database_in_use(&self.server, 1),
+                self.rename_existing()
             ),
         )?;
         let major = self.server.version.major;
-        let mut feeder = Feeder::new(&mut talk, self.from, &self.facts, major);
-        let read = extract::read(source, self.from, feed::scanner(&self.server), &mut feeder);
+        let mut feeder = Feeder::new(&mut session, self.from, &self.facts, major);
+        let read =
+            extract::read(source, self.from, parallel_load::scanner(&self.server), &mut feeder);
         let (rows, roles, referred) = (feeder.rows, feeder.roles, feeder.referred);
         *self.referred.borrow_mut() = referred;
         read?;
-        talk.send(self.take_its_place().as_bytes())?;
-        let copied = talk.sync()?;
+        session.send(self.rename_loaded().as_bytes())?;
+        let copied = session.sync()?;
         ensure!(copied == rows, "the server took {copied:?} rows where the dump has {rows:?}");
-        // What has come to depend on it meanwhile.
+        // Something may have come to depend on it meanwhile.
         self.check_dependents()?;
-        lease.still_held()?;
+        lock.check()?;
         self.in_doubt.set(true);
-        talk.send(b"COMMIT;\n")?;
-        talk.sync()?;
-        session.disarm();
-        Ok((talk, roles))
+        session.send(b"COMMIT;\n")?;
+        session.sync()?;
+        ending.disarm();
+        Ok((session, roles))
     }
 
-    /// Makes room for the dump's names.
-    fn out_of_the_way(&self) -> String {
-        let kept = self.present.as_ref().map(|(_, kept)| renamed(self.into, kept));
-        let aside = self.aside.as_ref().map(|aside| renamed(self.from, aside));
+    /// The statements that make the dump's names free.
+    fn rename_existing(&self) -> String {
+        let kept = self.existing.as_ref().map(|(_, kept)| rename_schema(self.into, kept));
+        let aside = self.aside.as_ref().map(|aside| rename_schema(self.from, aside));
         kept.into_iter().chain(aside).collect()
     }
 
-    /// Ends what the dump may have set, and gives each schema the name that it is to have.
-    fn take_its_place(&self) -> String {
+    /// The statements that reset what the dump may have set, and give each schema its final name.
+    fn rename_loaded(&self) -> String {
         let mut script = format!(
             "SET client_encoding = 'UTF8';\nSET SESSION AUTHORIZATION DEFAULT;\n{}",
-            dependents::forbid_parts(self.from)
+            dependents::forbid_partitions(self.from)
         );
         if self.from != self.into {
-            script += &renamed(self.from, self.into);
+            script += &rename_schema(self.from, self.into);
         }
         if let Some(aside) = &self.aside {
-            script += &renamed(aside, self.from);
+            script += &rename_schema(aside, self.from);
         }
         script
     }
 
-    /// What an operator must know beside the error.
-    fn state_of_things(&self) -> String {
+    /// The state of the schema, for an error.
+    fn state(&self) -> String {
         let into = self.into.replace(char::is_control, "?");
-        let before = self.present.as_ref().map(|(oid, _)| *oid);
+        let before = self.existing.as_ref().map(|(oid, _)| *oid);
         let now = match self.in_doubt.get() {
             true => {
                 schemas(&self.server, &self.database).ok().map(|all| all.get(self.into).copied())
@@ -217,78 +218,48 @@ impl<'a> Tenant<'a> {
             },
             Some(_) => format!("schema {into} is loaded and in place"),
             None => format!(
-                "loading schema {into} failed, and whether the one before is still in place is not known; ask \
+                "loading schema {into} failed, and it is not known whether the one before is still in place; run \
                  psql -c '\\dn' once the server answers"
             ),
         }
     }
 
-    /// Who holds what the load has waited for in vain.
+    /// Adds to a lock timeout who holds the locks.
     fn with_holders(&self, error: anyhow::Error) -> anyhow::Error {
         if psql::sqlstate_of(&error) != Some(LOCK_NOT_AVAILABLE) {
             return error;
         }
-        let tables: Vec<String> = self
-            .referred
-            .borrow()
+        let referred = self.referred.borrow();
+        let tables: Vec<String> = referred
             .iter()
-            .map(|(schema, table)| literal(&format!("{}.{}", ident(schema), ident(table))))
+            .map(|(schema, table)| format!("{}.{}", ident(schema), ident(table)))
             .collect();
-        let ask = format!(
-            "SELECT pg_catalog.string_agg(DISTINCT usename || ' (pid ' || pid || ') on ' || relation::pg_catalog.regclass, ', ') \
-             FROM pg_catalog.pg_locks JOIN pg_catalog.pg_stat_activity USING (pid) \
-             WHERE granted AND mode NOT IN ('AccessShareLock', 'RowShareLock') \
-             AND relation IN (SELECT pg_catalog.to_regclass(t) FROM unnest(array[{}]::text[]) u (t))",
-            tables.join(", ")
-        );
-        match self.server.query(&self.database, &ask) {
+        let tables = serde_json::to_string(&tables).unwrap_or_default();
+        let query = with_values(include_str!("tenant/lock_holders.sql"), &[("tables", &tables)]);
+        match self.server.query(&self.database, &query) {
             Ok(who) if !who.trim().is_empty() => error.context(format!(
-                "waited {LOCK_TIMEOUT} for what somebody holds locked: {}; end that, or load again later",
+                "waited {LOCK_TIMEOUT} for locks of other sessions: {}; end those, or load again later",
                 who.trim()
             )),
-            _ => error.context(format!("waited {LOCK_TIMEOUT} for what somebody holds locked (pg_locks)")),
+            _ => error.context(format!("waited {LOCK_TIMEOUT} for locks of other sessions (pg_locks)")),
         }
     }
 
-    fn analyze(&self, mut talk: Talk) -> Result<()> {
-        let answer = self.server.query(
-            &self.database,
-            &format!(
-                "SELECT coalesce(pg_catalog.json_agg(relname), '[]') FROM pg_catalog.pg_class c \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = relnamespace AND nspname = {} WHERE relkind IN ('r', 'p', 'm')",
-                literal(self.into)
-            ),
-        )?;
+    fn analyze(&self, mut session: LoadSession) -> Result<()> {
+        let query = with_values(include_str!("tenant/tables.sql"), &[("schema", self.into)]);
+        let answer = self.server.query(&self.database, &query)?;
         let tables: Vec<String> = serde_json::from_str(&answer).context("listing tables")?;
         for table in tables {
-            talk.send(statistics::gather(&(self.into.to_owned(), table)).as_bytes())?;
+            session.send(statistics::analyze(&(self.into.to_owned(), table)).as_bytes())?;
         }
-        talk.sync()?;
-        talk.close()
+        session.sync()?;
+        session.close()
     }
-}
-
-fn renamed(from: &str, to: &str) -> String {
-    format!("ALTER SCHEMA {} RENAME TO {};\n", ident(from), ident(to))
 }
 
 /// The schemas of a database, with their oids.
 fn schemas(server: &Server, database: &str) -> Result<BTreeMap<String, u32>> {
-    let ask =
+    let query =
         "SELECT pg_catalog.json_object_agg(nspname, oid::bigint) FROM pg_catalog.pg_namespace";
-    serde_json::from_str(&server.query(database, ask)?).context("listing schemas")
-}
-
-/// A server that is down has none.
-fn end_session(server: &Server, database: &str) {
-    let timeout = if server.version.major >= 14 { ", 10000" } else { "" };
-    let _ = server.query(
-        &server.maintenance,
-        &format!(
-            "SELECT pg_catalog.pg_terminate_backend(pid{timeout}) FROM pg_catalog.pg_stat_activity \
-             WHERE datname = {} AND application_name = pg_catalog.current_setting('application_name') \
-             AND pid <> pg_catalog.pg_backend_pid() AND ({MAY_END})",
-            literal(database)
-        ),
-    );
+    serde_json::from_str(&server.query(database, query)?).context("listing schemas")
 }

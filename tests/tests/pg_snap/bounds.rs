@@ -1,4 +1,4 @@
-//! Nothing waits for ever: not for a standby that is gone, not for a lock, not for somebody's session.
+//! Nothing waits for ever: not for a missing standby, not for a lock, not for another session.
 
 use crate::kit::*;
 use crate::running::Running;
@@ -8,7 +8,7 @@ use predicates::str::contains;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-/// A session that stands where it was told to, until it is dropped.
+/// A session that holds its state until it is dropped.
 struct Standing(std::process::Child);
 
 impl Standing {
@@ -69,7 +69,7 @@ fn a_synchronous_standby_that_is_gone_holds_up_nothing() -> Result<()> {
             arguments.push(file.to_str().unwrap_or_default());
         }
         let mut running = Running::start(&s.server, &arguments, s.path(&format!("out{number}")))?;
-        assert_eq!(running.code()?, Some(0), "{arguments:?}: {}", running.said());
+        assert_eq!(running.code()?, Some(0), "{arguments:?}: {}", running.stderr());
     }
     Ok(())
 }

@@ -150,7 +150,7 @@ fn a_databases_settings_change_no_byte_of_its_dump_and_keep_nothing_from_being_d
         "select count(*) > 0 from pg_locks where clock_timestamp() - waitstart > '4 seconds'";
     wait_for(&scene.server, waits, "t")?;
     gate.release()?;
-    ensure!(dump.code()? == Some(0), "{}", dump.said());
+    ensure!(dump.code()? == Some(0), "{}", dump.stderr());
     scene.loads()
 }
 

@@ -1,4 +1,4 @@
-//! Rows come back whatever of what is derived from them cannot be made.
+//! All rows are loaded even if objects derived from them cannot be created.
 
 use crate::kit::{dump_to, pg_dump_to, pg_snap};
 use anyhow::{Context, Result, ensure};

@@ -77,7 +77,7 @@ impl Scene {
 
     fn ensure_failed(&self, dump: &mut Running, what: &str) -> Result<()> {
         let code = dump.code().with_context(|| what.to_owned())?;
-        ensure!(code == Some(1), "{what}: {code:?} {}", dump.said());
+        ensure!(code == Some(1), "{what}: {code:?} {}", dump.stderr());
         ensure_not_whole(&self.server, &dump.out, what)?;
         wait_for_sessions(&self.server, DUMPS, 0).context(what.to_owned())
     }
@@ -93,7 +93,7 @@ fn any_session_that_is_ended_at_any_stage_fails_the_dump() -> Result<()> {
             let sessions = sessions(&scene.server, DUMPS)?;
             let Some(session) = sessions.get(nth) else {
                 held.release()?;
-                ensure!(dump.code()? == Some(0), "{}: {}", stage.name, dump.said());
+                ensure!(dump.code()? == Some(0), "{}: {}", stage.name, dump.stderr());
                 break;
             };
             let query = format!("select query from pg_stat_activity where pid = {session}");
@@ -124,7 +124,7 @@ fn any_client_that_is_killed_at_any_stage_fails_the_dump() -> Result<()> {
             let clients = dump.clients()?;
             let Some(client) = clients.get(nth) else {
                 held.release()?;
-                ensure!(dump.code()? == Some(0), "{}: {}", stage.name, dump.said());
+                ensure!(dump.code()? == Some(0), "{}: {}", stage.name, dump.stderr());
                 break;
             };
             signal(*client, "KILL")?;
@@ -161,7 +161,7 @@ fn a_server_that_is_killed_at_any_stage_fails_the_dump() -> Result<()> {
         scene.server.kill_hard()?;
         let code = dump.code()?;
         drop(held);
-        ensure!(code == Some(1), "{}: {code:?} {}", stage.name, dump.said());
+        ensure!(code == Some(1), "{}: {code:?} {}", stage.name, dump.stderr());
         ensure_not_whole(&scene.server, &dump.out, stage.name)?;
         scene.server.start_again()?;
     }
@@ -175,7 +175,7 @@ fn a_dump_ended_by_a_signal_leaves_no_session_though_it_waits_for_a_lock() -> Re
         let (mut dump, held) = scene.at(stage)?;
         dump.signal(name)?;
         let code = dump.code()?;
-        ensure!(code == Some(*status), "{} {name}: {code:?} {}", stage.name, dump.said());
+        ensure!(code == Some(*status), "{} {name}: {code:?} {}", stage.name, dump.stderr());
         wait_for_sessions(&scene.server, DUMPS, 0).context(stage.name)?;
         ensure_not_whole(&scene.server, &dump.out, stage.name)?;
         held.release()?;
@@ -199,7 +199,7 @@ fn what_a_killed_dump_left_is_ended_by_the_next_and_that_one_is_right() -> Resul
         let left: Vec<String> = left.iter().map(u32::to_string).collect();
         wait_for_sessions(&scene.server, &format!("pid in ({})", left.join(", ")), 0)?;
         held.release()?;
-        ensure!(next.code()? == Some(0), "{}: {}", stage.name, next.said());
+        ensure!(next.code()? == Some(0), "{}: {}", stage.name, next.stderr());
         wait_for_sessions(&scene.server, DUMPS, 0)?;
         pg_snap(&scene.server, "copy").arg("load").arg(&next.out).assert().success();
         ensure_alike(&before, &content(&scene.server, None, "copy")?, stage.name)?;
@@ -215,7 +215,7 @@ fn a_dump_beside_another_leaves_it_alone() -> Result<()> {
     scene.server.psql("postgres", "create database other template template0")?;
     dump_to(&scene.server, "other", &[], &other)?;
     held.release()?;
-    ensure!(first.code()? == Some(0), "{}", first.said());
+    ensure!(first.code()? == Some(0), "{}", first.stderr());
     Ok(())
 }
 
@@ -244,8 +244,8 @@ fn a_session_that_is_ended_at_any_moment_fails_the_dump_or_comes_too_late() -> R
                 ensure_alike(&before, &content(&server, None, "copy")?, "a session was ended")?;
             }
             code => {
-                ensure!(code == Some(1) && ended == "t", "{code:?} {ended} {}", dump.said());
-                ensure_not_whole(&server, &dump.out, &dump.said())?;
+                ensure!(code == Some(1) && ended == "t", "{code:?} {ended} {}", dump.stderr());
+                ensure_not_whole(&server, &dump.out, &dump.stderr())?;
                 failed += 1;
             }
         }

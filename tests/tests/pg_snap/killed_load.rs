@@ -92,15 +92,15 @@ impl Scene {
 
     fn ensure_failed(&self, load: &mut Running, what: &str) -> Result<()> {
         let code = load.code().with_context(|| what.to_owned())?;
-        ensure!(code == Some(1), "{what}: {code:?} {}", load.said());
-        ensure!(load.said().lines().count() == 1, "{what}: {}", load.said());
+        ensure!(code == Some(1), "{what}: {code:?} {}", load.stderr());
+        ensure!(load.stderr().lines().count() == 1, "{what}: {}", load.stderr());
         self.ensure_old(what)
     }
 
-    /// With nobody in its way, the same dump loads.
+    /// Without interference, the same dump loads.
     fn ensure_loads(&self, stage: &str) -> Result<()> {
         let mut load = self.start(stage)?;
-        ensure!(load.code()? == Some(0), "{stage}: {}", load.said());
+        ensure!(load.code()? == Some(0), "{stage}: {}", load.stderr());
         wait_for_sessions(&self.server, LOADS, 0)?;
         let wanted = content(&self.server, None, stage)?;
         ensure_alike(&wanted, &content(&self.server, None, "piprio")?, stage)
@@ -118,7 +118,7 @@ fn any_session_that_is_ended_at_any_stage_fails_the_load_and_the_old_database_st
             let sessions = sessions(&scene.server, LOADS)?;
             let Some(session) = sessions.get(nth) else {
                 load.signal("TERM")?;
-                ensure!(load.code()? == Some(143), "{stage}: {}", load.said());
+                ensure!(load.code()? == Some(143), "{stage}: {}", load.stderr());
                 scene.ensure_old(stage)?;
                 scene.release()?;
                 break;
@@ -150,7 +150,7 @@ fn any_client_that_is_killed_at_any_stage_fails_the_load_and_the_old_database_st
             let clients = load.clients()?;
             let Some(client) = clients.get(nth) else {
                 load.signal("INT")?;
-                ensure!(load.code()? == Some(130), "{stage}: {}", load.said());
+                ensure!(load.code()? == Some(130), "{stage}: {}", load.stderr());
                 scene.ensure_old(stage)?;
                 scene.release()?;
                 break;
@@ -174,7 +174,7 @@ fn a_server_that_is_killed_at_any_stage_has_the_old_database_when_it_is_up_again
         let mut load = scene.at(stage)?;
         scene.server.kill_hard()?;
         let code = load.code()?;
-        ensure!(code == Some(1), "{stage}: {code:?} {}", load.said());
+        ensure!(code == Some(1), "{stage}: {code:?} {}", load.stderr());
         scene.server.start_again()?;
         scene.release()?;
         ensure_alike(&scene.before, &content(&scene.server, None, "piprio")?, stage)?;
@@ -200,7 +200,7 @@ fn what_a_killed_load_left_is_ended_by_the_next_and_that_one_is_right() -> Resul
         let left: Vec<String> = left.iter().map(u32::to_string).collect();
         wait_for_sessions(&scene.server, &format!("pid in ({})", left.join(", ")), 0)?;
         scene.release()?;
-        ensure!(next.code()? == Some(0), "{stage}: {}", next.said());
+        ensure!(next.code()? == Some(0), "{stage}: {}", next.stderr());
         let wanted = content(&scene.server, None, stage)?;
         ensure_alike(&wanted, &content(&scene.server, None, "piprio")?, stage)?;
         scene.before = wanted;
@@ -231,12 +231,12 @@ fn a_session_that_is_ended_at_any_moment_leaves_the_old_database_or_the_new() ->
             "select pg_terminate_backend(pid) from pg_stat_activity where {LOADS} order by md5(pid::text || {moment}) limit 1"
         );
         scene.server.psql("postgres", &any)?;
-        let (code, what) = (load.code()?, format!("moment {moment}: {}", load.said()));
+        let (code, what) = (load.code()?, format!("moment {moment}: {}", load.stderr()));
         let there = content(&scene.server, None, "piprio")?;
         match code {
             Some(0) => ensure_alike(&new, &there, &what)?,
             // After the swap, the news of it may be lost, or the old database's removal.
-            _ if there == new => ensure!(load.said().contains("in place"), "{what}"),
+            _ if there == new => ensure!(load.stderr().contains("in place"), "{what}"),
             _ => ensure_alike(&old, &there, &what)?,
         }
         failed += u32::from(code != Some(0));
@@ -244,10 +244,10 @@ fn a_session_that_is_ended_at_any_moment_leaves_the_old_database_or_the_new() ->
         let outgoing = "piprio_pg_snap_outgoing";
         let databases = databases(&scene.server)?.replace(&format!("{outgoing} "), "");
         ensure!(databases == "indexes piprio postgres rows views", "{what}: {databases}");
-        // One that is still there is told of.
+        // A database that is still there is named.
         let there = format!("select count(*) from pg_database where datname = '{outgoing}'");
-        let told = load.said().contains(outgoing);
-        ensure!(told == (scene.server.psql("postgres", &there)? == "1"), "{what}");
+        let named = load.stderr().contains(outgoing);
+        ensure!(named == (scene.server.psql("postgres", &there)? == "1"), "{what}");
     }
     println!("a session ended at {MOMENTS} moments: not loaded {failed} times");
     Ok(())

@@ -119,7 +119,7 @@ fn a_table_that_somebody_holds_makes_a_german_dump_wait() -> Result<()> {
     let held = "select count(*) from pg_stat_activity where wait_event = 'PgSleep'";
     wait_for(&s.server, held, "1")?;
     let mut dump = Running::start(&s.server, &["dump", "--lock-wait", "60"], s.path("out"))?;
-    assert_eq!(dump.code()?, Some(0), "{}", dump.said());
+    assert_eq!(dump.code()?, Some(0), "{}", dump.stderr());
     holder.wait()?;
     wait_for(&s.server, &format!("select count(*) from pg_stat_activity where {LOADS}"), "0")
 }

@@ -67,8 +67,8 @@ impl Scene {
             }
             return Ok(true);
         }
-        ensure!(code == Some(1), "{what}: {code:?} {}", dump.said());
-        ensure!(dump.said().lines().count() == 1, "{what}: {}", dump.said());
+        ensure!(code == Some(1), "{what}: {code:?} {}", dump.stderr());
+        ensure!(dump.stderr().lines().count() == 1, "{what}: {}", dump.stderr());
         ensure_not_whole(&self.server, &dump.out, what)?;
         Ok(false)
     }
@@ -157,19 +157,23 @@ fn an_alter_that_waits_for_another_does_not_make_a_dump_wait_for_ever() -> Resul
 }
 
 #[test]
-fn a_lock_that_outlasts_the_wait_is_told_with_its_holder_and_one_that_does_not_is_waited_for()
+fn a_lock_that_outlasts_the_wait_is_reported_with_its_holder_and_one_that_does_not_is_waited_for()
 -> Result<()> {
     let scene = Scene::new()?;
     for table in ["victim", "only parted", "part"] {
         let lock = Held::by(&scene.server, "piprio", &format!("begin; lock table {table}"))?;
         let start = Instant::now();
         let mut dump = Running::start(&scene.server, &["dump", "--lock-wait", "1"], scene.path())?;
-        ensure!(dump.code()? == Some(1), "{table}: {}", dump.said());
+        ensure!(dump.code()? == Some(1), "{table}: {}", dump.stderr());
         ensure!(start.elapsed() >= Duration::from_secs(1), "{table}: it did not wait");
         ensure_not_whole(&scene.server, &dump.out, table)?;
-        ensure!(dump.said().lines().count() == 1, "{}", dump.said());
+        ensure!(dump.stderr().lines().count() == 1, "{}", dump.stderr());
         let name = table.trim_start_matches("only ");
-        ensure!(dump.said().contains("lock") && dump.said().contains(name), "{}", dump.said());
+        ensure!(
+            dump.stderr().contains("lock") && dump.stderr().contains(name),
+            "{}",
+            dump.stderr()
+        );
         wait_for_sessions(&scene.server, DUMPS, 0)?;
 
         let before = content_without_lock(&scene, lock)?;

@@ -334,7 +334,7 @@ fn a_line_break_in_the_name_of_a_partitions_root_stays_in_the_name() -> Result<(
     Ok(())
 }
 
-/// Statements that wait until the end come behind others in the order of sending, not of the dump.
+/// Statements that wait until the end are sent after others that follow them in the dump.
 #[test]
 fn of_many_late_statements_none_is_lost_with_one_that_fails() -> Result<()> {
     let s = Scene::new()?;

@@ -92,8 +92,8 @@ fn an_owner_that_has_given_its_rights_away_loads_its_dump_as_psql_does() -> Resu
                 let load = load.args(["load", "--jobs", jobs]);
                 let load = if piped { load.arg("-").pipe_stdin(file)? } else { load.arg(file) };
                 let out = load.output()?;
-                let said = String::from_utf8_lossy(&out.stderr).into_owned();
-                ensure!(out.status.success(), "{what}, --jobs {jobs}, piped: {piped}: {said}");
+                let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+                ensure!(out.status.success(), "{what}, --jobs {jobs}, piped: {piped}: {stderr}");
                 ensure_alike(&wanted, &content(&server, None, &copy)?, what)?;
                 ensure_alike(&state(&server, "piprio")?, &state(&server, &copy)?, what)?;
             }

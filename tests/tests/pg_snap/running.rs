@@ -1,4 +1,4 @@
-//! A run of the tool that is under way, and what holds it up where a test wants it to stand.
+//! A running process of the tool, and what holds it up where a test needs it.
 
 use crate::kit::pg_snap;
 use anyhow::{Context, Result, ensure};
@@ -9,9 +9,9 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 
-/// What a dump's sessions are called.
+/// The sessions of dumps.
 pub const DUMPS: &str = "application_name like 'pg-snap dump %'";
-/// Those of loads.
+/// The sessions of loads.
 pub const LOADS: &str = "application_name = 'piprio_pg_snap_incoming'";
 
 /// A process of the tool; dropped, it is killed.
@@ -23,7 +23,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts the tool on `piprio`, its output going to a file of that name.
+    /// Starts the tool on `piprio`, with its output to a file.
     pub fn start(server: &Postgres, arguments: &[&str], out: PathBuf) -> Result<Self> {
         let errors = out.with_extension("errors");
         let mut command = Command::new(tool("pg-snap"));
@@ -32,14 +32,14 @@ impl Running {
         Ok(Self { child: command.spawn()?, out, errors })
     }
 
-    /// Its end, which must come.
+    /// Waits for its end.
     pub fn end(&mut self) -> Result<ExitStatus> {
         let mut status = None;
         let waited = wait_until("pg-snap to end", || {
             status = self.child.try_wait()?;
             Ok(status.is_some())
         });
-        waited.with_context(|| self.said())?;
+        waited.with_context(|| self.stderr())?;
         status.context("no status")
     }
 
@@ -48,7 +48,8 @@ impl Running {
         Ok(self.end()?.code())
     }
 
-    pub fn said(&self) -> String {
+    /// What it has written to standard error so far.
+    pub fn stderr(&self) -> String {
         std::fs::read_to_string(&self.errors).unwrap_or_default()
     }
 
@@ -114,7 +115,7 @@ impl Held {
         writeln!(self.stdin.as_mut().context("no pipe")?, "{sql};").context("writing to psql")
     }
 
-    /// Ends the session, when it has done what it was told.
+    /// Ends the session once it has executed everything.
     pub fn release(mut self) -> Result<()> {
         drop(self.stdin.take());
         ensure!(self.psql.wait()?.success(), "psql failed");
@@ -130,7 +131,7 @@ impl Drop for Held {
     }
 }
 
-/// The server's processes of the sessions that a condition on `pg_stat_activity` tells of.
+/// The server processes of the sessions that fit a condition on `pg_stat_activity`.
 pub fn sessions(server: &Postgres, which: &str) -> Result<Vec<u32>> {
     let own = "pid <> pg_backend_pid()";
     let ask = format!("select pid from pg_stat_activity where {own} and ({which}) order by pid");
@@ -138,7 +139,7 @@ pub fn sessions(server: &Postgres, which: &str) -> Result<Vec<u32>> {
     answer.lines().map(|pid| pid.parse().context("a pid")).collect()
 }
 
-/// Waits until there are so many sessions.
+/// Waits until there are `count` sessions.
 pub fn wait_for_sessions(server: &Postgres, which: &str, count: usize) -> Result<()> {
     let mut now = Vec::new();
     let waited = wait_until(&format!("{count} sessions where {which}"), || {
@@ -148,8 +149,8 @@ pub fn wait_for_sessions(server: &Postgres, which: &str, count: usize) -> Result
     waited.with_context(|| format!("there are {now:?}"))
 }
 
-/// Waits until those of these sessions that wait for a lock, or sleep, are all that keeps the others
-/// waiting: until, asked again and again, they tell the same.
+/// Waits until the sessions no longer change, and one of them sleeps or waits for a lock: the others then
+/// wait for that one.
 pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
     const TIMES: u32 = 5;
     let ask = format!(
@@ -166,9 +167,9 @@ pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
     sessions(server, which)
 }
 
-/// Ends a session by force, and waits until it is gone. False where it had ended by itself.
+/// Terminates a session, and waits until it is gone. False if it had ended by itself.
 pub fn terminate(server: &Postgres, pid: u32) -> Result<bool> {
-    // The code stands at the head of each line.
+    // Each line of the log begins with the code.
     let count = || server.log().matches(" 57P01 ").count();
     let before = count();
     server.psql("postgres", &format!("select pg_terminate_backend({pid})"))?;
@@ -176,7 +177,7 @@ pub fn terminate(server: &Postgres, pid: u32) -> Result<bool> {
     Ok(count() > before)
 }
 
-/// What has come out of a dump that failed is no dump.
+/// The output of a dump that failed is not a whole dump.
 pub fn ensure_not_whole(server: &Postgres, file: &Path, what: &str) -> Result<()> {
     let bytes = std::fs::read(file)?;
     let out = pg_snap(server, "").arg("inspect").write_stdin(bytes).output()?;

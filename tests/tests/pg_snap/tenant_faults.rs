@@ -1,4 +1,4 @@
-//! Schemas that are not brought back, or not without a word: the database is as it was.
+//! Loads of a schema that are refused, fail, or warn: the database is as it was.
 
 use crate::kit::*;
 use crate::tenant::pg_dump;
@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Each line is a thing outside that depends on the schema, and how it is told.
+/// Statements that create a dependent outside the schema, and how the refusal lists it.
 const OUTSIDE: [(&str, &str); 20] = [
     ("create view apart.v as select * from rich.v", "view apart.v"),
     ("create materialized view apart.m as select * from rich.t", "materialized view apart.m"),
@@ -81,19 +81,22 @@ fn what_depends_on_the_schema_from_outside_is_listed_and_keeps_it_from_being_set
     }
     let before = content(&s.server, "piprio")?;
     let refused = s.load("rich", &file).assert().code(5);
-    let said = String::from_utf8(refused.get_output().stderr.clone())?;
+    let stderr = String::from_utf8(refused.get_output().stderr.clone())?;
     let wanted: Vec<_> =
-        made.iter().map(|(_, told)| *told).filter(|told| !told.is_empty()).collect();
-    let listed: Vec<_> =
-        said.lines().filter_map(|line| line.split_once("bound to it: ")).map(|(_, l)| l).collect();
-    for told in &wanted {
-        assert!(listed.contains(told), "{told} is not in {said}");
+        made.iter().map(|(_, listed)| *listed).filter(|listed| !listed.is_empty()).collect();
+    let listed: Vec<_> = stderr
+        .lines()
+        .filter_map(|line| line.split_once("dependent on it: "))
+        .map(|(_, l)| l)
+        .collect();
+    for wanted in &wanted {
+        assert!(listed.contains(wanted), "{wanted} is not in {stderr}");
     }
-    assert_eq!(listed.len(), wanted.len(), "{said}");
-    assert!(said.contains(&format!("{} objects outside schema rich", wanted.len())), "{said}");
+    assert_eq!(listed.len(), wanted.len(), "{stderr}");
+    assert!(stderr.contains(&format!("{} objects outside schema rich", wanted.len())), "{stderr}");
     assert!(content(&s.server, "piprio")? == before);
     assert_eq!(s.kept("rich")?, "");
-    // Another schema of the same dump, and another name for this one, are nobody's concern.
+    // Another schema of the same dump, and another name for this one, are not affected.
     s.load("tenant_0001", &file).assert().success();
     s.load("rich", &file).args(["--into", "look"]).assert().success();
     Ok(())
@@ -110,16 +113,16 @@ fn functions_that_name_a_schema_in_their_text_are_listed() -> Result<()> {
     let file = s.dump("d.sql.gz")?;
     let done = s.load("a", &file).assert().success();
     let kept = s.kept("a")?;
-    let told = format!(
-        "name schema \"a\", and so act on the one from the dump: \"{kept}\".f(), \"{kept}\".g()"
+    let expected = format!(
+        "name schema \"a\", and so use the one from the dump: \"{kept}\".f(), \"{kept}\".g()"
     );
-    let said = String::from_utf8(done.get_output().stderr.clone())?;
-    assert!(said.contains(&told) && !said.contains("h()"), "{said}");
+    let stderr = String::from_utf8(done.get_output().stderr.clone())?;
+    assert!(stderr.contains(&expected) && !stderr.contains("h()"), "{stderr}");
     s.load("a", &file)
         .args(["--into", "b"])
         .assert()
         .success()
-        .stderr(contains("name schema \"a\", though they are of \"b\" now: b.f(), b.g()"));
+        .stderr(contains("name schema \"a\", although they are in \"b\" now: b.f(), b.g()"));
     Ok(())
 }
 
@@ -145,7 +148,7 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
     let table = s.path("table.sql");
     std::fs::write(&table, pg_dump(&s, &["-t", "rich.log"])?)?;
     let stray = "\nCREATE SEQUENCE rich.q";
-    for (what, file, schema, code, says) in [
+    for (what, file, schema, code, message) in [
         ("cut", cut.clone(), "rich", 4, "not whole"),
         ("no end marker", half.clone(), "rich", 4, "not whole"),
         ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it contains"),
@@ -215,8 +218,8 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
         ),
     ] {
         let done = s.load(schema, &file).assert().code(code).stdout("");
-        let said = String::from_utf8(done.get_output().stderr.clone())?;
-        assert!(said.contains(says), "{what}: {said}");
+        let stderr = String::from_utf8(done.get_output().stderr.clone())?;
+        assert!(stderr.contains(message), "{what}: {stderr}");
         assert!(content(&s.server, "piprio")? == before, "{what}");
         if code == 4 || schema == "rihc" {
             let extract =
@@ -298,7 +301,7 @@ fn a_load_that_is_killed_or_signalled_leaves_nothing() -> Result<()> {
 }
 
 #[test]
-fn a_session_of_the_server_that_is_ended_leaves_nothing_and_is_told() -> Result<()> {
+fn a_session_of_the_server_that_is_ended_leaves_nothing_and_is_reported() -> Result<()> {
     let s = Setup::rich()?;
     s.sql("create table rich.big as select md5(i::text) a, md5(i::text || 'x') b from generate_series(1, 200000) i")?;
     let text = gunzip(&s.dump("d.sql.gz")?)?;
@@ -311,9 +314,9 @@ fn a_session_of_the_server_that_is_ended_leaves_nothing_and_is_told() -> Result<
     let _ = stdin.write_all(&text[text.len() / 2..]);
     drop(stdin);
     let out = load.wait_with_output()?;
-    let said = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(1), "{said}");
-    assert!(said.contains("loading schema rich failed; it is as it was"), "{said}");
+    let stderr = String::from_utf8_lossy(&out.stderr);
+    assert_eq!(out.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("loading schema rich failed; it is as it was"), "{stderr}");
     assert!(content(&s.server, "piprio")? == before);
     Ok(())
 }
@@ -343,7 +346,7 @@ fn an_application_sees_the_old_schema_or_the_new_and_never_waits() -> Result<()>
     Ok(())
 }
 
-/// One session that goes on asking by a prepared statement, as applications do.
+/// One session that repeats a prepared statement, as applications do.
 fn watch(s: &Setup, done: &AtomicBool) -> Result<(u32, u32)> {
     let mut psql = s.server.client("psql");
     psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-d", "piprio"]);

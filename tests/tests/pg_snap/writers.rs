@@ -83,7 +83,7 @@ fn what_is_written_meanwhile_is_in_the_dump_whole_or_not_at_all() -> Result<()> 
         wait_until("a hundred commits", || Ok(committed(&server)? > taken + 100))?;
         let opened = committed(&server)?;
         gate.release()?;
-        assert_eq!(dump.code()?, Some(0), "{}", dump.said());
+        assert_eq!(dump.code()?, Some(0), "{}", dump.stderr());
         assert!(committed(&server)? > opened, "nothing was written while tables were copied");
 
         pg_snap(&server, "copy").arg("load").arg(&dump.out).assert().success();

@@ -1,5 +1,5 @@
 use super::*;
-use crate::scanner::Scanner;
+use crate::sql::scanner::Scanner;
 
 /// What is passed on of a dump, cut into lines; what psql would see of its data.
 #[derive(Default)]

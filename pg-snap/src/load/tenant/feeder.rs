@@ -1,47 +1,49 @@
-//! Feeds a schema's part to the one session that brings it back.
+//! Sends a schema's part of a dump to the one session that loads it.
 
-use super::named_roles::named_roles;
 use crate::database_state::Role;
-use crate::load::statement::{Statement, classify};
-use crate::load::talk::Talk;
+use crate::load::load_session::LoadSession;
+use crate::load::settings;
 use crate::preflight::Facts;
 use crate::roles;
-use crate::scanner::{Observer, with_quoted_begin};
-use crate::words::{Name, Rest, words};
+use crate::sql::named_roles::named_roles;
+use crate::sql::scanner::Observer;
+use crate::sql::{Name, StatementKind, classify, properties, with_quoted_begin};
 use anyhow::Result;
 use pipe_kit::{Stop, say};
 
-/// Settings of the dump that are ours to make: a load that waits for others must not wait for ever.
-const OURS: [&str; 1] = [".lock_timeout"];
-
-/// See the module. As an [`Observer`] it takes the part's text.
+/// Observes the schema's part, and sends it.
 pub struct Feeder<'a> {
-    talk: &'a mut Talk,
+    session: &'a mut LoadSession,
     schema: &'a str,
     facts: &'a Facts,
     server_major: u32,
     /// Text since the last statement.
     text: Vec<u8>,
-    /// Whether the schema itself was made.
-    made: bool,
+    /// Whether the schema itself was created.
+    created: bool,
     in_copy: bool,
     /// Rows of each COPY.
     pub rows: Vec<u64>,
-    /// Made because the server lacked them.
+    /// Roles that were created because the server lacked them.
     pub roles: Vec<Role>,
-    /// Tables elsewhere that foreign keys refer to, which are locked for that.
+    /// Tables in other schemas that foreign keys refer to, which locks them.
     pub referred: Vec<Name>,
 }
 
 impl<'a> Feeder<'a> {
-    pub fn new(talk: &'a mut Talk, schema: &'a str, facts: &'a Facts, server_major: u32) -> Self {
+    pub fn new(
+        session: &'a mut LoadSession,
+        schema: &'a str,
+        facts: &'a Facts,
+        server_major: u32,
+    ) -> Self {
         Self {
-            talk,
+            session,
             schema,
             facts,
             server_major,
             text: Vec::new(),
-            made: false,
+            created: false,
             in_copy: false,
             rows: Vec::new(),
             roles: Vec::new(),
@@ -49,10 +51,11 @@ impl<'a> Feeder<'a> {
         }
     }
 
-    /// Roles are made in the same transaction, and go with it if it fails.
-    fn make_roles(&mut self, sql: &[u8]) -> Result<()> {
-        for role in named_roles(sql) {
-            let known = self.roles.iter().any(|made| made.name == role.name);
+    /// Creates the roles that a statement needs, in the same transaction.
+    fn create_roles(&mut self, sql: &[u8]) -> Result<()> {
+        for named in named_roles(sql) {
+            let role = Role { name: named.name, login: false, owns: Some(named.owns) };
+            let known = self.roles.iter().any(|created| created.name == role.name);
             if known || self.facts.roles.contains_key(&role.name) {
                 continue;
             }
@@ -67,30 +70,26 @@ impl<'a> Feeder<'a> {
                 .into());
             }
             say!("role {} does not exist here; creating it without login", role.name);
-            self.talk.send(format!("{create}\n").as_bytes())?;
+            self.session.send(format!("{create}\n").as_bytes())?;
             self.roles.push(role);
         }
         Ok(())
     }
 
-    /// What a statement must not do here, or not yet.
-    fn check(&mut self, statement: &Statement, sql: &[u8]) -> Result<(), Stop> {
-        let head = String::from_utf8_lossy(&sql[..sql.len().min(1024)]);
-        let words = words(&head, 4);
-        let is = |keywords: &str| Rest(&words).skip(keywords);
-        if matches!(statement, Statement::Begin | Statement::End)
-            || is("ABORT")
-            || is("PREPARE TRANSACTION")
+    /// Refuses what a statement must not do here, or not yet.
+    fn check(&mut self, statement: &StatementKind, sql: &[u8]) -> Result<(), Stop> {
+        if matches!(statement, StatementKind::Begin | StatementKind::End)
+            || properties::ends_transaction(sql)
         {
             return Err(Stop::damaged(
                 "the dump ends or begins a transaction inside the schema's part",
             ));
         }
-        self.made |= is("CREATE SCHEMA");
-        if !self.made && !matches!(statement, Statement::Setting(_)) {
+        self.created |= properties::creates_schema(sql);
+        if !self.created && !matches!(statement, StatementKind::Setting(_)) {
             return Err(Stop::refused(format!(
-                "the dump holds what is in schema {} but not the schema itself, as of public or with pg_dump \
-                 -t; load it into another database (PGDATABASE=copy pg-snap load) and take from there what \
+                "the dump holds objects of schema {} but not the schema itself, as for public or with pg_dump \
+                 -t; load it into another database (PGDATABASE=copy pg-snap load) and copy from there what \
                  you need",
                 self.schema.replace(char::is_control, "?")
             )));
@@ -102,7 +101,7 @@ impl<'a> Feeder<'a> {
 impl Observer for Feeder<'_> {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         if self.in_copy {
-            return self.talk.send(bytes);
+            return self.session.send(bytes);
         }
         self.text.extend_from_slice(bytes);
         Ok(())
@@ -113,34 +112,31 @@ impl Observer for Feeder<'_> {
         self.check(&statement, sql)?;
         match &statement {
             // The data must follow its statement on the next line.
-            Statement::Copy { .. } => return Ok(()),
-            Statement::Setting(name) => {
-                let unknown = name == ".transaction_timeout" && self.server_major < 17;
-                if unknown || OURS.contains(&name.as_str()) {
-                    self.text.clear();
-                    return Ok(());
-                }
+            StatementKind::Copy { .. } => return Ok(()),
+            StatementKind::Setting(name) if settings::is_ignored(name, self.server_major) => {
+                self.text.clear();
+                return Ok(());
             }
-            Statement::ForeignKey { references, .. } if references.0 != self.schema => {
+            StatementKind::ForeignKey { references, .. } if references.0 != self.schema => {
                 self.referred.push(references.clone());
             }
             _ => {}
         }
-        self.make_roles(sql)?;
+        self.create_roles(sql)?;
         let mut text = std::mem::take(&mut self.text);
         if let Some(quoted) = with_quoted_begin(&text) {
             text = quoted;
         }
         // psql reads lines.
         text.push(b'\n');
-        self.talk.send(&text)
+        self.session.send(&text)
     }
 
     fn copy_begins(&mut self) -> Result<()> {
         self.in_copy = true;
         self.rows.push(0);
         let text = std::mem::take(&mut self.text);
-        self.talk.send(&text)
+        self.session.send(&text)
     }
 
     fn copy_ends(&mut self) -> Result<()> {

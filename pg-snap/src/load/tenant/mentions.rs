@@ -1,8 +1,8 @@
-//! Functions whose text names a schema. PostgreSQL keeps most of them as text, so that a schema that
-//! has got another name is still meant by its old one.
+//! Functions whose text names a schema. PostgreSQL stores most of them as text, so they still use a schema's
+//! old name after it was renamed.
 
 use crate::psql::Server;
-use crate::sql::{ident, literal};
+use crate::sql::{ident, with_values};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -12,31 +12,24 @@ struct Function {
     text: String,
 }
 
-/// The functions in a schema whose text, or own settings, name another.
-///
-/// # Errors
-/// If the server does not answer.
-pub fn of(server: &Server, database: &str, schema: &str, named: &str) -> Result<Vec<String>> {
-    let ask = format!(
-        "SET search_path = '';
-WITH f AS (
-  SELECT p.oid::pg_catalog.regprocedure::text AS identity,
-    coalesce(p.prosrc, '') || ' ' || coalesce(p.proconfig::text, '') AS text
-  FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace AND n.nspname = {})
-SELECT coalesce(pg_catalog.json_agg(f ORDER BY identity), '[]') FROM f
-WHERE pg_catalog.strpos(pg_catalog.lower(text), pg_catalog.lower({})) > 0",
-        literal(schema),
-        literal(named)
-    );
-    let answer = server.query(database, &ask)?;
+/// The functions in a schema whose text or own settings name another.
+pub fn functions_naming(
+    server: &Server,
+    database: &str,
+    schema: &str,
+    named: &str,
+) -> Result<Vec<String>> {
+    let query =
+        with_values(include_str!("mentions/functions.sql"), &[("schema", schema), ("name", named)]);
+    let answer = server.query(database, &query)?;
     let functions: Vec<Function> =
         serde_json::from_str(&answer).context("asking for functions that name the schema")?;
-    let naming = functions.into_iter().filter(|function| names(&function.text, named));
+    let naming = functions.into_iter().filter(|function| contains_name(&function.text, named));
     Ok(naming.map(|function| function.identity).collect())
 }
 
-/// Whether a text has the name in it, as a word or in quotes.
-fn names(text: &str, name: &str) -> bool {
+/// Whether a text contains the name, as a word or in quotes.
+fn contains_name(text: &str, name: &str) -> bool {
     let folds = !name.chars().any(char::is_uppercase);
     let word = if folds { has_word(&text.to_lowercase(), name) } else { has_word(text, name) };
     word || text.contains(&ident(name))
@@ -68,7 +61,7 @@ mod tests {
             ("mixed.t", "Mixed", false),
             ("", "x", false),
         ] {
-            assert_eq!(names(text, name), expected, "{text} {name}");
+            assert_eq!(contains_name(text, name), expected, "{text} {name}");
         }
     }
 }

@@ -1,43 +1,56 @@
-//! What an operator must know after a schema was brought back: where everything is, and what may not
-//! mean what it did.
+//! What the operator must know after a schema was loaded: where everything is, and what may have changed its
+//! meaning.
 
-use super::{Tenant, mentions, renamed};
+use super::mentions;
 use crate::database_state::Role;
+use crate::psql::Server;
 use crate::roles;
-use crate::sql::{beside, ident};
+use crate::sql::{ident, rename_schema, with_suffix};
 use anyhow::Result;
 use pipe_kit::{say, warning};
 
-/// Tells. `made` are roles that the load has made, `of_dump` what the dump tells of its roles.
-///
-/// # Errors
-/// If the server does not answer.
-pub fn tell(tenant: &Tenant<'_>, made: &[Role], of_dump: &[Role]) -> Result<()> {
-    let (from, into) = (tenant.from, tenant.into);
+/// A schema that was loaded.
+pub struct LoadedSchema<'a> {
+    pub server: &'a Server,
+    pub database: &'a str,
+    /// The connected role.
+    pub me: &'a str,
+    /// The schema's name in the dump.
+    pub from: &'a str,
+    /// Its name in the database.
+    pub into: &'a str,
+    /// The name under which the schema before it is kept.
+    pub kept: Option<&'a str>,
+}
+
+/// Reports. `created`: roles that the load has created; `dump_roles`: the roles that the dump names.
+pub fn report(loaded: &LoadedSchema<'_>, created: &[Role], dump_roles: &[Role]) -> Result<()> {
+    let LoadedSchema { server, database, from, into, .. } = *loaded;
     say!(
-        "schema {} of database {} is that of the dump",
+        "schema {} of database {} is loaded from the dump",
         into.replace(char::is_control, "?"),
-        tenant.database
+        database
     );
-    if let Some((_, kept)) = &tenant.present {
-        let (kept, failed) = (kept.as_str(), beside(into, "_restored"));
-        say!("what was there is kept as schema {}", kept.replace(char::is_control, "?"));
+    if let Some(kept) = loaded.kept {
+        let failed = with_suffix(into, "_restored");
+        say!("the schema before it is kept as {}", kept.replace(char::is_control, "?"));
         say!("once you are sure, in psql: DROP SCHEMA {} CASCADE;", ident(kept));
-        let back = format!("{}{}", renamed(into, &failed), renamed(kept, into)).replace('\n', " ");
+        let back = format!("{}{}", rename_schema(into, &failed), rename_schema(kept, into))
+            .replace('\n', " ");
         say!("to go back, in psql: BEGIN; {back}COMMIT;");
-        let acting = mentions::of(&tenant.server, &tenant.database, kept, into)?;
-        warn(&acting, &format!("name schema {}, and so act on the one from the dump", ident(into)));
+        let naming = mentions::functions_naming(server, database, kept, into)?;
+        warn(&naming, &format!("name schema {}, and so use the one from the dump", ident(into)));
     }
     if from != into {
-        let acting = mentions::of(&tenant.server, &tenant.database, into, from)?;
+        let naming = mentions::functions_naming(server, database, into, from)?;
         warn(
-            &acting,
-            &format!("name schema {}, though they are of {} now", ident(from), ident(into)),
+            &naming,
+            &format!("name schema {}, although they are in {} now", ident(from), ident(into)),
         );
     }
-    default_grants(tenant)?;
-    let may_log_in = |role: &&Role| of_dump.iter().any(|r| r.login && r.name == role.name);
-    for role in made.iter().filter(may_log_in) {
+    warn_of_default_privileges(loaded)?;
+    let may_log_in = |role: &&Role| dump_roles.iter().any(|r| r.login && r.name == role.name);
+    for role in created.iter().filter(may_log_in) {
         warning!(
             "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
             role.name,
@@ -47,14 +60,14 @@ pub fn tell(tenant: &Tenant<'_>, made: &[Role], of_dump: &[Role]) -> Result<()> 
     Ok(())
 }
 
-/// What the connected role grants on whatever it makes is in no dump of what it made.
-fn default_grants(tenant: &Tenant<'_>) -> Result<()> {
-    let ask = "SELECT count(*) FROM pg_catalog.pg_default_acl WHERE defaclnamespace = 0 \
+/// Warns of the role's default privileges: they apply to what the load created, and are in no dump.
+fn warn_of_default_privileges(loaded: &LoadedSchema<'_>) -> Result<()> {
+    let query = "SELECT count(*) FROM pg_catalog.pg_default_acl WHERE defaclnamespace = 0 \
          AND defaclrole = (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = current_user)";
-    if tenant.server.query(&tenant.database, ask)?.trim() != "0" {
+    if loaded.server.query(loaded.database, query)?.trim() != "0" {
         warning!(
-            "role {} has default privileges in this database, which are on what was made now, too; psql -c '\\ddp' lists them",
-            tenant.facts.me
+            "role {} has default privileges in this database, which apply to the loaded objects, too; psql -c '\\ddp' lists them",
+            loaded.me
         );
     }
     Ok(())

@@ -1,0 +1,182 @@
+//! Answers to single questions about a statement of pg_dump: pure decisions by its first tokens.
+
+use super::statement::added_constraint;
+use super::tokens::{Name, Token, TokenCursor, tokens};
+use super::{ident, literal};
+
+/// How many tokens are read where more than the statement's first words count.
+const TOKENS: usize = 64;
+/// No phrase that a statement is recognised by has more words.
+const PHRASE: usize = 4;
+
+/// Whether the statement begins with one of these phrases.
+fn begins_with(sql: &[u8], phrases: &[&str]) -> bool {
+    let text = String::from_utf8_lossy(sql);
+    let tokens = tokens(&text, PHRASE);
+    phrases.iter().any(|phrase| TokenCursor(&tokens).skip(phrase))
+}
+
+/// Whether it runs code that may set what later statements depend on, as pg_dump writes none.
+pub fn may_set_anything(sql: &[u8]) -> bool {
+    begins_with(sql, &["DO", "CALL", "EXECUTE", "DISCARD"])
+        || begins_with(sql, &["SELECT"]) && !begins_with(sql, &["SELECT PG_CATALOG"])
+}
+
+/// Whether it sets or resets a parameter of the session.
+pub fn is_setting(sql: &[u8]) -> bool {
+    begins_with(sql, &["SET", "RESET"])
+}
+
+/// Whether it begins, ends or prepares a transaction in a way that [`super::classify`] does not name.
+pub fn ends_transaction(sql: &[u8]) -> bool {
+    begins_with(sql, &["ABORT", "PREPARE TRANSACTION"])
+}
+
+/// Whether it creates a schema.
+pub fn creates_schema(sql: &[u8]) -> bool {
+    begins_with(sql, &["CREATE SCHEMA"])
+}
+
+/// Whether it creates a trigger that definitions fire.
+pub fn creates_event_trigger(sql: &[u8]) -> bool {
+    begins_with(sql, &["CREATE EVENT TRIGGER"])
+}
+
+/// Whether it drops something.
+pub fn drops(sql: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(sql);
+    tokens(&text, TOKENS).iter().any(|token| token.is("DROP"))
+}
+
+/// Whether it may hold a password.
+pub fn may_hold_password(sql: &[u8]) -> bool {
+    const KINDS: [&str; 8] = [
+        "SUBSCRIPTION",
+        "USER MAPPING",
+        "SERVER",
+        "FOREIGN DATA WRAPPER",
+        "FOREIGN TABLE",
+        "ROLE",
+        "USER",
+        "GROUP",
+    ];
+    KINDS
+        .iter()
+        .any(|kind| begins_with(sql, &[&format!("CREATE {kind}"), &format!("ALTER {kind}")]))
+}
+
+/// Whether a database without the object still has all rows.
+pub fn may_be_omitted(sql: &[u8]) -> bool {
+    let verbs = ["CREATE", "ALTER", "GRANT", "REVOKE", "COMMENT", "REFRESH", "SECURITY LABEL"];
+    let holds_rows = [
+        "CREATE TABLE",
+        "CREATE UNLOGGED TABLE",
+        "CREATE SCHEMA",
+        "CREATE SEQUENCE",
+        "CREATE TYPE",
+        "CREATE DOMAIN",
+    ];
+    begins_with(sql, &verbs) && !begins_with(sql, &holds_rows)
+}
+
+/// Whether PostgreSQL 17 and later run it under a search path of their own.
+pub fn has_own_search_path(sql: &[u8]) -> bool {
+    let phrases = ["CREATE INDEX", "CREATE UNIQUE INDEX", "REFRESH MATERIALIZED VIEW"];
+    begins_with(sql, &phrases) || adds_constraint(sql, &["PRIMARY KEY", "UNIQUE", "EXCLUDE"])
+}
+
+/// Whether it adds a foreign key or a check, which may be added without a look at the rows.
+pub fn adds_checked_constraint(sql: &[u8]) -> bool {
+    adds_constraint(sql, &["FOREIGN KEY", "CHECK"])
+}
+
+fn adds_constraint(sql: &[u8], kinds: &[&str]) -> bool {
+    let text = String::from_utf8_lossy(sql);
+    let tokens = tokens(&text, TOKENS);
+    added_constraint(&tokens)
+        .is_some_and(|added| kinds.iter().any(|kind| added.definition.clone().skip(kind)))
+}
+
+/// Of a statement that adds a constraint, the one that validates it.
+pub fn validation(sql: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(sql);
+    let tokens = tokens(&text, TOKENS);
+    let added = added_constraint(&tokens)?;
+    let (schema, owner) = &added.owner;
+    let schema = if schema.is_empty() { String::new() } else { format!("{}.", ident(schema)) };
+    let (kind, owner, name) = (added.kind, ident(owner), ident(&added.name));
+    Some(format!("ALTER {kind} {schema}{owner} VALIDATE CONSTRAINT {name};"))
+}
+
+/// The materialized view that it fills.
+pub fn refreshed_view(sql: &str) -> Option<Name> {
+    let tokens = tokens(sql, TOKENS);
+    let mut rest = TokenCursor(&tokens);
+    rest.skip("REFRESH MATERIALIZED VIEW").then(|| rest.name())?
+}
+
+/// The names with a schema before a parenthesis, as a list of SQL: functions that it may call.
+pub fn called_functions(sql: &str) -> String {
+    let tokens = tokens(sql, usize::MAX);
+    let called = (0..tokens.len()).filter_map(|at| {
+        let mut rest = TokenCursor(&tokens[at..]);
+        let (schema, name) = rest.name()?;
+        let is_called = !schema.is_empty() && matches!(rest.0, [Token::Mark('('), ..]);
+        is_called.then(|| format!("({}, {})", literal(&schema), literal(&name)))
+    });
+    called.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rows_need_is_never_left_out() {
+        for (sql, may) in [
+            ("CREATE INDEX i ON s.t (a)", true),
+            ("ALTER TABLE ONLY s.t ADD CONSTRAINT k UNIQUE (a)", true),
+            ("GRANT SELECT ON TABLE s.t TO \"16999\"", true),
+            ("CREATE FOREIGN TABLE s.t (a int)", true),
+            ("SET default_tablespace = gone", false),
+            ("CREATE TABLE s.t (a int)", false),
+            ("CREATE DOMAIN s.d AS int", false),
+            ("CREATE SCHEMA s", false),
+            ("COPY s.t FROM stdin", false),
+            ("SELECT pg_catalog.setval('s.q', 1)", false),
+            ("INSERT INTO s.t VALUES (1)", false),
+        ] {
+            assert_eq!(may_be_omitted(sql.as_bytes()), may, "{sql}");
+        }
+    }
+
+    #[test]
+    fn a_constraint_is_validated_by_its_own_name() {
+        for (sql, expected) in [
+            (
+                "ALTER TABLE ONLY s.t\n    ADD CONSTRAINT \"K\" FOREIGN KEY (a) REFERENCES s.u(a);",
+                Some("ALTER TABLE \"s\".\"t\" VALIDATE CONSTRAINT \"K\";"),
+            ),
+            (
+                "ALTER DOMAIN d ADD CONSTRAINT c CHECK ((VALUE > 0));",
+                Some("ALTER DOMAIN \"d\" VALIDATE CONSTRAINT \"c\";"),
+            ),
+            ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", None),
+        ] {
+            assert_eq!(validation(sql.as_bytes()).as_deref(), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn code_may_set_anything_and_functions_of_the_server_do_not() {
+        for (sql, may) in [
+            ("DO $$ BEGIN END $$", true),
+            ("CALL s.p()", true),
+            ("SELECT s.f()", true),
+            ("SELECT pg_catalog.setval('s.q', 1)", false),
+            ("CREATE TABLE s.t ()", false),
+        ] {
+            assert_eq!(may_set_anything(sql.as_bytes()), may, "{sql}");
+        }
+    }
+}
