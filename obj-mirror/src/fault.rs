@@ -142,7 +142,7 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
     let header = |name: &str| crate::headers::text(headers, name);
     if let (300..=400, Some(region)) = (status, header("x-amz-bucket-region")) {
         let region = crate::key::printable(&region);
-        message.push_str(&format!("; the bucket is in region {region} (AWS_REGION)"));
+        message.push_str(&format!("; the bucket is in region {region}: set AWS_REGION"));
     }
     let retry_after = header("retry-after").and_then(|text| pause(text.trim(), Utc::now()));
     StoreError { kind: meaning(status, code.trim()), message, retry_after }

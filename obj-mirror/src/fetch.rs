@@ -246,7 +246,7 @@ impl Fetcher {
                 })));
             }
             let Some(mut part) = running.pop_front() else { break };
-            let broke_off = |_| StoreError::permanent("fetching a part broke off");
+            let broke_off = |_| StoreError::permanent("part download interrupted");
             let (start, length) = (&mut part.0).await.map_err(broke_off)??;
             let file = Arc::clone(&file);
             hash = on_disk(move || {
@@ -294,7 +294,7 @@ impl Fetcher {
         let mut at = 0;
         while let Some(bytes) = download.chunk().await? {
             if at + bytes.len() as u64 > part.length {
-                return Err(StoreError::transient("more came than was asked for"));
+                return Err(StoreError::transient("received more bytes than requested"));
             }
             file.write_all_at(&bytes, part.start + at)?;
             at += bytes.len() as u64;
@@ -339,7 +339,7 @@ impl Fetcher {
         }
         on_disk(move || {
             let temp = format!("get-{number}");
-            let gone = || StoreError::permanent("there is nothing to link from");
+            let gone = || StoreError::permanent("no mirror to link from");
             let previous = fetcher.previous.as_ref().ok_or_else(gone)?;
             let linked = fetcher
                 .tree

@@ -169,14 +169,14 @@ pub fn parse_bytes(line: &[u8]) -> Result<Entry> {
 }
 
 pub(crate) fn parse(line: &str) -> Result<Entry> {
-    let entry: Entry = serde_json::from_str(line).context("not an entry")?;
+    let entry: Entry = serde_json::from_str(line).context("not an index entry")?;
     if !may_lie_at(&entry.key, &entry.path) {
-        bail!("a path that its key cannot have");
+        bail!("its path does not fit its key");
     }
     // Lower case alone, as it is written: neither sums nor bytes would ever agree with another.
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if entry.sha256.len() != 64 || !entry.sha256.bytes().all(is_hex) {
-        bail!("no SHA-256");
+        bail!("invalid SHA-256");
     }
     Ok(entry)
 }

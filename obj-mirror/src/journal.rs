@@ -70,7 +70,7 @@ impl Journal {
             return Err(io::Error::new(*kind, message.clone()));
         }
         let line = index::line(entry).map_err(io::Error::other)?;
-        let gone = || io::Error::other("the journal is not written any more");
+        let gone = || io::Error::other("the journal writer has stopped");
         self.lines.as_ref().ok_or_else(gone)?.send((number, line.into_bytes())).map_err(|_| gone())
     }
 
@@ -85,7 +85,7 @@ impl Journal {
         if let Some((kind, message)) = lock(&self.failure).take() {
             return Err(io::Error::new(kind, message)).context("writing the journal");
         }
-        ended.context("writing the journal broke off")
+        ended.context("the journal writer stopped unexpectedly")
     }
 }
 

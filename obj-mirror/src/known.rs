@@ -150,7 +150,7 @@ impl Known {
             From::Journal => self.journal.as_ref(),
         };
         let mut text = vec![0; line.length as usize];
-        let file = file.context("a line of a file that is not there")?;
+        let file = file.context("the file of this index entry is missing")?;
         file.read_exact_at(&mut text, line.offset).context("reading a line of the index")?;
         Ok(text)
     }

@@ -30,7 +30,7 @@ pub fn leftovers(tree: &Tree, objects: &mut Paths) -> Result<Vec<PathBuf>> {
 pub fn clear(tree: &Tree, left: Vec<PathBuf>, delete: bool, summary: &mut Summary) {
     if !delete && !left.is_empty() {
         warning!(
-            "{} files in {} are none of the bucket's objects; --delete removes them",
+            "{} files in {} are not objects of the bucket; --delete removes them",
             left.len(),
             tree.path().display()
         );

@@ -57,7 +57,7 @@ impl Tree {
             }
         }
         if hex(&sha256.finalize()) != expected {
-            return Err(io::Error::other("it is not what its index says"));
+            return Err(io::Error::other("its content does not match the index"));
         }
         file.set_times(FileTimes::new().set_modified(source.metadata()?.modified()?))
     }

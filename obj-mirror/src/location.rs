@@ -32,7 +32,7 @@ impl Location {
             None if text.contains("://") => {
                 Err(Stop::usage(format!("{text}: neither s3://BUCKET nor a directory")))
             }
-            None if text.is_empty() => Err(Stop::usage("an empty name is no directory")),
+            None if text.is_empty() => Err(Stop::usage("the name of a directory cannot be empty")),
             None => Ok(Self::Directory(text.into())),
         }
     }
@@ -56,7 +56,7 @@ impl BucketPath {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if bucket.is_empty() || !bucket.chars().all(plain) || bucket.chars().all(|c| c == '.') {
-            return Err(Stop::usage(format!("s3://{rest}: {bucket:?} is no bucket name")));
+            return Err(Stop::usage(format!("s3://{rest}: {bucket:?} is not a bucket name")));
         }
         let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
         Ok(Self { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })

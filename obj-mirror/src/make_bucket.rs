@@ -25,16 +25,18 @@ struct Report<'a> {
 pub fn run(args: &MakeBucket) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     if !path.prefix.is_empty() {
-        return Err(
-            Stop::usage(format!("{path}: a bucket alone is made: s3://{}", path.bucket)).into()
-        );
+        return Err(Stop::usage(format!(
+            "{path}: a bucket has no prefix: use s3://{}",
+            path.bucket
+        ))
+        .into());
     }
     let remote = Remote::new(&path, &args.link, None)?;
     let created = transfer::runtime()?.block_on(make(&remote))?;
     let endpoint = remote.store.endpoint();
     match created {
-        true => say!("bucket {} is made at {endpoint}", path.bucket),
-        false => say!("bucket {} is there already at {endpoint}", path.bucket),
+        true => say!("created bucket {} at {endpoint}", path.bucket),
+        false => say!("bucket {} already exists at {endpoint}", path.bucket),
     }
     if args.json {
         report::print_json(&Report { bucket: &path.bucket, endpoint, created })?;
@@ -50,6 +52,6 @@ async fn make(remote: &Remote) -> Result<bool> {
         Ok(()) => Ok(true),
         // Somebody was faster, or the answer to an earlier attempt was lost.
         Err(error) if error.kind == Kind::BucketThere => Ok(false),
-        Err(error) => Err(remote.fatal(&error).context("the bucket is missing and was not made")),
+        Err(error) => Err(remote.fatal(&error).context("cannot create the bucket")),
     }
 }

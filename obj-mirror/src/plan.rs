@@ -41,7 +41,7 @@ pub struct Unsorted;
 
 impl std::fmt::Display for Unsorted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the server does not list its keys in the order of their bytes")
+        f.write_str("the server does not list keys in byte order")
     }
 }
 

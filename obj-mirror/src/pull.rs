@@ -33,7 +33,7 @@ use tokio::task::JoinSet;
 const STEPS_AHEAD: usize = 1024;
 
 /// What goes on when some objects failed.
-const AFTER: &str = "the other objects are in place, no index was written and nothing deleted; run it again to continue";
+const AFTER: &str = "the other objects are in place; no index was written and nothing was deleted; run it again to continue";
 
 /// Mirrors a bucket into a directory.
 ///
@@ -43,7 +43,7 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
     match mirror(from, dir, args, false) {
         // What is done meanwhile is in the journal.
         Err(error) if error.is::<Unsorted>() => {
-            say!("{Unsorted}; the whole listing is read and sorted first");
+            say!("{Unsorted}; reading and sorting the whole listing first");
             mirror(from, dir, args, true)
         }
         other => other,
@@ -66,7 +66,7 @@ fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<E
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("making {}", dir.display()))?;
+        .with_context(|| format!("creating {}", dir.display()))?;
     if !exists {
         pipe_kit::atomic::sync_directory(pipe_kit::atomic::directory_of(dir))?;
     }
@@ -85,7 +85,8 @@ fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<E
     let planner = Planner::new(known, on_disk, previous)
         .asking_tags(args.tags == Wanted::Always)
         .on_case_blind_disk(
-            tree.is_case_blind().with_context(|| format!("trying {}", dir.display()))?,
+            tree.is_case_blind()
+                .with_context(|| format!("checking whether {} is case-sensitive", dir.display()))?,
         );
     let tagging = Tagging::new(args.tags);
     let fetcher = Fetcher::new(remote.clone(), Arc::clone(&tree), linked_from, journal, tagging);
@@ -125,11 +126,11 @@ fn previous(path: &Path, dir: &Path) -> Result<Option<Previous>> {
     match Known::read_index(path) {
         Ok(Some(known)) => Ok(Some(Previous { known, tree: Arc::new(Tree::open(path)?) })),
         Ok(None) => {
-            warning!("{} has no index: nothing is linked from there", path.display());
+            warning!("{} has no index; nothing is linked from it", path.display());
             Ok(None)
         }
         Err(error) => {
-            warning!("{error:#}; nothing is linked from there");
+            warning!("{error:#}; nothing is linked from it");
             Ok(None)
         }
     }
@@ -187,7 +188,7 @@ fn check_deletes(dir: &Path, no_objects: bool, no_files: bool, args: &Mirror) ->
     let shown = dir.display();
     if !has_own() {
         return Err(Stop::refused(format!(
-            "{shown} has files and is no mirror, so --delete would remove what may be something else; \
+            "{shown} contains files but is not a mirror, so --delete might remove unrelated files; \
              nothing was changed; mirror without --delete first, or name an empty directory"
         ))
         .into());
@@ -267,12 +268,12 @@ impl Work<'_> {
                     }
                 },
                 Some(done) = running.join_next() => {
-                    let (step, result) = done.context("a transfer broke off")?;
+                    let (step, result) = done.context("transfer interrupted")?;
                     self.took(step, result, !has_room)?;
                 }
             }
         }
-        let planner = planning.await.context("planning broke off")?;
+        let planner = planning.await.context("planning interrupted")?;
         Ok(planner?)
     }
 
@@ -287,7 +288,7 @@ impl Work<'_> {
             Ok(Done::Kept) => self.summary.unchanged += 1,
             Err(error) if error.kind == Kind::NoKey => {
                 let key = printable(&step.object.key);
-                say!("{key} went away before it was read; skipped");
+                say!("{key} was deleted before it was read; skipped");
                 self.summary.vanished += 1;
             }
             Err(error) => {
@@ -315,7 +316,7 @@ impl Work<'_> {
         summary.unchanged += planner.unchanged;
         summary.objects += planner.lines.len() as u64;
         fetcher.take_aside().iter().for_each(|path| planner.paths.insert(path));
-        let broke_off = || anyhow!("a transfer is still under way");
+        let broke_off = || anyhow!("a transfer is still running");
         let fetcher = Arc::into_inner(fetcher).ok_or_else(broke_off)?;
         let (journal, written): (File, Written) = fetcher.journal.finish()?;
         if !summary.failed.is_empty() {

@@ -46,7 +46,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let empty = sources.keys.is_empty() && sources.failures.is_empty();
     if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
         return Err(Stop::refused(format!(
-            "{} is empty and no index says that it should be: --delete would empty {to}; nothing was changed",
+            "{} is empty and has no index: --delete would empty {to}; nothing was changed",
             dir.display()
         ))
         .into());
@@ -84,7 +84,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         runtime.block_on(delete_all(&sender, extra, jobs, &mut summary))?;
     }
     sender.bar.finish_and_clear();
-    summary.finish(args.json, "the other objects are in place; run it again once that is mended")
+    summary.finish(args.json, "the other objects are in place; fix the cause and run it again")
 }
 
 /// Finds out of which objects it takes a request or a reading to know whether they are there.
@@ -138,7 +138,7 @@ async fn send_all(
         }
         let is_full = running.len() == pace.limit();
         let Some(done) = running.join_next().await else { return Ok(()) };
-        let (source, sent) = done.context("a transfer broke off")?;
+        let (source, sent) = done.context("transfer interrupted")?;
         queue.is_done(&source);
         match sent {
             Ok(refused) => {

@@ -43,7 +43,7 @@ impl Rate {
 /// # Errors
 /// If it is none, or less than 1.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "a number of bytes, as 500000, 20M or 1.5MiB".to_owned();
+    let wrong = || "expected a number of bytes, such as 500000, 20M or 1.5MiB".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: f64 = number.parse().map_err(|_| wrong())?;

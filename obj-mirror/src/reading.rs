@@ -112,13 +112,13 @@ impl Reading {
 /// [`crate::fault::Kind::Damaged`] if it is not.
 pub fn check(source: &Source, read: u64, length: u64, sha256: &str) -> Result<(), StoreError> {
     if length != read {
-        return Err(StoreError::damaged("it was changed while it was read"));
+        return Err(StoreError::damaged("it changed while it was read"));
     }
     let known = &source.sha256;
     if known.is_empty() || known.iter().any(|known| known.eq_ignore_ascii_case(sha256)) {
         return Ok(());
     }
-    Err(StoreError::damaged("its content on disk is not what the index says"))
+    Err(StoreError::damaged("its content does not match the index"))
 }
 
 #[cfg(test)]

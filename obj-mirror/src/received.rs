@@ -80,7 +80,7 @@ impl Hash {
 pub fn whole(announced: u64, came: u64) -> Result<(), StoreError> {
     match came == announced {
         true => Ok(()),
-        false => Err(StoreError::transient(format!("{came} bytes came of {announced}"))),
+        false => Err(StoreError::transient(format!("received {came} of {announced} bytes"))),
     }
 }
 
@@ -97,26 +97,26 @@ pub fn entry_of(
     md5: Option<String>,
 ) -> Result<Entry, StoreError> {
     if md5.is_some_and(|md5| md5 != head.etag.to_ascii_lowercase()) {
-        return Err(StoreError::transient("what came does not fit its ETag"));
+        return Err(StoreError::transient("the received bytes do not match the ETag"));
     }
     if head.unsent_metadata > 0 {
         warning!(
-            "{}: x-amz-missing-meta: the server cannot send {} of its values of user metadata; the mirror does \
-             not have them",
+            "{}: x-amz-missing-meta: the server cannot send {} of its user metadata values; the mirror \
+             lacks them",
             printable(&step.object.key),
             head.unsent_metadata
         );
     }
     if head.lacks_headers {
         warning!(
-            "{}: a header of the server's answer is not HTTP (a control character in it); the mirror does not have it",
+            "{}: the response has a header that is not valid HTTP (it contains a control character); the mirror lacks it",
             printable(&step.object.key)
         );
     }
     let last_modified = head.written(&step.object);
     if last_modified == UNKNOWN_TIME {
         warning!(
-            "{}: last-modified: the server gives no time that can be read; the mirror has 1970-01-01",
+            "{}: last-modified: the server gives no readable time; the mirror records 1970-01-01",
             printable(&step.object.key)
         );
     }

@@ -55,7 +55,10 @@ impl Remote {
     pub async fn page(&self, token: Option<&str>) -> Result<(Listing, Option<String>)> {
         let (listing, next) = self.some(token).await.map_err(|error| self.fatal(&error))?;
         if next.is_some() && next.as_deref() == token {
-            return Err(anyhow!("{}: the listing does not move on", self.store.name()));
+            return Err(anyhow!(
+                "{}: the server returned the same continuation token twice",
+                self.store.name()
+            ));
         }
         Ok((listing, next))
     }
@@ -113,7 +116,7 @@ impl Remote {
             match object.key.strip_prefix(&self.prefix) {
                 Some(key) => object.key = key.to_owned(),
                 None => {
-                    let message = "the listing has keys that were not asked for";
+                    let message = "the listing contains keys outside the requested prefix";
                     return Err(StoreError::permanent(message));
                 }
             }

@@ -46,14 +46,14 @@ fn from_lists(
     }
     let nothing_known = sums.is_empty() && sources.keys.is_empty();
     if nothing_known && !unlisted.is_empty() {
-        warning!("no checksum is left: whether the objects are damaged cannot be told");
+        warning!("no checksum can be read: damaged objects cannot be detected");
     }
     for path in unlisted {
         let sum = sums.get(path);
         if path.starts_with(OWN) {
-            sources.fail(path.clone(), "its key is lost with its line of the index");
+            sources.fail(path.clone(), "its key is unknown because its index entry is lost");
         } else if sum.is_none() && !nothing_known {
-            sources.fail(path.clone(), "is on disk, and no list that can be read has it");
+            sources.fail(path.clone(), "not in any list that can still be read");
         } else {
             let known = sum.into_iter().cloned().collect();
             sources.take(path.clone(), path, None, known, disk);

@@ -118,7 +118,7 @@ fn yes_or_no(text: &str) -> Result<bool, Stop> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "1" | "on" => Ok(true),
         "no" | "false" | "0" | "off" => Ok(false),
-        _ => Err(Stop::usage("S3_FORCE_PATH_STYLE is neither yes nor no")),
+        _ => Err(Stop::usage("S3_FORCE_PATH_STYLE must be yes or no")),
     }
 }
 

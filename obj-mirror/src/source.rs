@@ -47,7 +47,7 @@ pub fn load_index(dir: &Path) -> Result<Option<Vec<Entry>>> {
     let shown = dir.display();
     if index::journal_path(dir).symlink_metadata().is_ok() {
         return Err(Stop::refused(format!(
-            "the mirror in {shown} is not whole: its last run was interrupted or is still running; \
+            "the mirror in {shown} is incomplete: its last run was interrupted or is still running; \
              mirror the bucket into it again first"
         ))
         .into());
@@ -65,8 +65,7 @@ pub fn load_index(dir: &Path) -> Result<Option<Vec<Entry>>> {
     if index::sums_agree(dir, &entries) {
         return Ok(Some(entries));
     }
-    Err(Stop::damaged(format!("the index in {shown} and {OWN}/SHA256SUMS do not say the same"))
-        .into())
+    Err(Stop::damaged(format!("the index in {shown} and {OWN}/SHA256SUMS disagree")).into())
 }
 
 /// What a directory has to send: what its index lists, or, where it has none, every file.
@@ -87,12 +86,12 @@ pub fn gather_what_is_left(dir: &Path, disk: &Contents) -> Sources {
     match load_index(dir) {
         Ok(index) => {
             if index.is_none() {
-                warning!("{} has no index: damage in it cannot be told", dir.display());
+                warning!("{} has no index: damaged objects cannot be detected", dir.display());
             }
             gather(index, disk)
         }
         Err(error) => {
-            warning!("{error:#}; what is left of its lists is gone by");
+            warning!("{error:#}; the entries that can still be read are used");
             let mut sources = salvage::gather(dir, disk);
             sources.note_foreign(disk);
             sources
@@ -109,7 +108,7 @@ impl Sources {
     fn note_foreign(&mut self, disk: &Contents) {
         for path in &disk.foreign {
             let key = path.to_string_lossy().into_owned();
-            self.fail(key, "is not a regular file with a name in UTF-8");
+            self.fail(key, "not a regular file, or its name is not UTF-8");
         }
     }
 
@@ -136,7 +135,7 @@ impl Sources {
         let mut unlisted: Vec<_> = unlisted.into_iter().collect();
         unlisted.sort_unstable();
         for path in unlisted {
-            self.fail(path.to_owned(), "is on disk and not in the index; not sent");
+            self.fail(path.to_owned(), "not in the index; not sent");
         }
     }
 
@@ -189,6 +188,6 @@ mod tests {
         std::fs::write(index::index_path(dir.path()), "").unwrap();
         assert!(load_index(dir.path()).is_err());
         std::fs::write(index::journal_path(dir.path()), "").unwrap();
-        assert!(load_index(dir.path()).unwrap_err().to_string().contains("not whole"));
+        assert!(load_index(dir.path()).unwrap_err().to_string().contains("is incomplete"));
     }
 }

@@ -128,7 +128,7 @@ impl Store {
             bucket: bucket.to_owned(),
             endpoint: settings.endpoint.clone(),
             region: settings.region.clone(),
-            host: HeaderValue::from_str(&host).context("the endpoint's host")?,
+            host: HeaderValue::from_str(&host).context("reading the endpoint's host")?,
             base,
         })))
     }
@@ -295,7 +295,7 @@ impl Download {
 }
 
 fn value(text: &str) -> Answer<HeaderValue> {
-    HeaderValue::from_str(text).map_err(|_| StoreError::permanent("a header cannot be written"))
+    HeaderValue::from_str(text).map_err(|_| StoreError::permanent("invalid header value"))
 }
 
 fn said_headers(said: Said<'_>) -> Answer<HeaderMap> {
@@ -310,5 +310,5 @@ fn said_headers(said: Said<'_>) -> Answer<HeaderMap> {
 fn total(headers: &HeaderMap) -> Answer<u64> {
     let range = text(headers, "content-range");
     let total = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());
-    total.ok_or_else(|| StoreError::permanent("a part of an object came without its range"))
+    total.ok_or_else(|| StoreError::permanent("partial response without a Content-Range header"))
 }

@@ -17,12 +17,12 @@ const PROBES: u32 = 16;
 /// When objects are asked for their tags.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Wanted {
-    /// Where an object's answer says that it has some; and each, where the server is found not to say so
+    /// For objects whose response counts tags; for all objects once the server proves not to count them
     #[default]
     Auto,
-    /// Each, unchanged ones too: tags can change without an object's time or ETag changing
+    /// For all objects, unchanged ones too: tags can change while time and ETag stay the same
     Always,
-    /// None
+    /// For no object
     Never,
 }
 
@@ -48,7 +48,9 @@ impl Tagging {
     /// Notes that the server has no tags, and says so once.
     pub fn is_unsupported(&self, error: &StoreError) {
         if !self.unsupported.swap(true, Ordering::Relaxed) {
-            warning!("the server has no object tags ({error}); objects are mirrored without");
+            warning!(
+                "the server does not support object tags ({error}); objects are mirrored without them"
+            );
         }
     }
 

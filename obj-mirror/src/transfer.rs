@@ -43,7 +43,7 @@ impl Total {
         match tokio::time::timeout(limit, work).await {
             Ok(result) => result,
             Err(_) => bail!(
-                "not done within {} s (--timeout); what is done stays, nothing was deleted; run it again to continue",
+                "not finished within {} s (--timeout); finished objects are kept and nothing was deleted; run it again to continue",
                 limit.as_secs()
             ),
         }
@@ -76,7 +76,7 @@ where
         }
         match running.join_next().await {
             None => return Ok(()),
-            Some(done) => take(done.context("a transfer broke off")?)?,
+            Some(done) => take(done.context("transfer interrupted")?)?,
         }
     }
 }
@@ -90,7 +90,7 @@ pub async fn on_disk<T: Send + 'static>(
 ) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(_) => Err(StoreError::permanent("work on the disk broke off")),
+        Err(_) => Err(StoreError::permanent("disk operation interrupted")),
     }
 }
 

@@ -61,7 +61,7 @@ impl Tree {
         let mut dir = self.root.try_clone()?;
         for name in relative.split('/').filter(|s| !s.is_empty()) {
             if name == "." || name == ".." {
-                return Err(io::Error::other("a path that leaves the mirror"));
+                return Err(io::Error::other("the path leaves the mirror"));
             }
             dir = match openat(&dir, name, DIRECTORY, Mode::empty()) {
                 Err(Errno::NOENT) if create => {
@@ -75,7 +75,7 @@ impl Tree {
             }
             .map_err(|e| match e {
                 Errno::LOOP | Errno::NOTDIR => {
-                    io::Error::other(format!("{name} is in the way and no directory"))
+                    io::Error::other(format!("{name} is not a directory"))
                 }
                 e => e.into(),
             })?;
@@ -172,7 +172,7 @@ impl Tree {
     pub fn prepare(&self) -> Result<()> {
         self.directory(&format!("{OWN}/tmp"), true)
             .map(|temp| drop(self.temp.set(temp)))
-            .with_context(|| format!("making {OWN} in {}", self.path.display()))
+            .with_context(|| format!("creating {OWN} in {}", self.path.display()))
     }
 
     /// Opened once and never made anew: a thread that works on while a signal ends the run must not

@@ -135,7 +135,7 @@ impl Sender {
     async fn room(&self, bytes: u64) -> Result<OwnedSemaphorePermit, StoreError> {
         let units = bytes.div_ceil(UNIT).clamp(1, BUDGET / UNIT) as u32;
         let room = Arc::clone(&self.memory).acquire_many_owned(units).await;
-        room.map_err(|_| StoreError::permanent("no memory is given out any more"))
+        room.map_err(|_| StoreError::permanent("the memory budget is closed"))
     }
 
     async fn send_whole(&self, source: &Source, said: Said<'_>) -> Result<(), StoreError> {
@@ -317,7 +317,7 @@ async fn next_part(running: &mut Sending) -> Result<Option<Part>, StoreError> {
     match running.join_next().await {
         None => Ok(None),
         Some(Ok(sent)) => sent.map(Some),
-        Some(Err(_)) => Err(StoreError::permanent("sending a part broke off")),
+        Some(Err(_)) => Err(StoreError::permanent("part upload interrupted")),
     }
 }
 

@@ -73,7 +73,7 @@ fn tell(dir: &Path, report: Report, json: bool) -> Result<Exit> {
     }
     if report.problems.is_empty() {
         say!(
-            "{}: {} objects, {} bytes, all as indexed",
+            "{}: {} objects, {} bytes, all match the index",
             dir.display(),
             report.objects,
             report.bytes
@@ -91,7 +91,7 @@ fn tell(dir: &Path, report: Report, json: bool) -> Result<Exit> {
 fn verify(dir: &Path, jobs: usize) -> Result<Report> {
     let mut report = Report::default();
     if index::journal_path(dir).symlink_metadata().is_ok() {
-        let problem = "the mirror was never finished: run the mirror again";
+        let problem = "the mirror is incomplete: mirror the bucket into it again";
         report.problems.push(Problem::of(&format!("{OWN}/journal.jsonl"), problem));
     }
     let index_name = format!("{OWN}/index.jsonl");
@@ -107,7 +107,7 @@ fn verify(dir: &Path, jobs: usize) -> Result<Report> {
         }
     };
     if !index::sums_agree(dir, &entries) {
-        let problem = "missing, or does not say what the index says";
+        let problem = "missing, or does not match the index";
         report.problems.push(Problem::of(&format!("{OWN}/SHA256SUMS"), problem));
     }
     let tree = Tree::open(dir)?;
@@ -129,7 +129,7 @@ fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<Problem> {
     extra
         .iter()
         .map(|path| Problem::of(path, "not in the index"))
-        .chain(foreign.map(|path| Problem::of(&path, "not in the index, and no regular file")))
+        .chain(foreign.map(|path| Problem::of(&path, "not in the index and not a regular file")))
         .collect()
 }
 
@@ -178,5 +178,5 @@ fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Op
         return Some(Problem::of_object(entry, problem));
     }
     let same = hex(&sha256.finalize()).eq_ignore_ascii_case(&entry.sha256);
-    (!same).then(|| Problem::of_object(entry, "changed: its SHA-256 is not that of the index"))
+    (!same).then(|| Problem::of_object(entry, "changed: its SHA-256 does not match the index"))
 }

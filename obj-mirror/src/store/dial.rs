@@ -102,7 +102,7 @@ impl Dialer {
         let tls = settings.is_tls().then(|| {
             let config = client_config(settings.ca_bundle.as_deref())?;
             let server = ServerName::try_from(bare.to_owned())
-                .with_context(|| format!("{bare} is no name that a certificate can have"))?;
+                .with_context(|| format!("{bare} cannot be the name in a certificate"))?;
             anyhow::Ok((TlsConnector::from(Arc::new(config)), server))
         });
         let (host, ca_bundle) = (bare.to_owned(), settings.ca_bundle.clone());
@@ -155,31 +155,31 @@ impl Dialer {
                     format!("the certificate of {host} has expired")
                 }
                 C::NotValidYet | C::NotValidYetContext { .. } => {
-                    format!("the certificate of {host} is not valid yet; is the clock right?")
+                    format!(
+                        "the certificate of {host} is not valid yet; check the clock of this host"
+                    )
                 }
                 C::NotValidForName | C::NotValidForNameContext { .. } => {
-                    format!("the certificate that {host} shows is for another name")
+                    format!("the certificate presented by {host} is for another name")
                 }
                 C::UnknownIssuer => {
                     let trust = match &self.ca_bundle {
-                        Some(file) => format!(
-                            ": its certificate is not in {}, which AWS_CA_BUNDLE names",
-                            file.display()
-                        ),
+                        Some(file) => {
+                            format!(", which is not in {} (AWS_CA_BUNDLE)", file.display())
+                        }
                         None => {
-                            "; if it is your own, name its certificate in AWS_CA_BUNDLE".to_owned()
+                            "; if the authority is your own, name its certificate in AWS_CA_BUNDLE"
+                                .to_owned()
                         }
                     };
-                    format!(
-                        "the certificate of {host} is by an authority that is not trusted here{trust}"
-                    )
+                    format!("the certificate of {host} is issued by an untrusted authority{trust}")
                 }
                 other => format!("the certificate of {host} is not valid: {other}"),
             },
             rustls::Error::InvalidMessage(_) => {
-                format!("{host} does not speak TLS there; is it http://?")
+                format!("{host} does not speak TLS on this port; does its URL start with http://?")
             }
-            other => format!("no TLS with {host}: {other}"),
+            other => format!("TLS handshake with {host} failed: {other}"),
         }
     }
 }
@@ -205,7 +205,7 @@ fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig> {
                 roots.add(certificate.with_context(reading)?).with_context(reading)?;
             }
             if roots.is_empty() {
-                bail!("AWS_CA_BUNDLE: there is no certificate in {}", path.display());
+                bail!("AWS_CA_BUNDLE: {} contains no certificate", path.display());
             }
         }
         None => {

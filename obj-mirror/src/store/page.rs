@@ -8,7 +8,7 @@ use crate::tree::whole_millis;
 use chrono::{DateTime, Utc};
 use std::borrow::Cow;
 
-const NOT_UTF8: &str = "its key is not UTF-8, which S3 asks of every key";
+const NOT_UTF8: &str = "its key is not UTF-8, which S3 requires";
 
 /// Stands for a time that a server does not give, or not as a time.
 pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -74,7 +74,7 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
             match size.take() {
                 _ if is_replaced(&key) => page.unreadable.push((key, NOT_UTF8)),
                 Some(size) => raw.push(Listed { key, size, etag, modified }),
-                None => page.unreadable.push((key, "the listing has no size of it")),
+                None => page.unreadable.push((key, "the listing does not give its size")),
             }
         }
         [_, name] => match name.as_str() {
@@ -86,7 +86,9 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
         _ => {}
     })?;
     if truncated && page.next.is_none() {
-        return Err(StoreError::permanent("a page of the listing does not say how to go on"));
+        return Err(StoreError::permanent(
+            "the listing is truncated but has no continuation token",
+        ));
     }
     page.next = page.next.filter(|_| truncated);
     for mut object in raw {
@@ -141,7 +143,7 @@ mod tests {
         let odd = ["", time, "<Size>many</Size>"];
         for rest in odd {
             let page = read(&[entry("odd", rest), entry("fine", &whole)]);
-            assert_eq!(page.unreadable, [("odd".to_owned(), "the listing has no size of it")]);
+            assert_eq!(page.unreadable, [("odd".to_owned(), "the listing does not give its size")]);
             assert_eq!(page.objects.len(), 1, "{rest}");
         }
         let page = read(&[entry("caf~", &whole), entry("fine", &whole)]);

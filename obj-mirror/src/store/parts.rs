@@ -25,7 +25,7 @@ impl Store {
         let query = [("uploads", "")];
         let ask = Ask { method: "POST", key: Some(key), query: &query, headers, ..Ask::default() };
         let body = self.expect(ask, &[200]).await?.bytes().await?;
-        let none = || StoreError::transient("an answer that cannot be read: it has no upload's id");
+        let none = || StoreError::transient("unreadable response: it has no upload ID");
         xml::find(&body, "UploadId").ok_or_else(none)
     }
 
@@ -56,7 +56,7 @@ impl Store {
         let mut response = self.expect(ask, &[200]).await?;
         let etag = text(&response.headers, "etag").map(|etag| bare(&etag));
         response.bytes().await?;
-        let none = || StoreError::transient("a part was taken without an ETag");
+        let none = || StoreError::transient("the server stored a part without returning its ETag");
         Ok(Part { number, etag: etag.ok_or_else(none)? })
     }
 

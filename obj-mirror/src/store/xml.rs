@@ -43,7 +43,7 @@ pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Answer<(
             }
             Event::GeneralRef(reference) => content.push(referred(&reference)?),
             Event::Eof if path.is_empty() && any => return Ok(()),
-            Event::Eof => return Err(unreadable("it is cut short")),
+            Event::Eof => return Err(unreadable("it is truncated")),
             _ => {}
         }
     }
@@ -59,12 +59,12 @@ fn referred(reference: &BytesRef<'_>) -> Answer<char> {
         b"amp" => Ok('&'),
         b"quot" => Ok('"'),
         b"apos" => Ok('\''),
-        _ => Err(unreadable("it has an entity that is not XML's own")),
+        _ => Err(unreadable("it has an unknown entity")),
     }
 }
 
 fn unreadable(why: &str) -> StoreError {
-    StoreError::transient(format!("an answer that cannot be read: {why}"))
+    StoreError::transient(format!("unreadable response: {why}"))
 }
 
 /// A text as an element's content. Control characters are written as references, for a bare carriage

@@ -5,10 +5,11 @@ use crate::kit::{Bench, end};
 #[test]
 fn a_missing_bucket_is_made_once_and_what_is_there_is_left_alone() {
     let bench = Bench::new();
-    let made = bench.run(&["make-bucket", "s3://fresh", "--json"]).with(0).says("fresh is made at");
+    let made =
+        bench.run(&["make-bucket", "s3://fresh", "--json"]).with(0).says("created bucket fresh at");
     assert_eq!(made.json()["created"], true);
     bench.s3.client().put(("fresh", "a"), &[], b"x").unwrap();
-    let again = bench.run(&["make-bucket", "--json", "s3://fresh"]).with(0).says("there already");
+    let again = bench.run(&["make-bucket", "--json", "s3://fresh"]).with(0).says("already exists");
     assert_eq!(again.json()["created"], false);
     assert_eq!(bench.s3.client().list("fresh", "").unwrap(), ["a"]);
     bench.run(&["make-bucket", "s3://fresh/folder"]).with(2);

@@ -74,7 +74,7 @@ fn a_directory_that_is_no_mirror_is_not_cleared() {
     let bench = with_objects(&["a"]);
     std::fs::create_dir(bench.path("home")).unwrap();
     std::fs::write(bench.path("home/thesis"), "x").unwrap();
-    bench.run(&["--delete", "s3://documents", "home"]).with(5).says("is no mirror");
+    bench.run(&["--delete", "s3://documents", "home"]).with(5).says("is not a mirror");
     assert_eq!(files(&bench.path("home")), ["thesis"]);
 }
 
@@ -88,10 +88,10 @@ fn a_mirror_with_anything_amiss_sends_the_rest_and_deletes_nothing() {
         ("another size", "a: 5 bytes on disk, 1 in the index", |b| {
             std::fs::write(b.path("minio/a"), "other").unwrap();
         }),
-        ("another content", "a: its content on disk is not what the index says", |b| {
+        ("another content", "a: its content does not match the index", |b| {
             std::fs::write(b.path("minio/a"), "X").unwrap();
         }),
-        ("not listed", "stray: is on disk and not in the index", |b| {
+        ("not listed", "stray: not in the index", |b| {
             std::fs::write(b.path("minio/stray"), "x").unwrap();
         }),
     ];
@@ -117,10 +117,10 @@ fn a_mirror_that_lost_its_index_or_was_never_finished_sends_nothing() {
     bench.s3.put("extra", &[], b"").unwrap();
     let own = bench.path("minio/.obj-mirror");
     std::fs::write(own.join("journal.jsonl"), "").unwrap();
-    bench.run(&["--delete", "minio", "s3://documents"]).with(5).says("not whole");
+    bench.run(&["--delete", "minio", "s3://documents"]).with(5).says("is incomplete");
     std::fs::remove_file(own.join("journal.jsonl")).unwrap();
     std::fs::write(own.join("index.jsonl"), "").unwrap();
-    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("do not say the same");
+    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("disagree");
     std::fs::remove_file(own.join("index.jsonl")).unwrap();
     bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("lost its index");
     assert_eq!(bench.keys(), ["a", "extra"]);

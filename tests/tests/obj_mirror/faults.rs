@@ -123,7 +123,7 @@ fn an_object_that_goes_away_meanwhile_is_said_and_skipped() {
     });
     let mut command = bench.command(&["s3://documents", "minio"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(0);
-    ended.says("00002 went away before it was read; skipped");
+    ended.says("00002 was deleted before it was read; skipped");
     assert_eq!(files(&bench.path("minio")).len(), 5);
     bench.run(&["verify", "minio"]).with(0);
 }
@@ -181,7 +181,7 @@ fn a_killed_run_continues_where_it_was() {
     child.wait().unwrap();
     assert!(!is_finished(&bench));
     std::fs::write(bench.path("minio/.obj-mirror/tmp/get-999"), "left over").unwrap();
-    bench.run(&["verify", "minio"]).with(4).says("never finished");
+    bench.run(&["verify", "minio"]).with(4).says("is incomplete");
 
     let before = bench.s3.count("GetObject").unwrap();
     bench.pull();

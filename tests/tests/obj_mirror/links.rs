@@ -102,9 +102,9 @@ fn what_cannot_be_linked_from_is_said_and_everything_is_fetched() {
     bench.run(&["--link-dest", "monday", "monday", "s3://documents"]).with(2);
     std::fs::create_dir(bench.path("plain")).unwrap();
     let ended = bench.run(&["--link-dest", "plain", "s3://documents", "b"]).with(0);
-    ended.says("nothing is linked from there");
+    ended.says("nothing is linked from it");
     std::fs::write(bench.path("monday/.obj-mirror/index.jsonl"), "damaged").unwrap();
     let ended = bench.run(&["--link-dest", "monday", "s3://documents", "c"]).with(0);
-    ended.says("nothing is linked from there");
+    ended.says("nothing is linked from it");
     same_tree(&bench.path("b"), &bench.path("c"));
 }

@@ -112,7 +112,7 @@ fn a_silent_server_is_given_up_and_a_total_time_ends_a_run() {
     });
     let mut command = bench.command(&["s3://documents", "minio", "--timeout", "2"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(1);
-    ended.says("not done within 2 s").says("run it again to continue");
+    ended.says("not finished within 2 s").says("run it again to continue");
     let mut command = bench.command(&["s3://documents", "minio", "--request-timeout", "1"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
     ended.says("failed: dir3/0003: no answer within 1 s");
