@@ -1,10 +1,15 @@
 //! The command line.
 
-use crate::rate::parse_bytes;
-use crate::tagging::Wanted;
+use crate::location::BucketPath;
+use crate::s3::rate::parse_bytes;
+use crate::s3::remote::Remote;
+use crate::s3::tagging::Wanted;
+use crate::settings::Settings;
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const AFTER: &str = "\
 One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only keys
@@ -148,6 +153,17 @@ pub struct Link {
     pub request_timeout: u64,
 }
 
+impl Link {
+    /// A client of the bucket, with the settings from the environment; nothing is sent yet.
+    ///
+    /// # Errors
+    /// If a setting is missing or wrong.
+    pub fn remote(&self, path: &BucketPath, max_rate: Option<u64>) -> Result<Remote> {
+        let settings = Settings::read(|name| std::env::var(name).ok(), &self.resolve)?;
+        Remote::new(path, &settings, Duration::from_secs(self.request_timeout), max_rate)
+    }
+}
+
 /// The commands beside mirroring.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -236,7 +252,7 @@ pub struct MakeBucket {
     pub json: bool,
 }
 
-fn jobs(text: &str) -> Result<usize, String> {
+fn jobs(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=1024) => Ok(n),
         _ => Err("expected a number from 1 to 1024".into()),

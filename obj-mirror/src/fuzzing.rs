@@ -1,8 +1,8 @@
 //! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
 //! one is broken.
 
-use crate::index::{self, Entry};
-use crate::key;
+use crate::mirror::index::{self, Entry};
+use crate::object::key;
 use std::path::{Component, Path};
 
 /// No line of an index leads outside the mirror or into its own files, and what reads is written
@@ -28,7 +28,7 @@ pub fn sums(index: &[u8]) -> Option<(String, Vec<(String, String)>)> {
 
 /// A key of a listing prints on one line, whatever it was made of.
 pub fn listed_key(bytes: &[u8]) {
-    let Some(key) = key::url_decode(&String::from_utf8_lossy(bytes)) else { return };
+    let Some(key) = crate::s3::encode::url_decode(&String::from_utf8_lossy(bytes)) else { return };
     assert!(!key::printable(&key).contains(char::is_control), "{key:?}");
 }
 

@@ -1,11 +1,12 @@
 //! `obj-mirror make-bucket`: a bucket where none is.
 
 use crate::cli::MakeBucket;
-use crate::fault::Kind;
 use crate::location::BucketPath;
-use crate::remote::Remote;
-use crate::retry::retrying;
-use crate::{report, transfer};
+use crate::report;
+use crate::s3::fault::Kind;
+use crate::s3::remote::Remote;
+use crate::s3::retry::retrying;
+use crate::s3::tasks;
 use anyhow::Result;
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
@@ -31,8 +32,8 @@ pub fn run(args: &MakeBucket) -> Result<Exit> {
         ))
         .into());
     }
-    let remote = Remote::new(&path, &args.link, None)?;
-    let created = transfer::runtime()?.block_on(make(&remote))?;
+    let remote = args.link.remote(&path, None)?;
+    let created = tasks::runtime()?.block_on(make(&remote))?;
     let endpoint = remote.store.endpoint();
     match created {
         true => say!("created bucket {} at {endpoint}", path.bucket),
@@ -52,6 +53,6 @@ async fn make(remote: &Remote) -> Result<bool> {
         Ok(()) => Ok(true),
         // Somebody was faster, or the answer to an earlier attempt was lost.
         Err(error) if error.kind == Kind::BucketThere => Ok(false),
-        Err(error) => Err(remote.fatal(&error).context("cannot create the bucket")),
+        Err(error) => Err(remote.store.fatal(&error).context("cannot create the bucket")),
     }
 }

@@ -1,28 +1,33 @@
 //! Bucket to directory.
 
+mod fetch;
+mod plan;
+mod received;
+
 use crate::cli::Mirror;
-use crate::fault::{Kind, StoreError};
-use crate::fetch::{Done, Fetcher};
-use crate::index;
-use crate::journal::{Journal, Written};
-use crate::key::printable;
-use crate::known::{Known, Line};
-use crate::leftovers::{clear, leftovers};
 use crate::location::BucketPath;
-use crate::pace::Pace;
-use crate::placement::OWN;
-use crate::plan::{How, Planner, Previous, Step, Unsorted};
-use crate::remote::{Listing, Remote};
+use crate::mirror::index;
+use crate::mirror::journal::{Journal, Written};
+use crate::mirror::leftovers::leftovers;
+use crate::mirror::lookup::{Known, Line};
+use crate::mirror::placement::OWN;
+use crate::mirror::tree::Tree;
+use crate::object::Failure;
+use crate::object::key::printable;
+use crate::pull::fetch::{Done, Fetcher};
+use crate::pull::plan::{How, Planner, Previous, Step, Unsorted};
 use crate::report::{DryRun, Summary};
-use crate::store::Listed;
-use crate::tagging::{Tagging, Wanted};
-use crate::transfer::{Total, runtime};
-use crate::tree::Tree;
+use crate::s3::concurrency::Pace;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::page::Listed;
+use crate::s3::remote::{Listing, Remote};
+use crate::s3::tagging::{Tagging, Wanted};
+use crate::s3::tasks::{Total, runtime};
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Exit, Stop, say, warning};
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 use tokio::runtime::Runtime;
@@ -52,7 +57,7 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
 
 /// Mirrors object by object as the listing comes, or, with `sorts`, once it is read to its end.
 fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<Exit> {
-    let remote = Remote::new(from, &args.link, args.max_rate)?;
+    let remote = args.link.remote(from, args.max_rate)?;
     let runtime = runtime()?;
     let mut first = runtime.block_on(remote.page(None))?;
     if sorts {
@@ -118,7 +123,7 @@ fn known(dir: &Path) -> Known {
 
 /// The mirror that unchanged objects are linked from, if it can be used.
 fn previous(path: &Path, dir: &Path) -> Result<Option<Previous>> {
-    crate::tree::require_directory(path).context("--link-dest")?;
+    crate::mirror::tree::require_directory(path).context("--link-dest")?;
     let same = |path: &Path| path.canonicalize().ok();
     if same(path) == same(dir) {
         return Err(Stop::usage("--link-dest is the destination itself").into());
@@ -295,7 +300,7 @@ impl Work<'_> {
                 if error.kind == Kind::Busy {
                     self.pace.busy(now);
                 }
-                self.summary.fail(&self.remote, step.object.key, error)?;
+                self.summary.fail(&self.remote.store, step.object.key, error)?;
             }
         }
         let done = self.summary.transferred + self.summary.linked;
@@ -329,15 +334,17 @@ impl Work<'_> {
             clear(tree, leftovers(tree, &mut planner.paths)?, delete, &mut summary);
             tree.sync_all().with_context(|| format!("syncing {}", dir.display()))?;
         }
-        let reading = || format!("reading {}", index::journal_path(dir).display());
-        planner.known.follow(File::open(index::journal_path(dir)).with_context(reading)?);
+        let reading = || format!("reading {}", crate::mirror::files::journal_path(dir).display());
+        planner
+            .known
+            .follow(File::open(crate::mirror::files::journal_path(dir)).with_context(reading)?);
         index::save(dir, || {
             let lines = planner.lines.iter().filter(|line| **line != Line::NONE);
             Box::new(lines.map(|line| planner.known.text(*line)))
         })?;
         tree.sync(OWN)?;
-        let removing = || format!("removing {}", index::journal_path(dir).display());
-        std::fs::remove_file(index::journal_path(dir)).with_context(removing)?;
+        let removing = || format!("removing {}", crate::mirror::files::journal_path(dir).display());
+        std::fs::remove_file(crate::mirror::files::journal_path(dir)).with_context(removing)?;
         tree.sync(OWN)?;
         // Until here it was locked.
         drop(journal);
@@ -366,4 +373,29 @@ fn plan(
         }
     }
     Ok(planner)
+}
+
+/// Removes what is none of the mirror's objects, or says that it is there.
+fn clear(tree: &Tree, left: Vec<PathBuf>, delete: bool, summary: &mut Summary) {
+    if !delete && !left.is_empty() {
+        warning!(
+            "{} files in {} are not objects of the bucket; --delete removes them",
+            left.len(),
+            tree.path().display()
+        );
+        return;
+    }
+    for path in left {
+        let removed = match path.to_str() {
+            Some(path) => tree.remove(path).map_err(|e| e.to_string()),
+            None => Err("its name is not UTF-8; remove it by hand".into()),
+        };
+        match removed {
+            Ok(()) => summary.deleted += 1,
+            Err(reason) => {
+                let key = path.to_string_lossy().into_owned();
+                summary.failed.push(Failure { key, reason });
+            }
+        }
+    }
 }

@@ -1,20 +1,29 @@
 //! Directory to bucket: uploads first, deletes last.
 
+mod buffers;
+mod outgoing;
+mod plan;
+mod queue;
+mod reading;
+mod salvage;
+mod source;
+mod upload;
+
 use crate::cli::Mirror;
-use crate::fault::{Kind, StoreError};
 use crate::location::BucketPath;
-use crate::pace::Pace;
-use crate::queue::Queue;
-use crate::remote::Remote;
+use crate::mirror::tree::{Tree, require_directory};
+use crate::object::Failure;
+use crate::push::queue::Queue;
+use crate::push::source::Source;
+use crate::push::upload::Sender;
 use crate::report::{DryRun, Summary};
-use crate::retry::retrying;
-use crate::sending;
-use crate::source::{self, Source};
-use crate::store::xml::can_carry;
-use crate::store::{DELETED_AT_ONCE, Listed};
-use crate::transfer::{Total, each, runtime};
-use crate::tree::{Tree, require_directory};
-use crate::upload::Sender;
+use crate::s3::concurrency::Pace;
+use crate::s3::deletes::DELETED_AT_ONCE;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::page::Listed;
+use crate::s3::retry::retrying;
+use crate::s3::tasks::{Total, each, runtime};
+use crate::s3::xml::can_carry;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop};
 use std::collections::{BTreeSet, HashSet};
@@ -35,10 +44,10 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
     let sources = match args.skip_damaged {
-        true => source::gather_what_is_left(dir, &disk),
+        true => salvage::gather_what_is_left(dir, &disk),
         false => source::gather(source::load_index(dir)?, &disk),
     };
-    let remote = Remote::new(to, &args.link, args.max_rate)?;
+    let remote = args.link.remote(to, args.max_rate)?;
     let runtime = runtime()?;
     let first = runtime.block_on(remote.page(None))?;
     let listing = runtime.block_on(remote.list(first))?;
@@ -54,7 +63,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let mut summary = Summary::new("push");
     summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan = sending::push(sources.objects, listing.objects, &sources.keys);
+    let plan = plan::push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
     if args.delete {
@@ -109,7 +118,7 @@ async fn compare(
                 sender.bar.inc_length(source.size);
                 send.push(source);
             }
-            Err(error) => summary.fail(&sender.remote, source.key, error)?,
+            Err(error) => summary.fail(&sender.remote.store, source.key, error)?,
         }
         Ok(())
     })
@@ -145,14 +154,15 @@ async fn send_all(
                 summary.sent(source.size);
                 pace.done(source.size, is_full, Instant::now());
                 if let Some(refused) = refused {
-                    summary.incomplete(source.key, &refused);
+                    let reason = refused.reason();
+                    summary.failed.push(Failure { key: source.key, reason });
                 }
             }
             Err(error) => {
                 if error.kind == Kind::Busy {
                     pace.busy(Instant::now());
                 }
-                summary.fail(&sender.remote, source.key, error)?;
+                summary.fail(&sender.remote.store, source.key, error)?;
             }
         }
         sender.bar.set_message(format!("{} of {} objects", summary.transferred, summary.objects));
@@ -177,7 +187,7 @@ async fn delete_all(
         for (key, deleted) in deleted {
             match deleted {
                 Ok(()) => summary.deleted += 1,
-                Err(error) => summary.fail(&sender.remote, key, error)?,
+                Err(error) => summary.fail(&sender.remote.store, key, error)?,
             }
         }
         Ok(())

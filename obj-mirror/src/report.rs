@@ -1,9 +1,9 @@
 //! What a run tells at its end.
 
-use crate::fault::{Kind, StoreError};
-use crate::key::printable;
-use crate::remote::Remote;
-use crate::upload::Refused;
+use crate::object::Failure;
+use crate::object::key::printable;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::store::Store;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
@@ -12,15 +12,6 @@ use std::time::Instant;
 /// So many objects in a row failed for passing reasons that the storage is taken to be down: each took
 /// seconds of trying again, and a bucket may have millions.
 const TOO_MANY: usize = 64;
-
-/// An object that could not be mirrored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Its key; for a file that is no object, its path.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
 
 /// What a run did.
 #[derive(Debug, Serialize)]
@@ -94,10 +85,10 @@ impl Summary {
     ///
     /// # Errors
     /// If every other object would fail in the same way: the run is over.
-    pub fn fail(&mut self, remote: &Remote, key: String, error: StoreError) -> Result<()> {
+    pub fn fail(&mut self, store: &Store, key: String, error: StoreError) -> Result<()> {
         self.in_a_row = if error.is_transient() { self.in_a_row + 1 } else { 0 };
         if error.is_fatal() || self.in_a_row == TOO_MANY {
-            return Err(remote.fatal(&error).context(format!(
+            return Err(store.fatal(&error).context(format!(
                 "stopped after {} objects transferred and {} deleted; run it again to continue",
                 self.transferred, self.deleted
             )));
@@ -106,18 +97,6 @@ impl Summary {
         let list = if left_out { &mut self.left_out } else { &mut self.failed };
         list.push(Failure { key, reason: error.message });
         Ok(())
-    }
-
-    /// Notes an object that is in place without some of what the index says of it. Something is missing, so
-    /// it counts as failed too.
-    pub fn incomplete(&mut self, key: String, refused: &Refused) {
-        let names = printable(&refused.headers.join(", "));
-        let why = match &refused.error {
-            Some(error) => format!("which the server refuses ({error})"),
-            None => "which cannot be sent unchanged".to_owned(),
-        };
-        let reason = format!("in place, but without {names}, {why}; the index still has it");
-        self.failed.push(Failure { key, reason });
     }
 
     /// Tells it all: failures each by name, counts, JSON where asked for.

@@ -2,8 +2,9 @@
 
 use crate::cli::Status;
 use crate::location::BucketPath;
-use crate::remote::{Listing, Remote};
-use crate::{report, transfer};
+use crate::report;
+use crate::s3::remote::{Listing, Remote};
+use crate::s3::tasks;
 use anyhow::Result;
 use pipe_kit::Exit;
 use serde::Serialize;
@@ -27,11 +28,11 @@ struct Report<'a> {
 /// If the bucket cannot be listed to its end.
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
-    let remote = Remote::new(&path, &args.link, None)?;
-    let found = transfer::runtime()?.block_on(count(&remote, args.quick))?;
+    let remote = args.link.remote(&path, None)?;
+    let found = tasks::runtime()?.block_on(count(&remote, args.quick))?;
     // A caller that means to make what is missing must tell that from a storage that does not answer.
     if found.is_none() && !args.json {
-        return Err(remote.no_bucket());
+        return Err(remote.store.no_bucket());
     }
     let exists = found.is_some();
     let Found { objects, bytes, more } = found.unwrap_or_default();

@@ -1,0 +1,25 @@
+//! What lies in a mirror and is none of its objects.
+
+use crate::mirror::contents::Item;
+use crate::mirror::paths::Paths;
+use crate::mirror::tree::Tree;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Finds it.
+///
+/// # Errors
+/// If a directory cannot be read.
+pub fn leftovers(tree: &Tree, objects: &mut Paths) -> Result<Vec<PathBuf>> {
+    let mut left = Vec::new();
+    tree.walk(|item| {
+        match item {
+            Item::File(path) if !objects.contains(path) => left.push(PathBuf::from(path)),
+            Item::Foreign(path) => left.push(path.to_owned()),
+            Item::File(_) | Item::Directory(_) => {}
+        }
+        Ok(())
+    })?;
+    left.sort();
+    Ok(left)
+}

@@ -1,0 +1,366 @@
+//! One object from the bucket onto the disk.
+
+use crate::mirror::index::Entry;
+use crate::mirror::journal::Journal;
+use crate::mirror::placement::stored_path;
+use crate::mirror::tree::Tree;
+use crate::object::attributes::Tags;
+use crate::object::hash::hex;
+use crate::pull::plan::{How, Step};
+use crate::pull::received::{Hash, Received, entry_of, whole};
+use crate::s3::fault::Answer;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::headers::Head;
+use crate::s3::remote::Remote;
+use crate::s3::retry::retrying;
+use crate::s3::store::Download;
+use crate::s3::tagging::Tagging;
+use crate::s3::tasks::{Task, on_disk};
+use indicatif::ProgressBar;
+use md5::Md5;
+use sha2::{Digest, Sha256};
+use std::collections::VecDeque;
+use std::fs::{File, FileTimes};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Semaphore;
+
+const MIB: u64 = 1024 * 1024;
+/// Objects up to this are held in memory until they are whole, bytes.
+const SMALL: u64 = 128 * 1024;
+/// Objects larger than this are fetched in parts, bytes.
+const LARGE: u64 = 16 * MIB;
+/// A part, bytes.
+const PART: u64 = 8 * MIB;
+/// Parts of one object that are fetched ahead of what is hashed.
+const PARTS_AHEAD: usize = 6;
+/// Parts in flight at once, over all objects.
+const PARTS_AT_ONCE: usize = 24;
+
+/// What every object needs on its way.
+pub struct Fetcher {
+    remote: Remote,
+    tree: Arc<Tree>,
+    previous: Option<Arc<Tree>>,
+    /// What is finished.
+    pub journal: Journal,
+    /// How far.
+    pub bar: ProgressBar,
+    tagging: Tagging,
+    parts: Arc<Semaphore>,
+    aside: Mutex<Vec<String>>,
+}
+
+/// What became of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    /// It was fetched, so many bytes.
+    Fetched(u64),
+    /// It was linked.
+    Linked,
+    /// It was there.
+    Kept,
+}
+
+impl Fetcher {
+    /// A fetcher into a mirror; `previous` is the mirror that unchanged objects are linked from.
+    #[must_use]
+    pub fn new(
+        remote: Remote,
+        tree: Arc<Tree>,
+        previous: Option<Arc<Tree>>,
+        journal: Journal,
+        tagging: Tagging,
+    ) -> Arc<Self> {
+        let bar = pipe_kit::progress::bytes(Some(0), "download");
+        let parts = Arc::new(Semaphore::new(PARTS_AT_ONCE));
+        let aside = Mutex::default();
+        Arc::new(Self { remote, tree, previous, journal, bar, tagging, parts, aside })
+    }
+
+    /// Paths that objects lie at because the disk would not take their own.
+    #[must_use]
+    pub fn take_aside(&self) -> Vec<String> {
+        std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Brings an object into the mirror.
+    ///
+    /// # Errors
+    /// If that failed for good, or often enough.
+    pub async fn run(self: &Arc<Self>, step: &Step) -> Answer<Done> {
+        match &step.how {
+            How::Fetch => {}
+            How::Link(entry) => {
+                // What cannot be linked or copied is fetched.
+                if self.link(step, entry).await.is_ok() {
+                    self.bar.inc(step.object.size);
+                    return Ok(Done::Linked);
+                }
+            }
+            How::Keep(entry) => {
+                let key = self.remote.full(&step.object.key);
+                let tags = self.tagging.of_unchanged(&self.remote.store, &key).await?;
+                let tags = tags.unwrap_or_else(|| entry.tags.clone());
+                self.journal.add(step.number, &Entry { tags, ..(**entry).clone() })?;
+                return Ok(Done::Kept);
+            }
+        }
+        let entry = retrying(|_| self.attempt(step)).await?;
+        Ok(Done::Fetched(entry.size))
+    }
+
+    async fn attempt(self: &Arc<Self>, step: &Step) -> Answer<Entry> {
+        let temp = format!("get-{}", step.number);
+        let seen = Arc::new(AtomicU64::new(0));
+        let result = self.receive(step, &temp, &seen).await;
+        if result.is_err() {
+            self.bar.dec(seen.load(Ordering::Relaxed));
+            self.tree.remove_temp(&temp);
+        }
+        result
+    }
+
+    fn count(&self, bytes: u64, seen: &AtomicU64) {
+        seen.fetch_add(bytes, Ordering::Relaxed);
+        self.bar.inc(bytes);
+    }
+
+    async fn receive(
+        self: &Arc<Self>,
+        step: &Step,
+        temp: &str,
+        seen: &Arc<AtomicU64>,
+    ) -> Answer<Entry> {
+        let key = self.remote.full(&step.object.key);
+        let range = (step.object.size > LARGE).then_some(0..PART);
+        let download = match self.remote.store.get(&key, range, None).await {
+            // It has become so small that it has no such part.
+            Err(error) if error.kind == Kind::Changed => {
+                self.remote.store.get(&key, None, None).await?
+            }
+            other => other?,
+        };
+        let tags = self.tagging.of(&self.remote.store, &key, download.head.tag_count).await?;
+        let announced = download.part_of.or(download.head.size).unwrap_or(step.object.size);
+        if announced <= SMALL {
+            let content = self.receive_small(download, announced, seen);
+            return self.keep_small(step, temp, content.await?, tags).await;
+        }
+        let head = download.head.clone();
+        let received = match download.part_of {
+            Some(size) => self.receive_in_parts(&key, temp, (download, size), seen).await?,
+            None => self.receive_stream(temp, download, seen).await?,
+        };
+        whole(announced, received.size)?;
+        let entry = entry_of(step, head, received.size, received.sha256, tags, received.md5)?;
+        let (fetcher, temp, number) = (Arc::clone(self), temp.to_owned(), step.number);
+        on_disk(move || fetcher.place(&received.file, &temp, number, entry)).await
+    }
+
+    async fn receive_small(
+        &self,
+        mut download: Download,
+        announced: u64,
+        seen: &AtomicU64,
+    ) -> Answer<(Head, Vec<u8>)> {
+        let mut content = Vec::with_capacity(announced as usize);
+        while let Some(bytes) = download.chunk().await? {
+            content.extend_from_slice(&bytes);
+            if content.len() as u64 > announced {
+                break;
+            }
+        }
+        whole(announced, content.len() as u64)?;
+        self.count(announced, seen);
+        Ok((download.head, content))
+    }
+
+    async fn keep_small(
+        self: &Arc<Self>,
+        step: &Step,
+        temp: &str,
+        (head, content): (Head, Vec<u8>),
+        tags: Tags,
+    ) -> Answer<Entry> {
+        let (fetcher, temp, step) = (Arc::clone(self), temp.to_owned(), step.clone());
+        on_disk(move || {
+            let sha256 = hex(&Sha256::digest(&content));
+            let md5 = head.may_be_md5().then(|| hex(&Md5::digest(&content)));
+            let entry = entry_of(&step, head, content.len() as u64, sha256, tags, md5)?;
+            let mut file = fetcher.tree.create_temp(&temp)?;
+            file.write_all(&content)?;
+            fetcher.place(&file, &temp, step.number, entry)
+        })
+        .await
+    }
+
+    async fn receive_stream(
+        &self,
+        temp: &str,
+        mut download: Download,
+        seen: &AtomicU64,
+    ) -> Answer<Received> {
+        let mut file = self.tree.create_temp(temp)?;
+        let mut hash = Hash::new(download.head.may_be_md5());
+        while let Some(bytes) = download.chunk().await? {
+            file.write_all(&bytes)?;
+            hash.update(&bytes);
+            self.count(bytes.len() as u64, seen);
+        }
+        Ok(hash.finish(file))
+    }
+
+    /// Fetches what comes after the first part in parts of its own, all of one state of the object.
+    async fn receive_in_parts(
+        self: &Arc<Self>,
+        key: &str,
+        temp: &str,
+        (first, size): (Download, u64),
+        seen: &Arc<AtomicU64>,
+    ) -> Answer<Received> {
+        let file = Arc::new(self.tree.create_temp(temp)?);
+        let head = first.head.clone();
+        let mut hash = Hash::new(first.head.may_be_md5());
+        let mut starts = (0..size).step_by(PART as usize);
+        let mut first = Some(first);
+        let mut running: VecDeque<Task<Answer<(u64, u64)>>> = VecDeque::new();
+        loop {
+            while running.len() < PARTS_AHEAD
+                && let Some(start) = starts.next()
+            {
+                let part = PartOf {
+                    key: key.to_owned(),
+                    head: head.clone(),
+                    start,
+                    length: PART.min(size - start),
+                    size,
+                };
+                let (fetcher, file, first) = (Arc::clone(self), Arc::clone(&file), first.take());
+                let seen = Arc::clone(seen);
+                running.push_back(Task(tokio::spawn(async move {
+                    fetcher.receive_part(&part, &file, first).await?;
+                    fetcher.count(part.length, &seen);
+                    Ok((part.start, part.length))
+                })));
+            }
+            let Some(mut part) = running.pop_front() else { break };
+            let broke_off = |_| StoreError::permanent("part download interrupted");
+            let (start, length) = (&mut part.0).await.map_err(broke_off)??;
+            let file = Arc::clone(&file);
+            hash = on_disk(move || {
+                hash.update_from(&file, start, length)?;
+                Ok(hash)
+            })
+            .await?;
+        }
+        let file =
+            Arc::into_inner(file).ok_or_else(|| StoreError::permanent("a part is still open"))?;
+        Ok(hash.finish(file))
+    }
+
+    async fn receive_part(
+        &self,
+        part: &PartOf,
+        file: &File,
+        first: Option<Download>,
+    ) -> Answer<()> {
+        let first = Mutex::new(first);
+        let take = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Of an object that has changed no other try of this part helps: it is fetched anew.
+        let result = retrying(|_| async {
+            match self.try_part(part, file, take()).await {
+                Err(error) if error.kind == Kind::Changed => Ok(Err(error)),
+                other => other.map(Ok),
+            }
+        });
+        result.await?
+    }
+
+    async fn try_part(&self, part: &PartOf, file: &File, given: Option<Download>) -> Answer<()> {
+        let _room = self.parts.acquire().await;
+        let range = part.start..part.start + part.length;
+        let mut download = match given {
+            Some(download) => download,
+            None => {
+                let condition = part.head.condition.as_ref();
+                self.remote.store.get(&part.key, Some(range), condition).await?
+            }
+        };
+        if download.part_of != Some(part.size) || !download.head.is_of_one_state(&part.head) {
+            return Err(StoreError::new(Kind::Changed, "it changed while it was read"));
+        }
+        let mut at = 0;
+        while let Some(bytes) = download.chunk().await? {
+            if at + bytes.len() as u64 > part.length {
+                return Err(StoreError::transient("received more bytes than requested"));
+            }
+            file.write_all_at(&bytes, part.start + at)?;
+            at += bytes.len() as u64;
+        }
+        whole(part.length, at)
+    }
+
+    /// Gives a whole file its name, and notes it.
+    fn place(&self, file: &File, temp: &str, number: u32, mut entry: Entry) -> Answer<Entry> {
+        file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))?;
+        self.name(temp, &mut entry)?;
+        self.journal.add(number, &entry)?;
+        Ok(entry)
+    }
+
+    /// Gives a temporary file its name; where the disk will not have that name, another.
+    fn name(&self, temp: &str, entry: &mut Entry) -> io::Result<()> {
+        use io::ErrorKind as E;
+        match self.tree.place_temp(temp, &entry.path) {
+            Err(error)
+                if entry.path == entry.key
+                    && (matches!(error.kind(), E::InvalidInput | E::InvalidFilename)
+                        || error.raw_os_error()
+                            == Some(rustix::io::Errno::ILSEQ.raw_os_error())) =>
+            {
+                entry.path = stored_path(&entry.key);
+                let mut aside = self.aside.lock().unwrap_or_else(PoisonError::into_inner);
+                aside.push(entry.path.clone());
+                drop(aside);
+                self.tree.place_temp(temp, &entry.path)
+            }
+            other => other,
+        }
+    }
+
+    async fn link(self: &Arc<Self>, step: &Step, entry: &Entry) -> Answer<()> {
+        let (fetcher, from, number) = (Arc::clone(self), entry.path.clone(), step.number);
+        let mut entry = Entry { path: step.path.clone(), ..entry.clone() };
+        let key = self.remote.full(&entry.key);
+        if let Some(tags) = self.tagging.of_unchanged(&self.remote.store, &key).await? {
+            entry.tags = tags;
+        }
+        on_disk(move || {
+            let temp = format!("get-{number}");
+            let gone = || StoreError::permanent("no mirror to link from");
+            let previous = fetcher.previous.as_ref().ok_or_else(gone)?;
+            let linked = fetcher
+                .tree
+                .link_temp(previous, &from, &temp)
+                .or_else(|_| fetcher.tree.copy_temp(previous, &from, &temp, &entry.sha256))
+                .and_then(|()| fetcher.name(&temp, &mut entry));
+            // Renaming a link to the file that is there already leaves both.
+            fetcher.tree.remove_temp(&temp);
+            linked?;
+            Ok(fetcher.journal.add(number, &entry)?)
+        })
+        .await
+    }
+}
+
+/// A part of an object, and the state of the object that it is of.
+struct PartOf {
+    key: String,
+    head: Head,
+    start: u64,
+    length: u64,
+    size: u64,
+}

@@ -1,0 +1,49 @@
+//! Objects' tags.
+
+use crate::object::attributes::Tags;
+use crate::s3::fault::Answer;
+use crate::s3::store::{Ask, Store, value};
+use crate::s3::xml;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use md5::{Digest, Md5};
+
+impl Store {
+    /// An object's tags.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if the server has none; [`Kind::NoKey`] if there is no such object.
+    pub async fn tags(&self, key: &str) -> Answer<Tags> {
+        let query = [("tagging", "")];
+        let ask = Ask { method: "GET", key: Some(key), query: &query, ..Ask::default() };
+        let body = self.expect(ask, &[200]).await?.bytes().await?;
+        Ok(xml::tags(&body)?.into_iter().collect())
+    }
+
+    /// Gives an object its tags.
+    ///
+    /// # Errors
+    /// [`Kind::Unsupported`] if the server has none.
+    pub async fn set_tags(&self, key: &str, tags: &Tags) -> Answer<()> {
+        let mut body =
+            "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>".to_owned();
+        for (key, value) in tags {
+            let (key, value) = (xml::escape(key), xml::escape(value));
+            body += &format!("<Tag><Key>{key}</Key><Value>{value}</Value></Tag>");
+        }
+        body += "</TagSet></Tagging>";
+        let mut headers = HeaderMap::new();
+        headers.insert("content-md5", value(&STANDARD.encode(Md5::digest(&body)))?);
+        let query = [("tagging", "")];
+        let ask = Ask {
+            method: "PUT",
+            key: Some(key),
+            query: &query,
+            headers,
+            body: body.into(),
+            ..Ask::default()
+        };
+        self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
+    }
+}
