@@ -3,7 +3,7 @@
 use crate::location::BucketPath;
 use crate::s3::rate::parse_bytes;
 use crate::s3::remote::Remote;
-use crate::s3::tagging::Wanted;
+use crate::s3::tagging::TagPolicy;
 use crate::settings::Settings;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -107,7 +107,7 @@ pub struct Mirror {
 
     /// When to request the tags of objects
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub tags: Wanted,
+    pub tags: TagPolicy,
 
     /// Limit all connections together to BYTES per second: 500000, 20M, 1.5MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
@@ -154,17 +154,14 @@ pub struct Link {
 }
 
 impl Link {
-    /// A client of the bucket, with the settings from the environment; nothing is sent yet.
-    ///
-    /// # Errors
-    /// If a setting is missing or wrong.
+    /// Creates a client of the bucket, with the settings from the environment; nothing is sent yet.
     pub fn remote(&self, path: &BucketPath, max_rate: Option<u64>) -> Result<Remote> {
         let settings = Settings::read(|name| std::env::var(name).ok(), &self.resolve)?;
         Remote::new(path, &settings, Duration::from_secs(self.request_timeout), max_rate)
     }
 }
 
-/// The commands beside mirroring.
+/// The commands besides mirroring.
 #[derive(Subcommand, Debug)]
 pub enum Command {
     /// Compare every object of a mirror with its index, by hash

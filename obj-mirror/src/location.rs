@@ -1,4 +1,4 @@
-//! What `SRC` and `DST` name.
+//! Source and destination as written on the command line.
 
 use pipe_kit::Stop;
 use std::path::PathBuf;
@@ -6,23 +6,20 @@ use std::path::PathBuf;
 /// One side of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// A bucket, or a folder of it.
     Bucket(BucketPath),
-    /// A directory.
     Directory(PathBuf),
 }
 
-/// A bucket and the folder of it that is meant.
+/// A bucket and a prefix in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketPath {
-    /// The bucket's name.
     pub bucket: String,
-    /// Empty, or what every key meant begins with; ends in `/`.
+    /// Empty, or the beginning of every key; ends in `/`.
     pub prefix: String,
 }
 
 impl Location {
-    /// Reads `s3://BUCKET[/PREFIX]`, or anything else as a directory.
+    /// Parses `s3://BUCKET[/PREFIX]`; anything else is a directory.
     ///
     /// # Errors
     /// [`Stop::usage`] if it is neither.
@@ -39,7 +36,7 @@ impl Location {
 }
 
 impl BucketPath {
-    /// Reads `s3://BUCKET[/PREFIX]`.
+    /// Parses `s3://BUCKET[/PREFIX]`.
     ///
     /// # Errors
     /// [`Stop::usage`] if it is not one.

@@ -1,4 +1,4 @@
-//! `obj-mirror make-bucket`: a bucket where none is.
+//! `obj-mirror make-bucket`: creates a bucket.
 
 use crate::cli::MakeBucket;
 use crate::location::BucketPath;
@@ -12,17 +12,14 @@ use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct MakeBucketReport<'a> {
     bucket: &'a str,
     endpoint: &'a str,
-    /// Whether it was made now; else it was there.
+    /// Whether this run created it.
     created: bool,
 }
 
-/// Makes a bucket, if it is missing.
-///
-/// # Errors
-/// If it cannot be told whether it is there, or it cannot be made.
+/// Creates a bucket if it is missing.
 pub fn run(args: &MakeBucket) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     if !path.prefix.is_empty() {
@@ -40,18 +37,18 @@ pub fn run(args: &MakeBucket) -> Result<Exit> {
         false => say!("bucket {} already exists at {endpoint}", path.bucket),
     }
     if args.json {
-        report::print_json(&Report { bucket: &path.bucket, endpoint, created })?;
+        report::print_json(&MakeBucketReport { bucket: &path.bucket, endpoint, created })?;
     }
     Ok(Exit::Done)
 }
 
 async fn make(remote: &Remote) -> Result<bool> {
-    if remote.list_some().await?.is_some() {
+    if remote.first_page().await?.is_some() {
         return Ok(false);
     }
     match retrying(|_| remote.store.make_bucket()).await {
         Ok(()) => Ok(true),
-        // Somebody was faster, or the answer to an earlier attempt was lost.
+        // Another client was faster, or the response to an earlier attempt was lost.
         Err(error) if error.kind == Kind::BucketThere => Ok(false),
         Err(error) => Err(remote.store.fatal(&error).context("cannot create the bucket")),
     }

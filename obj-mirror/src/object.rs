@@ -1,4 +1,4 @@
-//! What the client and the directory both know of an object.
+//! What both the client and the directory know about an object.
 
 pub mod attributes;
 pub mod hash;
@@ -11,14 +11,12 @@ use serde::Serialize;
 /// An object that could not be mirrored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// Its key; for a file that is no object, its path.
+    /// The key; for a file that is not an object, its path.
     pub key: String,
-    /// Why.
     pub reason: String,
 }
 
-/// A time without what is finer than a millisecond, which no server tells.
-#[must_use]
+/// Truncates a time to milliseconds: no server gives more.
 pub fn whole_millis(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
 }

@@ -1,4 +1,4 @@
-//! From the command line to the work.
+//! Runs the command of the command line.
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
@@ -6,10 +6,7 @@ use crate::{make_bucket, pull, push, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
-/// Does what the command line says.
-///
-/// # Errors
-/// Whatever stops it.
+/// Runs the command of the command line.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     match cli.command {

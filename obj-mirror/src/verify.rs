@@ -1,4 +1,4 @@
-//! `obj-mirror verify`: a mirror compared with its index.
+//! `obj-mirror verify`: compares a mirror with its index.
 
 use crate::cli::Verify;
 use crate::mirror::placement::OWN;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// Verifies a mirror.
 ///
 /// # Errors
-/// [`Stop::damaged`] if anything is not as the index says.
+/// [`Stop::damaged`] if anything does not match the index.
 pub fn run(args: &Verify) -> Result<Exit> {
     require_directory(&args.dir)?;
     if args.dir.join(OWN).symlink_metadata().is_err() {

@@ -1,4 +1,4 @@
-//! What lies in a mirror.
+//! The files in a mirror.
 
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::{Stat, Tree, is_temp};
@@ -6,32 +6,27 @@ use anyhow::{Context, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// What lies at a place in a mirror.
+/// An entry of a mirror's directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Item<'a> {
     /// A regular file, by path relative to the mirror.
     File(&'a str),
-    /// A directory.
     Directory(&'a str),
     /// A symbolic link, a device, or a name that is not UTF-8: never an object.
     Foreign(&'a Path),
 }
 
-/// What lies in a mirror, its own files left out but for the objects stored aside.
+/// Everything in a mirror except its own files; objects stored aside are included.
 #[derive(Debug, Default)]
 pub struct Contents {
     /// Regular files by path relative to the mirror.
     pub files: BTreeMap<String, Stat>,
-    /// Symbolic links, devices, and names that are not UTF-8: never an object. Those whose name is not
-    /// UTF-8 are told with replacement characters.
+    /// Symbolic links, devices, and names that are not UTF-8: never an object.
     pub foreign: BTreeSet<PathBuf>,
 }
 
 impl Tree {
-    /// Goes through everything in the mirror, its own files left out but for the objects stored aside.
-    ///
-    /// # Errors
-    /// If a directory of it cannot be read; what `visit` says.
+    /// Visits everything in the mirror except its own files; objects stored aside are included.
     pub fn walk(&self, mut visit: impl FnMut(Item<'_>) -> Result<()>) -> Result<()> {
         let walk = walkdir::WalkDir::new(self.path()).min_depth(1).follow_links(false);
         let own = self.path().join(OWN);
@@ -48,10 +43,6 @@ impl Tree {
         Ok(())
     }
 
-    /// Everything in the mirror.
-    ///
-    /// # Errors
-    /// If a directory of it cannot be read.
     pub fn contents(&self) -> Result<Contents> {
         let mut contents = Contents::default();
         self.walk(|item| {
@@ -70,10 +61,7 @@ impl Tree {
         Ok(contents)
     }
 
-    /// Whether nothing lies in it but, maybe, the mirror's own directory.
-    ///
-    /// # Errors
-    /// If it cannot be read.
+    /// Whether it contains nothing besides the mirror's own directory.
     pub fn is_empty(&self) -> Result<bool> {
         let reading = || format!("reading {}", self.path().display());
         for item in std::fs::read_dir(self.path()).with_context(reading)? {
@@ -85,7 +73,7 @@ impl Tree {
     }
 }
 
-/// The mirror's own files, which are no objects. What else lies in its directory is told.
+/// The mirror's own files, which are not objects. Anything else in its directory is reported.
 fn is_own(path: &Path, own: &Path) -> bool {
     path.strip_prefix(own).is_ok_and(|inside| {
         let first = inside.components().next().map(|c| c.as_os_str().to_string_lossy());

@@ -6,28 +6,21 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// The index's path in a mirror.
-#[must_use]
 pub fn index_path(mirror: &Path) -> PathBuf {
     mirror.join(OWN).join("index.jsonl")
 }
 
-/// The path of the objects' `SHA256SUMS` in a mirror.
-#[must_use]
+/// The path of the objects' `SHA256SUMS`.
 pub fn sums_path(mirror: &Path) -> PathBuf {
     mirror.join(OWN).join("SHA256SUMS")
 }
 
-/// The journal's path in a mirror. While it is there, the mirror is not whole.
-#[must_use]
+/// While the journal exists, the mirror is incomplete.
 pub fn journal_path(mirror: &Path) -> PathBuf {
     mirror.join(OWN).join("journal.jsonl")
 }
 
-/// The lines of a file that are text; none where there is no such file.
-///
-/// # Errors
-/// If it is there and cannot be read.
+/// The lines of a file that are UTF-8; none if the file does not exist.
 pub fn whole_lines(path: &Path) -> Result<Vec<String>> {
     let Some(file) = open(path)? else { return Ok(Vec::new()) };
     let lines: Result<Vec<_>, _> = BufReader::new(file).split(b'\n').collect();
@@ -35,10 +28,7 @@ pub fn whole_lines(path: &Path) -> Result<Vec<String>> {
     Ok(lines.into_iter().filter_map(|line| String::from_utf8(line).ok()).collect())
 }
 
-/// Opens a regular file; nothing where there is none.
-///
-/// # Errors
-/// If it is something else, or cannot be opened.
+/// Opens a regular file; none if it does not exist.
 pub fn open(path: &Path) -> Result<Option<File>> {
     match path.symlink_metadata() {
         Ok(meta) if !meta.is_file() => bail!("{} is not a regular file", path.display()),

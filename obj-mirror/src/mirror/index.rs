@@ -1,4 +1,4 @@
-//! The index of a mirror, a JSON line an object, and the journal that grows into it.
+//! The index of a mirror: one line of JSON for each object.
 
 use crate::mirror::files::index_path;
 use crate::mirror::files::open;
@@ -19,23 +19,20 @@ use std::path::Path;
 /// One object of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The key, below the prefix that was mirrored.
+    /// The key, without the mirrored prefix.
     pub key: String,
-    /// Where its bytes lie, relative to the mirror.
+    /// Where its bytes are, relative to the mirror.
     pub path: String,
-    /// Bytes.
     pub size: u64,
-    /// The server's ETag, without quotes.
+    /// Without quotes.
     pub etag: String,
     /// Hex SHA-256 of the bytes.
     pub sha256: String,
-    /// When the server says it was written (UTC, milliseconds). The file's mtime is set to it.
+    /// When the object was written (UTC, milliseconds). The file's mtime is set to it.
     #[serde(serialize_with = "write_time", deserialize_with = "read_time")]
     pub last_modified: DateTime<Utc>,
-    /// The rest of what the server said.
     #[serde(flatten)]
     pub properties: Properties,
-    /// Its tags, where the server has any.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub tags: Tags,
 }
@@ -49,10 +46,7 @@ fn read_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTime<Utc>
     text.parse().map_err(serde::de::Error::custom)
 }
 
-/// Reads the index of a mirror; nothing where it has none.
-///
-/// # Errors
-/// If it cannot be read, or a line of it is damaged or lists what no index of ours would.
+/// Loads the index of a mirror; none if it has none.
 pub fn load(mirror: &Path) -> Result<Option<Vec<Entry>>> {
     let path = index_path(mirror);
     open(&path)?.map(|file| read(BufReader::new(file), &path)).transpose()
@@ -72,27 +66,19 @@ pub(crate) fn read(index: impl BufRead, path: &Path) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-/// The entries of a file of which some lines may be damaged.
-///
-/// # Errors
-/// If it is there and cannot be read.
+/// The entries that can still be read of a damaged file.
 pub fn load_whole_lines(path: &Path) -> Result<Vec<Entry>> {
     Ok(whole_lines(path)?.iter().filter_map(|line| parse(line).ok()).collect())
 }
 
-/// Whether a mirror's `SHA256SUMS` is a file and says what its index says, to the byte.
-#[must_use]
+/// Whether a mirror's `SHA256SUMS` matches its index, to the byte.
 pub fn sums_agree(mirror: &Path, entries: &[Entry]) -> bool {
-    // Opened as what it is: a pipe in its place would be waited for.
+    // `open` refuses what is not a regular file: reading a pipe would block.
     let Ok(Some(mut file)) = open(&sums_path(mirror)) else { return false };
     let mut sums = Vec::new();
     file.read_to_end(&mut sums).is_ok() && sums == sums_text(entries).as_bytes()
 }
 
-/// An entry from its line.
-///
-/// # Errors
-/// If it is none, or one that no index of ours would list.
 pub fn parse_bytes(line: &[u8]) -> Result<Entry> {
     parse(std::str::from_utf8(line).context("not UTF-8")?)
 }
@@ -102,7 +88,7 @@ pub(crate) fn parse(line: &str) -> Result<Entry> {
     if !may_lie_at(&entry.key, &entry.path) {
         bail!("its path does not fit its key");
     }
-    // Lower case alone, as it is written: neither sums nor bytes would ever agree with another.
+    // Only lower case, as written: nothing would ever match upper case.
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
     if entry.sha256.len() != 64 || !entry.sha256.bytes().all(is_hex) {
         bail!("invalid SHA-256");
@@ -110,33 +96,26 @@ pub(crate) fn parse(line: &str) -> Result<Entry> {
     Ok(entry)
 }
 
-/// An entry as its line of the index.
-///
-/// # Errors
-/// Never, for entries that a mirror can hold.
+/// An entry as a line of the index.
 pub fn line(entry: &Entry) -> Result<String> {
     Ok(serde_json::to_string(entry).context("writing an entry")? + "\n")
 }
 
-/// The objects' `SHA256SUMS`, by path.
-#[must_use]
+/// The content of the objects' `SHA256SUMS`, sorted by path.
 pub fn sums_text(entries: &[Entry]) -> String {
     let by_path: BTreeMap<_, _> = entries.iter().map(|e| (&e.path, &e.sha256)).collect();
     by_path.into_iter().map(|(path, sha256)| sums::line(sha256, path)).collect()
 }
 
-/// An index's lines, without their line feeds.
+/// The lines of an index, without their line feeds.
 pub type Lines<'a> = Box<dyn Iterator<Item = Result<Vec<u8>>> + 'a>;
 
-/// Writes index and `SHA256SUMS` of a whole mirror from the lines of its objects, which come by key; the
+/// Writes index and `SHA256SUMS` of a complete mirror from the lines of its objects, sorted by key; the
 /// caller syncs the directory.
-///
-/// # Errors
-/// If a line is none of ours, or they cannot be written.
 pub fn save<'a>(mirror: &Path, lines: impl Fn() -> Lines<'a>) -> Result<()> {
     let writing = || "writing the index";
     let mut index = BufWriter::new(AtomicFile::create(&index_path(mirror))?);
-    // Keys and paths are in one order, but for the objects that are stored aside.
+    // Keys and paths have the same order, except for objects stored aside.
     let mut aside = BTreeMap::new();
     for line in lines() {
         let line = line?;
@@ -171,7 +150,7 @@ pub fn save<'a>(mirror: &Path, lines: impl Fn() -> Lines<'a>) -> Result<()> {
 
 #[cfg(test)]
 impl Entry {
-    /// For tests: of one byte.
+    /// For tests: an object of one byte.
     pub fn sample(key: &str, path: &str) -> Self {
         Self {
             key: key.into(),

@@ -1,7 +1,8 @@
-//! The index as it grows: one line a finished object, written once the object is on the disk.
+//! The journal of a mirror in progress: one index line for each finished object, written once the object is
+//! on disk.
 
 use crate::mirror::index::{self, Entry};
-use crate::mirror::lookup::{From, Line};
+use crate::mirror::lookup::{LineRef, ListFile};
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
 use anyhow::{Context, Result};
@@ -13,12 +14,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long finished objects are gathered before they are synced together. What a crash then costs is
-/// that they are fetched again.
+/// How long finished objects are collected before one sync. A crash costs only this much: they are fetched
+/// again.
 const GATHER: Duration = Duration::from_millis(250);
 
-/// Which line of the index to be is where: by the object's number in the listing.
-pub type Written = Vec<(u32, Line)>;
+/// Where the index lines of finished objects are, by the object's number in the listing.
+pub type Written = Vec<(u32, LineRef)>;
 
 type Failure = Arc<Mutex<Option<(io::ErrorKind, String)>>>;
 
@@ -30,10 +31,10 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens and locks it.
+    /// Opens and locks the journal.
     ///
     /// # Errors
-    /// [`Stop::refused`] if another run holds it; if it cannot be written.
+    /// [`Stop::refused`] if another run holds it.
     pub fn open(tree: &Arc<Tree>) -> Result<Self> {
         let shown = tree.path().display();
         let mut file =
@@ -41,7 +42,7 @@ impl Journal {
         if file.try_lock().is_err() {
             return Err(Stop::refused(format!("another run is mirroring into {shown}")).into());
         }
-        // The last line may have been cut by a crash.
+        // A crash may have cut the last line.
         file.write_all(b"\n").with_context(|| format!("writing the journal in {shown}"))?;
         let at = file.metadata().with_context(|| format!("reading the journal in {shown}"))?.len();
         tree.sync(OWN)?;
@@ -61,10 +62,7 @@ impl Journal {
         Ok(Self { lines: Some(sender), writer: Some(writer), failure })
     }
 
-    /// Notes an object whose file has its name.
-    ///
-    /// # Errors
-    /// If those before it could not be noted.
+    /// Records an object whose file has its final name.
     pub fn add(&self, number: u32, entry: &Entry) -> io::Result<()> {
         if let Some((kind, message)) = &*lock(&self.failure) {
             return Err(io::Error::new(*kind, message.clone()));
@@ -74,11 +72,8 @@ impl Journal {
         self.lines.as_ref().ok_or_else(gone)?.send((number, line.into_bytes())).map_err(|_| gone())
     }
 
-    /// Waits until all that was noted is on the disk; gives where it stands, and the file, which stays
-    /// locked as long as it lives.
-    ///
-    /// # Errors
-    /// If it could not be written.
+    /// Waits until all records are on disk. Returns the file, which stays locked while it is open, and
+    /// where the lines are.
     pub fn finish(mut self) -> Result<(File, Written)> {
         self.lines = None;
         let ended = self.writer.take().and_then(|writer| writer.join().ok());
@@ -111,7 +106,7 @@ impl Writer {
         while let Ok(first) = lines.recv() {
             let mut batch = vec![first];
             let end = Instant::now() + GATHER;
-            // Nobody left to send ends it just as the time does.
+            // A closed channel ends the batch like the deadline does.
             while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
                 batch.push(line);
             }
@@ -122,16 +117,16 @@ impl Writer {
         }
     }
 
-    /// Syncs the objects, and then notes them: one sync of the filesystem costs less than one a file,
-    /// and what the journal has is on the disk.
+    /// Syncs the objects, then records them: one sync of the filesystem costs less than one for each
+    /// file, and what the journal lists is on disk.
     fn write(&mut self, batch: Vec<(u32, Vec<u8>)>) -> io::Result<()> {
         self.tree.sync_all()?;
         let mut text = Vec::new();
         for (number, line) in batch {
-            // Without its line feed, an entry's line is far below 4 GiB: its key and headers are bounded.
+            // Keys and headers are bounded, so a line is far below 4 GiB.
             let length = u32::try_from(line.len() - 1).map_err(io::Error::other)?;
             let offset = self.at + text.len() as u64;
-            self.written.push((number, Line { from: From::Journal, offset, length }));
+            self.written.push((number, LineRef { file: ListFile::Journal, offset, length }));
             text.extend_from_slice(&line);
         }
         self.file.write_all(&text)?;

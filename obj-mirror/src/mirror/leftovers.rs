@@ -1,4 +1,4 @@
-//! What lies in a mirror and is none of its objects.
+//! Files in a mirror that are not its objects.
 
 use crate::mirror::contents::Item;
 use crate::mirror::paths::Paths;
@@ -6,10 +6,7 @@ use crate::mirror::tree::Tree;
 use anyhow::Result;
 use std::path::PathBuf;
 
-/// Finds it.
-///
-/// # Errors
-/// If a directory cannot be read.
+/// Finds files that are not in `objects`.
 pub fn leftovers(tree: &Tree, objects: &mut Paths) -> Result<Vec<PathBuf>> {
     let mut left = Vec::new();
     tree.walk(|item| {

@@ -1,4 +1,4 @@
-//! Files of one mirror in another, without fetching them.
+//! Reusing files of another mirror.
 
 use crate::mirror::tree::{Tree, split};
 use crate::object::hash::hex;
@@ -11,15 +11,12 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::MetadataExt;
 
 impl Tree {
-    /// Gives a file of another mirror a temporary name in this one: as a link to it, or as a copy that
-    /// shares its blocks, where the filesystem can do either.
-    ///
-    /// # Errors
-    /// If it can do neither.
+    /// Gives a file of another mirror a temporary name in this one: as a hard link, or as a copy that
+    /// shares its blocks. An error if the filesystem can do neither.
     pub fn link_temp(&self, other: &Self, relative: &str, name: &str) -> io::Result<()> {
         let temp = self.temp_dir()?;
         let (parent, last) = split(relative);
-        // What it links to must be a file: a link to a link would lead anywhere.
+        // The target must be a regular file: a link to a symbolic link could lead anywhere.
         let file = other.open_file(relative)?;
         match linkat(&*other.recent(parent, false)?, last, temp, name, AtFlags::empty()) {
             Ok(()) if same_file(temp.as_fd(), name, &file)? => return Ok(()),
@@ -32,10 +29,7 @@ impl Tree {
         copy.set_times(std::fs::FileTimes::new().set_modified(file.metadata()?.modified()?))
     }
 
-    /// The same as a plain copy, if the file's SHA-256 (hex) is the one expected.
-    ///
-    /// # Errors
-    /// If it is not, or cannot be copied.
+    /// Copies a file of another mirror, if its SHA-256 (hex) is the expected one.
     pub fn copy_temp(
         &self,
         other: &Self,
@@ -63,7 +57,7 @@ impl Tree {
     }
 }
 
-/// Whether a name is that of an open file.
+/// Whether a name refers to an open file.
 fn same_file(dir: BorrowedFd<'_>, name: &str, file: &File) -> io::Result<bool> {
     let (linked, opened) = (statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?, file.metadata()?);
     Ok((linked.st_dev, linked.st_ino) == (opened.dev(), opened.ino()))

@@ -1,5 +1,5 @@
-//! What indexes and journals know of objects, without holding it in memory: of each line its place in
-//! its file, found by a hash of its key.
+//! Lookup of index and journal entries by key. Only the place of each line is held in memory, found by a
+//! hash of its key.
 
 use crate::mirror::files;
 use crate::mirror::index::{self, Entry};
@@ -11,80 +11,67 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Where a line lies.
+/// The place of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line {
-    /// Of which file.
-    pub from: From,
-    /// Bytes before it.
+pub struct LineRef {
+    pub file: ListFile,
     pub offset: u64,
-    /// Its bytes, without the line feed; 0 for no line.
+    /// Without the line feed; 0 for no line.
     pub length: u32,
 }
 
-/// The files that lines lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum From {
-    /// The index of the run before.
+pub enum ListFile {
+    /// The index of the previous run.
     Index,
-    /// The journal, which is younger.
+    /// The journal, which is newer.
     Journal,
 }
 
-impl Line {
-    /// No line.
-    pub const NONE: Self = Self { from: From::Index, offset: 0, length: 0 };
+impl LineRef {
+    pub const NONE: Self = Self { file: ListFile::Index, offset: 0, length: 0 };
 }
 
-/// The lines of an index and of a journal, by key.
+/// The lines of an index and a journal, by key.
 #[derive(Default)]
-pub struct Known {
+pub struct EntryLookup {
     index: Option<File>,
     journal: Option<File>,
-    /// By hash of the key, the younger of two after the older.
-    lines: Vec<(u64, Line)>,
+    /// Sorted by hash of the key, older lines first.
+    lines: Vec<(u64, LineRef)>,
     hash: RandomState,
 }
 
-impl Known {
-    /// What the index and the journal of a mirror know. The journal's last line may be cut.
-    ///
-    /// # Errors
-    /// If one of them is there and cannot be read, or the index is damaged.
+impl EntryLookup {
+    /// Reads index and journal of a mirror. The journal's last line may be cut.
     pub fn read(mirror: &Path) -> Result<Self> {
         let mut known = Self::default();
-        known.index = known.take(&files::index_path(mirror), From::Index)?;
-        known.journal = known.take(&files::journal_path(mirror), From::Journal)?;
+        known.index = known.take(&files::index_path(mirror), ListFile::Index)?;
+        known.journal = known.take(&files::journal_path(mirror), ListFile::Journal)?;
         Ok(known.sorted())
     }
 
-    /// What the index alone knows; nothing where there is none.
-    ///
-    /// # Errors
-    /// If it cannot be read or is damaged.
+    /// Reads only the index; none if there is none.
     pub fn read_index(mirror: &Path) -> Result<Option<Self>> {
         let mut known = Self::default();
-        known.index = known.take(&files::index_path(mirror), From::Index)?;
+        known.index = known.take(&files::index_path(mirror), ListFile::Index)?;
         Ok(known.index.is_some().then(|| known.sorted()))
     }
 
-    /// What the journal alone knows.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
+    /// Reads only the journal.
     pub fn read_journal(mirror: &Path) -> Result<Self> {
         let mut known = Self::default();
-        known.journal = known.take(&files::journal_path(mirror), From::Journal)?;
+        known.journal = known.take(&files::journal_path(mirror), ListFile::Journal)?;
         Ok(known.sorted())
     }
 
     fn sorted(mut self) -> Self {
-        self.lines.sort_unstable_by_key(|(hash, line)| (*hash, line.from, line.offset));
+        self.lines.sort_unstable_by_key(|(hash, line)| (*hash, line.file, line.offset));
         self.lines.shrink_to_fit();
         self
     }
 
-    fn take(&mut self, path: &Path, from: From) -> Result<Option<File>> {
+    fn take(&mut self, path: &Path, list: ListFile) -> Result<Option<File>> {
         let Some(file) = files::open(path)? else { return Ok(None) };
         let mut reader = BufReader::with_capacity(1 << 18, &file);
         let (mut offset, mut text, mut number) = (0, Vec::new(), 0);
@@ -100,10 +87,10 @@ impl Known {
             let length = u32::try_from(line.len()).with_context(at)?;
             match index::parse_bytes(line) {
                 Ok(entry) => {
-                    let line = Line { from, offset, length };
+                    let line = LineRef { file: list, offset, length };
                     self.lines.push((self.hash.hash_one(&entry.key), line));
                 }
-                Err(error) if from == From::Index => return Err(error.context(at())),
+                Err(error) if list == ListFile::Index => return Err(error.context(at())),
                 Err(_) => {}
             }
             offset += read as u64;
@@ -111,20 +98,17 @@ impl Known {
         Ok(Some(file))
     }
 
-    /// How many lines there are.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.lines.len()
     }
 
-    /// The youngest line of a key, and where it lies.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<(Entry, Line)> {
+    /// The newest entry of a key, and its place.
+    pub fn get(&self, key: &str) -> Option<(Entry, LineRef)> {
         let hash = self.hash.hash_one(key);
         let end = self.lines.partition_point(|(other, _)| *other <= hash);
         let same = self.lines[..end].iter().rev().take_while(|(h, _)| *h == hash);
         for (_, line) in same {
-            // A file that was exchanged meanwhile knows nothing.
+            // A file that was replaced meanwhile counts as empty.
             let entry = self.entry(*line).ok()?;
             if entry.key == key {
                 return Some((entry, *line));
@@ -133,22 +117,15 @@ impl Known {
         None
     }
 
-    /// A line's entry.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn entry(&self, line: Line) -> Result<Entry> {
+    pub fn entry(&self, line: LineRef) -> Result<Entry> {
         index::parse_bytes(&self.text(line)?)
     }
 
     /// A line's bytes, without the line feed.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn text(&self, line: Line) -> Result<Vec<u8>> {
-        let file = match line.from {
-            From::Index => self.index.as_ref(),
-            From::Journal => self.journal.as_ref(),
+    pub fn text(&self, line: LineRef) -> Result<Vec<u8>> {
+        let file = match line.file {
+            ListFile::Index => self.index.as_ref(),
+            ListFile::Journal => self.journal.as_ref(),
         };
         let mut text = vec![0; line.length as usize];
         let file = file.context("the file of this index entry is missing")?;
@@ -156,7 +133,7 @@ impl Known {
         Ok(text)
     }
 
-    /// Reads lines of the journal that is being written from now on.
+    /// Reads further journal lines from this file.
     pub fn follow(&mut self, journal: File) {
         self.journal = Some(journal);
     }
@@ -183,16 +160,19 @@ mod tests {
         let journal = text(&[entry("k7", 1000), entry("new", 5)]);
         let cut = format!("{journal}{}", &journal[..40]);
         std::fs::write(files::journal_path(dir.path()), cut).unwrap();
-        let known = Known::read(dir.path()).unwrap();
+        let known = EntryLookup::read(dir.path()).unwrap();
         let size = |key: &str| known.get(key).map(|(e, _)| e.size);
         assert_eq!((size("k6"), size("k7"), size("new")), (Some(6), Some(1000), Some(5)));
         assert_eq!(size("none"), None);
         assert_eq!(known.len(), 502);
         let (found, line) = known.get("k8").unwrap();
         assert_eq!(known.entry(line).unwrap(), found);
-        assert_eq!(Known::read_index(dir.path()).unwrap().unwrap().get("k7").unwrap().0.size, 7);
+        assert_eq!(
+            EntryLookup::read_index(dir.path()).unwrap().unwrap().get("k7").unwrap().0.size,
+            7
+        );
         std::fs::write(files::index_path(dir.path()), "damaged\n").unwrap();
-        assert!(Known::read(dir.path()).is_err());
-        assert_eq!(Known::read_journal(dir.path()).unwrap().len(), 2);
+        assert!(EntryLookup::read(dir.path()).is_err());
+        assert_eq!(EntryLookup::read_journal(dir.path()).unwrap().len(), 2);
     }
 }

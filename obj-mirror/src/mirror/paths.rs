@@ -1,9 +1,9 @@
-//! A set of paths, in little memory.
+//! A compact set of paths.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 
-/// Paths, of which each is kept as a hash alone.
+/// A set of paths that stores only their hashes.
 #[derive(Default)]
 pub struct Paths {
     hashes: Vec<u64>,
@@ -12,13 +12,12 @@ pub struct Paths {
 }
 
 impl Paths {
-    /// Adds a path.
     pub fn insert(&mut self, path: &str) {
         self.hashes.push(self.hash.hash_one(path));
         self.is_sorted = false;
     }
 
-    /// Whether a path was added. Two of a billion billion are taken for each other.
+    /// Whether a path was added. A false positive takes two equal 64-bit hashes.
     pub fn contains(&mut self, path: &str) -> bool {
         if !self.is_sorted {
             self.hashes.sort_unstable();

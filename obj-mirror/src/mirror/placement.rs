@@ -1,4 +1,4 @@
-//! Where a key lies in a mirror: a pure function of the key, and of the keys beside it.
+//! Where a key is stored in a mirror: a pure function of the key and its neighbours.
 
 use crate::object::hash::hex;
 use sha2::{Digest, Sha256};
@@ -9,63 +9,60 @@ use std::hash::BuildHasher;
 /// The mirror's own directory.
 pub const OWN: &str = ".obj-mirror";
 
-/// Where one key can lie.
+/// Where a key can be stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Placement {
     /// At the key's own path.
     Natural,
-    /// At [`stored_path`], because no path can carry the key.
+    /// At [`stored_path`], because the key cannot be a path.
     Stored,
 }
 
-/// Where a key can lie, whatever the other keys are.
-#[must_use]
+/// Where a key can be stored, regardless of the other keys.
 pub fn place(key: &str) -> Placement {
-    // What XML cannot carry, other tools that read the tree could not tell either.
+    // Other tools that read the tree could not report what XML cannot carry.
     let hostile = |c: char| c.is_ascii_control() || matches!(c, '\u{fffe}' | '\u{ffff}');
     if is_path(key) && !key.contains(hostile) { Placement::Natural } else { Placement::Stored }
 }
 
-/// Whether a key, taken as a path, leads to a place of its own inside the mirror.
+/// Whether a key, taken as a path, stays inside the mirror and is unique.
 fn is_path(key: &str) -> bool {
     let mut segments = key.split('/');
-    // A path of 4,096 bytes or more cannot even be named in one call; the directory needs some of it.
+    // A system call takes paths below 4,096 bytes, and the directory needs some of it.
     key.len() <= 2048
         && segments.clone().all(|s| !matches!(s, "" | "." | "..") && s.len() <= 255)
         && !key.contains('\0')
         && segments.next().is_some_and(|first| !first.eq_ignore_ascii_case(OWN))
 }
 
-/// The path, relative to the mirror, of a key that cannot lie at its own.
-#[must_use]
+/// The path, relative to the mirror, of a key that cannot be a path.
 pub fn stored_path(key: &str) -> String {
     format!("{OWN}/objects/{}", hex(&Sha256::digest(key.as_bytes())))
 }
 
-/// Whether `path` is one of the two that a mirror may give `key`. An index is outside data: a path that
-/// is neither could lead anywhere.
-#[must_use]
+/// Whether `path` is one of the two that a mirror may give `key`. The index is untrusted input: any other
+/// path could lead anywhere.
 pub fn may_lie_at(key: &str, path: &str) -> bool {
     (path == key && is_path(key)) || path == stored_path(key)
 }
 
-/// Tells of keys in the order of their bytes which can lie at their own path together: of `a` and `a/b`,
-/// the latter, since a file and a directory cannot have one name. A key is held back until what comes
-/// after it can no longer be below it; so few are held at once, however many there are.
+/// Decides which keys, given in byte order, can be stored at their own paths together. Of `a` and
+/// `a/b`, the latter is, because a file and a directory cannot share a name. A key is held back until
+/// no later key can be below it, so only a few are held at a time.
 pub struct Placer<T> {
-    /// Each is the beginning of the next.
+    /// Each key is a prefix of the next.
     held: Vec<(String, T)>,
     spellings: Option<Spellings>,
 }
 
 impl<T> Placer<T> {
-    /// A placer for a disk that tells upper case from lower, or does not.
-    #[must_use]
+    /// `is_case_blind`: the filesystem does not distinguish upper from lower case.
     pub fn new(is_case_blind: bool) -> Self {
         Self { held: Vec::new(), spellings: is_case_blind.then(Spellings::default) }
     }
 
-    /// Takes the next key; gives what is decided by it, each with whether it lies at its own path.
+    /// Adds the next key. `decided` receives each item that is now decided, and whether it is stored at
+    /// its own path.
     pub fn add(&mut self, key: &str, item: T, mut decided: impl FnMut(T, bool)) {
         if place(key) == Placement::Stored {
             decided(item, false);
@@ -84,7 +81,7 @@ impl<T> Placer<T> {
         self.held.push((key.to_owned(), item));
     }
 
-    /// Gives what is still held back.
+    /// Decides the keys that are still held back.
     pub fn finish(&mut self, mut decided: impl FnMut(T, bool)) {
         while let Some((held, item)) = self.held.pop() {
             decided(item, self.is_spelt_once(&held));
@@ -96,7 +93,7 @@ impl<T> Placer<T> {
     }
 }
 
-/// The names in use on a disk that takes upper case for lower.
+/// The names in use on a filesystem that ignores case.
 #[derive(Default)]
 struct Spellings {
     used: HashMap<u64, u64>,
@@ -104,8 +101,8 @@ struct Spellings {
 }
 
 impl Spellings {
-    /// Claims a path and the directories above it. Not where one of them is in use in another spelling;
-    /// nor where it is not ASCII: how such a disk folds other letters is its own secret.
+    /// Claims a path and the directories above it, unless one of them is in use in another spelling. Names
+    /// beyond ASCII are refused: how such a filesystem folds them is unknown.
     fn claim(&mut self, path: &str) -> bool {
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         path.is_ascii()
@@ -212,7 +209,7 @@ mod tests {
                     prop_assert!(!natural.iter().any(|other| other == &key[..at]));
                 }
             }
-            // And none yields but to a natural one.
+            // A key gives way only to one that is stored at its own path.
             for key in all.into_iter().filter(|key| place(key) == Placement::Natural) {
                 let below = format!("{key}/");
                 let yields = natural.iter().any(|other| other.starts_with(&below));

@@ -1,11 +1,11 @@
-//! The `SHA256SUMS` that plain `sha256sum -c` reads.
+//! `SHA256SUMS`, as `sha256sum -c` reads it.
 
+use crate::mirror::files;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// One line: hash, two spaces, path; in sha256sum's own escaping where the path needs it.
-#[must_use]
+/// One line: hash, two spaces, path; escaped as sha256sum does.
 pub fn line(sha256: &str, path: &str) -> String {
     if path.contains(['\\', '\n', '\r']) {
         let path = path.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r");
@@ -15,15 +15,11 @@ pub fn line(sha256: &str, path: &str) -> String {
     }
 }
 
-/// The lines of a damaged file that are whole: the sum of each path.
-///
-/// # Errors
-/// If it is there and cannot be read.
+/// The sum of each path, from the lines of a damaged file that can still be read.
 pub fn read_whole_lines(path: &Path) -> Result<BTreeMap<String, String>> {
-    Ok(crate::mirror::files::whole_lines(path)?.iter().filter_map(|line| parse(line)).collect())
+    Ok(files::whole_lines(path)?.iter().filter_map(|line| parse(line)).collect())
 }
 
-/// The path and the sum of a line.
 fn parse(line: &str) -> Option<(String, String)> {
     let (escaped, line) = match line.strip_prefix('\\') {
         Some(rest) => (true, rest),

@@ -1,5 +1,5 @@
-//! The directory of a mirror, touched only through descriptors that follow no symbolic link: whatever
-//! was left in it, nothing is read or written outside.
+//! The directory of a mirror, used only through descriptors that follow no symbolic link: whatever it contains,
+//! nothing outside is read or written.
 
 use crate::mirror::placement::OWN;
 use crate::object::whole_millis;
@@ -22,42 +22,32 @@ pub struct Tree {
     path: PathBuf,
     root: OwnedFd,
     temp: OnceLock<OwnedFd>,
-    /// The directory that was opened last: what is mirrored comes in the order of paths.
+    /// The directory opened last: objects come in the order of their paths.
     recent: Mutex<Option<(String, Arc<OwnedFd>)>>,
 }
 
 /// A file's size in bytes and modification time (UTC, milliseconds).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat {
-    /// Bytes.
     pub size: u64,
-    /// When it was changed; nothing where the clock cannot express it.
+    /// None if the time is out of range.
     pub modified: Option<DateTime<Utc>>,
 }
 
 impl Tree {
-    /// Opens an existing directory.
-    ///
-    /// # Errors
-    /// If it is missing or no directory.
     pub fn open(path: &Path) -> Result<Self> {
-        // The directory itself may be reached through a link: it is the operator who named it.
+        // The directory itself may be reached through a link: the operator named it.
         let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
         let root = rustix::fs::open(path, flags, Mode::empty())
             .with_context(|| format!("opening directory {}", path.display()))?;
         Ok(Self { path: path.to_owned(), root, temp: OnceLock::new(), recent: Mutex::default() })
     }
 
-    /// The path it was opened by.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The directory at a relative path, made (0700) where it is missing and `create` says so.
-    ///
-    /// # Errors
-    /// If a component is missing, a link, or no directory.
+    /// Opens the directory at a relative path; `create` makes it (0700) if it is missing.
     pub fn directory(&self, relative: &str, create: bool) -> io::Result<OwnedFd> {
         let mut dir = self.root.try_clone()?;
         for name in relative.split('/').filter(|s| !s.is_empty()) {
@@ -84,7 +74,7 @@ impl Tree {
         Ok(dir)
     }
 
-    /// The directory at a relative path, kept open for the next one that asks for it.
+    /// Opens a directory and keeps it open for the next caller.
     pub(crate) fn recent(&self, relative: &str, create: bool) -> io::Result<Arc<OwnedFd>> {
         let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, fd)) = recent().as_ref().filter(|(path, _)| path == relative) {
@@ -95,8 +85,7 @@ impl Tree {
         Ok(fd)
     }
 
-    /// The regular file at a relative path; nothing if there is none, or something else.
-    #[must_use]
+    /// The regular file at a relative path; none if there is none or something else.
     pub fn stat(&self, relative: &str) -> Option<Stat> {
         let (parent, name) = split(relative);
         let dir = self.recent(parent, false).ok()?;
@@ -109,9 +98,7 @@ impl Tree {
         })
     }
 
-    /// Whether something stands where a directory of the path must be, or a directory where the file must
-    /// be.
-    #[must_use]
+    /// Whether a file is where the path needs a directory, or a directory where it needs a file.
     pub fn is_blocked(&self, relative: &str) -> bool {
         let (parent, name) = split(relative);
         match self.recent(parent, false) {
@@ -121,10 +108,7 @@ impl Tree {
         }
     }
 
-    /// Opens a regular file to read it.
-    ///
-    /// # Errors
-    /// If it is missing, a link, or not regular.
+    /// Opens a regular file for reading.
     pub fn open_file(&self, relative: &str) -> io::Result<File> {
         let (parent, name) = split(relative);
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -136,20 +120,14 @@ impl Tree {
         }
     }
 
-    /// Starts a temporary file (0600) under a name of its own in the mirror's own directory.
-    ///
-    /// # Errors
-    /// If it cannot be made.
+    /// Creates a temporary file (0600) in the mirror's own directory.
     pub fn create_temp(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         Ok(openat(self.temp_dir()?, name, flags | OFlags::CLOEXEC, mode)?.into())
     }
 
-    /// Gives a temporary file its name, replacing what was there.
-    ///
-    /// # Errors
-    /// If something other than a file is in the way.
+    /// Renames a temporary file to its final path, replacing what was there.
     pub fn place_temp(&self, name: &str, relative: &str) -> io::Result<()> {
         let (parent, last) = split(relative);
         let target = self.recent(parent, true)?;
@@ -159,33 +137,26 @@ impl Tree {
         })
     }
 
-    /// Removes a temporary file, if it is there.
     pub fn remove_temp(&self, name: &str) {
         if let Ok(dir) = self.temp_dir() {
             let _ = unlinkat(dir, name, AtFlags::empty());
         }
     }
 
-    /// Makes the mirror's own directories.
-    ///
-    /// # Errors
-    /// If they cannot be made, or a link is in their place.
+    /// Creates the mirror's own directories.
     pub fn prepare(&self) -> Result<()> {
         self.directory(&format!("{OWN}/tmp"), true)
             .map(|temp| drop(self.temp.set(temp)))
             .with_context(|| format!("creating {OWN} in {}", self.path.display()))
     }
 
-    /// Opened once and never made anew: a thread that works on while a signal ends the run must not
-    /// bring it back.
+    /// Opened once and never created again: a thread that still runs while a signal ends the run must
+    /// not bring the directory back.
     pub(crate) fn temp_dir(&self) -> io::Result<&OwnedFd> {
         self.temp.get().ok_or_else(|| io::Error::other("there is no directory for temporary files"))
     }
 
-    /// Whether the disk takes upper case for lower.
-    ///
-    /// # Errors
-    /// If it cannot be tried.
+    /// Whether the filesystem ignores case.
     pub fn is_case_blind(&self) -> io::Result<bool> {
         drop(self.create_temp("Case")?);
         let blind = statat(self.temp_dir()?, "cASE", AtFlags::SYMLINK_NOFOLLOW).is_ok();
@@ -193,18 +164,12 @@ impl Tree {
         Ok(blind)
     }
 
-    /// Makes everything that was written durable, with the filesystem that it is on.
-    ///
-    /// # Errors
-    /// If the disk says that something was not written.
+    /// Syncs the whole filesystem that the mirror is on.
     pub fn sync_all(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(&self.root)?)
     }
 
     /// Removes what a killed run left.
-    ///
-    /// # Errors
-    /// If it cannot be removed.
     pub fn clear_temps(&self) -> Result<()> {
         let own = self.path.join(OWN);
         for dir in [own.join("tmp"), own] {
@@ -223,24 +188,19 @@ impl Tree {
         Ok(())
     }
 
-    /// Removes the temporary files when the run fails or a signal ends it.
+    /// Removes the temporary files if the run fails or a signal ends it.
     pub fn remove_temps_on_failure(&self) -> Guard {
         let tmp = self.path.join(OWN).join("tmp");
         cleanup::on_failure(move || {
-            // What is being written meanwhile may need a second round.
+            // Files written meanwhile may need another attempt.
             let _ = (0..3).any(|_| std::fs::remove_dir_all(&tmp).is_ok());
         })
     }
 
-    /// Removes the directory of temporary files, if it is empty.
     pub fn remove_temp_directory(&self) {
         let _ = std::fs::remove_dir(self.path.join(OWN).join("tmp"));
     }
 
-    /// Opens the journal to append to it.
-    ///
-    /// # Errors
-    /// If it cannot be opened, or a link is in its place.
     pub fn open_journal(&self) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::APPEND | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -248,10 +208,7 @@ impl Tree {
         Ok(openat(own, "journal.jsonl", flags | OFlags::CLOEXEC, mode)?.into())
     }
 
-    /// Removes a file, and the directories that are empty without it.
-    ///
-    /// # Errors
-    /// If it is there and cannot be removed.
+    /// Removes a file, and the directories that this leaves empty.
     pub fn remove(&self, relative: &str) -> io::Result<()> {
         let (mut parent, name) = split(relative);
         match unlinkat(self.directory(parent, false)?, name, AtFlags::empty()) {
@@ -268,10 +225,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Makes the names in a directory durable; one that is gone needs nothing.
-    ///
-    /// # Errors
-    /// If it cannot be synced.
+    /// Syncs the names in a directory; one that is gone needs no sync.
     pub fn sync(&self, relative: &str) -> Result<()> {
         let synced = match self.directory(relative, false) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
@@ -281,22 +235,15 @@ impl Tree {
     }
 }
 
-/// Whether a file of the mirror's own directory is a temporary one.
-#[must_use]
 pub fn is_temp(name: &str) -> bool {
     name.starts_with(pipe_kit::atomic::PREFIX)
 }
 
 /// The parent of a relative path (empty for the root) and its last component.
-#[must_use]
 pub fn split(relative: &str) -> (&str, &str) {
     relative.rsplit_once('/').unwrap_or(("", relative))
 }
 
-/// Fails if there is no such directory.
-///
-/// # Errors
-/// If it is missing or something else.
 pub fn require_directory(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(meta) if meta.is_dir() => Ok(()),

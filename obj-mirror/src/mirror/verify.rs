@@ -1,4 +1,4 @@
-//! Every object of a mirror, hashed and compared with the index.
+//! Verification: every object is hashed and compared with the index.
 
 use crate::mirror::contents::Contents;
 use crate::mirror::files;
@@ -16,24 +16,20 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What was found.
+/// What a verification found.
 #[derive(Debug, Default, Serialize)]
 pub struct VerifyReport {
-    /// Objects in the index.
     pub objects: usize,
-    /// Their bytes.
     pub bytes: u64,
-    /// What does not match.
     pub problems: Vec<Problem>,
 }
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Problem {
-    /// Where, relative to the mirror.
+    /// Relative to the mirror.
     pub path: String,
-    /// The object's key, where the index lists one.
+    /// The object's key, if the index lists it.
     pub key: Option<String>,
-    /// What is wrong.
     pub problem: String,
 }
 
@@ -47,7 +43,7 @@ impl Problem {
     }
 }
 
-/// Verifies the mirror in `dir` with so many threads; the problems come by path.
+/// Verifies a mirror with `jobs` threads; the problems are sorted by path.
 pub fn verify(dir: &Path, jobs: usize) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
     if files::journal_path(dir).symlink_metadata().is_ok() {
@@ -85,7 +81,7 @@ pub fn verify(dir: &Path, jobs: usize) -> Result<VerifyReport> {
 fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<Problem> {
     let extra = leftovers(disk, entries.iter().map(|e| e.path.as_str()));
     let listed = |path: &str| entries.iter().any(|e| e.path == path);
-    // An object in whose place something foreign lies is told once, as an object.
+    // An object replaced by something foreign is reported once, as an object.
     let foreign = disk.foreign.iter().map(|p| p.to_string_lossy()).filter(|p| !listed(p));
     extra
         .iter()
@@ -142,7 +138,7 @@ fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Op
     (!same).then(|| Problem::of_object(entry, "changed: its SHA-256 does not match the index"))
 }
 
-/// Files on disk that are none of the mirror's objects.
+/// Files on disk that are not objects.
 fn leftovers<'a>(disk: &Contents, objects: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let objects: HashSet<&str> = objects.into_iter().collect();
     disk.files.keys().filter(|path| !objects.contains(path.as_str())).cloned().collect()

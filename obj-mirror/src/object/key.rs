@@ -1,9 +1,8 @@
-//! Keys as text for people, and as a listing writes them.
+//! Keys as text for people.
 
 use std::fmt::Write;
 
-/// A key as one line: what would break the line, or hide, is escaped.
-#[must_use]
+/// A key as one line: characters that would break or hide the line are escaped.
 pub fn printable(key: &str) -> String {
     let mut text = String::with_capacity(key.len());
     for c in key.chars() {
@@ -12,7 +11,7 @@ pub fn printable(key: &str) -> String {
             '\n' => text.push_str("\\n"),
             '\r' => text.push_str("\\r"),
             '\t' => text.push_str("\\t"),
-            // Bidirectional and line separators reorder or break a line just as control bytes do.
+            // Bidirectional marks and line separators reorder or break a line, too.
             '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
                 let _ = write!(text, "\\u{{{:x}}}", u32::from(c));
             }

@@ -1,29 +1,22 @@
-//! Bytes that are not UTF-8, written in ASCII.
+//! Bytes that are not UTF-8, written as ASCII.
 
 use crate::object::hash::hex_digit;
+use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use std::fmt::Write;
 
-/// A header's value as its bytes. In the index it is ASCII: a byte from 0x20 to 0x7e, except `%`, stands for
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+
+/// A header's value as bytes. In the index it is ASCII: a byte from 0x20 to 0x7e, except `%`, stands for
 /// itself; every other byte is `%` and two hex digits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Octets(pub Vec<u8>);
 
 impl Octets {
     fn to_ascii(&self) -> String {
-        let mut text = String::with_capacity(self.0.len());
-        for byte in &self.0 {
-            match byte {
-                b'%' | ..=0x1f | 0x7f.. => {
-                    let _ = write!(text, "%{byte:02X}");
-                }
-                plain => text.push(char::from(*plain)),
-            }
-        }
-        text
+        percent_encode(&self.0, ESCAPED).to_string()
     }
 
-    /// Nothing if an escape is cut or has other than hex digits, or if a byte is not ASCII.
+    /// None if an escape is broken or a byte is not ASCII.
     fn from_ascii(text: &str) -> Option<Self> {
         let mut bytes = Vec::with_capacity(text.len());
         let mut rest = text.bytes();

@@ -1,4 +1,4 @@
-//! One object from the bucket onto the disk.
+//! Fetches one object.
 
 use crate::mirror::index::Entry;
 use crate::mirror::journal::Journal;
@@ -6,8 +6,8 @@ use crate::mirror::placement::stored_path;
 use crate::mirror::tree::Tree;
 use crate::object::attributes::Tags;
 use crate::object::hash::hex;
-use crate::pull::plan::{How, Step};
-use crate::pull::received::{Hash, Received, entry_of, whole};
+use crate::pull::plan::{PlanItem, PullAction};
+use crate::pull::received::{ContentHash, Received, entry_of, whole};
 use crate::s3::fault::Answer;
 use crate::s3::fault::{Kind, StoreError};
 use crate::s3::headers::Head;
@@ -28,45 +28,40 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Semaphore;
 
 const MIB: u64 = 1024 * 1024;
-/// Objects up to this are held in memory until they are whole, bytes.
+/// Objects up to this size are received in memory, bytes.
 const SMALL: u64 = 128 * 1024;
-/// Objects larger than this are fetched in parts, bytes.
+/// Larger objects are fetched in parts, bytes.
 const LARGE: u64 = 16 * MIB;
-/// A part, bytes.
+/// The size of a part, bytes.
 const PART: u64 = 8 * MIB;
-/// Parts of one object that are fetched ahead of what is hashed.
+/// Parts of one object that may be fetched ahead of hashing.
 const PARTS_AHEAD: usize = 6;
-/// Parts in flight at once, over all objects.
+/// Parts that may be in flight at once, over all objects.
 const PARTS_AT_ONCE: usize = 24;
 
-/// What every object needs on its way.
+/// Fetches objects into a mirror.
 pub struct Fetcher {
     remote: Remote,
     tree: Arc<Tree>,
     previous: Option<Arc<Tree>>,
-    /// What is finished.
     pub journal: Journal,
-    /// How far.
     pub bar: ProgressBar,
     tagging: Tagging,
     parts: Arc<Semaphore>,
     aside: Mutex<Vec<String>>,
 }
 
-/// What became of an object.
+/// How an object was brought into the mirror.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Done {
-    /// It was fetched, so many bytes.
+pub enum Outcome {
+    /// With its size in bytes.
     Fetched(u64),
-    /// It was linked.
     Linked,
-    /// It was there.
     Kept,
 }
 
 impl Fetcher {
-    /// A fetcher into a mirror; `previous` is the mirror that unchanged objects are linked from.
-    #[must_use]
+    /// `previous` is the mirror that unchanged objects are linked from.
     pub fn new(
         remote: Remote,
         tree: Arc<Tree>,
@@ -80,42 +75,38 @@ impl Fetcher {
         Arc::new(Self { remote, tree, previous, journal, bar, tagging, parts, aside })
     }
 
-    /// Paths that objects lie at because the disk would not take their own.
-    #[must_use]
+    /// The paths of objects that the filesystem did not accept at their own paths.
     pub fn take_aside(&self) -> Vec<String> {
         std::mem::take(&mut *self.aside.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Brings an object into the mirror.
-    ///
-    /// # Errors
-    /// If that failed for good, or often enough.
-    pub async fn run(self: &Arc<Self>, step: &Step) -> Answer<Done> {
-        match &step.how {
-            How::Fetch => {}
-            How::Link(entry) => {
+    pub async fn run(self: &Arc<Self>, item: &PlanItem) -> Answer<Outcome> {
+        match &item.how {
+            PullAction::Fetch => {}
+            PullAction::Link(entry) => {
                 // What cannot be linked or copied is fetched.
-                if self.link(step, entry).await.is_ok() {
-                    self.bar.inc(step.object.size);
-                    return Ok(Done::Linked);
+                if self.link(item, entry).await.is_ok() {
+                    self.bar.inc(item.object.size);
+                    return Ok(Outcome::Linked);
                 }
             }
-            How::Keep(entry) => {
-                let key = self.remote.full(&step.object.key);
+            PullAction::Keep(entry) => {
+                let key = self.remote.full(&item.object.key);
                 let tags = self.tagging.of_unchanged(&self.remote.store, &key).await?;
                 let tags = tags.unwrap_or_else(|| entry.tags.clone());
-                self.journal.add(step.number, &Entry { tags, ..(**entry).clone() })?;
-                return Ok(Done::Kept);
+                self.journal.add(item.number, &Entry { tags, ..(**entry).clone() })?;
+                return Ok(Outcome::Kept);
             }
         }
-        let entry = retrying(|_| self.attempt(step)).await?;
-        Ok(Done::Fetched(entry.size))
+        let entry = retrying(|_| self.attempt(item)).await?;
+        Ok(Outcome::Fetched(entry.size))
     }
 
-    async fn attempt(self: &Arc<Self>, step: &Step) -> Answer<Entry> {
-        let temp = format!("get-{}", step.number);
+    async fn attempt(self: &Arc<Self>, item: &PlanItem) -> Answer<Entry> {
+        let temp = format!("get-{}", item.number);
         let seen = Arc::new(AtomicU64::new(0));
-        let result = self.receive(step, &temp, &seen).await;
+        let result = self.receive(item, &temp, &seen).await;
         if result.is_err() {
             self.bar.dec(seen.load(Ordering::Relaxed));
             self.tree.remove_temp(&temp);
@@ -130,24 +121,24 @@ impl Fetcher {
 
     async fn receive(
         self: &Arc<Self>,
-        step: &Step,
+        item: &PlanItem,
         temp: &str,
         seen: &Arc<AtomicU64>,
     ) -> Answer<Entry> {
-        let key = self.remote.full(&step.object.key);
-        let range = (step.object.size > LARGE).then_some(0..PART);
+        let key = self.remote.full(&item.object.key);
+        let range = (item.object.size > LARGE).then_some(0..PART);
         let download = match self.remote.store.get(&key, range, None).await {
-            // It has become so small that it has no such part.
+            // The object has become too small for the range.
             Err(error) if error.kind == Kind::Changed => {
                 self.remote.store.get(&key, None, None).await?
             }
             other => other?,
         };
         let tags = self.tagging.of(&self.remote.store, &key, download.head.tag_count).await?;
-        let announced = download.part_of.or(download.head.size).unwrap_or(step.object.size);
+        let announced = download.part_of.or(download.head.size).unwrap_or(item.object.size);
         if announced <= SMALL {
             let content = self.receive_small(download, announced, seen);
-            return self.keep_small(step, temp, content.await?, tags).await;
+            return self.keep_small(item, temp, content.await?, tags).await;
         }
         let head = download.head.clone();
         let received = match download.part_of {
@@ -155,8 +146,8 @@ impl Fetcher {
             None => self.receive_stream(temp, download, seen).await?,
         };
         whole(announced, received.size)?;
-        let entry = entry_of(step, head, received.size, received.sha256, tags, received.md5)?;
-        let (fetcher, temp, number) = (Arc::clone(self), temp.to_owned(), step.number);
+        let entry = entry_of(item, head, received.size, received.sha256, tags, received.md5)?;
+        let (fetcher, temp, number) = (Arc::clone(self), temp.to_owned(), item.number);
         on_disk(move || fetcher.place(&received.file, &temp, number, entry)).await
     }
 
@@ -180,19 +171,19 @@ impl Fetcher {
 
     async fn keep_small(
         self: &Arc<Self>,
-        step: &Step,
+        item: &PlanItem,
         temp: &str,
         (head, content): (Head, Vec<u8>),
         tags: Tags,
     ) -> Answer<Entry> {
-        let (fetcher, temp, step) = (Arc::clone(self), temp.to_owned(), step.clone());
+        let (fetcher, temp, item) = (Arc::clone(self), temp.to_owned(), item.clone());
         on_disk(move || {
             let sha256 = hex(&Sha256::digest(&content));
             let md5 = head.may_be_md5().then(|| hex(&Md5::digest(&content)));
-            let entry = entry_of(&step, head, content.len() as u64, sha256, tags, md5)?;
+            let entry = entry_of(&item, head, content.len() as u64, sha256, tags, md5)?;
             let mut file = fetcher.tree.create_temp(&temp)?;
             file.write_all(&content)?;
-            fetcher.place(&file, &temp, step.number, entry)
+            fetcher.place(&file, &temp, item.number, entry)
         })
         .await
     }
@@ -204,7 +195,7 @@ impl Fetcher {
         seen: &AtomicU64,
     ) -> Answer<Received> {
         let mut file = self.tree.create_temp(temp)?;
-        let mut hash = Hash::new(download.head.may_be_md5());
+        let mut hash = ContentHash::new(download.head.may_be_md5());
         while let Some(bytes) = download.chunk().await? {
             file.write_all(&bytes)?;
             hash.update(&bytes);
@@ -213,7 +204,7 @@ impl Fetcher {
         Ok(hash.finish(file))
     }
 
-    /// Fetches what comes after the first part in parts of its own, all of one state of the object.
+    /// Fetches the parts after the first one concurrently, all from the same state of the object.
     async fn receive_in_parts(
         self: &Arc<Self>,
         key: &str,
@@ -223,7 +214,7 @@ impl Fetcher {
     ) -> Answer<Received> {
         let file = Arc::new(self.tree.create_temp(temp)?);
         let head = first.head.clone();
-        let mut hash = Hash::new(first.head.may_be_md5());
+        let mut hash = ContentHash::new(first.head.may_be_md5());
         let mut starts = (0..size).step_by(PART as usize);
         let mut first = Some(first);
         let mut running: VecDeque<Task<Answer<(u64, u64)>>> = VecDeque::new();
@@ -231,7 +222,7 @@ impl Fetcher {
             while running.len() < PARTS_AHEAD
                 && let Some(start) = starts.next()
             {
-                let part = PartOf {
+                let part = PartRange {
                     key: key.to_owned(),
                     head: head.clone(),
                     start,
@@ -263,13 +254,13 @@ impl Fetcher {
 
     async fn receive_part(
         &self,
-        part: &PartOf,
+        part: &PartRange,
         file: &File,
         first: Option<Download>,
     ) -> Answer<()> {
         let first = Mutex::new(first);
         let take = || first.lock().unwrap_or_else(PoisonError::into_inner).take();
-        // Of an object that has changed no other try of this part helps: it is fetched anew.
+        // If the object has changed, retrying this part is useless: the whole object is fetched again.
         let result = retrying(|_| async {
             match self.try_part(part, file, take()).await {
                 Err(error) if error.kind == Kind::Changed => Ok(Err(error)),
@@ -279,7 +270,7 @@ impl Fetcher {
         result.await?
     }
 
-    async fn try_part(&self, part: &PartOf, file: &File, given: Option<Download>) -> Answer<()> {
+    async fn try_part(&self, part: &PartRange, file: &File, given: Option<Download>) -> Answer<()> {
         let _room = self.parts.acquire().await;
         let range = part.start..part.start + part.length;
         let mut download = match given {
@@ -303,7 +294,7 @@ impl Fetcher {
         whole(part.length, at)
     }
 
-    /// Gives a whole file its name, and notes it.
+    /// Gives a complete file its final name and records it.
     fn place(&self, file: &File, temp: &str, number: u32, mut entry: Entry) -> Answer<Entry> {
         file.set_times(FileTimes::new().set_modified(entry.last_modified.into()))?;
         self.name(temp, &mut entry)?;
@@ -311,7 +302,8 @@ impl Fetcher {
         Ok(entry)
     }
 
-    /// Gives a temporary file its name; where the disk will not have that name, another.
+    /// Renames a temporary file to its path; if the filesystem refuses the name, the object is stored
+    /// aside.
     fn name(&self, temp: &str, entry: &mut Entry) -> io::Result<()> {
         use io::ErrorKind as E;
         match self.tree.place_temp(temp, &entry.path) {
@@ -331,9 +323,9 @@ impl Fetcher {
         }
     }
 
-    async fn link(self: &Arc<Self>, step: &Step, entry: &Entry) -> Answer<()> {
-        let (fetcher, from, number) = (Arc::clone(self), entry.path.clone(), step.number);
-        let mut entry = Entry { path: step.path.clone(), ..entry.clone() };
+    async fn link(self: &Arc<Self>, item: &PlanItem, entry: &Entry) -> Answer<()> {
+        let (fetcher, from, number) = (Arc::clone(self), entry.path.clone(), item.number);
+        let mut entry = Entry { path: item.path.clone(), ..entry.clone() };
         let key = self.remote.full(&entry.key);
         if let Some(tags) = self.tagging.of_unchanged(&self.remote.store, &key).await? {
             entry.tags = tags;
@@ -347,7 +339,7 @@ impl Fetcher {
                 .link_temp(previous, &from, &temp)
                 .or_else(|_| fetcher.tree.copy_temp(previous, &from, &temp, &entry.sha256))
                 .and_then(|()| fetcher.name(&temp, &mut entry));
-            // Renaming a link to the file that is there already leaves both.
+            // Renaming a hard link onto the same file leaves both.
             fetcher.tree.remove_temp(&temp);
             linked?;
             Ok(fetcher.journal.add(number, &entry)?)
@@ -356,8 +348,8 @@ impl Fetcher {
     }
 }
 
-/// A part of an object, and the state of the object that it is of.
-struct PartOf {
+/// A range of an object, and the state of the object that it belongs to.
+struct PartRange {
     key: String,
     head: Head,
     start: u64,

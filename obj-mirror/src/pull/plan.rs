@@ -1,79 +1,75 @@
-//! What a run will do, decided from what lies on both sides.
+//! The pull plan: decided from the listing, the index and the files on disk.
 
 use crate::mirror::index::Entry;
-use crate::mirror::lookup::{Known, Line};
+use crate::mirror::lookup::{EntryLookup, LineRef};
 use crate::mirror::paths::Paths;
 use crate::mirror::placement::{Placer, stored_path};
 use crate::mirror::tree::Tree;
 use crate::s3::page::{Listed, UNKNOWN_TIME};
 use std::sync::Arc;
 
-/// An object that will be brought into a mirror.
+/// An object to be brought into the mirror.
 #[derive(Clone, Debug)]
-pub struct Step {
+pub struct PlanItem {
     /// Its number in the listing.
     pub number: u32,
-    /// What the listing says of it.
     pub object: Listed,
-    /// Where it will lie.
+    /// Where it will be stored.
     pub path: String,
-    /// How.
-    pub how: How,
+    pub how: PullAction,
 }
 
-/// How an object comes into a mirror.
+/// How to bring an object into the mirror.
 #[derive(Clone, Debug)]
-pub enum How {
-    /// From the bucket.
+pub enum PullAction {
     Fetch,
-    /// From the mirror of before, of whose index this is the entry.
+    /// Link it from the mirror of `--link-dest`, whose index has this entry.
     Link(Box<Entry>),
-    /// It is there; only its tags are asked for.
+    /// It is present; only its tags are requested.
     Keep(Box<Entry>),
 }
 
-/// A listing that is not in the order of its keys.
+/// The listing is not sorted by key.
 #[derive(Debug)]
-pub struct Unsorted;
+pub struct UnsortedListing;
 
-impl std::fmt::Display for Unsorted {
+impl std::fmt::Display for UnsortedListing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("the server does not list keys in byte order")
     }
 }
 
-impl std::error::Error for Unsorted {}
+impl std::error::Error for UnsortedListing {}
 
-/// The mirror of before, of whose objects those that are unchanged need not be fetched.
-pub struct Previous {
-    /// Its index.
-    pub known: Known,
-    /// Where it is.
+/// The mirror of `--link-dest`.
+pub struct PreviousMirror {
+    pub known: EntryLookup,
     pub tree: Arc<Tree>,
 }
 
-/// Plans a pull, object by object in the order of their keys. Of each it keeps some bytes only, so that
-/// a bucket of millions is planned in little memory.
+/// Plans a pull object by object, in byte order of the keys. It keeps only a few bytes of each, so that a
+/// bucket of millions of objects needs little memory.
 pub struct Planner {
-    /// What an index and a journal know.
-    pub known: Known,
+    pub known: EntryLookup,
     tree: Option<Arc<Tree>>,
-    previous: Option<Previous>,
+    previous: Option<PreviousMirror>,
     asks_tags: bool,
     placer: Placer<(u32, Listed)>,
     last: Option<String>,
-    /// Where each object's line of the index is, by its number.
-    pub lines: Vec<Line>,
-    /// Where the objects lie.
+    /// Where each object's index line is, by its number.
+    pub lines: Vec<LineRef>,
+    /// Where the objects are stored.
     pub paths: Paths,
-    /// Objects that are there already.
     pub unchanged: u64,
 }
 
 impl Planner {
-    /// A planner; `tree` is what there is on disk, if anything.
-    #[must_use]
-    pub fn new(known: Known, tree: Option<Arc<Tree>>, previous: Option<Previous>) -> Self {
+    /// `tree` is the directory, if anything is in it.
+    pub fn new(
+        known: EntryLookup,
+        tree: Option<Arc<Tree>>,
+        previous: Option<PreviousMirror>,
+    ) -> Self {
         let placer = Placer::new(false);
         let (lines, paths) = (Vec::new(), Paths::default());
         Self {
@@ -89,52 +85,57 @@ impl Planner {
         }
     }
 
-    /// The same for a disk that takes upper case for lower.
-    #[must_use]
+    /// Whether the filesystem ignores case.
     pub fn on_case_blind_disk(mut self, is_case_blind: bool) -> Self {
         self.placer = Placer::new(is_case_blind);
         self
     }
 
-    /// The same, with every unchanged object to be asked for its tags.
-    #[must_use]
+    /// Whether the tags of unchanged objects are requested.
     pub fn asking_tags(mut self, asks: bool) -> Self {
         self.asks_tags = asks;
         self
     }
 
-    /// Takes the next object of the listing; gives what is decided by it.
-    ///
-    /// # Errors
-    /// If its key comes before the last one's.
-    pub fn add(&mut self, object: Listed, mut step: impl FnMut(Step)) -> Result<(), Unsorted> {
+    /// Adds the next object of the listing; `item` receives what is now decided.
+    pub fn add(
+        &mut self,
+        object: Listed,
+        mut item: impl FnMut(PlanItem),
+    ) -> Result<(), UnsortedListing> {
         match &self.last {
             Some(last) if *last == object.key => return Ok(()),
-            Some(last) if *last > object.key => return Err(Unsorted),
+            Some(last) if *last > object.key => return Err(UnsortedListing),
             _ => self.last = Some(object.key.clone()),
         }
-        let Ok(number) = u32::try_from(self.lines.len()) else { return Err(Unsorted) };
-        self.lines.push(Line::NONE);
+        let Ok(number) = u32::try_from(self.lines.len()) else { return Err(UnsortedListing) };
+        self.lines.push(LineRef::NONE);
         let key = object.key.clone();
         let mut decided = Vec::new();
         self.placer.add(&key, (number, object), |object, natural| decided.push((object, natural)));
         for ((number, object), natural) in decided {
-            self.decide(number, object, natural, &mut step);
+            self.decide(number, object, natural, &mut item);
         }
         Ok(())
     }
 
-    /// Gives what is decided by there being no further object.
-    pub fn finish(&mut self, mut step: impl FnMut(Step)) {
+    /// Decides the objects that are still held back.
+    pub fn finish(&mut self, mut item: impl FnMut(PlanItem)) {
         let mut decided = Vec::new();
         self.placer.finish(|object, natural| decided.push((object, natural)));
         for ((number, object), natural) in decided {
-            self.decide(number, object, natural, &mut step);
+            self.decide(number, object, natural, &mut item);
         }
     }
 
-    fn decide(&mut self, number: u32, object: Listed, natural: bool, step: &mut impl FnMut(Step)) {
-        let current = |known: &Known, tree: &Tree| {
+    fn decide(
+        &mut self,
+        number: u32,
+        object: Listed,
+        natural: bool,
+        item: &mut impl FnMut(PlanItem),
+    ) {
+        let current = |known: &EntryLookup, tree: &Tree| {
             let (entry, line) = known.get(&object.key)?;
             is_current(&entry, &object, tree).then_some((entry, line))
         };
@@ -143,7 +144,7 @@ impl Planner {
             self.paths.insert(&entry.path);
             if self.asks_tags {
                 let path = entry.path.clone();
-                step(Step { number, object, path, how: How::Keep(Box::new(entry)) });
+                item(PlanItem { number, object, path, how: PullAction::Keep(Box::new(entry)) });
             } else {
                 self.lines[number as usize] = line;
                 self.unchanged += 1;
@@ -156,16 +157,16 @@ impl Planner {
         self.paths.insert(&path);
         let previous = self.previous.as_ref();
         let how = match previous.and_then(|previous| current(&previous.known, &previous.tree)) {
-            Some((entry, _)) => How::Link(Box::new(entry)),
-            None => How::Fetch,
+            Some((entry, _)) => PullAction::Link(Box::new(entry)),
+            None => PullAction::Fetch,
         };
-        step(Step { number, object, path, how });
+        item(PlanItem { number, object, path, how });
     }
 }
 
-/// Whether the file on disk is the listed object, as far as can be told without reading it.
+/// Whether the file on disk is the listed object, as far as can be known without reading it.
 fn is_current(entry: &Entry, object: &Listed, tree: &Tree) -> bool {
-    // A listing without ETags leaves size and time to go by.
+    // Without ETags, size and time must do.
     let is_named = !object.etag.is_empty() || object.modified != UNKNOWN_TIME;
     (entry.etag == object.etag || object.etag.is_empty())
         && is_named
@@ -179,6 +180,7 @@ fn is_current(entry: &Entry, object: &Listed, tree: &Tree) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mirror::files;
     use crate::mirror::index;
     use crate::mirror::placement::OWN;
     use chrono::DateTime;
@@ -198,29 +200,30 @@ mod tests {
         fs::create_dir(dir.path().join(OWN)).unwrap();
         files.iter().for_each(|file| put(dir.path(), file));
         let text: String = entries.iter().map(|e| index::line(e).unwrap()).collect();
-        fs::write(crate::mirror::files::index_path(dir.path()), text).unwrap();
+        fs::write(files::index_path(dir.path()), text).unwrap();
         dir
     }
 
     fn planner(dir: &Path, previous: Option<&Path>) -> Planner {
         let tree = |dir| Arc::new(Tree::open(dir).unwrap());
-        let previous =
-            previous.map(|dir| Previous { known: Known::read(dir).unwrap(), tree: tree(dir) });
-        Planner::new(Known::read(dir).unwrap(), Some(tree(dir)), previous)
+        let previous = previous
+            .map(|dir| PreviousMirror { known: EntryLookup::read(dir).unwrap(), tree: tree(dir) });
+        Planner::new(EntryLookup::read(dir).unwrap(), Some(tree(dir)), previous)
     }
 
-    /// The keys that are not there, each with whether it lies at its own path and whether it is linked.
+    /// The planned keys, each with whether it is stored at its own path and whether it is linked.
     fn plan(mut planner: Planner, listing: &[Listed]) -> Vec<(String, bool, bool)> {
-        let mut steps = Vec::new();
+        let mut items = Vec::new();
         for object in listing {
-            planner.add(object.clone(), |step| steps.push(step)).unwrap();
+            planner.add(object.clone(), |item| items.push(item)).unwrap();
         }
-        planner.finish(|step| steps.push(step));
-        assert_eq!(planner.lines.len(), planner.unchanged as usize + steps.len());
-        steps.sort_by_key(|step| step.number);
-        let told =
-            |s: Step| (s.object.key.clone(), s.path == s.object.key, matches!(s.how, How::Link(_)));
-        steps.into_iter().map(told).collect()
+        planner.finish(|item| items.push(item));
+        assert_eq!(planner.lines.len(), planner.unchanged as usize + items.len());
+        items.sort_by_key(|item| item.number);
+        let planned = |s: PlanItem| {
+            (s.object.key.clone(), s.path == s.object.key, matches!(s.how, PullAction::Link(_)))
+        };
+        items.into_iter().map(planned).collect()
     }
 
     #[test]
@@ -255,17 +258,17 @@ mod tests {
         let all = ["a", "a/../b", "a/b", "dir", "file/x", "link/x"].map(Listed::sample);
         let dir = mirror(&["dir/old", "file"], &[]);
         std::os::unix::fs::symlink("dir", dir.path().join("link")).unwrap();
-        let told = plan(planner(dir.path(), None), &all);
+        let planned = plan(planner(dir.path(), None), &all);
         let natural: Vec<_> =
-            told.iter().filter(|(_, n, _)| *n).map(|(k, ..)| k.as_str()).collect();
-        assert_eq!((told.len(), natural), (6, vec!["a/b"]));
+            planned.iter().filter(|(_, n, _)| *n).map(|(k, ..)| k.as_str()).collect();
+        assert_eq!((planned.len(), natural), (6, vec!["a/b"]));
     }
 
     #[test]
     fn a_kept_key_still_makes_its_parent_yield() {
         let dir = mirror(&["a/b"], &[Entry::sample("a/b", "a/b")]);
-        let told = plan(planner(dir.path(), None), &["a", "a/b"].map(Listed::sample));
-        assert_eq!(told, [("a".into(), false, false)]);
+        let planned = plan(planner(dir.path(), None), &["a", "a/b"].map(Listed::sample));
+        assert_eq!(planned, [("a".into(), false, false)]);
     }
 
     #[test]
@@ -274,16 +277,16 @@ mod tests {
             mirror(&["same", "cut"], &[Entry::sample("cut", "cut"), Entry::sample("same", "same")]);
         fs::write(before.path().join("cut"), "").unwrap();
         let dir = mirror(&[], &[]);
-        let told = plan(
+        let planned = plan(
             planner(dir.path(), Some(before.path())),
             &["cut", "new", "same"].map(Listed::sample),
         );
-        let linked: Vec<_> = told.iter().map(|(_, _, linked)| *linked).collect();
+        let linked: Vec<_> = planned.iter().map(|(_, _, linked)| *linked).collect();
         assert_eq!(linked, [false, false, true]);
     }
 
     #[test]
-    fn a_key_that_is_listed_twice_counts_once_and_one_out_of_order_is_told() {
+    fn a_key_that_is_listed_twice_counts_once_and_one_out_of_order_is_an_error() {
         let dir = mirror(&[], &[]);
         let mut planner = planner(dir.path(), None);
         for key in ["a", "a", "b"] {

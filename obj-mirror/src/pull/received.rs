@@ -1,10 +1,10 @@
-//! Bytes as they are received: hashed on the way.
+//! Received bytes and their hashes.
 
 use crate::mirror::index::Entry;
 use crate::object::attributes::Tags;
 use crate::object::hash::hex;
 use crate::object::key::printable;
-use crate::pull::plan::Step;
+use crate::pull::plan::PlanItem;
 use crate::s3::fault::StoreError;
 use crate::s3::headers::Head;
 use crate::s3::page::UNKNOWN_TIME;
@@ -15,33 +15,28 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// Bytes that were hashed on their way, and where they lie.
+/// A received file and its hashes.
 pub struct Received {
-    /// Where they lie.
     pub file: File,
-    /// Bytes.
     pub size: u64,
     /// Hex.
     pub sha256: String,
-    /// Hex, where it was asked for.
+    /// Hex, if requested.
     pub md5: Option<String>,
 }
 
-/// Both hashes of bytes that come in order.
-pub struct Hash {
+/// Hashes of bytes that arrive in order.
+pub struct ContentHash {
     sha256: Sha256,
     md5: Option<Md5>,
     size: u64,
 }
 
-impl Hash {
-    /// Of nothing yet.
-    #[must_use]
+impl ContentHash {
     pub fn new(with_md5: bool) -> Self {
         Self { sha256: Sha256::new(), md5: with_md5.then(Md5::new), size: 0 }
     }
 
-    /// Takes the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
         if let Some(md5) = &mut self.md5 {
@@ -50,10 +45,7 @@ impl Hash {
         self.size += bytes.len() as u64;
     }
 
-    /// Takes the next bytes from where they were written.
-    ///
-    /// # Errors
-    /// If they cannot be read.
+    /// Hashes a range of a file.
     pub fn update_from(&mut self, file: &File, start: u64, length: u64) -> io::Result<()> {
         let mut buffer = vec![0; 256 * 1024];
         let (mut at, end) = (start, start + length);
@@ -66,18 +58,16 @@ impl Hash {
         Ok(())
     }
 
-    /// What was received.
-    #[must_use]
     pub fn finish(self, file: File) -> Received {
         let md5 = self.md5.map(|md5| hex(&md5.finalize()));
         Received { file, size: self.size, sha256: hex(&self.sha256.finalize()), md5 }
     }
 }
 
-/// Whether all came that was announced.
+/// Checks that all announced bytes arrived.
 ///
 /// # Errors
-/// [`crate::s3::fault::Kind::Transient`] if not.
+/// [`Kind::Transient`](crate::s3::fault::Kind::Transient) if not.
 pub fn whole(announced: u64, came: u64) -> Result<(), StoreError> {
     match came == announced {
         true => Ok(()),
@@ -85,12 +75,12 @@ pub fn whole(announced: u64, came: u64) -> Result<(), StoreError> {
     }
 }
 
-/// What the index will say of an object that was received. What the server does not give out is reported.
+/// Builds the index entry of a received object, and warns of what the server could not send.
 ///
 /// # Errors
-/// [`crate::s3::fault::Kind::Transient`] if the bytes are not those of the ETag.
+/// [`Kind::Transient`](crate::s3::fault::Kind::Transient) if the bytes do not match the ETag.
 pub fn entry_of(
-    step: &Step,
+    item: &PlanItem,
     head: Head,
     size: u64,
     sha256: String,
@@ -104,26 +94,26 @@ pub fn entry_of(
         warning!(
             "{}: x-amz-missing-meta: the server cannot send {} of its user metadata values; the mirror \
              lacks them",
-            printable(&step.object.key),
+            printable(&item.object.key),
             head.unsent_metadata
         );
     }
     if head.lacks_headers {
         warning!(
             "{}: the response has a header that is not valid HTTP (it contains a control character); the mirror lacks it",
-            printable(&step.object.key)
+            printable(&item.object.key)
         );
     }
-    let last_modified = head.written(&step.object);
+    let last_modified = head.written(&item.object);
     if last_modified == UNKNOWN_TIME {
         warning!(
             "{}: last-modified: the server gives no readable time; the mirror records 1970-01-01",
-            printable(&step.object.key)
+            printable(&item.object.key)
         );
     }
     Ok(Entry {
-        key: step.object.key.clone(),
-        path: step.path.clone(),
+        key: item.object.key.clone(),
+        path: item.path.clone(),
         size,
         last_modified,
         etag: head.etag,

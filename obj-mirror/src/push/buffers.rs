@@ -1,5 +1,5 @@
-//! Memory for contents that are being sent, used again and again: given back to the allocator in
-//! between, it would be spread over the threads' arenas and stay there.
+//! Reusable buffers for uploads. Returned to the allocator in between, their memory would be spread
+//! over the arenas of all threads and never come back.
 
 use bytes::Bytes;
 use std::fs::File;
@@ -7,20 +7,17 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Contents up to this are left to the allocator, bytes.
+/// Smaller contents use the allocator, bytes.
 const SMALL: usize = 64 * 1024;
-/// What is kept while nobody uses it, bytes.
+/// The most unused memory that is kept, bytes.
 const KEPT: usize = 32 * 1024 * 1024;
 
-/// Buffers that nobody uses just now.
+/// Unused buffers, sorted by capacity.
 #[derive(Debug, Default)]
 pub struct Buffers(Mutex<Vec<Vec<u8>>>);
 
 impl Buffers {
-    /// Reads so many bytes of a file; when they are dropped, their memory comes back here.
-    ///
-    /// # Errors
-    /// If the file has fewer, or cannot be read.
+    /// Reads a range of a file. Its memory returns here when the bytes are dropped.
     pub fn read(self: &Arc<Self>, file: &File, at: u64, length: usize) -> io::Result<Bytes> {
         if length <= SMALL {
             let mut content = vec![0; length];
@@ -28,7 +25,7 @@ impl Buffers {
             return Ok(content.into());
         }
         let buffer = {
-            // The smallest that it fits in; else the largest, which grows.
+            // The smallest buffer that is large enough; else the largest, which grows.
             let mut free = self.free();
             let at = free.partition_point(|buffer| buffer.capacity() < length);
             if at < free.len() { free.remove(at) } else { free.pop().unwrap_or_default() }

@@ -1,32 +1,29 @@
-//! The headers that are sent along with an object.
+//! The headers that are sent with an object.
 
 use crate::object::attributes::Properties;
 use crate::s3::fault::{Kind, StoreError};
 use crate::s3::headers::{METADATA, STANDARD};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// How much of what the index says of an object is sent along with it. A server that refuses an object for
-/// one of its headers must get its bytes all the same, so each step leaves out more than the one before.
+/// How many of an object's properties are sent. A server that refuses an object for one of its headers must
+/// still get the bytes, so each extent leaves out more than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
-    /// All of it.
     All,
     /// Values that are UTF-8.
     Utf8,
     /// Values that are ASCII.
     Ascii,
-    /// Of those, the headers of HTTP's own.
+    /// Standard HTTP headers whose values are ASCII.
     Standard,
-    /// Nothing.
     Nothing,
 }
 
 /// The headers of an upload.
 #[derive(Debug, Default)]
 pub struct Outgoing {
-    /// What is sent.
     pub headers: HeaderMap,
-    /// The names of the headers that are not.
+    /// The names of the headers that are left out.
     pub left_out: Vec<String>,
 }
 
@@ -43,12 +40,11 @@ impl Extent {
         }
     }
 
-    /// What to try after a server has refused an object with this much of its properties: the next step that
-    /// leaves out anything; nothing where the refusal cannot be about headers.
+    /// The next extent to try after a server has refused an object: the first that leaves out anything
+    /// more. None if the refusal cannot be about headers.
     ///
-    /// Keys that are refused are refused for ASCII too: only a signature over other bytes, which some servers
-    /// read as other text than was signed, is.
-    #[must_use]
+    /// Wrong keys are refused for ASCII headers, too. Only a signature can be refused for other bytes,
+    /// by servers that read them as other text than was signed.
     pub fn after(self, refusal: &StoreError, properties: &Properties) -> Option<Self> {
         let last = match refusal.kind {
             Kind::Denied => Self::Ascii,
@@ -60,8 +56,7 @@ impl Extent {
     }
 }
 
-/// The headers that carry as much of an object's properties.
-#[must_use]
+/// The headers that an extent allows.
 pub fn outgoing(properties: &Properties, extent: Extent) -> Outgoing {
     let mut outgoing = Outgoing::default();
     for (name, value) in pairs(properties) {
@@ -74,12 +69,12 @@ pub fn outgoing(properties: &Properties, extent: Extent) -> Outgoing {
     outgoing
 }
 
-/// An index is outside data: no other header of a request is its to set.
+/// The index is untrusted input: it must not set any other header of a request.
 fn is_kept(name: &str) -> bool {
     STANDARD.contains(&name) || name.starts_with(METADATA)
 }
 
-/// Each header's whole name and value.
+/// The full name and value of each header.
 fn pairs(properties: &Properties) -> impl Iterator<Item = (String, &[u8])> {
     let standard = [
         ("content-type", &properties.content_type),
@@ -98,7 +93,8 @@ fn pairs(properties: &Properties) -> impl Iterator<Item = (String, &[u8])> {
     standard.chain(metadata).chain(raw)
 }
 
-/// Only what arrives as it was: HTTP trims blanks at the ends, and of control characters it has the tab alone.
+/// Accepts only values that arrive unchanged: HTTP trims blanks at both ends and forbids control characters
+/// other than the tab.
 fn header_value(value: &[u8]) -> Option<HeaderValue> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let arrives = !is_blank(value.first()) && !is_blank(value.last());

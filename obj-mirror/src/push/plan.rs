@@ -1,4 +1,4 @@
-//! What a push will do: a pure function of what lies on both sides.
+//! The push plan: a pure function of the sources and the listing.
 
 use crate::mirror::index::Entry;
 use crate::push::source::Source;
@@ -6,24 +6,27 @@ use crate::s3::etag::is_md5;
 use crate::s3::page::Listed;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-/// Directory to bucket.
+/// What a push will do.
 #[derive(Debug, Default)]
-pub struct Push {
-    /// Objects that are there already.
+pub struct PushPlan {
+    /// Objects that are unchanged.
     pub keep: u64,
-    /// Objects that may be there already; the answer takes a request or a reading.
+    /// Objects that may be unchanged; it takes a request or a read to know.
     pub check: Vec<(Source, Listed)>,
-    /// Objects that will be sent.
+    /// Objects to upload.
     pub send: Vec<Source>,
     /// Keys that the source does not have.
     pub extra: BTreeSet<String>,
 }
 
-/// Plans a push: what the directory has, and what is listed. `spoken_for` are keys that the source has
-/// but cannot send, so that they are not taken for extra ones.
-#[must_use]
-pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<String>) -> Push {
-    let mut plan = Push::default();
+/// Plans a push. `source_keys` are all keys of the source, also of objects that cannot be sent, so that
+/// these are not deleted as extra.
+pub fn plan_push(
+    sources: Vec<Source>,
+    listing: Vec<Listed>,
+    source_keys: &HashSet<String>,
+) -> PushPlan {
+    let mut plan = PushPlan::default();
     let mut there: BTreeMap<String, Listed> =
         listing.into_iter().map(|object| (object.key.clone(), object)).collect();
     for source in sources {
@@ -41,11 +44,11 @@ pub fn push(sources: Vec<Source>, listing: Vec<Listed>, spoken_for: &HashSet<Str
             },
         }
     }
-    plan.extra = there.into_keys().filter(|key| !spoken_for.contains(key)).collect();
+    plan.extra = there.into_keys().filter(|key| !source_keys.contains(key)).collect();
     plan
 }
 
-/// Whether the bucket's object is the one that the index was made of. Without an ETag, nothing says so.
+/// Whether the bucket's object is the one in the index. Without an ETag this is unknown.
 fn is_current(entry: &Entry, object: &Listed) -> bool {
     let has_etag = !object.etag.is_empty();
     has_etag && entry.etag == object.etag && entry.last_modified == object.modified
@@ -76,8 +79,11 @@ mod tests {
             Source { size: 9, ..source("grown", None) },
         ];
         let there = ["same", "changed", "parts", "rewritten", "plain", "grown", "extra", "broken"];
-        let plan =
-            push(sources, there.map(Listed::sample).to_vec(), &HashSet::from(["broken".into()]));
+        let plan = plan_push(
+            sources,
+            there.map(Listed::sample).to_vec(),
+            &HashSet::from(["broken".into()]),
+        );
         let keys = |sources: &[Source]| sources.iter().map(|s| s.key.clone()).collect::<Vec<_>>();
         assert_eq!(plan.keep, 1);
         assert_eq!(keys(&plan.send), ["changed", "new", "grown"]);

@@ -1,16 +1,16 @@
-//! In which order a push sends its objects.
+//! The order of uploads.
 
 use crate::push::source::Source;
 use crate::push::upload::WHOLE;
 use std::collections::VecDeque;
 
-/// Objects that wait to be sent. A large one goes beside the small ones, and others only when these are
-/// all sent: small objects wait for the server's bookkeeping, parts of a large one for its disk and
-/// hashing, and neither need wait for the other.
+/// Objects to upload. One large object is uploaded beside the small ones, the other large ones after them:
+/// small objects wait for the server's bookkeeping, parts of a large one for its disk and hashing, and
+/// neither delays the other.
 pub struct Queue {
     small: VecDeque<Source>,
     large: VecDeque<Source>,
-    /// Large ones that are being sent.
+    /// The number of large objects being uploaded.
     sending: usize,
 }
 
@@ -19,14 +19,11 @@ fn is_large(source: &Source) -> bool {
 }
 
 impl Queue {
-    /// Objects in an order that is kept among the large ones and among the small ones.
-    #[must_use]
     pub fn new(objects: Vec<Source>) -> Self {
         let (large, small): (Vec<_>, Vec<_>) = objects.into_iter().partition(is_large);
         Self { small: small.into(), large: large.into(), sending: 0 }
     }
 
-    /// What is to be sent next, if anything is left.
     pub fn next(&mut self) -> Option<Source> {
         if (self.sending == 0 || self.small.is_empty())
             && let Some(source) = self.large.pop_front()
@@ -37,7 +34,7 @@ impl Queue {
         self.small.pop_front()
     }
 
-    /// Notes that one that was given out is no longer being sent, well or not.
+    /// Records that an upload has ended, successfully or not.
     pub fn is_done(&mut self, source: &Source) {
         self.sending -= usize::from(is_large(source));
     }

@@ -1,7 +1,8 @@
-//! What a damaged mirror still has to send: what its index, its journal and its `SHA256SUMS` say
-//! together, as far as each can be read.
+//! The sources of a damaged mirror: what its index, its journal and its `SHA256SUMS` list together, as far
+//! as each can be read.
 
 use crate::mirror::contents::Contents;
+use crate::mirror::files;
 use crate::mirror::index::{self, Entry};
 use crate::mirror::placement::OWN;
 use crate::mirror::sums;
@@ -11,9 +12,8 @@ use pipe_kit::warning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// The same where what is damaged is to be left out: lists that do not fit together say what they can.
-#[must_use]
-pub fn gather_what_is_left(dir: &Path, disk: &Contents) -> Sources {
+/// The sources of a mirror that may be damaged (`--skip-damaged`).
+pub fn gather(dir: &Path, disk: &Contents) -> Sources {
     match load_index(dir) {
         Ok(index) => {
             if index.is_none() {
@@ -30,13 +30,11 @@ pub fn gather_what_is_left(dir: &Path, disk: &Contents) -> Sources {
     }
 }
 
-/// Gathers the objects of a mirror whose lists are damaged, lost or unfinished.
-#[must_use]
 fn from_damaged(dir: &Path, disk: &Contents) -> Sources {
-    let entries = or_nothing(index::load_whole_lines(&crate::mirror::files::index_path(dir)));
-    let journal = or_nothing(index::load_whole_lines(&crate::mirror::files::journal_path(dir)));
-    let sums = or_nothing(sums::read_whole_lines(&crate::mirror::files::sums_path(dir)));
-    // The journal is the younger of the two.
+    let entries = or_nothing(index::load_whole_lines(&files::index_path(dir)));
+    let journal = or_nothing(index::load_whole_lines(&files::journal_path(dir)));
+    let sums = or_nothing(sums::read_whole_lines(&files::sums_path(dir)));
+    // Journal entries are newer.
     let by_key: BTreeMap<String, Entry> =
         entries.into_iter().chain(journal).map(|e| (e.key.clone(), e)).collect();
     from_lists(by_key.into_values(), &sums, disk)
@@ -58,7 +56,7 @@ fn from_lists(
     let mut unlisted: BTreeSet<&String> = disk.files.keys().chain(sums.keys()).collect();
     for entry in entries {
         unlisted.remove(&entry.path);
-        // Either list may be the damaged one; bytes that match one of them are the object's.
+        // Either list may be damaged; bytes that match one of them are the object's.
         let known = [Some(&entry.sha256), sums.get(&entry.path)];
         let known = known.into_iter().flatten().cloned().collect();
         sources.take(entry.key.clone(), &entry.path.clone(), Some(entry), known, disk);

@@ -1,6 +1,7 @@
-//! What a directory has to send.
+//! The sources of a push.
 
 use crate::mirror::contents::Contents;
+use crate::mirror::files;
 use crate::mirror::index::{self, Entry};
 use crate::mirror::placement::OWN;
 use crate::object::Failure;
@@ -12,39 +13,38 @@ use std::path::Path;
 /// An object on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its key, below the prefix.
+    /// Without the prefix.
     pub key: String,
-    /// Where it lies, relative to the directory.
+    /// Relative to the directory.
     pub path: String,
-    /// Bytes, as they are on disk.
+    /// On disk, bytes.
     pub size: u64,
-    /// Hex SHA-256 sums of which one must be that of the bytes; none where none is known.
+    /// Hex SHA-256 sums, one of which the bytes must have; empty if none is known.
     pub sha256: Vec<String>,
-    /// What the index says of it, where there is one.
+    /// Its index entry, if there is one.
     pub entry: Option<Entry>,
 }
 
-/// All that a directory has to send.
+/// All objects of a directory.
 #[derive(Debug, Default)]
 pub struct Sources {
-    /// What can be sent.
     pub objects: Vec<Source>,
-    /// What should be and cannot, and what should not be there.
+    /// Objects that cannot be sent, and files that should not be there.
     pub failures: Vec<Failure>,
-    /// Keys that the directory has, the failed ones too.
+    /// All keys of the directory, also of objects that cannot be sent.
     pub keys: HashSet<String>,
-    /// Whether an index says what the directory holds.
+    /// Whether the directory has an index.
     pub indexed: bool,
 }
 
-/// Reads the index of a directory, if it has one, and holds it against its `SHA256SUMS`.
+/// Loads the index of a directory, if it has one, and checks it against `SHA256SUMS`.
 ///
 /// # Errors
-/// [`Stop::damaged`] if it is damaged, or lost while the mirror's own directory is there;
-/// [`Stop::refused`] if the mirror was never finished.
+/// [`Stop::damaged`] if it is damaged, or missing although the mirror's own directory exists;
+/// [`Stop::refused`] if the mirror is incomplete.
 pub fn load_index(dir: &Path) -> Result<Option<Vec<Entry>>> {
     let shown = dir.display();
-    if crate::mirror::files::journal_path(dir).symlink_metadata().is_ok() {
+    if files::journal_path(dir).symlink_metadata().is_ok() {
         return Err(Stop::refused(format!(
             "the mirror in {shown} is incomplete: its last run was interrupted or is still running; \
              mirror the bucket into it again first"
@@ -67,8 +67,7 @@ pub fn load_index(dir: &Path) -> Result<Option<Vec<Entry>>> {
     Err(Stop::damaged(format!("the index in {shown} and {OWN}/SHA256SUMS disagree")).into())
 }
 
-/// What a directory has to send: what its index lists, or, where it has none, every file.
-#[must_use]
+/// The objects that the index lists; without an index, every file.
 pub fn gather(index: Option<Vec<Entry>>, disk: &Contents) -> Sources {
     let mut sources = Sources { indexed: index.is_some(), ..Sources::default() };
     match index {
@@ -80,7 +79,6 @@ pub fn gather(index: Option<Vec<Entry>>, disk: &Contents) -> Sources {
 }
 
 impl Sources {
-    /// Notes what cannot be sent.
     pub fn fail(&mut self, key: String, reason: impl Into<String>) {
         self.failures.push(Failure { key, reason: reason.into() });
     }
@@ -143,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn with_an_index_only_what_it_lists_is_sent_and_the_rest_is_told() {
+    fn with_an_index_only_what_it_lists_is_sent_and_the_rest_is_reported() {
         let mut disk = Contents::default();
         for file in ["kept", "grown", "unlisted"] {
             disk.files.insert(file.into(), Stat { size: 1, modified: None });
@@ -165,9 +163,9 @@ mod tests {
         let line = || Ok(index::line(&entry("a", 1)).unwrap().trim_end().as_bytes().to_vec());
         index::save(dir.path(), || Box::new(std::iter::once(line()))).unwrap();
         assert!(load_index(dir.path()).unwrap().is_some());
-        std::fs::write(crate::mirror::files::index_path(dir.path()), "").unwrap();
+        std::fs::write(files::index_path(dir.path()), "").unwrap();
         assert!(load_index(dir.path()).is_err());
-        std::fs::write(crate::mirror::files::journal_path(dir.path()), "").unwrap();
+        std::fs::write(files::journal_path(dir.path()), "").unwrap();
         assert!(load_index(dir.path()).unwrap_err().to_string().contains("is incomplete"));
     }
 }

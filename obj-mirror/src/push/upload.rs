@@ -1,4 +1,4 @@
-//! One object from disk into the bucket.
+//! Uploads one object.
 
 use crate::mirror::tree::Tree;
 use crate::object::attributes::{Properties, Tags};
@@ -6,7 +6,7 @@ use crate::object::hash::hex;
 use crate::object::key::printable;
 use crate::push::buffers::Buffers;
 use crate::push::outgoing::{Extent, outgoing};
-use crate::push::reading::{Piece, Reading, check, md5_by_etag, md5_of};
+use crate::push::reader::{Piece, SourceReader, check, md5_by_etag, md5_of};
 use crate::push::source::Source;
 use crate::s3::etag::is_md5;
 use crate::s3::fault::{Kind, StoreError};
@@ -15,8 +15,8 @@ use crate::s3::page::Listed;
 use crate::s3::parts::Part;
 use crate::s3::remote::Remote;
 use crate::s3::retry::retrying;
-use crate::s3::store::{Said, Sums};
-use crate::s3::tagging::{Tagging, Wanted};
+use crate::s3::store::{ObjectAttributes, Sums};
+use crate::s3::tagging::{TagPolicy, Tagging};
 use crate::s3::tasks::on_disk;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
@@ -27,45 +27,40 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 const MIB: u64 = 1024 * 1024;
-/// Objects up to this go in one request, bytes.
+/// Objects up to this size are uploaded in one request, bytes.
 pub const WHOLE: u64 = 16 * MIB;
-/// The smallest part, bytes. S3 wants 5 MiB at least, and takes 10,000 parts.
+/// The smallest part, bytes. S3 requires at least 5 MiB and accepts up to 10,000 parts.
 const PART: u64 = 8 * MIB;
 const MOST_PARTS: u64 = 10_000;
-/// Parts of one object in flight at once.
+/// Parts of one object that may be in flight at once.
 const PARTS_AT_ONCE: usize = 3;
 /// Bytes of content in memory at once, over all objects.
 const BUDGET: u64 = 32 * MIB;
 const UNIT: u64 = 64 * 1024;
-/// The type of a file whose name tells none.
+/// The content type of a file whose name has no known extension.
 const UNTYPED: &str = "application/octet-stream";
 
-/// What every upload needs.
-pub struct Sender {
-    /// Where to.
+/// Uploads objects of a directory.
+pub struct Uploader {
     pub remote: Remote,
-    /// Where from.
     pub tree: Arc<Tree>,
-    /// How far.
     pub bar: ProgressBar,
     tagging: Tagging,
     memory: Arc<Semaphore>,
     buffers: Arc<Buffers>,
-    /// Whether the index's ETags were found to be no MD5s.
-    distrusts_etags: AtomicBool,
+    /// Whether the index's ETags turned out not to be MD5s.
+    etags_are_not_md5: AtomicBool,
 }
 
-/// What a server would not take of what is said of an object.
+/// The headers without which an object was stored.
 pub struct Refused {
-    /// The headers' names.
     pub headers: Vec<String>,
-    /// What the server said; nothing where they cannot be sent at all.
+    /// The server's error; none if the headers cannot be sent at all.
     pub error: Option<StoreError>,
 }
 
 impl Refused {
-    /// Why the object counts as failed although it is in place: something of it is missing.
-    #[must_use]
+    /// Why the object counts as failed although it is in place.
     pub fn reason(&self) -> String {
         let names = printable(&self.headers.join(", "));
         let why = match &self.error {
@@ -76,42 +71,36 @@ impl Refused {
     }
 }
 
-impl Sender {
-    /// One whose content in memory is bounded.
-    #[must_use]
-    pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar, tags: Wanted) -> Arc<Self> {
+impl Uploader {
+    pub fn new(remote: Remote, tree: Arc<Tree>, bar: ProgressBar, tags: TagPolicy) -> Arc<Self> {
         let memory = Arc::new(Semaphore::new((BUDGET / UNIT) as usize));
         let buffers = Arc::default();
-        let distrusts_etags = AtomicBool::default();
+        let etags_are_not_md5 = AtomicBool::default();
         let tagging = Tagging::new(tags);
-        Arc::new(Self { remote, tree, bar, tagging, memory, buffers, distrusts_etags })
+        Arc::new(Self { remote, tree, bar, tagging, memory, buffers, etags_are_not_md5 })
     }
 
-    /// Sends an object as it is on disk, if that is what the index says. Gives the headers that it had to
-    /// be sent without.
-    ///
-    /// # Errors
-    /// If it is not, or was not sent.
+    /// Uploads an object if its content matches the index. Returns the headers that had to be left out.
     pub async fn send(self: &Arc<Self>, source: &Source) -> Result<Option<Refused>, StoreError> {
         let properties = properties(source);
         let tags = source.entry.as_ref().map(|entry| &entry.tags).filter(|tags| !tags.is_empty());
-        let along = tags.filter(|tags| self.tagging.can_go_along(tags));
-        let sent = self.send_what_is_taken(source, &properties, along).await;
+        let in_header = tags.filter(|tags| self.tagging.fit_header(tags));
+        let sent = self.send_what_is_taken(source, &properties, in_header).await;
         let refused = match sent {
-            Err(error) if error.kind == Kind::Unsupported && along.is_some() => {
-                self.tagging.is_unsupported(&error);
+            Err(error) if error.kind == Kind::Unsupported && in_header.is_some() => {
+                self.tagging.note_unsupported(&error);
                 self.send_what_is_taken(source, &properties, None).await?
             }
             other => other?,
         };
         if let Some(tags) = tags {
             let key = self.remote.full(&source.key);
-            self.tagging.make_sure(&self.remote.store, &key, tags, along.is_some()).await?;
+            self.tagging.ensure(&self.remote.store, &key, tags, in_header.is_some()).await?;
         }
         Ok(refused)
     }
 
-    /// Sends an object with as much of its properties as the server takes.
+    /// Uploads an object with as many of its properties as the server accepts.
     async fn send_what_is_taken(
         self: &Arc<Self>,
         source: &Source,
@@ -120,13 +109,15 @@ impl Sender {
     ) -> Result<Option<Refused>, StoreError> {
         let (mut extent, mut refusal) = (Extent::All, None);
         loop {
-            let said = outgoing(properties, extent);
-            let sent = self.send_with(source, Said { headers: &said.headers, tags }).await;
+            let attributes = outgoing(properties, extent);
+            let sent = self
+                .send_with(source, ObjectAttributes { headers: &attributes.headers, tags })
+                .await;
             let Err(error) = sent else {
-                let refused = Refused { headers: said.left_out, error: refusal };
+                let refused = Refused { headers: attributes.left_out, error: refusal };
                 return Ok(Some(refused).filter(|refused| !refused.headers.is_empty()));
             };
-            // Without tags it is tried first with all that is said of it.
+            // The server may have refused the tags: first try again without these, and with all properties.
             let is_of_tags = tags.is_some() && error.kind == Kind::Unsupported;
             match extent.after(&error, properties).filter(|_| !is_of_tags) {
                 Some(less) => extent = less,
@@ -139,12 +130,12 @@ impl Sender {
     async fn send_with(
         self: &Arc<Self>,
         source: &Source,
-        said: Said<'_>,
+        attributes: ObjectAttributes<'_>,
     ) -> Result<(), StoreError> {
         if source.size <= WHOLE {
-            self.send_whole(source, said).await
+            self.send_whole(source, attributes).await
         } else {
-            self.send_in_parts(source, said).await
+            self.send_in_parts(source, attributes).await
         }
     }
 
@@ -154,7 +145,11 @@ impl Sender {
         room.map_err(|_| StoreError::permanent("the memory budget is closed"))
     }
 
-    async fn send_whole(&self, source: &Source, said: Said<'_>) -> Result<(), StoreError> {
+    async fn send_whole(
+        &self,
+        source: &Source,
+        attributes: ObjectAttributes<'_>,
+    ) -> Result<(), StoreError> {
         let _room = self.room(source.size).await?;
         let (tree, path, size) = (Arc::clone(&self.tree), source.path.clone(), source.size);
         let buffers = Arc::clone(&self.buffers);
@@ -168,7 +163,7 @@ impl Sender {
         check(source, size, length, &sha256)?;
         let key = self.remote.full(&source.key);
         let by_etag = source.entry.as_ref().and_then(|entry| md5_by_etag(&entry.etag));
-        let by_etag = by_etag.filter(|_| !self.distrusts_etags.load(Ordering::Relaxed));
+        let by_etag = by_etag.filter(|_| !self.etags_are_not_md5.load(Ordering::Relaxed));
         retrying(|failures| {
             let (key, content, sha256) = (&key, content.clone(), &sha256);
             let guess = by_etag.clone().filter(|_| failures == 0);
@@ -182,10 +177,10 @@ impl Sender {
                     }
                 };
                 let sums = Sums { sha256, md5: &md5 };
-                let sent = self.remote.store.put(key, content, sums, said).await;
+                let sent = self.remote.store.put(key, content, sums, attributes).await;
                 let is_garbled = sent.as_ref().is_err_and(|error| error.kind == Kind::Garbled);
                 if is_garbled && is_guess {
-                    self.distrusts_etags.store(true, Ordering::Relaxed);
+                    self.etags_are_not_md5.store(true, Ordering::Relaxed);
                 }
                 sent
             }
@@ -198,14 +193,14 @@ impl Sender {
     async fn send_in_parts(
         self: &Arc<Self>,
         source: &Source,
-        said: Said<'_>,
+        attributes: ObjectAttributes<'_>,
     ) -> Result<(), StoreError> {
         let key = self.remote.full(&source.key);
         let store = &self.remote.store;
-        let upload = retrying(|_| store.begin_parts(&key, said)).await?;
+        let upload = retrying(|_| store.begin_parts(&key, attributes)).await?;
         let sent = self.send_parts(source, &key, &upload).await;
         if sent.is_err() {
-            // What cannot be given up now, the bucket's own rule for stale uploads removes.
+            // If this fails, the bucket's lifecycle rule for stale uploads applies.
             let _ = store.abort_parts(&key, &upload).await;
         }
         sent
@@ -219,7 +214,7 @@ impl Sender {
     ) -> Result<(), StoreError> {
         let mut reading = self.open(source).await?;
         let size = part_size(source.size);
-        // Tasks of their own: what waits here for memory must not keep a part from giving its own back.
+        // Separate tasks: waiting for memory here must not keep a part from releasing its own.
         let mut running = JoinSet::new();
         let mut parts = Vec::new();
         let (mut at, mut number) = (0, 0);
@@ -231,14 +226,14 @@ impl Sender {
             let room = self.room(length).await?;
             let piece = reading.next(length, Piece::new).await?;
             number += 1;
-            let (sender, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
+            let (uploader, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
             running.spawn(async move {
                 let _room = room;
-                let store = &sender.remote.store;
+                let store = &uploader.remote.store;
                 let content = || piece.content.clone();
                 let put = |_| store.put_part(&key, &upload, number, content(), piece.sums());
                 let part = retrying(put).await?;
-                sender.bar.inc(length);
+                uploader.bar.inc(length);
                 Ok(part)
             });
             at += length;
@@ -251,8 +246,8 @@ impl Sender {
         retrying(|failures| self.finish(key, upload, &parts, failures)).await
     }
 
-    /// Finishes an upload. Where an earlier attempt's answer was lost, the upload may be gone because it
-    /// went well: then the object is looked at.
+    /// Completes an upload. If the response to an earlier attempt was lost, the upload may be gone
+    /// because it succeeded: then the object is checked.
     async fn finish(
         &self,
         key: &str,
@@ -270,11 +265,8 @@ impl Sender {
         }
     }
 
-    /// Whether the bucket has an object already, bytes and what is said of it alike.
-    ///
-    /// # Errors
-    /// If that cannot be told, or the file is not what the index says.
-    pub async fn is_there(&self, source: &Source, object: &Listed) -> Result<bool, StoreError> {
+    /// Whether the bucket has the object already, with the same bytes and properties.
+    pub async fn is_uploaded(&self, source: &Source, object: &Listed) -> Result<bool, StoreError> {
         let known = source.entry.as_ref().is_some_and(|e| e.etag == object.etag);
         let known = known && !object.etag.is_empty();
         if !known && self.etag_like(source, &object.etag).await?.as_ref() != Some(&object.etag) {
@@ -290,11 +282,11 @@ impl Sender {
         if head.etag != object.etag || !same(&entry.properties, &head.properties) {
             return Ok(false);
         }
-        self.tagging.are_there(&self.remote.store, &key, &entry.tags, head.tag_count).await
+        self.tagging.match_object(&self.remote.store, &key, &entry.tags, head.tag_count).await
     }
 
-    /// The ETag that the file would have if it had been sent by us, or whole by anybody; nothing if
-    /// `like` is of neither form.
+    /// The ETag that the file would have if it was uploaded by this program, or in one request by any;
+    /// none if `like` has neither form.
     async fn etag_like(&self, source: &Source, like: &str) -> Result<Option<String>, StoreError> {
         let size = part_size(source.size);
         let count = source.size.div_ceil(size);
@@ -319,11 +311,11 @@ impl Sender {
         Ok(Some(if whole { hex(&all.finalize()) } else { parts() }))
     }
 
-    async fn open(&self, source: &Source) -> Result<Reading, StoreError> {
+    async fn open(&self, source: &Source) -> Result<SourceReader, StoreError> {
         let (tree, path) = (Arc::clone(&self.tree), source.path.clone());
         let file = on_disk(move || Ok(tree.open_file(&path)?)).await?;
         let is_hashed = !source.sha256.is_empty();
-        Ok(Reading::new(file, is_hashed, Arc::clone(&self.buffers)))
+        Ok(SourceReader::new(file, is_hashed, Arc::clone(&self.buffers)))
     }
 }
 
@@ -337,7 +329,7 @@ async fn next_part(running: &mut Sending) -> Result<Option<Part>, StoreError> {
     }
 }
 
-/// The ETag that an object of these parts has, where theirs are MD5s.
+/// The ETag of an object with these parts, if theirs are MD5s.
 fn etag_of_parts(parts: &[Part]) -> Option<String> {
     let mut sums = Md5::new();
     for part in parts.iter().map(|part| part.etag.as_bytes()) {
@@ -351,7 +343,7 @@ fn etag_of_parts(parts: &[Part]) -> Option<String> {
     Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
 }
 
-/// What is said of an object when it is sent.
+/// The properties that an object is uploaded with.
 fn properties(source: &Source) -> Properties {
     match &source.entry {
         Some(entry) => entry.properties.clone(),
@@ -382,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn the_etag_of_parts_is_told_only_from_md5s() {
+    fn the_etag_of_parts_is_known_only_from_md5s() {
         let part = |etag: &str| Part { number: 1, etag: etag.into() };
         let sum = "d41d8cd98f00b204e9800998ecf8427e";
         let of_one = etag_of_parts(&[part(sum)]).unwrap();

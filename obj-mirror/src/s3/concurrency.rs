@@ -1,21 +1,19 @@
-//! How many requests are under way at once: more, as long as more gets through.
+//! How many requests run at once. The number grows as long as throughput grows.
 
 use std::time::{Duration, Instant};
 
-/// What a run starts with.
 const START: usize = 32;
-/// The most.
 const MOST: usize = 256;
-/// The least, after a server has asked for fewer.
+/// The minimum, after a server has asked for fewer requests.
 const LEAST: usize = 4;
-/// How long a number is tried.
+/// How long one number is measured before it is judged.
 const TRIAL: Duration = Duration::from_millis(400);
-/// An object counts as so many bytes more than it has: a small one costs a request all the same.
+/// Added to the bytes of each object: a small object costs a request, too.
 const REQUEST: u64 = 32 * 1024;
 
-/// A number of requests that adapts, or one that was asked for.
+/// The number of requests that may run at once: adaptive, or fixed by `--jobs`.
 #[derive(Debug)]
-pub struct Pace {
+pub struct ConcurrencyLimiter {
     limit: usize,
     is_fixed: bool,
     best: f64,
@@ -23,22 +21,18 @@ pub struct Pace {
     since: Instant,
 }
 
-impl Pace {
-    /// One that adapts, or the number asked for.
-    #[must_use]
+impl ConcurrencyLimiter {
     pub fn new(jobs: Option<usize>, now: Instant) -> Self {
         let limit = jobs.unwrap_or(START);
         Self { limit, is_fixed: jobs.is_some(), best: 0.0, moved: 0, since: now }
     }
 
-    /// How many may be under way.
-    #[must_use]
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Notes an object that is through. `is_full` says whether as many were under way as may be: only
-    /// then does the rate say something about the number.
+    /// Records a finished object. `is_full` says whether as many requests ran as the limit allows: only
+    /// then does the throughput say anything about the limit.
     pub fn done(&mut self, bytes: u64, is_full: bool, now: Instant) {
         self.moved += bytes + REQUEST;
         let took = now.saturating_duration_since(self.since);
@@ -57,13 +51,13 @@ impl Pace {
             self.best = rate;
             self.limit = (self.limit * 3 / 2).clamp(LEAST, MOST);
         } else if rate < self.best * 0.7 {
-            // The way has become slower; what it bears is found anew.
+            // The network or server has become slower: measure again from here.
             self.best = rate;
             self.limit = (self.limit * 3 / 4).max(START.min(self.limit));
         }
     }
 
-    /// Notes that the server asked for fewer requests.
+    /// Records that the server asked for fewer requests.
     pub fn busy(&mut self, now: Instant) {
         if self.is_fixed || now.saturating_duration_since(self.since) < TRIAL / 4 {
             return;
@@ -79,18 +73,18 @@ impl Pace {
 mod tests {
     use super::*;
 
-    /// Runs against a server that gets so many requests through at once, each in 30 ms.
+    /// Simulates a server that handles `capacity` requests at once, each in 30 ms.
     fn settles(capacity: usize) -> usize {
         let mut now = Instant::now();
-        let mut pace = Pace::new(None, now);
+        let mut limiter = ConcurrencyLimiter::new(None, now);
         for _ in 0..400 {
             now += Duration::from_millis(30);
-            let limit = pace.limit();
+            let limit = limiter.limit();
             for _ in 0..limit.min(capacity) {
-                pace.done(14_000, true, now);
+                limiter.done(14_000, true, now);
             }
         }
-        pace.limit()
+        limiter.limit()
     }
 
     #[test]
@@ -104,19 +98,19 @@ mod tests {
     fn a_number_asked_for_stays_and_a_busy_server_is_given_room() {
         let start = Instant::now();
         let later = |n: u32| start + TRIAL * n;
-        let mut fixed = Pace::new(Some(7), start);
+        let mut fixed = ConcurrencyLimiter::new(Some(7), start);
         fixed.done(1, true, later(1));
         fixed.busy(later(2));
         assert_eq!(fixed.limit(), 7);
-        let mut pace = Pace::new(None, start);
+        let mut limiter = ConcurrencyLimiter::new(None, start);
         for n in 1..10 {
-            pace.busy(later(n));
+            limiter.busy(later(n));
         }
-        assert_eq!(pace.limit(), LEAST);
-        // What waits for the listing says nothing about the number.
-        pace.done(1 << 30, false, later(20));
-        assert_eq!(pace.limit(), LEAST);
-        pace.done(1 << 30, true, later(30));
-        assert!(pace.limit() > LEAST);
+        assert_eq!(limiter.limit(), LEAST);
+        // A transfer that waited for the listing says nothing about the limit.
+        limiter.done(1 << 30, false, later(20));
+        assert_eq!(limiter.limit(), LEAST);
+        limiter.done(1 << 30, true, later(30));
+        assert!(limiter.limit() > LEAST);
     }
 }

@@ -1,4 +1,4 @@
-//! Connections to the server, encrypted where the endpoint asks for it.
+//! Connections to the server, with TLS where the endpoint uses it.
 
 use crate::s3::fault::{Kind, StoreError};
 use crate::settings::Settings;
@@ -16,20 +16,18 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// How long a connection may take to come about.
-const PATIENCE: Duration = Duration::from_secs(20);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Bytes to and from the server.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// A connection that acknowledges at once whatever comes. A server that does not send at once (Nagle's
-/// algorithm) keeps the end of its answer until what it sent before is acknowledged, which this side
-/// would else put off for some 40 ms, at every object.
-struct Acking(TcpStream);
+/// A connection that acknowledges every packet at once. A server that uses Nagle's algorithm holds the end
+/// of its response back until the packet before is acknowledged, which the kernel would otherwise delay by
+/// some 40 ms for every object.
+struct QuickAck(TcpStream);
 
-impl AsyncRead for Acking {
+impl AsyncRead for QuickAck {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
@@ -37,14 +35,14 @@ impl AsyncRead for Acking {
     ) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.0).poll_read(context, buffer);
         if polled.is_pending() {
-            // The system forgets it whenever a request is sent. Only a matter of speed.
+            // The kernel resets the option whenever data is sent. A failure costs only speed.
             let _ = self.0.set_quickack(true);
         }
         polled
     }
 }
 
-impl AsyncWrite for Acking {
+impl AsyncWrite for QuickAck {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
@@ -80,21 +78,17 @@ impl AsyncWrite for Acking {
     }
 }
 
-/// How the server is reached.
+/// How to connect to the server.
 pub struct Dialer {
     host: String,
-    /// `HOST:PORT` as it is dialled; not always the endpoint's own.
+    /// The `HOST:PORT` to connect to; `--resolve` can make it another than the endpoint's own.
     address: String,
-    /// Where the authorities that are trusted are named, if not the system's.
+    /// The file of AWS_CA_BUNDLE; none if the system's authorities are used.
     ca_bundle: Option<PathBuf>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Dialer {
-    /// A dialer for the settings' endpoint, or, with `bucket`, for the bucket's host below it.
-    ///
-    /// # Errors
-    /// If the certificate authorities cannot be read, or the host is none that a certificate can name.
     pub fn new(settings: &Settings, host: &str) -> Result<Self> {
         let (name, port) = split_port(host, settings.is_tls());
         let address = settings.dial.clone().unwrap_or_else(|| format!("{name}:{port}"));
@@ -109,18 +103,18 @@ impl Dialer {
         Ok(Self { host, address, ca_bundle, tls: tls.transpose()? })
     }
 
-    /// A new connection.
+    /// Opens a connection.
     ///
     /// # Errors
-    /// [`Kind::Unreachable`] if nobody answers; [`Kind::Tls`] if who answers is not to be trusted.
+    /// [`Kind::Unreachable`] if there is no answer; [`Kind::Tls`] if the server cannot be trusted.
     pub async fn connect(&self) -> Result<Box<dyn Stream>, StoreError> {
         let unreachable = |message: String| StoreError::new(Kind::Unreachable, message);
         let connecting = async {
             let stream = TcpStream::connect(&self.address).await;
             let stream = stream.map_err(|e| unreachable(e.to_string()))?;
-            // What is sent is sent at once: requests are small, and each is waited for.
+            // Requests are small and each is waited for, so they are sent at once.
             let _ = stream.set_nodelay(true);
-            let stream = Acking(stream);
+            let stream = QuickAck(stream);
             match &self.tls {
                 None => Ok(Box::new(stream) as Box<dyn Stream>),
                 Some((connector, server)) => {
@@ -131,9 +125,11 @@ impl Dialer {
                 }
             }
         };
-        match tokio::time::timeout(PATIENCE, connecting).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
             Ok(result) => result,
-            Err(_) => Err(unreachable(format!("no connection within {} s", PATIENCE.as_secs()))),
+            Err(_) => {
+                Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))
+            }
         }
     }
 
@@ -145,7 +141,7 @@ impl Dialer {
         }
     }
 
-    /// Why a server is not trusted, and what helps.
+    /// Explains why a server is not trusted, and what helps.
     fn untrusted(&self, error: &rustls::Error) -> String {
         let host = &self.host;
         use CertificateError as C;
@@ -184,7 +180,7 @@ impl Dialer {
     }
 }
 
-/// A host and its port: the scheme's own where none is said.
+/// Splits a host from its port; the default is the scheme's port.
 fn split_port(host: &str, is_tls: bool) -> (&str, u16) {
     let default = if is_tls { 443 } else { 80 };
     match host.rsplit_once(':') {
@@ -229,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_is_told_from_an_address() {
+    fn a_port_is_distinguished_from_an_address() {
         assert_eq!(split_port("s3:9000", false), ("s3", 9000));
         assert_eq!(split_port("s3", true), ("s3", 443));
         assert_eq!(split_port("[::1]", false), ("[::1]", 80));

@@ -1,23 +1,25 @@
-//! Keys and parameters as a request's URL and a listing carry them.
+//! Percent-encoding of keys and parameters in URLs, and decoding of listed keys.
 
 use crate::object::attributes::Tags;
 use crate::object::hash::hex_digit;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Percent-encodes everything but unreserved characters. Nothing is tidied up: the server decodes to
-/// just these bytes.
-#[must_use]
-pub fn component(text: &str) -> String {
-    encoded(text, false)
-}
+/// Signature Version 4 escapes everything but the unreserved characters of RFC 3986. The server decodes
+/// exactly these bytes.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+/// The slashes of a key stay.
+const PATH: &AsciiSet = &COMPONENT.remove(b'/');
 
-/// The same for a key, whose slashes stay.
-#[must_use]
+/// Encodes a key.
 pub fn path(key: &str) -> String {
-    encoded(key, true)
+    utf8_percent_encode(key, PATH).to_string()
 }
 
-/// A query from names and values, sorted as its signature wants it.
-#[must_use]
+fn component(text: &str) -> String {
+    utf8_percent_encode(text, COMPONENT).to_string()
+}
+
+/// Builds a query string, sorted as the signature requires.
 pub fn query(parameters: &[(&str, &str)]) -> String {
     let mut pairs: Vec<_> =
         parameters.iter().map(|(name, value)| (component(name), component(value))).collect();
@@ -26,35 +28,14 @@ pub fn query(parameters: &[(&str, &str)]) -> String {
     pairs.join("&")
 }
 
-fn encoded(text: &str, keep_slashes: bool) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-                encoded.push(char::from(byte));
-            }
-            b'/' if keep_slashes => encoded.push('/'),
-            _ => {
-                encoded.push('%');
-                encoded.push(char::from(DIGITS[usize::from(byte >> 4)]));
-                encoded.push(char::from(DIGITS[usize::from(byte & 15)]));
-            }
-        }
-    }
-    encoded
-}
-
-/// Tags as the header that stores them along with an object.
-#[must_use]
+/// Encodes tags for the header `x-amz-tagging`.
 pub fn tag_header(tags: &Tags) -> String {
     let pairs: Vec<_> = tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     query(&pairs)
 }
 
-/// Undoes `encoding-type=url`: percent escapes, and `+` for a space. Nothing if the result is not UTF-8
-/// or an escape is broken.
-#[must_use]
+/// Decodes `encoding-type=url`: percent escapes, and `+` for a space. None if an escape is broken or the
+/// result is not UTF-8.
 pub fn url_decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
@@ -77,6 +58,29 @@ mod tests {
         assert_eq!(path("a/../b//c ü+%2F~"), "a/../b//c%20%C3%BC%2B%252F~");
         assert_eq!(component("a/b"), "a%2Fb");
         assert_eq!(query(&[("uploadId", "1"), ("partNumber", "2")]), "partNumber=2&uploadId=1");
+    }
+
+    /// The vectors of AWS's test suite for Signature Version 4 and of its documentation for S3.
+    #[test]
+    fn keys_and_parameters_are_encoded_as_the_specification_does() {
+        let unreserved = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let vectors = [
+            (unreserved, unreserved),
+            ("\u{1234}", "%E1%88%B4"),
+            ("example space/", "example%20space/"),
+            ("test$file.text", "test%24file.text"),
+            ("*", "%2A"),
+        ];
+        for (text, encoded) in vectors {
+            assert_eq!(path(text), encoded);
+        }
+        assert_eq!(
+            query(&[("Param2", "value2"), ("Param1", "a=b+c")]),
+            "Param1=a%3Db%2Bc&Param2=value2"
+        );
+        for byte in (0..128).map(char::from).filter(|c| !unreserved.contains(*c)) {
+            assert_eq!(component(&byte.to_string()), format!("%{:02X}", u32::from(byte)));
+        }
     }
 
     #[test]

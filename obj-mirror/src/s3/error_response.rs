@@ -8,8 +8,7 @@ use chrono::{DateTime, Utc};
 use http::HeaderMap;
 use std::time::Duration;
 
-/// What an answer with an error status means.
-#[must_use]
+/// Classifies a response with an error status.
 pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
     let element = |name: &str| xml::find(body, name).unwrap_or_default();
     let (code, detail) = (element("Code"), element("Message"));
@@ -27,7 +26,7 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
     StoreError { kind: meaning(status, code.trim()), message, retry_after }
 }
 
-/// What `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a moment.
+/// The delay that `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date.
 fn pause(asked: &str, now: DateTime<Utc>) -> Option<Duration> {
     if let Ok(seconds) = asked.parse() {
         return Some(Duration::from_secs(seconds));
@@ -51,7 +50,7 @@ fn meaning(status: u16, code: &str) -> Kind {
         }
         (_, "NotImplemented") | (501, _) => Kind::Unsupported,
         (404, _) => Kind::NoKey,
-        // The range may have been one of the object that was there.
+        // The object may have become smaller than the requested range.
         (412 | 416, _) => Kind::Changed,
         (401 | 403, _) => Kind::Denied,
         (429 | 503, _) => Kind::Busy,
@@ -65,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_may_go_well_the_next_time_is_told_from_what_will_not() {
+    fn transient_errors_are_distinguished_from_permanent_ones() {
         let answer = |status, code: &str| {
             let body = format!("<Error><Code>{code}</Code></Error>");
             answered(status, &HeaderMap::new(), body.as_bytes())
@@ -87,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_says_how_long_it_wants_to_be_left_alone() {
+    fn the_delay_that_a_server_asks_for_is_read() {
         let headers = HeaderMap::from_iter([(
             http::header::RETRY_AFTER,
             http::HeaderValue::from_static("7"),

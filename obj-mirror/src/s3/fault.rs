@@ -1,78 +1,74 @@
-//! What a failed request means, and how it is told.
+//! What can go wrong with an object or a bucket.
 
 use std::io;
 use std::time::Duration;
 
-/// What a failed request means to us.
+/// What a failure means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoBucket,
-    /// There is such a bucket already, and it is the caller's.
+    /// The bucket exists already and belongs to the caller.
     BucketThere,
-    /// There is no such object or upload.
+    /// The object or upload does not exist.
     NoKey,
-    /// The keys are wrong or may not do this.
+    /// The keys are wrong or lack a permission.
     Denied,
-    /// The server does not answer at all.
+    /// The server cannot be reached.
     Unreachable,
-    /// Who answers is not to be trusted, or does not speak TLS.
+    /// The server cannot be trusted, or does not speak TLS.
     Tls,
     /// The server asks for fewer requests.
     Busy,
-    /// The object is no longer the one that was asked for.
+    /// The object has changed since it was listed or first read.
     Changed,
-    /// The server does not know how to do that.
+    /// The server does not implement the operation.
     Unsupported,
-    /// The server, or the way to it, failed this time.
+    /// The server or the network failed this time.
     Transient,
-    /// Other bytes arrived at the server than were sent.
+    /// The server received other bytes than were sent.
     Garbled,
-    /// The answer is not HTTP.
+    /// The response is not valid HTTP.
     Malformed,
-    /// Nothing came for as long as is waited for.
+    /// No progress within the time limit.
     Silent,
-    /// It will not go better the next time.
+    /// A retry will not help.
     Permanent,
-    /// The disk takes no more.
+    /// The local disk is full or read-only.
     Disk,
-    /// The file on disk is not what it should be, or cannot be read to its end.
+    /// A local file is missing, unreadable or not what the index says.
     Damaged,
 }
 
-/// A failed request, as one line without secrets.
+/// A failure, as one line without secrets.
 #[derive(Clone, Debug)]
 pub struct StoreError {
-    /// What it means.
     pub kind: Kind,
-    /// One line.
     pub message: String,
-    /// How long the server asks to be left alone.
+    /// How long the server asks to wait before the next attempt.
     pub retry_after: Option<Duration>,
 }
 
 impl StoreError {
-    /// A failure of a kind.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into(), retry_after: None }
     }
 
-    /// A failure that will stay one.
+    /// A failure that a retry will not mend.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::new(Kind::Permanent, message)
     }
 
-    /// A failure that may be none the next time.
+    /// A failure that a retry may mend.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(Kind::Transient, message)
     }
 
-    /// A file that is not what it should be.
     pub fn damaged(message: impl Into<String>) -> Self {
         Self::new(Kind::Damaged, message)
     }
 
-    /// A failure of the disk beside the storage.
+    /// A failure of the local disk.
     pub fn local(error: &io::Error) -> Self {
         use io::ErrorKind as E;
         let kind = match error.kind() {
@@ -84,8 +80,7 @@ impl StoreError {
         Self::new(kind, error.to_string())
     }
 
-    /// Whether it may go well the next time.
-    #[must_use]
+    /// Whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
@@ -99,14 +94,13 @@ impl StoreError {
         )
     }
 
-    /// Whether every other request will fail in the same way.
-    #[must_use]
+    /// Whether every other object will fail in the same way.
     pub fn is_fatal(&self) -> bool {
         matches!(self.kind, Kind::NoBucket | Kind::Unreachable | Kind::Tls | Kind::Disk)
     }
 }
 
-/// A disk that cannot give a file's bytes, or a link in a file's place.
+/// The disk cannot return a file's bytes, or a link is in the file's place.
 fn is_damage(errno: i32) -> bool {
     use rustix::io::Errno;
     [Errno::IO, Errno::UCLEAN, Errno::BADMSG, Errno::LOOP].iter().any(|e| e.raw_os_error() == errno)
@@ -126,5 +120,5 @@ impl From<io::Error> for StoreError {
     }
 }
 
-/// What a request gives.
+/// The result of a request, or of one object's transfer.
 pub type Answer<T> = Result<T, StoreError>;

@@ -1,4 +1,4 @@
-//! What an answer's headers say of an object.
+//! What a response's headers say about an object.
 
 use crate::object::attributes::Properties;
 use crate::object::octets::Octets;
@@ -8,7 +8,7 @@ use crate::s3::page::Listed;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue};
 
-/// What the names of user metadata begin with.
+/// The prefix of user metadata headers.
 pub const METADATA: &str = "x-amz-meta-";
 /// The headers that a mirror keeps beside user metadata.
 pub const STANDARD: [&str; 6] = [
@@ -20,33 +20,29 @@ pub const STANDARD: [&str; 6] = [
     "expires",
 ];
 
-/// An object as its own answer describes it.
+/// An object as described by the headers of a response.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// Bytes.
     pub size: Option<u64>,
-    /// Without quotes; empty where the server sends none.
+    /// Without quotes; empty if the server sends none.
     pub etag: String,
-    /// The ETag as `If-Match` takes it; none where there is none, or a weak one, which matches nothing.
+    /// The ETag as a value for `If-Match`; none for a weak ETag, which matches nothing.
     pub condition: Option<HeaderValue>,
     /// UTC, whole seconds.
     pub modified: Option<DateTime<Utc>>,
-    /// What else it says of the object.
     pub properties: Properties,
     /// Whether an ETag of 32 hex digits is the MD5 of the bytes; with some encryptions it is not.
     pub etag_is_md5: bool,
-    /// How many tags it has, where the server counts them.
+    /// The number of tags, if the server counts them.
     pub tag_count: Option<u32>,
-    /// How many values of user metadata the server has and HTTP cannot carry.
+    /// The number of metadata values that the server has but HTTP cannot carry.
     pub unsent_metadata: u32,
-    /// Whether headers were left out of it that are not HTTP.
+    /// Whether invalid headers were dropped from the response.
     pub lacks_headers: bool,
 }
 
 impl Head {
-    /// Reads the headers of an answer. No value of one, whatever its bytes are, keeps the others from being
-    /// read.
-    #[must_use]
+    /// Reads the headers of a response. No value, whatever its bytes are, hides the others.
     pub fn of_headers(headers: &HeaderMap) -> Self {
         let opaque = text(headers, "x-amz-server-side-encryption")
             .is_some_and(|s| s.starts_with("aws:kms"))
@@ -66,9 +62,8 @@ impl Head {
         }
     }
 
-    /// When the object was written: the listing's time is finer, but counts only if it is of the same
-    /// state.
-    #[must_use]
+    /// When the object was written. The listing's time is finer, but counts only if it describes the same
+    /// state of the object.
     pub fn written(&self, listed: &Listed) -> DateTime<Utc> {
         let is_other = self.etag != listed.etag && !self.etag.is_empty() && !listed.etag.is_empty();
         match self.modified {
@@ -78,35 +73,31 @@ impl Head {
         }
     }
 
-    /// Whether another answer is of the same state of the object: by ETag, and where the server sends none,
-    /// by time.
-    #[must_use]
+    /// Whether both responses describe the same state of the object: by ETag, or, if the server sends
+    /// none, by time.
     pub fn is_of_one_state(&self, other: &Self) -> bool {
         self.etag == other.etag && (!self.etag.is_empty() || self.modified == other.modified)
     }
 
-    /// Whether its ETag must be the MD5 of the bytes.
-    #[must_use]
+    /// Whether the ETag must be the MD5 of the bytes.
     pub fn may_be_md5(&self) -> bool {
         self.etag_is_md5 && is_md5(&self.etag)
     }
 }
 
-/// A header's value as text, nothing where it is not sent. Bytes that are not UTF-8 are replaced: for values
-/// that are words or numbers, never for what is sent back.
-#[must_use]
+/// A header's value as text. Bytes that are not UTF-8 are replaced: only for words and numbers, never for
+/// values that are sent back.
 pub fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = joined(headers, name)?;
     Some(String::from_utf8_lossy(&value).into_owned())
 }
 
-/// One header that is sent twice is one with a comma, as HTTP has it.
+/// A header that is sent twice equals one with a comma (RFC 9110, section 5.3).
 fn joined(headers: &HeaderMap, name: &str) -> Option<Vec<u8>> {
     let all: Vec<_> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     (!all.is_empty()).then(|| all.join(&b","[..]))
 }
 
-/// What an answer says of an object that is sent back with it.
 fn properties(headers: &HeaderMap) -> Properties {
     let mut properties = Properties::default();
     for name in headers.keys().map(http::HeaderName::as_str) {
@@ -131,7 +122,7 @@ fn properties(headers: &HeaderMap) -> Properties {
     properties
 }
 
-/// The member that holds one of the headers of [`STANDARD`].
+/// The field for one of the headers of [`STANDARD`].
 fn standard<'a>(properties: &'a mut Properties, name: &str) -> Option<&'a mut Option<String>> {
     Some(match name {
         "content-type" => &mut properties.content_type,
@@ -147,22 +138,19 @@ fn standard<'a>(properties: &'a mut Properties, name: &str) -> Option<&'a mut Op
 fn condition(etag: &HeaderValue) -> Option<HeaderValue> {
     match etag.as_bytes() {
         [] | [b'"', b'"'] | [b'W', b'/', ..] => None,
-        // Servers take no other in a request, whatever they send.
+        // Servers accept no other ETag in a request, whatever they send.
         bytes if !bytes.is_ascii() => None,
         [b'"', ..] => Some(etag.clone()),
         bytes => HeaderValue::from_bytes(&[b"\"", bytes, b"\""].concat()).ok(),
     }
 }
 
-/// The time of a `Last-Modified`.
-#[must_use]
 pub fn http_time(text: &str) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc2822(text).ok().map(|t| t.with_timezone(&Utc))
 }
 
-/// Whether a bucket's object is said to be what the index says. Of what the index says no type of, a
-/// server gives out its own.
-#[must_use]
+/// Whether a bucket's object has the properties of the index. If the index has no content type, the server
+/// reports a default one.
 pub fn same(indexed: &Properties, there: &Properties) -> bool {
     const UNTYPED: [&str; 2] = ["application/octet-stream", "binary/octet-stream"];
     let mut there = there.clone();
@@ -214,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_that_say_nothing_useful_are_as_good_as_none() {
+    fn headers_without_a_usable_value_count_as_missing() {
         let head = Head::of_headers(&headers_of(&[
             ("content-length", b"many"),
             ("last-modified", b"yesterday"),

@@ -1,4 +1,9 @@
-//! Requests over connections that are kept and used again.
+//! HTTP/1.1 requests over a pool of kept-alive connections.
+//!
+//! The pool is our own. The pooled client of hyper-util retries only requests that were not sent, and
+//! ignores invalid headers for all responses or for none. Here an idempotent request that fails on a
+//! kept connection is sent again on a new one, and only a response with an invalid header is read again
+//! without it.
 
 use crate::s3::dial::Dialer;
 use crate::s3::error_response::answered;
@@ -19,42 +24,37 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Sleep, timeout};
 
-/// Bytes of an answer that a connection reads ahead at most, so that hundreds of them stay small.
+/// The read buffer of a connection, bytes: small, since there may be hundreds of them.
 const READ_AHEAD: usize = 128 * 1024;
-/// Bytes of a body that go out between two looks at the clock.
+/// The largest frame of a request body, bytes: progress is checked between frames.
 const FRAME: usize = 256 * 1024;
-/// What is read of an answer that tells an error, bytes.
+/// The most that is read of an error response, bytes.
 const ERROR_LENGTH: usize = 64 * 1024;
 
-type Connection = SendRequest<Content>;
+type Connection = SendRequest<RequestBody>;
 
 /// A client of one server.
 pub struct Http {
     dialer: Dialer,
     idle: Arc<Mutex<Vec<Connection>>>,
-    silence: Duration,
+    idle_timeout: Duration,
     rate: Arc<Rate>,
 }
 
 impl Http {
-    /// A client that gives up on a server that is silent for so long.
-    #[must_use]
-    pub fn new(dialer: Dialer, silence: Duration, rate: Arc<Rate>) -> Self {
-        Self { dialer, idle: Arc::default(), silence, rate }
+    pub fn new(dialer: Dialer, idle_timeout: Duration, rate: Arc<Rate>) -> Self {
+        Self { dialer, idle: Arc::default(), idle_timeout, rate }
     }
 
-    /// Sends a request and waits for the head of its answer; `patience` is how many times longer than
-    /// usual the server may take.
-    ///
-    /// # Errors
-    /// If no answer comes. An answer of any status is none.
-    pub async fn send(&self, request: Request<Bytes>, patience: u32) -> Answer<Response> {
+    /// Sends a request and waits for the head of the response. `timeout_factor` extends the time limit
+    /// for slow operations.
+    pub async fn send(&self, request: Request<Bytes>, timeout_factor: u32) -> Answer<Response> {
         let again = matches!(request.method().as_str(), "GET" | "HEAD").then(|| request.clone());
-        match (self.send_strictly(request, patience).await, again) {
-            // One header that is not HTTP must not cost the bytes that come with it.
+        match (self.send_strictly(request, timeout_factor).await, again) {
+            // One invalid header must not cost the object: read the response again without such headers.
             (Err(error), Some(request)) if error.kind == Kind::Malformed => {
                 let mut connection = self.connect(true).await?;
-                let sent = self.send_on(&mut connection, request, patience).await;
+                let sent = self.send_on(&mut connection, request, timeout_factor).await;
                 let response = sent.map_err(|(error, _)| error)?;
                 Ok(Response { lacks_headers: true, ..self.response(response, connection) })
             }
@@ -62,11 +62,15 @@ impl Http {
         }
     }
 
-    async fn send_strictly(&self, request: Request<Bytes>, patience: u32) -> Answer<Response> {
-        // A kept connection may have been closed by the server meanwhile: that says nothing, and the
-        // request goes out again on a new one. A POST does not, once it may have got there.
+    async fn send_strictly(
+        &self,
+        request: Request<Bytes>,
+        timeout_factor: u32,
+    ) -> Answer<Response> {
+        // The server may have closed a kept connection meanwhile. The request is then sent again on a
+        // new one, but a POST only if it was not sent at all.
         while let Some(mut connection) = self.kept().await {
-            let sent = self.send_on(&mut connection, request.clone(), patience).await;
+            let sent = self.send_on(&mut connection, request.clone(), timeout_factor).await;
             match sent {
                 Ok(response) => return Ok(self.response(response, connection)),
                 Err((error, true)) if error.kind == Kind::Transient => {}
@@ -77,7 +81,7 @@ impl Http {
             }
         }
         let mut connection = self.connect(false).await?;
-        let sent = self.send_on(&mut connection, request, patience).await;
+        let sent = self.send_on(&mut connection, request, timeout_factor).await;
         let response = sent.map_err(|(error, _)| error)?;
         Ok(self.response(response, connection))
     }
@@ -85,7 +89,7 @@ impl Http {
     async fn kept(&self) -> Option<Connection> {
         loop {
             let mut kept = lock(&self.idle).pop()?;
-            // One whose last answer has just been read is ready in a moment.
+            // A connection whose last response has just been read becomes ready in a moment.
             if timeout(Duration::from_secs(1), kept.ready()).await.is_ok_and(|ready| ready.is_ok())
             {
                 return Some(kept);
@@ -93,7 +97,7 @@ impl Http {
         }
     }
 
-    /// A new connection; one that is lenient leaves out headers that are not HTTP.
+    /// Opens a connection; a lenient one drops invalid headers.
     async fn connect(&self, is_lenient: bool) -> Answer<Connection> {
         let stream = self.dialer.connect().await?;
         let mut builder = http1::Builder::new();
@@ -101,28 +105,28 @@ impl Http {
         let made = builder.handshake(TokioIo::new(stream)).await;
         let (sender, connection) = made.map_err(|e| network(&e))?;
         tokio::spawn(async move {
-            // Its end, good or bad, is told to whoever waits for an answer.
+            // The response future reports how the connection ended.
             let _ = connection.await;
         });
         Ok(sender)
     }
 
-    /// The answer's head, or what went wrong and whether the request was given back unsent.
+    /// The head of the response; or the error, and whether the request was never sent.
     async fn send_on(
         &self,
         connection: &mut Connection,
         request: Request<Bytes>,
-        patience: u32,
+        timeout_factor: u32,
     ) -> Result<http::Response<Incoming>, (StoreError, bool)> {
         let left = Arc::new(AtomicUsize::new(request.body().len()));
-        let request = request.map(|bytes| Content {
+        let request = request.map(|bytes| RequestBody {
             bytes,
             left: Arc::clone(&left),
             rate: Arc::clone(&self.rate),
             pause: None,
         });
         let mut answer = std::pin::pin!(connection.try_send_request(request));
-        let limit = self.silence.saturating_mul(patience);
+        let limit = self.idle_timeout.saturating_mul(timeout_factor);
         loop {
             let before = left.load(Ordering::Relaxed);
             match timeout(limit, &mut answer).await {
@@ -131,7 +135,7 @@ impl Http {
                     let unsent = error.take_message().is_some();
                     return Err((network(error.error()), unsent));
                 }
-                // As long as the body goes out, the server is not silent.
+                // There is progress as long as the body goes out.
                 Err(_) if left.load(Ordering::Relaxed) != before => {}
                 Err(_) => return Err((silent(limit), false)),
             }
@@ -147,36 +151,31 @@ impl Http {
             body,
             connection: Some(connection),
             idle: Arc::clone(&self.idle),
-            silence: self.silence,
+            idle_timeout: self.idle_timeout,
             rate: Arc::clone(&self.rate),
         }
     }
 }
 
-/// An answer whose body has not been read.
+/// A response whose body has not been read.
 pub struct Response {
-    /// HTTP's status.
     pub status: u16,
-    /// Its headers.
     pub headers: HeaderMap,
-    /// Whether headers may have been left out, since they are not HTTP.
+    /// Whether invalid headers may have been dropped.
     pub lacks_headers: bool,
     body: Incoming,
     connection: Option<Connection>,
     idle: Arc<Mutex<Vec<Connection>>>,
-    silence: Duration,
+    idle_timeout: Duration,
     rate: Arc<Rate>,
 }
 
 impl Response {
-    /// The next bytes, or nothing at the end.
-    ///
-    /// # Errors
-    /// If the connection breaks, or the server is silent for too long.
+    /// The next bytes; none at the end.
     pub async fn chunk(&mut self) -> Answer<Option<Bytes>> {
         loop {
-            match timeout(self.silence, self.body.frame()).await {
-                Err(_) => return Err(silent(self.silence)),
+            match timeout(self.idle_timeout, self.body.frame()).await {
+                Err(_) => return Err(silent(self.idle_timeout)),
                 Ok(Some(Err(error))) => return Err(network(&error)),
                 Ok(Some(Ok(frame))) => {
                     if let Ok(bytes) = frame.into_data() {
@@ -195,10 +194,6 @@ impl Response {
         }
     }
 
-    /// The whole body.
-    ///
-    /// # Errors
-    /// If it cannot be read to its end.
     pub async fn bytes(&mut self) -> Answer<Vec<u8>> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
@@ -207,7 +202,7 @@ impl Response {
         Ok(bytes)
     }
 
-    /// What an answer of another status than those wanted means.
+    /// Reads the response as an error.
     pub async fn into_error(mut self) -> StoreError {
         let mut body = Vec::new();
         while let Ok(Some(chunk)) = self.chunk().await {
@@ -228,7 +223,7 @@ fn silent(limit: Duration) -> StoreError {
     StoreError::new(Kind::Silent, format!("no answer within {} s", limit.as_secs()))
 }
 
-/// Only the innermost cause is told: the outer ones say "error" in other words.
+/// Only the innermost cause is shown: the outer ones only repeat that there was an error.
 fn network(error: &hyper::Error) -> StoreError {
     let mut cause: &(dyn std::error::Error + 'static) = error;
     while let Some(inner) = cause.source() {
@@ -238,15 +233,15 @@ fn network(error: &hyper::Error) -> StoreError {
     StoreError::new(kind, cause.to_string())
 }
 
-/// A request's body. It goes out in pieces, so that one that moves slowly is told from one that is stuck.
-pub struct Content {
+/// A request's body, sent in frames so that slow progress can be distinguished from none.
+pub struct RequestBody {
     bytes: Bytes,
     left: Arc<AtomicUsize>,
     rate: Arc<Rate>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
-impl Body for Content {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 

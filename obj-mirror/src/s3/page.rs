@@ -10,25 +10,22 @@ use std::borrow::Cow;
 
 const NOT_UTF8: &str = "its key is not UTF-8, which S3 requires";
 
-/// Stands for a time that a server does not give, or not as a time.
+/// Stands for a time that the server does not give, or not in a readable form.
 pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-/// An object as a listing tells it.
+/// An object as listed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// The key.
     pub key: String,
-    /// Bytes.
     pub size: u64,
-    /// Without quotes; empty where the server lists none.
+    /// Without quotes; empty if the server lists none.
     pub etag: String,
-    /// UTC, milliseconds; [`UNKNOWN_TIME`] where it cannot be read.
+    /// UTC, milliseconds; or [`UNKNOWN_TIME`].
     pub modified: DateTime<Utc>,
 }
 
 #[cfg(test)]
 impl Listed {
-    /// For tests: of one byte.
     pub fn sample(key: &str) -> Self {
         let modified = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
         Self { key: key.into(), size: 1, etag: "0".repeat(32), modified }
@@ -38,20 +35,16 @@ impl Listed {
 /// A page of a listing.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// The objects on it.
     pub objects: Vec<Listed>,
-    /// Keys as the server wrote them of objects that cannot be asked for, and why.
+    /// The keys, as the server wrote them, of objects that cannot be requested, and why.
     pub unreadable: Vec<(String, &'static str)>,
-    /// What asks for the next page, if there is one.
+    /// The continuation token, if there is another page.
     pub next: Option<String>,
 }
 
-/// Reads a page.
-///
-/// # Errors
-/// If it is not whole. An object whose entry cannot be read is one of those that cannot be asked for.
+/// Parses a page. An entry that cannot be read costs no other object.
 pub fn read(body: &[u8]) -> Result<Page, StoreError> {
-    // A server that writes keys as they are may have some that are not UTF-8.
+    // A server that does not encode keys may have some that are not UTF-8.
     let text = String::from_utf8_lossy(body);
     let is_replaced = |key: &str| matches!(text, Cow::Owned(_)) && key.contains('\u{fffd}');
     let (mut page, mut truncated, mut encoded) = (Page::default(), false, false);
@@ -136,7 +129,7 @@ mod tests {
         let whole = format!("{time}{size}");
         let read = |entries: &[String]| {
             let mut text = format!("<R>{}</R>", entries.concat()).into_bytes();
-            // What stands for a byte that is not UTF-8.
+            // Stands for a byte that is not UTF-8.
             text.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xe9);
             super::read(&text).unwrap()
         };

@@ -1,10 +1,12 @@
-//! Objects that are written in parts.
+//! Multipart uploads.
 
 use crate::s3::etag::bare;
 use crate::s3::fault::Answer;
 use crate::s3::fault::StoreError;
 use crate::s3::headers::text;
-use crate::s3::store::{Ask, CONTENT_MD5, Said, Store, Sums, said_headers, value};
+use crate::s3::store::{
+    CONTENT_MD5, ObjectAttributes, S3Request, Store, Sums, attribute_headers, value,
+};
 use crate::s3::xml;
 use bytes::Bytes;
 use http::HeaderMap;
@@ -14,28 +16,31 @@ use http::HeaderMap;
 pub struct Part {
     /// From 1.
     pub number: u32,
-    /// As the server told it, without quotes.
+    /// As the server returned it, without quotes.
     pub etag: String,
 }
 
 impl Store {
-    /// Starts writing an object in parts, and gives the upload's id.
-    ///
-    /// # Errors
-    /// If it cannot be started.
-    pub async fn begin_parts(&self, key: &str, said: Said<'_>) -> Answer<String> {
-        let headers = said_headers(said)?;
+    /// Starts an upload and returns its id.
+    pub async fn begin_parts(&self, key: &str, attributes: ObjectAttributes<'_>) -> Answer<String> {
+        let headers = attribute_headers(attributes)?;
         let query = [("uploads", "")];
-        let ask = Ask { method: "POST", key: Some(key), query: &query, headers, ..Ask::default() };
-        let body = self.expect(ask, &[200]).await?.bytes().await?;
+        let request = S3Request {
+            method: "POST",
+            key: Some(key),
+            query: &query,
+            headers,
+            ..S3Request::default()
+        };
+        let body = self.expect(request, &[200]).await?.bytes().await?;
         let none = || StoreError::transient("unreadable response: it has no upload ID");
         xml::find(&body, "UploadId").ok_or_else(none)
     }
 
-    /// Writes one part (numbered from 1). The request carries its checksums.
+    /// Uploads one part, numbered from 1, with its checksums.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::Garbled`] if other bytes arrived; if it was not written.
+    /// [`Kind::Garbled`](crate::s3::fault::Kind::Garbled) if the server received other bytes.
     pub async fn put_part(
         &self,
         key: &str,
@@ -47,26 +52,26 @@ impl Store {
         let digits = number.to_string();
         let query = [("partNumber", digits.as_str()), ("uploadId", upload)];
         let headers = HeaderMap::from_iter([(CONTENT_MD5, value(sums.md5)?)]);
-        let ask = Ask {
+        let request = S3Request {
             method: "PUT",
             key: Some(key),
             query: &query,
             headers,
             body: content,
             sha256: Some(sums.sha256),
-            ..Ask::default()
+            ..S3Request::default()
         };
-        let mut response = self.expect(ask, &[200]).await?;
+        let mut response = self.expect(request, &[200]).await?;
         let etag = text(&response.headers, "etag").map(|etag| bare(&etag));
         response.bytes().await?;
         let none = || StoreError::transient("the server stored a part without returning its ETag");
         Ok(Part { number, etag: etag.ok_or_else(none)? })
     }
 
-    /// Makes the object out of its parts.
+    /// Assembles the object from its parts.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::NoKey`] if the upload is not there (any more).
+    /// [`Kind::NoKey`](crate::s3::fault::Kind::NoKey) if the upload does not exist, or no longer.
     pub async fn finish_parts(&self, key: &str, upload: &str, parts: &[Part]) -> Answer<()> {
         let mut body =
             "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"
@@ -78,31 +83,29 @@ impl Store {
         }
         body += "</CompleteMultipartUpload>";
         let query = [("uploadId", upload)];
-        // A server may put gigabytes together before it answers.
-        let ask = Ask {
+        // A server may copy gigabytes before it answers.
+        let request = S3Request {
             method: "POST",
             key: Some(key),
             query: &query,
             body: body.into(),
-            patience: 10,
-            ..Ask::default()
+            timeout_factor: 10,
+            ..S3Request::default()
         };
-        let mut response = self.expect(ask, &[200]).await?;
+        let mut response = self.expect(request, &[200]).await?;
         let body = response.bytes().await?;
-        // It may begin its answer with 200, to keep the connection, and fail afterwards.
+        // A server may begin its response with 200, to keep the connection open, and fail afterwards.
         match xml::find(&body, "Code") {
             Some(_) => Err(crate::s3::error_response::answered(500, &response.headers, &body)),
             None => Ok(()),
         }
     }
 
-    /// Gives up an upload and what was sent of it.
-    ///
-    /// # Errors
-    /// If the server does not say that it is gone.
+    /// Aborts an upload and discards its parts.
     pub async fn abort_parts(&self, key: &str, upload: &str) -> Answer<()> {
         let query = [("uploadId", upload)];
-        let ask = Ask { method: "DELETE", key: Some(key), query: &query, ..Ask::default() };
-        self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
+        let request =
+            S3Request { method: "DELETE", key: Some(key), query: &query, ..S3Request::default() };
+        self.expect(request, &[200, 204]).await?.bytes().await.map(drop)
     }
 }

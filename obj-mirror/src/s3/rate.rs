@@ -1,25 +1,23 @@
-//! No more bytes a second than asked for, over all connections together.
+//! The limit on bytes per second, over all connections together.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A bound on bytes a second; or none.
+/// A limit on bytes per second, or none.
 #[derive(Debug, Default)]
 pub struct Rate {
     per_second: Option<u64>,
-    /// When what has been let through so far would be through.
+    /// When the bytes admitted so far will have passed.
     free: Mutex<Option<Instant>>,
 }
 
 impl Rate {
-    /// A bound of so many bytes a second.
-    #[must_use]
     pub fn new(per_second: Option<u64>) -> Self {
         Self { per_second, free: Mutex::default() }
     }
 
-    /// Notes bytes, and gives when they may go; nothing if at once.
+    /// Reserves bytes; returns when they may pass, or none if at once.
     pub fn reserve(&self, bytes: u64) -> Option<Instant> {
         let per_second = self.per_second?;
         let now = Instant::now();
@@ -29,7 +27,7 @@ impl Rate {
         (start > now).then_some(start)
     }
 
-    /// Waits until so many bytes may go.
+    /// Waits until the bytes may pass.
     pub async fn take(&self, bytes: u64) {
         if let Some(until) = self.reserve(bytes) {
             tokio::time::sleep_until(until).await;
@@ -37,11 +35,8 @@ impl Rate {
     }
 }
 
-/// Reads a number of bytes: `500000`, `20M`, `1.5MiB`, `2GB`. Units are powers of 1,000, with an `i` of
+/// Parses a number of bytes: `500000`, `20M`, `1.5MiB`, `2GB`. Units are powers of 1,000, with an `i` of
 /// 1,024.
-///
-/// # Errors
-/// If it is none, or less than 1.
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let wrong = || "expected a number of bytes, such as 500000, 20M or 1.5MiB".to_owned();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());

@@ -12,50 +12,42 @@ use anyhow::{Result, anyhow};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The bucket's side. Keys are told below the prefix.
+/// The bucket's side. Keys are given without the prefix.
 #[derive(Clone)]
 pub struct Remote {
-    /// The client.
     pub store: Store,
     prefix: String,
 }
 
-/// What a bucket holds, or a page of it.
+/// The objects of a bucket, or of a page of its listing.
 #[derive(Default)]
 pub struct Listing {
-    /// The objects, by key.
     pub objects: Vec<Listed>,
-    /// Keys that no client of ours can name.
+    /// Keys that no request can name.
     pub failures: Vec<Failure>,
 }
 
 impl Remote {
-    /// Nothing is sent yet.
-    ///
-    /// # Errors
-    /// If a setting is wrong.
+    /// Creates the client; nothing is sent yet.
     pub fn new(
         path: &BucketPath,
         settings: &Settings,
-        silence: Duration,
+        idle_timeout: Duration,
         rate: Option<u64>,
     ) -> Result<Self> {
-        let store = Store::new(settings, &path.bucket, silence, Arc::new(Rate::new(rate)))?;
+        let store = Store::new(settings, &path.bucket, idle_timeout, Arc::new(Rate::new(rate)))?;
         Ok(Self { store, prefix: path.prefix.clone() })
     }
 
-    /// The whole key of one below the prefix.
-    #[must_use]
+    /// The full key of a key below the prefix.
     pub fn full(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
     }
 
-    /// One page of the listing, and what asks for the next.
-    ///
-    /// # Errors
-    /// If it cannot be had.
+    /// A page of the listing, and the token of the next one.
     pub async fn page(&self, token: Option<&str>) -> Result<(Listing, Option<String>)> {
-        let (listing, next) = self.some(token).await.map_err(|error| self.store.fatal(&error))?;
+        let (listing, next) =
+            self.request_page(token).await.map_err(|error| self.store.fatal(&error))?;
         if next.is_some() && next.as_deref() == token {
             return Err(anyhow!(
                 "{}: the server returned the same continuation token twice",
@@ -65,10 +57,7 @@ impl Remote {
         Ok((listing, next))
     }
 
-    /// Gives every page to `take`, beginning with one that is there already.
-    ///
-    /// # Errors
-    /// If any page cannot be had, or what `take` says.
+    /// Passes every page to `take`, starting with one that was requested already.
     pub async fn pages(
         &self,
         first: (Listing, Option<String>),
@@ -82,10 +71,7 @@ impl Remote {
         }
     }
 
-    /// Lists it to its end, in the order of keys, each once.
-    ///
-    /// # Errors
-    /// If any page cannot be had.
+    /// Lists everything, sorted by key, each key once.
     pub async fn list(&self, first: (Listing, Option<String>)) -> Result<Listing> {
         let mut all = Listing::default();
         self.pages(first, async |page| {
@@ -99,19 +85,19 @@ impl Remote {
         Ok(all)
     }
 
-    /// Its first page alone; nothing if there is no such bucket.
-    ///
-    /// # Errors
-    /// If the page cannot be had.
-    pub async fn list_some(&self) -> Result<Option<(Listing, Option<String>)>> {
-        match self.some(None).await {
+    /// The first page; none if the bucket does not exist.
+    pub async fn first_page(&self) -> Result<Option<(Listing, Option<String>)>> {
+        match self.request_page(None).await {
             Ok(page) => Ok(Some(page)),
             Err(error) if error.kind == Kind::NoBucket => Ok(None),
             Err(error) => Err(self.store.fatal(&error)),
         }
     }
 
-    async fn some(&self, token: Option<&str>) -> Result<(Listing, Option<String>), StoreError> {
+    async fn request_page(
+        &self,
+        token: Option<&str>,
+    ) -> Result<(Listing, Option<String>), StoreError> {
         let page = retrying(|_| self.store.list_page(&self.prefix, token)).await?;
         let mut listing = Listing::default();
         for mut object in page.objects {

@@ -1,23 +1,19 @@
-//! Trying again what may go well the next time.
+//! Retries.
 
 use crate::s3::fault::{Kind, StoreError};
 use std::future::Future;
 use std::time::Duration;
 
-/// Attempts in all.
 const ATTEMPTS: u32 = 6;
-/// Attempts that may end in silence: each has taken a minute or more.
+/// Attempts that may end without progress: each takes a minute or more.
 const SILENT_ATTEMPTS: u32 = 2;
 const FIRST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(5);
-/// The longest that a server may ask to be left alone.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The longest delay that a server may ask for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
-/// Runs `attempt` until it goes well, fails for good, or has failed often enough. `attempt` is given how
-/// often it failed before.
-///
-/// # Errors
-/// The last attempt's.
+/// Runs `attempt` until it succeeds, fails for good, or has failed too often. `attempt` receives the number
+/// of failures before it.
 pub async fn retrying<T, F, Fut>(attempt: F) -> Result<T, StoreError>
 where
     F: Fn(u32) -> Fut,
@@ -35,14 +31,14 @@ where
             return Err(error);
         }
         let own = pause(failures - 1, fastrand::f64());
-        let asked = error.retry_after.unwrap_or_default().min(PATIENCE);
-        // Not all at the same moment either: what was asked for is the least.
+        let asked = error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        // The requested delay is a minimum; jitter keeps requests from returning all at once.
         tokio::time::sleep(if asked > own { asked + own } else { own }).await;
     }
 }
 
-/// The pause after the `failures`-th failure (from 0): doubling, and spread by `jitter` (0 to 1) so that
-/// requests that failed together do not come back together.
+/// The delay after a failure (numbered from 0): doubling, and spread by `jitter` (0 to 1) so that requests
+/// that failed together do not return together.
 fn pause(failures: u32, jitter: f64) -> Duration {
     let full = FIRST.saturating_mul(1 << failures.min(16)).min(LONGEST);
     full.mul_f64(0.5 + jitter / 2.0)

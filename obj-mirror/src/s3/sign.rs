@@ -1,4 +1,4 @@
-//! Signature version 4: what says to the server whose request it is, and that nobody changed it.
+//! AWS Signature Version 4.
 
 use crate::object::hash::hex;
 use crate::settings::Settings;
@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// The keys, and the day's key made of them.
+/// The keys, and the signing key derived for a day.
 pub struct Signer {
     access_key: String,
     secret_key: String,
@@ -18,33 +18,28 @@ pub struct Signer {
     of_day: Mutex<(String, Vec<u8>)>,
 }
 
-/// Which blanks in a header's value are signed as one space. The specification says spaces; servers are
-/// found that do so with everything that their language calls white space.
+/// Which blanks in a header's value are signed as one space. The specification says spaces; some servers
+/// fold everything that their language calls white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folding {
-    /// Spaces.
     Spaces,
     /// Every character that Unicode calls white space.
     WhiteSpace,
 }
 
-/// What is signed of a request beside its headers.
+/// What is signed of a request besides its headers.
 pub struct Signed<'a> {
-    /// The method.
     pub method: &'a str,
-    /// The path as it is sent, percent-encoded.
+    /// Percent-encoded, as sent.
     pub path: &'a str,
-    /// The query as it is sent: encoded, sorted by name.
+    /// Encoded and sorted by name, as sent.
     pub query: &'a str,
     /// Hex SHA-256 of the body.
     pub payload: &'a str,
-    /// How blanks in headers are signed.
     pub folding: Folding,
 }
 
 impl Signer {
-    /// A signer with the settings' keys.
-    #[must_use]
     pub fn new(settings: &Settings) -> Self {
         Self {
             access_key: settings.access_key.clone(),
@@ -55,10 +50,7 @@ impl Signer {
         }
     }
 
-    /// Adds the headers that sign a request; all that are there already are signed.
-    ///
-    /// # Errors
-    /// If a key cannot be written into a header.
+    /// Adds the headers that sign a request. All headers that are present already are signed.
     pub fn sign(
         &self,
         request: &Signed<'_>,
@@ -114,8 +106,7 @@ impl Write for Text<'_> {
     }
 }
 
-/// Whether both ways of folding blanks would sign a value alike.
-#[must_use]
+/// Whether both foldings sign a value alike.
 pub fn folds_alike(value: &HeaderValue) -> bool {
     folded(value.as_bytes(), Folding::Spaces) == folded(value.as_bytes(), Folding::WhiteSpace)
 }
@@ -131,7 +122,7 @@ fn folded(value: &[u8], folding: Folding) -> Vec<u8> {
     words.join(&b" "[..])
 }
 
-/// The headers as they are signed: by name, blanks folded, a line each; and their names.
+/// The canonical headers, sorted by name with blanks folded; and their names.
 fn canonical_headers(headers: &HeaderMap, folding: Folding) -> (Vec<u8>, String) {
     let mut names: Vec<&str> = headers.keys().map(http::HeaderName::as_str).collect();
     names.sort_unstable();
@@ -151,7 +142,7 @@ fn canonical_headers(headers: &HeaderMap, folding: Folding) -> (Vec<u8>, String)
 }
 
 fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
-    // A key of any length is one; the other arm cannot be reached.
+    // HMAC accepts keys of any length; the other arm is unreachable.
     let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return Vec::new() };
     mac.update(text);
     mac.finalize().into_bytes().to_vec()
@@ -160,10 +151,11 @@ fn hmac(key: &[u8], text: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::encode;
 
-    /// The example that the signature's specification gives for a GET with a range.
+    /// The examples of the documentation of Signature Version 4 for S3.
     #[test]
-    fn the_example_of_the_specification_is_signed_as_it_says() {
+    fn the_examples_of_the_specification_have_their_signatures() {
         let signer = Signer {
             access_key: "AKIAIOSFODNN7EXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
@@ -171,24 +163,60 @@ mod tests {
             region: "us-east-1".into(),
             of_day: Mutex::default(),
         };
-        let mut headers = HeaderMap::new();
-        headers.insert("host", HeaderValue::from_static("examplebucket.s3.amazonaws.com"));
-        headers.insert("range", HeaderValue::from_static("bytes=0-9"));
-        let payload = hex(&Sha256::digest(b""));
-        let request = Signed {
-            method: "GET",
-            path: "/test.txt",
-            query: "",
-            payload: &payload,
-            folding: Folding::Spaces,
-        };
-        let now = "2013-05-24T00:00:00Z".parse().unwrap();
-        signer.sign(&request, &mut headers, now).unwrap();
-        let said = headers["authorization"].to_str().unwrap();
-        assert!(
-            said.ends_with("f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41"),
-            "{said}"
-        );
+        let put = [
+            ("date", "Fri, 24 May 2013 00:00:00 GMT"),
+            ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
+        ];
+        let list = [("max-keys", "2"), ("prefix", "J")];
+        type Pairs<'a> = &'a [(&'static str, &'static str)];
+        let examples: [(&str, &str, Pairs<'_>, Pairs<'_>, &str, &str); 4] = [
+            (
+                "GET",
+                "test.txt",
+                &[],
+                &[("range", "bytes=0-9")],
+                "",
+                "f0e8bdb87c964420e857bd35b5d6ed310bd44f0170aba48dd91039c6036bdb41",
+            ),
+            (
+                "PUT",
+                "test$file.text",
+                &[],
+                &put,
+                "Welcome to Amazon S3.",
+                "98ad721746da40c64f1a55b78f14c238d841ea1380cd77a1b5971af0ece108bd",
+            ),
+            (
+                "GET",
+                "",
+                &[("lifecycle", "")],
+                &[],
+                "",
+                "fea454ca298b7da1c68078a5d1bdbfbbe0d65c699e0f91ac7a200a0136783543",
+            ),
+            (
+                "GET",
+                "",
+                &list,
+                &[],
+                "",
+                "34b48302e7b5fa45bde8084f4b7868a86f0a534bc59db6670ed5711ef69dc6f7",
+            ),
+        ];
+        for (method, key, query, headers, body, signature) in examples {
+            let mut headers: HeaderMap = headers
+                .iter()
+                .map(|(n, v)| (http::HeaderName::from_static(n), HeaderValue::from_static(v)))
+                .collect();
+            headers.insert("host", HeaderValue::from_static("examplebucket.s3.amazonaws.com"));
+            let (path, query) = (format!("/{}", encode::path(key)), encode::query(query));
+            let payload = hex(&Sha256::digest(body));
+            let folding = Folding::Spaces;
+            let request = Signed { method, path: &path, query: &query, payload: &payload, folding };
+            signer.sign(&request, &mut headers, "2013-05-24T00:00:00Z".parse().unwrap()).unwrap();
+            let signed = headers["authorization"].to_str().unwrap();
+            assert!(signed.ends_with(signature), "{method} {path}: {signed}");
+        }
     }
 
     #[test]

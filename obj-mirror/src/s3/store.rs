@@ -1,10 +1,10 @@
-//! The S3 client: the operations that a mirror needs, and no others. Every method is one attempt; who
-//! calls decides what is tried again ([`crate::s3::retry`]).
+//! The operations on a bucket that a mirror needs, and no others. Every method makes one attempt; the
+//! caller decides what is retried ([`crate::s3::retry`]).
 //!
-//! It is our own, over hyper and rustls. What a mirror must have, libraries hide: keys go out byte for
-//! byte (no URL type that turns `a/../b` into `b` or drops a slash), values of headers beyond ASCII go
-//! out as they are, and an object's headers and bytes come from one answer, never from two states of
-//! it. `dial` makes connections, `http` sends over them, `sign` signs, `encode` and `xml` write and read.
+//! The client is our own, over hyper and rustls, because rust-s3 (0.38) loses what a mirror must keep: its
+//! `Request::url` drops a leading slash and turns `a/../b` into `b`, header values beyond ASCII neither
+//! arrive nor leave, and `get_object_stream` returns no headers, so that headers and bytes could come from
+//! two states of an object.
 
 use crate::object::attributes::Tags;
 use crate::object::hash::hex;
@@ -29,10 +29,10 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// S3's first region, whose name a request to make a bucket must not carry.
+/// The region whose name must not be sent when a bucket is created.
 const FIRST_REGION: &str = "us-east-1";
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
-/// The SHA-256 of nothing.
+/// The SHA-256 of an empty body.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /// A bucket.
@@ -46,60 +46,56 @@ struct Inner {
     endpoint: String,
     region: String,
     host: HeaderValue,
-    /// What every path begins with; no slash at its end.
+    /// The start of every path, without a slash at its end.
     base: String,
 }
 
-/// An object that is being read.
+/// An object that is being downloaded.
 pub struct Download {
-    /// What the answer says of it.
     pub head: Head,
-    /// Bytes of the whole object, where the answer is a part of it alone.
+    /// The size of the whole object, if the response is a part of it.
     pub part_of: Option<u64>,
     response: Response,
 }
 
-/// What an object is stored with beside its bytes.
+/// What is stored with an object besides its bytes.
 #[derive(Clone, Copy)]
-pub struct Said<'a> {
+pub struct ObjectAttributes<'a> {
     /// Headers and user metadata.
     pub headers: &'a HeaderMap,
-    /// Tags to send along.
+    /// Tags to send in the same request.
     pub tags: Option<&'a Tags>,
 }
 
-/// Checksums of the bytes that are sent, which the server checks.
+/// Checksums of a body, which the server verifies.
 #[derive(Clone, Copy)]
 pub struct Sums<'a> {
     /// Hex SHA-256, which the signature covers.
     pub sha256: &'a str,
-    /// MD5 in base64 (`Content-MD5`): what every S3 server checks, and what a bucket with Object Lock
-    /// demands of an upload.
+    /// MD5 in base64 (`Content-MD5`), which every S3 server verifies and a bucket with Object Lock requires
+    /// of an upload.
     pub md5: &'a str,
 }
 
 /// A request that is not signed yet.
 #[derive(Default)]
-pub(super) struct Ask<'a> {
+pub(super) struct S3Request<'a> {
     pub(super) method: &'a str,
     pub(super) key: Option<&'a str>,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// Hex SHA-256 of the body, where it is known.
+    /// Hex SHA-256 of the body, if it is known.
     pub(super) sha256: Option<&'a str>,
-    pub(super) patience: u32,
+    pub(super) timeout_factor: u32,
 }
 
 impl Store {
-    /// Makes a client; nothing is sent yet.
-    ///
-    /// # Errors
-    /// If the client cannot be set up.
+    /// Creates a client; nothing is sent yet.
     pub fn new(
         settings: &Settings,
         bucket: &str,
-        silence: Duration,
+        idle_timeout: Duration,
         rate: Arc<Rate>,
     ) -> anyhow::Result<Self> {
         let (_, rest) = settings.endpoint.split_once("://").unwrap_or_default();
@@ -110,7 +106,7 @@ impl Store {
         };
         let dialer = Dialer::new(settings, &host)?;
         Ok(Self(Arc::new(Inner {
-            http: Http::new(dialer, silence, rate),
+            http: Http::new(dialer, idle_timeout, rate),
             signer: Signer::new(settings),
             bucket: bucket.to_owned(),
             endpoint: settings.endpoint.clone(),
@@ -120,20 +116,16 @@ impl Store {
         })))
     }
 
-    /// What the bucket is, for messages.
-    #[must_use]
+    /// The bucket's name.
     pub fn name(&self) -> &str {
         &self.0.bucket
     }
 
-    /// Where it is.
-    #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.0.endpoint
     }
 
-    /// A failure of the whole bucket, as the operator is told.
-    #[must_use]
+    /// A failure of the whole bucket, as shown to the operator.
     pub fn fatal(&self, error: &StoreError) -> anyhow::Error {
         let (bucket, url) = (self.name(), self.endpoint());
         match error.kind {
@@ -160,78 +152,79 @@ impl Store {
         }
     }
 
-    /// That the bucket is missing, as the operator is told.
-    #[must_use]
+    /// The error for a missing bucket.
     pub fn no_bucket(&self) -> anyhow::Error {
         anyhow!("bucket {} does not exist at {}", self.name(), self.endpoint())
     }
 
-    async fn ask(&self, ask: Ask<'_>) -> Answer<Response> {
-        let response = self.send(&ask, Folding::Spaces).await?;
-        if response.status == 403 && !ask.headers.values().all(folds_alike) {
-            return self.send(&ask, Folding::WhiteSpace).await;
+    async fn round_trip(&self, request: S3Request<'_>) -> Answer<Response> {
+        let response = self.send(&request, Folding::Spaces).await?;
+        if response.status == 403 && !request.headers.values().all(folds_alike) {
+            return self.send(&request, Folding::WhiteSpace).await;
         }
         Ok(response)
     }
 
-    async fn send(&self, ask: &Ask<'_>, folding: Folding) -> Answer<Response> {
+    async fn send(&self, request: &S3Request<'_>, folding: Folding) -> Answer<Response> {
         let inner = &self.0;
-        let path = match ask.key {
+        let path = match request.key {
             Some(key) => format!("{}/{}", inner.base, encode::path(key)),
             None if inner.base.is_empty() => "/".to_owned(),
             None => inner.base.clone(),
         };
-        let query = encode::query(ask.query);
-        let mut headers = ask.headers.clone();
+        let query = encode::query(request.query);
+        let mut headers = request.headers.clone();
         headers.insert("host", inner.host.clone());
-        let computed = match ask.sha256 {
+        let computed = match request.sha256 {
             Some(_) => None,
-            None if ask.body.is_empty() => Some(NOTHING.to_owned()),
-            None => Some(hex(&Sha256::digest(&ask.body))),
+            None if request.body.is_empty() => Some(NOTHING.to_owned()),
+            None => Some(hex(&Sha256::digest(&request.body))),
         };
-        let payload = ask.sha256.or(computed.as_deref()).unwrap_or_default();
-        let signed = Signed { method: ask.method, path: &path, query: &query, payload, folding };
+        let payload = request.sha256.or(computed.as_deref()).unwrap_or_default();
+        let to_sign =
+            Signed { method: request.method, path: &path, query: &query, payload, folding };
         let unsendable = |e: &dyn std::fmt::Display| StoreError::permanent(e.to_string());
-        inner.signer.sign(&signed, &mut headers, Utc::now()).map_err(|e| unsendable(&e))?;
-        // Not signed: what is between may have a say in them.
+        inner.signer.sign(&to_sign, &mut headers, Utc::now()).map_err(|e| unsendable(&e))?;
+        // Not signed, because a proxy may change them.
         headers.insert("accept-encoding", HeaderValue::from_static("identity"));
         let agent = concat!("obj-mirror/", env!("CARGO_PKG_VERSION"));
         headers.insert("user-agent", HeaderValue::from_static(agent));
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
         let target = http::uri::PathAndQuery::try_from(target).map_err(|e| unsendable(&e))?;
-        let request = Request::builder().method(ask.method).uri(target);
-        let mut request = request.body(ask.body.clone()).map_err(|e| unsendable(&e))?;
-        *request.headers_mut() = headers;
-        inner.http.send(request, ask.patience.max(1)).await
+        let signed = Request::builder().method(request.method).uri(target);
+        let mut signed = signed.body(request.body.clone()).map_err(|e| unsendable(&e))?;
+        *signed.headers_mut() = headers;
+        inner.http.send(signed, request.timeout_factor.max(1)).await
     }
 
-    /// Asks, and takes an answer of these statuses alone.
-    pub(super) async fn expect(&self, ask: Ask<'_>, statuses: &[u16]) -> Answer<Response> {
-        let response = self.ask(ask).await?;
+    /// Sends a request and requires one of these statuses.
+    pub(super) async fn expect(
+        &self,
+        request: S3Request<'_>,
+        statuses: &[u16],
+    ) -> Answer<Response> {
+        let response = self.round_trip(request).await?;
         if statuses.contains(&response.status) {
             return Ok(response);
         }
         Err(response.into_error().await)
     }
 
-    /// One page (up to 1,000 objects) of the keys that begin with `prefix`.
-    ///
-    /// # Errors
-    /// If it cannot be had.
+    /// A page (up to 1,000 objects) of the keys that begin with `prefix`.
     pub async fn list_page(&self, prefix: &str, token: Option<&str>) -> Answer<Page> {
         let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)];
         query.extend(token.map(|token| ("continuation-token", token)));
-        let ask = Ask { method: "GET", query: &query, ..Ask::default() };
-        let body = self.expect(ask, &[200]).await?.bytes().await?;
+        let request = S3Request { method: "GET", query: &query, ..S3Request::default() };
+        let body = self.expect(request, &[200]).await?.bytes().await?;
         page::read(&body)
     }
 
-    /// Makes the bucket.
+    /// Creates the bucket.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::BucketThere`] if it is there already; if it was not made.
+    /// [`Kind::BucketThere`] if it exists already.
     pub async fn make_bucket(&self) -> Answer<()> {
-        // Of the first region S3 will not have it said, of every other it must be.
+        // S3 rejects the name of its first region here, and requires that of any other.
         let body = match self.0.region.as_str() {
             FIRST_REGION => String::new(),
             region => format!(
@@ -240,26 +233,26 @@ impl Store {
                 xml::escape(region)
             ),
         };
-        let ask = Ask { method: "PUT", body: body.into(), ..Ask::default() };
-        self.expect(ask, &[200]).await?.bytes().await.map(drop)
+        let request = S3Request { method: "PUT", body: body.into(), ..S3Request::default() };
+        self.expect(request, &[200]).await?.bytes().await.map(drop)
     }
 
-    /// What is said of an object.
+    /// The headers of an object.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::NoKey`] if there is none.
+    /// [`Kind::NoKey`] if it does not exist.
     pub async fn head(&self, key: &str) -> Answer<Head> {
-        let ask = Ask { method: "HEAD", key: Some(key), ..Ask::default() };
-        let mut response = self.expect(ask, &[200]).await?;
+        let request = S3Request { method: "HEAD", key: Some(key), ..S3Request::default() };
+        let mut response = self.expect(request, &[200]).await?;
         let head = Head::of_headers(&response.headers);
         response.bytes().await?;
         Ok(head)
     }
 
-    /// Starts reading an object, or a range of its bytes if the ETag is still the one given.
+    /// Starts a download: of the whole object, or of a range if the ETag is still the given one.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::NoKey`] if there is none; [`Kind::Changed`] if it has another ETag.
+    /// [`Kind::NoKey`] if it does not exist; [`Kind::Changed`] if it has another ETag.
     pub async fn get(
         &self,
         key: &str,
@@ -273,8 +266,8 @@ impl Store {
         if let Some(etag) = etag {
             headers.insert("if-match", etag.clone());
         }
-        let ask = Ask { method: "GET", key: Some(key), headers, ..Ask::default() };
-        let response = self.expect(ask, &[200, 206]).await?;
+        let request = S3Request { method: "GET", key: Some(key), headers, ..S3Request::default() };
+        let response = self.expect(request, &[200, 206]).await?;
         let mut head = Head::of_headers(&response.headers);
         head.lacks_headers = response.lacks_headers;
         let part_of = match response.status {
@@ -284,32 +277,35 @@ impl Store {
         Ok(Download { head, part_of, response })
     }
 
-    /// Writes an object in one request, which carries its checksums.
+    /// Uploads an object in one request, with its checksums.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::Garbled`] if other bytes arrived; if it was not written, or it is not known
-    /// whether.
+    /// [`Kind::Garbled`] if the server received other bytes. Any other error leaves open whether the
+    /// object was stored.
     pub async fn put(
         &self,
         key: &str,
         content: Bytes,
         sums: Sums<'_>,
-        said: Said<'_>,
+        attributes: ObjectAttributes<'_>,
     ) -> Answer<()> {
-        let mut headers = said_headers(said)?;
+        let mut headers = attribute_headers(attributes)?;
         headers.insert(CONTENT_MD5, value(sums.md5)?);
         let sha256 = Some(sums.sha256);
-        let ask =
-            Ask { method: "PUT", key: Some(key), headers, body: content, sha256, ..Ask::default() };
-        self.expect(ask, &[200]).await?.bytes().await.map(drop)
+        let request = S3Request {
+            method: "PUT",
+            key: Some(key),
+            headers,
+            body: content,
+            sha256,
+            ..S3Request::default()
+        };
+        self.expect(request, &[200]).await?.bytes().await.map(drop)
     }
 }
 
 impl Download {
-    /// The next bytes, or nothing at the end.
-    ///
-    /// # Errors
-    /// If the connection breaks, or the server is silent for too long.
+    /// The next bytes; none at the end.
     pub async fn chunk(&mut self) -> Answer<Option<Bytes>> {
         self.response.chunk().await
     }
@@ -319,15 +315,15 @@ pub(super) fn value(text: &str) -> Answer<HeaderValue> {
     HeaderValue::from_str(text).map_err(|_| StoreError::permanent("invalid header value"))
 }
 
-pub(super) fn said_headers(said: Said<'_>) -> Answer<HeaderMap> {
-    let mut headers = said.headers.clone();
-    if let Some(tags) = said.tags {
+pub(super) fn attribute_headers(attributes: ObjectAttributes<'_>) -> Answer<HeaderMap> {
+    let mut headers = attributes.headers.clone();
+    if let Some(tags) = attributes.tags {
         headers.insert("x-amz-tagging", value(&tag_header(tags))?);
     }
     Ok(headers)
 }
 
-/// The whole object's size, of an answer that is a part of it.
+/// The size of the whole object, from a partial response.
 fn total(headers: &HeaderMap) -> Answer<u64> {
     let range = text(headers, "content-range");
     let total = range.and_then(|range| range.rsplit_once('/')?.1.parse().ok());

@@ -1,8 +1,8 @@
-//! Objects' tags.
+//! The tags of an object.
 
 use crate::object::attributes::Tags;
 use crate::s3::fault::Answer;
-use crate::s3::store::{Ask, Store, value};
+use crate::s3::store::{S3Request, Store, value};
 use crate::s3::xml;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -10,21 +10,23 @@ use http::HeaderMap;
 use md5::{Digest, Md5};
 
 impl Store {
-    /// An object's tags.
+    /// Returns an object's tags.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the server has none; [`Kind::NoKey`] if there is no such object.
+    /// [`Kind::Unsupported`] if the server does not support tags; [`Kind::NoKey`] if the object does
+    /// not exist.
     pub async fn tags(&self, key: &str) -> Answer<Tags> {
         let query = [("tagging", "")];
-        let ask = Ask { method: "GET", key: Some(key), query: &query, ..Ask::default() };
-        let body = self.expect(ask, &[200]).await?.bytes().await?;
+        let request =
+            S3Request { method: "GET", key: Some(key), query: &query, ..S3Request::default() };
+        let body = self.expect(request, &[200]).await?.bytes().await?;
         Ok(xml::tags(&body)?.into_iter().collect())
     }
 
-    /// Gives an object its tags.
+    /// Sets an object's tags.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the server has none.
+    /// [`Kind::Unsupported`] if the server does not support tags.
     pub async fn set_tags(&self, key: &str, tags: &Tags) -> Answer<()> {
         let mut body =
             "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>".to_owned();
@@ -36,14 +38,14 @@ impl Store {
         let mut headers = HeaderMap::new();
         headers.insert("content-md5", value(&STANDARD.encode(Md5::digest(&body)))?);
         let query = [("tagging", "")];
-        let ask = Ask {
+        let request = S3Request {
             method: "PUT",
             key: Some(key),
             query: &query,
             headers,
             body: body.into(),
-            ..Ask::default()
+            ..S3Request::default()
         };
-        self.expect(ask, &[200, 204]).await?.bytes().await.map(drop)
+        self.expect(request, &[200, 204]).await?.bytes().await.map(drop)
     }
 }

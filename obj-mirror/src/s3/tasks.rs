@@ -1,4 +1,4 @@
-//! Many objects at once, boundedly.
+//! Bounded concurrency: the runtime, the time limit of a run, and work on many items at once.
 
 use crate::s3::fault::StoreError;
 use anyhow::{Context, Result, bail};
@@ -7,37 +7,28 @@ use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// The threads that requests run on. Few: they wait for the network, and what waits for the disk runs
-/// beside them.
-///
-/// # Errors
-/// If threads cannot be started.
+/// The runtime's threads. There are few: they wait for the network, and disk work runs on blocking threads.
 pub fn runtime() -> Result<Runtime> {
     let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(cores.clamp(2, 8))
-        // Files are written to memory; more threads would only wait for one another.
+        // Files are written to the page cache; more threads would only wait for each other.
         .max_blocking_threads(cores.clamp(2, 8) * 2 + 2)
         .enable_all()
         .build()
         .context("starting threads")
 }
 
-/// A bound on the time of a whole run, or none.
+/// The time limit of a whole run, if any.
 #[derive(Clone, Copy, Debug)]
-pub struct Total(Option<Duration>);
+pub struct RunTimeout(Option<Duration>);
 
-impl Total {
-    /// A bound of so many seconds.
-    #[must_use]
+impl RunTimeout {
     pub fn of(seconds: Option<u64>) -> Self {
         Self(seconds.map(Duration::from_secs))
     }
 
-    /// Does something within it.
-    ///
-    /// # Errors
-    /// What it says, or that the time is over.
+    /// Runs `work` within the limit.
     pub async fn bound<T>(self, work: impl Future<Output = Result<T>>) -> Result<T> {
         let Some(limit) = self.0 else { return work.await };
         match tokio::time::timeout(limit, work).await {
@@ -50,11 +41,8 @@ impl Total {
     }
 }
 
-/// Runs `work` on every item, `jobs` at once, and gives each result to `take` as it comes. An error of
-/// `take` ends it all.
-///
-/// # Errors
-/// What `take` says, or a panic in `work`.
+/// Runs `work` on every item, `jobs` at a time, and passes each result to `take`. An error of `take` aborts
+/// all.
 pub async fn each<I, T, Fut>(
     items: impl IntoIterator<Item = I>,
     jobs: usize,
@@ -66,7 +54,7 @@ where
     Fut: Future<Output = T> + Send + 'static,
 {
     let mut items = items.into_iter();
-    // Dropped, it ends what is under way.
+    // Dropping it aborts the running tasks.
     let mut running = JoinSet::new();
     loop {
         while running.len() < jobs
@@ -81,10 +69,7 @@ where
     }
 }
 
-/// Runs what waits for the disk beside the threads that requests run on.
-///
-/// # Errors
-/// What `work` says, or that it broke off.
+/// Runs disk work on a blocking thread.
 pub async fn on_disk<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
@@ -94,7 +79,7 @@ pub async fn on_disk<T: Send + 'static>(
     }
 }
 
-/// A task that ends with who waits for it.
+/// A task that is aborted with its owner.
 pub struct Task<T>(pub JoinHandle<T>);
 
 impl<T> Drop for Task<T> {

@@ -1,15 +1,12 @@
-//! The documents that a server sends and is sent.
+//! XML documents of S3.
 
 use crate::s3::fault::Answer;
 use crate::s3::fault::StoreError;
 use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
-/// Reads a document. `visit` is given each element as it ends: the names of those that it is in and its
-/// own, outermost first, and its text.
-///
-/// # Errors
-/// If it is not whole: an answer that was cut short may come whole the next time.
+/// Parses a document. `visit` receives each element as it ends: the path of names from the root to it, and
+/// its text. A document that is cut short is a transient error.
 pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Answer<()> {
     let text = std::str::from_utf8(document).map_err(|_| unreadable("it is not UTF-8"))?;
     let mut reader = Reader::from_str(text);
@@ -66,9 +63,8 @@ fn unreadable(why: &str) -> StoreError {
     StoreError::transient(format!("unreadable response: {why}"))
 }
 
-/// A text as an element's content. Control characters are written as references, for a bare carriage
-/// return would be read as a line feed.
-#[must_use]
+/// Escapes text for an element. Control characters become references, because a bare carriage return
+/// would be read as a line feed.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -84,13 +80,11 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Whether XML can carry a text at all.
-#[must_use]
 pub fn can_carry(text: &str) -> bool {
     text.chars().all(|c| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// The text of the last element of a name, wherever it is; nothing if the document is no XML.
-#[must_use]
+/// The text of the last element of a name; none if the document is not XML.
 pub fn find(document: &[u8], name: &str) -> Option<String> {
     let mut found = None;
     read(document, |path, text| {
@@ -102,10 +96,6 @@ pub fn find(document: &[u8], name: &str) -> Option<String> {
     found
 }
 
-/// The tags of an object.
-///
-/// # Errors
-/// If the document is not whole.
 pub fn tags(document: &[u8]) -> Answer<Vec<(String, String)>> {
     let (mut tags, mut key, mut value) = (Vec::new(), String::new(), String::new());
     read(document, |path, text| match path {

@@ -128,11 +128,11 @@ fn an_odd_entry_of_a_listing_costs_no_other_object() {
     let bench = filled();
     // Of the same length: the answer says how long it is.
     let ended = pull_listed(&bench, |a| replaced(&a, b"<Size>17825792<", b"<Size>17 MByte<"));
-    let ended = ended.with(3).says("failed: odd-large: the listing does not give its size");
+    let ended = ended.with(3).reports("failed: odd-large: the listing does not give its size");
     assert_eq!(ended.json()["transferred"], 2);
     let bench = filled();
     let ended = pull_listed(&bench, |a| replaced(&a, b">odd-large<", b">odd-larg\xe9<"));
-    let ended = ended.with(3).says("failed: odd-larg\u{fffd}: its key is not UTF-8");
+    let ended = ended.with(3).reports("failed: odd-larg\u{fffd}: its key is not UTF-8");
     assert_eq!(ended.json()["transferred"], 2);
 }
 

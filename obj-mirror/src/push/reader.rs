@@ -1,4 +1,4 @@
-//! A file's bytes on their way into the bucket, with their checksums.
+//! Reads files for uploads, with their checksums.
 
 use crate::object::hash::hex;
 use crate::push::buffers::Buffers;
@@ -15,10 +15,9 @@ use sha2::Sha256;
 use std::fs::File;
 use std::sync::Arc;
 
-/// What one request carries.
+/// The body of one request.
 #[derive(Clone)]
 pub struct Piece {
-    /// The bytes.
     pub content: Bytes,
     /// Hex.
     pub sha256: String,
@@ -27,54 +26,44 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// Works out both checksums: a matter of the processor, not of the threads that requests run on.
-    #[must_use]
+    /// Computes both checksums; not for the threads that requests run on.
     pub fn new(content: Bytes) -> Self {
         let sha256 = hex(&Sha256::digest(&content));
         let md5 = md5_of(&content);
         Self { content, sha256, md5 }
     }
 
-    /// The checksums to send.
-    #[must_use]
     pub fn sums(&self) -> Sums<'_> {
         Sums { sha256: &self.sha256, md5: &self.md5 }
     }
 }
 
-/// `Content-MD5` of these bytes.
-#[must_use]
 pub fn md5_of(content: &[u8]) -> String {
     STANDARD.encode(Md5::digest(content))
 }
 
-/// What `Content-MD5` is if an ETag is the MD5 of the bytes, as it is of most objects that were sent whole.
-#[must_use]
+/// The `Content-MD5` that follows from an ETag, if that is the MD5 of the bytes, as for most objects
+/// that were uploaded in one request.
 pub fn md5_by_etag(etag: &str) -> Option<String> {
     let digit = |at: usize| u8::from_str_radix(etag.get(at..at + 2)?, 16).ok();
     let bytes: Option<Vec<u8>> = (0..16).map(|n| digit(n * 2)).collect();
     bytes.filter(|_| is_md5(etag)).map(|bytes| STANDARD.encode(bytes))
 }
 
-/// A file that is read once, front to back, and hashed on the way where its hash is known.
-pub struct Reading {
+/// Reads a file once, front to back, and hashes it if its hash is known.
+pub struct SourceReader {
     file: Arc<File>,
     at: u64,
     sha256: Option<Sha256>,
     buffers: Arc<Buffers>,
 }
 
-impl Reading {
-    /// Nothing is read yet.
-    #[must_use]
+impl SourceReader {
     pub fn new(file: File, is_hashed: bool, buffers: Arc<Buffers>) -> Self {
         Self { file: Arc::new(file), at: 0, sha256: is_hashed.then(Sha256::new), buffers }
     }
 
-    /// The next bytes, and what `work` makes of them beside the threads that requests run on.
-    ///
-    /// # Errors
-    /// If the file has fewer, or cannot be read.
+    /// Reads the next bytes and passes them to `work`, on a blocking thread.
     pub async fn next<T: Send + 'static>(
         &mut self,
         length: u64,
@@ -95,10 +84,10 @@ impl Reading {
         Ok(made)
     }
 
-    /// Whether what was read is the file to its end, and what the index says.
+    /// Checks that the whole file was read and matches the index.
     ///
     /// # Errors
-    /// [`crate::s3::fault::Kind::Damaged`] if it is not.
+    /// [`Kind::Damaged`](crate::s3::fault::Kind::Damaged) if not.
     pub fn check(self, source: &Source) -> Result<(), StoreError> {
         let length = self.file.metadata().map_err(|e| StoreError::local(&e))?.len();
         let sha256 = self.sha256.map(|sha256| hex(&sha256.finalize()));
@@ -106,10 +95,10 @@ impl Reading {
     }
 }
 
-/// Whether what was read is the file to its end, and what the index says.
+/// Checks that the whole file was read and matches the index.
 ///
 /// # Errors
-/// [`crate::s3::fault::Kind::Damaged`] if it is not.
+/// [`Kind::Damaged`](crate::s3::fault::Kind::Damaged) if not.
 pub fn check(source: &Source, read: u64, length: u64, sha256: &str) -> Result<(), StoreError> {
     if length != read {
         return Err(StoreError::damaged("it changed while it was read"));
