@@ -1,4 +1,4 @@
-//! The directory of a mirror: where objects lie in it, its index, its journal, and its verification.
+//! The directory of a mirror: where objects are stored, its index, its journal, and its verification.
 
 pub mod contents;
 pub mod files;

@@ -149,7 +149,7 @@ fn dry_run(
     let mut failed = Vec::new();
     let mut printed = Ok(());
     let mut print = |item: PlanItem| {
-        let action = if matches!(item.how, PullAction::Link(_)) { "link" } else { "download" };
+        let action = if matches!(item.action, PullAction::Link(_)) { "link" } else { "download" };
         if printed.is_ok() {
             printed = dry.add(action, &item.object.key);
         }

@@ -21,13 +21,13 @@ const GATHER: Duration = Duration::from_millis(250);
 /// Where the index lines of finished objects are, by the object's number in the listing.
 pub type Written = Vec<(u32, LineRef)>;
 
-type Failure = Arc<Mutex<Option<(io::ErrorKind, String)>>>;
+type WriteFailure = Arc<Mutex<Option<(io::ErrorKind, String)>>>;
 
 /// The journal of a mirror. Only one run at a time holds it.
 pub struct Journal {
     lines: Option<Sender<(u32, Vec<u8>)>>,
     writer: Option<JoinHandle<(File, Written)>>,
-    failure: Failure,
+    failure: WriteFailure,
 }
 
 impl Journal {
@@ -47,7 +47,7 @@ impl Journal {
         let at = file.metadata().with_context(|| format!("reading the journal in {shown}"))?.len();
         tree.sync(OWN)?;
         let (sender, receiver) = channel();
-        let failure = Failure::default();
+        let failure = WriteFailure::default();
         let mut writer = Writer {
             tree: Arc::clone(tree),
             file,
@@ -98,7 +98,7 @@ struct Writer {
     file: File,
     at: u64,
     written: Written,
-    failure: Failure,
+    failure: WriteFailure,
 }
 
 impl Writer {

@@ -82,7 +82,7 @@ impl Fetcher {
 
     /// Brings an object into the mirror.
     pub async fn run(self: &Arc<Self>, item: &PlanItem) -> Answer<Outcome> {
-        match &item.how {
+        match &item.action {
             PullAction::Fetch => {}
             PullAction::Link(entry) => {
                 // What cannot be linked or copied is fetched.

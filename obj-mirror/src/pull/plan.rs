@@ -16,7 +16,7 @@ pub struct PlanItem {
     pub object: Listed,
     /// Where it will be stored.
     pub path: String,
-    pub how: PullAction,
+    pub action: PullAction,
 }
 
 /// How to bring an object into the mirror.
@@ -97,11 +97,11 @@ impl Planner {
         self
     }
 
-    /// Adds the next object of the listing; `item` receives what is now decided.
+    /// Adds the next object of the listing; `emit` receives what is now decided.
     pub fn add(
         &mut self,
         object: Listed,
-        mut item: impl FnMut(PlanItem),
+        mut emit: impl FnMut(PlanItem),
     ) -> Result<(), UnsortedListing> {
         match &self.last {
             Some(last) if *last == object.key => return Ok(()),
@@ -114,17 +114,17 @@ impl Planner {
         let mut decided = Vec::new();
         self.placer.add(&key, (number, object), |object, natural| decided.push((object, natural)));
         for ((number, object), natural) in decided {
-            self.decide(number, object, natural, &mut item);
+            self.decide(number, object, natural, &mut emit);
         }
         Ok(())
     }
 
     /// Decides the objects that are still held back.
-    pub fn finish(&mut self, mut item: impl FnMut(PlanItem)) {
+    pub fn finish(&mut self, mut emit: impl FnMut(PlanItem)) {
         let mut decided = Vec::new();
         self.placer.finish(|object, natural| decided.push((object, natural)));
         for ((number, object), natural) in decided {
-            self.decide(number, object, natural, &mut item);
+            self.decide(number, object, natural, &mut emit);
         }
     }
 
@@ -133,7 +133,7 @@ impl Planner {
         number: u32,
         object: Listed,
         natural: bool,
-        item: &mut impl FnMut(PlanItem),
+        emit: &mut impl FnMut(PlanItem),
     ) {
         let current = |known: &EntryLookup, tree: &Tree| {
             let (entry, line) = known.get(&object.key)?;
@@ -144,7 +144,7 @@ impl Planner {
             self.paths.insert(&entry.path);
             if self.asks_tags {
                 let path = entry.path.clone();
-                item(PlanItem { number, object, path, how: PullAction::Keep(Box::new(entry)) });
+                emit(PlanItem { number, object, path, action: PullAction::Keep(Box::new(entry)) });
             } else {
                 self.lines[number as usize] = line;
                 self.unchanged += 1;
@@ -156,11 +156,11 @@ impl Planner {
         let path = if free { object.key.clone() } else { stored_path(&object.key) };
         self.paths.insert(&path);
         let previous = self.previous.as_ref();
-        let how = match previous.and_then(|previous| current(&previous.known, &previous.tree)) {
+        let action = match previous.and_then(|previous| current(&previous.known, &previous.tree)) {
             Some((entry, _)) => PullAction::Link(Box::new(entry)),
             None => PullAction::Fetch,
         };
-        item(PlanItem { number, object, path, how });
+        emit(PlanItem { number, object, path, action });
     }
 }
 
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(planner.lines.len(), planner.unchanged as usize + items.len());
         items.sort_by_key(|item| item.number);
         let planned = |s: PlanItem| {
-            (s.object.key.clone(), s.path == s.object.key, matches!(s.how, PullAction::Link(_)))
+            (s.object.key.clone(), s.path == s.object.key, matches!(s.action, PullAction::Link(_)))
         };
         items.into_iter().map(planned).collect()
     }

@@ -28,8 +28,7 @@ use tokio::task::JoinSet;
 /// Items that may be planned ahead of the transfers.
 const ITEMS_AHEAD: usize = 1024;
 
-/// The planner's input.
-enum Page {
+enum PlannerInput {
     Objects(Vec<Listed>),
     End,
 }
@@ -60,11 +59,11 @@ impl PullRun<'_> {
                 .pages(first, async |page| {
                     unlistable.extend(page.failures);
                     // If the planner is gone, its own result says why.
-                    let _ = pages.send(Page::Objects(page.objects)).await;
+                    let _ = pages.send(PlannerInput::Objects(page.objects)).await;
                     Ok(())
                 })
                 .await?;
-            let _ = pages.send(Page::End).await;
+            let _ = pages.send(PlannerInput::End).await;
             // The planner ends when the channel closes.
             drop(pages);
             anyhow::Ok(unlistable)
@@ -178,21 +177,21 @@ impl PullRun<'_> {
 /// Plans pages as they arrive; the keys held back are decided after the last page.
 fn plan(
     mut planner: Planner,
-    mut pages: mpsc::Receiver<Page>,
+    mut pages: mpsc::Receiver<PlannerInput>,
     items: &mpsc::Sender<PlanItem>,
 ) -> Result<Planner, UnsortedListing> {
-    let item = |item| {
+    let emit = |item| {
         // If nobody receives items, the run has ended.
         let _ = items.blocking_send(item);
     };
     while let Some(page) = pages.blocking_recv() {
         match page {
-            Page::Objects(objects) => {
+            PlannerInput::Objects(objects) => {
                 for object in objects {
-                    planner.add(object, item)?;
+                    planner.add(object, emit)?;
                 }
             }
-            Page::End => planner.finish(item),
+            PlannerInput::End => planner.finish(emit),
         }
     }
     Ok(planner)

@@ -84,7 +84,7 @@ impl Uploader {
     pub async fn send(self: &Arc<Self>, source: &Source) -> Result<Option<Refused>, StoreError> {
         let properties = properties(source);
         let tags = source.entry.as_ref().map(|entry| &entry.tags).filter(|tags| !tags.is_empty());
-        let in_header = tags.filter(|tags| self.tagging.fit_header(tags));
+        let in_header = tags.filter(|tags| self.tagging.fits_header(tags));
         let sent = self.send_what_is_taken(source, &properties, in_header).await;
         let refused = match sent {
             Err(error) if error.kind == Kind::Unsupported && in_header.is_some() => {
@@ -282,7 +282,7 @@ impl Uploader {
         if head.etag != object.etag || !same(&entry.properties, &head.properties) {
             return Ok(false);
         }
-        self.tagging.match_object(&self.remote.store, &key, &entry.tags, head.tag_count).await
+        self.tagging.has_tags(&self.remote.store, &key, &entry.tags, head.tag_count).await
     }
 
     /// The ETag that the file would have if it was uploaded by this program, or in one request by any;

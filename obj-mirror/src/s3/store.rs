@@ -157,6 +157,8 @@ impl Store {
         anyhow!("bucket {} does not exist at {}", self.name(), self.endpoint())
     }
 
+    /// Sends a request. If the signature may be refused for blanks in a header, it is sent again with the other
+    /// folding.
     async fn round_trip(&self, request: S3Request<'_>) -> Answer<Response> {
         let response = self.send(&request, Folding::Spaces).await?;
         if response.status == 403 && !request.headers.values().all(folds_alike) {

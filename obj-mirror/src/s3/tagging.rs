@@ -57,7 +57,7 @@ impl Tagging {
     }
 
     /// Whether the tags can be sent in the object's own request.
-    pub fn fit_header(&self, tags: &Tags) -> bool {
+    pub fn fits_header(&self, tags: &Tags) -> bool {
         let pairs: Vec<_> = tags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         !self.unsupported.load(Ordering::Relaxed)
             && *self.known() != Some(false)
@@ -105,7 +105,7 @@ impl Tagging {
     }
 
     /// Whether an object in the bucket has these tags.
-    pub async fn match_object(
+    pub async fn has_tags(
         &self,
         store: &Store,
         key: &str,
@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn tags_too_long_for_a_header_go_on_their_own() {
         let tags = |n: usize| Tags::from([("k".to_owned(), "ü".repeat(n))]);
-        assert!(Tagging::default().fit_header(&tags(100)));
-        assert!(!Tagging::default().fit_header(&tags(400)));
+        assert!(Tagging::default().fits_header(&tags(100)));
+        assert!(!Tagging::default().fits_header(&tags(400)));
     }
 }
