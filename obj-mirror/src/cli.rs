@@ -12,22 +12,25 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const AFTER: &str = "\
-One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only keys
-below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the name of a
-command (verify, status, make-bucket) is written ./verify.
+One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only \
+keys below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the \
+name of a command (verify, status, make-bucket) is written ./verify.
 
-Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a leading,
-trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is stored in
-.obj-mirror/objects/. The index, .obj-mirror/index.jsonl, records the path, headers, metadata, tags and
-hash of every object. `cd DIR && sha256sum -c .obj-mirror/SHA256SUMS` checks a mirror without this tool.
+Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a \
+leading, trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is \
+stored in .obj-mirror/objects/. The index, .obj-mirror/index.jsonl, records the path, headers, \
+metadata, tags and hash of every object. `cd DIR && sha256sum -c .obj-mirror/SHA256SUMS` checks a \
+mirror without this tool.
 
---delete deletes only after every listing, read and transfer has succeeded. It refuses (5) to empty a
-destination because the source is empty, unless the source has an index that lists no objects.
+--delete deletes only after every listing, read and transfer has succeeded. It refuses (5) to \
+empty a destination because the source is empty, unless the source has an index that lists no \
+objects.
 
-From a directory with an index, only the objects in the index are sent. A file that is not in the index
-is reported, and the run ends as incomplete (3). The same holds for an object whose content does not
-match the index; such an object is never sent. Use --skip-damaged if a damaged mirror is the only copy:
-if the index itself is damaged, the entries of it and of SHA256SUMS that can still be read are used.
+From a directory with an index, only the objects in the index are sent. A file that is not in the \
+index is reported, and the run ends as incomplete (3). The same holds for an object whose content \
+does not match the index; such an object is never sent. Use --skip-damaged if a damaged mirror is \
+the only copy: if the index itself is damaged, the entries of it and of SHA256SUMS that can still \
+be read are used.
 
 ENVIRONMENT
   AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY [AWS_SESSION_TOKEN]   the keys
