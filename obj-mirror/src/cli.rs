@@ -1,50 +1,61 @@
 //! The command line.
 
-use crate::rate::parse_bytes;
-use crate::tagging::Wanted;
+use crate::location::BucketPath;
+use crate::s3::rate::parse_bytes;
+use crate::s3::remote::Remote;
+use crate::s3::tagging::TagPolicy;
+use crate::settings::Settings;
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use std::path::PathBuf;
+use std::time::Duration;
 
 const AFTER: &str = "\
-One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. A prefix is a folder: keys below
-PREFIX/, named in the mirror without it. A directory named as a verb (verify, status, make-bucket) is written ./verify.
+One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only \
+keys below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the \
+name of a command (verify, status, make-bucket) is written ./verify.
 
-An object lies at its key's own path. A key that no path can carry (`a` beside `a/b`, a leading,
-trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) lies in
-.obj-mirror/objects/; .obj-mirror/index.jsonl says which, and keeps headers, metadata, tags, hashes.
-`cd DIR && sha256sum -c .obj-mirror/SHA256SUMS` checks a mirror without this tool.
+Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a \
+leading, trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is \
+stored in .obj-mirror/objects/. The index, .obj-mirror/index.jsonl, records the path, headers, \
+metadata, tags and hash of every object. `cd DIR && sha256sum -c .obj-mirror/SHA256SUMS` checks a \
+mirror without this tool.
 
-With --delete nothing is deleted unless every listing, read and transfer went well, nor where the
-source is empty and no index says that it should be. From a directory with an index, only what the
-index lists is sent: a file it does not list is told and makes the run incomplete (3), and so does
-an object whose bytes are not those of the index, which is never sent. --skip-damaged is for a
-damaged only copy: where the index itself is damaged, what is left of it and of SHA256SUMS is gone by.
+--delete deletes only after every listing, read and transfer has succeeded. It refuses (5) to \
+empty a destination because the source is empty, unless the source has an index that lists no \
+objects.
+
+From a directory with an index, only the objects in the index are sent. A file that is not in the \
+index is reported, and the run ends as incomplete (3). The same holds for an object whose content \
+does not match the index; such an object is never sent. Use --skip-damaged if a damaged mirror is \
+the only copy: if the index itself is damaged, the entries of it and of SHA256SUMS that can still \
+be read are used.
 
 ENVIRONMENT
   AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY [AWS_SESSION_TOKEN]   the keys
-  AWS_ENDPOINT_URL      another server than AWS's own
-  AWS_REGION            us-east-1 where unset
-  S3_FORCE_PATH_STYLE   yes or no; yes where AWS_ENDPOINT_URL is set
+  AWS_ENDPOINT_URL      URL of the server [default: AWS]
+  AWS_REGION            region [default: us-east-1]
+  S3_FORCE_PATH_STYLE   yes or no [default: yes if AWS_ENDPOINT_URL is set]
   AWS_CA_BUNDLE         certificate authorities (PEM) to trust instead of the system's
 
 EXAMPLES
-  obj-mirror s3://documents minio/            bucket to directory; run again, it continues
-  obj-mirror --delete minio/ s3://documents   make the bucket what the directory is
+  obj-mirror s3://documents minio/            copy a bucket to a directory; run it again to continue
+  obj-mirror --delete minio/ s3://documents   make the bucket identical to the directory
   obj-mirror --dry-run --delete minio/ s3://documents
   obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
-  obj-mirror verify minio/                    re-hash every object against the index
-  obj-mirror status s3://documents --json     objects and bytes of a bucket
-  obj-mirror make-bucket s3://documents       make it, if it is missing
+  obj-mirror verify minio/                    compare every object with the index
+  obj-mirror status s3://documents --json     count the objects and bytes of a bucket
+  obj-mirror make-bucket s3://documents       create the bucket if it is missing
 
 EXIT STATUS
   0  done
-  1  failed: no such bucket, keys refused, server unreachable, no such directory
+  1  failed: the bucket or directory is missing, the keys are refused, or the server is unreachable
   2  wrong usage
-  3  incomplete: some objects failed or were left out, or lack a header that the server refuses, each
-     named on stderr; the others are in place
-  4  verification failed, or an index that cannot be read
-  5  refused: a safeguard said no, nothing was changed
+  3  incomplete: some objects failed, were left out, or were stored without a header that the server
+     refuses; each is named on stderr, and all others are in place
+  4  verification failed, or the index cannot be read
+  5  refused by a safeguard; nothing was changed
   128+N  ended by signal N";
 
 /// Mirror an S3 bucket into a directory, or a directory into a bucket, losslessly
@@ -57,20 +68,20 @@ EXIT STATUS
     subcommand_negates_reqs = true
 )]
 pub struct Cli {
-    /// What to do instead of mirroring
+    /// The command, if it is not to mirror
     #[command(subcommand)]
     pub command: Option<Command>,
 
-    /// What to mirror
+    /// The arguments of a mirror run
     #[command(flatten)]
     pub mirror: Mirror,
 
-    /// How much to say
+    /// `--quiet`
     #[command(flatten)]
     pub quiet: Quiet,
 }
 
-/// The mirror itself.
+/// The arguments of a mirror run.
 #[derive(Args, Debug)]
 pub struct Mirror {
     /// The source: s3://BUCKET[/PREFIX] or a directory
@@ -81,31 +92,31 @@ pub struct Mirror {
     #[arg(value_name = "DST", required = true)]
     pub destination: Option<String>,
 
-    /// Objects in flight at once [default: from 32, up to 256 while that gets more through]
+    /// Transfer N objects at a time [default: start with 32 and adapt, up to 256]
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
 
-    /// Delete at the destination what the source does not have, after everything else went well
+    /// Delete from the destination what the source does not have, after everything else has succeeded
     #[arg(long)]
     pub delete: bool,
 
-    /// From a mirror: leave out what is damaged or missing, naming each (3), and send all others
+    /// Send a damaged mirror: leave out damaged and missing objects, name each (3), and send all others
     #[arg(long, conflicts_with = "delete")]
     pub skip_damaged: bool,
 
-    /// From a bucket: link unchanged objects from the mirror DIR instead of fetching them
+    /// Link unchanged objects from the mirror DIR instead of fetching them from the bucket
     #[arg(long, value_name = "DIR")]
     pub link_dest: Option<PathBuf>,
 
-    /// When objects are asked for their tags
+    /// When to request the tags of objects
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    pub tags: Wanted,
+    pub tags: TagPolicy,
 
-    /// Bytes a second at most, over all connections: 500000, 20M, 1.5MiB
+    /// Limit all connections together to BYTES per second: 500000, 20M, 1.5MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_rate: Option<u64>,
 
-    /// Give the run up after so many seconds; run again, it continues
+    /// Abort the run after SECONDS; the next run continues it
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: Option<u64>,
 
@@ -117,15 +128,15 @@ pub struct Mirror {
     #[arg(long)]
     pub json: bool,
 
-    /// How to speak to the server
+    /// How to connect to the server
     #[command(flatten)]
     pub link: Link,
 }
 
-/// How to speak to the server.
+/// How to connect to the server.
 #[derive(Args, Debug)]
 pub struct Link {
-    /// Dial ADDR for the endpoint's HOST:PORT; URL, Host header, TLS name and signature keep HOST
+    /// Connect to ADDR instead of the endpoint's HOST:PORT; URL, Host header, TLS name and signature keep HOST
     #[arg(
         long,
         value_name = "HOST:PORT:ADDR",
@@ -135,7 +146,7 @@ pub struct Link {
     )]
     pub resolve: Vec<String>,
 
-    /// Give a request up when nothing has moved for so many seconds; it is tried again
+    /// Abort a request after SECONDS without progress, and retry it
     #[arg(
         long,
         value_name = "SECONDS",
@@ -145,14 +156,22 @@ pub struct Link {
     pub request_timeout: u64,
 }
 
-/// The other things it does.
+impl Link {
+    /// Creates a client of the bucket, with the settings from the environment; nothing is sent yet.
+    pub fn remote(&self, path: &BucketPath, max_rate: Option<u64>) -> Result<Remote> {
+        let settings = Settings::read(|name| std::env::var(name).ok(), &self.resolve)?;
+        Remote::new(path, &settings, Duration::from_secs(self.request_timeout), max_rate)
+    }
+}
+
+/// The commands besides mirroring.
 #[derive(Subcommand, Debug)]
 pub enum Command {
-    /// Re-hash every object of a mirror and compare with its index
+    /// Compare every object of a mirror with its index, by hash
     Verify(Verify),
     /// Count a bucket's objects and bytes
     Status(Status),
-    /// Make a bucket, if it is missing
+    /// Create a bucket if it is missing
     MakeBucket(MakeBucket),
 }
 
@@ -164,15 +183,15 @@ EXAMPLES
   obj-mirror verify --json minio/
 
 EXIT STATUS
-  0  every object is as the index says; or the directory never had an index, which is said
-  1  no such directory
-  4  something is missing, changed or not listed, or the index is damaged; each is named")]
+  0  every object matches the index; or the directory never had an index (a warning reports it)
+  1  the directory is missing
+  4  an object is missing, changed or not in the index, or the index is damaged; each is named")]
 pub struct Verify {
     /// The mirror
     #[arg(value_name = "DIR")]
     pub dir: PathBuf,
 
-    /// Files read at once [default: number of cores]
+    /// Read N files at a time [default: number of cores]
     #[arg(long, value_name = "N", value_parser = jobs)]
     pub jobs: Option<usize>,
 
@@ -189,18 +208,18 @@ EXAMPLES
   obj-mirror status --quick --json s3://documents
 
 EXIT STATUS
-  0  done; with --json a missing bucket is an answer too: \"exists\": false
-  1  without --json, no such bucket; keys refused, or server unreachable")]
+  0  done; with --json also for a missing bucket: \"exists\": false
+  1  the keys are refused or the server is unreachable; without --json also for a missing bucket")]
 pub struct Status {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
 
-    /// How to speak to the server
+    /// How to connect to the server
     #[command(flatten)]
     pub link: Link,
 
-    /// Ask for one page of the listing only: does it answer?
+    /// Request only the first page of the listing, to check that the server answers
     #[arg(long)]
     pub quick: bool,
 
@@ -216,15 +235,15 @@ EXAMPLES
   obj-mirror make-bucket s3://documents
 
 EXIT STATUS
-  0  the bucket is there; whether it was made now is said, and told by --json
-  1  keys refused, server unreachable, or the server will not make it
+  0  the bucket exists; the output says whether this run created it
+  1  the keys are refused, or the server is unreachable or does not create the bucket
   2  not the name of a bucket")]
 pub struct MakeBucket {
     /// s3://BUCKET
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
 
-    /// How to speak to the server
+    /// How to connect to the server
     #[command(flatten)]
     pub link: Link,
 
@@ -233,10 +252,10 @@ pub struct MakeBucket {
     pub json: bool,
 }
 
-fn jobs(text: &str) -> Result<usize, String> {
+fn jobs(text: &str) -> std::result::Result<usize, String> {
     match text.parse() {
         Ok(n @ 1..=1024) => Ok(n),
-        _ => Err("a number from 1 to 1024".into()),
+        _ => Err("expected a number from 1 to 1024".into()),
     }
 }
 

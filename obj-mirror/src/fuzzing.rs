@@ -1,12 +1,12 @@
-//! The promises of this crate's readers of outside bytes, for any bytes. Each function panics where
-//! one is broken.
+//! What this crate's parsers of untrusted input promise for any bytes. Each function panics if a promise is
+//! broken.
 
-use crate::index::{self, Entry};
-use crate::key;
+use crate::mirror::index::{self, Entry};
+use crate::object::key;
 use std::path::{Component, Path};
 
-/// No line of an index leads outside the mirror or into its own files, and what reads is written
-/// and read again the same.
+/// No entry of an index leads outside the mirror or into its own files, and a parsed entry is written and
+/// parsed again unchanged.
 pub fn index(bytes: &[u8]) {
     let Some(entries) = read(bytes) else { return };
     for entry in &entries {
@@ -18,17 +18,16 @@ pub fn index(bytes: &[u8]) {
     }
 }
 
-/// The `SHA256SUMS` of an index, and each path with its sum; nothing where the index is refused.
-#[must_use]
+/// The `SHA256SUMS` of an index, and each path with its sum; none if the index is refused.
 pub fn sums(index: &[u8]) -> Option<(String, Vec<(String, String)>)> {
     let entries = read(index)?;
     let text = index::sums_text(&entries);
     Some((text, entries.into_iter().map(|entry| (entry.path, entry.sha256)).collect()))
 }
 
-/// A key of a listing prints on one line, whatever it was made of.
+/// A listed key prints on one line, whatever it consists of.
 pub fn listed_key(bytes: &[u8]) {
-    let Some(key) = key::url_decode(&String::from_utf8_lossy(bytes)) else { return };
+    let Some(key) = crate::s3::encode::url_decode(&String::from_utf8_lossy(bytes)) else { return };
     assert!(!key::printable(&key).contains(char::is_control), "{key:?}");
 }
 

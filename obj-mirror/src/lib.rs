@@ -1,45 +1,20 @@
 //! `obj-mirror`: an S3 bucket as a directory, and back.
+//!
+//! Commands ([`pull`], [`push`], `verify`, `status`, `make_bucket`) use two halves that do not know each
+//! other: [`s3`], the client, and [`mirror`], the directory. [`object`] holds what both know of an object.
 
-mod buffers;
 mod cli;
-mod contents;
-mod fault;
-mod fetch;
-mod headers;
-mod index;
-mod journal;
-mod key;
-mod known;
-mod leftovers;
-mod links;
 mod location;
 mod make_bucket;
-mod octets;
-mod outgoing;
-mod pace;
-mod placement;
-mod plan;
+mod mirror;
+mod object;
 mod pull;
 mod push;
-mod queue;
-mod rate;
-mod reading;
-mod received;
-mod remote;
 mod report;
-mod retry;
 mod run;
-mod salvage;
-mod sending;
+mod s3;
 mod settings;
-mod source;
 mod status;
-mod store;
-mod sums;
-mod tagging;
-mod transfer;
-mod tree;
-mod upload;
 mod verify;
 
 #[cfg(any(test, fuzzing))]

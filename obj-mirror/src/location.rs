@@ -1,4 +1,4 @@
-//! What `SRC` and `DST` name.
+//! Source and destination as written on the command line.
 
 use pipe_kit::Stop;
 use std::path::PathBuf;
@@ -6,23 +6,20 @@ use std::path::PathBuf;
 /// One side of a mirror.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Location {
-    /// A bucket, or a folder of it.
     Bucket(BucketPath),
-    /// A directory.
     Directory(PathBuf),
 }
 
-/// A bucket and the folder of it that is meant.
+/// A bucket and a prefix in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketPath {
-    /// The bucket's name.
     pub bucket: String,
-    /// Empty, or what every key meant begins with; ends in `/`.
+    /// Empty, or the beginning of every key; ends in `/`.
     pub prefix: String,
 }
 
 impl Location {
-    /// Reads `s3://BUCKET[/PREFIX]`, or anything else as a directory.
+    /// Parses `s3://BUCKET[/PREFIX]`; anything else is a directory.
     ///
     /// # Errors
     /// [`Stop::usage`] if it is neither.
@@ -32,14 +29,14 @@ impl Location {
             None if text.contains("://") => {
                 Err(Stop::usage(format!("{text}: neither s3://BUCKET nor a directory")))
             }
-            None if text.is_empty() => Err(Stop::usage("an empty name is no directory")),
+            None if text.is_empty() => Err(Stop::usage("the name of a directory cannot be empty")),
             None => Ok(Self::Directory(text.into())),
         }
     }
 }
 
 impl BucketPath {
-    /// Reads `s3://BUCKET[/PREFIX]`.
+    /// Parses `s3://BUCKET[/PREFIX]`.
     ///
     /// # Errors
     /// [`Stop::usage`] if it is not one.
@@ -56,7 +53,7 @@ impl BucketPath {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
         if bucket.is_empty() || !bucket.chars().all(plain) || bucket.chars().all(|c| c == '.') {
-            return Err(Stop::usage(format!("s3://{rest}: {bucket:?} is no bucket name")));
+            return Err(Stop::usage(format!("s3://{rest}: {bucket:?} is not a bucket name")));
         }
         let slash = if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" };
         Ok(Self { bucket: bucket.to_owned(), prefix: format!("{prefix}{slash}") })

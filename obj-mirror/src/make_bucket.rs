@@ -1,55 +1,55 @@
-//! `obj-mirror make-bucket`: a bucket where none is.
+//! `obj-mirror make-bucket`: creates a bucket.
 
 use crate::cli::MakeBucket;
-use crate::fault::Kind;
 use crate::location::BucketPath;
-use crate::remote::Remote;
-use crate::retry::retrying;
-use crate::{report, transfer};
+use crate::report;
+use crate::s3::fault::Kind;
+use crate::s3::remote::Remote;
+use crate::s3::retry::retrying;
+use crate::s3::tasks;
 use anyhow::Result;
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct MakeBucketReport<'a> {
     bucket: &'a str,
     endpoint: &'a str,
-    /// Whether it was made now; else it was there.
+    /// Whether this run created it.
     created: bool,
 }
 
-/// Makes a bucket, if it is missing.
-///
-/// # Errors
-/// If it cannot be told whether it is there, or it cannot be made.
+/// Creates a bucket if it is missing.
 pub fn run(args: &MakeBucket) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     if !path.prefix.is_empty() {
-        return Err(
-            Stop::usage(format!("{path}: a bucket alone is made: s3://{}", path.bucket)).into()
-        );
+        return Err(Stop::usage(format!(
+            "{path}: a bucket has no prefix: use s3://{}",
+            path.bucket
+        ))
+        .into());
     }
-    let remote = Remote::new(&path, &args.link, None)?;
-    let created = transfer::runtime()?.block_on(make(&remote))?;
+    let remote = args.link.remote(&path, None)?;
+    let created = tasks::runtime()?.block_on(make(&remote))?;
     let endpoint = remote.store.endpoint();
     match created {
-        true => say!("bucket {} is made at {endpoint}", path.bucket),
-        false => say!("bucket {} is there already at {endpoint}", path.bucket),
+        true => say!("created bucket {} at {endpoint}", path.bucket),
+        false => say!("bucket {} already exists at {endpoint}", path.bucket),
     }
     if args.json {
-        report::print_json(&Report { bucket: &path.bucket, endpoint, created })?;
+        report::print_json(&MakeBucketReport { bucket: &path.bucket, endpoint, created })?;
     }
     Ok(Exit::Done)
 }
 
 async fn make(remote: &Remote) -> Result<bool> {
-    if remote.list_some().await?.is_some() {
+    if remote.first_page().await?.is_some() {
         return Ok(false);
     }
     match retrying(|_| remote.store.make_bucket()).await {
         Ok(()) => Ok(true),
-        // Somebody was faster, or the answer to an earlier attempt was lost.
+        // Another client was faster, or the response to an earlier attempt was lost.
         Err(error) if error.kind == Kind::BucketThere => Ok(false),
-        Err(error) => Err(remote.fatal(&error).context("the bucket is missing and was not made")),
+        Err(error) => Err(remote.store.fatal(&error).context("cannot create the bucket")),
     }
 }

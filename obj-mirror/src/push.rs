@@ -1,20 +1,29 @@
-//! Directory to bucket: uploads first, deletes last.
+//! Push: directory to bucket. Uploads come first, deletes last.
+
+mod buffers;
+mod outgoing;
+mod plan;
+mod queue;
+mod reader;
+mod salvage;
+mod source;
+mod upload;
 
 use crate::cli::Mirror;
-use crate::fault::{Kind, StoreError};
 use crate::location::BucketPath;
-use crate::pace::Pace;
-use crate::queue::Queue;
-use crate::remote::Remote;
+use crate::mirror::tree::{Tree, require_directory};
+use crate::object::Failure;
+use crate::push::queue::Queue;
+use crate::push::source::Source;
+use crate::push::upload::Uploader;
 use crate::report::{DryRun, Summary};
-use crate::retry::retrying;
-use crate::sending;
-use crate::source::{self, Source};
-use crate::store::xml::can_carry;
-use crate::store::{DELETED_AT_ONCE, Listed};
-use crate::transfer::{Total, each, runtime};
-use crate::tree::{Tree, require_directory};
-use crate::upload::Sender;
+use crate::s3::concurrency::ConcurrencyLimiter;
+use crate::s3::deletes::DELETED_AT_ONCE;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::page::Listed;
+use crate::s3::retry::retrying;
+use crate::s3::tasks::{RunTimeout, each, runtime};
+use crate::s3::xml::can_carry;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop};
 use std::collections::{BTreeSet, HashSet};
@@ -23,22 +32,22 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::task::JoinSet;
 
-/// Requests at once that look, or delete.
+/// Concurrent requests that compare or delete objects.
 const JOBS: usize = 64;
 
 /// Mirrors a directory into a bucket.
 ///
 /// # Errors
-/// Whatever stops it; [`Stop::incomplete`] if some objects failed.
+/// [`Stop::incomplete`] if some objects failed.
 pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     require_directory(dir)?;
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
     let sources = match args.skip_damaged {
-        true => source::gather_what_is_left(dir, &disk),
+        true => salvage::gather(dir, &disk),
         false => source::gather(source::load_index(dir)?, &disk),
     };
-    let remote = Remote::new(to, &args.link, args.max_rate)?;
+    let remote = args.link.remote(to, args.max_rate)?;
     let runtime = runtime()?;
     let first = runtime.block_on(remote.page(None))?;
     let listing = runtime.block_on(remote.list(first))?;
@@ -46,7 +55,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let empty = sources.keys.is_empty() && sources.failures.is_empty();
     if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
         return Err(Stop::refused(format!(
-            "{} is empty and no index says that it should be: --delete would empty {to}; nothing was changed",
+            "{} is empty and has no index: --delete would empty {to}; nothing was changed",
             dir.display()
         ))
         .into());
@@ -54,7 +63,7 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let mut summary = Summary::new("push");
     summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan = sending::push(sources.objects, listing.objects, &sources.keys);
+    let plan = plan::plan_push(sources.objects, listing.objects, &sources.keys);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
     if args.delete {
@@ -63,11 +72,11 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     }
 
     let bar = pipe_kit::progress::bytes(Some(plan.send.iter().map(|s| s.size).sum()), "upload");
-    let sender = Sender::new(remote, Arc::new(tree), bar, args.tags);
+    let uploader = Uploader::new(remote, Arc::new(tree), bar, args.tags);
     let mut send = plan.send;
-    let total = Total::of(args.timeout);
+    let total = RunTimeout::of(args.timeout);
     let jobs = args.jobs.unwrap_or(JOBS);
-    let compared = compare(&sender, plan.check, jobs, &mut summary, &mut send);
+    let compared = compare(&uploader, plan.check, jobs, &mut summary, &mut send);
     runtime.block_on(total.bound(compared))?;
     send.sort_by(|a, b| a.key.cmp(&b.key));
     if args.dry_run {
@@ -79,26 +88,26 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         }
         return dry.finish(failed);
     }
-    runtime.block_on(total.bound(send_all(&sender, send, args.jobs, &mut summary)))?;
+    runtime.block_on(total.bound(send_all(&uploader, send, args.jobs, &mut summary)))?;
     if summary.failed.is_empty() {
-        runtime.block_on(delete_all(&sender, extra, jobs, &mut summary))?;
+        runtime.block_on(delete_all(&uploader, extra, jobs, &mut summary))?;
     }
-    sender.bar.finish_and_clear();
-    summary.finish(args.json, "the other objects are in place; run it again once that is mended")
+    uploader.bar.finish_and_clear();
+    summary.finish(args.json, "the other objects are in place; fix the cause and run it again")
 }
 
-/// Finds out of which objects it takes a request or a reading to know whether they are there.
+/// Compares the objects that need a request or a read to be compared.
 async fn compare(
-    sender: &Arc<Sender>,
+    uploader: &Arc<Uploader>,
     checks: Vec<(Source, Listed)>,
     jobs: usize,
     summary: &mut Summary,
     send: &mut Vec<Source>,
 ) -> Result<()> {
     let one = |(source, object): (Source, Listed)| {
-        let sender = Arc::clone(sender);
+        let uploader = Arc::clone(uploader);
         async move {
-            let there = sender.is_there(&source, &object).await;
+            let there = uploader.is_uploaded(&source, &object).await;
             (source, there)
         }
     };
@@ -106,10 +115,10 @@ async fn compare(
         match there {
             Ok(true) => summary.unchanged += 1,
             Ok(false) => {
-                sender.bar.inc_length(source.size);
+                uploader.bar.inc_length(source.size);
                 send.push(source);
             }
-            Err(error) => summary.fail(&sender.remote, source.key, error)?,
+            Err(error) => summary.fail(&uploader.remote.store, source.key, error)?,
         }
         Ok(())
     })
@@ -117,67 +126,68 @@ async fn compare(
 }
 
 async fn send_all(
-    sender: &Arc<Sender>,
+    uploader: &Arc<Uploader>,
     send: Vec<Source>,
     jobs: Option<usize>,
     summary: &mut Summary,
 ) -> Result<()> {
-    let mut pace = Pace::new(jobs, Instant::now());
+    let mut limiter = ConcurrencyLimiter::new(jobs, Instant::now());
     let mut queue = Queue::new(send);
-    // Dropped, it ends what is under way.
+    // Dropping it aborts the running uploads.
     let mut running = JoinSet::new();
     loop {
-        while running.len() < pace.limit()
+        while running.len() < limiter.limit()
             && let Some(source) = queue.next()
         {
-            let sender = Arc::clone(sender);
+            let uploader = Arc::clone(uploader);
             running.spawn(async move {
-                let sent = sender.send(&source).await;
+                let sent = uploader.send(&source).await;
                 (source, sent)
             });
         }
-        let is_full = running.len() == pace.limit();
+        let is_full = running.len() == limiter.limit();
         let Some(done) = running.join_next().await else { return Ok(()) };
-        let (source, sent) = done.context("a transfer broke off")?;
+        let (source, sent) = done.context("transfer interrupted")?;
         queue.is_done(&source);
         match sent {
             Ok(refused) => {
                 summary.sent(source.size);
-                pace.done(source.size, is_full, Instant::now());
+                limiter.done(source.size, is_full, Instant::now());
                 if let Some(refused) = refused {
-                    summary.incomplete(source.key, &refused);
+                    let reason = refused.reason();
+                    summary.failed.push(Failure { key: source.key, reason });
                 }
             }
             Err(error) => {
                 if error.kind == Kind::Busy {
-                    pace.busy(Instant::now());
+                    limiter.busy(Instant::now());
                 }
-                summary.fail(&sender.remote, source.key, error)?;
+                summary.fail(&uploader.remote.store, source.key, error)?;
             }
         }
-        sender.bar.set_message(format!("{} of {} objects", summary.transferred, summary.objects));
+        uploader.bar.set_message(format!("{} of {} objects", summary.transferred, summary.objects));
     }
 }
 
 async fn delete_all(
-    sender: &Arc<Sender>,
+    uploader: &Arc<Uploader>,
     keys: BTreeSet<String>,
     jobs: usize,
     summary: &mut Summary,
 ) -> Result<()> {
-    // What XML cannot carry is deleted by a request of its own.
+    // A key that XML cannot carry needs a request of its own.
     let (many, single): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| can_carry(key));
     let batches = many.chunks(DELETED_AT_ONCE).map(<[_]>::to_vec);
     let batches: Vec<_> = batches.chain(single.into_iter().map(|key| vec![key])).collect();
     let one = |keys: Vec<String>| {
-        let sender = Arc::clone(sender);
-        async move { delete_batch(&sender, keys).await }
+        let uploader = Arc::clone(uploader);
+        async move { delete_batch(&uploader, keys).await }
     };
     each(batches, jobs, one, |deleted: Vec<(String, Result<(), StoreError>)>| {
         for (key, deleted) in deleted {
             match deleted {
                 Ok(()) => summary.deleted += 1,
-                Err(error) => summary.fail(&sender.remote, key, error)?,
+                Err(error) => summary.fail(&uploader.remote.store, key, error)?,
             }
         }
         Ok(())
@@ -185,10 +195,13 @@ async fn delete_all(
     .await
 }
 
-/// Deletes keys together, and one by one those that failed, or all where the server cannot do many.
-async fn delete_batch(sender: &Sender, keys: Vec<String>) -> Vec<(String, Result<(), StoreError>)> {
-    let store = &sender.remote.store;
-    let mut left: HashSet<String> = keys.iter().map(|key| sender.remote.full(key)).collect();
+/// Deletes keys together, then one by one those that failed, or all if the server does not support it.
+async fn delete_batch(
+    uploader: &Uploader,
+    keys: Vec<String>,
+) -> Vec<(String, Result<(), StoreError>)> {
+    let store = &uploader.remote.store;
+    let mut left: HashSet<String> = keys.iter().map(|key| uploader.remote.full(key)).collect();
     if keys.len() > 1 {
         let full: Vec<String> = left.iter().cloned().collect();
         if let Ok(failed) = retrying(|_| store.delete_many(&full)).await {
@@ -197,7 +210,7 @@ async fn delete_batch(sender: &Sender, keys: Vec<String>) -> Vec<(String, Result
     }
     let mut deleted = Vec::with_capacity(keys.len());
     for key in keys {
-        let full = sender.remote.full(&key);
+        let full = uploader.remote.full(&key);
         let result = match left.contains(&full) {
             true => retrying(|_| store.delete(&full)).await,
             false => Ok(()),

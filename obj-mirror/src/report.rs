@@ -1,53 +1,40 @@
-//! What a run tells at its end.
+//! The result of a run: summary, plan of a dry run, JSON.
 
-use crate::fault::{Kind, StoreError};
-use crate::key::printable;
-use crate::remote::Remote;
-use crate::upload::Refused;
+use crate::object::Failure;
+use crate::object::key::printable;
+use crate::s3::fault::{Kind, StoreError};
+use crate::s3::store::Store;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop, say};
 use serde::Serialize;
 use std::time::Instant;
 
-/// So many objects in a row failed for passing reasons that the storage is taken to be down: each took
-/// seconds of trying again, and a bucket may have millions.
+/// After this many transient failures in a row, the storage counts as down: each has taken seconds of
+/// retries, and a bucket may have millions of objects.
 const TOO_MANY: usize = 64;
 
-/// An object that could not be mirrored.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// Its key; for a file that is no object, its path.
-    pub key: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// What a run did.
+/// The result of a run.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     /// `pull` or `push`
     pub direction: &'static str,
-    /// Objects of the source, those that failed included.
+    /// Objects of the source, including failed ones.
     pub objects: u64,
-    /// Objects sent.
     pub transferred: u64,
-    /// Bytes of the objects sent.
+    /// Bytes of the transferred objects.
     pub bytes: u64,
-    /// Objects that were there already.
     pub unchanged: u64,
-    /// Objects that were linked from another mirror (`--link-dest`).
+    /// Objects linked from another mirror (`--link-dest`).
     pub linked: u64,
-    /// Objects that went away between the listing and the reading.
+    /// Objects that were deleted between listing and reading.
     pub vanished: u64,
     /// What was deleted at the destination.
     pub deleted: u64,
-    /// What could not be done.
     pub failed: Vec<Failure>,
-    /// What is damaged or missing at the source and was left out as asked for (`--skip-damaged`).
+    /// Objects that are damaged or missing at the source (`--skip-damaged`).
     pub left_out: Vec<Failure>,
     #[serde(skip)]
     skip_damaged: bool,
-    /// How long it took, seconds.
     pub seconds: f64,
     #[serde(skip)]
     in_a_row: usize,
@@ -56,8 +43,6 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// A run that has done nothing yet.
-    #[must_use]
     pub fn new(direction: &'static str) -> Self {
         Self {
             direction,
@@ -77,27 +62,24 @@ impl Summary {
         }
     }
 
-    /// Takes what the source cannot give: failed, or left out where that was asked for.
+    /// Takes the objects that the source cannot give.
     pub fn take_unsendable(&mut self, failures: Vec<Failure>, skip_damaged: bool) {
         self.skip_damaged = skip_damaged;
         *(if skip_damaged { &mut self.left_out } else { &mut self.failed }) = failures;
     }
 
-    /// Notes that an object was sent.
+    /// Records a transferred object.
     pub fn sent(&mut self, bytes: u64) {
         self.transferred += 1;
         self.bytes += bytes;
         self.in_a_row = 0;
     }
 
-    /// Notes a failed object.
-    ///
-    /// # Errors
-    /// If every other object would fail in the same way: the run is over.
-    pub fn fail(&mut self, remote: &Remote, key: String, error: StoreError) -> Result<()> {
+    /// Records a failed object. An error if every other object would fail, too: the run is over.
+    pub fn fail(&mut self, store: &Store, key: String, error: StoreError) -> Result<()> {
         self.in_a_row = if error.is_transient() { self.in_a_row + 1 } else { 0 };
         if error.is_fatal() || self.in_a_row == TOO_MANY {
-            return Err(remote.fatal(&error).context(format!(
+            return Err(store.fatal(&error).context(format!(
                 "stopped after {} objects transferred and {} deleted; run it again to continue",
                 self.transferred, self.deleted
             )));
@@ -108,22 +90,10 @@ impl Summary {
         Ok(())
     }
 
-    /// Notes an object that is in place without some of what the index says of it. Something is missing, so
-    /// it counts as failed too.
-    pub fn incomplete(&mut self, key: String, refused: &Refused) {
-        let names = printable(&refused.headers.join(", "));
-        let why = match &refused.error {
-            Some(error) => format!("which the server refuses ({error})"),
-            None => "which cannot be sent unchanged".to_owned(),
-        };
-        let reason = format!("in place, but without {names}, {why}; the index still has it");
-        self.failed.push(Failure { key, reason });
-    }
-
-    /// Tells it all: failures each by name, counts, JSON where asked for.
+    /// Prints failures, counts, and with `json` the summary.
     ///
     /// # Errors
-    /// [`Stop::incomplete`] if anything failed; if standard output cannot be written.
+    /// [`Stop::incomplete`] if anything failed.
     pub fn finish(mut self, json: bool, after: &str) -> Result<Exit> {
         self.seconds = (self.begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
         let failed = self.failed.iter().map(|f| ("failed", f));
@@ -170,12 +140,11 @@ impl Summary {
     }
 }
 
-/// What a dry run would do. As text it is printed as it comes, however long it gets.
+/// The plan of a dry run. As text it is printed as it grows.
 #[derive(Debug, Default, Serialize)]
 pub struct DryRun {
-    /// The actions, for JSON.
+    /// Only for JSON.
     plan: Vec<Action>,
-    /// What would fail.
     failed: Vec<Failure>,
     #[serde(skip)]
     json: bool,
@@ -183,7 +152,6 @@ pub struct DryRun {
     text: String,
 }
 
-/// One action of a dry run.
 #[derive(Debug, Serialize)]
 struct Action {
     /// `download`, `link`, `upload` or `delete`
@@ -193,16 +161,10 @@ struct Action {
 }
 
 impl DryRun {
-    /// A plan with nothing in it.
-    #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json, ..Self::default() }
     }
 
-    /// Adds an action.
-    ///
-    /// # Errors
-    /// If standard output cannot be written.
     pub fn add(&mut self, action: &'static str, key: &str) -> Result<()> {
         if self.json {
             self.plan.push(Action { action, key: key.to_owned() });
@@ -215,10 +177,10 @@ impl DryRun {
         pipe_kit::output::print(&std::mem::take(&mut self.text))
     }
 
-    /// Prints the rest, and what would fail.
+    /// Prints the rest, and the objects that would fail.
     ///
     /// # Errors
-    /// [`Stop::incomplete`] if something would fail; if standard output cannot be written.
+    /// [`Stop::incomplete`] if anything would fail.
     pub fn finish(mut self, failed: Vec<Failure>) -> Result<Exit> {
         self.failed = failed;
         match self.json {
@@ -242,10 +204,6 @@ impl DryRun {
     }
 }
 
-/// Prints a report as one line of JSON.
-///
-/// # Errors
-/// If standard output cannot be written.
 pub fn print_json(report: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(report).context("writing the report")?;
     pipe_kit::output::print(&(text + "\n"))

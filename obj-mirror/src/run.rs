@@ -1,4 +1,4 @@
-//! From the command line to the work.
+//! Runs the command of the command line.
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
@@ -6,10 +6,7 @@ use crate::{make_bucket, pull, push, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
-/// Does what the command line says.
-///
-/// # Errors
-/// Whatever stops it.
+/// Runs the command of the command line.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     match cli.command {
@@ -23,18 +20,17 @@ pub fn run(cli: Cli) -> Result<Exit> {
 fn mirror(args: &Mirror) -> Result<Exit> {
     if let Some(verb @ ("verify" | "status" | "make-bucket")) = args.source.as_deref() {
         return Err(Stop::usage(format!(
-            "options of {verb} go after it: obj-mirror {verb} … --quiet; a directory of that name is ./{verb}"
+            "options of {verb} must follow it: obj-mirror {verb} … --quiet; write a directory of that name as ./{verb}"
         ))
         .into());
     }
     let side = |text: &Option<String>| Location::parse(text.as_deref().unwrap_or_default());
     match (side(&args.source)?, side(&args.destination)?) {
         (Location::Bucket(_), Location::Directory(_)) if args.skip_damaged => {
-            Err(Stop::usage("--skip-damaged is for a damaged mirror, as the source").into())
+            Err(Stop::usage("--skip-damaged requires a directory as the source").into())
         }
         (Location::Directory(_), Location::Bucket(_)) if args.link_dest.is_some() => {
-            Err(Stop::usage("--link-dest is for a mirror that is being made, as the destination")
-                .into())
+            Err(Stop::usage("--link-dest requires a directory as the destination").into())
         }
         (Location::Bucket(bucket), Location::Directory(dir)) => pull::run(&bucket, &dir, args),
         (Location::Directory(dir), Location::Bucket(bucket)) => push::run(&dir, &bucket, args),

@@ -1,36 +1,35 @@
-//! What the environment says of the object storage.
+//! The settings of the object storage, from the environment.
 
 use pipe_kit::Stop;
 use pipe_kit::address::{Addresses, joined};
 use std::path::PathBuf;
 
-/// How to reach the storage, and with which keys.
+/// How to reach the object storage, and with which keys.
 #[derive(Clone)]
 pub struct Settings {
     /// `http://` or `https://`, no trailing slash, no default port.
     pub endpoint: String,
     /// The region that requests are signed for.
     pub region: String,
-    /// Whether the bucket is part of the path rather than of the host's name.
+    /// Whether the bucket is in the path rather than in the host name.
     pub path_style: bool,
-    /// The access key's id.
     pub access_key: String,
-    /// The secret key. Never printed.
+    /// Never printed.
     pub secret_key: String,
-    /// The session token of temporary keys. Never printed.
+    /// Never printed.
     pub session_token: Option<String>,
-    /// The certificate authorities that are trusted instead of the system's, a PEM file.
+    /// Certificate authorities (PEM) to trust instead of the system's.
     pub ca_bundle: Option<PathBuf>,
-    /// The `ADDRESS:PORT` to dial instead of the endpoint's own.
+    /// The `ADDRESS:PORT` to connect to instead of the endpoint's own.
     pub dial: Option<String>,
 }
 
 impl Settings {
-    /// Reads the settings from variables, empty ones being unset ones. `resolve` says where to dial
-    /// hosts whose names mean nothing here: `HOST:PORT:ADDRESS[:PORT]` each.
+    /// Reads the settings from variables; empty ones count as unset. `resolve` maps hosts to addresses:
+    /// `HOST:PORT:ADDRESS[:PORT]` each.
     ///
     /// # Errors
-    /// [`Stop::usage`] if the keys are missing or a value is none of those it can have.
+    /// [`Stop::usage`] if a key is missing or a value is invalid.
     pub fn read(
         variable: impl Fn(&str) -> Option<String>,
         resolve: &[String],
@@ -65,14 +64,12 @@ impl Settings {
         })
     }
 
-    /// Whether the endpoint is spoken to over TLS.
-    #[must_use]
     pub fn is_tls(&self) -> bool {
         self.endpoint.starts_with("https:")
     }
 }
 
-/// Where to dial the endpoint, if one of the entries is of its host and port.
+/// The address to connect to, if an entry matches the endpoint's host and port.
 fn dialled(endpoint: &str, resolve: &Addresses) -> Option<String> {
     let (scheme, rest) = endpoint.split_once("://")?;
     let authority = rest.split('/').next()?;
@@ -88,11 +85,10 @@ fn aws(region: &str) -> String {
     format!("https://s3.{region}.amazonaws.com{china}")
 }
 
-/// A default port is dropped: one side of the client would send it in `Host`, the other not, and the
-/// signature would not fit.
+/// Normalises a URL. A default port is dropped: it must not be in `Host` and missing in the signature.
 fn normal(url: &str) -> Result<String, Stop> {
     let wrong = || {
-        // The value is not repeated: a URL may carry a password.
+        // The value is not repeated: a URL may contain a password.
         Stop::usage("AWS_ENDPOINT_URL is not of the form http://HOST[:PORT] or https://HOST[:PORT]")
     };
     let (scheme, rest) = url.split_once("://").ok_or_else(wrong)?;
@@ -118,7 +114,7 @@ fn yes_or_no(text: &str) -> Result<bool, Stop> {
     match text.to_ascii_lowercase().as_str() {
         "yes" | "true" | "1" | "on" => Ok(true),
         "no" | "false" | "0" | "off" => Ok(false),
-        _ => Err(Stop::usage("S3_FORCE_PATH_STYLE is neither yes nor no")),
+        _ => Err(Stop::usage("S3_FORCE_PATH_STYLE must be yes or no")),
     }
 }
 

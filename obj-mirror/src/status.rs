@@ -1,41 +1,38 @@
-//! `obj-mirror status`: what a bucket holds.
+//! `obj-mirror status`: counts the objects of a bucket.
 
 use crate::cli::Status;
 use crate::location::BucketPath;
-use crate::remote::{Listing, Remote};
-use crate::{report, transfer};
+use crate::report;
+use crate::s3::remote::{Listing, Remote};
+use crate::s3::tasks;
 use anyhow::Result;
 use pipe_kit::Exit;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct Report<'a> {
+struct StatusReport<'a> {
     bucket: &'a str,
     prefix: &'a str,
     endpoint: &'a str,
-    /// Whether there is such a bucket.
     exists: bool,
     objects: usize,
     bytes: u64,
-    /// Whether that is all: with `--quick`, only the first page is counted.
+    /// Whether everything was counted; `--quick` counts only the first page.
     complete: bool,
 }
 
-/// Counts.
-///
-/// # Errors
-/// If the bucket cannot be listed to its end.
+/// Counts the objects of a bucket.
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
-    let remote = Remote::new(&path, &args.link, None)?;
-    let found = transfer::runtime()?.block_on(count(&remote, args.quick))?;
-    // A caller that means to make what is missing must tell that from a storage that does not answer.
+    let remote = args.link.remote(&path, None)?;
+    let found = tasks::runtime()?.block_on(count(&remote, args.quick))?;
+    // A caller that creates a missing bucket must be able to distinguish it from an unreachable server.
     if found.is_none() && !args.json {
-        return Err(remote.no_bucket());
+        return Err(remote.store.no_bucket());
     }
     let exists = found.is_some();
     let Found { objects, bytes, more } = found.unwrap_or_default();
-    let report = Report {
+    let report = StatusReport {
         bucket: &path.bucket,
         prefix: &path.prefix,
         endpoint: remote.store.endpoint(),
@@ -61,14 +58,14 @@ struct Found {
     more: bool,
 }
 
-/// Counts the bucket's objects, or those of its first page; nothing if there is no such bucket.
+/// Counts the objects of the bucket or of its first page; none if the bucket does not exist.
 async fn count(remote: &Remote, quick: bool) -> Result<Option<Found>> {
     let mut found = Found::default();
     let mut add = |page: Listing| {
         found.objects += page.objects.len() + page.failures.len();
         found.bytes += page.objects.iter().map(|object| object.size).sum::<u64>();
     };
-    let Some(first) = remote.list_some().await? else { return Ok(None) };
+    let Some(first) = remote.first_page().await? else { return Ok(None) };
     if quick {
         add(first.0);
         found.more = first.1.is_some();

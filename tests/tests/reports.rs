@@ -187,7 +187,7 @@ fn a_bundle_names_each_object_with_what_the_mirror_says_of_it() -> Result<()> {
     let verified = verify.arg("verify").arg(&bundle).env("PATH", tool_path()).output()?;
     let said = String::from_utf8_lossy(&verified.stderr);
     assert_eq!(verified.status.code(), Some(4), "{said}");
-    let words = format!("minio/{path} is damaged: changed: its SHA-256 is not that of the index");
+    let words = format!("minio/{path} is damaged: changed: its SHA-256 does not match the index");
     assert!(said.contains(&words), "{said}");
     Ok(())
 }

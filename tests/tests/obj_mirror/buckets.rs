@@ -5,10 +5,14 @@ use crate::kit::{Bench, end};
 #[test]
 fn a_missing_bucket_is_made_once_and_what_is_there_is_left_alone() {
     let bench = Bench::new();
-    let made = bench.run(&["make-bucket", "s3://fresh", "--json"]).with(0).says("fresh is made at");
+    let made = bench
+        .run(&["make-bucket", "s3://fresh", "--json"])
+        .with(0)
+        .reports("created bucket fresh at");
     assert_eq!(made.json()["created"], true);
     bench.s3.client().put(("fresh", "a"), &[], b"x").unwrap();
-    let again = bench.run(&["make-bucket", "--json", "s3://fresh"]).with(0).says("there already");
+    let again =
+        bench.run(&["make-bucket", "--json", "s3://fresh"]).with(0).reports("already exists");
     assert_eq!(again.json()["created"], false);
     assert_eq!(bench.s3.client().list("fresh", "").unwrap(), ["a"]);
     bench.run(&["make-bucket", "s3://fresh/folder"]).with(2);
@@ -16,7 +20,7 @@ fn a_missing_bucket_is_made_once_and_what_is_there_is_left_alone() {
 }
 
 #[test]
-fn a_bucket_is_made_in_another_region_and_where_it_is_told_to_dial() {
+fn a_bucket_is_made_in_another_region_and_at_another_address() {
     let bench = Bench::new();
     let mut elsewhere = bench.command(&["make-bucket", "s3://far"]);
     end(elsewhere.env("AWS_REGION", "eu-central-1")).with(0);
@@ -30,22 +34,22 @@ fn a_bucket_is_made_in_another_region_and_where_it_is_told_to_dial() {
 }
 
 #[test]
-fn a_missing_bucket_is_told_from_a_storage_that_does_not_answer() {
+fn a_missing_bucket_is_distinguished_from_a_storage_that_does_not_answer() {
     let bench = Bench::new();
     let ask = |bucket| bench.run(&["status", "--quick", "--json", bucket]);
     assert_eq!(ask("s3://missing").with(0).json()["exists"], false);
     assert_eq!(ask("s3://documents").with(0).json()["exists"], true);
-    bench.run(&["status", "--quick", "s3://missing"]).with(1).says("does not exist");
+    bench.run(&["status", "--quick", "s3://missing"]).with(1).reports("does not exist");
     let whole = |bucket| bench.run(&["status", "--json", bucket]).with(0).json();
     assert_eq!(whole("s3://missing")["exists"], false);
     assert_eq!(whole("s3://documents")["exists"], true);
-    bench.run(&["status", "s3://missing"]).with(1).says("does not exist");
+    bench.run(&["status", "s3://missing"]).with(1).reports("does not exist");
     for verb in [&["status", "--quick", "--json"][..], &["status", "--json"], &["make-bucket"]] {
         let mut gone = bench.command(verb);
         gone.arg("s3://documents").env("AWS_ENDPOINT_URL", "http://127.0.0.1:1");
-        assert_eq!(end(&mut gone).with(1).says("cannot be reached").out, "");
+        assert_eq!(end(&mut gone).with(1).reports("cannot be reached").out, "");
         let mut refused = bench.command(verb);
         refused.arg("s3://documents").env("AWS_SECRET_ACCESS_KEY", "wrong");
-        end(&mut refused).with(1).says("the keys are refused");
+        end(&mut refused).with(1).reports("the keys are refused");
     }
 }

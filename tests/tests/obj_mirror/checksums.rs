@@ -77,7 +77,7 @@ fn what_arrives_otherwise_is_sent_again_or_fails_and_is_never_kept() {
         };
         let (proxy, seen) = garbling(&bench, kind, usize::MAX);
         let key = if kind == "/whole " { "whole" } else { "parts" };
-        run(&proxy).with(3).says(&format!("failed: {key}: the server answered 400"));
+        run(&proxy).with(3).reports(&format!("failed: {key}: the server answered 400"));
         assert!(seen.load(Ordering::SeqCst) > 1, "{kind}: it was not tried again");
         assert_eq!(bench.keys().len(), 3, "{kind}");
         let (proxy, _) = garbling(&bench, kind, 1);

@@ -5,7 +5,7 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::FileExt;
 
-/// An object: its key, a hash of its bytes, what is said of it.
+/// An object: its key, a hash of its bytes, its headers.
 type Object = (String, u64, Vec<(String, String)>);
 
 /// What the bucket holds now, without what it held before the push.
@@ -17,10 +17,10 @@ fn sent(bench: &Bench) -> Vec<Object> {
     };
     let objects = bench.state(BUCKET).into_iter().filter(|(key, ..)| key != "extra");
     objects
-        .map(|(key, body, mut said)| {
+        .map(|(key, body, mut headers)| {
             // An object sent in parts has another ETag than one sent whole.
-            said.retain(|(name, _)| name != "etag");
-            (key, hashed(&body), said)
+            headers.retain(|(name, _)| name != "etag");
+            (key, hashed(&body), headers)
         })
         .collect()
 }
@@ -111,7 +111,7 @@ fn a_whole_mirror_is_sent_whole() {
 fn a_line_lost_from_the_index_costs_what_only_it_knew() {
     let (bench, before) = mirror();
     let text = fs::read_to_string(own(&bench, "index.jsonl")).unwrap();
-    // `a` lies aside, so its key is lost; `fine` lies at its key, so only what was said of it is.
+    // `a` lies aside, so its key is lost; `fine` lies at its key, so only its headers are.
     let damaged: String = text
         .lines()
         .map(|l| {
@@ -124,7 +124,7 @@ fn a_line_lost_from_the_index_costs_what_only_it_knew() {
     bench.run(&["minio", "s3://documents"]).with(4);
     assert_eq!(bench.keys(), ["extra"]);
     let ended = bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(3);
-    let ended = ended.says("left out: flipped").says("its key is lost");
+    let ended = ended.reports("left out: flipped").reports("its key is unknown");
     assert!(ended.err.contains("index.jsonl, line "), "{}", ended.err);
     let expected = without(&before, &["a", "fine", "flipped"]);
     assert_eq!(without(&sent(&bench), &["fine"]), expected);
@@ -137,7 +137,7 @@ fn a_lost_index_leaves_the_sums_and_lost_sums_leave_the_index() {
     fs::write(bench.path("minio/flipped"), "Content of flipped").unwrap();
     let listed = fs::read(own(&bench, "index.jsonl")).unwrap();
     fs::remove_file(own(&bench, "index.jsonl")).unwrap();
-    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(3).says("lost its index");
+    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(3).reports("lost its index");
     let bodies = |objects: &[Object]| -> Vec<(String, u64)> {
         objects.iter().map(|o| (o.0.clone(), o.1)).collect()
     };
@@ -145,7 +145,7 @@ fn a_lost_index_leaves_the_sums_and_lost_sums_leave_the_index() {
 
     fs::write(own(&bench, "index.jsonl"), listed).unwrap();
     fs::remove_file(own(&bench, "SHA256SUMS")).unwrap();
-    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(3).says("do not say the same");
+    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(3).reports("disagree");
     assert_eq!(sent(&bench), without(&before, &["flipped"]), "properties come back too");
 }
 
@@ -158,6 +158,6 @@ fn an_object_that_either_list_proves_is_sent() {
     let sum = entry["sha256"].as_str().unwrap();
     let other = format!("{}{}", if sum.starts_with('0') { '1' } else { '0' }, &sum[1..]);
     fs::write(own(&bench, "index.jsonl"), text.replace(sum, &other)).unwrap();
-    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(0).says("do not say the same");
+    bench.run(&["--skip-damaged", "minio", "s3://documents"]).with(0).reports("disagree");
     assert_eq!(sent(&bench), before);
 }

@@ -36,7 +36,7 @@ fn a_pull_with_delete_makes_the_mirror_what_the_bucket_is() {
     // A key where a directory was, and a file that never was an object.
     bench.s3.put("b", &[], b"now a file").unwrap();
     std::fs::write(bench.path("minio/stray"), "x").unwrap();
-    bench.run(&["s3://documents", "minio"]).with(0).says("--delete removes them");
+    bench.run(&["s3://documents", "minio"]).with(0).reports("--delete removes them");
     assert_eq!(files(&bench.path("minio")), ["a", "b/c", "b/d", "stray"]);
     bench.run(&["--delete", "s3://documents", "minio"]).with(0);
     assert_eq!(files(&bench.path("minio")), ["a"]);
@@ -50,11 +50,11 @@ fn a_pull_with_delete_makes_the_mirror_what_the_bucket_is() {
 fn an_empty_or_missing_source_directory_deletes_nothing() {
     let bench = with_objects(&["a"]);
     std::fs::create_dir(bench.path("empty")).unwrap();
-    bench.run(&["--delete", "empty", "s3://documents"]).with(5).says("nothing was changed");
+    bench.run(&["--delete", "empty", "s3://documents"]).with(5).reports("nothing was changed");
     bench.run(&["--delete", "--dry-run", "empty", "s3://documents"]).with(5);
-    bench.run(&["--delete", "mistyped", "s3://documents"]).with(1).says("does not exist");
+    bench.run(&["--delete", "mistyped", "s3://documents"]).with(1).reports("does not exist");
     std::fs::write(bench.path("file"), "x").unwrap();
-    bench.run(&["--delete", "file", "s3://documents"]).with(1).says("not a directory");
+    bench.run(&["--delete", "file", "s3://documents"]).with(1).reports("not a directory");
     assert_eq!(bench.keys(), ["a"]);
 }
 
@@ -74,7 +74,7 @@ fn a_directory_that_is_no_mirror_is_not_cleared() {
     let bench = with_objects(&["a"]);
     std::fs::create_dir(bench.path("home")).unwrap();
     std::fs::write(bench.path("home/thesis"), "x").unwrap();
-    bench.run(&["--delete", "s3://documents", "home"]).with(5).says("is no mirror");
+    bench.run(&["--delete", "s3://documents", "home"]).with(5).reports("is not a mirror");
     assert_eq!(files(&bench.path("home")), ["thesis"]);
 }
 
@@ -88,10 +88,10 @@ fn a_mirror_with_anything_amiss_sends_the_rest_and_deletes_nothing() {
         ("another size", "a: 5 bytes on disk, 1 in the index", |b| {
             std::fs::write(b.path("minio/a"), "other").unwrap();
         }),
-        ("another content", "a: its content on disk is not what the index says", |b| {
+        ("another content", "a: its content does not match the index", |b| {
             std::fs::write(b.path("minio/a"), "X").unwrap();
         }),
-        ("not listed", "stray: is on disk and not in the index", |b| {
+        ("not listed", "stray: not in the index", |b| {
             std::fs::write(b.path("minio/stray"), "x").unwrap();
         }),
     ];
@@ -103,7 +103,7 @@ fn a_mirror_with_anything_amiss_sends_the_rest_and_deletes_nothing() {
             bench.s3.client().delete((BUCKET, key)).unwrap();
         }
         bench.s3.put("extra", &[], b"").unwrap();
-        bench.run(&["--delete", "minio", "s3://documents"]).with(3).says(reason);
+        bench.run(&["--delete", "minio", "s3://documents"]).with(3).reports(reason);
         let keys = bench.keys();
         assert!(keys.contains(&"extra".into()) && keys.contains(&"b".into()), "{name}: {keys:?}");
         assert!(!keys.contains(&"stray".into()), "{name}");
@@ -117,12 +117,12 @@ fn a_mirror_that_lost_its_index_or_was_never_finished_sends_nothing() {
     bench.s3.put("extra", &[], b"").unwrap();
     let own = bench.path("minio/.obj-mirror");
     std::fs::write(own.join("journal.jsonl"), "").unwrap();
-    bench.run(&["--delete", "minio", "s3://documents"]).with(5).says("not whole");
+    bench.run(&["--delete", "minio", "s3://documents"]).with(5).reports("is incomplete");
     std::fs::remove_file(own.join("journal.jsonl")).unwrap();
     std::fs::write(own.join("index.jsonl"), "").unwrap();
-    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("do not say the same");
+    bench.run(&["--delete", "minio", "s3://documents"]).with(4).reports("disagree");
     std::fs::remove_file(own.join("index.jsonl")).unwrap();
-    bench.run(&["--delete", "minio", "s3://documents"]).with(4).says("lost its index");
+    bench.run(&["--delete", "minio", "s3://documents"]).with(4).reports("lost its index");
     assert_eq!(bench.keys(), ["a", "extra"]);
 }
 

@@ -31,21 +31,21 @@ fn is_finished(bench: &Bench) -> bool {
 }
 
 #[test]
-fn wrong_keys_and_settings_are_told_without_the_secret() {
+fn wrong_keys_and_settings_are_reported_without_the_secret() {
     let bench = with_many(1);
     let with =
         |name: &str, value: &str| end(bench.command(&["s3://documents", "minio"]).env(name, value));
     for (name, value) in
         [("AWS_SECRET_ACCESS_KEY", "wrong-secret"), ("AWS_ACCESS_KEY_ID", "NOBODY")]
     {
-        let ended = with(name, value).with(1).says("the keys are refused for bucket documents");
+        let ended = with(name, value).with(1).reports("the keys are refused for bucket documents");
         assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
         for secret in ["wrong-secret", pipeline_tests::object_storage::SECRET_KEY] {
             assert!(!ended.err.contains(secret));
         }
     }
-    with("AWS_ACCESS_KEY_ID", "").with(2).says("AWS_ACCESS_KEY_ID is not set");
-    with("AWS_ENDPOINT_URL", "http://127.0.0.1:1").with(1).says("cannot be reached");
+    with("AWS_ACCESS_KEY_ID", "").with(2).reports("AWS_ACCESS_KEY_ID is not set");
+    with("AWS_ENDPOINT_URL", "http://127.0.0.1:1").with(1).reports("cannot be reached");
     assert!(!bench.path("minio").exists());
 }
 
@@ -85,7 +85,7 @@ fn an_object_that_fails_for_ever_is_named_and_the_others_are_there() {
     });
     let mut command = bench.command(&["s3://documents", "minio", "--json"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
-    let ended = ended.says("failed: 00007: ").says("1 failed, each named above");
+    let ended = ended.reports("failed: 00007: ").reports("1 failed, each named above");
     assert!(!ended.err.contains("X-Amz-Signature"), "{}", ended.err);
     assert_eq!(ended.json()["failed"][0]["key"], "00007");
     assert_eq!(files(&bench.path("minio")).len(), 19);
@@ -107,12 +107,12 @@ fn nothing_is_deleted_when_an_upload_failed() {
         if line.starts_with("PUT") { Fate::Drop } else { Fate::Pass }
     });
     let mut command = bench.command(&["--delete", "minio", "s3://documents"]);
-    end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3).says("failed: 00003: ");
+    end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3).reports("failed: 00003: ");
     assert!(bench.keys().contains(&"extra".into()));
 }
 
 #[test]
-fn an_object_that_goes_away_meanwhile_is_said_and_skipped() {
+fn an_object_that_is_deleted_meanwhile_is_reported_and_skipped() {
     let bench = with_many(6);
     let client = bench.s3.client();
     let proxy = Proxy::before(&bench.s3.endpoint(), move |line| {
@@ -123,7 +123,7 @@ fn an_object_that_goes_away_meanwhile_is_said_and_skipped() {
     });
     let mut command = bench.command(&["s3://documents", "minio"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(0);
-    ended.says("00002 went away before it was read; skipped");
+    ended.reports("00002 was deleted before it was read; skipped");
     assert_eq!(files(&bench.path("minio")).len(), 5);
     bench.run(&["verify", "minio"]).with(0);
 }
@@ -176,12 +176,12 @@ fn a_killed_run_continues_where_it_was() {
     };
     wait_until("a hundred objects", || Ok(done() == 100)).unwrap();
     // Another one may not come between.
-    bench.run(&["s3://documents", "minio"]).with(5).says("another run");
+    bench.run(&["s3://documents", "minio"]).with(5).reports("another run");
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!is_finished(&bench));
     std::fs::write(bench.path("minio/.obj-mirror/tmp/get-999"), "left over").unwrap();
-    bench.run(&["verify", "minio"]).with(4).says("never finished");
+    bench.run(&["verify", "minio"]).with(4).reports("is incomplete");
 
     let before = bench.s3.count("GetObject").unwrap();
     bench.pull();

@@ -101,8 +101,8 @@ fn nothing_is_written_or_read_through_a_link_left_in_the_mirror() {
     // A file of the mirror exchanged for a link is not sent as if it were the object.
     std::fs::remove_file(bench.path("minio/file")).unwrap();
     symlink(bench.path("outside/file"), bench.path("minio/file")).unwrap();
-    bench.run(&["minio", "s3://documents"]).with(3).says("failed: file: ");
-    bench.run(&["verify", "minio"]).with(4).says("file: ");
+    bench.run(&["minio", "s3://documents"]).with(3).reports("failed: file: ");
+    bench.run(&["verify", "minio"]).with(4).reports("file: ");
     assert_eq!(bench.s3.client().get((BUCKET, "file")).unwrap().body, b"evil");
 }
 
@@ -118,11 +118,11 @@ fn an_index_that_points_outside_sends_nothing() {
     bench.s3.client().delete((BUCKET, "a")).unwrap();
     bench.run(&["minio", "s3://documents"]).with(4);
     assert!(bench.keys().is_empty());
-    bench.run(&["verify", "minio"]).with(4).says("cannot be read");
+    bench.run(&["verify", "minio"]).with(4).reports("cannot be read");
 }
 
 #[test]
-fn metadata_outside_ascii_comes_back_as_the_server_tells_it() {
+fn metadata_outside_ascii_comes_back_as_the_server_sends_it() {
     let bench = Bench::new();
     bench.s3.put("a", &[("x-amz-meta-who", "Jürgen")], b"x").unwrap();
     bench.s3.put("b", &[("x-amz-meta-two", "one  two")], b"x").unwrap();
@@ -139,7 +139,7 @@ fn a_value_that_cannot_be_sent_back_unchanged_is_named_and_costs_no_bytes() {
     bench.s3.put("a", &[("x-amz-meta-who", "Juergen")], b"x").unwrap();
     bench.s3.put("b", &[], b"x").unwrap();
     bench.pull();
-    // As no server can tell it: HTTP knows no line feed in a value.
+    // No server can send this: HTTP allows no line feed in a value.
     let path = bench.path("minio/.obj-mirror/index.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("Juergen", "J\\nrgen")).unwrap();
@@ -148,6 +148,7 @@ fn a_value_that_cannot_be_sent_back_unchanged_is_named_and_costs_no_bytes() {
     bench.s3.client().create_bucket("copy").unwrap();
     bench.s3.client().put(("copy", "extra"), &[], b"").unwrap();
     let ended = bench.run(&["--delete", "minio", "s3://copy"]).with(3);
-    ended.says("failed: a: in place, but without x-amz-meta-who, which cannot be sent unchanged");
+    ended
+        .reports("failed: a: in place, but without x-amz-meta-who, which cannot be sent unchanged");
     assert_eq!(bench.s3.client().list("copy", "").unwrap(), ["a", "b", "extra"]);
 }

@@ -20,7 +20,7 @@ pub struct Bench {
     pub dir: TempDir,
 }
 
-/// An object: its key, its bytes, and what is said of it.
+/// An object: its key, its bytes, and its headers.
 pub type Object = (String, Vec<u8>, Vec<(String, String)>);
 
 /// How a run ended.
@@ -41,7 +41,7 @@ impl Ended {
 
     /// The same, if its stderr has this in it.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn reports(self, text: &str) -> Self {
         assert!(self.err.contains(text), "no {text:?} in:\n{}", self.err);
         self
     }
@@ -102,20 +102,20 @@ impl Bench {
         self.s3.client().list(BUCKET, "").unwrap()
     }
 
-    /// Every object of a bucket with its bytes and what is said of it.
+    /// Every object of a bucket with its bytes and its headers.
     pub fn state(&self, bucket: &str) -> Vec<Object> {
         let client = self.s3.client();
         let keys = client.list(bucket, "").unwrap();
         keys.into_iter()
             .map(|key| {
                 let object = client.get((bucket, &key)).unwrap();
-                let said = |name: &str| {
+                let is_kept = |name: &str| {
                     ["content-type", "cache-control", "expires", "etag"].contains(&name)
                         || (name.starts_with("content-") && name != "content-length")
                         || name.starts_with("x-amz-meta-")
                 };
                 let mut headers: Vec<_> =
-                    object.headers.into_iter().filter(|(name, _)| said(name)).collect();
+                    object.headers.into_iter().filter(|(name, _)| is_kept(name)).collect();
                 headers.sort();
                 (key, object.body, headers)
             })

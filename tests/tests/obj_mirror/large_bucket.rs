@@ -98,8 +98,9 @@ fn a_server_that_does_not_list_its_keys_in_order_is_mirrored_all_the_same() {
     let lister = Lister::start(2500, true);
     let mut command = bench.command(&["--dry-run", "s3://documents", "minio"]);
     command.env("AWS_ENDPOINT_URL", format!("http://{}", lister.address));
-    let told = end(&mut command).with(0).says("read and sorted first").out;
-    let keys: Vec<&str> = told.lines().collect();
+    let printed =
+        end(&mut command).with(0).reports("reading and sorting the whole listing first").out;
+    let keys: Vec<&str> = printed.lines().collect();
     assert_eq!(keys.len(), 2500);
     assert!(keys.is_sorted(), "{:?}", keys.first());
 }

@@ -14,8 +14,8 @@ fn key(n: usize) -> String {
 fn changed() -> Bench {
     let bench = Bench::new();
     for n in 0..COUNT {
-        let said = [("content-type", "text/x"), ("x-amz-meta-n", "1"), ("x-amz-tagging", "a=b")];
-        bench.s3.put(&key(n), &said, format!("content of {n}").repeat(40).as_bytes()).unwrap();
+        let headers = [("content-type", "text/x"), ("x-amz-meta-n", "1"), ("x-amz-tagging", "a=b")];
+        bench.s3.put(&key(n), &headers, format!("content of {n}").repeat(40).as_bytes()).unwrap();
     }
     bench.s3.put("odd//key", &[], b"aside").unwrap();
     bench.run(&["s3://documents", "monday"]).with(0);
@@ -57,8 +57,8 @@ fn only_what_changed_is_fetched_and_the_tree_is_that_of_a_full_mirror() {
         .into_iter()
         .filter(|f| inode(&bench.path("tuesday").join(f)) == inode(&bench.path("monday").join(f)));
     assert_eq!(linked.count(), COUNT - COUNT / 100);
-    let told = bench.run(&["--dry-run", "--link-dest", "full", "s3://documents", "new"]).with(0);
-    assert_eq!(told.out.lines().filter(|l| l.starts_with("link ")).count(), COUNT + 1);
+    let printed = bench.run(&["--dry-run", "--link-dest", "full", "s3://documents", "new"]).with(0);
+    assert_eq!(printed.out.lines().filter(|l| l.starts_with("link ")).count(), COUNT + 1);
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_linked_mirror_stands_when_the_one_before_is_gone_and_is_never_written_throu
 }
 
 #[test]
-fn rot_in_a_linked_file_is_told_of_every_mirror_that_has_it() {
+fn rot_in_a_linked_file_is_reported_for_every_mirror_that_has_it() {
     let bench = changed();
     bench.run(&["--link-dest", "monday", "s3://documents", "tuesday"]).with(0);
     let path = bench.path("monday/dir1/0001");
@@ -90,21 +90,21 @@ fn rot_in_a_linked_file_is_told_of_every_mirror_that_has_it() {
     std::fs::write(&path, content).unwrap();
     std::fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
     for mirror in ["monday", "tuesday"] {
-        bench.run(&["verify", mirror]).with(4).says("dir1/0001: changed");
+        bench.run(&["verify", mirror]).with(4).reports("dir1/0001: changed");
     }
 }
 
 #[test]
-fn what_cannot_be_linked_from_is_said_and_everything_is_fetched() {
+fn a_mirror_that_cannot_be_linked_from_is_reported_and_everything_is_fetched() {
     let bench = changed();
-    bench.run(&["--link-dest", "none", "s3://documents", "a"]).with(1).says("does not exist");
+    bench.run(&["--link-dest", "none", "s3://documents", "a"]).with(1).reports("does not exist");
     bench.run(&["--link-dest", "monday", "s3://documents", "monday"]).with(2);
     bench.run(&["--link-dest", "monday", "monday", "s3://documents"]).with(2);
     std::fs::create_dir(bench.path("plain")).unwrap();
     let ended = bench.run(&["--link-dest", "plain", "s3://documents", "b"]).with(0);
-    ended.says("nothing is linked from there");
+    ended.reports("nothing is linked from it");
     std::fs::write(bench.path("monday/.obj-mirror/index.jsonl"), "damaged").unwrap();
     let ended = bench.run(&["--link-dest", "monday", "s3://documents", "c"]).with(0);
-    ended.says("nothing is linked from there");
+    ended.reports("nothing is linked from it");
     same_tree(&bench.path("b"), &bench.path("c"));
 }

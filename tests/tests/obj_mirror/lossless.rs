@@ -135,11 +135,11 @@ fn state(client: &Client, bucket: &str) -> BTreeMap<String, Object> {
                     || ["cache-control", "expires"].contains(&name)
                     || name.starts_with("x-amz-meta-")
             };
-            let mut said: Vec<_> =
+            let mut headers: Vec<_> =
                 object.headers.into_iter().filter(|(name, _)| is_promised(name)).collect();
-            said.sort();
+            headers.sort();
             let tags = client.tags((bucket, &key)).unwrap();
-            (key, (object.body, said, tags))
+            (key, (object.body, headers, tags))
         })
         .collect()
 }
@@ -186,7 +186,7 @@ fn whatever_a_bucket_holds_comes_back_as_it_was() {
 fn the_hostile_ones_together_an_empty_and_a_huge_object_come_back_as_they_were() {
     let bench = Bench::new();
     let client = bench.s3.client();
-    let said = [
+    let headers = [
         ("content-type", "text/x"),
         ("x-amz-meta-who", "Jürgen 漢"),
         ("x-amz-tagging", "k=v%2B+w&%C3%BC="),
@@ -194,13 +194,13 @@ fn the_hostile_ones_together_an_empty_and_a_huge_object_come_back_as_they_were()
     let mut keys: Vec<String> = HOSTILE.iter().map(|k| (*k).to_owned()).collect();
     keys.extend(long_keys());
     for key in &keys {
-        bench.s3.put(key, &said, format!("under {key}").as_bytes()).unwrap();
+        bench.s3.put(key, &headers, format!("under {key}").as_bytes()).unwrap();
     }
     bench.s3.put("empty", &[("content-type", "text/none")], b"").unwrap();
     // In parts both ways: three, or thirteen.
     let words = tries(20, 100) * 1024 * 1024_u32 / 4;
     let huge: Vec<u8> = (0..words).flat_map(u32::to_le_bytes).collect();
-    bench.s3.put("huge", &said, &huge).unwrap();
+    bench.s3.put("huge", &headers, &huge).unwrap();
     let before = state(&client, BUCKET);
     assert_eq!(before.len(), keys.len() + 2);
     bench.pull();
@@ -231,7 +231,7 @@ fn a_change_of_tags_alone_is_sent_back_and_fetched_where_it_is_asked_for() {
         client.request("PUT", (BUCKET, "a"), &[("tagging", "")], &[], body.as_bytes()).unwrap();
     };
     retag("new");
-    // Neither time nor ETag tells: only asking does.
+    // Neither time nor ETag changes: only a request shows it.
     bench.pull();
     let kept = || crate::kit::index(&bench.path("minio"))[0]["tags"]["state"].clone();
     assert_eq!(kept(), "old");

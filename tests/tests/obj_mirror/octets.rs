@@ -47,18 +47,18 @@ fn odd() -> Vec<(String, Headers)> {
     objects
 }
 
-/// What is said of an object, as bytes.
-fn said(client: &Client, at: (&str, &str)) -> Vec<(String, Vec<u8>)> {
+/// The stored headers of an object, as bytes.
+fn stored_headers(client: &Client, at: (&str, &str)) -> Vec<(String, Vec<u8>)> {
     let standard = ["content-type", "cache-control", "expires"];
-    let is_said = |name: &str| {
+    let is_stored = |name: &str| {
         standard.contains(&name)
             || (name.starts_with("content-") && name != "content-length")
             || name.starts_with("x-amz-meta-")
     };
-    let mut said = client.get(at).unwrap().octets;
-    said.retain(|(name, _)| is_said(name));
-    said.sort();
-    said
+    let mut stored = client.get(at).unwrap().octets;
+    stored.retain(|(name, _)| is_stored(name));
+    stored.sort();
+    stored
 }
 
 fn filled() -> Bench {
@@ -68,7 +68,7 @@ fn filled() -> Bench {
         let headers: Vec<_> = headers.iter().map(|(n, v)| (*n, &v[..])).collect();
         client.put_octets((BUCKET, &key), &headers, key.as_bytes()).unwrap();
         for (name, value) in headers {
-            let there = said(&client, (BUCKET, &key));
+            let there = stored_headers(&client, (BUCKET, &key));
             assert!(there.contains(&(name.to_owned(), value.to_vec())), "the server: {key} {name}");
         }
     }
@@ -90,7 +90,11 @@ fn values_that_are_not_utf8_come_back_byte_for_byte() {
     let keys = bench.keys();
     assert_eq!(client.list("copy", "").unwrap(), keys);
     for key in &keys {
-        assert_eq!(said(&client, ("copy", key)), said(&client, (BUCKET, key)), "{key}");
+        assert_eq!(
+            stored_headers(&client, ("copy", key)),
+            stored_headers(&client, (BUCKET, key)),
+            "{key}"
+        );
     }
     // What came back is seen to be the same: nothing is sent or fetched again.
     let again = bench.counted(&["minio", "s3://copy"]);
@@ -102,11 +106,14 @@ fn values_that_are_not_utf8_come_back_byte_for_byte() {
         .put_octets(("copy", "odd/title"), &[("x-amz-meta-value", b"caf\xe8")], b"odd/title")
         .unwrap();
     assert_eq!(bench.counted(&["minio", "s3://copy"])["transferred"], 1);
-    assert_eq!(said(&client, ("copy", "odd/title")), said(&client, (BUCKET, "odd/title")));
+    assert_eq!(
+        stored_headers(&client, ("copy", "odd/title")),
+        stored_headers(&client, (BUCKET, "odd/title"))
+    );
 }
 
 #[test]
-fn the_index_says_them_in_ascii_beside_what_an_older_reader_knows() {
+fn the_index_has_them_in_ascii_beside_what_an_older_reader_knows() {
     let bench = filled();
     bench.pull();
     let entry = |key: &str| {
@@ -173,7 +180,10 @@ fn a_server_that_refuses_a_value_gets_the_object_and_the_loss_is_named() {
     assert_eq!(kept.header("x-amz-meta-plain"), Some("as ever"));
     let kept = there.get((BUCKET, "odd/title")).unwrap();
     assert_eq!(kept.header("content-language"), Some("de"));
-    assert_eq!(said(&there, (BUCKET, "odd/no-break-space")).last().unwrap().0, "x-amz-meta-value");
+    assert_eq!(
+        stored_headers(&there, (BUCKET, "odd/no-break-space")).last().unwrap().0,
+        "x-amz-meta-value"
+    );
     assert!(strict.keys().contains(&"extra".to_owned()), "nothing is deleted");
 }
 
@@ -195,7 +205,7 @@ fn an_index_that_was_written_before_means_what_it_meant() {
     bench.s3.client().create_bucket("copy").unwrap();
     bench.run(&["minio", "s3://copy"]).with(0);
     let client = bench.s3.client();
-    assert_eq!(said(&client, ("copy", "a")), said(&client, (BUCKET, "a")));
+    assert_eq!(stored_headers(&client, ("copy", "a")), stored_headers(&client, (BUCKET, "a")));
 }
 
 #[test]
@@ -206,10 +216,10 @@ fn a_damaged_escape_is_damage_and_a_header_of_no_mirror_is_not_sent() {
     let path = bench.path("minio/.obj-mirror/index.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     std::fs::write(&path, text.replace("caf%E9", "caf%E")).unwrap();
-    bench.run(&["verify", "minio"]).with(4).says("percent-encoded");
+    bench.run(&["verify", "minio"]).with(4).reports("percent-encoded");
     bench.run(&["minio", "s3://documents"]).with(4);
     std::fs::write(&path, text.replace("x-amz-meta-t", "x-amz-acl")).unwrap();
     bench.s3.client().create_bucket("copy").unwrap();
     let ended = bench.run(&["minio", "s3://copy"]).with(3);
-    ended.says("failed: a: in place, but without x-amz-acl, which cannot be sent unchanged");
+    ended.reports("failed: a: in place, but without x-amz-acl, which cannot be sent unchanged");
 }

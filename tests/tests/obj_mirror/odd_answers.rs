@@ -67,7 +67,7 @@ fn an_object_without_an_etag_or_a_time_is_mirrored_and_what_is_lost_is_named() {
         ("metadata that HTTP cannot carry", Some("x-amz-missing-meta"), |a| {
             with_header(a, "x-amz-missing-meta", b"x-amz-missing-meta: 2\r\n")
         }),
-        ("a control character", Some("a header of the server's answer is not HTTP"), |a| {
+        ("a control character", Some("the response has a header that is not valid HTTP"), |a| {
             with_header(a, "x-amz-meta-odd", b"x-amz-meta-odd: a\x01b\r\n")
         }),
     ];
@@ -128,11 +128,11 @@ fn an_odd_entry_of_a_listing_costs_no_other_object() {
     let bench = filled();
     // Of the same length: the answer says how long it is.
     let ended = pull_listed(&bench, |a| replaced(&a, b"<Size>17825792<", b"<Size>17 MByte<"));
-    let ended = ended.with(3).says("failed: odd-large: the listing has no size of it");
+    let ended = ended.with(3).reports("failed: odd-large: the listing does not give its size");
     assert_eq!(ended.json()["transferred"], 2);
     let bench = filled();
     let ended = pull_listed(&bench, |a| replaced(&a, b">odd-large<", b">odd-larg\xe9<"));
-    let ended = ended.with(3).says("failed: odd-larg\u{fffd}: its key is not UTF-8");
+    let ended = ended.with(3).reports("failed: odd-larg\u{fffd}: its key is not UTF-8");
     assert_eq!(ended.json()["transferred"], 2);
 }
 

@@ -1,4 +1,4 @@
-//! A proxy that fails as networks and servers do: one request a connection, and a say in each.
+//! A proxy that fails as networks and servers do: one request per connection, each of which it can change.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};

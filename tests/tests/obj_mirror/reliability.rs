@@ -75,7 +75,7 @@ fn a_key_that_fails_for_ever_is_named_and_the_others_are_there() {
     });
     let mut command = bench.command(&["s3://documents", "minio"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
-    ended.says("failed: dir1/0011: ").says("1 failed, each named above");
+    ended.reports("failed: dir1/0011: ").reports("1 failed, each named above");
     assert_eq!(files(&bench.path("minio")).len(), 58);
     bench.pull();
     is_exact(&bench, "minio");
@@ -112,10 +112,10 @@ fn a_silent_server_is_given_up_and_a_total_time_ends_a_run() {
     });
     let mut command = bench.command(&["s3://documents", "minio", "--timeout", "2"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(1);
-    ended.says("not done within 2 s").says("run it again to continue");
+    ended.reports("not finished within 2 s").reports("run it again to continue");
     let mut command = bench.command(&["s3://documents", "minio", "--request-timeout", "1"]);
     let ended = end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
-    ended.says("failed: dir3/0003: no answer within 1 s");
+    ended.reports("failed: dir3/0003: no answer within 1 s");
     bench.pull();
     is_exact(&bench, "minio");
 }

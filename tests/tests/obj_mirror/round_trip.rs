@@ -35,7 +35,7 @@ fn headers_and_metadata_come_back_with_the_bytes() {
 }
 
 #[test]
-fn a_host_without_a_name_here_is_dialled_where_it_is_said() {
+fn a_host_without_a_name_here_is_reached_at_the_given_address() {
     let bench = Bench::new();
     bench.s3.put("a b/ü", &HEADERS, b"bytes").unwrap();
     bench.s3.put("large", &[], &vec![7; 20 << 20]).unwrap();
@@ -233,21 +233,21 @@ fn a_directory_without_an_index_is_sent_with_types_by_extension() {
 }
 
 #[test]
-fn a_dry_run_tells_and_changes_nothing() {
+fn a_dry_run_prints_its_plan_and_changes_nothing() {
     let bench = Bench::new();
     bench.s3.put("a\nb", &[], b"x").unwrap();
     bench.s3.put("c", &[], b"x").unwrap();
-    let told = bench.run(&["--dry-run", "s3://documents", "minio"]).with(0);
-    assert_eq!(told.out, "download a\\nb\ndownload c\n");
+    let printed = bench.run(&["--dry-run", "s3://documents", "minio"]).with(0);
+    assert_eq!(printed.out, "download a\\nb\ndownload c\n");
     assert!(!bench.path("minio").exists());
     bench.pull();
     bench.s3.client().delete((BUCKET, "c")).unwrap();
     bench.s3.put("extra", &[], b"x").unwrap();
-    let told = bench.run(&["--dry-run", "--delete", "minio", "s3://documents"]).with(0);
-    assert_eq!(told.out, "upload c\ndelete extra\n");
+    let printed = bench.run(&["--dry-run", "--delete", "minio", "s3://documents"]).with(0);
+    assert_eq!(printed.out, "upload c\ndelete extra\n");
     assert_eq!(bench.keys(), ["a\nb", "extra"]);
-    let told = bench.run(&["--dry-run", "--delete", "s3://documents", "minio"]).with(0);
-    assert_eq!(told.out, "download extra\ndelete c\n");
+    let printed = bench.run(&["--dry-run", "--delete", "s3://documents", "minio"]).with(0);
+    assert_eq!(printed.out, "download extra\ndelete c\n");
     let json = bench.run(&["--dry-run", "--json", "s3://documents", "minio"]).with(0).json();
     assert_eq!(json["plan"][0]["key"], "extra");
     assert!(bench.path("minio/c").exists() && !bench.path("minio/extra").exists());
@@ -281,5 +281,5 @@ fn status_counts_and_names_what_it_counted() {
     assert_eq!(json["bucket"], "documents");
     assert_eq!(json["endpoint"], bench.s3.endpoint());
     assert_eq!((&json["objects"], &json["bytes"]), (&2.into(), &8.into()));
-    bench.run(&["status", "s3://nothing"]).with(1).says("bucket nothing does not exist");
+    bench.run(&["status", "s3://nothing"]).with(1).reports("bucket nothing does not exist");
 }

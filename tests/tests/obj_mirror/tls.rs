@@ -1,4 +1,4 @@
-//! Storage over TLS: trusted where it should be, and where it is not, it is said why.
+//! Storage over TLS: trusted where it should be, and where it is not, with the reason.
 
 use crate::kit::{BUCKET, Ended, end};
 use pipeline_tests::{S3, tool};
@@ -64,19 +64,16 @@ fn a_private_authority_is_trusted_where_it_is_named() {
     assert!(read("minio/a") == read("d/a"));
     stand.run(&["status", "s3://documents"], &ca).with(0);
     let none = stand.dir.path().join("none.pem");
-    stand.run(&["status", "s3://documents"], &none).with(1).says("AWS_CA_BUNDLE: reading");
+    stand.run(&["status", "s3://documents"], &none).with(1).reports("AWS_CA_BUNDLE: reading");
     std::fs::write(&none, "").unwrap();
-    stand.run(&["status", "s3://documents"], &none).with(1).says("there is no certificate in");
+    stand.run(&["status", "s3://documents"], &none).with(1).reports("contains no certificate");
 }
 
 #[test]
-fn who_is_not_trusted_is_refused_with_a_line_that_says_why() {
+fn a_server_that_is_not_trusted_is_refused_with_the_reason_in_one_line() {
     let ours = authority("ours");
     let cases = [
-        (
-            Stand::new(&authority("theirs"), "storage.test", 2099),
-            "trusted.pem, which AWS_CA_BUNDLE names",
-        ),
+        (Stand::new(&authority("theirs"), "storage.test", 2099), "trusted.pem (AWS_CA_BUNDLE)"),
         (Stand::new(&ours, "storage.test", 2021), "the certificate of storage.test has expired"),
         (Stand::new(&ours, "other.test", 2099), "is for another name"),
     ];
@@ -84,7 +81,7 @@ fn who_is_not_trusted_is_refused_with_a_line_that_says_why() {
         let ca = stand.dir.path().join("trusted.pem");
         std::fs::write(&ca, ours.pem()).unwrap();
         for args in [&["s3://documents", "minio"][..], &["status", "s3://documents"]] {
-            let ended = stand.run(args, &ca).with(1).says("is not trusted").says(reason);
+            let ended = stand.run(args, &ca).with(1).reports("is not trusted").reports(reason);
             assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
         }
         assert!(!stand.dir.path().join("minio").exists());
@@ -92,12 +89,12 @@ fn who_is_not_trusted_is_refused_with_a_line_that_says_why() {
 }
 
 #[test]
-fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_not_trusted() {
+fn a_server_that_does_not_speak_tls_is_distinguished_from_one_that_is_not_trusted() {
     let stand = Stand::new(&authority("ours"), "storage.test", 2099);
     let plain = S3::start(BUCKET).unwrap();
     let mut command = Command::new(tool("obj-mirror"));
     command.args(["status", "s3://documents"]).envs(plain.env());
     command.env("AWS_ENDPOINT_URL", format!("https://{}", plain.address()));
     command.env("AWS_CA_BUNDLE", stand.dir.path().join("ca.pem"));
-    end(&mut command).with(1).says("does not speak TLS");
+    end(&mut command).with(1).reports("does not speak TLS");
 }

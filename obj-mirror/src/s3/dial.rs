@@ -1,0 +1,234 @@
+//! Connections to the server, with TLS where the endpoint uses it.
+
+use crate::s3::fault::{Kind, StoreError};
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+/// A connection that acknowledges every packet at once. A server that uses Nagle's algorithm holds the end
+/// of its response back until the packet before is acknowledged, which the kernel would otherwise delay by
+/// some 40 ms for every object.
+struct QuickAck(TcpStream);
+
+impl AsyncRead for QuickAck {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.0).poll_read(context, buffer);
+        if polled.is_pending() {
+            // The kernel resets the option whenever data is sent. A failure costs only speed.
+            let _ = self.0.set_quickack(true);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for QuickAck {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        context: &mut task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
+/// How to connect to the server.
+pub struct Dialer {
+    host: String,
+    /// The `HOST:PORT` to connect to; `--resolve` can make it another than the endpoint's own.
+    address: String,
+    /// The file of AWS_CA_BUNDLE; none if the system's authorities are used.
+    ca_bundle: Option<PathBuf>,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Dialer {
+    pub fn new(settings: &Settings, host: &str) -> Result<Self> {
+        let (name, port) = split_port(host, settings.is_tls());
+        let address = settings.dial.clone().unwrap_or_else(|| format!("{name}:{port}"));
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let tls = settings.is_tls().then(|| {
+            let config = client_config(settings.ca_bundle.as_deref())?;
+            let server = ServerName::try_from(bare.to_owned())
+                .with_context(|| format!("{bare} cannot be the name in a certificate"))?;
+            anyhow::Ok((TlsConnector::from(Arc::new(config)), server))
+        });
+        let (host, ca_bundle) = (bare.to_owned(), settings.ca_bundle.clone());
+        Ok(Self { host, address, ca_bundle, tls: tls.transpose()? })
+    }
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    /// [`Kind::Unreachable`] if there is no answer; [`Kind::Tls`] if the server cannot be trusted.
+    pub async fn connect(&self) -> Result<Box<dyn Stream>, StoreError> {
+        let unreachable = |message: String| StoreError::new(Kind::Unreachable, message);
+        let connecting = async {
+            let stream = TcpStream::connect(&self.address).await;
+            let stream = stream.map_err(|e| unreachable(e.to_string()))?;
+            // Requests are small and each is waited for, so they are sent at once.
+            let _ = stream.set_nodelay(true);
+            let stream = QuickAck(stream);
+            match &self.tls {
+                None => Ok(Box::new(stream) as Box<dyn Stream>),
+                Some((connector, server)) => {
+                    match connector.connect(server.clone(), stream).await {
+                        Ok(stream) => Ok(Box::new(stream) as Box<dyn Stream>),
+                        Err(error) => Err(self.refused(&error)),
+                    }
+                }
+            }
+        };
+        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
+            Ok(result) => result,
+            Err(_) => {
+                Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))
+            }
+        }
+    }
+
+    fn refused(&self, error: &io::Error) -> StoreError {
+        let tls = error.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>());
+        match tls {
+            Some(error) => StoreError::new(Kind::Tls, self.untrusted(error)),
+            None => StoreError::transient(format!("setting up TLS: {error}")),
+        }
+    }
+
+    /// Explains why a server is not trusted, and what helps.
+    fn untrusted(&self, error: &rustls::Error) -> String {
+        let host = &self.host;
+        use CertificateError as C;
+        match error {
+            rustls::Error::InvalidCertificate(wrong) => match wrong {
+                C::Expired | C::ExpiredContext { .. } => {
+                    format!("the certificate of {host} has expired")
+                }
+                C::NotValidYet | C::NotValidYetContext { .. } => {
+                    format!(
+                        "the certificate of {host} is not valid yet; check the clock of this host"
+                    )
+                }
+                C::NotValidForName | C::NotValidForNameContext { .. } => {
+                    format!("the certificate presented by {host} is for another name")
+                }
+                C::UnknownIssuer => {
+                    let trust = match &self.ca_bundle {
+                        Some(file) => {
+                            format!(", which is not in {} (AWS_CA_BUNDLE)", file.display())
+                        }
+                        None => {
+                            "; if the authority is your own, name its certificate in AWS_CA_BUNDLE"
+                                .to_owned()
+                        }
+                    };
+                    format!("the certificate of {host} is issued by an untrusted authority{trust}")
+                }
+                other => format!("the certificate of {host} is not valid: {other}"),
+            },
+            rustls::Error::InvalidMessage(_) => {
+                format!("{host} does not speak TLS on this port; does its URL start with http://?")
+            }
+            other => format!("TLS handshake with {host} failed: {other}"),
+        }
+    }
+}
+
+/// Splits a host from its port; the default is the scheme's port.
+fn split_port(host: &str, is_tls: bool) -> (&str, u16) {
+    let default = if is_tls { 443 } else { 80 };
+    match host.rsplit_once(':') {
+        Some((name, port)) if !port.ends_with(']') => match port.parse() {
+            Ok(port) => (name, port),
+            Err(_) => (host, default),
+        },
+        _ => (host, default),
+    }
+}
+
+fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    match ca_bundle {
+        Some(path) => {
+            let reading = || format!("AWS_CA_BUNDLE: reading {}", path.display());
+            for certificate in CertificateDer::pem_file_iter(path).with_context(reading)? {
+                roots.add(certificate.with_context(reading)?).with_context(reading)?;
+            }
+            if roots.is_empty() {
+                bail!("AWS_CA_BUNDLE: {} contains no certificate", path.display());
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            if roots.is_empty() {
+                bail!(
+                    "this system has no certificate authorities; install them (ca-certificates), or \
+                     name the storage's own in AWS_CA_BUNDLE"
+                );
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.context("setting up TLS")?.with_root_certificates(roots).with_no_client_auth())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_distinguished_from_an_address() {
+        assert_eq!(split_port("s3:9000", false), ("s3", 9000));
+        assert_eq!(split_port("s3", true), ("s3", 443));
+        assert_eq!(split_port("[::1]", false), ("[::1]", 80));
+        assert_eq!(split_port("[::1]:9000", false), ("[::1]", 9000));
+    }
+}

@@ -1,0 +1,24 @@
+//! `obj-mirror` against a real S3 server: nothing is lost, nothing is changed, nothing is deleted that
+//! should not be, and every failure says so.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod addressing;
+mod buckets;
+mod checksums;
+mod damaged;
+mod deletes;
+mod faults;
+mod keys;
+mod kit;
+mod large_bucket;
+mod links;
+mod lossless;
+mod octets;
+mod odd_answers;
+mod proxy;
+mod reliability;
+mod round_trip;
+mod second_client;
+mod tls;
+mod verify;
