@@ -7,7 +7,8 @@
 //! - [`child`]: child processes whose status is asked at end of stream;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
-//! - [`address`]: where a server is dialled whose name means nothing here.
+//! - [`address`]: where a server is dialled whose name means nothing here;
+//! - [`text`], [`mutex`]: values as people read them, and locks that a panic does not poison.
 
 pub mod address;
 pub mod atomic;
@@ -16,10 +17,12 @@ pub mod cleanup;
 mod entry;
 pub mod input;
 pub mod log;
+pub mod mutex;
 pub mod output;
 pub mod progress;
 pub mod status;
 mod stdout_state;
+pub mod text;
 
 pub use entry::main;
 pub use status::{Exit, Stop};
