@@ -18,14 +18,6 @@ pub fn index(bytes: &[u8]) {
     }
 }
 
-/// The `SHA256SUMS` of an index, and each path with its sum; nothing where the index is refused.
-#[must_use]
-pub fn sums(index: &[u8]) -> Option<(String, Vec<(String, String)>)> {
-    let entries = read(index)?;
-    let text = index::sums_text(&entries);
-    Some((text, entries.into_iter().map(|entry| (entry.path, entry.sha256)).collect()))
-}
-
 /// A key of a listing prints on one line, whatever it was made of.
 pub fn listed_key(bytes: &[u8]) {
     let Some(key) = key::url_decode(&String::from_utf8_lossy(bytes)) else { return };

@@ -1,5 +1,6 @@
 //! Where a key lies in a mirror: a pure function of the key, and of the keys beside it.
 
+pub use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};
@@ -117,12 +118,6 @@ impl Spellings {
                 }
             })
     }
-}
-
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

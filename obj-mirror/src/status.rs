@@ -5,21 +5,8 @@ use crate::location::BucketPath;
 use crate::remote::{Listing, Remote};
 use crate::{report, transfer};
 use anyhow::Result;
+use bundle_format::report::BucketStatus;
 use pipe_kit::Exit;
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Report<'a> {
-    bucket: &'a str,
-    prefix: &'a str,
-    endpoint: &'a str,
-    /// Whether there is such a bucket.
-    exists: bool,
-    objects: usize,
-    bytes: u64,
-    /// Whether that is all: with `--quick`, only the first page is counted.
-    complete: bool,
-}
 
 /// Counts.
 ///
@@ -35,12 +22,12 @@ pub fn run(args: &Status) -> Result<Exit> {
     }
     let exists = found.is_some();
     let Found { objects, bytes, more } = found.unwrap_or_default();
-    let report = Report {
-        bucket: &path.bucket,
-        prefix: &path.prefix,
-        endpoint: remote.store.endpoint(),
+    let report = BucketStatus {
+        bucket: path.bucket.clone(),
+        prefix: path.prefix.clone(),
+        endpoint: remote.store.endpoint().to_owned(),
         exists,
-        objects,
+        objects: objects as u64,
         bytes,
         complete: !more,
     };

@@ -9,38 +9,21 @@ use crate::plan;
 use crate::report::print_json;
 use crate::tree::{Tree, require_directory};
 use anyhow::Result;
+use bundle_format::report::{MirrorCheck, MirrorProblem};
 use indicatif::ProgressBar;
 use pipe_kit::{Exit, Stop, say, warning};
-use serde::Serialize;
 use sha2::{Digest, Sha256};
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What was found.
-#[derive(Debug, Default, Serialize)]
-struct Report {
-    objects: usize,
-    bytes: u64,
-    problems: Vec<Problem>,
+fn problem_of(path: &str, problem: impl Into<String>) -> MirrorProblem {
+    MirrorProblem { path: path.to_owned(), key: None, problem: problem.into() }
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Problem {
-    path: String,
-    key: Option<String>,
-    problem: String,
-}
-
-impl Problem {
-    fn of(path: &str, problem: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), key: None, problem: problem.into() }
-    }
-
-    fn of_object(entry: &Entry, problem: impl Into<String>) -> Self {
-        Self { key: Some(entry.key.clone()), ..Self::of(&entry.path, problem) }
-    }
+fn problem_of_object(entry: &Entry, problem: impl Into<String>) -> MirrorProblem {
+    MirrorProblem { key: Some(entry.key.clone()), ..problem_of(&entry.path, problem) }
 }
 
 /// Verifies a mirror.
@@ -52,7 +35,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     if args.dir.join(OWN).symlink_metadata().is_err() {
         warning!("{}: no index: nothing to verify against", args.dir.display());
         if args.json {
-            print_json(&Report::default())?;
+            print_json(&MirrorCheck::default())?;
         }
         return Ok(Exit::Done);
     }
@@ -62,7 +45,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     tell(&args.dir, report, args.json)
 }
 
-fn tell(dir: &Path, report: Report, json: bool) -> Result<Exit> {
+fn tell(dir: &Path, report: MirrorCheck, json: bool) -> Result<Exit> {
     for problem in &report.problems {
         let key = problem.key.as_ref().filter(|key| **key != problem.path);
         let key = key.map_or(String::new(), |key| format!(" (key {})", printable(key)));
@@ -88,32 +71,32 @@ fn tell(dir: &Path, report: Report, json: bool) -> Result<Exit> {
     .into())
 }
 
-fn verify(dir: &Path, jobs: usize) -> Result<Report> {
-    let mut report = Report::default();
+fn verify(dir: &Path, jobs: usize) -> Result<MirrorCheck> {
+    let mut report = MirrorCheck::default();
     if index::journal_path(dir).symlink_metadata().is_ok() {
         let problem = "the mirror was never finished: run the mirror again";
-        report.problems.push(Problem::of(&format!("{OWN}/journal.jsonl"), problem));
+        report.problems.push(problem_of(&format!("{OWN}/journal.jsonl"), problem));
     }
     let index_name = format!("{OWN}/index.jsonl");
     let entries = match index::load(dir) {
         Ok(Some(entries)) => entries,
         Ok(None) => {
-            report.problems.push(Problem::of(&index_name, "missing: nothing to verify against"));
+            report.problems.push(problem_of(&index_name, "missing: nothing to verify against"));
             return Ok(report);
         }
         Err(error) => {
-            report.problems.push(Problem::of(&index_name, format!("cannot be read: {error:#}")));
+            report.problems.push(problem_of(&index_name, format!("cannot be read: {error:#}")));
             return Ok(report);
         }
     };
     if !index::sums_agree(dir, &entries) {
         let problem = "missing, or does not say what the index says";
-        report.problems.push(Problem::of(&format!("{OWN}/SHA256SUMS"), problem));
+        report.problems.push(problem_of(&format!("{OWN}/SHA256SUMS"), problem));
     }
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
     report.problems.extend(unlisted(&disk, &entries));
-    report.objects = entries.len();
+    report.objects = entries.len() as u64;
     report.bytes = entries.iter().map(|e| e.size).sum();
     let bar = pipe_kit::progress::bytes(Some(report.bytes), "verify");
     report.problems.extend(check_all(&tree, &entries, jobs, &bar));
@@ -121,19 +104,19 @@ fn verify(dir: &Path, jobs: usize) -> Result<Report> {
     Ok(report)
 }
 
-fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<Problem> {
+fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<MirrorProblem> {
     let extra = plan::leftovers(disk, entries.iter().map(|e| e.path.as_str()));
     let listed = |path: &str| entries.iter().any(|e| e.path == path);
     // An object in whose place something foreign lies is told once, as an object.
     let foreign = disk.foreign.iter().map(|p| p.to_string_lossy()).filter(|p| !listed(p));
     extra
         .iter()
-        .map(|path| Problem::of(path, "not in the index"))
-        .chain(foreign.map(|path| Problem::of(&path, "not in the index, and no regular file")))
+        .map(|path| problem_of(path, "not in the index"))
+        .chain(foreign.map(|path| problem_of(&path, "not in the index, and no regular file")))
         .collect()
 }
 
-fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> Vec<Problem> {
+fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> Vec<MirrorProblem> {
     let next = AtomicUsize::new(0);
     let problems = Mutex::new(Vec::new());
     let work = || {
@@ -152,13 +135,18 @@ fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> 
     problems.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Option<Problem> {
+fn check(
+    tree: &Tree,
+    entry: &Entry,
+    buffer: &mut [u8],
+    bar: &ProgressBar,
+) -> Option<MirrorProblem> {
     let mut file = match tree.open_file(&entry.path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Some(Problem::of_object(entry, "missing"));
+            return Some(problem_of_object(entry, "missing"));
         }
-        Err(e) => return Some(Problem::of_object(entry, format!("cannot be opened: {e}"))),
+        Err(e) => return Some(problem_of_object(entry, format!("cannot be opened: {e}"))),
     };
     let (mut sha256, mut size) = (Sha256::new(), 0);
     loop {
@@ -170,13 +158,13 @@ fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Op
                 bar.inc(n as u64);
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Some(Problem::of_object(entry, format!("cannot be read: {e}"))),
+            Err(e) => return Some(problem_of_object(entry, format!("cannot be read: {e}"))),
         }
     }
     if size != entry.size {
         let problem = format!("changed: {size} bytes, {} in the index", entry.size);
-        return Some(Problem::of_object(entry, problem));
+        return Some(problem_of_object(entry, problem));
     }
     let same = hex(&sha256.finalize()).eq_ignore_ascii_case(&entry.sha256);
-    (!same).then(|| Problem::of_object(entry, "changed: its SHA-256 is not that of the index"))
+    (!same).then(|| problem_of_object(entry, "changed: its SHA-256 is not that of the index"))
 }
