@@ -1,7 +1,7 @@
 //! The command line.
 
-use crate::cipher::Keys;
-use crate::{alarm, describe, diff, list, pack, publish, seal, unpack, verify};
+use crate::archive::{Keys, pack, unpack};
+use crate::{alarm, describe, diff, list, publish, seal, verify};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pipe_kit::Exit;
@@ -22,17 +22,17 @@ EXAMPLES
   bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
 
 EXIT STATUS
-  0  done; verify: the bundle is intact (or unsealed, and what can be told of it is fine)
+  0  done; verify: the bundle is intact (or unsealed, and what can be checked of it is in order)
   1  failed; verify: the bundle could not be checked
   2  wrong usage
-  4  the bundle, or what should hold one, is damaged
-  5  refused: a bundle of that name exists already, another run is at work there, or there is no room";
+  4  the bundle or the archive is damaged
+  5  refused: a bundle of that name exists already, another run is working there, or there is no room";
 
 const AFTER_PACK: &str = "\
-The archive holds one directory, named as the bundle. Every file is held against the seal while it is
-read, so nothing is read twice. COMMAND is given the archive on its standard input and writes to our
-standard output; it is ended, rather than let finish, where the bundle turns out damaged. A file that
-standard output was redirected to is empty again after a failure.
+The archive holds one directory, named as the bundle. Every file is checked against the seal while it is
+read, so nothing is read twice. COMMAND reads the archive from its standard input and writes to standard
+output; if the bundle turns out to be damaged, COMMAND is terminated. If standard output is redirected to
+a new file, a failure leaves that file empty.
 
 EXAMPLES
   bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
@@ -41,15 +41,15 @@ EXAMPLES
 EXIT STATUS
   0  done
   1  failed: something could not be read or written, or COMMAND failed
-  2  wrong usage: no bundle's name, or standard output is a terminal
+  2  wrong usage: the directory is not named as a bundle, or standard output is a terminal
   4  the bundle is damaged";
 
 const AFTER_UNPACK: &str = "\
-FILE is a tar or tar.gz with one bundle's directory in it, as it is or encrypted by age or gpg, which
-its first bytes tell. Only directories and regular files are taken, each inside the bundle. Everything
-is written to DIR/.NAME.partial, and gets its name once the archive was read to its end, age or gpg
-has said that all of it was genuine, and every file is what the bundle's seal says; else nothing is
-kept. A bundle of the older script has no seal; that its parts are there is checked.
+FILE is a tar or tar.gz with one bundle's directory in it, plain or encrypted with age or gpg; its first
+bytes decide which. Only directories and regular files inside the bundle are accepted. Everything is
+written to DIR/.NAME.partial, which gets its name once the archive is read to its end, age or gpg has
+confirmed that all of it is genuine, and every file matches the bundle's seal. Otherwise nothing is
+kept. A bundle of the older script has no seal; only the presence of its components is checked.
 
 EXAMPLES
   bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
@@ -58,8 +58,8 @@ EXIT STATUS
   0  done; the bundle's path is on standard output
   1  failed: wrong key or passphrase, age or gpg is missing, or something could not be read or written
   2  wrong usage
-  4  damaged, cut, or no archive of one bundle
-  5  refused: the bundle is there already, another run is at work in DIR, or there is no room";
+  4  damaged, truncated, or no archive of one bundle
+  5  refused: the bundle is there already, another run is working in DIR, or there is no room";
 
 const AFTER_DESCRIBE: &str = "\
 ENVIRONMENT
@@ -83,7 +83,7 @@ EXIT STATUS
   0  done
   1  failed: a file could not be read, or the mirror lists an object that is not there
   2  wrong usage
-  4  the mirror's own sums cannot be read as such";
+  4  the mirror's own checksums cannot be read";
 
 const AFTER_PUBLISH: &str = "\
 EXAMPLES
@@ -93,21 +93,21 @@ EXIT STATUS
   0  published; its path is on standard output
   1  failed; nothing has the final name
   2  wrong usage: the directory is not named .piprio_YYYYMMDDTHHMMSSZ.partial
-  4  what it holds is not a whole, sealed bundle; nothing has the final name
+  4  the directory is not a whole, sealed bundle; nothing has the final name
   5  refused: the final name exists";
 
 const AFTER_VERIFY: &str = "\
-Looks for pg-snap, obj-mirror and cfg-pack on PATH, unless --quick.
+Runs pg-snap, obj-mirror and cfg-pack, found on PATH, unless --quick.
 
 EXAMPLES
   bundle-manifest verify backups/piprio_20260421T020000Z
   bundle-manifest verify --quick --json backups/piprio_20260421T020000Z
 
 EXIT STATUS
-  0  intact; or unsealed (made by the older script), and what can be told of it is fine
+  0  intact; or unsealed (made by the older script), and what can be checked of it is in order
   1  could not be checked (a tool is missing, something cannot be read)
   2  wrong usage
-  4  damaged; each thing that is wrong is a line on standard error";
+  4  damaged; standard error has a line for each problem";
 
 const AFTER_LIST: &str = "\
 EXAMPLES
@@ -117,14 +117,14 @@ EXAMPLES
   bundle-manifest list --newest --intact --domain docs.example.org --paths backups
 
 EXIT STATUS
-  0  done, also where there are none
+  0  done, even if there are no bundles
   1  the root does not exist or cannot be read
   2  wrong usage";
 
 const AFTER_DIFF: &str = "\
-Tables are compared by rows and bytes, objects by size and checksum, as the dumps' and the mirrors'
-indexes have them; no row and no object is read. Of the config archive, names of files and settings are
-printed, never a value. Looks for pg-snap on PATH.
+Tables are compared by rows and bytes, objects by size and checksum, from the indexes of the dumps and
+the mirrors; no row and no object is read. For the config archive, names of files and settings are
+printed, never a value. Runs pg-snap, found on PATH.
 
 EXAMPLES
   bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
@@ -136,10 +136,11 @@ EXIT STATUS
   2  wrong usage";
 
 const AFTER_ALARM: &str = "\
-A schema that is gone, a table that is empty, and rows or objects under --shrink-percent of before set
-the alarm off: a warning, and a mark beside the bundle (.NAME.shrunk). As long as there is one,
-bundle-prune removes no bundle of the same deployment, and the health check warns. The alarm ends once
-a later bundle has everything again that was missing, or with --accept. Looks for pg-snap on PATH.
+A schema that is gone, a table that is empty, and a number of rows or objects below --shrink-percent of
+the number before set off the alarm: a warning, and a mark beside the bundle (.NAME.shrunk). While there
+is a mark, bundle-prune removes no bundle of the same deployment, and the health check warns. The alarm
+ends when a later bundle has everything again that was missing, or with --accept. Runs pg-snap, found on
+PATH.
 
 EXAMPLES
   bundle-manifest alarm backups/piprio_20260421T020000Z
@@ -180,12 +181,12 @@ enum Command {
         /// Directory named .piprio_YYYYMMDDTHHMMSSZ.partial
         partial: PathBuf,
     },
-    /// Check that a bundle is what it says it is
+    /// Check that a bundle is whole and as it was sealed
     #[command(after_help = AFTER_VERIFY)]
     Verify {
         /// Bundle directory
         dir: PathBuf,
-        /// Check presence, sizes and small files alone; read nothing big, run no other tool
+        /// Check only presence, sizes and small files; read no large file, run no other tool
         #[arg(long)]
         quick: bool,
         /// Print the report as JSON
@@ -197,16 +198,16 @@ enum Command {
     Pack {
         /// Bundle directory
         dir: PathBuf,
-        /// Give the archive to this command, and its output to standard output
+        /// Pipe the archive through this command
         #[arg(last = true, value_name = "COMMAND")]
         through: Vec<OsString>,
     },
     /// Unpack a bundle from a tar or tar.gz, encrypted or not
     #[command(after_help = AFTER_UNPACK)]
     Unpack {
-        /// The archive; - for standard input
+        /// Archive; - for standard input
         file: PathBuf,
-        /// Where the bundle is to lie; made, 0700, if it is missing
+        /// Directory to unpack into; created (0700) if it is missing
         dir: PathBuf,
         /// File of age identities; may be given more than once
         #[arg(long, short, value_name = "FILE")]
@@ -220,17 +221,17 @@ enum Command {
     List {
         /// Directory that holds the bundles
         root: PathBuf,
-        /// List the newest alone, without looking into the others; one dated more than a day ahead
-        /// of the clock counts only where all are
+        /// List only the newest, without reading the others; a bundle dated more than a day ahead of
+        /// the clock counts only if all are
         #[arg(long)]
         newest: bool,
-        /// List intact bundles alone
+        /// List only intact bundles
         #[arg(long)]
         intact: bool,
-        /// List bundles of this deployment, and of no known one, alone
+        /// List only bundles of this deployment and of unknown ones
         #[arg(long, value_name = "DOMAIN")]
         domain: Option<String>,
-        /// Print the bundles' paths alone, one a line
+        /// Print only the bundles' paths, one per line
         #[arg(long, conflicts_with = "json")]
         paths: bool,
         /// Print the list as JSON
@@ -240,9 +241,9 @@ enum Command {
     /// Print what changed from one bundle to another
     #[command(after_help = AFTER_DIFF)]
     Diff {
-        /// The bundle before
+        /// Earlier bundle
         before: PathBuf,
-        /// The bundle after
+        /// Later bundle
         after: PathBuf,
         /// Print the difference as JSON
         #[arg(long)]
@@ -251,21 +252,18 @@ enum Command {
     /// Warn if a bundle holds far less than the newest intact one before it
     #[command(after_help = AFTER_ALARM)]
     Alarm {
-        /// The bundle, finished
+        /// Finished bundle's directory
         dir: PathBuf,
-        /// Under so many percent of the rows or objects of before; 0 ends every alarm
+        /// Set off the alarm below this percentage of the rows or objects before; 0 ends every alarm
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
         shrink_percent: u32,
-        /// End the alarm: what the deployment's bundles hold is meant
+        /// End the alarm: the deployment's bundles hold what they should
         #[arg(long)]
         accept: bool,
     },
 }
 
 /// Runs the tool.
-///
-/// # Errors
-/// As the command failed.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     match cli.command {

@@ -1,21 +1,27 @@
 //! `describe`: the manifest of a bundle whose components are in place.
 
-use crate::bundle_name::BundleName;
-use crate::manifest::{self, Manifest, Sizes};
-use crate::mirror::{self, Extent, Mirror};
-use crate::tree::{self, Tree};
-use crate::{dump_head, text};
-use anyhow::{Context, Result, anyhow, bail};
+mod dump_head;
+
+use crate::bundle::mirror;
+use crate::bundle::tree::{self, Tree};
+use anyhow::{Result, anyhow};
+use bundle_format::BundleName;
+use bundle_format::domain::UNKNOWN;
+use bundle_format::layout::{CONFIG, DATABASE, MIRROR};
+use bundle_format::manifest::{Extent, Manifest, Sizes};
 use pipe_kit::{Exit, Stop};
 use std::path::Path;
 
-const UNKNOWN: &str = "unknown";
+/// What fuzzing reaches.
+#[cfg(any(test, fuzzing))]
+pub(crate) use dump_head::find as version_in;
+
 const TOOLKIT: &str = concat!("piprio-backup ", env!("CARGO_PKG_VERSION"));
 
 /// Prints the manifest.
 ///
 /// # Errors
-/// If a component is missing or cannot be read, or the directory is not named as a bundle.
+/// [`Stop::usage`] if the directory is not named as a bundle; if a component is missing or cannot be read.
 pub fn run(dir: &Path) -> Result<Exit> {
     let dir = tree::resolve(dir)?;
     let name = tree::name(&dir);
@@ -27,7 +33,7 @@ pub fn run(dir: &Path) -> Result<Exit> {
     })?;
     let tree = Tree::walk(&dir)?;
     let sizes = sizes(&dir, &tree)?;
-    let postgres = dump_head::server_version(&dir.join(manifest::DATABASE))?;
+    let postgres = dump_head::server_version(&dir.join(DATABASE))?;
     let manifest = Manifest {
         bundle: name.as_str().to_owned(),
         timestamp: name.timestamp(),
@@ -56,43 +62,16 @@ fn sizes(dir: &Path, tree: &Tree) -> Result<Sizes> {
             || anyhow!("{name} is missing in {}; there is nothing to describe", dir.display());
         tree.size(name).ok_or_else(missing)
     };
-    Ok(Sizes {
-        database: size(manifest::DATABASE)?,
-        objects: extent(dir, tree)?,
-        config: size(manifest::CONFIG)?,
-    })
+    Ok(Sizes { database: size(DATABASE)?, objects: extent(dir, tree)?, config: size(CONFIG)? })
 }
 
 /// How much the mirror holds; `None` where there is none.
 fn extent(dir: &Path, tree: &Tree) -> Result<Option<Extent>> {
-    if !tree.has_directory(mirror::DIR) {
+    if !tree.has_directory(MIRROR) {
         return Ok(None);
     }
-    Ok(Some(match whole_mirror(dir, tree)? {
+    Ok(Some(match mirror::whole(dir, tree)? {
         Some(mirror) => mirror.extent(tree),
         None => mirror::plain_extent(tree),
     }))
-}
-
-/// The mirror's sums, every file that they list being there; `None` where a mirror has none.
-///
-/// # Errors
-/// If they cannot be read, a listed file is missing, or the mirror is not finished.
-pub fn whole_mirror(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
-    if mirror::is_unfinished(tree) {
-        bail!("the mirror in {} is not finished; run obj-mirror to its end first", dir.display());
-    }
-    if tree.size(mirror::SUMS).is_none() {
-        return Ok(None);
-    }
-    let mirror = Mirror::read(dir)?
-        .map_err(|why| Stop::damaged(format!("{} {why}", dir.join(mirror::SUMS).display())))?;
-    let first = mirror.missing(tree).next().map(text::path);
-    if let Some(first) = first {
-        let n = mirror.missing(tree).count();
-        return Err(anyhow!("{first} is missing")).with_context(|| {
-            format!("the mirror lists {} not there", text::count(n, "object file"))
-        });
-    }
-    Ok(Some(mirror))
 }

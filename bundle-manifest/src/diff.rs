@@ -1,62 +1,25 @@
 //! `diff`: what changed between two bundles, from their indexes and manifests alone.
 
+mod change;
 mod config;
+mod difference;
 mod objects;
-mod table;
 mod tables;
+mod text;
 
-use crate::figures::Dump;
-use crate::manifest::{self, Parsed};
-use crate::tree;
+use crate::bundle::contents::Dump;
+use crate::bundle::tree;
 use anyhow::{Context, Result};
+use bundle_format::layout::MANIFEST;
+use bundle_format::manifest::Parsed;
 use config::Config;
+use difference::{Difference, Side};
 use objects::Objects;
 use pipe_kit::Exit;
-use serde::Serialize;
 use std::path::Path;
 use tables::Tables;
 
-/// A number before and after.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Change {
-    before: u64,
-    after: u64,
-}
-
-impl Change {
-    fn size(self) -> u64 {
-        self.before.abs_diff(self.after)
-    }
-}
-
-/// Names that came and went, and that stand for something else now.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Names {
-    added: Vec<String>,
-    removed: Vec<String>,
-    changed: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Side {
-    bundle: String,
-    domain: Option<String>,
-    version: Option<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Diff {
-    before: Side,
-    after: Side,
-    database: Tables,
-    objects: Objects,
-    config: Config,
-}
-
 /// Prints what changed.
-///
-/// # Errors
-/// If a bundle's manifest, dump, mirror or config archive cannot be read.
 pub fn run(before: &Path, after: &Path, json: bool) -> Result<Exit> {
     let (before, after) = (tree::resolve(before)?, tree::resolve(after)?);
     let (dumps, objects) = std::thread::scope(|scope| {
@@ -67,20 +30,21 @@ pub fn run(before: &Path, after: &Path, json: bool) -> Result<Exit> {
         (dumps, objects)
     });
     let (old, new) = dumps?;
-    let diff = Diff {
+    let difference = Difference {
         before: side(&before)?,
         after: side(&after)?,
         database: Tables::between(&old, &new),
         objects: objects?,
         config: Config::between(&before, &after)?,
     };
-    let text = if json { serde_json::to_string(&diff)? + "\n" } else { table::text(&diff) };
+    let text =
+        if json { serde_json::to_string(&difference)? + "\n" } else { text::of(&difference) };
     pipe_kit::output::print(&text)?;
     Ok(Exit::Done)
 }
 
 fn side(bundle: &Path) -> Result<Side> {
-    let path = bundle.join(manifest::FILE);
+    let path = bundle.join(MANIFEST);
     let text = std::fs::read(&path).with_context(|| format!("reading {}", path.display()))?;
     let parsed = Parsed::read(&String::from_utf8_lossy(&text));
     let name = tree::name(bundle).to_string_lossy().into_owned();

@@ -1,12 +1,14 @@
 //! `list`: the finished bundles below a root.
 
-use crate::bundle_name::BundleName;
-use crate::report::{Report, State};
-use crate::{domain, shrunk, structure, text, tree, verify};
+use crate::alarm::mark::{self, Mark};
+use crate::bundle::{domain, problems, root, structure, tree};
+use crate::verify;
 use anyhow::{Context, Result};
+use bundle_format::BundleName;
+use bundle_format::domain::{UNKNOWN, differ};
+use bundle_format::report::{BundleCheck, BundleState, ListedBundle, Listing, ShrunkBundle};
 use chrono::{DateTime, TimeDelta, Utc};
-use pipe_kit::Exit;
-use serde::Serialize;
+use pipe_kit::{Exit, text};
 use std::path::Path;
 
 /// How far ahead of the clock a bundle may be dated.
@@ -27,63 +29,29 @@ pub struct Options {
     pub json: bool,
 }
 
-#[derive(Serialize)]
-struct Listing {
-    root: String,
-    bundles: Vec<Row>,
-    partials: Vec<String>,
-    /// Of the deployment, dated more than a day ahead of the clock.
-    ahead: Vec<String>,
-    /// Of the deployment, far smaller than the bundle before: what retention waits for.
-    shrunk: Vec<Alarm>,
-}
-
-#[derive(Serialize)]
-struct Alarm {
-    name: String,
-    reason: String,
-}
-
-#[derive(Serialize)]
-struct Row {
-    name: String,
-    path: String,
-    timestamp: String,
-    age_seconds: i64,
-    bytes: u64,
-    version: String,
-    domain: String,
-    state: &'static str,
-    reason: Option<String>,
-    shrunk: Option<String>,
-}
-
-/// Prints the list, newest first; or of the newest alone, which does not read the others.
-///
-/// # Errors
-/// If the root does not exist or cannot be read.
+/// Prints the list, newest first; or the newest bundle alone, without reading the others.
 pub fn run(root: &Path, options: &Options) -> Result<Exit> {
     let root = tree::resolve(root)
         .with_context(|| format!("there is no directory of bundles at {}", root.display()))?;
-    let (mut names, partials) = names(&root)?;
+    let (mut names, partials) = root::names(&root)?;
     let now = Utc::now();
     if let Some(domain) = &options.domain {
         let of = |name: &BundleName| domain::of(&root.join(name.as_str()));
-        names.retain(|name| !domain::differ(of(name).as_deref(), Some(domain)));
+        names.retain(|name| !differ(of(name).as_deref(), Some(domain)));
     }
-    let shrunk = shrunk::among(&root, names.iter(), options.domain.as_deref());
+    let shrunk = mark::among(&root, names.iter(), options.domain.as_deref());
     let ahead = ahead(&names, now);
-    let bundles = rows(&root, in_turn(names, ahead.len(), options), options, now);
+    let bundles = rows(&root, in_order(names, ahead.len(), options), options, now);
     for partial in &partials {
-        let what = "is unfinished: a backup is running, or one was cut off";
+        let what = "is unfinished: a backup is running, or was interrupted";
         pipe_kit::say!("{} {what}", root.join(partial).display());
     }
     if bundles.is_empty() {
-        let from =
-            "bash scripts/backup.sh makes one; another root is listed by bundle-manifest list ROOT";
-        pipe_kit::say!("no finished bundles in {}; {from}", root.display());
+        let hint =
+            "bash scripts/backup.sh makes one; bundle-manifest list ROOT lists another directory";
+        pipe_kit::say!("no finished bundles in {}; {hint}", root.display());
     }
-    let alarm = |(name, mark): (BundleName, shrunk::Mark)| Alarm {
+    let shrunk_bundle = |(name, mark): (BundleName, Mark)| ShrunkBundle {
         name: name.as_str().to_owned(),
         reason: mark.phrase(),
     };
@@ -92,22 +60,20 @@ pub fn run(root: &Path, options: &Options) -> Result<Exit> {
         bundles,
         partials,
         ahead,
-        shrunk: shrunk.into_iter().map(alarm).collect(),
+        shrunk: shrunk.into_iter().map(shrunk_bundle).collect(),
     };
-    pipe_kit::output::print(&listing.text(options)?)?;
+    pipe_kit::output::print(&to_text(&listing, options)?)?;
     Ok(Exit::Done)
 }
 
-impl Listing {
-    fn text(&self, options: &Options) -> Result<String> {
-        Ok(if options.json {
-            serde_json::to_string(self)? + "\n"
-        } else if options.paths {
-            self.bundles.iter().map(|row| format!("{}\n", row.path)).collect()
-        } else {
-            table(&self.bundles)
-        })
-    }
+fn to_text(listing: &Listing, options: &Options) -> Result<String> {
+    Ok(if options.json {
+        serde_json::to_string(listing)? + "\n"
+    } else if options.paths {
+        listing.bundles.iter().map(|row| format!("{}\n", row.path)).collect()
+    } else {
+        table(&listing.bundles)
+    })
 }
 
 fn ahead(names: &[BundleName], now: DateTime<Utc>) -> Vec<String> {
@@ -115,58 +81,38 @@ fn ahead(names: &[BundleName], now: DateTime<Utc>) -> Vec<String> {
     ahead.map(|name| name.as_str().to_owned()).collect()
 }
 
-/// The names as they are to be looked at: where the newest is wanted, those ahead of the clock last.
-fn in_turn(mut names: Vec<BundleName>, ahead: usize, options: &Options) -> Vec<BundleName> {
+/// The order in which bundles are read: where the newest is wanted, those ahead of the clock come last.
+fn in_order(mut names: Vec<BundleName>, ahead: usize, options: &Options) -> Vec<BundleName> {
     if options.newest {
         names.rotate_left(ahead);
     }
     names
 }
 
-fn rows(root: &Path, names: Vec<BundleName>, options: &Options, now: DateTime<Utc>) -> Vec<Row> {
+fn rows(
+    root: &Path,
+    names: Vec<BundleName>,
+    options: &Options,
+    now: DateTime<Utc>,
+) -> Vec<ListedBundle> {
     let rows = names.iter().map(|name| row(root, name, now));
-    let wanted = |row: &Row| !options.intact || row.state == State::Intact.word();
+    let wanted = |row: &ListedBundle| !options.intact || row.state == BundleState::Intact;
     rows.filter(wanted).take(if options.newest { 1 } else { usize::MAX }).collect()
 }
 
-/// The finished bundles, newest first, and the partials.
-///
-/// # Errors
-/// If the root cannot be read.
-pub fn names(root: &Path) -> Result<(Vec<BundleName>, Vec<String>)> {
-    let failed = || format!("reading {}", root.display());
-    let (mut names, mut partials) = (Vec::new(), Vec::new());
-    for entry in std::fs::read_dir(root).with_context(failed)? {
-        let entry = entry.with_context(failed)?;
-        let is_dir = entry.file_type().with_context(failed)?.is_dir();
-        if let Some(name) = BundleName::parse(&entry.file_name()) {
-            if is_dir {
-                names.push(name);
-            } else {
-                pipe_kit::warning!("{} is not a directory and no bundle", entry.path().display());
-            }
-        } else if is_dir && BundleName::parse_partial(&entry.file_name()).is_some() {
-            partials.push(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    names.sort_by_key(|name| std::cmp::Reverse(name.taken()));
-    partials.sort();
-    Ok((names, partials))
-}
-
-fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> Row {
+fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> ListedBundle {
     let path = root.join(name.as_str());
-    let mut row = Row {
+    let mut row = ListedBundle {
         name: name.as_str().to_owned(),
         path: path.to_string_lossy().into_owned(),
-        timestamp: name.timestamp(),
+        timestamp: name.taken(),
         age_seconds: (now - name.taken()).num_seconds(),
         bytes: 0,
-        version: "unknown".to_owned(),
-        domain: "unknown".to_owned(),
-        state: State::Unknown.word(),
+        version: UNKNOWN.to_owned(),
+        domain: UNKNOWN.to_owned(),
+        state: BundleState::Unknown,
         reason: None,
-        shrunk: shrunk::read(&path).map(|mark| mark.phrase()),
+        shrunk: mark::read(&path).map(|mark| mark.phrase()),
     };
     match structure::read(&path) {
         Ok(found) => {
@@ -175,7 +121,7 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> Row {
             row.version = manifest.version.map_or(row.version, |v| text::one_line(&v));
             row.domain = manifest.domain.map_or(row.domain, |d| text::one_line(&d));
             let report = verify::quick(&path, found);
-            row.state = report.state.word();
+            row.state = report.state;
             row.reason = reason(&report);
         }
         Err(error) => row.reason = Some(text::one_line(&format!("{error:#}"))),
@@ -183,16 +129,16 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> Row {
     row
 }
 
-fn reason(report: &Report) -> Option<String> {
+fn reason(report: &BundleCheck) -> Option<String> {
     match report.state {
-        State::Intact => None,
-        State::Damaged => report.problems.summary(),
-        State::Unsealed => Some("made by an older script, without a seal".to_owned()),
-        State::Unknown => report.unchecked.first().map(|why| text::one_line(why)),
+        BundleState::Intact => None,
+        BundleState::Damaged => problems::summary(&report.problems),
+        BundleState::Unsealed => Some("made by an older script, without a seal".to_owned()),
+        BundleState::Unknown => report.unchecked.first().map(|why| text::one_line(why)),
     }
 }
 
-fn table(rows: &[Row]) -> String {
+fn table(rows: &[ListedBundle]) -> String {
     let cells: Vec<[String; 6]> = rows.iter().map(cells).collect();
     let width = |column: usize| cells.iter().map(|c| c[column].chars().count()).max().unwrap_or(0);
     let widths: [usize; 6] = std::array::from_fn(width);
@@ -204,17 +150,17 @@ fn table(rows: &[Row]) -> String {
     })
 }
 
-fn cells(row: &Row) -> [String; 6] {
+fn cells(row: &ListedBundle) -> [String; 6] {
     let mut state = match &row.reason {
-        Some(reason) => format!("{}: {reason}", row.state),
-        None => row.state.to_owned(),
+        Some(reason) => format!("{}: {reason}", row.state.word()),
+        None => row.state.word().to_owned(),
     };
     if let Some(shrunk) = &row.shrunk {
         state += &format!("; {shrunk}");
     }
     [
         row.name.clone(),
-        text::age(chrono::TimeDelta::seconds(row.age_seconds)),
+        text::age(row.age_seconds),
         text::size(row.bytes),
         row.version.clone(),
         row.domain.clone(),
@@ -228,17 +174,16 @@ mod tests {
 
     #[test]
     fn a_bundle_is_one_aligned_line() {
-        let row = |name: &str, bytes, reason: Option<&str>| Row {
+        let row = |name: &str, bytes, reason: Option<&str>| ListedBundle {
             name: name.to_owned(),
-            path: String::new(),
-            timestamp: String::new(),
             age_seconds: 3 * 86_400,
             bytes,
             version: "4.2".to_owned(),
             domain: "docs.example.org".to_owned(),
-            state: if reason.is_some() { "damaged" } else { "intact" },
+            state: if reason.is_some() { BundleState::Damaged } else { BundleState::Intact },
             reason: reason.map(str::to_owned),
             shrunk: (bytes == 13).then(|| "holds far less than x: y".to_owned()),
+            ..ListedBundle::default()
         };
         let rows = [
             row("piprio_20260421T020000Z", 1 << 21, None),

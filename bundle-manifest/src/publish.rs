@@ -1,25 +1,28 @@
-//! `publish`: the one moment at which a bundle comes to exist.
+//! `publish`: gives a bundle its final name, in one step, once all of it is on the disk.
 
-use crate::bundle_name::BundleName;
-use crate::report::State;
-use crate::structure::{self, Structure};
-use crate::tree::{self, Tree};
-use crate::{marker, mirror, shrunk, sums, verify};
+use crate::alarm::mark;
+use crate::bundle::problems::summary;
+use crate::bundle::structure::{self, Structure};
+use crate::bundle::tree::{self, Tree};
+use crate::verify::{self, damage_mark};
 use anyhow::{Context, Result};
-use pipe_kit::atomic::sync_directory;
+use bundle_format::BundleName;
+use bundle_format::layout::{MIRROR_OWN, SEAL};
+use bundle_format::report::BundleState;
+use pipe_kit::atomic::{rename_new, sync_directory};
 use pipe_kit::{Exit, Stop};
-use rustix::fs::{CWD, RenameFlags, renameat_with, syncfs};
+use rustix::fs::{CWD, syncfs};
 use rustix::io::Errno;
 use std::fs::{File, Permissions};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Makes a partial bundle durable, gives it its final name, and prints the path of that.
+/// Makes a partial bundle durable, gives it its final name, and prints its final path.
 ///
 /// # Errors
-/// [`Exit::Refused`] if the final name exists, [`Exit::Damaged`] if the partial is not a whole
-/// bundle; if it cannot be synced or renamed. The final name then does not come to exist.
+/// [`Exit::Refused`] if the final name exists, [`Exit::Damaged`] if the partial is not a whole bundle; if it
+/// cannot be synced or renamed. There is no bundle of the final name then.
 pub fn run(partial: &Path) -> Result<Exit> {
     let (partial, name) = (tree::resolve(partial)?, partial);
     let bundle = BundleName::parse_partial(tree::name(&partial)).ok_or_else(|| {
@@ -39,7 +42,7 @@ pub fn run(partial: &Path) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Gives a partial its final name. `old` are bundles of the older script, without a seal, welcome.
+/// Gives a partial its final name. `old`: a bundle of the older script, without a seal, is allowed.
 ///
 /// # Errors
 /// As for [`run`].
@@ -53,36 +56,40 @@ pub fn place(partial: &Path, name: &BundleName, found: Structure, old: bool) -> 
         .with_context(|| format!("closing {} to others", partial.display()))?;
     sync(partial, &found.tree)?;
     require_whole(partial, found, old)?;
-    // Marks of a bundle that had this name before say nothing of this one.
-    marker::clear(&target);
-    shrunk::clear(&target)?;
-    rename(partial, &target)?;
+    // Marks of an earlier bundle of this name do not apply to this one.
+    damage_mark::clear(&target);
+    mark::clear(&target)?;
+    // Without the rename in one step, the root's lock keeps others from taking the name.
+    match rename_new(CWD, partial, &target) {
+        Err(Errno::EXIST) => return Err(exists(&target).into()),
+        result => result
+            .with_context(|| format!("renaming {} to {}", partial.display(), target.display()))?,
+    }
     sync_directory(root)?;
     Ok(target)
 }
 
-/// A bundle is never replaced.
-#[must_use]
+/// The refusal to replace a bundle.
 pub fn exists(target: &Path) -> Stop {
     Stop::refused(format!("{} exists already; it is left as it is", target.display()))
 }
 
-/// A name that says finished must not come to stand on anything less.
+/// Refuses what is not a whole, sealed bundle.
 fn require_whole(partial: &Path, found: Structure, old: bool) -> Result<()> {
     let sealed = found.sealed;
     let report = verify::quick(partial, found);
     match report.state {
-        State::Intact => Ok(()),
-        State::Unsealed if old => Ok(()),
-        State::Unknown => anyhow::bail!(
+        BundleState::Intact => Ok(()),
+        BundleState::Unsealed if old => Ok(()),
+        BundleState::Unknown => anyhow::bail!(
             "{} could not be checked and is not published: {}",
             partial.display(),
             report.unchecked.join("; ")
         ),
         _ => {
-            let why = match report.problems.summary() {
+            let why = match summary(&report.problems) {
                 Some(why) => why,
-                None if !sealed => format!("{} is missing", sums::FILE),
+                None if !sealed => format!("{} is missing", SEAL),
                 None => "it is not whole".to_owned(),
             };
             let partial = partial.display();
@@ -91,13 +98,13 @@ fn require_whole(partial: &Path, found: Structure, old: bool) -> Result<()> {
     }
 }
 
-/// Everything on its way to the disk first, at once; then, one by one, what must not have failed.
+/// Syncs the whole filesystem first, at once; then, one by one, the files whose errors must not be missed.
 fn sync(partial: &Path, tree: &Tree) -> Result<()> {
     let open = |path: &Path| {
         File::open(path).with_context(|| format!("opening {} to sync it", path.display()))
     };
     syncfs(open(partial)?).with_context(|| format!("syncing {}", partial.display()))?;
-    let own = [mirror::OWN.as_bytes(), b"/"].concat();
+    let own = [MIRROR_OWN.as_bytes(), b"/"].concat();
     for path in tree.files.keys() {
         let bytes = path.as_bytes();
         if !bytes.contains(&b'/') || bytes.starts_with(&own) {
@@ -106,20 +113,4 @@ fn sync(partial: &Path, tree: &Tree) -> Result<()> {
         }
     }
     tree.directories.iter().rev().try_for_each(|dir| sync_directory(&partial.join(dir)))
-}
-
-fn rename(partial: &Path, target: &Path) -> Result<()> {
-    let failed = || format!("renaming {} to {}", partial.display(), target.display());
-    match renameat_with(CWD, partial, CWD, target, RenameFlags::NOREPLACE) {
-        Ok(()) => Ok(()),
-        Err(Errno::EXIST) => Err(exists(target).into()),
-        // A filesystem without the flag: the root's lock keeps others out between look and rename.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-            if target.symlink_metadata().is_ok() {
-                return Err(exists(target).into());
-            }
-            std::fs::rename(partial, target).with_context(failed)
-        }
-        Err(error) => Err(error).with_context(failed),
-    }
 }

@@ -1,24 +1,28 @@
-//! `sums`: the seal over all of a bundle that the mirror's own sums do not cover.
+//! `sums`: the seal, over every file of a bundle that the mirror's own checksums do not cover.
 
-use crate::mirror::Mirror;
-use crate::tree::{self, Tree};
-use crate::{describe, hash, sums, text};
+use crate::bundle::hash;
+use crate::bundle::mirror::{self, Mirror};
+use crate::bundle::tree::{self, Tree};
 use anyhow::{Context, Result, bail};
-use pipe_kit::Exit;
+use bundle_format::layout::SEAL;
+use bundle_format::sums;
+use pipe_kit::{Exit, text};
 use std::ffi::OsStr;
+use std::io::Write;
 use std::path::Path;
 
 /// Prints the seal.
 ///
 /// # Errors
-/// If a file cannot be read, the mirror is not whole, or there is something that no sum can cover.
+/// [`pipe_kit::Stop::damaged`] if the mirror's checksums cannot be read as such; if a file cannot be read, the
+/// mirror is not whole, or the bundle holds what is neither a file nor a directory.
 pub fn run(dir: &Path) -> Result<Exit> {
     let dir = tree::resolve(dir)?;
     let tree = Tree::walk(&dir)?;
     if let Some((path, what)) = tree.odd.first_key_value() {
         bail!("{} is {what}; a bundle holds files and directories only", dir.join(path).display());
     }
-    let mirror = describe::whole_mirror(&dir, &tree)?.unwrap_or_default();
+    let mirror = mirror::whole(&dir, &tree)?.unwrap_or_default();
     let sealed: Vec<_> = to_seal(&tree, &mirror).collect();
     if sealed.is_empty() {
         bail!("{} holds no files; there is nothing to seal", dir.display());
@@ -28,7 +32,8 @@ pub fn run(dir: &Path) -> Result<Exit> {
     let mut out = pipe_kit::output::text()?;
     for path in &sealed {
         let digest = hash::file(&dir.join(path), |n| bar.inc(n))?;
-        sums::write_line(&mut out, &digest, path).context("writing to standard output")?;
+        let line = sums::line(&text::hex(&digest), path);
+        out.write_all(&line).context("writing to standard output")?;
     }
     bar.finish_and_clear();
     out.finish()?;
@@ -38,7 +43,7 @@ pub fn run(dir: &Path) -> Result<Exit> {
 
 /// The files that the seal covers, sorted by path.
 fn to_seal<'a>(tree: &'a Tree, mirror: &'a Mirror) -> impl Iterator<Item = &'a OsStr> {
-    let covered = |path: &OsStr| path == sums::FILE || mirror.listed.contains_key(path);
+    let covered = |path: &OsStr| path == SEAL || mirror.listed.contains_key(path);
     tree.files.keys().map(std::ffi::OsString::as_os_str).filter(move |path| !covered(path))
 }
 

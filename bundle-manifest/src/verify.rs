@@ -1,11 +1,16 @@
-//! `verify`: is a bundle what it says it is?
+//! `verify`: is a bundle whole, and as it was sealed?
 
-use crate::report::{Problems, Report, State};
-use crate::stages::{self, Verdict};
-use crate::structure::{self, Structure};
-use crate::{hash, manifest, marker, mirror, sums, text, tree};
+mod components;
+pub mod damage_mark;
+
+use crate::bundle::problems::Problems;
+use crate::bundle::structure::{self, Structure};
+use crate::bundle::{hash, tree};
 use anyhow::Result;
-use pipe_kit::{Exit, Stop};
+use bundle_format::layout::{CONFIG, DATABASE, MIRROR_OWN, SEAL};
+use bundle_format::report::{BundleCheck, BundleState};
+use components::Verdict;
+use pipe_kit::{Exit, Stop, text};
 use std::ffi::OsStr;
 use std::path::Path;
 use std::thread;
@@ -13,7 +18,7 @@ use std::thread;
 /// Sealed files below this size, in bytes, are hashed by a quick check too.
 const SMALL: u64 = 1024 * 1024;
 
-/// Checks a bundle and tells what was found.
+/// Checks a bundle and prints what was found.
 ///
 /// # Errors
 /// [`Exit::Damaged`] if something is wrong with it; [`Exit::Failed`] if it could not be checked.
@@ -30,15 +35,15 @@ pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
     let report = if quick_only { quick(&dir, found) } else { full(&dir, found) };
     if !quick_only {
         match report.state {
-            State::Damaged => marker::set(&dir, &report.problems),
-            State::Intact | State::Unsealed => marker::clear(&dir),
-            State::Unknown => {}
+            BundleState::Damaged => damage_mark::set(&dir, &report.problems),
+            BundleState::Intact | BundleState::Unsealed => damage_mark::clear(&dir),
+            BundleState::Unknown => {}
         }
     }
-    tell(&dir, &report, quick_only, json)
+    print(&dir, &report, quick_only, json)
 }
 
-/// Age and retention go by the directory's name, so one that was changed is worth a word.
+/// Age and retention go by the directory's name, so a changed name is reported.
 fn note_other_name(dir: &Path, found: &Structure) {
     let Some(made_as) = found.manifest.as_ref().and_then(|m| m.bundle.as_deref()) else { return };
     if tree::name(dir) != made_as {
@@ -48,27 +53,26 @@ fn note_other_name(dir: &Path, found: &Structure) {
 }
 
 /// A check of presence, sizes and small files, and of what an earlier full check found.
-#[must_use]
-pub fn quick(dir: &Path, mut found: Structure) -> Report {
+pub fn quick(dir: &Path, mut found: Structure) -> BundleCheck {
     let mut unchecked = Vec::new();
     check_seal(dir, &mut found, &mut unchecked, SMALL);
-    if let Some(earlier) = marker::read(dir) {
+    if let Some(earlier) = damage_mark::read(dir) {
         found.problems.add(".", format!("was found damaged by a full verify: {earlier}"));
     }
     conclude(dir, found, unchecked)
 }
 
-fn full(dir: &Path, mut found: Structure) -> Report {
+fn full(dir: &Path, mut found: Structure) -> BundleCheck {
     let mut unchecked = Vec::new();
     let has = |path: &str| found.tree.size(path).is_some_and(|size| size > 0);
-    let (has_dump, has_config) = (has(manifest::DATABASE), has(manifest::CONFIG));
-    // A mirror that some other tool made has no index to ask about; the seal alone covers it.
-    let has_mirror = found.tree.has_directory(mirror::OWN);
+    let (has_dump, has_config) = (has(DATABASE), has(CONFIG));
+    // A mirror that another tool made has no index to check against; the seal alone covers it.
+    let has_mirror = found.tree.has_directory(MIRROR_OWN);
     thread::scope(|scope| {
-        // Beside the hashing, so that a dump read by both is read from the disk once.
-        let dump = has_dump.then(|| scope.spawn(|| stages::dump(dir)));
-        let objects = has_mirror.then(|| scope.spawn(|| stages::objects(dir)));
-        let config = has_config.then(|| scope.spawn(|| stages::config(dir)));
+        // While the files are hashed, so that a dump that both read is read from the disk once.
+        let dump = has_dump.then(|| scope.spawn(|| components::dump(dir)));
+        let objects = has_mirror.then(|| scope.spawn(|| components::objects(dir)));
+        let config = has_config.then(|| scope.spawn(|| components::config(dir)));
         check_seal(dir, &mut found, &mut unchecked, u64::MAX);
         let waiting = pipe_kit::progress::bytes(None, "reading the dump and the objects");
         waiting.enable_steady_tick(std::time::Duration::from_millis(250));
@@ -91,7 +95,7 @@ fn check_seal(dir: &Path, found: &mut Structure, unchecked: &mut Vec<String>, be
         match hash::file(&dir.join(path), |n| bar.inc(n)) {
             Ok(digest) if digest == *sealed => {}
             Ok(_) => {
-                let why = format!("does not match its checksum in {}", sums::FILE);
+                let why = format!("does not match its checksum in {}", SEAL);
                 found.problems.add(path, why);
             }
             Err(error) => unchecked.push(format!("{error:#}")),
@@ -105,9 +109,8 @@ fn take(answer: Result<Verdict>, problems: &mut Problems, unchecked: &mut Vec<St
         Ok(Verdict::Whole) => {}
         Ok(Verdict::Damaged(named)) => {
             for (path, why) in named {
-                // The same missing object, found by the lists already, is one damage and not two.
-                if path == manifest::DATABASE || path == manifest::CONFIG || !problems.names(&path)
-                {
+                // An object that the lists already found missing is one problem, not two.
+                if path == DATABASE || path == CONFIG || !problems.names(&path) {
                     problems.add(path, why);
                 }
             }
@@ -116,13 +119,13 @@ fn take(answer: Result<Verdict>, problems: &mut Problems, unchecked: &mut Vec<St
     }
 }
 
-fn conclude(dir: &Path, found: Structure, unchecked: Vec<String>) -> Report {
+fn conclude(dir: &Path, found: Structure, unchecked: Vec<String>) -> BundleCheck {
     let name = text::path(tree::name(dir));
-    Report::conclude(name, found.sealed, found.problems, unchecked)
+    found.problems.conclude(name, found.sealed, unchecked)
 }
 
-fn tell(dir: &Path, report: &Report, quick: bool, json: bool) -> Result<Exit> {
-    for problem in report.problems.iter() {
+fn print(dir: &Path, report: &BundleCheck, quick: bool, json: bool) -> Result<Exit> {
+    for problem in &report.problems {
         pipe_kit::log::line(format_args!("{problem}"));
     }
     for unchecked in &report.unchecked {
@@ -134,22 +137,22 @@ fn tell(dir: &Path, report: &Report, quick: bool, json: bool) -> Result<Exit> {
         pipe_kit::output::print(&format!("{} {}\n", report.bundle, report.state.word()))?;
     }
     match report.state {
-        State::Intact => Ok(Exit::Done),
-        State::Unsealed => {
-            let told = if quick { "are there" } else { "can be read to their end" };
+        BundleState::Intact => Ok(Exit::Done),
+        BundleState::Unsealed => {
+            let known = if quick { "are there" } else { "can be read to their end" };
             pipe_kit::say!(
-                "{} has no seal (made by an older script): its parts {told}, and that is all that can be told",
+                "{} has no seal (made by an older script): its parts {known}; nothing more can be checked",
                 report.bundle
             );
             Ok(Exit::Done)
         }
-        State::Damaged => Err(Stop::damaged(format!(
+        BundleState::Damaged => Err(Stop::damaged(format!(
             "{} is damaged ({})",
             dir.display(),
             text::count(report.problems.len(), "problem")
         ))
         .into()),
-        State::Unknown => anyhow::bail!(
+        BundleState::Unknown => anyhow::bail!(
             "{} could not be checked in full; nothing wrong was found in what was checked",
             dir.display()
         ),
@@ -168,7 +171,7 @@ mod tests {
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         let named = vec![pair("minio/a", "not there"), pair("minio/b", "differs")];
         take(Ok(Verdict::Damaged(named)), &mut problems, &mut unchecked);
-        assert_eq!(problems.len(), 2);
+        assert_eq!(problems.clone().conclude(String::new(), true, Vec::new()).problems.len(), 2);
         take(Err(anyhow::anyhow!("pg-snap not found")), &mut problems, &mut unchecked);
         assert_eq!(unchecked, ["pg-snap not found"]);
     }

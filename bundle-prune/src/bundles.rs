@@ -1,17 +1,30 @@
-//! The bundles below a root, as `bundle-manifest list` has them.
+//! The bundles below a root, as `bundle-manifest list` reports them.
 
-use crate::policy::Bundle;
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use bundle_format::BundleName;
+use bundle_format::domain::known;
+use bundle_format::report::{BundleState, ListedBundle, Listing};
+use chrono::{DateTime, Utc};
+use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-#[derive(Deserialize)]
-struct Listing {
-    bundles: Vec<Bundle>,
+/// One bundle, as far as retention needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// Its directory's name.
+    pub name: String,
+    /// When it was taken, by its name, UTC.
+    pub taken: DateTime<Utc>,
+    /// What a quick check concludes.
+    pub state: BundleState,
+    /// The domain of its deployment, where that is known.
+    pub domain: Option<String>,
+    /// What it lacks of the bundle before it, where that set the alarm off.
+    pub shrunk: Option<String>,
 }
 
-/// Asks for the finished bundles below a root, in any order.
+/// Lists the finished bundles below a root, in any order.
 ///
 /// # Errors
 /// If they cannot be listed; then nothing may be removed.
@@ -25,32 +38,51 @@ pub fn list(root: &Path) -> Result<Vec<Bundle>> {
 
 pub(crate) fn read(text: &str) -> Result<Vec<Bundle>> {
     let listing: Listing = serde_json::from_str(text)
-        .context("bundle-manifest list gave no list; nothing was removed")?;
-    let plain = |bundle: &Bundle| {
-        let expected = bundle.taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-        bundle.name == expected
-    };
-    if let Some(other) = listing.bundles.iter().find(|bundle| !plain(bundle)) {
-        anyhow::bail!(
-            "bundle-manifest list names {:?}, which is no bundle of {}; nothing was removed",
-            other.name,
-            other.taken
-        );
+        .context("the report of bundle-manifest list cannot be read; nothing was removed")?;
+    listing.bundles.into_iter().map(Bundle::checked).collect()
+}
+
+impl Bundle {
+    /// A listed bundle. A name that does not hold the listed time is refused, since bundles are removed by name.
+    fn checked(listed: ListedBundle) -> Result<Self> {
+        let ListedBundle { name, timestamp: taken, state, domain, shrunk, .. } = listed;
+        let read = BundleName::parse(OsStr::new(&name));
+        if read.is_none_or(|read| read.taken() != taken) {
+            anyhow::bail!(
+                "bundle-manifest list names {name:?}, which is no bundle of {taken}; nothing was removed"
+            );
+        }
+        let domain = known(Some(&domain)).map(str::to_owned);
+        Ok(Self { name, taken, state, domain, shrunk })
     }
-    Ok(listing.bundles)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_name_that_is_not_its_time_is_not_believed() {
-        let list = |name: &str, taken: &str| {
-            read(&format!(
-                r#"{{"bundles":[{{"name":"{name}","timestamp":"{taken}","state":"intact"}}]}}"#
-            ))
+    fn listing(name: &str, taken: &str) -> String {
+        let bundle = ListedBundle {
+            name: name.to_owned(),
+            timestamp: taken.parse().unwrap(),
+            state: BundleState::Intact,
+            ..ListedBundle::default()
         };
+        let listing = Listing { bundles: vec![bundle], ..Listing::default() };
+        serde_json::to_string(&listing).unwrap()
+    }
+
+    #[test]
+    fn a_state_of_a_later_version_is_not_taken_for_intact() {
+        let text = listing("piprio_20260421T020000Z", "2026-04-21T02:00:00Z");
+        let state = |text: &str| read(text).unwrap()[0].state;
+        assert_eq!(state(&text), BundleState::Intact);
+        assert_eq!(state(&text.replace("intact", "splendid")), BundleState::Unknown);
+    }
+
+    #[test]
+    fn a_name_that_is_not_its_time_is_refused() {
+        let list = |name: &str, taken: &str| read(&listing(name, taken));
         assert_eq!(list("piprio_20260421T020000Z", "2026-04-21T02:00:00Z").unwrap().len(), 1);
         assert!(list("piprio_20260421T020000Z", "2025-04-21T02:00:00Z").is_err());
         assert!(list("../piprio_20260421T020000Z", "2026-04-21T02:00:00Z").is_err());

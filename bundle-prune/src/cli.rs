@@ -1,8 +1,8 @@
 //! The command line.
 
-use crate::bundles;
+use crate::bundles::{self, Bundle};
 use crate::clock::Reading;
-use crate::policy::{self, Bundle, Decision, Hold, Policy, Reason, Verdict};
+use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use crate::record::Record;
 use crate::removal;
 use crate::report::{Outcome, Report};
@@ -14,16 +14,16 @@ use std::path::{Path, PathBuf};
 
 const AFTER: &str = "\
 A bundle is older than N days when N times 24 hours have passed since the moment in its name; file
-times do not count. The newest intact bundle is never removed, whatever its age, and where no bundle
-is intact none is removed. A bundle more than a day in the future is kept and never counts as the
+times do not count. The newest intact bundle is never removed, whatever its age, and if no bundle is
+intact, none is removed. A bundle dated more than a day in the future is kept and never counts as the
 newest. Intact means that bundle-manifest verify --quick passes and that no full verify has found
-damage. bundle-manifest is looked for on PATH.
+damage. Runs bundle-manifest, found on PATH.
 
-With a record of the last run, ages go by the time that passed from run to run. Where the clock went
-back by more than a day, or on by more than two usual pauses between runs, the run removes nothing and
-warns of the clock, and that time counts toward no age: a clock that is wrong makes no bundle old.
+With a record of the last run, ages are the time that passed from run to run. If the clock went back by
+more than a day, or forward by more than two usual pauses between runs, the run removes nothing and
+warns about the clock. That time counts towards no age, so a wrong clock makes no bundle old.
 
-Nothing is removed while the alarm is on that a bundle holds far less than the one before it
+Nothing is removed while the alarm is on because a bundle holds far less than the one before it
 (bundle-manifest alarm). With a domain, bundles of other deployments are neither removed nor counted.
 
 EXAMPLES
@@ -33,7 +33,7 @@ EXAMPLES
   bundle-prune --domain docs.example.org --record .restore/retention.json backups
 
 EXIT STATUS
-  0  done, also where something held removal back; a warning then says what
+  0  done, even if something held removal back; a warning then gives the reason
   1  failed: the bundles could not be listed (nothing was removed), or one could not be removed
   2  wrong usage";
 
@@ -49,12 +49,12 @@ pub struct Cli {
     /// Keep at least this many of the newest intact bundles, whatever their age
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep_last: usize,
-    /// Count and remove the bundles of this deployment alone; those of an unknown one are its own
-    /// unless the root holds another one's too
+    /// Count and remove only the bundles of this deployment; bundles of an unknown one belong to it
+    /// unless the root also holds another deployment's
     #[arg(long, value_name = "DOMAIN", env = "PIPRIO_DOMAIN")]
     domain: Option<String>,
-    /// File that holds what the last run found, for the next one; by default of the deployment
-    /// PIPRIO_DEPLOY, where that is set
+    /// File in which a run records what it found, for the next one [default: .restore/retention.json
+    /// of PIPRIO_DEPLOY, where that is set]
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
     /// Print each bundle's verdict and change nothing
@@ -113,7 +113,7 @@ fn record_file(given: Option<PathBuf>) -> Option<PathBuf> {
     given.or_else(of_deployment)
 }
 
-/// What holds all removal back, the clock before all else: what it says decides on the rest.
+/// What holds all removal back. The clock comes first, since everything else depends on it.
 fn hold(own: &[Bundle], clock: &Reading) -> Option<Hold> {
     if clock.jump.is_some() {
         Some(Hold::Clock)
@@ -132,7 +132,7 @@ fn warn(decisions: &[Decision], clock: &Reading, policy: Policy) {
     if let Some(jump) = clock.jump {
         let jump = jump.phrase();
         pipe_kit::warning!(
-            "{jump}: this run removes nothing; if the clock is wrong, set it (timedatectl); if it is right, the next run goes on, and the time between makes no bundle older"
+            "{jump}: this run removes nothing; if the clock is wrong, set it (timedatectl); if it is right, the next run continues, and the time between makes no bundle older"
         );
     }
     let ahead: Vec<_> = decisions.iter().filter(|d| d.reason == Reason::Future).collect();
@@ -149,22 +149,22 @@ fn warn(decisions: &[Decision], clock: &Reading, policy: Policy) {
     let shrunk = decisions.iter().filter_map(|d| Some((&d.bundle.name, d.bundle.shrunk.as_ref()?)));
     for (name, what) in shrunk {
         pipe_kit::warning!(
-            "nothing is removed, for {name} {what}; where that is meant: backup.sh --accept"
+            "nothing is removed, because {name} {what}; if that is intended: backup.sh --accept"
         );
     }
 }
 
-/// Ends removals that were cut off; gives the bundles that could not be removed.
+/// Finishes interrupted removals; returns the bundles that could not be removed.
 fn finish_leftovers(root: &Path, dry_run: bool) -> Result<Vec<String>> {
     let mut failures = Vec::new();
     for name in removal::leftovers(root)? {
         if dry_run {
-            pipe_kit::say!("the cut-off removal of {name} would be finished");
+            pipe_kit::say!("the interrupted removal of {name} would be finished");
         } else if let Err(error) = removal::finish(root, &name) {
             pipe_kit::warning!("{name}: {error:#}");
             failures.push(name);
         } else {
-            pipe_kit::say!("finished the cut-off removal of {name}");
+            pipe_kit::say!("finished the interrupted removal of {name}");
         }
     }
     Ok(failures)

@@ -1,22 +1,22 @@
-//! How old bundles are, and whether the clock of this run fits the runs before it. A bundle's age is
-//! the time that passed from run to run: a step of the clock that no usual pause explains counts for
-//! nothing, so neither a clock that is ahead nor a long pause makes a bundle old at once.
+//! How old bundles are, and whether the clock of this run fits the runs before it. A bundle's age is the time that
+//! passed from run to run. A step of the clock that no usual pause explains does not count, so neither a clock that
+//! is ahead nor a long pause makes a bundle old at once.
 
-use crate::policy::Bundle;
+use crate::bundles::Bundle;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// How many pauses are remembered, the last ones.
+/// How many pauses the record keeps: the latest.
 const REMEMBERED: usize = 32;
 /// A pause that is always usual.
 const USUAL: TimeDelta = TimeDelta::days(1);
-/// What a run may be late.
+/// How late a run may be.
 const LATE: TimeDelta = TimeDelta::hours(6);
 /// How far a clock may go back, or a name lie ahead.
 pub const TOLERANCE: TimeDelta = TimeDelta::days(1);
 
-/// The last run, as it is remembered for the next one.
+/// The last run, as recorded for the next one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// What its clock read.
@@ -58,7 +58,7 @@ impl Jump {
     }
 }
 
-/// The clock of a run, and what it says of the bundles.
+/// The clock of a run, and the bundles' ages by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// What it reads.
@@ -70,7 +70,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Ages by nothing but the bundles' names.
+    /// Ages by the bundles' names alone.
     pub fn by_names(bundles: &[Bundle], now: DateTime<Utc>) -> Self {
         let ages = bundles.iter().map(|b| (b.name.clone(), now - b.taken)).collect();
         Self { now, jump: None, ages, pauses: Vec::new() }
@@ -105,15 +105,15 @@ impl Reading {
         self.ages.get(&bundle.name).copied().unwrap_or(self.now - bundle.taken)
     }
 
-    /// What the next run is to know, of the bundles that are still there.
+    /// The record for the next run, with the bundles that are still there.
     pub fn run<'a>(&self, left: impl Iterator<Item = &'a Bundle>) -> Run {
         let ages = left.map(|bundle| (bundle.name.clone(), self.age(bundle).num_seconds()));
         Run { at: self.now, pauses: self.pauses.clone(), ages: ages.collect() }
     }
 }
 
-/// The longest pause that is no jump: twice the usual one, and something for a run that is late. A
-/// single long pause makes no rule; two of them do.
+/// The longest pause that is no jump: twice the usual one, and an allowance for a run that is late. A single long
+/// pause does not make the pause usual; two of them do.
 fn longest_usual(pauses: &[i64]) -> TimeDelta {
     let mut sorted = pauses.to_vec();
     sorted.sort_unstable();
@@ -122,8 +122,8 @@ fn longest_usual(pauses: &[i64]) -> TimeDelta {
     second.max(USUAL) * 2 + LATE
 }
 
-/// A last run as the bundles' names have it: the newest bundle that this run did not make. None where
-/// they are too few to show how far apart runs are, or this run made none.
+/// A last run guessed from the bundles' names: the newest bundle that this run did not make. `None` where the
+/// bundles are too few to show how far apart runs are, or this run made none.
 fn from_names(bundles: &[Bundle], now: DateTime<Utc>) -> Option<Run> {
     let (fresh, older): (Vec<_>, Vec<_>) =
         bundles.iter().map(|b| b.taken).partition(|taken| (now - *taken).abs() <= TOLERANCE);

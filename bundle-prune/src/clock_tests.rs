@@ -1,7 +1,9 @@
 //! Retention under clocks that are wrong.
 
+use crate::bundles::Bundle;
 use crate::clock::{Reading, Run};
-use crate::policy::{self, Bundle, Hold, Policy, State, Verdict};
+use crate::policy::{self, Hold, Policy, Verdict};
+use bundle_format::report::BundleState;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,7 @@ fn start() -> DateTime<Utc> {
 
 fn bundle(taken: DateTime<Utc>) -> Bundle {
     let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-    Bundle { name, taken, state: State::Intact, domain: None, shrunk: None }
+    Bundle { name, taken, state: BundleState::Intact, domain: None, shrunk: None }
 }
 
 /// A root and its record, through one backup after another.

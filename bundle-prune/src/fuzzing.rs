@@ -4,17 +4,10 @@
 use crate::bundles;
 use crate::clock::Reading;
 use crate::policy::{Policy, Verdict, decide};
-use crate::removal;
 use chrono::DateTime;
 
-/// Whether a removal of the bundle of that name, cut off, would be finished.
-#[must_use]
-pub fn finishes_removal_of(name: &str) -> bool {
-    removal::left_name(&format!(".{name}.removing")) == Some(name)
-}
-
-/// A list that is believed names only what lies in the root, and its newest good bundle survives
-/// whatever the clock.
+/// A list that is accepted names only what lies in the root, and its newest good bundle is kept whatever the
+/// clock.
 pub fn listing(bytes: &[u8]) {
     let (clock, text) = bytes.split_at(bytes.len().min(8));
     let seconds = clock.iter().fold(0_i64, |number, byte| number << 8 | i64::from(*byte));

@@ -1,4 +1,4 @@
-//! Retention: which bundles go, and their going.
+//! Retention: which bundles are removed, and how.
 
 mod bundles;
 mod cli;

@@ -1,49 +1,10 @@
-//! Which bundles are kept and which are removed, and why: a pure function of their names' times,
-//! their states, their ages and what holds removal back.
+//! Which bundles are kept and which are removed, and why: a pure function of their names' times, their states,
+//! their ages and what holds removal back.
 
+use crate::bundles::Bundle;
 use crate::clock::{Reading, TOLERANCE};
+use bundle_format::domain::{differ, known};
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
-
-/// What a bundle is worth, as `bundle-manifest list` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Sealed, and not known to be damaged.
-    Intact,
-    /// Made by the older script, and not known to be damaged.
-    Unsealed,
-    /// Known to be damaged.
-    Damaged,
-    /// It could not be checked, or its state is a word that this version does not know.
-    #[serde(other)]
-    Unknown,
-}
-
-impl State {
-    /// Whether a deployment could be brought back from it.
-    pub(crate) fn is_good(self) -> bool {
-        matches!(self, Self::Intact | Self::Unsealed)
-    }
-}
-
-/// One bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Bundle {
-    /// Its directory's name.
-    pub name: String,
-    /// When it was taken, by its name, UTC.
-    #[serde(rename = "timestamp")]
-    pub taken: DateTime<Utc>,
-    /// What it is worth.
-    pub state: State,
-    /// The deployment that it is of, by its manifest.
-    #[serde(default)]
-    pub domain: Option<String>,
-    /// What it lacks of the bundle before it, where that set the alarm off.
-    #[serde(default)]
-    pub shrunk: Option<String>,
-}
 
 /// What to keep.
 #[derive(Clone, Copy, Debug)]
@@ -63,7 +24,7 @@ pub enum Verdict {
     Remove,
 }
 
-/// Why.
+/// Why a bundle is kept or removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// Not older than the limit.
@@ -97,7 +58,6 @@ pub enum Hold {
 
 impl Reason {
     /// The reason as a phrase.
-    #[must_use]
     pub fn phrase(self, policy: Policy) -> String {
         let days = policy.keep_days;
         match self {
@@ -114,7 +74,7 @@ impl Reason {
     }
 }
 
-/// A bundle's fate.
+/// The decision on a bundle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Which bundle.
@@ -126,7 +86,6 @@ pub struct Decision {
 }
 
 /// Decides on every bundle; the result is sorted newest first, by time and then by name.
-#[must_use]
 pub fn decide(
     bundles: &[Bundle],
     clock: &Reading,
@@ -180,17 +139,12 @@ fn is_future(bundle: &Bundle, now: DateTime<Utc>) -> bool {
     bundle.taken - now > TOLERANCE
 }
 
-/// Parts the bundles of a deployment from those of others. One of no known deployment is its own in
-/// a root where no other is seen, and no one's where several share it.
-#[must_use]
+/// Separates the bundles of a deployment from those of others. A bundle of an unknown deployment counts as its own
+/// in a root that holds no other deployment's bundles, and as foreign in a shared root.
 pub fn own(bundles: Vec<Bundle>, domain: Option<&str>) -> (Vec<Bundle>, Vec<Bundle>) {
-    let known = |bundle: &Bundle| bundle.domain.clone().filter(|name| is_known(name));
-    let Some(domain) = domain.filter(|name| is_known(name)) else { return (bundles, Vec::new()) };
-    let is_other = |bundle: &Bundle| known(bundle).is_some_and(|d| !d.eq_ignore_ascii_case(domain));
+    let Some(domain) = known(domain) else { return (bundles, Vec::new()) };
+    let is_other = |bundle: &Bundle| differ(bundle.domain.as_deref(), Some(domain));
     let shared = bundles.iter().any(is_other);
-    bundles.into_iter().partition(|b| !is_other(b) && (!shared || known(b).is_some()))
-}
-
-fn is_known(domain: &str) -> bool {
-    !domain.is_empty() && domain != "unknown"
+    let is_known = |bundle: &Bundle| known(bundle.domain.as_deref()).is_some();
+    bundles.into_iter().partition(|b| !is_other(b) && (!shared || is_known(b)))
 }

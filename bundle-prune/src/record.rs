@@ -1,4 +1,4 @@
-//! The record of the last run, a file beside the deployment: by root, what the next run must know.
+//! The record of the last run, a file in the deployment: for each root, what the next run must know.
 
 use crate::clock::Run;
 use anyhow::{Context, Result};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 type Runs = BTreeMap<String, Run>;
 
-/// Where a record lies.
+/// The record of a root.
 #[derive(Debug)]
 pub struct Record {
     file: PathBuf,
@@ -20,10 +20,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// Reads the record of a root. One that cannot be read as such is none.
-    ///
-    /// # Errors
-    /// If the file is there and cannot be read from the disk.
+    /// Reads the record of a root. A file that does not parse counts as no record.
     pub fn read(file: PathBuf, root: &Path) -> Result<Self> {
         let root = root.to_string_lossy().into_owned();
         let text = match std::fs::read(&file) {
@@ -49,10 +46,7 @@ impl Record {
         self.runs.get(&self.root)
     }
 
-    /// Writes this run down in the last one's place.
-    ///
-    /// # Errors
-    /// If it cannot be written.
+    /// Records this run in place of the last one.
     pub fn write(mut self, run: Run) -> Result<()> {
         self.runs.insert(self.root, run);
         let dir = atomic::directory_of(&self.file);
@@ -60,7 +54,7 @@ impl Record {
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .with_context(|| format!("making {}", dir.display()))?;
+            .with_context(|| format!("creating {}", dir.display()))?;
         let mut file = AtomicFile::create(&self.file)?;
         file.write_all(serde_json::to_string(&self.runs)?.as_bytes())
             .with_context(|| format!("writing {}", self.file.display()))?;

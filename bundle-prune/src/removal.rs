@@ -1,45 +1,45 @@
-//! Removing a bundle so that no half of it ever has a finished name.
+//! Removing a bundle so that no part of it ever has a finished name.
 
 use anyhow::{Context, Result, ensure};
-use chrono::{NaiveDateTime, Timelike};
-use pipe_kit::atomic::sync_directory;
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use rustix::io::Errno;
+use bundle_format::name::{Beside, BundleName};
+use pipe_kit::atomic::{rename_new, sync_directory};
+use rustix::fs::CWD;
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-fn leaving(root: &Path, name: &str) -> PathBuf {
-    root.join(format!(".{name}.removing"))
+/// What lies beside a bundle of that name.
+fn beside(root: &Path, name: &str, kind: Beside) -> Result<PathBuf> {
+    let parsed = BundleName::parse(OsStr::new(name));
+    let parsed = parsed.with_context(|| format!("{name} is not named as a bundle"))?;
+    Ok(root.join(parsed.beside(kind)))
 }
 
-/// Removes a bundle: away from its name first, durably, then its files, links never followed.
+/// Removes a bundle: renames it first, durably, then deletes its files, following no link.
 ///
 /// # Errors
-/// If it is not a real directory, or not all of it could be removed; the error says what is left.
+/// If it is not a real directory, or not all of it could be removed; the error names what is left.
 pub fn remove(root: &Path, name: &str) -> Result<()> {
     let path = root.join(name);
     let kind =
-        fs::symlink_metadata(&path).with_context(|| format!("looking at {}", path.display()))?;
+        fs::symlink_metadata(&path).with_context(|| format!("reading {}", path.display()))?;
     ensure!(kind.is_dir(), "{} is not a directory", path.display());
-    let leaving = leaving(root, name);
-    rename(&path, &leaving).with_context(|| format!("renaming {}", path.display()))?;
+    let removing = beside(root, name, Beside::Removing)?;
+    rename_new(CWD, &path, &removing).with_context(|| format!("renaming {}", path.display()))?;
     sync_directory(root)?;
     finish(root, name)
 }
 
-/// Removes what a cut-off removal of this bundle left, and the marks that belonged to it.
-///
-/// # Errors
-/// If not all of it could be removed.
+/// Removes what an interrupted removal of this bundle left, and the bundle's marks.
 pub fn finish(root: &Path, name: &str) -> Result<()> {
-    let leaving = leaving(root, name);
-    fs::remove_dir_all(&leaving)
-        .with_context(|| format!("removing {}; the next run goes on with it", leaving.display()))?;
-    // A bundle of that name that is there again has its own marks.
+    let removing = beside(root, name, Beside::Removing)?;
+    fs::remove_dir_all(&removing)
+        .with_context(|| format!("removing {}; the next run continues", removing.display()))?;
+    // A new bundle of that name has its own marks.
     if fs::symlink_metadata(root.join(name)).is_err() {
-        for kind in ["damaged", "shrunk"] {
-            let mark = root.join(format!(".{name}.{kind}"));
+        for kind in [Beside::Damaged, Beside::Shrunk] {
+            let mark = beside(root, name, kind)?;
             match fs::remove_file(&mark) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => {
                     return Err(e).with_context(|| format!("removing {}", mark.display()));
@@ -51,40 +51,20 @@ pub fn finish(root: &Path, name: &str) -> Result<()> {
     sync_directory(root)
 }
 
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // Without the flag a plain rename still takes the place of nothing but an empty directory.
-        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => fs::rename(from, to),
-        other => Ok(other?),
-    }
-}
-
-/// The bundles whose removal was cut off, sorted.
-///
-/// # Errors
-/// If the root cannot be read.
+/// The bundles whose removal was interrupted, sorted.
 pub fn leftovers(root: &Path) -> Result<Vec<String>> {
     let failed = || format!("reading {}", root.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(root).with_context(failed)? {
         let entry = entry.with_context(failed)?;
         if entry.file_type().with_context(failed)?.is_dir()
-            && let Some(name) = entry.file_name().to_str().and_then(left_name)
+            && let Some(name) = BundleName::parse_beside(&entry.file_name(), Beside::Removing)
         {
-            names.push(name.to_owned());
+            names.push(name.as_str().to_owned());
         }
     }
     names.sort();
     Ok(names)
-}
-
-/// The bundle that a name like `.NAME.removing` was.
-pub(crate) fn left_name(name: &str) -> Option<&str> {
-    let bundle = name.strip_prefix('.')?.strip_suffix(".removing")?;
-    let format = "piprio_%Y%m%dT%H%M%SZ";
-    let taken = NaiveDateTime::parse_from_str(bundle, format).ok()?;
-    // A leap second, which is in no bundle's name, prints back too.
-    (taken.format(format).to_string() == bundle && taken.nanosecond() == 0).then_some(bundle)
 }
 
 #[cfg(test)]
@@ -118,20 +98,5 @@ mod tests {
         symlink("elsewhere", root.join(NAME)).unwrap();
         assert!(remove(root, NAME).is_err());
         assert!(root.join(NAME).exists() && root.join("elsewhere").exists());
-    }
-
-    #[test]
-    fn a_cut_off_removal_is_known_by_its_name() {
-        assert_eq!(left_name(".piprio_20260421T020000Z.removing"), Some(NAME));
-        for name in [
-            "piprio_20260421T020000Z.removing",
-            ".piprio_20260421T020000Z.partial",
-            ".piprio_20260230T020000Z.removing",
-            ".piprio_20240229T235960Z.removing",
-            ".other.removing",
-            "..removing",
-        ] {
-            assert_eq!(left_name(name), None, "{name}");
-        }
     }
 }

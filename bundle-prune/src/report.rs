@@ -1,4 +1,4 @@
-//! What was decided and what came of it.
+//! What was decided and what was done.
 
 use crate::policy::{Decision, Policy, Verdict};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -6,15 +6,15 @@ use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
 
-/// What came of a decision.
+/// What was done after a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is still there, as decided.
     Kept,
-    /// It is gone, as decided.
+    /// It was removed, as decided.
     Removed,
-    /// It should be gone and is not, or not wholly.
+    /// It could not be removed, or not all of it.
     Failed,
     /// Nothing was done: a dry run.
     None,
@@ -41,7 +41,6 @@ struct Line {
 
 impl Report {
     /// A report without a bundle yet.
-    #[must_use]
     pub fn new(root: &Path, now: DateTime<Utc>, policy: Policy, dry_run: bool) -> Self {
         Self {
             root: root.to_string_lossy().into_owned(),
@@ -53,7 +52,7 @@ impl Report {
         }
     }
 
-    /// Adds what became of a bundle.
+    /// Adds a bundle.
     pub fn add(&mut self, decision: &Decision, policy: Policy, outcome: Outcome) {
         self.bundles.push(Line {
             name: decision.bundle.name.clone(),
@@ -66,9 +65,7 @@ impl Report {
         });
     }
 
-    /// A line a bundle: `keep NAME REASON`, `remove NAME REASON` in a dry run; else `removed` or
-    /// `failed` for what was to go.
-    #[must_use]
+    /// A line for each bundle: `keep NAME REASON`, and in a dry run `remove NAME REASON`, else `removed` or `failed`.
     pub fn text(&self) -> String {
         self.bundles.iter().fold(String::new(), |mut text, line| {
             let word = match line.outcome {

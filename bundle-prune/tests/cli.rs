@@ -22,10 +22,10 @@ for dir in "$2"/piprio_*; do
     domain=unknown shrunk=null
     [ -f "$dir/DOMAIN" ] && domain=$(cat "$dir/DOMAIN")
     [ -f "$2/.$name.shrunk" ] && shrunk='"holds far less"'
-    printf '%s{"name":"%s","timestamp":"%s","state":"%s","reason":null,"domain":"%s","shrunk":%s}' "$comma" "$name" "$taken" "$(cat "$dir/STATE")" "$domain" "$shrunk"
+    printf '%s{"name":"%s","path":"%s","timestamp":"%s","age_seconds":0,"bytes":0,"version":"unknown","state":"%s","reason":null,"domain":"%s","shrunk":%s}' "$comma" "$name" "$dir" "$taken" "$(cat "$dir/STATE")" "$domain" "$shrunk"
     comma=,
 done
-echo '],"partials":[]}'
+echo '],"partials":[],"ahead":[],"shrunk":[]}'
 "#;
 
 struct World {
@@ -210,7 +210,7 @@ fn nothing_is_removed_while_a_bundle_holds_far_less_than_the_one_before() {
         .stdout(contains(format!(
             "keep {old} older than 30 d, and a newer bundle holds far less\n"
         )))
-        .stderr(contains(format!("nothing is removed, for {young} holds far less")))
+        .stderr(contains(format!("nothing is removed, because {young} holds far less")))
         .stderr(contains("backup.sh --accept"));
     fs::remove_file(&mark).unwrap();
     world.prune(&[]).success().stderr("");
@@ -271,7 +271,7 @@ fn a_cut_off_removal_is_finished_and_the_mark_goes_with_its_bundle() {
     for name in [left, &old] {
         fs::write(world.root().join(format!(".{name}.damaged")), "x").unwrap();
     }
-    world.prune(&[]).success().stderr(contains("finished the cut-off removal"));
+    world.prune(&[]).success().stderr(contains("finished the interrupted removal"));
     assert_eq!(world.names(), [young]);
 }
 

@@ -12,11 +12,11 @@ use crate::rights::Rights;
 use crate::select::Selection;
 use crate::swap::{Kept, Temp, keep, rename_new};
 use anyhow::{Context, Result, anyhow, bail};
+use bundle_format::report::PlannedFile;
 use chrono::{DateTime, Utc};
 use pipe_kit::{Exit, cleanup};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps};
-use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
@@ -41,12 +41,6 @@ pub fn run(args: &cli::Extract) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-#[derive(Serialize)]
-struct Planned {
-    path: String,
-    action: &'static str,
-}
-
 fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
     let word = |step: &Step<'_>| match &step.action {
         Action::Leave => None,
@@ -59,9 +53,12 @@ fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
         Action::Replace { .. } => Some("replace"),
     };
     let planned = steps.iter().filter_map(|step| {
-        word(step).map(|action| Planned { path: step.chosen.path.to_string(), action })
+        word(step).map(|action| PlannedFile {
+            path: step.chosen.path.to_string(),
+            action: action.to_owned(),
+        })
     });
-    let planned: Vec<Planned> = planned.collect();
+    let planned: Vec<PlannedFile> = planned.collect();
     let mut text = String::new();
     if json {
         text = serde_json::to_string_pretty(&planned).context("writing JSON")? + "\n";

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use chrono::{DateTime, Utc};
 use pipe_kit::{atomic, cleanup};
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 use std::fs::File;
 use std::sync::Arc;
@@ -112,15 +112,5 @@ pub fn keep(location: &Location, now: DateTime<Utc>, may_link: bool) -> Result<K
 
 /// Renames to a name that must be free.
 pub fn rename_new(dir: &OwnedFd, from: &[u8], to: &[u8]) -> rustix::io::Result<()> {
-    match rustix::fs::renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-        // A filesystem that cannot do it in one.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            match rustix::fs::statat(dir, to, AtFlags::SYMLINK_NOFOLLOW) {
-                Err(Errno::NOENT) => rustix::fs::renameat(dir, from, dir, to),
-                Err(e) => Err(e),
-                Ok(_) => Err(Errno::EXIST),
-            }
-        }
-        other => other,
-    }
+    pipe_kit::atomic::rename_new(dir, from, to)
 }

@@ -4,22 +4,19 @@ use crate::layers::Source;
 use crate::resolve::{Resolved, Row};
 use crate::settings::mask_urls;
 use anyhow::Result;
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct Line<'a> {
-    setting: &'a str,
-    value: Option<String>,
-    source: Source,
-    reason: Option<&'a str>,
-}
+use bundle_format::report::ShownSetting;
 
 fn shown(row: &Row) -> Option<String> {
     row.value.as_deref().map(|v| if row.secret { "***".to_owned() } else { mask_urls(v) })
 }
 
-fn line(row: &Row) -> Line<'_> {
-    Line { setting: row.key, value: shown(row), source: row.source, reason: row.reason.as_deref() }
+fn line(row: &Row) -> ShownSetting<Source> {
+    ShownSetting {
+        setting: row.key.to_owned(),
+        value: shown(row),
+        source: row.source,
+        reason: row.reason.clone(),
+    }
 }
 
 fn source(source: Source) -> &'static str {
@@ -53,7 +50,7 @@ pub fn text(resolved: &Resolved) -> String {
 /// # Errors
 /// If it cannot be written as JSON.
 pub fn json(resolved: &Resolved) -> Result<String> {
-    let lines: Vec<Line<'_>> = resolved.rows.iter().map(line).collect();
+    let lines: Vec<ShownSetting<Source>> = resolved.rows.iter().map(line).collect();
     Ok(serde_json::to_string_pretty(&lines)? + "\n")
 }
 

@@ -1,19 +1,16 @@
-//! Where an endpoint is dialled: at its own name where that resolves here, else where the driver
-//! says. Only the address changes; URL, Host header and TLS name stay.
+//! The address of an endpoint: its own name where that resolves here, else the address that the driver reports.
+//! Only the address changes; URL, Host header and TLS name stay.
 
-use crate::ask::ask;
 use crate::limit::Limit;
+use crate::program::output;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use pipe_kit::address::{bare, joined};
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::process::Command;
 
-/// The addresses of an endpoint. The driver's answer of now counts before the one that the settings
-/// were resolved with: a service that was started again may have moved.
-///
-/// # Errors
-/// If the host means nothing here and nobody knows better.
+/// The addresses of an endpoint. The driver's present answer is preferred to the one in the resolved settings, since
+/// a service that was restarted may have another address.
 pub fn dialled(
     settings: &Settings,
     host: &str,
@@ -29,7 +26,7 @@ pub fn dialled(
     }
     let mut command = Command::new(&settings.driver);
     command.args(["addr", host, &port.to_string()]);
-    let answer = ask(&mut command, "driver addr", limit);
+    let answer = output(&mut command, "driver addr", limit);
     match (answer, settings.resolve.find(host, port)) {
         (Ok(text), _) => resolved(text.trim()),
         (Err(_), Some((host, port))) => resolved(&joined(host, port)),
@@ -52,7 +49,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_name_that_means_nothing_here_is_dialled_where_the_settings_say() {
+    fn a_name_that_does_not_resolve_here_is_dialled_at_the_address_of_the_settings() {
         let mut settings = Settings { driver: "/bin/false".into(), ..Settings::default() };
         let limit = Limit::of(Duration::from_secs(60));
         assert!(dialled(&settings, "no-such-service.invalid", 9000, limit).is_err());

@@ -1,8 +1,8 @@
-//! By when a probe must have answered.
+//! The time limit of a probe.
 
 use std::time::{Duration, Instant};
 
-/// One time limit for all that a probe does, however many steps that is.
+/// One time limit for all steps of a probe.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
     whole: Duration,
@@ -11,25 +11,21 @@ pub struct Limit {
 
 impl Limit {
     /// A limit that begins now.
-    #[must_use]
     pub fn of(whole: Duration) -> Self {
         Self { whole, end: Instant::now() + whole }
     }
 
-    /// What is left of it. Never nothing: to many a client, that means no limit.
-    #[must_use]
+    /// The time that is left. Never zero, which many clients take for no limit.
     pub fn left(&self) -> Duration {
         self.end.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
-    /// All of it.
-    #[must_use]
+    /// The whole limit.
     pub fn whole(&self) -> Duration {
         self.whole
     }
 
-    /// What is told of something that has let it pass.
-    #[must_use]
+    /// The detail of a probe that did not answer in time.
     pub fn no_answer(&self) -> String {
         format!("no answer in {} s", self.whole.as_secs_f64())
     }
@@ -40,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_share_one_limit_and_the_whole_of_it_is_told() {
+    fn steps_share_one_limit_and_the_whole_of_it_is_reported() {
         let limit = Limit::of(Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(5));
         assert!(limit.left() <= Duration::from_millis(59_995));

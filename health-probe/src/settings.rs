@@ -1,4 +1,4 @@
-//! What is to be probed, as the resolved environment says.
+//! What is probed, by the resolved environment.
 
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::Stop;
@@ -18,32 +18,32 @@ pub struct Settings {
     pub redis_files: Files,
     /// Readiness probes: service and URL.
     pub readiness: Vec<(String, String)>,
-    /// The bucket of the deployment's own storage; nothing where it has none of its own.
+    /// The bucket of the deployment's own object storage; `None` where it has none.
     pub storage: Option<Storage>,
-    /// Directories whose filesystems are watched, and what they are.
+    /// Directories whose filesystems are watched, each with its name in the report.
     pub disks: Vec<(&'static str, PathBuf)>,
-    /// Where endpoints are dialled whose hosts mean nothing here.
+    /// Addresses of endpoints whose hosts do not resolve here.
     pub resolve: Addresses,
-    /// Where bundles lie.
+    /// The directory that holds the bundles.
     pub backups: PathBuf,
-    /// The deployment's domain, where one is set: other deployments' bundles do not count.
+    /// The deployment's domain, where one is set. Bundles of other deployments do not count.
     pub domain: Option<String>,
-    /// How long one probe may take, where the command line does not say.
+    /// How long one probe may take, unless the command line sets it.
     pub timeout: Duration,
-    /// Beyond which a part that works is warned of.
+    /// Limits beyond which a part that works is reported as a warning.
     pub limits: Limits,
     /// Values that must not be shown.
     pub secrets: Vec<String>,
 }
 
-/// What a deployment that is well keeps to.
+/// The limits of a healthy deployment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The longest that a good answer takes.
     pub latency: Duration,
     /// The least that is free on a filesystem, in bytes.
     pub free: u64,
-    /// The oldest that the newest bundle is; nothing where none is expected.
+    /// The greatest age of the newest bundle; `None` where no bundle is expected.
     pub bundle_age: Option<Duration>,
 }
 
@@ -58,9 +58,6 @@ pub struct Storage {
 
 impl Settings {
     /// Reads the process environment.
-    ///
-    /// # Errors
-    /// If a variable that deploy-env always sets is missing.
     pub fn from_environment() -> Result<Self> {
         Self::read(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
@@ -115,15 +112,15 @@ impl Settings {
     }
 }
 
-/// A URL's password as it is written there and as it is meant.
+/// A URL's password, as written in the URL and decoded.
 fn passwords_of(url: &str) -> Vec<String> {
     let written = url::Url::parse(url).ok().and_then(|u| u.password().map(str::to_owned));
-    let meant = Server::parse(url).ok();
-    let meant = meant.and_then(|server| server.password().map(str::to_owned));
-    written.into_iter().chain(meant).collect()
+    let server = Server::parse(url).ok();
+    let decoded = server.and_then(|server| server.password().map(str::to_owned));
+    written.into_iter().chain(decoded).collect()
 }
 
-/// What a readiness URL may hold that is not for others.
+/// The parts of a readiness URL that may be secret.
 fn secrets_of(url: &str) -> Vec<String> {
     let Ok(url) = url::Url::parse(url) else { return Vec::new() };
     [url.password(), url.query()].into_iter().flatten().map(str::to_owned).collect()
@@ -161,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_resolved_environment_says_what_to_probe() {
+    fn the_resolved_environment_decides_what_is_probed() {
         let settings = Settings::read(environment).unwrap();
         assert_eq!(settings.storage.unwrap().bucket.unwrap(), "documents");
         assert_eq!(settings.readiness[0], ("api".into(), "http://u:s3cret@a/ready?x=y".into()));

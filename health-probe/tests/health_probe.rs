@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;
+use bundle_format::report::{BundleState, ListedBundle, Listing};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::net::TcpListener;
@@ -11,19 +12,23 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-const STATUS: &str =
-    r#"echo '{"server_version":"15.1","exists":true,"size_bytes":2048,"connections":1}'"#;
+const STATUS: &str = r#"echo '{"server_version":"15.1","system_identifier":"7","database":"piprio","exists":true,"oid":5,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":2048,"connections":1,"schemas":[],"beside":[]}'"#;
 
 fn program(path: &Path, script: &str) {
     std::fs::write(path, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
 }
 
+/// A `bundle-manifest list` that prints this.
+fn list(bundles: Vec<ListedBundle>) -> String {
+    let listing = Listing { bundles, ..Listing::default() };
+    format!("echo '{}'", serde_json::to_string(&listing).unwrap())
+}
+
 /// A `bundle-manifest list` of one bundle.
-fn bundle(age_seconds: u32, state: &str) -> String {
-    format!(
-        r#"echo '{{"bundles":[{{"name":"piprio_20260421T020000Z","age_seconds":{age_seconds},"bytes":2048,"state":"{state}","reason":null}}]}}'"#
-    )
+fn bundle(age_seconds: i64, state: BundleState) -> String {
+    let name = "piprio_20260421T020000Z".to_owned();
+    list(vec![ListedBundle { name, age_seconds, bytes: 2048, state, ..ListedBundle::default() }])
 }
 
 /// Stand-ins for the driver and the tools; what answers, answers well.
@@ -33,9 +38,9 @@ fn parts() -> TempDir {
     program(&dir.path().join("pg-snap"), STATUS);
     program(
         &dir.path().join("obj-mirror"),
-        r#"echo '{"exists":true,"complete":true,"objects":3,"bytes":10}'"#,
+        r#"echo '{"bucket":"documents","prefix":"","endpoint":"http://s3","exists":true,"objects":3,"bytes":10,"complete":true}'"#,
     );
-    program(&dir.path().join("bundle-manifest"), &bundle(60, "intact"));
+    program(&dir.path().join("bundle-manifest"), &bundle(60, BundleState::Intact));
     std::fs::create_dir(dir.path().join("backups")).unwrap();
     dir
 }
@@ -110,7 +115,7 @@ fn what_hangs_fails_in_its_own_line_and_delays_by_one_limit_only() {
 }
 
 #[test]
-fn parts_that_fail_are_told_with_their_last_words_and_no_secret() {
+fn parts_that_fail_are_reported_with_their_last_line_and_no_secret() {
     let dir = parts();
     program(&dir.path().join("driver"), "echo 'no engine' >&2; exit 1");
     program(&dir.path().join("pg-snap"), "echo \"FATAL: hunter2 is wrong\" >&2; exit 1");
@@ -182,26 +187,27 @@ const WITHOUT_CACHE: &str = "--only=service,database,readiness,storage,disk,bund
 #[test]
 fn what_is_beyond_a_limit_is_a_warning_and_a_failure_only_to_the_strict() {
     let dir = parts();
-    let old = bundle(27 * 3600, "intact");
-    let damaged = bundle(0, "damaged");
+    let old = bundle(27 * 3600, BundleState::Intact);
+    let damaged = bundle(0, BundleState::Damaged);
     let cases: [(&str, &str, &str, &str); 4] = [
         ("HEALTH_MIN_FREE_MIB", "4294967295", "", "warn  disk       backups     "),
         ("HEALTH_MAX_LATENCY_MS", "0", "", "warn  database   piprio      PostgreSQL 15.1"),
         ("HEALTH_MAX_BUNDLE_AGE_HOURS", "26", &old, "27 h old (more than 26 h)"),
         ("HEALTH_MAX_BUNDLE_AGE_HOURS", "0", &damaged, "warn  bundle     newest      "),
     ];
-    for (limit, value, script, told) in cases {
-        let script = if script.is_empty() { bundle(60, "intact") } else { script.to_owned() };
+    for (limit, value, script, words) in cases {
+        let script =
+            if script.is_empty() { bundle(60, BundleState::Intact) } else { script.to_owned() };
         program(&dir.path().join("bundle-manifest"), &script);
         let check = || {
             let mut command = tool(&dir);
             command.arg(WITHOUT_CACHE).env(limit, value);
             command
         };
-        check().assert().success().stdout(contains(told).and(contains("warned, 0 failed")));
-        check().arg("--strict").assert().code(1).stdout(contains(told));
+        check().assert().success().stdout(contains(words).and(contains("warned, 0 failed")));
+        check().arg("--strict").assert().code(1).stdout(contains(words));
     }
-    program(&dir.path().join("bundle-manifest"), &bundle(60, "intact"));
+    program(&dir.path().join("bundle-manifest"), &bundle(60, BundleState::Intact));
     tool(&dir).args([WITHOUT_CACHE, "--strict"]).assert().success();
 }
 
@@ -213,7 +219,7 @@ fn a_missing_bundle_is_a_warning_unless_none_is_expected_and_so_is_a_list_that_f
         command.arg("--only=bundle").env("HEALTH_MAX_BUNDLE_AGE_HOURS", hours);
         command.assert().success()
     };
-    program(&dir.path().join("bundle-manifest"), r#"echo '{"bundles":[]}'"#);
+    program(&dir.path().join("bundle-manifest"), &list(Vec::new()));
     check("26").stdout(contains("warn  bundle     newest  none in /"));
     check("0").stdout(contains("pass  bundle     newest  none in /"));
     program(&dir.path().join("bundle-manifest"), "echo 'no such disk' >&2; exit 1");
@@ -226,7 +232,7 @@ fn a_missing_bundle_is_a_warning_unless_none_is_expected_and_so_is_a_list_that_f
 #[test]
 fn a_warning_is_not_waited_for() {
     let dir = parts();
-    program(&dir.path().join("bundle-manifest"), &bundle(27 * 3600, "intact"));
+    program(&dir.path().join("bundle-manifest"), &bundle(27 * 3600, BundleState::Intact));
     let arguments = [WITHOUT_CACHE, "--strict", "--wait=3600"];
     tool(&dir).args(arguments).timeout(Duration::from_secs(60)).assert().code(1).stderr("");
 }

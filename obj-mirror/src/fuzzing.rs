@@ -18,13 +18,6 @@ pub fn index(bytes: &[u8]) {
     }
 }
 
-/// The `SHA256SUMS` of an index, and each path with its sum; none if the index is refused.
-pub fn sums(index: &[u8]) -> Option<(String, Vec<(String, String)>)> {
-    let entries = read(index)?;
-    let text = index::sums_text(&entries);
-    Some((text, entries.into_iter().map(|entry| (entry.path, entry.sha256)).collect()))
-}
-
 /// A listed key prints on one line, whatever it consists of.
 pub fn listed_key(bytes: &[u8]) {
     let Some(key) = crate::s3::encode::url_decode(&String::from_utf8_lossy(bytes)) else { return };

@@ -6,20 +6,8 @@ use crate::report;
 use crate::s3::remote::{Listing, Remote};
 use crate::s3::tasks;
 use anyhow::Result;
+use bundle_format::report::BucketStatus;
 use pipe_kit::Exit;
-use serde::Serialize;
-
-#[derive(Serialize)]
-struct StatusReport<'a> {
-    bucket: &'a str,
-    prefix: &'a str,
-    endpoint: &'a str,
-    exists: bool,
-    objects: usize,
-    bytes: u64,
-    /// Whether everything was counted; `--quick` counts only the first page.
-    complete: bool,
-}
 
 /// Counts the objects of a bucket.
 pub fn run(args: &Status) -> Result<Exit> {
@@ -32,12 +20,12 @@ pub fn run(args: &Status) -> Result<Exit> {
     }
     let exists = found.is_some();
     let Found { objects, bytes, more } = found.unwrap_or_default();
-    let report = StatusReport {
-        bucket: &path.bucket,
-        prefix: &path.prefix,
-        endpoint: remote.store.endpoint(),
+    let report = BucketStatus {
+        bucket: path.bucket.clone(),
+        prefix: path.prefix.clone(),
+        endpoint: remote.store.endpoint().to_owned(),
         exists,
-        objects,
+        objects: objects as u64,
         bytes,
         complete: !more,
     };

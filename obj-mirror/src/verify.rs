@@ -3,10 +3,11 @@
 use crate::cli::Verify;
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::require_directory;
-use crate::mirror::verify::{VerifyReport, verify};
+use crate::mirror::verify::verify;
 use crate::object::key::printable;
 use crate::report::print_json;
 use anyhow::Result;
+use bundle_format::report::MirrorCheck;
 use pipe_kit::{Exit, Stop, say, warning};
 use std::path::Path;
 
@@ -19,7 +20,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     if args.dir.join(OWN).symlink_metadata().is_err() {
         warning!("{}: no index: nothing to verify against", args.dir.display());
         if args.json {
-            print_json(&VerifyReport::default())?;
+            print_json(&MirrorCheck::default())?;
         }
         return Ok(Exit::Done);
     }
@@ -28,7 +29,7 @@ pub fn run(args: &Verify) -> Result<Exit> {
     finish(&args.dir, &report, args.json)
 }
 
-fn finish(dir: &Path, report: &VerifyReport, json: bool) -> Result<Exit> {
+fn finish(dir: &Path, report: &MirrorCheck, json: bool) -> Result<Exit> {
     for problem in &report.problems {
         let key = problem.key.as_ref().filter(|key| **key != problem.path);
         let key = key.map_or(String::new(), |key| format!(" (key {})", printable(key)));

@@ -25,7 +25,7 @@ pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;
-    match &report.problem {
+    match &report.found.problem {
         Some(problem) => Err(Stop::damaged(format!("{}: {problem}", path.display())).into()),
         None => Ok(Exit::Done),
     }
@@ -36,7 +36,7 @@ pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
 /// # Errors
 /// [`Stop::damaged`] if it is not.
 pub fn check(path: &Path) -> Result<()> {
-    match read_in_full(path)?.problem {
+    match read_in_full(path)?.found.problem {
         Some(problem) => Err(Stop::damaged(problem).into()),
         None => Ok(()),
     }
@@ -65,7 +65,7 @@ fn from_index(path: &Path) -> Result<Option<InspectReport>> {
             Kind::Sequences | Kind::LargeObjects | Kind::PostData => {}
         }
     }
-    report.complete = true;
+    report.found.complete = true;
     Ok(Some(report))
 }
 
@@ -76,11 +76,11 @@ fn read_in_full(path: &Path) -> Result<InspectReport> {
     let scanned = scan(&mut scanner, &mut report, text).and_then(|()| Ok(scanner.finish()?));
     match scanned {
         Err(error) if pipe_kit::status::of(&error) == Exit::Damaged => {
-            report.problem = Some(format!("{error:#}"));
+            report.found.problem = Some(format!("{error:#}"));
         }
         scanned => scanned?,
     }
-    report.complete = report.problem.is_none();
+    report.found.complete = report.found.problem.is_none();
     Ok(report)
 }
 
@@ -88,7 +88,7 @@ fn scan(scanner: &mut Scanner, report: &mut InspectReport, text: impl Read) -> R
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
     while let Some(block) = blocks.next()? {
-        if report.database.is_none() {
+        if report.found.database.is_none() {
             report.set_database(DatabaseState::from_head(block)?);
         }
         bar.inc(block.len() as u64);
@@ -119,6 +119,6 @@ impl Observer for InspectReport {
     }
 
     fn server_version(&mut self, version: &str) {
-        self.server_version.get_or_insert_with(|| version.to_owned());
+        self.found.server_version.get_or_insert_with(|| version.to_owned());
     }
 }

@@ -18,44 +18,18 @@ use crate::gzip;
 use crate::head::{Head, Needs};
 use crate::psql::{self, Server};
 use anyhow::Result;
+use bundle_format::report::{LoadPreflight, MissingRole};
 use findings::LoadPlan;
 use pipe_kit::{Exit, Stop, warning};
 use room::RoomVerdict;
-use serde::Serialize;
 use std::fmt::Write;
 use std::path::Path;
-
-/// The report. Field names are the JSON's.
-#[derive(Debug, Serialize)]
-struct PreflightReport {
-    server_version: String,
-    /// Of the server that was dumped; null if the dump does not state it.
-    dump_version: Option<String>,
-    /// Whether there is a database to be replaced.
-    exists: bool,
-    owner: Option<String>,
-    problems: Vec<String>,
-    notes: Vec<String>,
-    roles_missing: Vec<MissingRole>,
-    /// Roles of the dump that could log in where it was made, and cannot here.
-    roles_without_login: Vec<String>,
-    /// Who owns the database that was dumped; null if the dump does not state it.
-    dump_owner: Option<String>,
-    extensions_missing_on_server: Vec<String>,
-}
 
 /// What a load is to do, as far as its preflight depends on it.
 pub struct Replacement<'a> {
     pub file: &'a Path,
     pub drop_first: bool,
     pub keep_previous: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct MissingRole {
-    name: String,
-    /// Whether it could log in where the dump was made.
-    login: bool,
 }
 
 /// Checks, and prints the report.
@@ -74,9 +48,9 @@ pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Resu
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
     found.add_room(room::verdict(room::needed(&needs, file), &room, &facts, drop_first));
-    let report = PreflightReport::of(&plan, &facts, found);
+    let report = report(&plan, &facts, found);
     let text =
-        if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
+        if json { format!("{}\n", serde_json::to_string(&report)?) } else { to_text(&report) };
     pipe_kit::output::print(&text)?;
     refuse(&report.problems)?;
     Ok(Exit::Done)
@@ -135,39 +109,37 @@ pub fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
-impl PreflightReport {
-    fn of(plan: &LoadPlan<'_>, facts: &Facts, found: Findings) -> Self {
-        let roles = roles_missing(plan.needs, facts);
-        let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
-        let extensions = extensions::missing(plan, facts);
-        let shut_out = without_login(&plan.needs.roles, facts);
-        Self {
-            server_version: plan.server.to_string(),
-            dump_version: plan.needs.server_version.clone(),
-            exists: facts.database.is_some(),
-            owner: facts.database.as_ref().map(|d| d.owner.clone()),
-            problems: found.problems,
-            notes: found.notes,
-            roles_missing: roles.collect(),
-            roles_without_login: shut_out.iter().map(|role| role.name.clone()).collect(),
-            dump_owner: plan.needs.state.as_ref().map(|state| state.owner.clone()),
-            extensions_missing_on_server: extensions.into_iter().map(str::to_owned).collect(),
-        }
+fn report(plan: &LoadPlan<'_>, facts: &Facts, found: Findings) -> LoadPreflight {
+    let roles = roles_missing(plan.needs, facts);
+    let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
+    let extensions = extensions::missing(plan, facts);
+    let shut_out = without_login(&plan.needs.roles, facts);
+    LoadPreflight {
+        server_version: plan.server.to_string(),
+        dump_version: plan.needs.server_version.clone(),
+        exists: facts.database.is_some(),
+        owner: facts.database.as_ref().map(|d| d.owner.clone()),
+        problems: found.problems,
+        notes: found.notes,
+        roles_missing: roles.collect(),
+        roles_without_login: shut_out.iter().map(|role| role.name.clone()).collect(),
+        dump_owner: plan.needs.state.as_ref().map(|state| state.owner.clone()),
+        extensions_missing_on_server: extensions.into_iter().map(str::to_owned).collect(),
     }
+}
 
-    /// The problems are not in it: they are reported as errors.
-    fn to_text(&self) -> String {
-        let from = self.dump_version.as_deref().unwrap_or("unknown");
-        let mut text =
-            format!("Server: PostgreSQL {}\nDump: PostgreSQL {from}\n", self.server_version);
-        match &self.owner {
-            Some(owner) => text += &format!("Replaces: a database of {owner}\n"),
-            None => text += "Replaces: nothing, the database does not exist\n",
-        }
-        for note in &self.notes {
-            let _ = writeln!(text, "Note: {note}");
-        }
-        let _ = writeln!(text, "Problems: {}", self.problems.len());
-        text
+/// The text for people. The problems are not in it: they are reported as errors.
+fn to_text(report: &LoadPreflight) -> String {
+    let from = report.dump_version.as_deref().unwrap_or("unknown");
+    let mut text =
+        format!("Server: PostgreSQL {}\nDump: PostgreSQL {from}\n", report.server_version);
+    match &report.owner {
+        Some(owner) => text += &format!("Replaces: a database of {owner}\n"),
+        None => text += "Replaces: nothing, the database does not exist\n",
     }
+    for note in &report.notes {
+        let _ = writeln!(text, "Note: {note}");
+    }
+    let _ = writeln!(text, "Problems: {}", report.problems.len());
+    text
 }

@@ -5,37 +5,8 @@ use crate::database_names::is_beside;
 use crate::psql::{self, Server};
 use crate::sql::literal;
 use anyhow::{Context, Result};
+use bundle_format::report::{DatabaseBeside, DatabaseStatus};
 use pipe_kit::Exit;
-use serde::{Deserialize, Serialize};
-
-/// The report. Field names are the JSON's.
-#[derive(Debug, Serialize, Deserialize)]
-struct Status {
-    server_version: String,
-    /// Identifies the server whatever its address; none if the role may not read it.
-    system_identifier: Option<String>,
-    database: String,
-    exists: bool,
-    /// Shows whether a database of that name is still the same one.
-    oid: Option<u32>,
-    is_template: bool,
-    /// Prepared transactions in the database; they keep it from being renamed or dropped.
-    prepared_transactions: u64,
-    /// Whether the connected role may create databases, as a load must.
-    may_create: bool,
-    size_bytes: Option<u64>,
-    /// Sessions in the database, ours not counted.
-    connections: Option<u64>,
-    schemas: Vec<String>,
-    /// Databases that earlier loads kept or left beside this one.
-    beside: Vec<Beside>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Beside {
-    name: String,
-    oid: u32,
-}
 
 /// Prints the status of `PGDATABASE` on its server. A database that is not there is an answer too.
 pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
@@ -48,18 +19,19 @@ pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn read_status(server: &Server, database: &str) -> Result<Status> {
+fn read_status(server: &Server, database: &str) -> Result<DatabaseStatus> {
     let databases = server.databases()?;
     let beside = databases.iter().filter(|(_, name)| is_beside(database, name));
-    let beside = beside.map(|(oid, name)| Beside { name: name.clone(), oid: *oid }).collect();
+    let beside =
+        beside.map(|(oid, name)| DatabaseBeside { name: name.clone(), oid: *oid }).collect();
     let query = include_str!("status/server.sql").replace(":'db'", &literal(database));
     let facts = server.query(&server.maintenance, &query)?;
     let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =
         serde_json::from_str(&facts).context("reading the server's answer")?;
     // Not every hosted server lets its roles ask.
-    let query = "select system_identifier from pg_catalog.pg_control_system()";
-    let system_identifier = server.query(&server.maintenance, query).ok();
-    let mut status = Status {
+    let ask = "select system_identifier from pg_catalog.pg_control_system()";
+    let system_identifier = server.query(&server.maintenance, ask).ok();
+    let mut status = DatabaseStatus {
         server_version: server.version.to_string(),
         system_identifier: system_identifier.map(|text| text.trim().to_owned()),
         database: database.to_owned(),
@@ -83,7 +55,7 @@ fn read_status(server: &Server, database: &str) -> Result<Status> {
     Ok(status)
 }
 
-fn to_text(status: &Status) -> String {
+fn to_text(status: &DatabaseStatus) -> String {
     let mut text =
         format!("Server: PostgreSQL {}\nDatabase: {}\n", status.server_version, status.database);
     match (status.size_bytes, status.connections) {

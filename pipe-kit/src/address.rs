@@ -1,4 +1,4 @@
-//! Hosts, ports, and where a server is dialled whose name means nothing on this host.
+//! Hosts and ports, and addresses of servers whose names do not resolve on this host.
 
 use crate::Stop;
 use std::net::Ipv6Addr;
@@ -10,14 +10,14 @@ pub fn joined(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-/// A host without the brackets that a URL puts around an address of IPv6.
+/// A host without the brackets that a URL has around an IPv6 address.
 #[must_use]
 pub fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Where to dial instead of at a host and port: entries `HOST:PORT:ADDRESS[:PORT]`, as `PIPRIO_RESOLVE`
-/// holds them. An address of IPv6 with a port after it stands in brackets.
+/// The addresses to connect to instead of a host and port: entries `HOST:PORT:ADDRESS[:PORT]` of
+/// `PIPRIO_RESOLVE`. An IPv6 address with a port after it is in brackets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Addresses(Vec<Entry>);
 
@@ -32,7 +32,7 @@ impl Addresses {
     /// Reads entries separated by blanks.
     ///
     /// # Errors
-    /// [`Stop::usage`] with the entry that is none.
+    /// [`Stop::usage`] with the wrong entry.
     pub fn parse(text: &str) -> Result<Self, Stop> {
         let read = |word: &str| {
             entry(word).ok_or_else(|| {
@@ -42,7 +42,7 @@ impl Addresses {
         text.split_whitespace().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// The address and port of an entry, without brackets. Of several, the first counts.
+    /// The address and port of the first entry for a host and port, without brackets.
     #[must_use]
     pub fn find(&self, host: &str, port: u16) -> Option<(&str, u16)> {
         let host = bare(host);
@@ -64,7 +64,7 @@ fn entry(word: &str) -> Option<Entry> {
     Some(Entry { host: host.to_owned(), port, address })
 }
 
-/// A host, in brackets or up to a colon, without them; and what follows it.
+/// A host, in brackets or up to a colon, without the brackets; and the text after it.
 fn host_of(text: &str) -> Option<(&str, &str)> {
     let (host, rest) = match text.strip_prefix('[') {
         Some(inside) => inside.split_once(']')?,

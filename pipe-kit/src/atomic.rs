@@ -1,11 +1,16 @@
 //! Files that appear whole or not at all.
 
 use crate::cleanup::{self, Guard};
+use crate::mutex::lock;
 use anyhow::{Context, Result, anyhow};
+use rustix::fs::{AtFlags, RenameFlags, renameat, renameat_with, statat};
+use rustix::io::Errno;
+use rustix::path::Arg;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tempfile::NamedTempFile;
 
 /// A file being written under a temporary name beside its own. Dropped uncommitted, or ended by a
@@ -16,15 +21,11 @@ pub struct AtomicFile {
     guard: Guard,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// How the names of temporary files begin; a leftover of a killed process is told by it.
+/// The beginning of every temporary file's name, by which leftovers of killed processes are found.
 pub const PREFIX: &str = ".pipe-kit-";
 
-/// Removes the temporary files that killed processes have left in a directory. Whoever calls this
-/// holds the lock of those that write there.
+/// Removes the temporary files that killed processes have left in a directory. The caller holds the lock of
+/// everything that writes there.
 ///
 /// # Errors
 /// If the directory cannot be read, or such a file cannot be removed.
@@ -57,7 +58,7 @@ impl AtomicFile {
             // Locked for good: after a signal's clean-up no file is made any more.
             std::mem::forget(made);
         });
-        // Made and noted under one lock, since a signal may come between the two.
+        // Created and noted under one lock, since a signal may come between the two.
         let mut noted = lock(&made);
         let temp = tempfile::Builder::new()
             .prefix(PREFIX)
@@ -99,6 +100,30 @@ impl Write for AtomicFile {
     }
 }
 
+/// Renames a file or directory of `dir` to a name that must be free: [`Errno::EXIST`] where it is not.
+///
+/// On a filesystem that cannot check and rename in one step, the caller's lock must keep others from taking the
+/// name between the two.
+///
+/// # Errors
+/// If the new name exists, or the system cannot rename.
+pub fn rename_new(
+    dir: impl AsFd,
+    from: impl Arg + Copy,
+    to: impl Arg + Copy,
+) -> rustix::io::Result<()> {
+    match renameat_with(&dir, from, &dir, to, RenameFlags::NOREPLACE) {
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            match statat(&dir, to, AtFlags::SYMLINK_NOFOLLOW) {
+                Err(Errno::NOENT) => renameat(&dir, from, &dir, to),
+                Err(error) => Err(error),
+                Ok(_) => Err(Errno::EXIST),
+            }
+        }
+        result => result,
+    }
+}
+
 /// Makes the names in a directory durable.
 ///
 /// # Errors
@@ -134,6 +159,18 @@ mod tests {
         drop(half);
         assert_eq!(std::fs::read(&target).unwrap(), b"whole");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_rename_takes_a_free_name_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::create_dir(path("a")).unwrap();
+        std::fs::create_dir(path("b")).unwrap();
+        let rename = |to: &Path| rename_new(rustix::fs::CWD, &path("a"), to);
+        assert_eq!(rename(&path("b")), Err(Errno::EXIST));
+        assert_eq!(rename(&path("c")), Ok(()));
+        assert!(path("c").is_dir() && !path("a").exists());
     }
 
     #[test]

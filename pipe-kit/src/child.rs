@@ -1,5 +1,5 @@
-//! Child processes that cannot fail unnoticed: whoever reads their output to its end has asked
-//! their exit status, and no child outlives us, whether we fail or a signal ends us.
+//! Child processes that cannot fail unnoticed: reading their output to its end checks their exit status, and no
+//! child outlives us, whether we fail or a signal ends us.
 
 use crate::cleanup::{self, Guard};
 use crate::status::Stop;
@@ -27,7 +27,7 @@ pub struct Running {
     guard: Guard,
 }
 
-/// What a finished child left.
+/// How a child ended.
 #[derive(Debug)]
 pub struct Finished {
     what: String,
@@ -45,7 +45,7 @@ pub fn spawn(command: &mut Command, what: impl Into<String>) -> Result<Running> 
     start(command, what.into())
 }
 
-/// Starts a child whose stderr is kept, to be told if it fails.
+/// Starts a child whose stderr is kept, to be reported if the child fails.
 ///
 /// # Errors
 /// If it cannot be started.
@@ -53,20 +53,20 @@ pub fn spawn_captured(command: &mut Command, what: impl Into<String>) -> Result<
     start(command.stderr(Stdio::piped()), what.into())
 }
 
-/// Tells one of our own tools whose child it is; see [`end_with_parent`].
+/// Names the parent process to a child that is one of our own tools; see [`end_with_parent`].
 const PARENT: &str = "PIPE_KIT_PARENT";
 
-/// Asks the kernel to end us, as by SIGTERM, when the tool that started us is killed: nobody would
-/// hold its locks, or tell its operator what we went on to do.
+/// Makes the kernel end us with SIGTERM when the tool that started us is killed: its locks would be free, and its
+/// operator would not see what we do.
 pub(crate) fn end_with_parent() {
     let parent = || rustix::process::getppid().map(|pid| pid.as_raw_nonzero().to_string());
     let ours = std::env::var(PARENT).ok();
     if ours.is_none() || ours != parent() {
         return;
     }
-    let asked = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
-    // It may have gone before we had asked.
-    if asked.is_ok() && ours != parent() {
+    let set = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+    // The parent may have ended before the call.
+    if set.is_ok() && ours != parent() {
         let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::TERM);
     }
 }
@@ -82,7 +82,7 @@ fn start(command: &mut Command, what: String) -> Result<Running> {
             .context(format!("{what}: starting {}", command.get_program().to_string_lossy())),
     })?;
     let stderr = child.stderr.take().map(|pipe| std::thread::spawn(move || last_lines(pipe)));
-    // Always ours and not yet waited for, so the handle is that of this child.
+    // The child is not waited for yet, so the process id is still its own.
     let pidfd = Pid::from_raw(child.id().cast_signed())
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
         .map(Arc::new);
@@ -98,7 +98,7 @@ fn end(pidfd: &OwnedFd) {
     if pidfd_send_signal(pidfd, Signal::TERM).is_err() {
         return;
     }
-    // Stopped, it would hear of it only when it is killed.
+    // A stopped process receives the signal only when it continues.
     let _ = pidfd_send_signal(pidfd, Signal::CONT);
     let wait = Timespec { tv_sec: GRACE_SECONDS, tv_nsec: 0 };
     let mut ended = [PollFd::new(pidfd, PollFlags::IN)];
@@ -135,7 +135,7 @@ impl Running {
         self.child.stdout.take()
     }
 
-    /// Waits for the end, whatever it is.
+    /// Waits for the end, however the child ends.
     ///
     /// # Errors
     /// If it cannot be waited for.
@@ -151,13 +151,12 @@ impl Running {
     /// Waits for a clean end.
     ///
     /// # Errors
-    /// If it ended with anything but status 0; the error tells its last words.
+    /// If it ended with any status but 0; the error has a line of its stderr.
     pub fn wait(self) -> Result<()> {
         self.finish()?.check()
     }
 
-    /// Its standard output as a stream that ends only if the child ended well: a child that failed
-    /// gives an error where the end would be.
+    /// Its standard output as a stream. The end of a child that failed is an error instead of the end of the stream.
     ///
     /// # Errors
     /// If its standard output was not piped.
@@ -174,19 +173,19 @@ impl Finished {
         if self.status.success() { Ok(()) } else { Err(self.into_error()) }
     }
 
-    /// The failure told as an error: who, how it ended, its last words.
+    /// The failure as an error: the child, how it ended, and a line of its stderr.
     #[must_use]
     pub fn into_error(self) -> anyhow::Error {
-        // The first line that speaks of an error is the cause; what follows it are consequences.
-        let telling = |l: &&String| {
+        // The first line about an error is the cause; the lines after it are consequences.
+        let is_cause = |l: &&String| {
             let l = l.to_lowercase();
             ["error", "fatal", "panic", "closed the connection"].iter().any(|word| l.contains(word))
         };
-        let words = self.stderr.iter().find(telling).or(self.stderr.last());
+        let words = self.stderr.iter().find(is_cause).or(self.stderr.last());
         anyhow!(self.describe(words.map(String::as_str)))
     }
 
-    /// The failure in one line, with those of its last words that its caller has chosen.
+    /// The failure in one line, with the words of its stderr that the caller chose.
     #[must_use]
     pub fn describe(&self, words: Option<&str>) -> String {
         let how = match (self.status.code(), self.status.signal()) {
@@ -222,11 +221,11 @@ impl Read for OutputReader {
     }
 }
 
-/// Runs a child to its end and gives its standard output; stderr is kept. Its stdin is what the
-/// caller has set, or ours.
+/// Runs a child to its end and returns its standard output; stderr is kept. Its stdin is what the caller set, or
+/// ours.
 ///
 /// # Errors
-/// If it cannot be started, ends with anything but status 0, or writes what is not UTF-8.
+/// If it cannot be started, ends with any status but 0, or writes what is not UTF-8.
 pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String> {
     let what = what.into();
     command.stdout(Stdio::piped());
@@ -239,7 +238,7 @@ pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String>
 }
 
 /// Replaces this process by `RUNNER -- SELF ARGS…`: a runner such as `env` that prepares what the
-/// tool needs. It is looked for beside our own binary, then on PATH. Returns only if that fails.
+/// tool needs. The runner is searched beside our own binary, then on PATH. Returns only if that fails.
 #[must_use]
 pub fn become_under(runner: &str) -> anyhow::Error {
     use std::os::unix::process::CommandExt;
@@ -253,7 +252,7 @@ pub fn become_under(runner: &str) -> anyhow::Error {
     anyhow!(error).context(format!("starting {}", program.display()))
 }
 
-/// Brings a [`Stop`] that travelled inside an `io::Error` back into the open.
+/// Takes a [`Stop`] out of the `io::Error` that carried it.
 fn unwrap_stop(error: io::Error) -> anyhow::Error {
     match error.downcast::<Stop>() {
         Ok(stop) => anyhow!(stop),

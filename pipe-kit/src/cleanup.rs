@@ -1,15 +1,15 @@
-//! Work that must be undone when the process fails, and just so when a signal ends it.
+//! Work that must be undone when the process fails, or a signal ends it.
 //!
-//! A [`Guard`] holds one undoing. It runs when the guard is dropped, or, on SIGINT, SIGTERM or
-//! SIGHUP, from the signal thread, newest first; exactly once, or never after [`Guard::disarm`].
-//! After a signal the main thread starts nothing more, its errors are consequences and are not
-//! printed, and the process ends with 128 + the signal's number.
+//! A [`Guard`] holds one undo function. It runs when the guard is dropped, or, on SIGINT, SIGTERM or SIGHUP, in the
+//! signal thread, newest first; exactly once, or never after [`Guard::disarm`]. After a signal the main thread starts
+//! nothing more, its errors are consequences and are not printed, and the process ends with 128 + the signal's number.
 
+use crate::mutex::lock;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
 type Undo = Box<dyn FnOnce() + Send>;
@@ -30,16 +30,16 @@ thread_local! {
 }
 
 fn stack() -> MutexGuard<'static, Stack> {
-    STACK.lock().unwrap_or_else(PoisonError::into_inner)
+    lock(&STACK)
 }
 
-/// One undoing, run on drop or on a signal.
+/// One undo function, run on drop or on a signal.
 #[must_use = "dropped at once, it undoes at once"]
 pub struct Guard {
     id: u64,
 }
 
-/// Registers an undoing.
+/// Registers an undo function.
 pub fn on_failure(undo: impl FnOnce() + Send + 'static) -> Guard {
     let mut stack = stack();
     stack.next += 1;
@@ -49,7 +49,7 @@ pub fn on_failure(undo: impl FnOnce() + Send + 'static) -> Guard {
 }
 
 impl Guard {
-    /// The work succeeded: there is nothing to undo any more.
+    /// The work succeeded, and nothing is undone any more.
     pub fn disarm(self) {
         stack().pending.retain(|(id, _)| *id != self.id);
     }

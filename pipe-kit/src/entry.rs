@@ -6,8 +6,8 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
-/// Parses the command line, runs the tool, and turns the result into an exit status: errors become
-/// one line `tool: what: why` on stderr, a closed pipe a quiet non-zero status, a signal 128 + N.
+/// Parses the command line, runs the tool, and turns the result into an exit status. An error is one line
+/// `tool: what: why` on stderr, a closed pipe a quiet non-zero status, a signal 128 + N.
 pub fn main<C: CommandFactory + FromArgMatches>(
     tool: &'static str,
     run: impl FnOnce(C) -> Result<Exit>,
@@ -46,7 +46,7 @@ fn answer(error: &clap::Error) -> Result<Exit> {
             Ok(Exit::Done)
         }
         _ => {
-            // To stderr, as clap colours it; if stderr is gone there is nobody left to tell.
+            // To stderr, as clap colours it. A stderr that cannot be written to changes nothing.
             let _ = error.print();
             Ok(Exit::Usage)
         }

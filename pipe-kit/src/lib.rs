@@ -1,25 +1,29 @@
-//! Process plumbing shared by the tools of this workspace, and nothing of bundles, databases or
-//! object storage: what a small Unix filter needs to fail honestly.
+//! What a small Unix filter needs to fail honestly, for every tool of this workspace. It knows nothing of bundles,
+//! databases or object storage.
 //!
 //! - [`status`]: the exit statuses every tool keeps, and errors that carry one;
 //! - [`main`]: what every tool's `main` calls;
 //! - [`cleanup`]: work that must be undone on failure and on a signal alike;
-//! - [`child`]: child processes whose status is asked at end of stream;
+//! - [`child`]: child processes whose status is checked at the end of their output;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
-//! - [`address`]: where a server is dialled whose name means nothing here.
+//! - [`address`]: addresses of servers whose names do not resolve here;
+//! - [`text`], [`mutex`]: values as people read them, and locks that a panic does not poison.
 
 pub mod address;
 pub mod atomic;
 pub mod child;
 pub mod cleanup;
+mod closed_pipe;
 mod entry;
 pub mod input;
 pub mod log;
+pub mod mutex;
 pub mod output;
 pub mod progress;
 pub mod status;
 mod stdout_state;
+pub mod text;
 
 pub use entry::main;
 pub use status::{Exit, Stop};

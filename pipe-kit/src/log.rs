@@ -1,4 +1,4 @@
-//! What the operator is told, on stderr, each line led by the tool's name.
+//! Messages to the operator, on stderr. Each line begins with the tool's name.
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -11,13 +11,13 @@ static QUIET: AtomicBool = AtomicBool::new(false);
 /// The option every tool has.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Quiet {
-    /// Say nothing on stderr but warnings and errors
+    /// Suppress all output except warnings and errors
     #[arg(long, short, global = true)]
     pub quiet: bool,
 }
 
 impl Quiet {
-    /// Makes it so for the whole process.
+    /// Applies the option to the whole process.
     pub fn apply(self) {
         QUIET.store(self.quiet, Ordering::Relaxed);
     }
@@ -33,13 +33,13 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
-/// Writes a line to stderr. A stderr that cannot be written to is no reason to stop a backup.
+/// Writes a line to stderr. A stderr that cannot be written to does not stop a backup.
 pub fn line(text: Arguments<'_>) {
     let tool = TOOL.get().copied().unwrap_or("pipe-kit");
     let _ = writeln!(std::io::stderr().lock(), "{tool}: {text}");
 }
 
-/// Tells the operator something; silent with `--quiet`.
+/// Prints a message to the operator; nothing with `--quiet`.
 #[macro_export]
 macro_rules! say {
     ($($arg:tt)*) => { if !$crate::log::is_quiet() { $crate::log::line(format_args!($($arg)*)) } };

@@ -1,5 +1,6 @@
 //! Standard output that cannot fail quietly.
 
+use crate::closed_pipe::ClosedPipe;
 use crate::status::Stop;
 use anyhow::{Context, Result};
 use std::fs::File;
@@ -7,23 +8,6 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::fd::AsFd;
 
 const BUFFER: usize = 256 * 1024;
-
-/// Marks the error of a write to our own standard output whose reader went away, so that a broken
-/// pipe to a child is never taken for it.
-#[derive(Debug)]
-struct ClosedPipe;
-
-impl std::fmt::Display for ClosedPipe {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the reader of standard output went away")
-    }
-}
-
-impl std::error::Error for ClosedPipe {}
-
-pub(crate) fn is_closed_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<ClosedPipe>()
-}
 
 struct Stdout(File);
 
@@ -40,7 +24,7 @@ impl Write for Stdout {
     }
 }
 
-/// Buffered standard output. Nothing is promised until [`Output::finish`] has returned.
+/// Buffered standard output. Only [`Output::finish`] reports whether all of it was written.
 pub struct Output(BufWriter<Stdout>);
 
 impl Output {

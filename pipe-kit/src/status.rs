@@ -1,12 +1,13 @@
 //! Exit statuses: they are API, for wrappers, cron and operators.
 
+use crate::closed_pipe;
 use std::fmt;
 
 /// How a tool ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// Everything asked for was done.
+    /// The whole task was done.
     Done = 0,
     /// Something failed.
     Failed = 1,
@@ -16,7 +17,7 @@ pub enum Exit {
     Incomplete = 3,
     /// What was read is damaged or not whole.
     Damaged = 4,
-    /// Not confirmed, locked, or a safeguard said no; nothing was changed.
+    /// Not confirmed, locked, or stopped by a safeguard; nothing was changed.
     Refused = 5,
     /// The reader of our standard output went away (128 + SIGPIPE).
     ClosedPipe = 141,
@@ -30,7 +31,7 @@ impl Exit {
     }
 }
 
-/// An error that says with which status the tool ends. Other errors end it with [`Exit::Failed`].
+/// An error with the status that the tool ends with. Other errors end it with [`Exit::Failed`].
 #[derive(Debug)]
 pub struct Stop {
     exit: Exit,
@@ -53,12 +54,12 @@ impl Stop {
         Self { exit: Exit::Damaged, message: message.into() }
     }
 
-    /// A safeguard that says no before anything is changed.
+    /// A safeguard that stops the tool before anything is changed.
     pub fn refused(message: impl Into<String>) -> Self {
         Self { exit: Exit::Refused, message: message.into() }
     }
 
-    /// An error that ends the tool with the given status, as handed on from a child.
+    /// An error that ends the tool with the given status, as passed on from a child.
     pub fn with_exit(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
@@ -81,8 +82,8 @@ pub fn of(error: &anyhow::Error) -> Exit {
             return stop.exit;
         }
         let io = cause.downcast_ref::<std::io::Error>();
-        if crate::output::is_closed_pipe(cause)
-            || io.and_then(|e| e.get_ref()).is_some_and(|e| crate::output::is_closed_pipe(e))
+        if closed_pipe::is_it(cause)
+            || io.and_then(|e| e.get_ref()).is_some_and(|e| closed_pipe::is_it(e))
         {
             return Exit::ClosedPipe;
         }

@@ -4,9 +4,9 @@
 use crate::bundle::Bundle;
 use crate::lock;
 use crate::prompt::{Answers, confirms};
-use crate::reports::{Planned, Row};
 use crate::tool::Tool;
 use anyhow::{Context, Result};
+use bundle_format::report::{PlannedFile, ShownSetting};
 use pipe_kit::atomic::AtomicFile;
 use pipe_kit::{Exit, Stop, say, warning};
 use std::io::{IsTerminal, Write};
@@ -127,7 +127,7 @@ fn configured(deploy: &Path) -> Option<&'static str> {
 fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
     if std::fs::read_to_string(mark(deploy)).ok() == Some(bundle.identity()?) {
         let plan = extract_tool(deploy, bundle).args(["--dry-run", "--json", "--quiet"]);
-        let plan: Vec<Planned> = plan.json()?;
+        let plan: Vec<PlannedFile> = plan.json()?;
         if plan.iter().all(|planned| planned.action != "replace") {
             return Ok(());
         }
@@ -152,7 +152,7 @@ fn holds_a_file(path: &Path) -> bool {
 /// The hosts of the old place may mean nothing in the new one.
 fn name_what_does_not_resolve(deploy: &Path) {
     let deploy_env = || Tool::new("deploy-env").arg("--deploy").arg(deploy);
-    let rows: Result<Vec<Row>> = deploy_env().args(["show", "--json"]).json();
+    let rows: Result<Vec<ShownSetting>> = deploy_env().args(["show", "--json"]).json();
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => {
@@ -176,7 +176,7 @@ fn name_what_does_not_resolve(deploy: &Path) {
 }
 
 /// The hosts that settings name.
-fn hosts(rows: &[Row]) -> Vec<(&str, String)> {
+fn hosts(rows: &[ShownSetting]) -> Vec<(&str, String)> {
     const URLS: [&str; 3] = ["S3_ENDPOINT", "REDIS_URL", "READINESS_URLS"];
     let host_of = |url: &str| Some(url::Url::parse(url).ok()?.host_str()?.to_owned());
     let mut hosts = Vec::new();
@@ -202,13 +202,19 @@ mod tests {
 
     #[test]
     fn the_hosts_of_all_settings_are_looked_at() {
-        let row = |key: &str, value: &str| Row { setting: key.into(), value: Some(value.into()) };
+        let shown = |key: &str, value: Option<&str>| ShownSetting {
+            setting: key.into(),
+            value: value.map(str::to_owned),
+            source: serde::de::IgnoredAny,
+            reason: None,
+        };
+        let row = |key: &str, value: &str| shown(key, Some(value));
         let rows = [
             row("POSTGRES_HOST", "db"),
             row("REDIS_URL", "redis://:***@cache:6379/3"),
             row("READINESS_URLS", "api=http://api:1/ready?x=y web=https://web/"),
             row("PIPRIO_DOMAIN", "piprio.example"),
-            Row { setting: "S3_ENDPOINT".into(), value: None },
+            shown("S3_ENDPOINT", None),
         ];
         let found: Vec<String> = hosts(&rows).into_iter().map(|(_, host)| host).collect();
         assert_eq!(found, ["db", "cache", "api", "web"]);

@@ -1,7 +1,9 @@
 //! The bundle that is restored from.
 
 use anyhow::{Context, Result};
+use bundle_format::{layout, manifest};
 use pipe_kit::Stop;
+use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,7 +28,7 @@ impl Bundle {
                 dir.display()
             ))
         })?;
-        let file = dir.join("MANIFEST.txt");
+        let file = dir.join(layout::MANIFEST);
         let manifest = match read_regular(&file) {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -47,21 +49,18 @@ impl Bundle {
     /// If the seal is there and cannot be read.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new_with_prefix(&self.manifest);
-        let seal = self.dir.join("SHA256SUMS");
+        let seal = self.dir.join(layout::SEAL);
         match read_regular(&seal) {
             Ok(bytes) => hash.update(bytes),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(e).with_context(|| format!("reading {}", seal.display())),
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex(&hash.finalize()))
     }
 
     /// A `Key: value` of the manifest.
     pub fn value(&self, key: &str) -> Option<&str> {
-        self.manifest
-            .lines()
-            .find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))
-            .map(str::trim)
+        manifest::value(&self.manifest, key)
     }
 
     /// The manifest as it stands, without control characters that could play with a terminal.
@@ -71,17 +70,17 @@ impl Bundle {
 
     /// `database.sql.gz`
     pub fn dump(&self) -> PathBuf {
-        self.dir.join("database.sql.gz")
+        self.dir.join(layout::DATABASE)
     }
 
     /// `minio/`, where the bundle has one.
     pub fn mirror(&self) -> Option<PathBuf> {
-        Some(self.dir.join("minio")).filter(|d| d.is_dir())
+        Some(self.dir.join(layout::MIRROR)).filter(|d| d.is_dir())
     }
 
     /// `config.tar.gz`
     pub fn config(&self) -> PathBuf {
-        self.dir.join("config.tar.gz")
+        self.dir.join(layout::CONFIG)
     }
 
     /// The directory it lies in.

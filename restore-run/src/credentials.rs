@@ -1,10 +1,10 @@
 //! Proof that credentials which came out of the bundle fit the servers that run: the application
 //! will use them, and a server keeps its own whatever lies in a file.
 
-use crate::reports::{Health, Probe};
 use crate::settings::Settings;
 use crate::tool::{Tool, afresh};
 use anyhow::Result;
+use bundle_format::report::{HealthReport, ProbeKind, ProbeReport};
 use pipe_kit::warning;
 
 /// How long a server that takes on its changed configuration may need.
@@ -18,19 +18,19 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
     let tool = afresh(settings)
         .args(["health-probe", "--json", "--quiet", "--only", "database,cache,storage"])
         .args(["--wait", WAIT_SECONDS]);
-    let report: Health = tool.report()?;
-    let failed: Vec<&Probe> = report.probes.iter().filter(|probe| !probe.pass).collect();
+    let report: HealthReport = tool.report()?;
+    let failed: Vec<&ProbeReport> = report.probes.iter().filter(|probe| !probe.pass).collect();
     if failed.is_empty() {
         return Ok(());
     }
     for probe in &failed {
         warning!(
             "the restored settings do not fit the {} {}: {}",
-            probe.kind,
+            probe.kind.name(),
             probe.name,
             probe.detail
         );
-        warning!("{}", repair(settings, stateful, &probe.kind));
+        warning!("{}", repair(settings, stateful, probe.kind));
     }
     anyhow::bail!(
         "the restored credentials do not fit {} of the running servers; the application would not reach them",
@@ -39,7 +39,7 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
 }
 
 /// The command that makes a server take the restored credential; or what is put back to keep its own.
-fn repair(settings: &Settings, stateful: &[String], kind: &str) -> String {
+fn repair(settings: &Settings, stateful: &[String], kind: ProbeKind) -> String {
     let or = "or, to keep the server's: put the files back that were replaced (NAME.before-… beside them)";
     let deploy_env = settings.deploy.join("bin/deploy-env");
     let run = |words: &[&str]| {
@@ -48,7 +48,7 @@ fn repair(settings: &Settings, stateful: &[String], kind: &str) -> String {
         tool.to_shell()
     };
     match kind {
-        "database" => format!(
+        ProbeKind::Database => format!(
             "to give the role its restored password, as the server's superuser, where it runs: \
              psql -c '\\password {}'  ({} shows where the password comes from); {or}",
             role(),

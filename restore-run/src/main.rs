@@ -11,7 +11,6 @@ mod lock;
 mod options;
 mod preflight;
 mod prompt;
-mod reports;
 mod restore;
 mod services;
 mod settings;

@@ -6,26 +6,15 @@ use crate::summary::bucket_answers;
 use crate::tool::Tool;
 use crate::{cache, services};
 use anyhow::Result;
+use bundle_format::report::LoadPreflight;
 use pipe_kit::{Exit, Stop, say};
 use rustix::fs::{Access, access};
-use serde::Deserialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const TOOLS: [&str; 4] = ["pg-snap", "obj-mirror", "cfg-pack", "health-probe"];
 /// Between two looks at services that are starting.
 const REST: Duration = Duration::from_secs(1);
-
-/// `pg-snap preflight --json`, as far as it matters here.
-#[derive(Debug, Deserialize)]
-pub struct DatabaseReport {
-    problems: Vec<String>,
-    notes: Vec<String>,
-    /// Roles that could log in where the dump was made, and here cannot.
-    pub roles_without_login: Vec<String>,
-    /// Who owned the database that was dumped.
-    pub dump_owner: Option<String>,
-}
 
 /// What is to be checked.
 pub struct Preflight<'a> {
@@ -72,7 +61,7 @@ impl Preflight<'_> {
                 settings.driver.display()
             )),
         }
-        match self.database_tool().report::<DatabaseReport>() {
+        match self.database_tool().report::<LoadPreflight>() {
             Ok(report) => {
                 report.notes.iter().for_each(|note| say!("{note}"));
                 problems.extend(report.problems);

@@ -3,11 +3,12 @@
 
 use crate::bundle::Bundle;
 use crate::options::{Choices, ConfigChoice};
-use crate::reports::{BucketStatus, DatabaseStatus};
 use crate::settings::Settings;
 use crate::tool::Tool;
 use anyhow::Result;
+use bundle_format::report::{BucketStatus, DatabaseStatus};
 use chrono::{DateTime, TimeDelta, Utc};
+use pipe_kit::text::size;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -107,7 +108,7 @@ impl Summary {
             Ok(status) if !status.exists => format!("{name}: does not exist, will be created"),
             Ok(status) => format!(
                 "{name}: {}, {} schemas ({})",
-                bytes(status.size_bytes.unwrap_or(0)),
+                size(status.size_bytes.unwrap_or(0)),
                 status.schemas.len(),
                 shortened(&status.schemas)
             ),
@@ -123,7 +124,7 @@ impl Summary {
                 format!("{name}: does not exist, will be created")
             }
             Some(Ok(status)) => {
-                format!("{name}: {} objects, {}", status.objects, bytes(status.bytes))
+                format!("{name}: {} objects, {}", status.objects, size(status.bytes))
             }
             Some(Err(error)) => format!("{name}: DOES NOT ANSWER: {error:#}"),
             None => format!("not touched: {}", why_no_objects(bundle, settings)),
@@ -206,24 +207,9 @@ fn age(timestamp: Option<&str>, now: DateTime<Utc>) -> String {
     let made = timestamp.and_then(|t| DateTime::parse_from_rfc3339(t).ok());
     match made.map(|made| now.signed_duration_since(made)) {
         Some(age) if age < TimeDelta::zero() => "in the future, says its manifest".into(),
-        Some(age) if age.num_days() > 0 => {
-            format!("{} days and {} hours ago", age.num_days(), age.num_hours() % 24)
-        }
-        Some(age) => {
-            format!("{} hours and {} minutes ago", age.num_hours(), age.num_minutes() % 60)
-        }
+        Some(age) => format!("{} ago", pipe_kit::text::age(age.num_seconds())),
         None => "at a time its manifest does not tell".into(),
     }
-}
-
-fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["bytes", "kB", "MB", "GB", "TB"];
-    let (mut value, mut unit) = (n, 0);
-    while value >= 10_000 && unit + 1 < UNITS.len() {
-        value /= 1000;
-        unit += 1;
-    }
-    format!("{value} {}", UNITS[unit])
 }
 
 #[cfg(test)]
@@ -238,15 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn ages_and_sizes_are_for_people() {
+    fn ages_are_for_people() {
         let now = DateTime::from_timestamp(1_000_000, 0).unwrap();
         let ago = |seconds| age(Some(&(now - TimeDelta::seconds(seconds)).to_rfc3339()), now);
-        assert_eq!(ago(90_000), "1 days and 1 hours ago");
-        assert_eq!(ago(60), "0 hours and 1 minutes ago");
+        assert_eq!(ago(90_000), "25 h ago");
+        assert_eq!(ago(60), "60 s ago");
         assert_eq!(ago(-60), "in the future, says its manifest");
         assert_eq!(age(Some("soon"), now), "at a time its manifest does not tell");
-        assert_eq!(bytes(9_999), "9999 bytes");
-        assert_eq!(bytes(123_456_789), "123 MB");
-        assert_eq!(bytes(1_234_567), "1234 kB");
     }
 }

@@ -1,31 +1,35 @@
-//! What the tools print as JSON for one another. Who reads a report declares what it needs of it; here these very
-//! declarations read what the real tools print, so that a name that changes on one side alone fails.
+//! What the tools print as JSON for one another. The reports are defined in one place, for the tool that prints one
+//! and the tools that read it; here the real tools print them.
 
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
-#[path = "../../bundle-manifest/src/reports.rs"]
-mod bundle_manifest;
-#[path = "../../restore-run/src/reports.rs"]
-mod restore_run;
-
 use anyhow::{Context, Result};
-use bundle_manifest::{DumpReport, MirrorProblem, MirrorReport};
+use bundle_format::report::{
+    BucketStatus, BundleCheck, BundleState, DatabaseStatus, DumpReport, HealthReport, Listing,
+    LoadPreflight, MirrorCheck, MirrorProblem, PlannedFile, ProbeKind, ShownSetting,
+};
 use pipeline_tests::deployment::{BUCKET, Deployment, Options, sh};
 use pipeline_tests::process::wait_until;
 use pipeline_tests::{tool, tool_path};
-use restore_run::{BucketStatus, DatabaseStatus, Health, Planned, Row};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// What a command prints, read as a reader declares it, whatever its status is.
+/// The report that a command prints, whatever its status is.
 fn read<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
     let output = command.output()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let words = String::from_utf8_lossy(&output.stderr);
     serde_json::from_str(&text).with_context(|| format!("{command:?}: {text:?} {words}"))
+}
+
+/// A tool that finds the others.
+fn tool_among_others(name: &str) -> Command {
+    let mut command = Command::new(tool(name));
+    command.env("PATH", tool_path());
+    command
 }
 
 fn status(deployment: &Deployment, arguments: &[&str], bucket: &str) -> Result<BucketStatus> {
@@ -60,7 +64,7 @@ fn a_restore_reads_what_the_tools_print() -> Result<()> {
         assert!(!missing.exists && (missing.objects, missing.bytes) == (0, 0));
     }
 
-    let rows: Vec<Row> =
+    let rows: Vec<ShownSetting> =
         read(quick().args(["--deploy"]).arg(deployment.dir()).args(["show", "--json"]))?;
     let value = |name: &str| {
         let row = rows.iter().find(|row| row.setting == name).unwrap();
@@ -72,15 +76,16 @@ fn a_restore_reads_what_the_tools_print() -> Result<()> {
 
     let probe = ["--json", "--quiet", "--only", "database,cache,storage"];
     deployment.stop(&["redis"])?;
-    let health: Health = read(&mut deployment.stage("health-probe", &probe))?;
-    for (kind, passes) in [("database", true), ("cache", false), ("storage", true)] {
-        let found = health.probes.iter().find(|p| p.kind == kind).context(kind)?;
+    let health: HealthReport = read(&mut deployment.stage("health-probe", &probe))?;
+    use ProbeKind::{Cache, Database, Storage};
+    for (kind, passes) in [(Database, true), (Cache, false), (Storage, true)] {
+        let found = health.probes.iter().find(|p| p.kind == kind).context(kind.name())?;
         assert_eq!(found.pass, passes, "{found:?}");
         assert!(!found.name.is_empty() && !found.detail.is_empty(), "{found:?}");
     }
     deployment.start(&["redis"])?;
     let passes = || -> Result<bool> {
-        let health: Health = read(&mut deployment.stage("health-probe", &probe))?;
+        let health: HealthReport = read(&mut deployment.stage("health-probe", &probe))?;
         Ok(health.probes.iter().all(|probe| probe.pass))
     };
     wait_until("the cache", passes)
@@ -108,7 +113,7 @@ fn a_restore_reads_what_an_archive_would_do() -> Result<()> {
         .arg("secrets")
         .output()?;
     fs::write(dir.path().join("archive"), archive.stdout)?;
-    let plan: Vec<Planned> = read(
+    let plan: Vec<PlannedFile> = read(
         Command::new(tool("cfg-pack"))
             .args(["extract", "--dry-run", "--json", "--quiet", "--root"])
             .arg(&to)
@@ -137,21 +142,22 @@ fn mirror(dir: &Path) -> Result<PathBuf> {
 fn a_bundle_reads_what_the_mirror_and_the_dump_say_of_themselves() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let path = mirror(dir.path())?;
-    let verify = || -> Result<MirrorReport> {
+    let verify = || -> Result<MirrorCheck> {
         read(Command::new(tool("obj-mirror")).args(["verify", "--json"]).arg(&path))
     };
-    assert_eq!(verify()?, MirrorReport { problems: Vec::new() });
+    assert_eq!(verify()?.problems, []);
     fs::write(path.join("a/b"), "other")?;
     fs::remove_file(path.join("c d"))?;
     fs::write(path.join("extra"), "")?;
-    let problem = |path: &str, problem: &str| MirrorProblem {
+    let problem = |path: &str, key: Option<&str>, problem: &str| MirrorProblem {
         path: path.to_owned(),
+        key: key.map(str::to_owned),
         problem: problem.to_owned(),
     };
     let expected = [
-        problem("a/b", "changed: 5 bytes, 3 in the index"),
-        problem("c d", "missing"),
-        problem("extra", "not in the index"),
+        problem("a/b", Some("a/b"), "changed: 5 bytes, 3 in the index"),
+        problem("c d", Some("c d"), "missing"),
+        problem("extra", None, "not in the index"),
     ];
     assert_eq!(verify()?.problems, expected);
 
@@ -174,6 +180,17 @@ fn a_bundle_names_each_object_with_what_the_mirror_says_of_it() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     deployment.backup(&[])?.expect(0);
     let bundle = deployment.newest_bundle()?;
+    let listing: Listing = read(
+        tool_among_others("bundle-manifest")
+            .args(["list", "--json"])
+            .arg(bundle.parent().context("a root")?),
+    )?;
+    assert_eq!(listing.bundles[0].path, bundle.to_string_lossy());
+    assert_eq!((listing.bundles[0].state, listing.bundles.len()), (BundleState::Intact, 1));
+    let dump = bundle.join("database.sql.gz");
+    let arguments = ["preflight", "--json", &*dump.to_string_lossy()];
+    let preflight: LoadPreflight = read(&mut deployment.stage("pg-snap", &arguments))?;
+    assert!(preflight.exists && preflight.problems.is_empty(), "{preflight:?}");
     let entries = fs::read_to_string(bundle.join("minio/.obj-mirror/index.jsonl"))?;
     let entries: Vec<serde_json::Value> =
         entries.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -183,11 +200,11 @@ fn a_bundle_names_each_object_with_what_the_mirror_says_of_it() -> Result<()> {
     let mut content = fs::read(bundle.join("minio").join(path))?;
     content[0] ^= 1;
     fs::write(bundle.join("minio").join(path), content)?;
-    let mut verify = Command::new(tool("bundle-manifest"));
-    let verified = verify.arg("verify").arg(&bundle).env("PATH", tool_path()).output()?;
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert_eq!(verified.status.code(), Some(4), "{said}");
-    let words = format!("minio/{path} is damaged: changed: its SHA-256 does not match the index");
-    assert!(said.contains(&words), "{said}");
+    let check: BundleCheck =
+        read(tool_among_others("bundle-manifest").args(["verify", "--json"]).arg(&bundle))?;
+    assert_eq!((check.state, check.sealed), (BundleState::Damaged, true));
+    let problem = &check.problems[0];
+    assert_eq!(problem.path, format!("minio/{path}"));
+    assert_eq!(problem.problem, "is damaged: changed: its SHA-256 does not match the index");
     Ok(())
 }

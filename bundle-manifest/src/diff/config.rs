@@ -1,8 +1,8 @@
-//! Config files and settings that came, went and changed: their names, never a value.
+//! Config files and settings that were added, removed and changed: their names, never a value.
 
-use super::Names;
-use crate::manifest::CONFIG;
+use super::change::Names;
 use anyhow::{Context, Result, ensure};
+use bundle_format::layout::CONFIG;
 use flate2::read::MultiGzDecoder;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -11,18 +11,18 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-/// What an archive may hold at most, in bytes.
+/// The most that an archive may hold, in bytes.
 const MOST: u64 = 1 << 30;
 const ENV: &str = ".env";
 
 type Digests = BTreeMap<String, [u8; 32]>;
 
-/// What changed of the configuration.
+/// What changed in the configuration.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Config {
-    pub(super) files: Names,
+pub struct Config {
+    pub files: Names,
     /// Of the `.env`.
-    pub(super) settings: Names,
+    pub settings: Names,
 }
 
 #[derive(Default)]
@@ -32,7 +32,7 @@ struct Archive {
 }
 
 impl Config {
-    pub(super) fn between(before: &Path, after: &Path) -> Result<Self> {
+    pub fn between(before: &Path, after: &Path) -> Result<Self> {
         let (old, new) = (Archive::read(before)?, Archive::read(after)?);
         Ok(Self {
             files: names(&old.files, &new.files),
@@ -42,7 +42,7 @@ impl Config {
 }
 
 impl Archive {
-    /// Older scripts made bundles without one.
+    /// Bundles of the older script have no config archive.
     fn read(bundle: &Path) -> Result<Self> {
         let path = bundle.join(CONFIG);
         if !path.is_file() {
@@ -76,7 +76,7 @@ impl Archive {
     }
 }
 
-/// Each key of an `.env` with a digest of its lines, whatever they mean.
+/// Each key of an `.env` with a digest of its lines.
 fn settings(env: &[u8]) -> Digests {
     let text = String::from_utf8_lossy(env);
     let (mut lines, mut key) = (BTreeMap::<String, String>::new(), String::new());
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_files_and_settings_are_given_and_no_value() {
+    fn names_of_files_and_settings_are_listed_and_no_value() {
         let old = [
             (".env", "A=hunter2\n# B=x\nexport C='one\ntwo=hunter2'\nGONE: 1\n"),
             ("secrets/key", "hunter2"),

@@ -1,46 +1,46 @@
-//! Objects that came, went and changed, by the first part of their keys.
+//! Objects that were added, removed and changed, by the first part of their keys.
 
-use super::Change;
-use crate::mirror;
-use crate::objects::{self, Object};
+use super::change::Change;
+use crate::bundle::objects::{self, Object};
 use anyhow::Result;
+use bundle_format::layout::MIRROR;
 use serde::Serialize;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What changed of the objects under one prefix.
+/// What changed in the objects under one prefix.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Prefix {
-    pub(super) prefix: String,
-    pub(super) added: u64,
-    pub(super) removed: u64,
-    pub(super) changed: u64,
-    pub(super) objects: Change,
-    pub(super) bytes: Change,
+pub struct Prefix {
+    pub prefix: String,
+    pub added: u64,
+    pub removed: u64,
+    pub changed: u64,
+    pub objects: Change,
+    pub bytes: Change,
 }
 
 impl Prefix {
-    fn moved(&self) -> u64 {
+    fn change_count(&self) -> u64 {
         self.added + self.removed + self.changed
     }
 }
 
-/// What changed of the objects.
+/// What changed in the objects.
 #[derive(Debug, Default, Serialize)]
-pub(super) struct Objects {
+pub struct Objects {
     /// Whether there was a mirror, and whether there is one.
-    pub(super) mirror_before: bool,
-    pub(super) mirror_after: bool,
-    /// Of all of them; its prefix is empty.
-    pub(super) all: Prefix,
-    /// The greatest change first; prefixes whose objects are as before are left out.
-    pub(super) prefixes: Vec<Prefix>,
+    pub mirror_before: bool,
+    pub mirror_after: bool,
+    /// All objects; its prefix is empty.
+    pub all: Prefix,
+    /// The greatest change first; prefixes without a change are left out.
+    pub prefixes: Vec<Prefix>,
 }
 
 impl Objects {
-    pub(super) fn between(before: &Path, after: &Path) -> Result<Self> {
-        let has = |bundle: &Path| bundle.join(mirror::DIR).is_dir();
+    pub fn between(before: &Path, after: &Path) -> Result<Self> {
+        let has = |bundle: &Path| bundle.join(MIRROR).is_dir();
         let (old, new) = std::thread::scope(|scope| {
             let old = scope.spawn(|| objects::all(before));
             let new = objects::all(after);
@@ -52,7 +52,7 @@ impl Objects {
     }
 }
 
-/// Both sorted by key.
+/// Compares two lists, both sorted by key.
 fn compare(old: &[Object], new: &[Object]) -> Objects {
     let mut prefixes: BTreeMap<&str, Prefix> = BTreeMap::new();
     let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
@@ -80,8 +80,8 @@ fn compare(old: &[Object], new: &[Object]) -> Objects {
     }
     let named = |(prefix, part): (&str, Prefix)| Prefix { prefix: prefix.to_owned(), ..part };
     let mut prefixes: Vec<_> =
-        prefixes.into_iter().map(named).filter(|part| part.moved() > 0).collect();
-    prefixes.sort_by_key(|part| std::cmp::Reverse((part.moved(), part.bytes.size())));
+        prefixes.into_iter().map(named).filter(|part| part.change_count() > 0).collect();
+    prefixes.sort_by_key(|part| std::cmp::Reverse((part.change_count(), part.bytes.size())));
     Objects { all, prefixes, ..Objects::default() }
 }
 

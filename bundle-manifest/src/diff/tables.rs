@@ -1,41 +1,42 @@
-//! Schemas and tables that came, went and changed.
+//! Schemas and tables that were added, removed and changed.
 
-use super::Change;
-use crate::figures::{Amount, Dump, TableName};
+use super::change::Change;
+use crate::bundle::contents::{Amount, Dump, TableName};
 use serde::Serialize;
 use std::collections::BTreeSet;
 
+/// How a table changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Kind {
+pub enum TableChange {
     Added,
     Removed,
     Changed,
 }
 
-/// A table that is not as it was.
+/// A table that changed.
 #[derive(Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Table {
-    pub(super) schema: String,
-    pub(super) name: String,
-    pub(super) change: Kind,
-    pub(super) rows: Change,
-    pub(super) bytes: Change,
+pub struct Table {
+    pub schema: String,
+    pub name: String,
+    pub change: TableChange,
+    pub rows: Change,
+    pub bytes: Change,
 }
 
 /// What changed in the database.
 #[derive(Debug, Serialize)]
-pub(super) struct Tables {
-    pub(super) rows: Change,
-    pub(super) bytes: Change,
-    pub(super) schemas_added: Vec<String>,
-    pub(super) schemas_removed: Vec<String>,
-    /// The greatest change first; tables of as many rows and bytes as before are left out.
-    pub(super) tables: Vec<Table>,
+pub struct Tables {
+    pub rows: Change,
+    pub bytes: Change,
+    pub schemas_added: Vec<String>,
+    pub schemas_removed: Vec<String>,
+    /// The greatest change first; tables with as many rows and bytes as before are left out.
+    pub tables: Vec<Table>,
 }
 
 impl Tables {
-    pub(super) fn between(before: &Dump, after: &Dump) -> Self {
+    pub fn between(before: &Dump, after: &Dump) -> Self {
         let names: BTreeSet<&TableName> = before.tables.keys().chain(after.tables.keys()).collect();
         let mut tables: Vec<_> =
             names.into_iter().filter_map(|name| table(name, before, after)).collect();
@@ -57,10 +58,10 @@ impl Tables {
 fn table(name: &TableName, before: &Dump, after: &Dump) -> Option<Table> {
     let (old, new) = (before.tables.get(name), after.tables.get(name));
     let change = match (old, new) {
-        (None, _) => Kind::Added,
-        (_, None) => Kind::Removed,
+        (None, _) => TableChange::Added,
+        (_, None) => TableChange::Removed,
         (Some(old), Some(new)) if old == new => return None,
-        _ => Kind::Changed,
+        _ => TableChange::Changed,
     };
     let (old, new) = (old.copied().unwrap_or_default(), new.copied().unwrap_or_default());
     let of = |part: fn(Amount) -> u64| Change { before: part(old), after: part(new) };
@@ -99,10 +100,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                ("b", "t", Kind::Removed),
-                ("a", "t", Kind::Changed),
-                ("a", "w", Kind::Changed),
-                ("c", "t", Kind::Added)
+                ("b", "t", TableChange::Removed),
+                ("a", "t", TableChange::Changed),
+                ("a", "w", TableChange::Changed),
+                ("c", "t", TableChange::Added)
             ]
         );
         assert_eq!(tables.rows, Change { before: 106, after: 18 });

@@ -1,4 +1,5 @@
 use crate::support::World;
+use bundle_format::report::{DumpReport, DumpTable};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::fs;
@@ -9,7 +10,7 @@ const FIRST: &str = "piprio_20260401T020000Z";
 const SECOND: &str = "piprio_20260402T020000Z";
 const THIRD: &str = "piprio_20260403T020000Z";
 
-/// Tells what is written down for the bundle, in place of its dump.
+/// Prints the report that lies there for the bundle, in place of reading its dump.
 const PG_SNAP: &str = r#"#!/bin/sh
 [ "$1 $2" = "inspect --json" ] || exit 2
 cat "$(dirname "$0")/$(basename "$(dirname "$3")").json"
@@ -27,14 +28,17 @@ pub fn bundle(world: &World, name: &str, tables: &[(&str, u64)]) -> PathBuf {
         let (schema, table) = name.split_once('.').unwrap();
         (schema.to_owned(), table.to_owned())
     };
-    let schemas: Vec<_> = tables.iter().map(|(name, _)| split(name).0).collect();
     let table = |(name, rows): &(&str, u64)| {
         let (schema, name) = split(name);
-        serde_json::json!({"schema": schema, "name": name, "rows": rows, "bytes": rows * 10})
+        DumpTable { schema, name, rows: *rows, bytes: rows * 10 }
     };
-    let tables: Vec<_> = tables.iter().map(table).collect();
-    let report = serde_json::json!({"complete": true, "schemas": schemas, "tables": tables});
-    world.stand_in(&format!("{name}.json"), &report.to_string());
+    let report = DumpReport::<()> {
+        complete: true,
+        schemas: tables.iter().map(|(name, _)| split(name).0).collect(),
+        tables: tables.iter().map(table).collect(),
+        ..DumpReport::default()
+    };
+    world.stand_in(&format!("{name}.json"), &serde_json::to_string(&report).unwrap());
     let dir = world.root().join(name);
     fs::rename(world.finished(true), &dir).unwrap();
     dir
@@ -69,7 +73,7 @@ fn a_schema_gone_and_a_table_emptied_set_it_off_until_a_bundle_has_them_again() 
         contains(format!("intact; holds far less than {FIRST}: 1 schema gone (b)"))
             .and(predicate::function(|text: &str| text.matches("far less").count() == 1)),
     );
-    // Whatever becomes of the bundle that it was held against, the alarm goes on.
+    // Whatever happens to the bundle that it was compared with, the alarm goes on.
     fs::rename(&first, world.root().join("piprio_20260301T020000Z")).unwrap();
     let third = bundle(&world, THIRD, &[("a.orders", 41), ("a.users", 0), ("b.orders", 9)]);
     world.run("alarm", &third).success().stderr(contains(format!(
@@ -156,6 +160,6 @@ fn what_cannot_be_read_fails_and_what_is_no_finished_bundle_is_a_usage_error() {
     world
         .run("alarm", &second)
         .success()
-        .stderr(contains(format!("{FIRST} cannot be held against")));
-    world.run("alarm", &first).code(1).stderr(contains("its answer is not understood"));
+        .stderr(contains(format!("{FIRST} cannot be compared with")));
+    world.run("alarm", &first).code(1).stderr(contains("its report cannot be read"));
 }

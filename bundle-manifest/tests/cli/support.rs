@@ -22,8 +22,8 @@ exit 4
 const OBJ_MIRROR: &str = r#"#!/bin/sh
 [ "$1 $3" = "verify --json" ] || exit 2
 cd "$2" || exit 1
-LC_ALL=C sha256sum -c --quiet .obj-mirror/SHA256SUMS >/dev/null 2>&1 && { echo '{"problems":[]}'; exit 0; }
-echo '{"problems":[{"path":"b/c","problem":"sha256 differs"}]}'
+LC_ALL=C sha256sum -c --quiet .obj-mirror/SHA256SUMS >/dev/null 2>&1 && { echo '{"objects":1,"bytes":6,"problems":[]}'; exit 0; }
+echo '{"objects":1,"bytes":6,"problems":[{"path":"b/c","key":"b/c","problem":"sha256 differs"}]}'
 echo 'obj-mirror: 1 object is damaged' >&2
 exit 4
 "#;

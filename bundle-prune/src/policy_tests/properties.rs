@@ -1,14 +1,15 @@
 //! The policy's properties, over random histories and clocks.
 
 use super::{DAY, aged, decide, now, policy};
+use crate::bundles::Bundle;
 use crate::policy::Reason::Future;
-use crate::policy::State::{Damaged, Intact, Unknown, Unsealed};
-use crate::policy::{Bundle, Policy, State, Verdict};
+use crate::policy::{Policy, Verdict};
+use bundle_format::report::BundleState::{self, Damaged, Intact, Unknown, Unsealed};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
-fn states() -> impl Strategy<Value = State> {
+fn states() -> impl Strategy<Value = BundleState> {
     prop_oneof![3 => Just(Intact), 1 => Just(Unsealed), 2 => Just(Damaged), 1 => Just(Unknown)]
 }
 

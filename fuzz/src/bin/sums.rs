@@ -2,5 +2,5 @@
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    bundle_manifest::fuzzing::sums(bytes);
+    bundle_format::fuzzing::sums(bytes);
 });

@@ -1,10 +1,11 @@
-//! The cache, asked for a PONG.
+//! The cache, by a PING.
 
 use crate::address;
 use crate::limit::Limit;
-use crate::probe::{Kind, Probe};
+use crate::probe::Probe;
 use crate::settings::Settings;
 use anyhow::{Result, bail};
+use bundle_format::report::ProbeKind;
 use redis_link::{NoAnswer, Server};
 use std::time::Instant;
 
@@ -12,11 +13,11 @@ use std::time::Instant;
 pub fn probe(settings: &Settings, limit: Limit) -> Vec<Probe> {
     let start = Instant::now();
     let probe = match ping(settings, limit) {
-        Ok(()) => Probe::pass(Kind::Cache, "redis", "PONG").after(start.elapsed()),
+        Ok(()) => Probe::pass(ProbeKind::Cache, "redis", "PONG").after(start.elapsed()),
         Err(error) if error.is::<NoAnswer>() => {
-            Probe::fail(Kind::Cache, "redis", limit.no_answer())
+            Probe::fail(ProbeKind::Cache, "redis", limit.no_answer())
         }
-        Err(error) => Probe::fail(Kind::Cache, "redis", format!("{error:#}")),
+        Err(error) => Probe::fail(ProbeKind::Cache, "redis", format!("{error:#}")),
     };
     vec![probe]
 }

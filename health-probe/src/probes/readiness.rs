@@ -2,8 +2,9 @@
 
 use crate::address;
 use crate::limit::Limit;
-use crate::probe::{Facts, Kind, Probe};
+use crate::probe::{Facts, Probe};
 use crate::settings::Settings;
+use bundle_format::report::ProbeKind;
 use std::time::Instant;
 use ureq::config::Config;
 use ureq::http::Uri;
@@ -35,8 +36,7 @@ impl Resolver for Dial {
     }
 }
 
-/// Whether a URL answers with success. A redirect is no success: it says that something else
-/// would have to be asked.
+/// Whether a URL answers with success. A redirect is no success: another URL would have to be probed.
 pub fn probe(settings: &Settings, service: &str, url: &str, limit: Limit) -> Probe {
     let config = Agent::config_builder()
         .timeout_global(Some(limit.left()))
@@ -50,18 +50,19 @@ pub fn probe(settings: &Settings, service: &str, url: &str, limit: Limit) -> Pro
     let start = Instant::now();
     let answer = agent.get(url).call();
     let latency = start.elapsed();
-    let fail =
-        |why: &str| Probe::fail(Kind::Readiness, service, format!("{why} from {}", shown(url)));
+    let fail = |why: &str| {
+        Probe::fail(ProbeKind::Readiness, service, format!("{why} from {}", shown(url)))
+    };
     let status = match answer {
         Ok(answer) => answer.status(),
         Err(error) => return fail(&reason(&error, limit)),
     };
     let word = status.as_u16().to_string();
     let probe = match status.is_success() {
-        true => Probe::pass(Kind::Readiness, service, word),
+        true => Probe::pass(ProbeKind::Readiness, service, word),
         false => fail(&word),
     };
-    probe.after(latency).knowing(Facts::from([("status", status.as_u16().into())]))
+    probe.after(latency).with_facts(Facts::from([("status", status.as_u16().into())]))
 }
 
 fn reason(error: &Error, limit: Limit) -> String {
@@ -73,7 +74,7 @@ fn reason(error: &Error, limit: Limit) -> String {
     }
 }
 
-/// A URL without what may be secret in it: user, password and query.
+/// A URL without user, password and query, which may be secret.
 fn shown(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return "its URL".into() };
     let port = url.port().map(|p| format!(":{p}")).unwrap_or_default();

@@ -7,10 +7,11 @@ use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
+use pipe_kit::mutex::lock;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -133,8 +134,4 @@ impl Writer {
         self.at += text.len() as u64;
         Ok(())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

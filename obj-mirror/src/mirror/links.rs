@@ -1,7 +1,7 @@
 //! Reusing files of another mirror.
 
 use crate::mirror::tree::{Tree, split};
-use crate::object::hash::hex;
+use pipe_kit::text::hex;
 use rustix::fs::{AtFlags, linkat, statat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};

@@ -1,6 +1,6 @@
 //! Where a key is stored in a mirror: a pure function of the key and its neighbours.
 
-use crate::object::hash::hex;
+use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::collections::hash_map::{Entry, RandomState};

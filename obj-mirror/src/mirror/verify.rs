@@ -5,10 +5,10 @@ use crate::mirror::files;
 use crate::mirror::index::{self, Entry};
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
-use crate::object::hash::hex;
 use anyhow::Result;
+use bundle_format::report::{MirrorCheck, MirrorProblem};
 use indicatif::ProgressBar;
-use serde::Serialize;
+use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::Read;
@@ -16,60 +16,41 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// What a verification found.
-#[derive(Debug, Default, Serialize)]
-pub struct VerifyReport {
-    pub objects: usize,
-    pub bytes: u64,
-    pub problems: Vec<Problem>,
+fn path_problem(path: &str, problem: impl Into<String>) -> MirrorProblem {
+    MirrorProblem { path: path.to_owned(), key: None, problem: problem.into() }
 }
 
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Problem {
-    /// Relative to the mirror.
-    pub path: String,
-    /// The object's key, if the index lists it.
-    pub key: Option<String>,
-    pub problem: String,
-}
-
-impl Problem {
-    fn of(path: &str, problem: impl Into<String>) -> Self {
-        Self { path: path.to_owned(), key: None, problem: problem.into() }
-    }
-
-    fn of_object(entry: &Entry, problem: impl Into<String>) -> Self {
-        Self { key: Some(entry.key.clone()), ..Self::of(&entry.path, problem) }
-    }
+fn object_problem(entry: &Entry, text: impl Into<String>) -> MirrorProblem {
+    MirrorProblem { key: Some(entry.key.clone()), ..path_problem(&entry.path, text) }
 }
 
 /// Verifies a mirror with `jobs` threads; the problems are sorted by path.
-pub fn verify(dir: &Path, jobs: usize) -> Result<VerifyReport> {
-    let mut report = VerifyReport::default();
+pub fn verify(dir: &Path, jobs: usize) -> Result<MirrorCheck> {
+    let mut report = MirrorCheck::default();
     if files::journal_path(dir).symlink_metadata().is_ok() {
         let problem = "the mirror is incomplete: mirror the bucket into it again";
-        report.problems.push(Problem::of(&format!("{OWN}/journal.jsonl"), problem));
+        report.problems.push(path_problem(&format!("{OWN}/journal.jsonl"), problem));
     }
     let index_name = format!("{OWN}/index.jsonl");
     let entries = match index::load(dir) {
         Ok(Some(entries)) => entries,
         Ok(None) => {
-            report.problems.push(Problem::of(&index_name, "missing: nothing to verify against"));
+            report.problems.push(path_problem(&index_name, "missing: nothing to verify against"));
             return Ok(report);
         }
         Err(error) => {
-            report.problems.push(Problem::of(&index_name, format!("cannot be read: {error:#}")));
+            report.problems.push(path_problem(&index_name, format!("cannot be read: {error:#}")));
             return Ok(report);
         }
     };
     if !index::sums_agree(dir, &entries) {
         let problem = "missing, or does not match the index";
-        report.problems.push(Problem::of(&format!("{OWN}/SHA256SUMS"), problem));
+        report.problems.push(path_problem(&format!("{OWN}/SHA256SUMS"), problem));
     }
     let tree = Tree::open(dir)?;
     let disk = tree.contents()?;
     report.problems.extend(unlisted(&disk, &entries));
-    report.objects = entries.len();
+    report.objects = entries.len() as u64;
     report.bytes = entries.iter().map(|e| e.size).sum();
     let bar = pipe_kit::progress::bytes(Some(report.bytes), "verify");
     report.problems.extend(check_all(&tree, &entries, jobs, &bar));
@@ -78,19 +59,19 @@ pub fn verify(dir: &Path, jobs: usize) -> Result<VerifyReport> {
     Ok(report)
 }
 
-fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<Problem> {
+fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<MirrorProblem> {
     let extra = leftovers(disk, entries.iter().map(|e| e.path.as_str()));
     let listed = |path: &str| entries.iter().any(|e| e.path == path);
     // An object replaced by something foreign is reported once, as an object.
     let foreign = disk.foreign.iter().map(|p| p.to_string_lossy()).filter(|p| !listed(p));
     extra
         .iter()
-        .map(|path| Problem::of(path, "not in the index"))
-        .chain(foreign.map(|path| Problem::of(&path, "not in the index and not a regular file")))
+        .map(|path| path_problem(path, "not in the index"))
+        .chain(foreign.map(|path| path_problem(&path, "not in the index and not a regular file")))
         .collect()
 }
 
-fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> Vec<Problem> {
+fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> Vec<MirrorProblem> {
     let next = AtomicUsize::new(0);
     let problems = Mutex::new(Vec::new());
     let work = || {
@@ -109,13 +90,18 @@ fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> 
     problems.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Option<Problem> {
+fn check(
+    tree: &Tree,
+    entry: &Entry,
+    buffer: &mut [u8],
+    bar: &ProgressBar,
+) -> Option<MirrorProblem> {
     let mut file = match tree.open_file(&entry.path) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            return Some(Problem::of_object(entry, "missing"));
+            return Some(object_problem(entry, "missing"));
         }
-        Err(e) => return Some(Problem::of_object(entry, format!("cannot be opened: {e}"))),
+        Err(e) => return Some(object_problem(entry, format!("cannot be opened: {e}"))),
     };
     let (mut sha256, mut size) = (Sha256::new(), 0);
     loop {
@@ -127,15 +113,15 @@ fn check(tree: &Tree, entry: &Entry, buffer: &mut [u8], bar: &ProgressBar) -> Op
                 bar.inc(n as u64);
             }
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Some(Problem::of_object(entry, format!("cannot be read: {e}"))),
+            Err(e) => return Some(object_problem(entry, format!("cannot be read: {e}"))),
         }
     }
     if size != entry.size {
         let problem = format!("changed: {size} bytes, {} in the index", entry.size);
-        return Some(Problem::of_object(entry, problem));
+        return Some(object_problem(entry, problem));
     }
     let same = hex(&sha256.finalize()).eq_ignore_ascii_case(&entry.sha256);
-    (!same).then(|| Problem::of_object(entry, "changed: its SHA-256 does not match the index"))
+    (!same).then(|| object_problem(entry, "changed: its SHA-256 does not match the index"))
 }
 
 /// Files on disk that are not objects.

@@ -2,13 +2,13 @@
 
 use crate::mirror::index::Entry;
 use crate::object::attributes::Tags;
-use crate::object::hash::hex;
 use crate::object::key::printable;
 use crate::pull::plan::PlanItem;
 use crate::s3::fault::StoreError;
 use crate::s3::headers::Head;
 use crate::s3::page::UNKNOWN_TIME;
 use md5::Md5;
+use pipe_kit::text::hex;
 use pipe_kit::warning;
 use sha2::{Digest, Sha256};
 use std::fs::File;

@@ -1,6 +1,5 @@
 //! Reads files for uploads, with their checksums.
 
-use crate::object::hash::hex;
 use crate::push::buffers::Buffers;
 use crate::push::source::Source;
 use crate::s3::etag::is_md5;
@@ -11,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use md5::{Digest, Md5};
+use pipe_kit::text::hex;
 use sha2::Sha256;
 use std::fs::File;
 use std::sync::Arc;

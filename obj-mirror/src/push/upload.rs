@@ -2,7 +2,6 @@
 
 use crate::mirror::tree::Tree;
 use crate::object::attributes::{Properties, Tags};
-use crate::object::hash::hex;
 use crate::object::key::printable;
 use crate::push::buffers::Buffers;
 use crate::push::outgoing::{Extent, outgoing};
@@ -20,6 +19,7 @@ use crate::s3::tagging::{TagPolicy, Tagging};
 use crate::s3::tasks::on_disk;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
+use pipe_kit::text::hex;
 use sha2::Sha256;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,10 +1,10 @@
 //! AWS Signature Version 4.
 
-use crate::object::hash::hex;
 use crate::settings::Settings;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue};
+use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};

@@ -7,7 +7,6 @@
 //! two states of an object.
 
 use crate::object::attributes::Tags;
-use crate::object::hash::hex;
 use crate::object::key::printable;
 use crate::s3::dial::Dialer;
 use crate::s3::encode::tag_header;
@@ -24,6 +23,7 @@ use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use chrono::Utc;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
+use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;

@@ -2,41 +2,22 @@
 
 use crate::database_state::DatabaseState;
 use crate::index::Section;
+use bundle_format::report::{DumpReport, DumpTable};
 use serde::Serialize;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::mem::take;
 
-/// The report. Field names are the JSON's.
+/// What is found in a dump, in progress.
 #[derive(Debug, Default, Serialize)]
+#[serde(transparent)]
 pub struct InspectReport {
-    /// Whether the dump is whole.
-    pub complete: bool,
-    /// Why it is not.
-    pub problem: Option<String>,
-    /// Of the server that was dumped.
-    pub server_version: Option<String>,
-    /// What `pg-snap dump` wrote down of the database itself; none for another tool's dump.
-    pub database: Option<DatabaseState>,
-    /// What can cause trouble when the dump is loaded, a line each.
-    pub warnings: Vec<String>,
-    schemas: BTreeSet<String>,
-    tables: Vec<TableSummary>,
-    rows: u64,
-    /// Of the tables' data as it stands in the dump.
-    bytes: u64,
+    /// What is reported.
+    pub found: DumpReport<DatabaseState>,
     #[serde(skip)]
     places: HashMap<(String, String), usize>,
     #[serde(skip)]
     current: Option<usize>,
-}
-
-#[derive(Debug, Serialize)]
-struct TableSummary {
-    schema: String,
-    name: String,
-    rows: u64,
-    bytes: u64,
 }
 
 /// Schema and name.
@@ -44,24 +25,25 @@ pub type TableName = (String, String);
 
 impl InspectReport {
     pub(super) fn set_database(&mut self, state: Option<DatabaseState>) {
-        self.database = state;
-        self.warnings = self.database.as_mut().map(|d| take(&mut d.warnings)).unwrap_or_default();
+        self.found.database = state;
+        self.found.warnings =
+            self.found.database.as_mut().map(|d| take(&mut d.warnings)).unwrap_or_default();
     }
 
     pub(super) fn add_schema(&mut self, schema: &str) {
-        self.schemas.insert(schema.to_owned());
+        self.found.schemas.insert(schema.to_owned());
     }
 
     pub(super) fn add_table(&mut self, name: TableName) -> usize {
         if let Some(at) = self.places.get(&name) {
             return *at;
         }
-        let at = self.tables.len();
+        let at = self.found.tables.len();
         if !name.0.is_empty() {
-            self.schemas.insert(name.0.clone());
+            self.found.schemas.insert(name.0.clone());
         }
         self.places.insert(name.clone(), at);
-        self.tables.push(TableSummary { schema: name.0, name: name.1, rows: 0, bytes: 0 });
+        self.found.tables.push(DumpTable { schema: name.0, name: name.1, rows: 0, bytes: 0 });
         at
     }
 
@@ -83,9 +65,9 @@ impl InspectReport {
     }
 
     pub(super) fn add_rows(&mut self, rows: u64, bytes: u64) {
-        self.rows += rows;
-        self.bytes += bytes;
-        if let Some(table) = self.current.and_then(|at| self.tables.get_mut(at)) {
+        self.found.rows += rows;
+        self.found.bytes += bytes;
+        if let Some(table) = self.current.and_then(|at| self.found.tables.get_mut(at)) {
             table.rows += rows;
             table.bytes += bytes;
         }
@@ -94,10 +76,10 @@ impl InspectReport {
     pub fn to_text(&self) -> String {
         let mut text = String::new();
         let unknown = "unknown";
-        let version = self.server_version.as_deref().unwrap_or(unknown);
-        let complete = self.problem.as_deref().map_or("yes".into(), |p| format!("NO: {p}"));
+        let version = self.found.server_version.as_deref().unwrap_or(unknown);
+        let complete = self.found.problem.as_deref().map_or("yes".into(), |p| format!("NO: {p}"));
         let _ = writeln!(text, "Complete: {complete}\nServer: PostgreSQL {version}");
-        if let Some(database) = &self.database {
+        if let Some(database) = &self.found.database {
             let _ = writeln!(
                 text,
                 "Database: {} (owner {}, {}, {})",
@@ -107,15 +89,15 @@ impl InspectReport {
                 database.collate
             );
         }
-        let (tables, rows, bytes) = (self.tables.len(), self.rows, self.bytes);
-        let _ = writeln!(text, "Schemas: {}", self.schemas.len());
+        let (tables, rows, bytes) = (self.found.tables.len(), self.found.rows, self.found.bytes);
+        let _ = writeln!(text, "Schemas: {}", self.found.schemas.len());
         let _ = writeln!(text, "Tables: {tables}\nRows: {rows}\nBytes: {bytes}");
-        for warning in &self.warnings {
+        for warning in &self.found.warnings {
             let line = warning.replace(char::is_control, " ");
             let _ = writeln!(text, "Warning: {line}");
         }
         let _ = writeln!(text, "\n{:>12} {:>14}  table", "rows", "bytes");
-        for t in &self.tables {
+        for t in &self.found.tables {
             let (schema, name) = (t.schema.escape_debug(), t.name.escape_debug());
             let _ = writeln!(text, "{:>12} {:>14}  {schema}.{name}", t.rows, t.bytes);
         }

@@ -4,6 +4,7 @@ use super::facts::Facts;
 use crate::client::Clients;
 use crate::head::Needs;
 use pipe_kit::child;
+use pipe_kit::text;
 use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
@@ -83,32 +84,23 @@ pub fn verdict(
     let line = format!(
         "the new database takes {}, or {} with the write-ahead log, but only {} is free on the server's disk",
         size.describe(),
-        human(want),
-        human(free)
+        text::size(want),
+        text::size(free)
     );
     RoomVerdict::TooLittle(match (drop_first, want <= free + old) {
-        (true, _) => format!("{line}, plus {} in the old database; make room", human(old)),
+        (true, _) => format!("{line}, plus {} in the old database; make room", text::size(old)),
         (false, true) => format!(
             "{line}; --drop-first drops the old database ({}) before the new one is made",
-            human(old)
+            text::size(old)
         ),
-        (false, false) => format!("{line}; --drop-first would free {}: make room", human(old)),
+        (false, false) => format!("{line}; --drop-first would free {}: make room", text::size(old)),
     })
 }
 
 impl DatabaseSize {
     fn describe(self) -> String {
         let about = if self.guessed { "about " } else { "" };
-        format!("{about}{}", human(self.bytes))
-    }
-}
-
-fn human(bytes: u64) -> String {
-    let units = [(1 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        // One digit after the point, in whole numbers.
-        Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
-        None => format!("{} KiB", bytes >> 10),
+        format!("{about}{}", text::size(self.bytes))
     }
 }
 

@@ -3,11 +3,11 @@
 use super::swap::{Seen, seen};
 use super::{Restore, abandon_command, restore_command};
 use crate::journal::Journal;
-use crate::preflight::DatabaseReport;
 use crate::step::{Selection, Step};
 use crate::summary::database_status;
 use crate::tool::{self, Tool};
 use anyhow::Result;
+use bundle_format::report::LoadPreflight;
 use pipe_kit::{Exit, say, warning};
 
 impl Restore<'_> {
@@ -114,7 +114,7 @@ impl Restore<'_> {
 
     /// Roles that a load had to make come back without their passwords, which are in no dump.
     fn tell_roles_without_login(&self) -> Exit {
-        let report: DatabaseReport = match self.preflight_checks().database_tool().report() {
+        let report: LoadPreflight = match self.preflight_checks().database_tool().report() {
             Ok(report) => report,
             Err(error) => {
                 warning!(

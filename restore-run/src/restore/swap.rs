@@ -1,8 +1,8 @@
 //! What the database's server says of a replacement that was begun: nobody else's word counts.
 
 use crate::journal::Journal;
-use crate::reports::DatabaseStatus;
 use anyhow::Result;
+use bundle_format::report::DatabaseStatus;
 
 /// The database in place, seen beside what a journal says of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ mod tests {
     use crate::step::Step;
 
     fn status(oid: &str, server: &str) -> Result<DatabaseStatus> {
-        let report = r#"{"exists":true,"size_bytes":1,"schemas":[],"beside":[],"oid":OID,"system_identifier":ID}"#;
+        let report = r#"{"server_version":"15.18","system_identifier":ID,"database":"d","exists":true,"oid":OID,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":1,"connections":0,"schemas":[],"beside":[]}"#;
         Ok(serde_json::from_str(&report.replace("OID", oid).replace("ID", server))?)
     }
 

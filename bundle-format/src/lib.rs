@@ -1,0 +1,16 @@
+//! What more than one tool must know alike, defined once. It reads no disk and starts no program.
+//!
+//! - [`name`], [`layout`], [`manifest`], [`sums`], [`domain`]: what a bundle is called and made of;
+//! - [`report`]: what a tool prints as JSON for the tools that read it.
+
+pub mod domain;
+pub mod layout;
+pub mod manifest;
+pub mod name;
+pub mod report;
+pub mod sums;
+
+#[doc(hidden)]
+pub mod fuzzing;
+
+pub use name::BundleName;

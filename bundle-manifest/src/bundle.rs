@@ -1,0 +1,11 @@
+//! A bundle's directory as it lies on disk.
+
+pub mod contents;
+pub mod domain;
+pub mod hash;
+pub mod mirror;
+pub mod objects;
+pub mod problems;
+pub mod root;
+pub mod structure;
+pub mod tree;

@@ -1,0 +1,143 @@
+//! The object-storage mirror inside a bundle, as far as a bundle must know it: which files the mirror's own
+//! checksums cover. What the objects are, `obj-mirror` knows.
+
+use crate::bundle::tree::Tree;
+use anyhow::{Context, Result, anyhow, bail};
+use bundle_format::layout::{MIRROR, MIRROR_INDEX, MIRROR_JOURNAL, MIRROR_SUMS};
+use bundle_format::manifest::Extent;
+use bundle_format::sums::{self, Sums};
+use pipe_kit::{Stop, text};
+use serde::Deserialize;
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The fields of the mirror's index that a bundle needs.
+#[derive(Deserialize)]
+struct Indexed {
+    path: String,
+    size: u64,
+}
+
+/// The files that the mirror's checksums cover; paths are relative to the bundle.
+#[derive(Debug, Default)]
+pub struct Mirror {
+    /// The objects' files.
+    pub listed: Sums,
+}
+
+impl Mirror {
+    /// Reads the mirror's checksums. The inner error is what is wrong with them.
+    pub fn read(bundle: &Path) -> Result<Result<Self, String>> {
+        let text = std::fs::read(bundle.join(MIRROR_SUMS))
+            .with_context(|| format!("reading {}", bundle.join(MIRROR_SUMS).display()))?;
+        Ok(sums::parse(&text).map(|sums| {
+            let listed = sums.into_iter().map(|(path, digest)| (below(&path), digest));
+            // The list cannot cover itself; the bundle's seal does.
+            Self { listed: listed.filter(|(path, _)| path != MIRROR_SUMS).collect() }
+        }))
+    }
+
+    /// The objects' number and bytes, as their files lie on disk.
+    pub fn extent(&self, tree: &Tree) -> Extent {
+        let bytes = self.listed.keys().filter_map(|path| tree.size(path)).sum();
+        Extent { objects: self.listed.len() as u64, bytes }
+    }
+
+    /// Listed files that are not there.
+    pub fn missing<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = &'a OsStr> {
+        self.listed
+            .keys()
+            .map(OsString::as_os_str)
+            .filter(|path| tree.size(path).is_none() && !tree.odd.contains_key(*path))
+    }
+}
+
+/// Whether the mirror is not finished: its journal is still there.
+pub fn is_unfinished(tree: &Tree) -> bool {
+    tree.size(MIRROR_JOURNAL).is_some()
+}
+
+/// The mirror's checksums, where every file that they list is there; `None` where a mirror has none.
+///
+/// # Errors
+/// [`Stop::damaged`] if they cannot be read as checksums; if a listed file is missing, or the mirror is not
+/// finished.
+pub fn whole(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
+    if is_unfinished(tree) {
+        bail!("the mirror in {} is not finished; run obj-mirror to its end first", dir.display());
+    }
+    if tree.size(MIRROR_SUMS).is_none() {
+        return Ok(None);
+    }
+    let mirror = Mirror::read(dir)?
+        .map_err(|why| Stop::damaged(format!("{} {why}", dir.join(MIRROR_SUMS).display())))?;
+    let first = mirror.missing(tree).next().map(text::path);
+    if let Some(first) = first {
+        let n = mirror.missing(tree).count();
+        return Err(anyhow!("{first} is missing")).with_context(|| {
+            format!("the mirror lists {} not there", text::count(n, "object file"))
+        });
+    }
+    Ok(Some(mirror))
+}
+
+/// Files whose size differs from the mirror's index: path, and size in bytes by the index. Nothing where there is
+/// no index. One that cannot be parsed is for `obj-mirror verify` to judge.
+pub fn resized(bundle: &Path, tree: &Tree) -> Result<Vec<(OsString, u64)>> {
+    if tree.size(MIRROR_INDEX).is_none() {
+        return Ok(Vec::new());
+    }
+    let path = bundle.join(MIRROR_INDEX);
+    let failed = || format!("reading {}", path.display());
+    let mut resized = Vec::new();
+    for line in BufReader::new(File::open(&path).with_context(failed)?).split(b'\n') {
+        let Ok(indexed) = serde_json::from_slice::<Indexed>(&line.with_context(failed)?) else {
+            continue;
+        };
+        let file = below(OsStr::new(&indexed.path));
+        if tree.size(&file).is_some_and(|is| is != indexed.size) {
+            resized.push((file, indexed.size));
+        }
+    }
+    Ok(resized)
+}
+
+/// How much a mirror without checksums holds: every file below it.
+pub fn plain_extent(tree: &Tree) -> Extent {
+    let inside = tree.files.iter().filter(|(path, _)| is_inside(path));
+    let (objects, bytes) = inside.fold((0, 0), |(n, sum), (_, size)| (n + 1, sum + size));
+    Extent { objects, bytes }
+}
+
+/// Whether a file lies in the mirror.
+pub fn is_inside(path: &OsStr) -> bool {
+    path.as_bytes().starts_with(b"minio/")
+}
+
+fn below(path: &OsStr) -> OsString {
+    let mut below = OsString::from(MIRROR);
+    below.push("/");
+    below.push(path);
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksums_never_cover_themselves() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join(bundle_format::layout::MIRROR_OWN)).unwrap();
+        let sum = "0".repeat(64);
+        let text = format!("{sum}  a/b\n{sum}  .obj-mirror/SHA256SUMS\n");
+        std::fs::write(dir.path().join(MIRROR_SUMS), text).unwrap();
+        let mirror = Mirror::read(dir.path()).unwrap().unwrap();
+        assert_eq!(mirror.listed.keys().collect::<Vec<_>>(), ["minio/a/b"]);
+        let tree = Tree::walk(dir.path()).unwrap();
+        assert_eq!(mirror.missing(&tree).collect::<Vec<_>>(), ["minio/a/b"]);
+    }
+}
