@@ -11,15 +11,18 @@ const PHRASE: usize = 4;
 
 /// Whether the statement begins with one of these phrases.
 fn begins_with(sql: &[u8], phrases: &[&str]) -> bool {
-    let text = String::from_utf8_lossy(sql);
-    let tokens = tokens(&text, PHRASE);
-    phrases.iter().any(|phrase| TokenCursor(&tokens).skip(phrase))
+    is_any(&tokens(&String::from_utf8_lossy(sql), PHRASE), phrases)
+}
+
+fn is_any(tokens: &[Token], phrases: &[&str]) -> bool {
+    phrases.iter().any(|phrase| TokenCursor(tokens).skip(phrase))
 }
 
 /// Whether it runs code that may set what later statements depend on, as pg_dump writes none.
 pub fn may_set_anything(sql: &[u8]) -> bool {
-    begins_with(sql, &["DO", "CALL", "EXECUTE", "DISCARD"])
-        || begins_with(sql, &["SELECT"]) && !begins_with(sql, &["SELECT PG_CATALOG"])
+    let tokens = tokens(&String::from_utf8_lossy(sql), PHRASE);
+    is_any(&tokens, &["DO", "CALL", "EXECUTE", "DISCARD"])
+        || is_any(&tokens, &["SELECT"]) && !is_any(&tokens, &["SELECT PG_CATALOG"])
 }
 
 /// Whether it sets or resets a parameter of the session.
