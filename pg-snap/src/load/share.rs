@@ -2,13 +2,10 @@
 //! that one cannot keep up and others have nothing to do.
 
 use crate::words::Name;
+use pipe_kit::mutex::lock;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Bytes of rows that were read and not yet taken, of all blocks together.
 #[derive(Default)]
