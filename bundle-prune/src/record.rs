@@ -32,7 +32,7 @@ impl Record {
             Err(_) if text.is_empty() => Runs::new(),
             Err(error) => {
                 pipe_kit::warning!(
-                    "{} is no record of a run ({error}); ages go by the bundles' names",
+                    "{} is not a record of a run ({error}); ages are taken from the bundles' names",
                     file.display()
                 );
                 Runs::new()

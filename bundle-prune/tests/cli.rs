@@ -168,7 +168,7 @@ fn the_record_is_the_deployments_where_one_is_set() {
     command.env("PIPRIO_DEPLOY", &deployment).arg(world.root()).assert().success();
     assert!(deployment.join(".restore/retention.json").is_file());
     fs::write(deployment.join(".restore/retention.json"), "{").unwrap();
-    command.assert().success().stderr(contains("is no record of a run"));
+    command.assert().success().stderr(contains("is not a record of a run"));
     command.assert().success().stderr("");
 }
 

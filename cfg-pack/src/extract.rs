@@ -14,13 +14,14 @@ use crate::swap::{Kept, Temp, keep, rename_new};
 use anyhow::{Context, Result, anyhow, bail};
 use bundle_format::report::PlannedFile;
 use chrono::{DateTime, Utc};
+use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, cleanup};
 use rustix::fd::OwnedFd;
 use rustix::fs::{AtFlags, Mode, Timespec, Timestamps};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 /// Runs `extract`.
 pub fn run(args: &cli::Extract) -> Result<Exit> {
@@ -80,10 +81,6 @@ fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
 #[derive(Default)]
 struct Journal {
     done: Vec<String>,
-}
-
-fn lock(journal: &Mutex<Journal>) -> MutexGuard<'_, Journal> {
-    journal.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>], accounts: &Accounts) -> Result<()> {

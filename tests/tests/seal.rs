@@ -46,7 +46,10 @@ fn a_bundle_sealed_with_gpg_comes_back_identical() {
     bench.write("wrong", b"another\n");
     let with_file = ["--gpg", "-p", "--passphrase-file", "pass"];
     bench.write("sealed", &bench.seal(&with_file).with(0).out);
-    bench.unseal(&["sealed", "--passphrase-file", "wrong", "out"]).with(1).says("cannot be opened");
+    bench
+        .unseal(&["sealed", "--passphrase-file", "wrong", "out"])
+        .with(1)
+        .says("cannot be decrypted");
     bench.assert_nothing("out");
     bench.unseal(&["sealed", "--passphrase-file", "pass", "out"]).with(0);
     bench.assert_identical("out");

@@ -2,10 +2,10 @@
 //! nothing.
 
 use crate::alarm::losses::Loss;
-use crate::bundle::domain;
+use crate::bundle::{domain, tree};
 use anyhow::{Context, Result};
-use bundle_format::BundleName;
 use bundle_format::domain::differ;
+use bundle_format::name::{Beside, BundleName};
 use pipe_kit::atomic::{self, AtomicFile};
 use pipe_kit::text;
 use serde::{Deserialize, Serialize};
@@ -33,14 +33,15 @@ impl Mark {
     }
 }
 
-fn path(bundle: &Path) -> PathBuf {
-    let name = bundle.file_name().unwrap_or_default().to_string_lossy();
-    bundle.with_file_name(format!(".{name}.shrunk"))
+/// `ROOT/.NAME.shrunk`; only finished bundles have one.
+fn path(bundle: &Path) -> Option<PathBuf> {
+    let name = BundleName::parse(tree::name(bundle))?;
+    Some(bundle.with_file_name(name.beside(Beside::Shrunk)))
 }
 
 /// A bundle's mark. One that cannot be read counts all the same: somebody must look at it.
 pub fn read(bundle: &Path) -> Option<Mark> {
-    let path = path(bundle);
+    let path = path(bundle)?;
     // Reading a named pipe in its place would block.
     let is_file = path.symlink_metadata().ok()?.is_file();
     let content = if is_file { std::fs::read(&path).unwrap_or_default() } else { Vec::new() };
@@ -67,7 +68,7 @@ pub fn among<'a>(
 
 /// Marks a bundle.
 pub fn set(bundle: &Path, mark: &Mark) -> Result<()> {
-    let path = path(bundle);
+    let path = path(bundle).context("only a finished bundle can be marked")?;
     let mut file = AtomicFile::create(&path)?;
     file.write_all(serde_json::to_string(mark)?.as_bytes())
         .with_context(|| format!("writing {}", path.display()))?;
@@ -77,7 +78,7 @@ pub fn set(bundle: &Path, mark: &Mark) -> Result<()> {
 
 /// Removes a bundle's mark, where there is one.
 pub fn clear(bundle: &Path) -> Result<()> {
-    let path = path(bundle);
+    let Some(path) = path(bundle) else { return Ok(()) };
     match std::fs::remove_file(&path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("removing {}", path.display()))
@@ -112,7 +113,7 @@ mod tests {
         );
         let marked = |domain| among(root.path(), std::iter::once(&name), domain).len();
         assert_eq!([marked(Some("a.example.org")), marked(None), marked(Some("b"))], [1, 1, 0]);
-        std::fs::write(path(&bundle), "{").unwrap();
+        std::fs::write(path(&bundle).unwrap(), "{").unwrap();
         assert!(read(&bundle).unwrap().phrase().contains("cannot be read"));
         clear(&bundle).unwrap();
         clear(&bundle).unwrap();

@@ -96,13 +96,15 @@ impl Cipher {
             Cause::Key => Stop::with_exit(
                 Exit::Failed,
                 format!(
-                    "it cannot be opened with this key or passphrase, or its head is damaged ({why})"
+                    "it cannot be decrypted with this key or passphrase, or its head is damaged ({why})"
                 ),
             ),
             Cause::Damage => {
-                Stop::damaged(format!("it is damaged or was cut ({why}); nothing was kept"))
+                Stop::damaged(format!("it is damaged or truncated ({why}); nothing was kept"))
             }
-            Cause::Unknown => Stop::with_exit(Exit::Failed, format!("it cannot be opened ({why})")),
+            Cause::Unknown => {
+                Stop::with_exit(Exit::Failed, format!("it cannot be decrypted ({why})"))
+            }
         }
     }
 

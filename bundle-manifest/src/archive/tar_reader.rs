@@ -50,8 +50,8 @@ fn damaged(why: impl Into<String>) -> io::Error {
     io::Error::other(Stop::damaged(why))
 }
 
-fn cut() -> io::Error {
-    damaged("the archive was cut: its end mark is missing")
+fn truncated() -> io::Error {
+    damaged("the archive is truncated: its end mark is missing")
 }
 
 impl<R: Read> TarReader<R> {
@@ -116,7 +116,7 @@ impl<R: Read> TarReader<R> {
         let rest = self.left + self.padding;
         (self.left, self.padding) = (0, 0);
         let skipped = io::copy(&mut self.input.by_ref().take(rest), &mut io::sink())?;
-        if skipped < rest { Err(cut()) } else { Ok(()) }
+        if skipped < rest { Err(truncated()) } else { Ok(()) }
     }
 
     /// The next header; `None` at the end mark.
@@ -136,13 +136,15 @@ impl<R: Read> TarReader<R> {
         let own: u32 = header.as_old().cksum.iter().map(|b| u32::from(*b)).sum();
         match header.cksum() {
             Ok(declared) if declared == sum - own + 8 * u32::from(b' ') => Ok(Some(header)),
-            _ => Err(damaged("it is no whole tar file: a header does not match its checksum")),
+            _ => {
+                Err(damaged("it is not a complete tar file: a header does not match its checksum"))
+            }
         }
     }
 
     fn block(&mut self, block: &mut [u8]) -> io::Result<()> {
         self.input.read_exact(block).map_err(|e| match e.kind() {
-            ErrorKind::UnexpectedEof => cut(),
+            ErrorKind::UnexpectedEof => truncated(),
             _ => e,
         })
     }
@@ -179,7 +181,7 @@ impl<R: Read> Read for TarReader<R> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let n = self.input.read(&mut buffer[..most])?;
         if n == 0 && most > 0 {
-            return Err(cut());
+            return Err(truncated());
         }
         self.left -= n as u64;
         Ok(n)

@@ -26,7 +26,7 @@ type Input = Box<dyn Read + Send>;
 /// Unpacks `file` into `dir` and prints the bundle's path.
 ///
 /// # Errors
-/// [`Exit::Damaged`] if it is no whole archive of one whole bundle, [`Exit::Refused`] if that bundle is there
+/// [`Exit::Damaged`] if it is not a complete archive of one whole bundle, [`Exit::Refused`] if that bundle is there
 /// already or there is no room; if it cannot be decrypted. Nothing is kept then.
 pub fn run(file: &Path, dir: &Path, keys: &Keys) -> Result<Exit> {
     let mut input = pipe_kit::input::open(file)?;
@@ -181,7 +181,9 @@ fn split(entry: &Entry) -> Result<(BundleName, &[u8])> {
     let name = name.filter(|_| end < path.len() || entry.is_directory);
     let name = name.ok_or_else(|| {
         let shown = text::path(&entry.path);
-        Stop::damaged(format!("{shown} in it is no part of a bundle named piprio_YYYYMMDDTHHMMSSZ"))
+        Stop::damaged(format!(
+            "it holds {shown}, which is not part of a bundle named piprio_YYYYMMDDTHHMMSSZ"
+        ))
     })?;
     Ok((name, path.get(end + 1..).unwrap_or_default()))
 }
@@ -191,7 +193,7 @@ fn as_damage(error: io::Error) -> anyhow::Error {
     if error.raw_os_error().is_some() || error.get_ref().is_some_and(|e| e.is::<Stop>()) {
         return error.into();
     }
-    Stop::damaged(format!("it is no whole archive: {error}")).into()
+    Stop::damaged(format!("it is not a complete archive: {error}")).into()
 }
 
 /// Gives the bundle its name, if every file matches its checksum.

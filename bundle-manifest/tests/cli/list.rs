@@ -74,7 +74,7 @@ fn the_json_carries_what_retention_needs() {
 fn the_newest_alone_is_listed_and_no_other_is_looked_into() {
     let world = World::new();
     world.finished(true);
-    // Reading this one would fail it; its state would be told.
+    // Reading this one would fail it; its state would be reported.
     let older = "piprio_20260101T000000Z";
     fs::create_dir(world.root().join(older)).unwrap();
     let listed = |arguments: &[&str]| {

@@ -47,7 +47,7 @@ fn what_turns_out_damaged_on_the_way_is_never_finished() {
     fs::write(bundle.join("minio/b/c"), "THREE").unwrap();
     assert_eq!(pack_to(&world, "out", &[]), Some(4));
     assert_eq!(size(&world, "out"), 0);
-    // What is told to end does not reach the end of its input.
+    // A command that is terminated does not reach the end of its input.
     let finished = world.root().join("finished");
     let script = format!("while read -r line; do :; done; echo > '{}'", finished.display());
     assert_eq!(pack_to(&world, "out", &["--", "sh", "-c", &script]), Some(4));

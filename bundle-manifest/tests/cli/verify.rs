@@ -51,9 +51,9 @@ fn a_missing_part_is_named() {
         let world = World::new();
         let bundle = world.finished(true);
         fs::remove_file(bundle.join(name)).unwrap();
-        let said = contains(format!("bundle-manifest: {name} is missing"));
-        quick(&world).code(4).stderr(said.clone());
-        full(&world).code(4).stderr(said);
+        let expected = contains(format!("bundle-manifest: {name} is missing"));
+        quick(&world).code(4).stderr(expected.clone());
+        full(&world).code(4).stderr(expected);
     }
 }
 
@@ -88,9 +88,9 @@ fn every_single_change_of_content_is_found() {
         for variant in variants {
             fs::write(&path, &variant).unwrap();
             let output = full(&world).get_output().clone();
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert_eq!(output.status.code(), Some(4), "{name}: {variant:?}\n{said}");
-            assert!(said.lines().count() >= 2, "{name}: {said}");
+            let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(4), "{name}: {variant:?}\n{stderr}");
+            assert!(stderr.lines().count() >= 2, "{name}: {stderr}");
             changes += 1;
         }
         fs::write(&path, &whole).unwrap();
@@ -107,7 +107,7 @@ fn no_byte_of_the_seal_can_change_unseen() {
     let seal = fs::read(&path).unwrap();
     for at in 0..seal.len() {
         let mut flipped = seal.clone();
-        // The bit that tells lower case from upper: the likeliest to pass for the same digit.
+        // The bit that separates lower case from upper: the likeliest to read as the same digit.
         flipped[at] ^= 0x20;
         fs::write(&path, &flipped).unwrap();
         let code = quick(&world).get_output().status.code();
@@ -131,9 +131,9 @@ fn what_no_list_knows_is_damage() {
         let world = World::new();
         let bundle = world.finished(true);
         fs::write(bundle.join(name), "x").unwrap();
-        let said = contains(format!("{name} is not part of the bundle"));
-        quick(&world).code(4).stderr(said.clone());
-        full(&world).code(4).stderr(said);
+        let expected = contains(format!("{name} is not part of the bundle"));
+        quick(&world).code(4).stderr(expected.clone());
+        full(&world).code(4).stderr(expected);
     }
 }
 

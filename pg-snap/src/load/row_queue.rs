@@ -2,13 +2,10 @@
 //! that one cannot keep up and others are idle.
 
 use crate::sql::Name;
+use pipe_kit::mutex::lock;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// How many bytes of rows wait in all queues together.
 #[derive(Default)]

@@ -34,7 +34,7 @@ fn nothing_that_an_attacker_packs_gets_outside_or_stays() {
         (absolute.as_str(), "absolute"),
         ("add('../outside', b'x')", "climbs"),
         ("add(B + '/../../outside', b'x')", "climbs"),
-        ("add('other', b'x')", "no part of a bundle"),
+        ("add('other', b'x')", "not part of a bundle"),
         ("add('piprio_20260421T020001Z/x', b'x')", "two bundles"),
         (
             "add(B + '/l', type=tarfile.SYMTYPE, linkname='../..'); add(B + '/l/outside', b'x')",

@@ -103,7 +103,7 @@ fn what_could_reach_outside_or_is_no_file_is_refused() {
         (vec![raw(b'x', "p", b"3 path=x\n"), file()], "cannot be read"),
         (vec![raw(b'x', "p", &[b'x'; 70_000]), file()], "of 70000 bytes"),
         (vec![raw(b'g', "p", b"10 path=x\n"), file()], "a global header"),
-        (vec![raw_with(b'0', "b/f", b"x", |h| h.set_size(1 << 50))], "was cut"),
+        (vec![raw_with(b'0', "b/f", b"x", |h| h.set_size(1 << 50))], "truncated"),
         (vec![raw(b'0', &"p".repeat(100), b"x").iter().map(|b| b ^ 1).collect()], "checksum"),
     ] {
         let why = why(&parts);
