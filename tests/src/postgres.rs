@@ -122,7 +122,7 @@ impl Postgres {
         })?;
         if !up {
             let is_taken = TcpListener::bind(("127.0.0.1", self.port)).is_err();
-            ensure!(is_taken, "PostgreSQL does not start: {}", server.said());
+            ensure!(is_taken, "PostgreSQL does not start: {}", server.log());
             return Ok(false);
         }
         self.server = Some(server);

@@ -49,8 +49,8 @@ fn objects(client: &Client, bucket: &str) -> Result<String> {
 }
 
 fn headers(object: &Answer) -> String {
-    let told = |name: &str| HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
-    let mut headers: Vec<_> = object.headers.iter().filter(|(name, _)| told(name)).collect();
+    let report = |name: &str| HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
+    let mut headers: Vec<_> = object.headers.iter().filter(|(name, _)| report(name)).collect();
     headers.sort();
     headers.iter().map(|(name, value)| format!(" {name}:{value:?}")).collect()
 }

@@ -169,8 +169,8 @@ mod tests {
         assert_eq!(again.buckets().keys().collect::<Vec<_>>(), ["documents", "empty"]);
         assert!(again.object("documents", "gone").is_err());
         let object = again.object("documents", "../a//b").unwrap();
-        let told = |object: &Object| serde_json::to_string(&head("", object)).unwrap();
-        assert_eq!(told(&object), told(&stored));
+        let report = |object: &Object| serde_json::to_string(&head("", object)).unwrap();
+        assert_eq!(report(&object), report(&stored));
         assert_eq!(object.blob.slice(0..4).concat(), b"a\nb\0");
         assert_eq!(object.blob.md5, stored.blob.md5);
         Ok(())
