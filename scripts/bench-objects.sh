@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Measures obj-mirror beside rclone and s5cmd, against a Garage server of its own, and prints tables
-# like those of docs/BENCHMARKS.md. Needs garage (cargo install garage --locked), rclone and s5cmd on
-# PATH; a peer that is missing is told, and its rows are left out.
+# Benchmarks obj-mirror against rclone and s5cmd, on a Garage server of its own, and prints the
+# tables of docs/BENCHMARKS.md. Needs garage (cargo install garage --locked), rclone and s5cmd on
+# PATH; a missing one is reported, and its rows are omitted.
 #   bench-objects.sh [OPTION…]
-#     --runs N         runs of each command, in turns [5]
+#     --runs N         runs of each command, interleaved [5]
 #     --program FILE   the obj-mirror to measure [built from here]
-#     --out DIR        where results-objects.md and runs-objects.tsv go [bench/ in cargo's target directory]
-# Objects lie in TMPDIR, some 10 GB at the end: nothing is removed between runs, for a filesystem is
-# slow to make files where many have just been removed. Exit status 1 if a command of ours failed.
+#     --out DIR        directory of results-objects.md and runs-objects.tsv [bench/ in cargo's target directory]
+# Objects lie in TMPDIR, some 10 GB at the end: nothing is removed between runs, because a
+# filesystem is slow to create files after many removals. Exit status 1 if a command of this toolkit fails.
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -28,7 +28,7 @@ while (( $# > 0 )); do
     --runs) [[ "${2:-}" =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--runs needs a number from 1"; runs="$2"; shift 2 ;;
     --program) [[ -x "${2:-}" ]] || die 2 "--program needs a program"; mirror="$(readlink -f -- "$2")"; shift 2 ;;
     --out) [[ -n "${2:-}" ]] || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
-    *) die 2 "unknown option $1; bench-objects.sh -h tells which there are" ;;
+    *) die 2 "unknown option $1; see bench-objects.sh -h" ;;
   esac
 done
 command -v garage > /dev/null || die 1 "garage is not on PATH: cargo install garage --locked"

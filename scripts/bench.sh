@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Measures the tools beside what others use, on a PostgreSQL server of its own as it comes, and
-# prints tables like those of docs/BENCHMARKS.md. Installs hyperfine and pigz where they are missing,
-# and leaves nothing else behind.
+# Benchmarks the tools against their common alternatives, on a PostgreSQL server of its own with
+# default settings, and prints the tables of docs/BENCHMARKS.md. Installs hyperfine and pigz if they
+# are missing; leaves nothing else behind.
 #   bench.sh [WHAT…] [OPTION…]   WHAT: dump, load, many-tables, objects [all]
-#     --runs N                   runs of each command, in turns [5]
-#     --out DIR                  where results.md and runs.tsv go [bench/ in cargo's target directory]
+#     --runs N                   runs of each command, interleaved [5]
+#     --out DIR                  directory of results.md and runs.tsv [bench/ in cargo's target directory]
 #     --tenants N  --docs N      the multi-tenant database: schemas, documents in each [40, 15000]
-#     --sql FILE                 another file that fills it, by the same two variables of psql
+#     --sql FILE                 another file that fills it, with the same two psql variables
 #     --scale N                  the pgbench database's scale factor [50]
 #     --schemas N                the database of many tables: schemas of ten tables each [1000]
 # Databases and dumps lie in TMPDIR, some 5 GB at a time, and 10 GB of objects, which are measured by
-# bench-objects.sh where its Garage server is on PATH. A command that fails is told in its table;
-# exit status 1 if it was one of ours.
+# bench-objects.sh where its Garage server is on PATH. A failed command is reported in its table;
+# exit status 1 if it belongs to this toolkit.
 set -euo pipefail
 umask 077
 unset CDPATH

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Shows the whole path on a throwaway deployment (PostgreSQL, Redis, S3 storage, two app services):
-# backs it up, wrecks it, restores it, and proves that everything is as it was. Installs what is
-# missing; leaves nothing behind.
+# Demonstrates the toolkit on a throwaway deployment (PostgreSQL, Redis, S3 storage, two app
+# services): backs it up, destroys its data, restores it, and proves that everything is the same as
+# before. Installs missing packages; leaves nothing behind.
 set -euo pipefail
 unset CDPATH
 umask 077
@@ -53,7 +53,7 @@ printf 'lost\n' > "$deploy/secrets/signing_key"
 printf 'STRAY_SETTING=1\n' >> "$deploy/.env"
 "$built/throwaway-deployment" dump-state "$deploy" > "$work/wrecked"
 if cmp -s "$work/before" "$work/wrecked"; then
-  printf 'demo.sh: the wreck changed nothing: this demo would prove nothing\n' >&2
+  printf 'demo.sh: destroying the data changed nothing, so this demo would prove nothing\n' >&2
   exit 1
 fi
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests, the demo and the fuzzing need and this machine lacks: PostgreSQL, Redis,
+# Installs the packages that tests, demo and fuzzing need and this machine lacks: PostgreSQL, Redis,
 # ShellCheck, pigz, strace, faketime, age, GnuPG, acl, attr, PgBouncer, pip, a C linker, a C++ compiler, a
 # German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
@@ -41,6 +41,6 @@ if (( ${#packages[@]} > 0 )); then
   "${as_root[@]}" apt-get update -qq >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
 fi
-# The language that some tests' servers speak; without it those are skipped.
+# The message language of some tests' servers; without it, those tests are skipped.
 [[ "${1:-}" == bench || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||
   printf 'dependencies.sh: no locale de_DE.UTF-8\n' >&2

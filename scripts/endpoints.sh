@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tries obj-mirror against S3 servers, and tells of each what goes there and back unchanged, as the
-# table of docs/ENDPOINTS.md does.
+# Tests obj-mirror against S3 servers, and prints what each returns unchanged, as in the table of
+# docs/ENDPOINTS.md.
 #   endpoints.sh           the server of the tests, and those on PATH: garage, moto_server, s3rver
 #   endpoints.sh --this    the server that AWS_ENDPOINT_URL and the keys name; makes two buckets there
 # SEED in the environment repeats a run's random objects. Exit status 1 if a key came back under another
@@ -17,7 +17,7 @@ say() { printf 'endpoints.sh: %s\n' "$*" >&2; }
 case "${1:-}" in
   '' | --this) ;;
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-  *) say "unknown option $1; endpoints.sh -h tells which there are"; exit 2 ;;
+  *) say "unknown option $1; see endpoints.sh -h"; exit 2 ;;
 esac
 ( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p pipeline-tests --bin obj-mirror --bin s3-server )
 target="${CARGO_TARGET_DIR:-$root/target}/debug"
@@ -33,7 +33,7 @@ unset AWS_CA_BUNDLE
 seed="${SEED:-$RANDOM$RANDOM}"
 say "random objects by SEED=$seed"
 python3 "$root/scripts/endpoints/golden.py" "$work/golden" "$seed"
-# s3rver keeps a key as a file's name, and ends at one that is too long for that.
+# s3rver stores a key as a file's name, and crashes at one that is too long.
 python3 "$root/scripts/endpoints/golden.py" "$work/short" "$seed" 200
 failed=''
 

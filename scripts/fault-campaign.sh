@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes everything go wrong, hundreds of times, on a throwaway deployment, and prints what came of
-# it; exit status 1 if anything was lost. As root, so that disks of a chosen size can be mounted.
+# Injects hundreds of faults into a throwaway deployment and prints the outcomes; exit status 1 if
+# anything was lost. Runs as root, so that it can mount disks of a chosen size.
 #   fault-campaign.sh [--seed N] [--try N] [KIND…]     see fault-campaign --help
 set -euo pipefail
 unset CDPATH

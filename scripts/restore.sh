@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Rebuilds the deployment from a bundle. Destructive on purpose: replaces all current data.
+# Rebuilds the deployment from a bundle. This is destructive: it replaces all current data.
 #   restore.sh                              lists the bundles
-#   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
-#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
-#   restore.sh BUNDLE --resume              goes on with a restore that was broken off
-#   restore.sh --abandon                    gives that one up
-#   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
-# Every other option goes to restore-run; see restore-run --help.
+#   restore.sh BUNDLE [--force-config]      restores one, once the deployment's domain is typed
+#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, unpacked below the bundle root
+#   restore.sh BUNDLE --resume              continues an interrupted restore
+#   restore.sh --abandon                    abandons an interrupted restore
+#   restore.sh BUNDLE --bootstrap           on a new host: installs the configuration, and stops
+# All other options are passed to restore-run; see restore-run --help.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
@@ -20,7 +20,7 @@ case "$1" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
-# Where there are no settings yet, or half of them, there is nothing to resolve: restore-run says what to do.
+# Without settings, or with half of them, there is nothing to resolve: restore-run names the next command.
 [[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || resolve restore.sh "$@"
 root="${BACKUP_ROOT:-$PIPRIO_DEPLOY/backups}"
 unsealed="$root/.unsealed"
@@ -41,7 +41,7 @@ done
 mkdir -p -- "$root"
 exec 8>>"$root/.unsealed.lock"
 lock 8 "$root/.unsealed.lock"
-# What came out of the file goes once the restore is complete: the commands that are told until then name it.
+# The unpacked bundle is removed once the restore is complete: until then, printed commands name it.
 finish() {
   local status=$?
   trap - EXIT
@@ -50,7 +50,7 @@ finish() {
   if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
     rm -rf -- "$unsealed"
   elif [[ -d "$unsealed" ]]; then
-    say "$bundle lies there in the clear, to go on with; when it is not needed any more: rm -rf '$unsealed'"
+    say "$bundle is kept unencrypted so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
   fi
   exit "$status"
 }
@@ -59,7 +59,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 if [[ -f "$bundle" ]]; then
-  # Holding the lock, what lies there is an earlier run's, and comes out of its file again.
+  # Under the lock, an unpacked bundle can only be an earlier run's; it is unpacked again.
   rm -rf -- "$unsealed"
   stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
   bundle="$(printf '%s' "$unsealed"/piprio_*)"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Has a deployment backed up every night, by a systemd timer or by cron. Called by install.sh.
+# Schedules a nightly backup of a deployment, with a systemd timer or cron. Called by install.sh.
 #   schedule.sh timer|cron NAME DIR     NAME: of the units, or of the file in /etc/cron.d
-# With DESTDIR set, files go below it, and nothing is enabled. A file that this did not write, or that
-# was changed since, is left as it is (5).
+# With DESTDIR set, files are written below it and nothing is enabled. A file that this script did not
+# write, or that was changed since, is left alone (5).
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -14,15 +14,15 @@ here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 (( $# == 3 )) || die 2 "usage: schedule.sh timer|cron NAME DIR"
 kind="$1"
 name="$2"
-dir="$(cd -- "$3" && pwd)" || die 2 "there is no deployment directory $3"
+dir="$(cd -- "$3" && pwd)" || die 2 "no such deployment directory: $3"
 root="${DESTDIR:-}"
 [[ "$name" =~ ^[A-Za-z0-9][A-Za-z0-9_-]*$ ]] || die 2 "--name $name: letters, digits, _ and - only, as cron reads no other files"
 [[ ! "$dir" =~ [[:cntrl:]] ]] || die 2 "$dir: a directory with control characters in its name cannot be scheduled"
 user="$(stat -c %U -- "$dir")"
-[[ "$user" != UNKNOWN ]] || die 5 "the owner of $dir has no name here; nothing was scheduled; chown it to the user that is to run the backups"
+[[ "$user" != UNKNOWN ]] || die 5 "the owner of $dir has no name on this host; nothing was scheduled; chown it to the user that runs the backups"
 
 for_shell() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
-# systemd takes %x for a specifier everywhere; $X is replaced in commands only.
+# systemd expands %x everywhere, and $X in commands only.
 for_unit() {
   local text="${1//\\/\\\\}"
   text="${text//\"/\\\"}"
@@ -40,7 +40,7 @@ for_cron() {
   printf '%s' "${text//%/\\%}"
 }
 
-# fill TEMPLATE KEY VALUE…: the template with each @KEY@ replaced. No value is looked into again.
+# fill TEMPLATE KEY VALUE…: the template with each @KEY@ replaced. Values are not expanded again.
 fill() {
   local rest key out=''
   rest="$(< "$1")"
@@ -58,18 +58,18 @@ fill() {
 readonly marker='# Written by install.sh; what follows has SHA-256'
 sum() { sha256sum | cut -d ' ' -f 1; }
 
-# The deployment that a file of ours is for is part of what is summed.
+# The checksum covers the line that names the deployment.
 check() {
   local file="$1" first
   [[ -e "$file" || -L "$file" ]] || return 0
-  [[ -f "$file" && ! -L "$file" ]] || die 5 "$file is no plain file; nothing was scheduled"
+  [[ -f "$file" && ! -L "$file" ]] || die 5 "$file is not a regular file; nothing was scheduled"
   IFS= read -r first < "$file" || true
   [[ "$first" == "$marker "* ]] ||
     die 5 "$file was not written by install.sh; nothing was scheduled; move it away, or choose another --name"
   [[ "${first#"$marker "}" == "$(tail -n +2 -- "$file" | sum)" ]] ||
     die 5 "$file was changed since install.sh wrote it; nothing was scheduled; move it away, or choose another --name"
   grep -qxF -- "# Deployment: $dir" "$file" ||
-    die 5 "$file is another deployment's ($(sed -n 's/^# Deployment: //p;' "$file")); nothing was scheduled; choose another --name"
+    die 5 "$file belongs to another deployment ($(sed -n 's/^# Deployment: //p;' "$file")); nothing was scheduled; choose another --name"
 }
 
 # put FILE TEXT
@@ -78,18 +78,18 @@ put() {
   text="# Deployment: $dir"$'\n'"$2"
   new="$marker $(sum <<< "$text")"$'\n'"$text"
   if [[ -e "$1" && "$(< "$1")" == "$new" ]]; then
-    say "$1 is as it was"
+    say "$1 is unchanged"
     return
   fi
   (umask 022 && mkdir -p -- "$(dirname -- "$1")")
-  # cron and systemd must never read half a file; cron skips a name with a dot.
+  # cron and systemd must never read half a file; cron ignores names with a dot.
   printf '%s\n' "$new" > "$1.new"
   chmod 0644 -- "$1.new"
   mv -f -- "$1.new" "$1"
   say "wrote $1"
 }
 
-# In a staged root nothing runs that could be told.
+# In a staged root, no systemd is running.
 is_live() { [[ -z "$root" && -d /run/systemd/system ]]; }
 
 timer() {
@@ -102,17 +102,17 @@ timer() {
   done
   if is_live; then
     systemctl daemon-reload
-    systemctl enable --now "$name.timer" || die 1 "the units are written, and the timer is not enabled; next: $enable"
-    say "$name.timer is enabled; when it runs next: systemctl list-timers $name.timer; a run now: systemctl start $name.service"
+    systemctl enable --now "$name.timer" || die 1 "the units are written, but the timer is not enabled; next: $enable"
+    say "$name.timer is enabled; next run: systemctl list-timers $name.timer; run now: systemctl start $name.service"
   else
-    say "no systemd runs here, so nothing is enabled; there: systemctl daemon-reload && $enable"
+    say "systemd is not running here, so nothing is enabled; on the target host: systemctl daemon-reload && $enable"
   fi
   say "to undo: systemctl disable --now $name.timer; rm$(printf ' %q' "${files[@]/#/$units/}"); systemctl daemon-reload"
 }
 
 cron() {
   local file="$root/etc/cron.d/$name" log="/var/log/$name.log"
-  [[ "$dir" != *\\* ]] || die 5 "$dir: crons differ over a backslash; nothing was scheduled; use --timer, or another directory"
+  [[ "$dir" != *\\* ]] || die 5 "$dir: cron implementations treat a backslash differently; nothing was scheduled; use --timer, or another directory"
   check "$file"
   if [[ "$user" != root ]]; then
     # /var/log is root's.
@@ -127,7 +127,7 @@ cron() {
 if (( EUID != 0 )) && [[ -z "$root" ]]; then
   mkdir -p -- "$dir/.restore"
   line="0 2 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
-  say "only root writes into /etc; nothing was scheduled; as root: install.sh --$kind …; or, as you are, add to what crontab -e shows:"
+  say "only root can write to /etc; nothing was scheduled; as root: install.sh --$kind …; or add this line with crontab -e:"
   printf '%s\n' "$line"
   exit 5
 fi

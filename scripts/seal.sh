@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
-# Prints a bundle as one encrypted file, and never writes it down in the clear.
+# Prints a bundle as one encrypted file; the plain text is never written to disk.
 #   seal.sh BUNDLE -r RECIPIENT… | -R FILE… | -p > FILE.tar.age     age: public keys, files of them, or a passphrase
 #   seal.sh BUNDLE --gpg -r KEY… | -p > FILE.tar.gpg                gpg: keys of its keyring, or a passphrase (AES256)
-# Passphrases are asked for on the terminal; without one, gpg alone takes --passphrase-file FILE.
+# Passphrases are read from the terminal; without one, only gpg works, with --passphrase-file FILE.
 # A key that gpg's keyring does not trust, or that has expired or was revoked, is refused. The bundle is
-# held against its seal on the way. Exit status: 0 done, 1 failed, 2 usage, 4 the bundle is damaged,
-# 5 a key is refused, 128+N signal N. What fails leaves an empty FILE.
+# verified against its seal while it is read. Exit status: 0 done, 1 failed, 2 usage, 4 the bundle is
+# damaged, 5 a key is refused, 128+N signal N. A failed run leaves an empty FILE.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
-# Never a question, never a key from the network, and no trust but the keyring's own, whatever gpg.conf
-# says.
+# No questions, no keys from the network, and no trust except the keyring's, regardless of gpg.conf.
 gpg_options=(gpg --batch --no-tty --trust-model auto --no-auto-key-locate)
 
-# ask_gpg ARGS…: what gpg prints; with status 124 where another gpg holds the keyring for a minute.
+# ask_gpg ARGS…: gpg's output; status 124 if another gpg holds the keyring for a minute.
 ask_gpg() { timeout -k 5 60 "${gpg_options[@]}" "$@" </dev/null 2>/dev/null; }
 
 # why_unusable FINGERPRINT: why gpg does not encrypt for a key, and what to type.
@@ -38,7 +37,7 @@ why_unusable() {
   esac
 }
 
-# require_usable KEY: gpg would encrypt for the key, by its own word for programs.
+# require_usable KEY: gpg can encrypt for the key, as its machine-readable status reports.
 require_usable() {
   local answer status=0 name key considered
   answer="$(ask_gpg --status-fd 3 --encrypt --recipient "$1" 3>&1 >/dev/null)" || status=$?
@@ -56,7 +55,7 @@ require_usable() {
   die 5 "nothing was written: the key $key of $1 $(why_unusable "$key")"
 }
 
-usage='usage: seal.sh BUNDLE [--gpg] -r RECIPIENT | -R FILE | -p > FILE (seal.sh -h tells more)'
+usage='usage: seal.sh BUNDLE [--gpg] -r RECIPIENT | -R FILE | -p > FILE (see seal.sh -h)'
 bundle=''
 with=age
 passphrase=no
@@ -76,9 +75,9 @@ while (( $# > 0 )); do
   esac
 done
 [[ -n "$bundle" ]] || die 2 "$usage"
-[[ "$passphrase" == no ]] || (( ${#recipients[@]} == 0 )) || die 2 "-p goes without -r and -R; $usage"
-[[ "$passphrase" == yes ]] || (( ${#recipients[@]} > 0 )) || die 2 "who is to open it? $usage"
-[[ -z "$passphrase_file" || "$with$passphrase" == gpgyes ]] || die 2 "--passphrase-file goes with --gpg -p; $usage"
+[[ "$passphrase" == no ]] || (( ${#recipients[@]} == 0 )) || die 2 "-p cannot be combined with -r or -R; $usage"
+[[ "$passphrase" == yes ]] || (( ${#recipients[@]} > 0 )) || die 2 "name a recipient or -p; $usage"
+[[ -z "$passphrase_file" || "$with$passphrase" == gpgyes ]] || die 2 "--passphrase-file needs --gpg -p; $usage"
 
 case "$with$passphrase" in
   ageyes) encrypt=(age --passphrase) ;;
@@ -88,12 +87,12 @@ case "$with$passphrase" in
     [[ -z "$passphrase_file" ]] ||
       encrypt+=(--batch --pinentry-mode loopback --passphrase-file "$passphrase_file") ;;
   gpgno)
-    [[ " ${recipients[*]} " != *' -R '* ]] || die 2 "-R is age's; gpg takes -r KEY of its keyring"
+    [[ " ${recipients[*]} " != *' -R '* ]] || die 2 "-R is an option of age; with --gpg, use -r KEY"
     encrypt=("${gpg_options[@]}" --quiet --encrypt --compress-algo none "${recipients[@]}") ;;
 esac
 find_deployment
 find_terminal
-# Where there is no gpg, what follows says so.
+# Without gpg, the next command reports that.
 if [[ "$with$passphrase" == gpgno ]] && command -v gpg >/dev/null; then
   for at in "${!recipients[@]}"; do
     (( at % 2 == 0 )) || require_usable "${recipients[at]}"

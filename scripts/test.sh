@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# Runs everything CI runs: formatting, lints, ShellCheck, and every test, on real servers that the
-# tests start themselves. Installs what is missing.
+# Runs everything CI runs: formatting, lints, ShellCheck, documentation, and every test, on real
+# servers that the tests start themselves. Installs missing packages.
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
 ./scripts/dependencies.sh
-./scripts/postgres-majors.sh || printf 'test.sh: without them, the tests across PostgreSQL majors skip those\n' >&2
+./scripts/postgres-majors.sh || printf 'test.sh: the tests across PostgreSQL majors skip those that are missing\n' >&2
 mapfile -t shell < <(find scripts .ci tests/compose tests/fixtures/systemctl -type f ! -name '*.py' ! -name '*.yml' ! -name env ! -name Dockerfile | sort)
 shellcheck "${shell[@]}"
 cargo fmt --all --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
 cargo build --workspace --bins --locked --quiet
-# Built once, here: no test need ask cargo again.
+# Built once, here: no test needs to call cargo again.
 PIPRIO_TEST_BIN_DIR="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"
 export PIPRIO_TEST_BIN_DIR
 cargo test --workspace --locked --no-fail-fast
 
-# Nothing may depend on the server's language: part of the restores once more, in another.
+# Nothing may depend on the server's language: some restores run again in German.
 if [[ "$(locale -a)" == *de_DE.utf8* ]]; then
   PIPRIO_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --package pipeline-tests --locked --test restore -- whole::
 else
-  printf 'test.sh: skipped: restores with a German server, for want of the locale de_DE.UTF-8\n' >&2
+  printf 'test.sh: skipped: restores with a German server, because the locale de_DE.UTF-8 is missing\n' >&2
 fi

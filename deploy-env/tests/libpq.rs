@@ -122,8 +122,8 @@ fn what_is_set_and_not_handed_on_is_named() {
     let environment =
         [("PGOPTIONS", "-c hunter2=x"), ("PGSSLMODE", "require"), ("AWS_PROFILE", "hunter2")];
     let mut command = tool(&dir, &environment);
-    let told = command.args(["--", "printenv", "PGOPTIONS", "AWS_PROFILE"]).assert().code(1);
-    told.stdout("").stderr(
+    let report = command.args(["--", "printenv", "PGOPTIONS", "AWS_PROFILE"]).assert().code(1);
+    report.stdout("").stderr(
         contains("PGOPTIONS of the environment is not used: it would change every session")
             .and(contains("AWS_PROFILE of the environment is not used"))
             .and(contains("PGSSLMODE of the .env is not used: PGSSLMODE of the environment"))

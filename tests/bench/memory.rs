@@ -21,10 +21,10 @@ impl Watch {
     /// If this kernel does not tell who is whose child.
     pub fn start() -> Result<Self> {
         let own = std::process::id();
-        let told = format!("/proc/{own}/task/{own}/children");
+        let report = format!("/proc/{own}/task/{own}/children");
         ensure!(
-            Path::new(&told).exists(),
-            "there is no {told}: this kernel does not tell children"
+            Path::new(&report).exists(),
+            "there is no {report}: this kernel does not tell children"
         );
         let (end, ended) = channel();
         Ok(Self { end, peak: std::thread::spawn(move || watch(own, &ended)) })

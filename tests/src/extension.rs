@@ -25,7 +25,7 @@ pub const WORDS: &str = "odd_words";
 /// The programs that ask where they lie. The others may be links.
 const COPIED: [&str; 2] = ["postgres", "initdb"];
 
-/// See the module.
+/// A release of PostgreSQL whose server knows the extensions.
 #[derive(Debug)]
 pub struct Extended {
     /// The directory of its programs.

@@ -69,10 +69,11 @@ impl S3 {
         let mut server = Server::spawn(&mut command, &dir.path().join("log"))?;
         let mut address = None;
         wait_until("the S3 server to start", || {
-            ensure!(server.ended()?.is_none(), "the S3 server does not start: {}", server.said());
-            let said = server.said();
-            address = said.lines().find_map(|l| l.strip_prefix("listening on ")).map(str::to_owned);
-            Ok(said.ends_with('\n') && address.is_some())
+            ensure!(server.ended()?.is_none(), "the S3 server does not start: {}", server.log());
+            let message = server.log();
+            address =
+                message.lines().find_map(|l| l.strip_prefix("listening on ")).map(str::to_owned);
+            Ok(message.ends_with('\n') && address.is_some())
         })?;
         let Some(address) = address else { bail!("the S3 server does not say its address") };
         Ok(Self { server, address, bucket: bucket.to_owned(), _dir: dir })

@@ -70,12 +70,12 @@ impl Redis {
         let mut server = Server::spawn(Command::new("redis-server").arg(config), &log)?;
         let mut up = false;
         wait_until("Redis to start", || {
-            up = server.said().contains("Ready to accept connections");
+            up = server.log().contains("Ready to accept connections");
             Ok(up || server.ended()?.is_some())
         })?;
         if !up {
-            let said = server.said();
-            ensure!(said.contains("Address already in use"), "Redis does not start: {said}");
+            let message = server.log();
+            ensure!(message.contains("Address already in use"), "Redis does not start: {message}");
             return Ok(false);
         }
         self.server = Some(server);

@@ -144,7 +144,7 @@ pub fn bin_dir() -> Result<&'static Path> {
 }
 
 /// Where Cargo puts the programs of the build that this program is of.
-fn built_dir() -> Result<PathBuf> {
+pub(crate) fn built_dir() -> Result<PathBuf> {
     let this = std::env::current_exe().context("this program's path")?;
     let dir = this.parent().context("this program's directory")?;
     // A test lies in `deps`, one below the programs; a program lies beside the others.

@@ -40,14 +40,14 @@ impl Cache {
             let mut server = Server::spawn(&mut command, &log)?;
             let mut is_up = false;
             wait_until("Redis to start", || {
-                is_up = server.said().contains("Ready to accept connections");
+                is_up = server.log().contains("Ready to accept connections");
                 Ok(is_up || server.ended()?.is_some())
             })?;
             if is_up {
                 return Ok(Self { _server: server, port, dir });
             }
-            if !server.said().contains("Address already in use") {
-                bail!("Redis does not start: {}", server.said());
+            if !server.log().contains("Address already in use") {
+                bail!("Redis does not start: {}", server.log());
             }
         }
         bail!("Redis found no free port")

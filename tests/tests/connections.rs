@@ -239,9 +239,9 @@ fn a_restore_keeps_to_what_it_began_with_when_its_settings_are_replaced() -> Res
     let done = deployment.restore(&bundle, &arguments, &format!("{DOMAIN}\n"))?.expect(0);
     assert!(done.stderr.contains("--force-config changes PGSSLMODE"), "{}", done.stderr);
     assert!(!std::fs::read_to_string(&env)?.contains("verify-full"));
-    let told = std::fs::read_to_string(&calls)?;
+    let report = std::fs::read_to_string(&calls)?;
     let expected = format!("start verify-full {}", stand.cert("right.pem"));
-    let started: Vec<&str> = told.lines().filter(|line| line.starts_with("start ")).collect();
-    assert!(!started.is_empty() && started.iter().all(|line| *line == expected), "{told}");
+    let started: Vec<&str> = report.lines().filter(|line| line.starts_with("start ")).collect();
+    assert!(!started.is_empty() && started.iter().all(|line| *line == expected), "{report}");
     Ok(())
 }

@@ -223,7 +223,7 @@ fn an_app_is_ready_while_what_it_needs_is_there() -> Result<()> {
     command.args(["--listen", &format!("127.0.0.1:{port}")]);
     command.args(["--needs", &format!("127.0.0.1:{}", redis.port())]);
     let service = pipeline_tests::process::Server::spawn(&mut command, &dir.path().join("log"))?;
-    pipeline_tests::process::wait_until("the service", || Ok(service.said().ends_with('\n')))?;
+    pipeline_tests::process::wait_until("the service", || Ok(service.log().ends_with('\n')))?;
     let get = |path: &str| -> Result<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", port))?;
         write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")?;

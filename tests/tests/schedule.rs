@@ -101,7 +101,7 @@ fn the_timer_is_written_once_and_a_second_run_changes_nothing() -> Result<()> {
     assert!(written[0].contains("\nOnFailure=piprio-backup-failed@%N.service\n"));
     assert!(written[1].contains("\nPersistent=true\n"));
     let second = host.install(&["--timer"])?.expect(0);
-    assert_eq!(second.stderr.matches("is as it was").count(), 3, "{}", second.stderr);
+    assert_eq!(second.stderr.matches("is unchanged").count(), 3, "{}", second.stderr);
     assert_eq!(written, UNITS.map(|u| std::fs::read_to_string(host.unit(u)).unwrap_or_default()));
     Ok(())
 }
@@ -173,7 +173,7 @@ fn what_it_did_not_write_or_was_changed_since_is_refused_and_left_alone() -> Res
         assert_eq!(std::fs::read_to_string(&path)?, changed);
         std::fs::remove_file(&path)?;
         std::os::unix::fs::symlink("/dev/null", &path)?;
-        assert!(host.install(&[option])?.expect(5).stderr.contains("is no plain file"));
+        assert!(host.install(&[option])?.expect(5).stderr.contains("is not a regular file"));
     }
     Ok(())
 }
@@ -185,7 +185,7 @@ fn a_second_deployment_takes_a_name_of_its_own() -> Result<()> {
     for option in ["--timer", "--cron"] {
         host.install(&[option])?.expect(0);
         let run = host.install_into(&other, &[option])?.expect(5);
-        assert!(run.stderr.contains("is another deployment's"), "{}", run.stderr);
+        assert!(run.stderr.contains("belongs to another deployment"), "{}", run.stderr);
         host.install_into(&other, &[option, "--name", "other-backup"])?.expect(0);
     }
     let service = std::fs::read_to_string(host.unit("other-backup.service"))?;

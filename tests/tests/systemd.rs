@@ -214,13 +214,13 @@ fn exec_passes_streams_status_and_clients_variables_through() {
 #[test]
 fn addr_is_loopback_but_for_a_port_that_is_open_elsewhere_alone() {
     let units = Units::new("db", &[]);
-    for (bound, told) in
+    for (bound, report) in
         [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("127.0.0.9", "127.0.0.9")]
     {
         let listener = TcpListener::bind((bound, 0)).unwrap();
         let port = listener.local_addr().unwrap().port().to_string();
         let addr = units.driver(&["addr", "db", &port]).assert().success();
-        addr.stdout(format!("{told}:{port}\n"));
+        addr.stdout(format!("{report}:{port}\n"));
     }
 }
 

@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pipe_kit::Exit;
+use pipeline_tests::s3::keys::Keys;
 use pipeline_tests::s3::rules::Rules;
-use pipeline_tests::s3::server::{Keys, Server};
+use pipeline_tests::s3::server::Server;
 use pipeline_tests::s3::store::Store;
 use std::net::SocketAddr;
 use std::path::PathBuf;

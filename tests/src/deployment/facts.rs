@@ -1,6 +1,6 @@
 //! What was chosen for a deployment, kept outside what a test may wreck.
 
-use super::{DATABASE, Options};
+use super::settings::{DATABASE, Options};
 use crate::object_storage::{ACCESS_KEY, SECRET_KEY};
 use crate::process::free_port;
 use crate::tools::own_program;

@@ -1,6 +1,7 @@
 //! What is in a deployment's database and bucket at the start.
 
-use super::{BUCKET, DATABASE, Deployment, Options};
+use super::Deployment;
+use super::settings::{BUCKET, DATABASE, Options};
 use crate::postgres;
 use anyhow::Result;
 
@@ -14,21 +15,27 @@ const KINDS: [(&str, &str, usize); 6] = [
     ("bin", "application/octet-stream", 70_000),
 ];
 
-/// Fills both.
-///
-/// # Errors
-/// If either refuses.
-pub(super) fn fill(deployment: &Deployment, options: &Options) -> Result<()> {
-    let variables = [format!("tenants={}", options.tenants), format!("docs={}", options.docs)];
-    postgres::psql(deployment.postgres_client("psql"), DATABASE, &variables, postgres::TENANTS)?;
-    deployment.redis(&["SET", "session:1", "stale"])?;
-    let client = deployment.s3();
-    client.put((BUCKET, "empty"), &[("content-type", "text/plain")], b"")?;
-    client.put((BUCKET, "tenant_0001/a name with spaces/Übersicht 漢字 (1).pdf"), &[], b"%PDF-")?;
-    for n in 2..options.objects {
-        put(deployment, n)?;
+impl Deployment {
+    /// Fills both.
+    ///
+    /// # Errors
+    /// If either refuses.
+    pub(super) fn fill(&self, options: &Options) -> Result<()> {
+        let variables = [format!("tenants={}", options.tenants), format!("docs={}", options.docs)];
+        postgres::psql(self.postgres_client("psql"), DATABASE, &variables, postgres::TENANTS)?;
+        self.redis(&["SET", "session:1", "stale"])?;
+        let client = self.s3();
+        client.put((BUCKET, "empty"), &[("content-type", "text/plain")], b"")?;
+        client.put(
+            (BUCKET, "tenant_0001/a name with spaces/Übersicht 漢字 (1).pdf"),
+            &[],
+            b"%PDF-",
+        )?;
+        for n in 2..options.objects {
+            put(self, n)?;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn put(deployment: &Deployment, n: usize) -> Result<()> {

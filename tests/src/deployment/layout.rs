@@ -1,6 +1,7 @@
 //! The files of a deployment: settings, secrets, certificates, and the services as programs.
 
-use super::{BUCKET, DATABASE, DOMAIN, Facts, REDIS_DATABASE};
+use super::facts::Facts;
+use super::settings::{BUCKET, DATABASE, DOMAIN, REDIS_DATABASE};
 use crate::tools::write_private;
 use crate::user::{AS_SERVER_USER, is_root};
 use crate::{postgres, redis};

@@ -20,10 +20,12 @@ mod fill;
 mod layout;
 mod run;
 mod services;
+mod settings;
 mod state;
 
 pub use facts::Facts;
 pub use run::{Run, clean, run, sh};
+pub use settings::{APPS, BUCKET, DATABASE, DOMAIN, Options, REDIS_DATABASE, STATEFUL};
 
 use crate::postgres;
 use crate::redis;
@@ -34,49 +36,6 @@ use anyhow::{Context, Result, ensure};
 use pipe_kit::cleanup;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// `PIPRIO_DOMAIN` of every throwaway deployment: what is typed at the restore's prompt.
-pub const DOMAIN: &str = "demo.piprio.test";
-/// Its database.
-pub const DATABASE: &str = "piprio";
-/// Its bucket.
-pub const BUCKET: &str = "documents";
-/// The cache's database number.
-pub const REDIS_DATABASE: u32 = 3;
-/// Services that hold state, and those that do not.
-pub const STATEFUL: [&str; 3] = ["minio", "postgres", "redis"];
-/// Services that a restore stops.
-pub const APPS: [&str; 2] = ["api", "worker"];
-
-/// How a deployment is made.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Object storage is somebody else's: no service of the deployment, `OBJECT_STORAGE=external`.
-    pub external_storage: bool,
-    /// Tenant schemas in the database.
-    pub tenants: u32,
-    /// Documents in each of them.
-    pub docs: u32,
-    /// Objects in the bucket.
-    pub objects: usize,
-    /// Arguments to `initdb`: locale and encoding.
-    pub initdb: Vec<String>,
-    /// Where the built tools are; the workspace's own are built where it is not said.
-    pub bin_dir: Option<PathBuf>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            external_storage: false,
-            tenants: 3,
-            docs: 40,
-            objects: 36,
-            initdb: postgres::Options::default().initdb,
-            bin_dir: None,
-        }
-    }
-}
 
 /// A deployment. Dropped, its services are stopped and its directory is removed, unless
 /// [`Deployment::keep`] was called.
@@ -148,7 +107,7 @@ impl Deployment {
         self.start(&stateful)?;
         self.start(&apps)?;
         self.psql_in("postgres", &format!("create database {DATABASE}"))?;
-        fill::fill(self, options)
+        self.fill(options)
     }
 
     /// A deployment made earlier; kept when dropped.
@@ -342,15 +301,6 @@ impl Deployment {
     /// If there is none.
     pub fn newest_bundle(&self) -> Result<PathBuf> {
         self.bundles()?.pop().context("there is no bundle")
-    }
-
-    /// Everything that a backup must bring back, as a text that is equal where the state is: the
-    /// database's dump, every object with hash and headers, every config file with mode and hash.
-    ///
-    /// # Errors
-    /// If database or storage do not answer.
-    pub fn state(&self) -> Result<String> {
-        state::describe(self)
     }
 }
 

@@ -1,9 +1,10 @@
 //! A deployment's state as a text, for proofs that it is the same.
 
-use super::{BUCKET, DATABASE, Deployment};
+use super::Deployment;
+use super::settings::{BUCKET, DATABASE};
 use crate::postgres::canonical;
 use crate::s3::client::{Answer, Client};
-use crate::s3::store::hex;
+use crate::s3::object::hex;
 use anyhow::{Context, Result};
 use pipe_kit::child;
 use sha2::{Digest, Sha256};
@@ -24,13 +25,20 @@ const HEADERS: [&str; 6] = [
     "expires",
 ];
 
-pub(super) fn describe(deployment: &Deployment) -> Result<String> {
-    let mut dump = deployment.postgres_client("pg_dump");
-    dump.args(["--create", "-d", DATABASE]);
-    let dump = canonical(&child::capture(&mut dump, "pg_dump")?)?;
-    let objects = objects(&deployment.s3(), BUCKET)?;
-    let config = config(deployment.dir())?;
-    Ok(format!("## database\n{dump}\n## objects\n{objects}\n## config\n{config}"))
+impl Deployment {
+    /// Everything that a backup must bring back, as a text that is equal where the state is: the
+    /// database's dump, every object with hash and headers, every config file with mode and hash.
+    ///
+    /// # Errors
+    /// If database or storage do not answer.
+    pub fn state(&self) -> Result<String> {
+        let mut dump = self.postgres_client("pg_dump");
+        dump.args(["--create", "-d", DATABASE]);
+        let dump = canonical(&child::capture(&mut dump, "pg_dump")?)?;
+        let objects = objects(&self.s3(), BUCKET)?;
+        let config = config(self.dir())?;
+        Ok(format!("## database\n{dump}\n## objects\n{objects}\n## config\n{config}"))
+    }
 }
 
 /// One line an object: key, size in bytes, hash, headers, tags.
@@ -49,8 +57,8 @@ fn objects(client: &Client, bucket: &str) -> Result<String> {
 }
 
 fn headers(object: &Answer) -> String {
-    let told = |name: &str| HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
-    let mut headers: Vec<_> = object.headers.iter().filter(|(name, _)| told(name)).collect();
+    let report = |name: &str| HEADERS.contains(&name) || name.starts_with("x-amz-meta-");
+    let mut headers: Vec<_> = object.headers.iter().filter(|(name, _)| report(name)).collect();
     headers.sort();
     headers.iter().map(|(name, value)| format!(" {name}:{value:?}")).collect()
 }

@@ -3,7 +3,7 @@
 use super::http::{Answer, Request};
 use super::parts::Parts;
 use super::{PORT, QUEUE, http};
-use crate::s3::store::hex;
+use crate::s3::object::hex;
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 

@@ -3,10 +3,11 @@
 use super::faults::{Act, Faults};
 use super::listing::PAGE;
 use super::multipart;
+use super::object::{Blob, Object, Properties};
 use super::pages;
 use super::properties::{check_conditions, check_md5, describe, properties, signed, tags_of};
 use super::stats::Stats;
-use super::store::{Blob, Bucket, Object, Properties, Store};
+use super::store::{Bucket, Store};
 use bytes::Bytes;
 use hyper::StatusCode;
 use rustix::process::{Signal, getpid, kill_process};

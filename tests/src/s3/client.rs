@@ -1,7 +1,7 @@
 //! A small S3 client of the tests' own: what it signs and sends is exactly what it is told, so that
 //! it can name keys and headers that a library would tidy up, and does not share the tools' mistakes.
 
-use super::store::hex;
+use super::object::hex;
 use anyhow::{Context, Result, bail};
 use chrono::Utc;
 use hmac::{Hmac, Mac};

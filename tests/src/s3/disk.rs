@@ -4,7 +4,7 @@
 //! its bytes. A file is named by a hash, for a key may be no path. Uploads that are not complete are
 //! not kept.
 
-use super::store::{Blob, Bucket, Object, Properties, hex};
+use super::object::{Blob, Object, Properties, hex};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use s3s::dto::{Timestamp, TimestampFormat};
@@ -107,16 +107,18 @@ pub(super) fn failed(error: &std::io::Error) -> S3Error {
     s3_error!(InternalError, "the storage's disk: {error}")
 }
 
-/// The buckets in a directory, with all that they hold.
+/// The objects of one bucket, by key.
+pub(super) type Objects = BTreeMap<String, Arc<Object>>;
+
+/// The buckets in a directory, each its own directory, with all that they hold.
 ///
 /// # Errors
 /// If something in it cannot be read, or is none of ours.
-pub(super) fn load(root: &Path) -> Result<BTreeMap<String, Bucket>> {
-    let mut buckets = BTreeMap::new();
+pub(super) fn load(root: &Path) -> Result<Vec<(PathBuf, Objects)>> {
+    let mut buckets = Vec::new();
     for entry in fs::read_dir(root).with_context(|| format!("reading {}", root.display()))? {
         let path = entry.context("a bucket")?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let mut bucket = Bucket::kept_in(path.clone());
+        let mut objects = Objects::new();
         for entry in fs::read_dir(&path).with_context(|| format!("reading {}", path.display()))? {
             let path = entry.context("an object")?.path();
             // Begun, and never persisted.
@@ -125,9 +127,9 @@ pub(super) fn load(root: &Path) -> Result<BTreeMap<String, Bucket>> {
                 continue;
             }
             let (key, object) = read(&path).with_context(|| format!("{}", path.display()))?;
-            bucket.objects.insert(key, Arc::new(object));
+            objects.insert(key, Arc::new(object));
         }
-        buckets.insert(name, bucket);
+        buckets.push((path, objects));
     }
     Ok(buckets)
 }
@@ -169,8 +171,8 @@ mod tests {
         assert_eq!(again.buckets().keys().collect::<Vec<_>>(), ["documents", "empty"]);
         assert!(again.object("documents", "gone").is_err());
         let object = again.object("documents", "../a//b").unwrap();
-        let told = |object: &Object| serde_json::to_string(&head("", object)).unwrap();
-        assert_eq!(told(&object), told(&stored));
+        let report = |object: &Object| serde_json::to_string(&head("", object)).unwrap();
+        assert_eq!(report(&object), report(&stored));
         assert_eq!(object.blob.slice(0..4).concat(), b"a\nb\0");
         assert_eq!(object.blob.md5, stored.blob.md5);
         Ok(())

@@ -5,7 +5,9 @@
 //! one that maps keys to paths cannot hold the keys and properties that a lossless mirror is about:
 //! `a` beside `a/b`, `..`, `//`, tags, content encodings.
 //!
-//! - [`store`]: buckets, objects, uploads;
+//! - [`store`]: buckets and uploads;
+//! - [`object`]: an object and its bytes;
+//! - [`keys`]: whom it lets in;
 //! - `disk`: what is kept in a directory;
 //! - [`listing`]: one page of a listing, as a pure function;
 //! - [`server`]: the HTTP server around it;
@@ -17,8 +19,10 @@ mod backend;
 pub mod client;
 mod disk;
 pub mod faults;
+pub mod keys;
 pub mod listing;
 mod multipart;
+pub mod object;
 mod pages;
 mod properties;
 pub mod rules;

@@ -1,7 +1,8 @@
 //! Multipart uploads.
 
+use super::object::{Blob, Object, hex};
 use super::properties::{check_md5, properties, tags_of};
-use super::store::{Blob, Bucket, Object, Store, Upload, hex};
+use super::store::{Bucket, Store, Upload};
 use md5::{Digest, Md5};
 use s3s::dto::*;
 use s3s::{S3Result, s3_error};

@@ -1,8 +1,9 @@
 //! The answers to both ways of asking for a listing.
 
 use super::listing::{self, PAGE, Query};
+use super::object::Object;
 use super::properties::signed;
-use super::store::{Object, Store};
+use super::store::Store;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use s3s::dto::{

@@ -1,6 +1,6 @@
 //! What clients say of objects, and what they are told of them.
 
-use super::store::{Blob, Object};
+use super::object::{Blob, Object};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use s3s::dto::ETagCondition;
@@ -13,7 +13,7 @@ pub(super) const UNTYPED: &str = "binary/octet-stream";
 /// The properties that three of S3's requests carry in fields of the same names.
 macro_rules! properties {
     ($input:expr) => {
-        $crate::s3::store::Properties {
+        $crate::s3::object::Properties {
             content_type: $input.content_type.clone(),
             content_encoding: $input.content_encoding.clone(),
             content_disposition: $input.content_disposition.clone(),
@@ -29,7 +29,7 @@ macro_rules! properties {
 /// Fills the fields in which two of S3's answers describe an object.
 macro_rules! describe {
     ($answer:ident, $object:expr) => {{
-        let $crate::s3::store::Object { etag, modified, properties, .. } = $object;
+        let $crate::s3::object::Object { etag, modified, properties, .. } = $object;
         $answer {
             accept_ranges: Some("bytes".to_owned()),
             cache_control: properties.cache_control.clone(),

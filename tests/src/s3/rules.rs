@@ -2,8 +2,8 @@
 //! and to its answers.
 
 use super::client::signature;
-use super::server::Keys;
-use super::store::hex;
+use super::keys::Keys;
+use super::object::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, EXPIRES, HeaderMap, HeaderName, HeaderValue};

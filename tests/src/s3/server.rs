@@ -2,6 +2,7 @@
 
 use super::backend::{Backend, HANG_UP};
 use super::faults::{Fault, Faults};
+use super::keys::Keys;
 use super::rules::Rules;
 use super::stats::Stats;
 use super::store::Store;
@@ -13,37 +14,14 @@ use hyper_util::server::conn::auto::Builder;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use s3s::auth::{S3Auth, SecretKey};
 use s3s::host::{S3Host, VirtualHost};
 use s3s::service::{S3Service, S3ServiceBuilder};
-use s3s::{Body, HttpError, S3Result, s3_error};
+use s3s::{Body, HttpError, S3Result};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
-
-/// The one pair of keys that the server knows.
-#[derive(Clone)]
-pub struct Keys {
-    /// What AWS calls the access key id.
-    pub access: String,
-    /// What requests are signed with.
-    pub secret: String,
-}
-
-#[async_trait::async_trait]
-impl S3Auth for Keys {
-    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key == self.access {
-            return Ok(SecretKey::from(self.secret.as_str()));
-        }
-        Err(s3_error!(
-            InvalidAccessKeyId,
-            "The access key Id you provided does not exist in our records"
-        ))
-    }
-}
 
 /// Names below this one are buckets' own hosts; to any other, the bucket is part of the path.
 pub const DOMAIN: &str = "storage.test";

@@ -1,14 +1,10 @@
 //! Buckets, objects and unfinished uploads, in memory; and in a directory too, where there is one.
 
 use super::disk;
+use super::object::{Blob, Object, Properties};
 use anyhow::Result;
-use bytes::Bytes;
-use futures::StreamExt;
-use md5::{Digest, Md5};
-use s3s::dto::{StreamingBlob, Timestamp};
 use s3s::{S3Result, s3_error};
 use std::collections::{BTreeMap, HashMap};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -32,42 +28,6 @@ pub struct Bucket {
     home: Option<PathBuf>,
 }
 
-/// One object.
-#[derive(Clone, Debug)]
-pub struct Object {
-    /// Its bytes.
-    pub blob: Blob,
-    /// Hex MD5, with `-N` after it where it was uploaded in N parts; without quotes.
-    pub etag: String,
-    /// When it was written.
-    pub modified: SystemTime,
-    /// What was said of it.
-    pub properties: Properties,
-    /// Its tags, in the order given.
-    pub tags: Vec<(String, String)>,
-}
-
-/// What a client says of an object, given back as it came.
-#[derive(Clone, Debug, Default)]
-pub struct Properties {
-    /// Content-Type
-    pub content_type: Option<String>,
-    /// Content-Encoding
-    pub content_encoding: Option<String>,
-    /// Content-Disposition
-    pub content_disposition: Option<String>,
-    /// Content-Language
-    pub content_language: Option<String>,
-    /// Cache-Control
-    pub cache_control: Option<String>,
-    /// Expires
-    pub expires: Option<Timestamp>,
-    /// x-amz-website-redirect-location
-    pub redirect: Option<String>,
-    /// x-amz-meta-*
-    pub metadata: HashMap<String, String>,
-}
-
 /// A multipart upload that is under way.
 #[derive(Debug)]
 pub struct Upload {
@@ -83,23 +43,18 @@ pub struct Upload {
     pub parts: BTreeMap<i32, (Blob, SystemTime)>,
 }
 
-/// Bytes as they came, in pieces.
-#[derive(Clone, Debug)]
-pub struct Blob {
-    chunks: Vec<Bytes>,
-    /// Bytes in all.
-    pub size: u64,
-    /// Their MD5.
-    pub md5: [u8; 16],
-}
-
 impl Store {
     /// A store that keeps what it holds in a directory, with what is there already.
     ///
     /// # Errors
     /// If the directory cannot be read, or holds something else.
     pub fn open(dir: &Path) -> Result<Self> {
-        Ok(Self { buckets: Mutex::new(disk::load(dir)?), home: Some(dir.to_owned()) })
+        let mut buckets = BTreeMap::new();
+        for (path, objects) in disk::load(dir)? {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            buckets.insert(name, Bucket { objects, ..Bucket::kept_in(path) });
+        }
+        Ok(Self { buckets: Mutex::new(buckets), home: Some(dir.to_owned()) })
     }
 
     /// The buckets by name, locked.
@@ -217,102 +172,5 @@ impl Bucket {
 impl Default for Bucket {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl Object {
-    /// An object written now.
-    #[must_use]
-    pub fn new(blob: Blob, properties: Properties, tags: Vec<(String, String)>) -> Self {
-        let etag = hex(&blob.md5);
-        Self { blob, etag, modified: SystemTime::now(), properties, tags }
-    }
-}
-
-impl Blob {
-    /// Reads a request's body to its end.
-    ///
-    /// # Errors
-    /// `IncompleteBody` if it breaks off or is not as long as announced; `BadDigest` if its signed
-    /// hash does not fit.
-    pub async fn read(body: Option<StreamingBlob>, announced: Option<i64>) -> S3Result<Self> {
-        let mut blob = Self { chunks: Vec::new(), size: 0, md5: [0; 16] };
-        let mut md5 = Md5::new();
-        if let Some(mut body) = body {
-            while let Some(chunk) = body.next().await {
-                let chunk =
-                    chunk.map_err(|e| s3_error!(IncompleteBody, "reading the body: {e}"))?;
-                md5.update(&chunk);
-                blob.size += chunk.len() as u64;
-                // A copy: a chunk is a window on a connection's whole read buffer.
-                blob.chunks.push(Bytes::copy_from_slice(&chunk));
-            }
-        }
-        if announced.is_some_and(|n| u64::try_from(n) != Ok(blob.size)) {
-            return Err(s3_error!(IncompleteBody, "the body is not as long as announced"));
-        }
-        blob.md5 = md5.finalize().into();
-        Ok(blob)
-    }
-
-    /// Bytes that are there already.
-    #[must_use]
-    pub fn of(bytes: Bytes) -> Self {
-        let md5 = Md5::digest(&bytes).into();
-        Self { size: bytes.len() as u64, chunks: vec![bytes], md5 }
-    }
-
-    /// Several blobs as one.
-    #[must_use]
-    pub fn concat(parts: Vec<Self>) -> Self {
-        let mut md5 = Md5::new();
-        let mut whole = Self { chunks: Vec::new(), size: 0, md5: [0; 16] };
-        for part in parts {
-            part.chunks.iter().for_each(|c| md5.update(c));
-            whole.size += part.size;
-            whole.chunks.extend(part.chunks);
-        }
-        whole.md5 = md5.finalize().into();
-        whole
-    }
-
-    /// The bytes of a range, in pieces; nothing is copied.
-    #[must_use]
-    pub fn slice(&self, range: Range<u64>) -> Vec<Bytes> {
-        let mut at = 0;
-        let mut pieces = Vec::new();
-        for chunk in &self.chunks {
-            let len = chunk.len() as u64;
-            let from = range.start.clamp(at, at + len) - at;
-            let to = range.end.clamp(at, at + len) - at;
-            if from < to {
-                // Both are at most the length of a chunk in memory.
-                pieces.push(chunk.slice(from as usize..to as usize));
-            }
-            at += len;
-        }
-        pieces
-    }
-}
-
-/// Lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_range_crosses_the_chunks_it_was_stored_in() {
-        let chunks = ["ab", "", "cde", "f"].map(Bytes::from).to_vec();
-        let blob = Blob { chunks, size: 6, md5: [0; 16] };
-        let text = |range| String::from_utf8(blob.slice(range).concat()).unwrap();
-        assert_eq!(text(0..6), "abcdef");
-        assert_eq!(text(1..4), "bcd");
-        assert_eq!(text(5..6), "f");
-        assert_eq!(text(3..3), "");
     }
 }

@@ -128,7 +128,7 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         let body = deploy.ask("GET", &format!("/documents/{id}"), "")?;
         assert_eq!(body.status, 200, "document {id}");
         let got =
-            pipeline_tests::s3::store::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
+            pipeline_tests::s3::object::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
         assert_eq!(got, hash, "document {id}");
     }
     println!("{restored} of {now} documents were in the bundle, each with its object");
