@@ -3,10 +3,10 @@
 #   restore.sh                              lists the bundles
 #   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
 #   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
-#   restore.sh BUNDLE --resume              goes on with a restore that was broken off
-#   restore.sh --abandon                    gives that one up
+#   restore.sh BUNDLE --resume              continues an unfinished restore
+#   restore.sh --abandon                    abandons it
 #   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
-# Every other option goes to restore-run; see restore-run --help.
+# All other options go to restore-run; see restore-run --help.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
@@ -20,12 +20,13 @@ case "$1" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
-# Where there are no settings yet, or half of them, there is nothing to resolve: restore-run says what to do.
-[[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || resolve restore.sh "$@"
-root="${BACKUP_ROOT:-$PIPRIO_DEPLOY/backups}"
+# Without settings, or with broken ones, restore-run prints what to do.
+root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)" || root="$PIPRIO_DEPLOY/backups"
 unsealed="$root/.unsealed"
 [[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || exec restore-run "$@"
 
+# Nothing is decrypted for a restore whose settings do not resolve.
+[[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true
 bundle="$1"
 shift
 key=()
@@ -40,8 +41,31 @@ while (( $# > 0 )); do
 done
 mkdir -p -- "$root"
 exec 8>>"$root/.unsealed.lock"
-lock 8 "$root/.unsealed.lock"
-# What came out of the file goes once the restore is complete: the commands that are told until then name it.
+flock -n 8 || die 5 "another restore of an encrypted bundle is running (it holds $root/.unsealed.lock); nothing was done"
+
+child=''
+# stage CMD…: runs a command so that a signal reaches this shell, and through it the command, at once. It
+# does not inherit the lock. With PIPE_KIT_PARENT it ends when this shell is killed.
+stage() {
+  local status=0
+  PIPE_KIT_PARENT=$$ "$@" 8>&- <&0 &
+  child=$!
+  wait "$child" || status=$?
+  child=''
+  (( status == 0 )) || say "${1##*/} failed (status $status)"
+  return "$status"
+}
+
+# Ends the command that is running, if one is, and waits until it has cleaned up.
+end_stage() {
+  [[ -n "$child" ]] || return 0
+  kill -TERM "$child" 2>/dev/null || true
+  # A stopped process would not receive it.
+  kill -CONT "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+}
+
+# The decrypted bundle is removed once the restore is complete: the commands that are printed until then name it.
 finish() {
   local status=$?
   trap - EXIT
@@ -50,7 +74,7 @@ finish() {
   if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
     rm -rf -- "$unsealed"
   elif [[ -d "$unsealed" ]]; then
-    say "$bundle lies there in the clear, to go on with; when it is not needed any more: rm -rf '$unsealed'"
+    say "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
   fi
   exit "$status"
 }
@@ -59,7 +83,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 if [[ -f "$bundle" ]]; then
-  # Holding the lock, what lies there is an earlier run's, and comes out of its file again.
+  # An earlier run has left what lies there; it is decrypted again.
   rm -rf -- "$unsealed"
   stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
   bundle="$(printf '%s' "$unsealed"/piprio_*)"

@@ -238,21 +238,6 @@ pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String>
     String::from_utf8(text).map_err(|_| anyhow!("{what}: its output is not UTF-8"))
 }
 
-/// Replaces this process by `RUNNER -- SELF ARGS…`: a runner such as `env` that prepares what the
-/// tool needs. It is looked for beside our own binary, then on PATH. Returns only if that fails.
-#[must_use]
-pub fn become_under(runner: &str) -> anyhow::Error {
-    use std::os::unix::process::CommandExt;
-    let own = match std::env::current_exe().context("finding our own binary") {
-        Ok(own) => own,
-        Err(error) => return error,
-    };
-    let beside = own.with_file_name(runner);
-    let program = if beside.is_file() { beside } else { runner.into() };
-    let error = Command::new(&program).arg("--").arg(own).args(std::env::args_os().skip(1)).exec();
-    anyhow!(error).context(format!("starting {}", program.display()))
-}
-
 /// Brings a [`Stop`] that travelled inside an `io::Error` back into the open.
 fn unwrap_stop(error: io::Error) -> anyhow::Error {
     match error.downcast::<Stop>() {

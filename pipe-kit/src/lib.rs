@@ -5,6 +5,10 @@
 //! - [`main`]: what every tool's `main` calls;
 //! - [`cleanup`]: work that must be undone on failure and on a signal alike;
 //! - [`child`]: child processes whose status is asked at end of stream;
+//! - [`tool`]: other programs, found by name, as commands that can be shown and run;
+//! - [`sequence`]: the parts of a long run, and how long each took;
+//! - [`lock`]: one run at a time;
+//! - [`deploy_env`]: the settings of a run, resolved once;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
 //! - [`address`]: where a server is dialled whose name means nothing here.
@@ -13,13 +17,17 @@ pub mod address;
 pub mod atomic;
 pub mod child;
 pub mod cleanup;
+pub mod deploy_env;
 mod entry;
 pub mod input;
+pub mod lock;
 pub mod log;
 pub mod output;
 pub mod progress;
+pub mod sequence;
 pub mod status;
 mod stdout_state;
+pub mod tool;
 
 pub use entry::main;
 pub use status::{Exit, Stop};

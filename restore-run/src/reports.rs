@@ -1,5 +1,5 @@
-//! What the other tools print as JSON, as far as a restore needs it. A test of the pipeline reads what they
-//! really print by these declarations.
+//! The JSON reports of the other tools, as far as a restore needs them. A test of the pipeline reads the real
+//! reports by these declarations.
 
 use serde::Deserialize;
 
