@@ -121,7 +121,7 @@ impl Backup {
                 Err(error) if commands.settings.safety_backup && stage == Stage::Alarm => {
                     warning!("{heading}: {error:#}; {}", state(&self.bundle, Some(stage)));
                 }
-                // The bundle is there: only the stages before say what it lacks.
+                // The bundle is complete: no status of this stage may deny it.
                 Err(error) if stage > Stage::Publish => {
                     return Err(
                         Stop::with_exit(Exit::Failed, format!("{heading}: {error:#}")).into()
