@@ -28,7 +28,10 @@ impl Run {
         // No later step finds what is missing altogether.
         if let Err(error) = self.verify_tool().arg("--quick").run() {
             warning!("{error:#}: the restore will be incomplete");
-            self.state.found_damage()?;
+            // A dry run leaves the journal as it is.
+            if !self.options.dry_run {
+                self.state.found_damage()?;
+            }
         }
         Ok(())
     }
