@@ -5,5 +5,5 @@ set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
-resolve health-check.sh "$@"
+find_deployment
 exec health-probe "$@"

@@ -12,7 +12,7 @@ set -euo pipefail
 umask 077
 unset CDPATH
 
-tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune restore-run health-probe)
+tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run health-probe)
 wrappers=(backup.sh restore.sh health-check.sh seal.sh unseal.sh lib.sh)
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }
@@ -35,10 +35,9 @@ done
 
 if [[ -z "$from" ]]; then
   command -v cargo >/dev/null || { say "cargo is needed to build the tools; or give built ones with --from BIN_DIR"; exit 1; }
-  packages=()
-  for tool in "${tools[@]}"; do packages+=(-p "$tool"); done
-  (cd -- "$here/.." && cargo build --release --locked --quiet "${packages[@]}")
-  from="$(cd -- "$here/.." && cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release"
+  # Of the same packages as cargo build --release by hand: what that has built is not built again.
+  from="$(cd -- "$here/.." && cargo build --release --locked --quiet --message-format=json-render-diagnostics |
+    sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p')"
 fi
 
 mkdir -p -- "$dir/bin" "$dir/scripts/drivers"

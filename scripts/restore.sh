@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Rebuilds the deployment from a bundle. This is destructive: it replaces all current data.
+# Rebuilds the deployment from a bundle. Destructive on purpose: replaces all current data.
 #   restore.sh                              lists the bundles
-#   restore.sh BUNDLE [--force-config]      restores one, once the deployment's domain is typed
-#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, unpacked below the bundle root
-#   restore.sh BUNDLE --resume              continues an interrupted restore
-#   restore.sh --abandon                    abandons an interrupted restore
-#   restore.sh BUNDLE --bootstrap           on a new host: installs the configuration, and stops
-# All other options are passed to restore-run; see restore-run --help.
+#   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
+#   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
+#   restore.sh BUNDLE --resume              continues an unfinished restore
+#   restore.sh --abandon                    abandons it
+#   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
+# All other options go to restore-run; see restore-run --help.
 set -euo pipefail
 # shellcheck source=lib.sh
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
@@ -20,12 +20,13 @@ case "$1" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
-# Without settings, or with half of them, there is nothing to resolve: restore-run names the next command.
-[[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || resolve restore.sh "$@"
-root="${BACKUP_ROOT:-$PIPRIO_DEPLOY/backups}"
+# Without settings, or with broken ones, restore-run prints what to do.
+root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)" || root="$PIPRIO_DEPLOY/backups"
 unsealed="$root/.unsealed"
 [[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || exec restore-run "$@"
 
+# Nothing is decrypted for a restore whose settings do not resolve.
+[[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true
 bundle="$1"
 shift
 key=()
@@ -40,8 +41,31 @@ while (( $# > 0 )); do
 done
 mkdir -p -- "$root"
 exec 8>>"$root/.unsealed.lock"
-lock 8 "$root/.unsealed.lock"
-# The unpacked bundle is removed once the restore is complete: until then, printed commands name it.
+flock -n 8 || die 5 "another restore of an encrypted bundle is running (it holds $root/.unsealed.lock); nothing was done"
+
+child=''
+# stage CMD…: runs a command so that a signal reaches this shell, and through it the command, at once. It
+# does not inherit the lock. With PIPE_KIT_PARENT it ends when this shell is killed.
+stage() {
+  local status=0
+  PIPE_KIT_PARENT=$$ "$@" 8>&- <&0 &
+  child=$!
+  wait "$child" || status=$?
+  child=''
+  (( status == 0 )) || say "${1##*/} failed (status $status)"
+  return "$status"
+}
+
+# Ends the command that is running, if one is, and waits until it has cleaned up.
+end_stage() {
+  [[ -n "$child" ]] || return 0
+  kill -TERM "$child" 2>/dev/null || true
+  # A stopped process would not receive it.
+  kill -CONT "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+}
+
+# The decrypted bundle is removed once the restore is complete: the commands that are printed until then name it.
 finish() {
   local status=$?
   trap - EXIT
@@ -50,7 +74,7 @@ finish() {
   if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
     rm -rf -- "$unsealed"
   elif [[ -d "$unsealed" ]]; then
-    say "$bundle is kept unencrypted so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
+    say "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
   fi
   exit "$status"
 }
@@ -59,7 +83,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 if [[ -f "$bundle" ]]; then
-  # Under the lock, an unpacked bundle can only be an earlier run's; it is unpacked again.
+  # An earlier run has left what lies there; it is decrypted again.
   rm -rf -- "$unsealed"
   stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
   bundle="$(printf '%s' "$unsealed"/piprio_*)"

@@ -73,9 +73,7 @@ const REST: Duration = Duration::from_secs(1);
 /// If the settings are missing or the report cannot be written.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
-    if std::env::var_os("PIPRIO_RESOLVED").is_none() {
-        return Err(pipe_kit::child::become_under("deploy-env"));
-    }
+    pipe_kit::deploy_env::ensure_resolved()?;
     let settings = Settings::from_environment()?;
     let timeout = cli.timeout.map_or(settings.timeout, Duration::from_secs);
     let (began, start) = (Utc::now(), Instant::now());

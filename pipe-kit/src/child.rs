@@ -237,21 +237,6 @@ pub fn capture(command: &mut Command, what: impl Into<String>) -> Result<String>
     String::from_utf8(text).map_err(|_| anyhow!("{what}: its output is not UTF-8"))
 }
 
-/// Replaces this process by `RUNNER -- SELF ARGS…`: a runner such as `env` that prepares what the
-/// tool needs. The runner is searched beside our own binary, then on PATH. Returns only if that fails.
-#[must_use]
-pub fn become_under(runner: &str) -> anyhow::Error {
-    use std::os::unix::process::CommandExt;
-    let own = match std::env::current_exe().context("finding our own binary") {
-        Ok(own) => own,
-        Err(error) => return error,
-    };
-    let beside = own.with_file_name(runner);
-    let program = if beside.is_file() { beside } else { runner.into() };
-    let error = Command::new(&program).arg("--").arg(own).args(std::env::args_os().skip(1)).exec();
-    anyhow!(error).context(format!("starting {}", program.display()))
-}
-
 /// Takes a [`Stop`] out of the `io::Error` that carried it.
 fn unwrap_stop(error: io::Error) -> anyhow::Error {
     match error.downcast::<Stop>() {

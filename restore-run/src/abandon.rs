@@ -1,62 +1,61 @@
-//! `--abandon`: an unfinished restore is given up. Nothing is put back by that.
+//! `--abandon`: an unfinished restore is abandoned. Nothing is put back by that.
 
+use crate::commands::by_hand;
+use crate::database::{self, drop_tool, is_same_server, swap_tool};
 use crate::journal::{self, Journal};
-use crate::lock;
-use crate::restore::health::{drop_tool, swap_tool};
-use crate::restore::swap::same_server;
+use crate::restore::HOLDER;
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::summary::database_status;
-use crate::tool::Tool;
 use anyhow::Result;
-use pipe_kit::{Exit, say, warning};
+use pipe_kit::tool::Tool;
+use pipe_kit::{Exit, lock, say, warning};
 
-/// Forgets the journal, and tells what state the restore has left.
+/// Removes the journal, and describes the state that the restore has left.
 ///
 /// # Errors
-/// If the lock is held, or the journal cannot be removed.
+/// [`pipe_kit::Stop::refused`] if the lock is held.
 pub fn run(settings: &Settings) -> Result<Exit> {
-    let path = journal::path(settings);
-    let _lock = lock::take_deployment(&settings.state_dir())?;
+    let path = settings.journal();
+    let _lock = lock::take_directory(&settings.state_dir(), HOLDER)?;
     let read = Journal::read(&path);
     if matches!(read, Ok(None)) {
         say!("there is no unfinished restore here");
         return Ok(Exit::Done);
     }
-    journal::forget(&path)?;
+    journal::remove(&path)?;
     match read {
-        Ok(Some(journal)) => tell(settings, &journal),
+        Ok(Some(journal)) => describe(settings, &journal),
         _ => warning!(
-            "the journal could not be read, and is removed; how far its restore came is not known"
+            "the journal could not be read, and is removed; it is unknown how far its restore came"
         ),
     }
-    let status = Tool::new("pg-snap").arg("status").by_hand(settings);
-    say!("what databases there are: {status}");
-    let ps = Tool::new("sh").args(["-c", "\"$PIPRIO_DRIVER\" ps"]).by_hand(settings);
-    say!("services may be stopped: {ps}");
+    let status = by_hand(settings, &Tool::new("pg-snap").arg("status"));
+    say!("to see which databases there are: {status}");
+    let ps = Tool::new("sh").args(["-c", "\"$PIPRIO_DRIVER\" ps"]);
+    say!("services may be stopped; to see which: {}", by_hand(settings, &ps));
     Ok(Exit::Done)
 }
 
-fn tell(settings: &Settings, journal: &Journal) {
+fn describe(settings: &Settings, journal: &Journal) {
     let bundle = journal.bundle.display();
     say!(
-        "the restore of {bundle}, begun {}, finished up to {}, is given up",
+        "the restore of {bundle}, begun {}, finished up to {}, is abandoned",
         journal.since,
         journal.done
     );
     if journal.reaches(Step::Objects) {
-        warning!("the deployment is as far restored as that, and nothing is put back by giving up");
+        warning!("the deployment is restored up to there, and nothing is put back");
     }
-    let now = database_status();
-    if journal.target != journal::target(settings)
-        || now.as_ref().is_ok_and(|now| !same_server(journal, now))
+    let now = database::status(settings);
+    if journal.target != settings.target()
+        || now.as_ref().is_ok_and(|now| !is_same_server(journal, now))
     {
-        warning!("it went to {}: what it has put aside is there, not here", journal.target);
+        warning!("it went to {}: the databases that it kept are there, not here", journal.target);
         return;
     }
     let Ok(now) = now else {
         warning!(
-            "the database's server does not answer: whether the old database was replaced is not known"
+            "the database server does not answer, so it is not known whether the old database was replaced"
         );
         return;
     };
@@ -64,8 +63,10 @@ fn tell(settings: &Settings, journal: &Journal) {
     let kept: Vec<u32> = journal.previous.iter().copied().filter(|o| kept.contains(o)).collect();
     let oldest = journal.previous.first().filter(|oldest| kept.contains(oldest));
     if let (None, Some(oldest)) = (now.oid, oldest) {
-        let swap = swap_tool(*oldest).by_hand(settings);
-        warning!("there is no database now; the one from before is kept; to put it back: {swap}");
+        let swap = by_hand(settings, &swap_tool(settings, *oldest));
+        warning!(
+            "there is no database now; the one from before the restore is kept; to put it back: {swap}"
+        );
         return;
     }
     match journal.previous.first() {
@@ -74,12 +75,12 @@ fn tell(settings: &Settings, journal: &Journal) {
         }
         Some(oldest) if kept.contains(oldest) => say!(
             "the database from before the restore is kept beside the one in place; to swap it back: {}",
-            swap_tool(*oldest).by_hand(settings)
+            by_hand(settings, &swap_tool(settings, *oldest))
         ),
         _ => {}
     }
     if !kept.is_empty() {
-        let drop = drop_tool(&kept).by_hand(settings);
-        say!("to drop what it has put aside, once it is not needed any more: {drop}");
+        let drop = by_hand(settings, &drop_tool(settings, &kept));
+        say!("to drop the databases that it kept, once they are no longer needed: {drop}");
     }
 }

@@ -1,13 +1,15 @@
-//! `--bootstrap`: a host with nothing on it but the toolkit and a bundle gets its configuration, and
-//! stops there for the operator to look it over.
+//! `--bootstrap`: a host with only the toolkit and a bundle on it gets its configuration; then the run stops,
+//! for the operator to review it.
 
 use crate::bundle::Bundle;
-use crate::lock;
+use crate::commands;
+use crate::options::Choices;
 use crate::prompt::{Answers, confirms};
-use crate::tool::Tool;
+use crate::restore::take_locks;
 use anyhow::{Context, Result};
 use bundle_format::report::{PlannedFile, ShownSetting};
 use pipe_kit::atomic::AtomicFile;
+use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, say, warning};
 use std::io::{IsTerminal, Write};
 use std::net::ToSocketAddrs;
@@ -29,10 +31,10 @@ pub fn is_configured(deploy: &Path) -> bool {
     deploy.join(".env").symlink_metadata().is_ok()
 }
 
-/// Why a bundle cannot be restored here, and what can be done about it.
+/// Why a bundle cannot be restored here, and what to do about it.
 pub fn refusal(deploy: &Path, bundle: &Path) -> anyhow::Error {
     Stop::refused(format!(
-        "{} is missing, so this is no configured deployment; nothing was changed; on a new host, to \
+        "{} is missing, so this deployment is not configured; nothing was changed; on a new host, to \
          begin with the configuration of the bundle: {} --bootstrap",
         deploy.join(".env").display(),
         restore(deploy, bundle)
@@ -41,8 +43,7 @@ pub fn refusal(deploy: &Path, bundle: &Path) -> anyhow::Error {
 }
 
 fn restore(deploy: &Path, bundle: &Path) -> String {
-    let script = deploy.join("scripts/restore.sh");
-    format!("bash {}", shell_words::join([script.to_string_lossy(), bundle.to_string_lossy()]))
+    commands::restore(deploy, bundle, Choices::default())
 }
 
 /// Puts the bundle's configuration in place, after its domain was typed.
@@ -52,18 +53,18 @@ fn restore(deploy: &Path, bundle: &Path) -> String {
 /// [`Stop::damaged`] if the bundle is not whole.
 pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     let bundle = Bundle::open(dir)?;
-    let _locks = lock::take(&deploy.join(".restore"), bundle.root())?;
+    let _locks = take_locks(&deploy.join(".restore"), bundle.root())?;
     let begun = configured(deploy);
     if let Some(name) = begun {
         refuse_another(deploy, &bundle, name)?;
     }
     Tool::new("bundle-manifest").arg("verify").arg(&bundle.dir).run()?;
     if begun.is_some() {
-        say!("what is in {} is the bundle's already; the rest is put in place", deploy.display());
+        say!("the files in {} are the bundle's already; the others are added", deploy.display());
     }
     let domain = bundle.value("Domain").filter(|domain| *domain != "unknown").ok_or_else(|| {
         Stop::refused(format!(
-            "the manifest of {} names no domain to confirm with; nothing was changed; to begin by hand: \
+            "the manifest of {} names no domain to confirm; nothing was changed; to begin by hand: \
              cfg-pack extract --root {} < {}",
             bundle.dir.display(),
             deploy.display(),
@@ -71,7 +72,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
         ))
     })?;
     let mut text = format!("Bundle {}\n\n", bundle.dir.display());
-    for line in bundle.manifest_for_people().lines() {
+    for line in bundle.manifest_text().lines() {
         text += &format!("    {line}\n");
     }
     text += &format!(
@@ -82,7 +83,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     let stdin = std::io::stdin();
     let typed = stdin.is_terminal();
     let mut answers = Answers::new(stdin.lock(), typed);
-    let question = "Type the bundle's domain to go on:";
+    let question = "Type the bundle's domain to continue:";
     if !confirms(answers.given_or_asked(confirm, question)?.as_deref(), domain) {
         return Err(Stop::refused("the bundle's domain was not typed; nothing was changed").into());
     }
@@ -101,7 +102,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     std::fs::remove_file(&mark).with_context(|| format!("removing {}", mark.display()))?;
     name_what_does_not_resolve(deploy);
     say!(
-        "the configuration is in place; look over {}, then: {}",
+        "the configuration is in place; review {}, then: {}",
         deploy.join(".env").display(),
         restore(deploy, &bundle.dir)
     );
@@ -112,18 +113,18 @@ fn extract_tool(deploy: &Path, bundle: &Bundle) -> Tool {
     Tool::new("cfg-pack").args(["extract", "--root"]).arg(deploy).input(&bundle.config())
 }
 
-/// Where a bootstrap notes which bundle it puts in place, until all of it is.
+/// The file that names the bundle while its configuration is not complete.
 fn mark(deploy: &Path) -> PathBuf {
     deploy.join(".restore/bootstrap")
 }
 
-/// The first part of a configuration that is there.
+/// The first part of a configuration that exists.
 fn configured(deploy: &Path) -> Option<&'static str> {
     [".env", "secrets", "certs"].into_iter().find(|name| holds_a_file(&deploy.join(name)))
 }
 
-/// Refuses a configuration, unless it is what a bootstrap from this bundle, broken off, has left, and
-/// nothing of it would be replaced.
+/// Refuses a configuration, unless an interrupted bootstrap from this bundle has left it, and nothing of it
+/// would be replaced.
 fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
     if std::fs::read_to_string(mark(deploy)).ok() == Some(bundle.identity()?) {
         let plan = extract_tool(deploy, bundle).args(["--dry-run", "--json", "--quiet"]);
@@ -133,15 +134,15 @@ fn refuse_another(deploy: &Path, bundle: &Bundle, name: &str) -> Result<()> {
         }
     }
     Err(Stop::refused(format!(
-        "{} is there, so this is no empty deployment; nothing was changed; to restore into it: {}; to \
-         have the bundle's configuration in its place, move .env, secrets/ and certs/ away first",
+        "{} exists, so this deployment is not empty; nothing was changed; to restore into it: {}; to \
+         use the bundle's configuration instead, move .env, secrets/ and certs/ away first",
         deploy.join(name).display(),
         restore(deploy, &bundle.dir)
     ))
     .into())
 }
 
-/// An empty directory, as an operator may have made, is no configuration.
+/// An empty directory, which an operator may have created, is no configuration.
 fn holds_a_file(path: &Path) -> bool {
     match std::fs::read_dir(path) {
         Ok(mut entries) => entries.any(|e| e.map_or(true, |e| holds_a_file(&e.path()))),
@@ -149,14 +150,14 @@ fn holds_a_file(path: &Path) -> bool {
     }
 }
 
-/// The hosts of the old place may mean nothing in the new one.
+/// Hosts that the old network knows may be unknown in the new one.
 fn name_what_does_not_resolve(deploy: &Path) {
     let deploy_env = || Tool::new("deploy-env").arg("--deploy").arg(deploy);
     let rows: Result<Vec<ShownSetting>> = deploy_env().args(["show", "--json"]).json();
     let rows = match rows {
         Ok(rows) => rows,
         Err(error) => {
-            warning!("the settings need a look: {error:#}");
+            warning!("review the settings: {error:#}");
             return;
         }
     };
@@ -169,7 +170,7 @@ fn name_what_does_not_resolve(deploy: &Path) {
     for (key, host) in hosts(&rows) {
         if !services.contains(&host) && (host.as_str(), 0).to_socket_addrs().is_err() {
             warning!(
-                "{key}: the host {host} does not resolve here, nor is it a service of this deployment"
+                "{key}: the host {host} does not resolve here and is no service of this deployment"
             );
         }
     }
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_hosts_of_all_settings_are_looked_at() {
+    fn the_hosts_of_all_settings_are_checked() {
         let shown = |key: &str, value: Option<&str>| ShownSetting {
             setting: key.into(),
             value: value.map(str::to_owned),

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A bundle's directory and what its manifest says. Not yet validated.
+/// A bundle's directory and its manifest. Not yet validated.
 #[derive(Debug)]
 pub struct Bundle {
     /// Absolute.
@@ -44,9 +44,6 @@ impl Bundle {
     }
 
     /// Which bundle it is, wherever it lies: a hash over its manifest and its seal, in hex.
-    ///
-    /// # Errors
-    /// If the seal is there and cannot be read.
     pub fn identity(&self) -> Result<String> {
         let mut hash = Sha256::new_with_prefix(&self.manifest);
         let seal = self.dir.join(layout::SEAL);
@@ -63,8 +60,8 @@ impl Bundle {
         manifest::value(&self.manifest, key)
     }
 
-    /// The manifest as it stands, without control characters that could play with a terminal.
-    pub fn manifest_for_people(&self) -> String {
+    /// The manifest without control characters, which could change a terminal.
+    pub fn manifest_text(&self) -> String {
         self.manifest.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
     }
 
@@ -89,7 +86,7 @@ impl Bundle {
     }
 }
 
-/// A pipe in a file's place would be waited for without end.
+/// Reading a pipe in a file's place could wait without end.
 fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.is_file() {
         return std::fs::read(path);
@@ -117,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pipe_in_the_manifests_place_is_not_waited_for() {
+    fn a_pipe_in_the_manifests_place_does_not_block() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("MANIFEST.txt");
         rustix::fs::mkfifoat(rustix::fs::CWD, &file, rustix::fs::Mode::RUSR).unwrap();

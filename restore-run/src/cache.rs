@@ -1,7 +1,6 @@
-//! The cache: a stale one over a restored database is corruption by another name.
+//! The cache. Over a restored database, a stale one is corruption by another name.
 
 use crate::settings::Settings;
-use crate::tool;
 use anyhow::{Context, Result};
 use pipe_kit::address::{Addresses, joined};
 use redis_link::{Connection, Files, Server};
@@ -12,27 +11,21 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn connect(settings: &Settings) -> Result<Connection> {
     let server = Server::parse(&settings.redis_url)?;
-    let known = Addresses::parse(&tool::variable("PIPRIO_RESOLVE").unwrap_or_default())?;
+    let known = Addresses::parse(&settings.variable("PIPRIO_RESOLVE").unwrap_or_default())?;
     // Only the address changes; the certificate is checked against the server's own name.
     let (host, port) = known.find(&server.host, server.port).unwrap_or((&server.host, server.port));
     let at = (host, port).to_socket_addrs();
     let at = at.with_context(|| format!("{} does not resolve here", joined(host, port)))?;
-    server.connect(&Files::of(tool::variable), &at.collect::<Vec<_>>(), TIMEOUT)
+    server.connect(&Files::of(|name| settings.variable(name)), &at.collect::<Vec<_>>(), TIMEOUT)
 }
 
-/// Whether the cache answers.
-///
-/// # Errors
-/// If it does not.
+/// Checks that the cache answers.
 pub fn ping(settings: &Settings) -> Result<()> {
     let ping = || -> Result<()> { connect(settings)?.query::<String>(&["PING"]).map(drop) };
-    ping().with_context(|| format!("the cache {}", settings.redis_for_people()))
+    ping().with_context(|| format!("the cache {}", settings.redis_without_password()))
 }
 
-/// Empties the cache's database; gives how many keys it held.
-///
-/// # Errors
-/// If the cache does not answer or refuses.
+/// Empties the cache's database, and returns how many keys it held.
 pub fn flush(settings: &Settings) -> Result<u64> {
     let flush = || -> Result<u64> {
         let mut connection = connect(settings)?;
@@ -41,5 +34,5 @@ pub fn flush(settings: &Settings) -> Result<u64> {
         connection.query::<()>(&["FLUSHDB"])?;
         Ok(keys)
     };
-    flush().with_context(|| format!("emptying the cache {}", settings.redis_for_people()))
+    flush().with_context(|| format!("emptying the cache {}", settings.redis_without_password()))
 }

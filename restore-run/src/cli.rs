@@ -1,6 +1,6 @@
 //! The command line. Doc comments are the help.
 
-use crate::options::{Asked, Choices, ConfigChoice, Options};
+use crate::options::{Choices, ConfigChoice, Options, Request};
 use crate::settings::Settings;
 use crate::step::Step;
 use crate::{abandon, bootstrap, restore};
@@ -12,26 +12,26 @@ use std::path::PathBuf;
 
 const AFTER: &str = "\
 STEPS, in this order:
-  validate   the bundle is there and intact, else refuse (4)
-  summary    the manifest, and what will be destroyed
-  confirm    the deployment's domain is typed, else refuse (5)
-  preflight  everything that can be checked before harm, else refuse (5)
-  stop       the application services; database, cache and storage stay up
-  database   the dump into a fresh database, then the names swapped; the old one is kept
-  objects    the bucket becomes the bundle's mirror
-  config     the difference of .env is shown; secrets/ and certs/ after a second yes
-  cache      the cache is emptied
-  start      all services
-  health     the health check; the old database is dropped if it passes
-validate, summary and confirm run before any step that changes something, under every option.
+  validate   check that the bundle is intact, else refuse (4)
+  summary    show the manifest, and what will be destroyed
+  confirm    ask for the deployment's domain, else refuse (5)
+  preflight  check everything that can be checked before harm, else refuse (5)
+  stop       stop the application services; database, cache and storage stay up
+  database   load the dump into a fresh database, then swap the names; keep the old one
+  objects    make the bucket equal to the bundle's mirror
+  config     show the difference of .env; restore secrets/ and certs/ after a second yes
+  cache      empty the cache
+  start      start all services
+  health     check the deployment's health; drop the old database if it passes
+Under every option, validate, summary and confirm run before any step that changes something.
 
-A restore that is not complete is noted in DEPLOY/.restore/unfinished.json, and backup.sh refuses
-until it is. --resume goes on from its first unfinished step; a run without --resume starts over.
+While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and backup.sh refuses.
+--resume continues from the first unfinished step; a run without --resume starts over.
 
-A new host: --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
-without it then starts the services that hold state, and restores as usual.
+On a new host, --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
+without it then starts the stateful services, and restores as usual.
 
-The answers are lines of standard input: the domain, then y or n. End of input means no.
+Answers are read from standard input, one a line: the domain, then y or n. End of input means no.
 
 EXAMPLES:
   restore-run backups/piprio_20260421T020000Z
@@ -43,25 +43,27 @@ EXAMPLES:
   restore-run --abandon
 
 EXIT STATUS:
-  0 done, the health check passed · 1 a step failed, or the health check, or the application's role
-  has no password any more · 2 usage · 3 some objects failed, were left out as damaged, or could not
-  be made in the database (--keep-going)
-  4 the bundle is damaged or not whole · 5 refused: not confirmed, locked, nothing to go on with,
-  or preflight said no · 128+N signal N";
+  0  done, and the health check passed
+  1  a step or the health check failed, or the application's role has no password
+  2  wrong usage
+  3  some objects failed, were left out as damaged, or could not be created in the database (--keep-going)
+  4  the bundle is damaged or incomplete
+  5  refused: not confirmed, locked, no restore to continue, or preflight found a problem
+  128+N  signal N";
 
-/// Rebuild a deployment from a bundle. Destructive on purpose: all current data is replaced.
+/// Rebuild a deployment from a bundle. Destructive on purpose: all current data is replaced
 ///
 /// Runs a fixed sequence of steps, each of them one of the toolkit's other programs. The deployment
 /// is `$PIPRIO_DEPLOY`, else the parent of this binary's directory.
-#[derive(Parser)]
-#[command(version, after_help = AFTER)]
+#[derive(Parser, Debug)]
+#[command(name = "restore-run", version, after_help = AFTER)]
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
     /// The bundle's directory
     #[arg(required_unless_present = "abandon")]
     bundle: Option<PathBuf>,
-    /// The typed answer of the confirm step: must equal the deployment's domain
+    /// Answer to the confirm step: must equal the deployment's domain
     #[arg(long, value_name = "DOMAIN")]
     confirm: Option<String>,
     /// Restore secrets/ and certs/: yes, no, or ask
@@ -70,38 +72,38 @@ pub struct Cli {
     /// Replace .env too
     #[arg(long)]
     force_config: bool,
-    /// Drop the old database before the new one is loaded, for a host without room for two
+    /// Drop the old database before loading the new one, on a host without room for both
     #[arg(long)]
     drop_first: bool,
-    /// Restore a damaged only copy as far as it goes: leave out what is damaged, delete no object, end with 3
+    /// Restore a damaged bundle as far as possible: leave out what is damaged, delete no object, end with 3
     #[arg(long)]
     skip_verify: bool,
-    /// Restore all rows; leave out indexes, constraints, views and the like that cannot be made, write
+    /// Restore all rows; leave out indexes, constraints, views and the like that cannot be created, write
     /// their statements to DEPLOY/.restore/left-out.sql, and end with 3
     #[arg(long)]
     keep_going: bool,
-    /// Take a bundle of the present state first, once preflight has passed
+    /// Make a bundle of the present state first, once preflight has passed
     #[arg(long, conflicts_with = "resume")]
     safety_backup: bool,
-    /// Check the bundle and the deployment, print every step's exact commands, change nothing
+    /// Check the bundle and the deployment, print the exact commands of every step, change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Go on with an unfinished restore of this bundle, from its first unfinished step
+    /// Continue an unfinished restore of this bundle from its first unfinished step
     #[arg(long)]
     resume: bool,
-    /// Begin with this step, after a failure or by hand
+    /// Begin with this step
     #[arg(long, value_name = "STEP", conflicts_with_all = ["only", "resume"])]
     from: Option<Step>,
     /// Run this step alone
     #[arg(long, value_name = "STEP", conflicts_with = "resume")]
     only: Option<Step>,
-    /// On a new host: put the bundle's configuration in place, and stop for edits
+    /// On a new host: put the bundle's configuration in place, and stop so that it can be edited
     #[arg(long, conflicts_with_all = ["resume", "from", "only", "dry_run", "safety_backup", "skip_verify"])]
     bootstrap: bool,
-    /// Give an unfinished restore up; nothing is put back by that
+    /// Abandon an unfinished restore; nothing is put back
     #[arg(long, conflicts_with_all = ["resume", "from", "only", "bootstrap", "dry_run"])]
     abandon: bool,
-    /// How long services that are starting are waited for
+    /// How long to wait for services that are starting
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u32,
 }
@@ -112,7 +114,7 @@ pub struct Cli {
 /// See the exit statuses in the help.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
-    if std::env::var_os("PIPRIO_RESOLVED").is_none() {
+    if !pipe_kit::deploy_env::is_resolved() {
         let deploy = bootstrap::deployment()?;
         match &cli.bundle {
             Some(bundle) if cli.bootstrap => {
@@ -121,7 +123,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             Some(bundle) if !bootstrap::is_configured(&deploy) => {
                 return Err(bootstrap::refusal(&deploy, bundle));
             }
-            _ => return Err(pipe_kit::child::become_under("deploy-env")),
+            _ => pipe_kit::deploy_env::ensure_resolved()?,
         }
     }
     let settings = Settings::from_environment()?;
@@ -133,7 +135,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         return bootstrap::run(&settings.deploy, bundle, cli.confirm.as_deref());
     }
     let options = Options {
-        asked: Asked::of(cli.resume, cli.from, cli.only),
+        request: Request::of(cli.resume, cli.from, cli.only),
         choices: Choices {
             config: cli.config,
             force_config: cli.force_config,
@@ -146,7 +148,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         safety_backup: cli.safety_backup,
         wait_seconds: cli.wait,
     };
-    restore::run(bundle, &settings, &options)
+    restore::run(bundle, settings, options)
 }
 
 #[cfg(test)]
@@ -155,7 +157,7 @@ mod tests {
     use clap::CommandFactory;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

@@ -1,21 +1,20 @@
-//! Proof that credentials which came out of the bundle fit the servers that run: the application
-//! will use them, and a server keeps its own whatever lies in a file.
+//! Proof that the credentials of the bundle fit the running servers: the application will use them, and a
+//! server keeps its own, whatever a file contains.
 
 use crate::settings::Settings;
-use crate::tool::{Tool, afresh};
 use anyhow::Result;
 use bundle_format::report::{HealthReport, ProbeKind, ProbeReport};
+use pipe_kit::tool::Tool;
 use pipe_kit::warning;
 
-/// How long a server that takes on its changed configuration may need.
+/// How long a server may take to load its changed configuration.
 const WAIT_SECONDS: &str = "20";
 
-/// Asks database, cache and storage with the settings as they now lie on the disk.
-///
-/// # Errors
-/// If one of them does not let us in. What does not fit is named, each with the command that repairs it.
+/// Connects to database, cache and storage with the settings as they now are on the disk. Each one that refuses is
+/// logged, with the command that repairs it.
 pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
-    let tool = afresh(settings)
+    let tool = settings
+        .resolved_again()
         .args(["health-probe", "--json", "--quiet", "--only", "database,cache,storage"])
         .args(["--wait", WAIT_SECONDS]);
     let report: HealthReport = tool.report()?;
@@ -38,9 +37,10 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
     )
 }
 
-/// The command that makes a server take the restored credential; or what is put back to keep its own.
+/// The command that gives a server the restored credential, and how to keep the server's own.
 fn repair(settings: &Settings, stateful: &[String], kind: ProbeKind) -> String {
-    let or = "or, to keep the server's: put the files back that were replaced (NAME.before-… beside them)";
+    let or =
+        "or, to keep the server's own: put the replaced files back (NAME.before-… beside them)";
     let deploy_env = settings.deploy.join("bin/deploy-env");
     let run = |words: &[&str]| {
         let words = words.iter().map(|word| (*word).to_owned());
@@ -51,7 +51,7 @@ fn repair(settings: &Settings, stateful: &[String], kind: ProbeKind) -> String {
         ProbeKind::Database => format!(
             "to give the role its restored password, as the server's superuser, where it runs: \
              psql -c '\\password {}'  ({} shows where the password comes from); {or}",
-            role(),
+            settings.variable("PGUSER").unwrap_or_else(|| "ROLE".into()),
             Tool::new(&deploy_env).arg("show").to_shell()
         ),
         _ => {
@@ -64,8 +64,4 @@ fn repair(settings: &Settings, stateful: &[String], kind: ProbeKind) -> String {
             )
         }
     }
-}
-
-fn role() -> String {
-    crate::tool::variable("PGUSER").unwrap_or_else(|| "ROLE".into())
 }

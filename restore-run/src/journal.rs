@@ -1,17 +1,16 @@
 //! The journal of a restore that is not complete: `DEPLOY/.restore/unfinished.json`.
 //!
-//! It lies with the deployment and not with the bundle, which may be on a read-only share. As long
+//! It lies in the deployment and not beside the bundle, which may be on a read-only share. As long
 //! as it is there, `backup.sh` refuses: what it would back up is neither the old state nor the new.
 
 use crate::options::Choices;
-use crate::settings::Settings;
 use crate::step::Step;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// What a restore notes of itself, so that another run can go on from it.
+/// What a restore records of itself, so that another run can continue it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
     /// Where the bundle lay.
@@ -20,25 +19,25 @@ pub struct Journal {
     pub identity: String,
     /// Where it restores to: database, bucket and cache, without secrets.
     pub target: String,
-    /// Which server the database is on, whatever its address; none where it does not tell.
+    /// Which server the database is on, whatever its address; none where the server does not report it.
     pub server: Option<String>,
-    /// The database that the application ran on before: on another it must not run until the restore
-    /// is complete.
+    /// The database that the application ran on before. Until the restore is complete, it must not run
+    /// on another.
     pub serves: Option<u32>,
     /// When the restore began, RFC 3339, UTC.
     pub since: String,
     /// The last step up to which every one was finished.
     pub done: Step,
-    /// What it was told, for a run that goes on.
+    /// How it is done, for a run that continues it.
     pub choices: Choices,
-    /// The database that was there when its replacement began; none before that.
+    /// The replacement of the database; none before it began.
     pub load: Option<Load>,
-    /// Databases that this restore, and unfinished ones that it began anew, have put aside. They go
-    /// once the health check has passed.
+    /// Previous databases that this restore, and the unfinished ones that it replaces, have kept. They
+    /// are dropped once the health check has passed.
     pub previous: Vec<u32>,
     /// Whether files of `.env`, `secrets/` or `certs/` were replaced.
     pub config: bool,
-    /// Whether damaged parts were left out.
+    /// Whether something was left out.
     pub incomplete: bool,
 }
 
@@ -49,33 +48,13 @@ pub struct Load {
     pub before: Option<u32>,
 }
 
-/// Where the journal lies.
-pub fn path(settings: &Settings) -> PathBuf {
-    settings.state_dir().join("unfinished.json")
-}
-
-/// Where a restore goes to.
-pub fn target(settings: &Settings) -> String {
-    format!(
-        "database {} at {}, bucket {} at {}, cache {}",
-        settings.database,
-        settings.database_at,
-        settings.bucket.as_deref().unwrap_or("none"),
-        settings.s3_endpoint,
-        settings.redis_for_people()
-    )
-}
-
 impl Journal {
     /// Reads it; none where there is none.
-    ///
-    /// # Errors
-    /// If it is there and cannot be read.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let what = || {
             format!(
-                "reading {}, the journal of an unfinished restore; nothing was changed; to give that restore \
-                 up: bash {} --abandon",
+                "reading {}, the journal of an unfinished restore; nothing was changed; to abandon that \
+                 restore: bash {} --abandon",
                 path.display(),
                 path.with_file_name("../scripts/restore.sh").display()
             )
@@ -88,9 +67,6 @@ impl Journal {
     }
 
     /// Writes it, durably.
-    ///
-    /// # Errors
-    /// If it cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
         let mut file = pipe_kit::atomic::AtomicFile::create(path)?;
         file.write_all(&serde_json::to_vec(self)?)
@@ -104,15 +80,15 @@ impl Journal {
         self.done.number() + 1 >= step.number()
     }
 
-    /// Notes a step as finished: counts only where none before it is missing.
+    /// Records that a step is finished. It counts only where all steps before it are.
     pub fn finish(&mut self, step: Step) {
         if self.reaches(step) {
             self.done = self.done.max(step);
         }
     }
 
-    /// Where a run that goes on begins. As long as the old database is in place, that is where
-    /// everything is checked before harm.
+    /// The step that a run which continues begins with. As long as the old database is in place, everything
+    /// is checked again before harm.
     pub fn next(&self) -> Step {
         match self.done.next() {
             Some(next) if next > Step::Database => next,
@@ -122,11 +98,8 @@ impl Journal {
     }
 }
 
-/// Removes the journal; none is no error.
-///
-/// # Errors
-/// If it cannot be removed.
-pub fn forget(path: &Path) -> Result<()> {
+/// Removes the journal, if there is one.
+pub fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
             Err(e).with_context(|| format!("removing {}", path.display()))
@@ -172,7 +145,7 @@ pub mod tests {
     }
 
     #[test]
-    fn goes_on_where_it_ended_and_before_the_swap_with_every_check() {
+    fn a_run_continues_where_it_ended_and_before_the_swap_with_every_check() {
         for (done, next) in [
             (Step::Preflight, Step::Preflight),
             (Step::Stop, Step::Preflight),
@@ -193,8 +166,8 @@ pub mod tests {
         assert_eq!(Journal::read(&path).unwrap(), Some(journal(Step::Config)));
         std::fs::write(&path, "{").unwrap();
         assert!(Journal::read(&path).is_err());
-        forget(&path).unwrap();
-        forget(&path).unwrap();
+        remove(&path).unwrap();
+        remove(&path).unwrap();
         assert_eq!(Journal::read(&path).unwrap(), None);
     }
 }

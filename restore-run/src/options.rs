@@ -1,4 +1,4 @@
-//! What a restore is told on the command line.
+//! The options of the command line.
 
 use crate::step::{Selection, Step};
 use clap::ValueEnum;
@@ -17,7 +17,7 @@ pub enum ConfigChoice {
     Ask,
 }
 
-/// What decides how a restore is done. A run that goes on from another keeps to that one's choices.
+/// How a restore is done. A run that continues another keeps that one's choices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choices {
     /// What to do with `secrets/` and `certs/`.
@@ -26,20 +26,20 @@ pub struct Choices {
     pub force_config: bool,
     /// Drop the old database before the new one is loaded.
     pub drop_first: bool,
-    /// Go on with a bundle that is damaged.
+    /// Restore a bundle although it is damaged.
     pub skip_verify: bool,
-    /// Restore all rows, whatever of what is derived from them cannot be made.
+    /// Restore all rows, and leave out what cannot be made of what is derived from them.
     #[serde(default)]
     pub keep_going: bool,
 }
 
 impl Choices {
-    /// Those of an earlier run, with what this one was told beyond them.
+    /// These, and those of an earlier run where these leave the choice open.
     pub fn over(self, earlier: Self) -> Self {
         Self {
             config: match self.config {
                 ConfigChoice::Ask => earlier.config,
-                told => told,
+                chosen => chosen,
             },
             force_config: self.force_config || earlier.force_config,
             drop_first: self.drop_first || earlier.drop_first,
@@ -48,7 +48,7 @@ impl Choices {
         }
     }
 
-    /// As words of a command line.
+    /// As arguments of a command line.
     pub fn to_words(self) -> Vec<&'static str> {
         let flags = [
             (self.force_config, "--force-config"),
@@ -66,17 +66,17 @@ impl Choices {
     }
 }
 
-/// Which steps are asked for.
+/// What a run is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// These, from the bundle anew.
+pub enum Request {
+    /// These steps, whatever an earlier run has done.
     Steps(Selection),
-    /// What an unfinished restore has left to do.
+    /// The steps that an unfinished restore has left to do.
     Resume,
 }
 
-impl Asked {
-    /// From the options of the command line, of which clap lets one be given.
+impl Request {
+    /// From the options, of which clap accepts one.
     pub fn of(resume: bool, from: Option<Step>, only: Option<Step>) -> Self {
         match (resume, from, only) {
             (true, ..) => Self::Resume,
@@ -87,14 +87,12 @@ impl Asked {
     }
 }
 
-/// What the command line asks for.
+/// All of them.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Which steps.
-    pub asked: Asked,
-    /// How.
+    pub request: Request,
     pub choices: Choices,
-    /// The answer of the confirm step, where it was given.
+    /// The answer to the question of the confirm step.
     pub confirm: Option<String>,
     /// Change nothing.
     pub dry_run: bool,
@@ -109,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_that_goes_on_keeps_to_what_the_first_was_told() {
+    fn a_run_that_continues_keeps_the_choices_of_the_first() {
         let first = Choices { force_config: true, config: ConfigChoice::No, ..Choices::default() };
         assert_eq!(Choices::default().over(first), first);
         let now = Choices { config: ConfigChoice::Yes, ..Choices::default() };

@@ -1,22 +1,21 @@
-//! Everything that can be checked before harm. Each failure is a line with its remedy.
+//! Everything that can be checked before harm. Each problem is a line with its remedy.
 
 use crate::bundle::Bundle;
 use crate::settings::Settings;
-use crate::summary::bucket_answers;
-use crate::tool::Tool;
-use crate::{cache, services};
+use crate::{cache, services, storage};
 use anyhow::Result;
 use bundle_format::report::LoadPreflight;
+use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, say};
 use rustix::fs::{Access, access};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 const TOOLS: [&str; 4] = ["pg-snap", "obj-mirror", "cfg-pack", "health-probe"];
-/// Between two looks at services that are starting.
-const REST: Duration = Duration::from_secs(1);
+/// How long to wait between two checks of services that are starting.
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What is to be checked.
+/// What is checked.
 pub struct Preflight<'a> {
     pub bundle: &'a Bundle,
     pub settings: &'a Settings,
@@ -24,40 +23,40 @@ pub struct Preflight<'a> {
 }
 
 impl Preflight<'_> {
-    /// Checks, and tells every problem, not only the first. A missing bucket is made. Services that
-    /// have just been started get so many seconds to answer.
+    /// Checks, and reports every problem, not only the first. A missing bucket is created. Services that
+    /// have just been started get `wait_seconds` to answer.
     ///
     /// # Errors
     /// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
     pub fn run(&self, wait_seconds: u32) -> Result<()> {
         let end = Instant::now() + Duration::from_secs(wait_seconds.into());
         let mut problems = self.problems(true)?;
-        while !problems.is_empty() && Instant::now() + REST < end {
-            std::thread::sleep(REST);
+        while !problems.is_empty() && Instant::now() + PAUSE < end {
+            std::thread::sleep(PAUSE);
             problems = self.problems(true)?;
         }
-        tell(&problems)
+        refuse_if_any(&problems)
     }
 
-    /// The same, changing nothing.
+    /// The same, for a dry run: nothing is changed.
     ///
     /// # Errors
     /// [`Stop::refused`] if there is a problem.
-    pub fn rehearse(&self) -> Result<()> {
-        tell(&self.problems(false)?)
+    pub fn dry_run(&self) -> Result<()> {
+        refuse_if_any(&self.problems(false)?)
     }
 
-    fn problems(&self, may_make: bool) -> Result<Vec<String>> {
+    fn problems(&self, may_create: bool) -> Result<Vec<String>> {
         let mut problems: Vec<String> = missing_tools().collect();
         let settings = self.settings;
         match services::list(settings) {
             Ok(services) if services.is_empty() => problems.push(format!(
-                "{} ps names no service: what would be stopped and started?",
+                "{} ps lists no service, so there is nothing to stop and start; correct the driver or its configuration",
                 settings.driver.display()
             )),
             Ok(_) => {}
             Err(error) => problems.push(format!(
-                "the services cannot be listed: {error:#}; try {} ps",
+                "cannot list the services: {error:#}; try {} ps",
                 settings.driver.display()
             )),
         }
@@ -72,7 +71,7 @@ impl Preflight<'_> {
             )),
         }
         if settings.bundled_storage && self.bundle.mirror().is_some() {
-            problems.extend(self.bucket(may_make).err().map(|error| {
+            problems.extend(self.bucket(may_create).err().map(|error| {
                 format!("the object storage: {error:#}; start it, or correct the S3_ settings")
             }));
         }
@@ -82,39 +81,40 @@ impl Preflight<'_> {
         problems.extend(["", ".restore", "secrets", "certs"].into_iter().filter_map(|name| {
             let dir = settings.deploy.join(name);
             (dir.exists() && !writable(&dir))
-                .then(|| format!("{} cannot be written to; mend its owner or mode", dir.display()))
+                .then(|| format!("{} is not writable; correct its owner or mode", dir.display()))
         }));
         Ok(problems)
     }
 
     pub fn database_tool(&self) -> Tool {
-        let tool = Tool::new("pg-snap").args(["preflight", "--json"]);
+        let tool = self.settings.tool("pg-snap").args(["preflight", "--json"]);
         let tool = if self.drop_first { tool.arg("--drop-first") } else { tool };
         tool.arg(self.bundle.dump())
     }
 
-    /// A bucket that can be made is no problem: to know that it can is to make it, empty as it is.
-    fn bucket(&self, may_make: bool) -> Result<()> {
-        if bucket_answers(self.settings)? {
+    /// A bucket that can be created is no problem; whether it can is known once it is.
+    fn bucket(&self, may_create: bool) -> Result<()> {
+        if storage::bucket_exists(self.settings)? {
             return Ok(());
         }
         let url = self.settings.bucket_url()?;
-        if may_make {
-            return Tool::new("obj-mirror").arg("make-bucket").arg(url).run();
+        if may_create {
+            return self.settings.tool("obj-mirror").arg("make-bucket").arg(url).run();
         }
-        say!("there is no bucket {url}; it would be made");
+        say!("there is no bucket {url}; it would be created");
         Ok(())
     }
 }
 
-fn tell(problems: &[String]) -> Result<()> {
+fn refuse_if_any(problems: &[String]) -> Result<()> {
     if problems.is_empty() {
         return Ok(());
     }
     for problem in problems {
         pipe_kit::log::line(format_args!("preflight: {problem}"));
     }
-    Err(Stop::refused(format!("{} problem(s), told above, with what to do", problems.len())).into())
+    Err(Stop::refused(format!("{} problem(s), listed above with their remedies", problems.len()))
+        .into())
 }
 
 fn missing_tools() -> impl Iterator<Item = String> {

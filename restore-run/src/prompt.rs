@@ -1,34 +1,31 @@
-//! The questions: on stderr, answered by lines of standard input.
+//! Questions on stderr, answered by lines of standard input.
 
 use anyhow::{Context, Result};
 use std::io::{BufRead, Write};
 
-/// Whoever answers. One reader for all answers, since it reads ahead.
+/// The answers. One reader for all of them, since it reads ahead.
 pub struct Answers<R> {
     lines: R,
-    /// Answers that nobody typed here are shown, so that a log reads as a session does.
+    /// Answers that no terminal shows are printed, so that a log reads as a session does.
     echo: bool,
 }
 
 impl<R: BufRead> Answers<R> {
-    /// From lines of text; `typed` where a terminal shows them already.
-    pub fn new(lines: R, typed: bool) -> Self {
-        Self { lines, echo: !typed }
+    /// From lines of text. `is_typed`: a terminal shows them already.
+    pub fn new(lines: R, is_typed: bool) -> Self {
+        Self { lines, echo: !is_typed }
     }
 
-    /// Asks, and gives the line without its end; none at the end of input.
-    ///
-    /// # Errors
-    /// If standard input cannot be read.
+    /// Asks, and returns the line without its end; none at the end of input.
     pub fn ask(&mut self, question: &str) -> Result<Option<String>> {
-        // Never locked while the answer is waited for: a signal that comes meanwhile is told there.
+        // Not locked while waiting for the answer: a signal that arrives meanwhile is logged there.
         let mut stderr = std::io::stderr();
-        // Without a stderr nobody can be asked, but a prepared answer still counts.
+        // Without stderr no question is seen, but a prepared answer still counts.
         let _ = write!(stderr, "{question} ");
         let _ = stderr.flush();
         let mut line = Vec::new();
         let n = self.lines.read_until(b'\n', &mut line).context("reading the answer")?;
-        // What is no text is no answer either, and must not look like a failure.
+        // Input that is no text is no answer, and not a failure.
         let line = String::from_utf8_lossy(&line);
         let answer = line.trim_end_matches(['\n', '\r']);
         if self.echo {
@@ -39,10 +36,7 @@ impl<R: BufRead> Answers<R> {
         Ok((n > 0).then(|| answer.to_owned()))
     }
 
-    /// The answer that was given already, or else the one to the question.
-    ///
-    /// # Errors
-    /// If standard input cannot be read.
+    /// The answer of the command line, else the answer to the question.
     pub fn given_or_asked(
         &mut self,
         given: Option<&str>,
@@ -54,17 +48,14 @@ impl<R: BufRead> Answers<R> {
         }
     }
 
-    /// A yes is `y` or `yes`; everything else, the end of input too, is a no.
-    ///
-    /// # Errors
-    /// If standard input cannot be read.
+    /// `y` or `yes` means yes; everything else, and the end of input, means no.
     pub fn yes(&mut self, question: &str) -> Result<bool> {
         let answer = self.ask(question)?.unwrap_or_default();
         Ok(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 }
 
-/// Whether the typed line is the domain: to the letter, but for spaces around it.
+/// Whether the typed line is exactly the domain, except for spaces around it.
 pub fn confirms(typed: Option<&str>, domain: &str) -> bool {
     !domain.is_empty() && typed.is_some_and(|t| t.trim() == domain)
 }

@@ -1,9 +1,9 @@
 //! The deployment's services, through its driver.
 
 use crate::settings::Settings;
-use crate::tool::{self, Tool};
 use anyhow::{Context, Result};
 use pipe_kit::say;
+use pipe_kit::tool::Tool;
 
 /// A configured service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,13 +14,10 @@ pub struct Service {
 }
 
 fn driver(settings: &Settings, verb: &str) -> Tool {
-    Tool::new(&settings.driver).arg(verb)
+    settings.tool(&settings.driver).arg(verb)
 }
 
-/// What the driver's `ps` tells.
-///
-/// # Errors
-/// If the driver fails, or says something else than names and states.
+/// The configured services, from the driver's `ps`.
 pub fn list(settings: &Settings) -> Result<Vec<Service>> {
     parse(&driver(settings, "ps").capture()?)
 }
@@ -37,24 +34,20 @@ fn parse(text: &str) -> Result<Vec<Service>> {
         .collect()
 }
 
-/// The application's services: all that are not to stay up.
+/// The application's services: all but those that stay up.
 pub fn application(services: &[Service], stateful: &[String]) -> Vec<String> {
     services.iter().map(|s| s.name.clone()).filter(|name| !stateful.contains(name)).collect()
 }
 
-/// What a restore starts at its end, first those that hold state, then the application: everything
-/// but one-shots that have ended well.
+/// The services that a restore starts at its end: the stateful ones, and the application's without one-shots
+/// that have ended well.
 pub fn to_start(services: &[Service], stateful: &[String]) -> (Vec<String>, Vec<String>) {
     let names = services.iter().filter(|s| s.state != "done").map(|s| s.name.clone());
     names.partition(|name| stateful.contains(name))
 }
 
-/// Starts the services that hold state and are down, as all are on a new host. Gives whether there
-/// were any.
-///
-/// # Errors
-/// If the driver fails.
-pub fn wake(settings: &Settings) -> Result<bool> {
+/// Starts the stateful services that are down, as all are on a new host. Returns whether there were any.
+pub fn start_stateful(settings: &Settings) -> Result<bool> {
     let down: Vec<String> = list(settings)?
         .into_iter()
         .filter(|s| settings.stateful.contains(&s.name) && s.state == "stopped")
@@ -63,18 +56,18 @@ pub fn wake(settings: &Settings) -> Result<bool> {
     if down.is_empty() {
         return Ok(false);
     }
-    say!("starting what holds state and is down: {}", down.join(" "));
+    say!("starting the stateful services that are down: {}", down.join(" "));
     start(settings, &down).run()?;
-    tool::dial_at(addresses(settings)?);
+    settings.set_addresses(addresses(settings)?);
     Ok(true)
 }
 
-/// Where services are reached that have just been started: resolved before, they had no address.
+/// The addresses of services that have just been started, and had none when the settings were resolved.
 fn addresses(settings: &Settings) -> Result<Vec<(String, String)>> {
     const NAMES: [&str; 3] = ["PGHOSTADDR", "PGPORT", "PIPRIO_RESOLVE"];
     let script = NAMES.map(|name| format!("printf '%s\\n' \"${name}\"")).join("; ");
-    let told = tool::afresh(settings).args(["sh", "-c", &script]).capture()?;
-    let values = NAMES.iter().zip(told.lines()).filter(|(_, value)| !value.is_empty());
+    let printed = settings.resolved_again().args(["sh", "-c", &script]).capture()?;
+    let values = NAMES.iter().zip(printed.lines()).filter(|(_, value)| !value.is_empty());
     Ok(values.map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect())
 }
 
@@ -93,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_application_is_what_does_not_stay_up() {
+    fn the_application_is_all_services_but_those_that_stay_up() {
         let all = parse("api\trunning\nmigrate\tdone\npostgres\trunning\nweb\tstopped\n").unwrap();
         let stateful = ["postgres".to_owned(), "redis".to_owned()];
         assert_eq!(application(&all, &stateful), ["api", "migrate", "web"]);

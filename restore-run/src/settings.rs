@@ -1,9 +1,12 @@
-//! The settings of this run, resolved once by `deploy-env` and handed on in the environment: every
-//! later step uses these, whatever a restored `.env` says.
+//! The settings of this run. `deploy-env` has resolved them and passes them in the environment: every step
+//! uses these, whatever a restored `.env` contains.
 
 use anyhow::Result;
 use pipe_kit::Stop;
+use pipe_kit::tool::Tool;
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 /// What a restore needs to know of the deployment.
 #[derive(Clone, Debug)]
@@ -19,21 +22,23 @@ pub struct Settings {
     pub stateful: Vec<String>,
     /// Whether the deployment runs its own object storage.
     pub bundled_storage: bool,
-    /// Why it is taken to do so, or not to.
+    /// Why the storage is taken to be bundled or external.
     pub storage_reason: String,
     pub bucket: Option<String>,
     pub s3_endpoint: String,
     pub redis_url: String,
     pub database: String,
-    /// Host and port, or how the server is reached without them; for people.
+    /// Host and port, or how the server is reached without them; for the operator.
     pub database_at: String,
+    /// Addresses of servers that had none when the settings were resolved, as variables of the environment.
+    addresses: OnceLock<Vec<(String, String)>>,
 }
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
-fn needed(name: &str) -> Result<String> {
+fn required(name: &str) -> Result<String> {
     variable(name).ok_or_else(|| {
         Stop::usage(format!("{name} is not set; run this as deploy-env -- restore-run …")).into()
     })
@@ -44,30 +49,52 @@ fn words(name: &str) -> Vec<String> {
 }
 
 impl Settings {
-    /// Reads them.
+    /// Reads the environment.
     ///
     /// # Errors
-    /// [`Stop::usage`] naming the one that is missing.
+    /// [`Stop::usage`] naming the variable that is missing.
     pub fn from_environment() -> Result<Self> {
         let port = variable("PGPORT").unwrap_or_else(|| "5432".into());
         Ok(Self {
-            deploy: needed("PIPRIO_DEPLOY")?.into(),
+            deploy: required("PIPRIO_DEPLOY")?.into(),
             domain: variable("PIPRIO_DOMAIN"),
             version: variable("PIPRIO_VERSION").unwrap_or_else(|| "unknown".into()),
-            driver: needed("PIPRIO_DRIVER")?.into(),
+            driver: required("PIPRIO_DRIVER")?.into(),
             stateful: words("STATEFUL_SERVICES"),
-            bundled_storage: needed("OBJECT_STORAGE")? == "bundled",
+            bundled_storage: required("OBJECT_STORAGE")? == "bundled",
             storage_reason: variable("OBJECT_STORAGE_REASON").unwrap_or_default(),
             bucket: variable("S3_BUCKET"),
             s3_endpoint: variable("AWS_ENDPOINT_URL").unwrap_or_default(),
             redis_url: variable("REDIS_URL").unwrap_or_else(|| "redis://127.0.0.1:6379".into()),
-            database: needed("PGDATABASE")?,
+            database: required("PGDATABASE")?,
             database_at: match (variable("PG_SNAP_EXEC"), variable("PGHOST")) {
                 (Some(exec), _) => format!("through '{exec}'"),
                 (None, Some(host)) => format!("{host}:{port}"),
                 (None, None) => "local socket".into(),
             },
+            addresses: OnceLock::new(),
         })
+    }
+
+    /// One of the toolkit's programs, which finds the servers at their present addresses.
+    pub fn tool(&self, program: impl AsRef<OsStr>) -> Tool {
+        Tool::new(program).envs(self.addresses.get().into_iter().flatten().cloned())
+    }
+
+    /// A program that runs with the settings as they now are on the disk: `deploy-env … --afresh --`.
+    pub fn resolved_again(&self) -> Tool {
+        self.tool("deploy-env").arg("--deploy").arg(&self.deploy).args(["--afresh", "--"])
+    }
+
+    /// From now on, every program finds the servers at these addresses. Services are started once a run.
+    pub fn set_addresses(&self, addresses: Vec<(String, String)>) {
+        let _ = self.addresses.set(addresses);
+    }
+
+    /// A variable of the environment that programs get.
+    pub fn variable(&self, name: &str) -> Option<String> {
+        let changed = self.addresses.get().into_iter().flatten().find(|(known, _)| known == name);
+        changed.map(|(_, value)| value.clone()).or_else(|| variable(name))
     }
 
     /// The bucket as obj-mirror names it.
@@ -81,13 +108,30 @@ impl Settings {
         }
     }
 
-    /// Where the toolkit keeps what belongs to restores.
+    /// Where a restore goes to, without secrets.
+    pub fn target(&self) -> String {
+        format!(
+            "database {} at {}, bucket {} at {}, cache {}",
+            self.database,
+            self.database_at,
+            self.bucket.as_deref().unwrap_or("none"),
+            self.s3_endpoint,
+            self.redis_without_password()
+        )
+    }
+
+    /// Where the toolkit keeps its state.
     pub fn state_dir(&self) -> PathBuf {
         self.deploy.join(".restore")
     }
 
+    /// Where the journal of an unfinished restore lies.
+    pub fn journal(&self) -> PathBuf {
+        self.state_dir().join("unfinished.json")
+    }
+
     /// The cache's address without its password.
-    pub fn redis_for_people(&self) -> String {
+    pub fn redis_without_password(&self) -> String {
         match url::Url::parse(&self.redis_url) {
             Ok(mut url) => {
                 if url.password().is_some() {

@@ -1,5 +1,6 @@
 //! The steps, their order, and which of them a run takes.
 
+use pipe_kit::sequence::Heading;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -59,6 +60,11 @@ impl Step {
         self as usize + 1
     }
 
+    /// As the log names it.
+    pub fn heading(self) -> Heading {
+        Heading { number: self.number(), total: Self::ALL.len(), name: self.name() }
+    }
+
     /// The one after it.
     pub fn next(self) -> Option<Self> {
         Self::ALL.into_iter().find(|step| *step > self)
@@ -92,7 +98,7 @@ impl FromStr for Step {
     }
 }
 
-/// What the command line asks for.
+/// Which steps a run takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Selection {
     All,
@@ -101,24 +107,24 @@ pub enum Selection {
 }
 
 impl Selection {
-    /// The steps to take, in order: whatever was asked for, the guards come before any harm.
+    /// The steps in order. The guards run before any destructive step, under every selection.
     pub fn steps(self) -> Vec<Step> {
-        let asked: Vec<Step> = Step::ALL
+        let selected: Vec<Step> = Step::ALL
             .into_iter()
             .filter(|step| match self {
                 Self::All => true,
-                // No step between stop and start is for a running application.
+                // Between stop and start, no step may meet a running application.
                 Self::From(first) => {
                     *step >= first || (*step == Step::Stop && first <= Step::Cache)
                 }
                 Self::Only(one) => *step == one,
             })
             .collect();
-        let guarded = asked.iter().any(|step| step.is_destructive());
+        let guarded = selected.iter().any(|step| step.is_destructive());
         let guards = [Step::Validate, Step::Summary, Step::Confirm];
         let mut steps: Vec<Step> =
-            guards.into_iter().filter(|guard| guarded && !asked.contains(guard)).collect();
-        steps.extend(asked);
+            guards.into_iter().filter(|guard| guarded && !selected.contains(guard)).collect();
+        steps.extend(selected);
         steps.sort();
         steps
     }
@@ -148,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_what_was_asked_for() {
+    fn a_run_takes_the_steps_that_were_selected() {
         assert_eq!(Selection::All.steps(), Step::ALL);
         assert_eq!(Selection::Only(Health).steps(), [Health]);
         assert_eq!(Selection::Only(Preflight).steps(), [Preflight]);

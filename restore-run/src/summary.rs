@@ -1,10 +1,10 @@
-//! What the operator is shown before being asked: the bundle, what will be destroyed, and every
-//! difference between the two that may mean that this is the wrong bundle or the wrong host.
+//! What the operator reads before confirming: the bundle, what will be destroyed, and every difference between
+//! the two that may mean a wrong bundle or a wrong host.
 
 use crate::bundle::Bundle;
 use crate::options::{Choices, ConfigChoice};
 use crate::settings::Settings;
-use crate::tool::Tool;
+use crate::{database, storage};
 use anyhow::Result;
 use bundle_format::report::{BucketStatus, DatabaseStatus};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,59 +12,35 @@ use pipe_kit::text::size;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// Asks the database server.
-///
-/// # Errors
-/// If it does not answer.
-pub fn database_status() -> Result<DatabaseStatus> {
-    Tool::new("pg-snap").args(["status", "--json"]).json()
-}
-
-/// Asks the object storage.
-///
-/// # Errors
-/// If it does not answer.
-pub fn bucket_status(settings: &Settings) -> Result<BucketStatus> {
-    Tool::new("obj-mirror").args(["status", "--json"]).arg(settings.bucket_url()?).json()
-}
-
-/// Whether there is the bucket, without counting what it holds.
-///
-/// # Errors
-/// If the object storage does not answer.
-pub fn bucket_answers(settings: &Settings) -> Result<bool> {
-    let ask = Tool::new("obj-mirror").args(["status", "--quick", "--json"]);
-    ask.arg(settings.bucket_url()?).json().map(|status: BucketStatus| status.exists)
-}
-
-/// Everything the summary tells.
+/// What the summary shows.
 pub struct Summary {
     pub database: Result<DatabaseStatus>,
-    /// None: the bucket is not touched.
+    /// None where the bucket is not touched.
     pub bucket: Option<Result<BucketStatus>>,
-    /// Names of settings of database, storage, cache or domain that the bundle's `.env` has differently.
+    /// The settings of database, storage, cache and domain that differ in the bundle's `.env`.
     pub changed_settings: Result<BTreeSet<String>>,
 }
 
 impl Summary {
-    /// Asks the servers and compares the settings. What does not answer is told, not fatal: refusing
-    /// is preflight's part.
+    /// Asks the servers and compares the settings. A server that does not answer is shown as such; the preflight
+    /// refuses.
     pub fn gather(bundle: &Bundle, settings: &Settings) -> Self {
-        let diff = Tool::new("cfg-pack")
+        let diff = settings
+            .tool("cfg-pack")
             .args(["diff", "--quiet", "--root"])
             .arg(&settings.deploy)
             .arg(".env")
             .input(&bundle.config())
             .capture();
         Self {
-            database: database_status(),
+            database: database::status(settings),
             bucket: (settings.bundled_storage && bundle.mirror().is_some())
-                .then(|| bucket_status(settings)),
+                .then(|| storage::status(settings)),
             changed_settings: diff.map(|diff| changed_settings(&diff)),
         }
     }
 
-    /// For people.
+    /// As text for the operator.
     pub fn to_text(
         &self,
         bundle: &Bundle,
@@ -73,7 +49,7 @@ impl Summary {
         now: DateTime<Utc>,
     ) -> String {
         let mut text = format!("Bundle {}\n\n", bundle.dir.display());
-        for line in bundle.manifest_for_people().lines() {
+        for line in bundle.manifest_text().lines() {
             let _ = writeln!(text, "    {line}");
         }
         let _ = writeln!(
@@ -93,7 +69,7 @@ impl Summary {
         let _ = writeln!(
             text,
             "    Cache       {}: emptied, jobs queued in it are lost",
-            settings.redis_for_people()
+            settings.redis_without_password()
         );
         let _ = writeln!(text, "    Config      {}", config_line(choices));
         for warning in self.warnings(bundle, settings, choices) {
@@ -154,9 +130,9 @@ impl Summary {
         };
         for key in changed {
             warnings.push(if choices.force_config {
-                format!("--force-config changes {key}; this restore goes to where the present .env says")
+                format!("--force-config changes {key}; this restore still uses the present value")
             } else {
-                format!("{key} is another in the bundle's .env; it stays as it is here without --force-config")
+                format!("{key} differs in the bundle's .env; without --force-config it stays as it is here")
             });
         }
         warnings
@@ -183,7 +159,7 @@ fn config_line(choices: Choices) -> &'static str {
     }
 }
 
-/// The keys that a unified diff of `.env` changes, of those that say where a restore goes to.
+/// The keys that a unified diff of `.env` changes, of those that decide where a restore goes to.
 fn changed_settings(diff: &str) -> BTreeSet<String> {
     const WHERE: [&str; 8] =
         ["POSTGRES_", "PG", "S3_", "AWS_", "MINIO_", "REDIS_", "OBJECT_STORAGE", "PIPRIO_DOMAIN"];
@@ -206,9 +182,9 @@ fn shortened(schemas: &[String]) -> String {
 fn age(timestamp: Option<&str>, now: DateTime<Utc>) -> String {
     let made = timestamp.and_then(|t| DateTime::parse_from_rfc3339(t).ok());
     match made.map(|made| now.signed_duration_since(made)) {
-        Some(age) if age < TimeDelta::zero() => "in the future, says its manifest".into(),
+        Some(age) if age < TimeDelta::zero() => "in the future, by its manifest".into(),
         Some(age) => format!("{} ago", pipe_kit::text::age(age.num_seconds())),
-        None => "at a time its manifest does not tell".into(),
+        None => "at an unknown time".into(),
     }
 }
 
@@ -217,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn settings_that_say_where_a_restore_goes_are_named_without_their_values() {
+    fn settings_that_decide_where_a_restore_goes_are_named_without_their_values() {
         let diff = "--- .env (now)\n+++ .env (bundle)\n-POSTGRES_HOST=a\n+POSTGRES_HOST=b\n LANG=c\n-LANG=d\n+export REDIS_URL=***\n-PGSSLMODE=a\n";
         let keys: Vec<_> = changed_settings(diff).into_iter().collect();
         assert_eq!(keys, ["PGSSLMODE", "POSTGRES_HOST", "REDIS_URL"]);
@@ -229,7 +205,7 @@ mod tests {
         let ago = |seconds| age(Some(&(now - TimeDelta::seconds(seconds)).to_rfc3339()), now);
         assert_eq!(ago(90_000), "25 h ago");
         assert_eq!(ago(60), "60 s ago");
-        assert_eq!(ago(-60), "in the future, says its manifest");
-        assert_eq!(age(Some("soon"), now), "at a time its manifest does not tell");
+        assert_eq!(ago(-60), "in the future, by its manifest");
+        assert_eq!(age(Some("soon"), now), "at an unknown time");
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long a backup of which a part was killed may take to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const STAGES: [&str; 4] = ["database", "objects", "config", "manifest and seal"];
+const STAGES: [&str; 4] = ["database", "objects", "config", "manifest"];
 
 struct Killed(Victim);
 
@@ -24,7 +24,7 @@ impl Fault for Killed {
     fn name(&self) -> String {
         let who = match self.0 {
             Victim::Everything => "with all that it started",
-            Victim::Script => "backup.sh alone",
+            Victim::Script => "backup-run alone",
             Victim::Stage => "one process below it",
         };
         format!("backup: kill -9, {who}")
@@ -66,6 +66,6 @@ fn reach_a_moment(run: &mut Launched, stand: &Stand, n: usize, rng: &mut Rng) ->
     if n.is_multiple_of(2) {
         return run.let_run(stand.backup_takes.mul_f64(rng.f64()));
     }
-    let begun = format!("backup.sh: {} …", STAGES[n / 2 % STAGES.len()]);
+    let begun = format!("] {} …", STAGES[n / 2 % STAGES.len()]);
     Ok(run.wait_for(&begun)? && run.let_run(Duration::from_micros(rng.u64(..90_000)))?)
 }

@@ -81,7 +81,7 @@ impl Fault for Dump {
 
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, _: Scale) -> Result<Ending> {
         let mut run = stand.launch_backup()?;
-        run.wait_for("backup.sh: database …")?;
+        run.wait_for("] database …")?;
         run.let_run(Duration::from_millis(rng.u64(..250)))?;
         let what = strike(stand, &mut run, n, rng)?;
         let status = run.status_within(PATIENCE)?;

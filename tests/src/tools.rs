@@ -9,13 +9,14 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The tools that the contracts are about.
-pub const TOOLS: [&str; 8] = [
+pub const TOOLS: [&str; 9] = [
     "deploy-env",
     "pg-snap",
     "obj-mirror",
     "cfg-pack",
     "bundle-manifest",
     "bundle-prune",
+    "backup-run",
     "restore-run",
     "health-probe",
 ];

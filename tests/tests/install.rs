@@ -1,7 +1,7 @@
 //! `install.sh`: what it puts into a deployment, and that a second run is an upgrade.
 
 use anyhow::{Result, ensure};
-use pipeline_tests::tools::{bin_dir, workspace};
+use pipeline_tests::tools::{TOOLS, bin_dir, workspace};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -32,6 +32,8 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
         for program in [
             "bin/pg-snap",
             "bin/deploy-env",
+            "bin/backup-run",
+            "bin/restore-run",
             "scripts/backup.sh",
             "scripts/restore.sh",
             "scripts/health-check.sh",
@@ -50,6 +52,23 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
         assert!(String::from_utf8_lossy(&out.stderr).contains(".env"));
         assert!(!deploy.join("backups").exists());
     }
+    Ok(())
+}
+
+#[test]
+fn every_tool_and_no_test_is_built_by_default() -> Result<()> {
+    // install.sh names no package, so that it builds again nothing that cargo build --release has built.
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(workspace());
+    let metadata: serde_json::Value = serde_json::from_slice(&command.output()?.stdout)?;
+    let members = metadata["workspace_default_members"].as_array().cloned().unwrap_or_default();
+    let members: Vec<&str> = members.iter().filter_map(|member| member.as_str()).collect();
+    let is_member = |name: &str| members.iter().any(|id| id.contains(&format!("/{name}#")));
+    for tool in TOOLS {
+        ensure!(is_member(tool), "{tool} is not among {members:?}");
+    }
+    ensure!(!is_member("tests"), "the tests are among {members:?}");
     Ok(())
 }
 

@@ -24,7 +24,7 @@ pub fn lines(page: &str, heading: &str) -> Result<Vec<Line>> {
         if let Some(command) = line.strip_prefix("$ ") {
             found.push(Line { command: command.to_owned(), answers: String::new() });
         } else if let Some(last) = found.last_mut() {
-            let asked = line.split_once("domain to go on: ").or(line.split_once("[y/N] "));
+            let asked = line.split_once("domain to continue: ").or(line.split_once("[y/N] "));
             if let Some((_, answer)) = asked {
                 last.answers += &format!("{answer}\n");
             }

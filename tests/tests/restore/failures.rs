@@ -21,7 +21,7 @@ fn a_failing_database_step_leaves_the_old_database_and_starts_the_application_ag
     assert!(run.stderr.contains("[6/11] database"), "{}", run.stderr);
     assert!(run.stderr.contains("ERROR 22012"), "{}", run.stderr);
     assert!(
-        run.stderr.contains("the old database is as it was; api worker run again"),
+        run.stderr.contains("the old database is as it was; api worker are running again"),
         "{}",
         run.stderr
     );
@@ -54,7 +54,7 @@ fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_told_command_
         assert!(states.contains(&(app.to_owned(), "stopped".to_owned())), "{states:?}");
     }
     let last = run.stderr.lines().last().context("no words")?;
-    let (_, told) = last.split_once("to go on from there: ").context("no command")?;
+    let (_, told) = last.split_once("to continue it: ").context("no command")?;
     assert!(told.ends_with("--resume"), "{told}");
     let mut go_on = Command::new("bash");
     go_on.args(["-c", told]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -188,7 +188,10 @@ fn a_signal_before_the_swap_leaves_the_old_database_and_a_running_application() 
         let out = child.wait_with_output()?;
         let words = String::from_utf8_lossy(&out.stderr);
         assert_eq!(out.status.code(), Some(status), "{words}");
-        assert!(words.contains("the old database is as it was; api worker run again"), "{words}");
+        assert!(
+            words.contains("the old database is as it was; api worker are running again"),
+            "{words}"
+        );
         assert_eq!(databases(&deployment)?, "piprio postgres", "{words}");
         assert_eq!(deployment.state()?, before);
         deployment.health_check()?.expect(0);

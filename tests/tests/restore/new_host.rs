@@ -32,10 +32,10 @@ fn from_nothing_but_a_bundle_to_a_green_health_check() -> Result<()> {
     let next = run.stderr.lines().last().context("no words")?;
     assert!(next.contains("restore.sh") && !next.contains("--bootstrap"), "{next}");
     let again = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
-    assert!(again.stderr.contains("no empty deployment"), "{}", again.stderr);
+    assert!(again.stderr.contains("this deployment is not empty"), "{}", again.stderr);
 
     let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
-    assert!(run.stderr.contains("starting what holds state"), "{}", run.stderr);
+    assert!(run.stderr.contains("starting the stateful services"), "{}", run.stderr);
     for service in STATEFUL {
         assert!(deployment.ps()?.contains(&(service.to_owned(), "running".to_owned())));
     }
@@ -93,7 +93,7 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
         "mv .env .env.kept; rm -r secrets/* certs/*; echo another > secrets/signing_key",
     )?;
     let run = deployment.restore(&bundle, &["--bootstrap"], &format!("{DOMAIN}\n"))?.expect(5);
-    assert!(run.stderr.contains("secrets is there"), "{}", run.stderr);
+    assert!(run.stderr.contains("secrets exists"), "{}", run.stderr);
     sh(deployment.dir(), "rm secrets/signing_key")?;
     let run = deployment.restore(&bundle, &["--bootstrap", "--confirm", DOMAIN], "")?.expect(0);
     assert!(run.stderr.contains("POSTGRES_HOST: the host old-db.invalid"), "{}", run.stderr);
@@ -146,7 +146,7 @@ fn a_new_host_is_set_up_from_a_sealed_file_by_the_commands_that_are_told() -> Re
     let (file, key) = (place.path().join("a bundle.tar.age"), place.path().join("key"));
     let key = key.to_str().context("path")?;
     let run = deployment.restore(&file, &["-i", key, "--bootstrap"], &answers(""))?.expect(0);
-    assert!(run.stderr.contains("in the clear"), "{}", run.stderr);
+    assert!(run.stderr.contains("the decrypted bundle"), "{}", run.stderr);
     let told = run.stderr.lines().find_map(|l| l.split_once(", then: ")).context("no command")?;
     sh(deployment.dir(), &format!("printf '{DOMAIN}\\nn\\n' | {}", told.1))?;
     assert_eq!(deployment.state()?, before);
@@ -183,7 +183,7 @@ fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
 
     // Not confirmed: what was opened stays for the next try, and is told.
     let run = deployment.restore(&file, &["-i", key], "no\n")?.expect(5);
-    assert!(run.stderr.contains("in the clear"), "{}", run.stderr);
+    assert!(run.stderr.contains("the decrypted bundle"), "{}", run.stderr);
     deployment.restore(&file, &["-i", key, "--config", "no"], &answers(""))?.expect(0);
     assert!(!unsealed.exists());
     assert_eq!(deployment.state()?, before);

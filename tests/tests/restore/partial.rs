@@ -18,7 +18,7 @@ fn damaged_objects_are_left_out_and_named_and_nothing_is_deleted_from_the_bucket
 
     deployment.restore(&bundle, &[], &answers("n"))?.expect(4);
     let run = deployment.restore(&bundle, &["--skip-verify"], &answers("n"))?.expect(3);
-    assert!(run.stderr.contains("not checked are"), "{}", run.stderr);
+    assert!(run.stderr.contains("are not checked; what"), "{}", run.stderr);
     for key in [damaged, missing] {
         assert!(run.stderr.contains(key.as_str()), "{key} is not named\n{}", run.stderr);
     }
@@ -31,8 +31,11 @@ fn damaged_objects_are_left_out_and_named_and_nothing_is_deleted_from_the_bucket
     );
     // What was left out may be in the old database alone: it stays until somebody drops it.
     assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
-    let told =
-        run.stderr.lines().find_map(|l| l.split_once("to drop it: ")).context("no command")?;
+    let told = run
+        .stderr
+        .lines()
+        .find_map(|l| l.split_once("to drop it once it is no longer needed: "))
+        .context("no command")?;
     sh(deployment.dir(), told.1)?;
     assert_eq!(databases(&deployment)?, "piprio postgres");
     deployment.backup(&[])?.expect(0);
@@ -47,7 +50,7 @@ fn a_damaged_dump_still_leaves_the_old_database() -> Result<()> {
     sh(&bundle, "gunzip -c database.sql.gz > d; head -c -200 d | gzip > database.sql.gz; rm d")?;
     let run = deployment.restore(&bundle, &["--skip-verify"], &answers("n"))?.expect(4);
     assert!(
-        run.stderr.contains("the old database is as it was; api worker run again"),
+        run.stderr.contains("the old database is as it was; api worker are running again"),
         "{}",
         run.stderr
     );

@@ -1,24 +1,24 @@
-//! The last step: the health check, and what may go once it has passed.
+//! The last step: the health check, and what is dropped once it has passed.
 
-use super::swap::{Seen, seen};
-use super::{Restore, abandon_command, restore_command};
+use crate::commands::by_hand;
+use crate::database::{self, InPlace, drop_tool, in_place, swap_tool};
 use crate::journal::Journal;
+use crate::run::Run;
 use crate::step::{Selection, Step};
-use crate::summary::database_status;
-use crate::tool::{self, Tool};
 use anyhow::Result;
 use bundle_format::report::LoadPreflight;
+use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, say, warning};
 
-impl Restore<'_> {
-    pub(super) fn health_tool(&self) -> Tool {
-        Tool::new("health-probe").arg("--wait").arg(self.options.wait_seconds.to_string())
+impl Run {
+    pub fn health_tool(&self) -> Tool {
+        self.settings.tool("health-probe").arg("--wait").arg(self.options.wait_seconds.to_string())
     }
 
-    /// A health check that fails is an outcome, told by its table, and not a step that broke off.
-    pub(super) fn health(&self) -> Result<Exit> {
-        let well = self.health_tool().run_to_stdout();
-        match (well, self.ledger.journal()) {
+    /// A health check that fails is an outcome, shown by its table, and not a step that failed.
+    pub fn health(&self) -> Result<Exit> {
+        let passed = self.health_tool().run_to_stdout();
+        match (passed, self.state.journal()) {
             (Ok(()), Some(journal)) if self.selection.reaches_the_end() => self.complete(&journal),
             (Ok(()), _) => {
                 if self.selection == Selection::All {
@@ -29,96 +29,88 @@ impl Restore<'_> {
             (Err(error), journal) => {
                 warning!("{error:#}: the health check did not pass");
                 if let Some(journal) = journal {
-                    self.tell_previous(&journal);
-                    self.tell_how_to_go_on();
+                    self.warn_of_previous(&journal);
+                    self.warn_if_unfinished();
                 }
                 Ok(Exit::Failed)
             }
         }
     }
 
-    /// The check has passed: the old database may go, if this restore left nothing out.
+    /// The check has passed: the old database is dropped, if this restore left nothing out.
     fn complete(&self, journal: &Journal) -> Result<Exit> {
         if !journal.reaches(Step::Health) {
             warning!(
-                "the health check passed, but the restore's steps are finished only up to {}; the old database is kept",
+                "the health check passed, but the steps of the restore are finished only up to {}; the old database is kept",
                 journal.done
             );
-            self.tell_how_to_go_on();
+            self.warn_if_unfinished();
             return Ok(Exit::Done);
         }
-        // It checks what is there, whatever database that is.
-        if journal.load.is_some() && seen(journal, database_status()) != Seen::New {
+        // The health check passes with any database that works.
+        let now = || database::status(&self.settings);
+        if journal.load.is_some() && in_place(journal, now()) != InPlace::New {
             warning!(
                 "the health check passed, but the database in place is not the one that this restore has loaded"
             );
-            self.tell_how_to_go_on();
+            self.warn_if_unfinished();
             return Ok(Exit::Failed);
         }
         if journal.incomplete {
-            self.ledger.close()?;
+            self.state.close_journal()?;
             warning!("the restore is complete except for what was left out, named above");
-            self.tell_previous(journal);
-            self.tell_roles_without_login();
+            self.warn_of_previous(journal);
+            self.check_roles();
             return Ok(Exit::Incomplete);
         }
         let dropped = self.drop_previous(&journal.previous)?;
-        self.ledger.close()?;
+        self.state.close_journal()?;
         let old = if dropped { "the old database is dropped; " } else { "" };
         say!("the health check passed; {old}the restore is complete");
-        Ok(self.tell_roles_without_login())
+        Ok(self.check_roles())
     }
 
-    /// Gives whether they were dropped, and not kept for being others.
+    /// Returns whether they were dropped. Databases that are not ours are kept.
     fn drop_previous(&self, oids: &[u32]) -> Result<bool> {
         if oids.is_empty() {
             return Ok(false);
         }
-        match drop_tool(oids).run() {
+        match drop_tool(&self.settings, oids).run() {
             Ok(()) => Ok(true),
             // Swapped back in the meantime, or replaced by hand.
             Err(error) if pipe_kit::status::of(&error) == Exit::Refused => {
                 let name = &self.settings.database;
                 warning!(
-                    "the database beside {name} is not the one that this restore has put aside, and is kept"
+                    "the database beside {name} is not the one that this restore has kept; it is not dropped"
                 );
                 Ok(false)
             }
             Err(error) => {
-                Err(error.context("everything is restored, but the old database is still there"))
+                Err(error.context("everything is restored, but the old database was not dropped"))
             }
         }
     }
 
-    fn tell_previous(&self, journal: &Journal) {
+    fn warn_of_previous(&self, journal: &Journal) {
         let Some(oldest) = journal.previous.first() else { return };
         warning!(
             "the database from before the restore is kept beside the new one; to swap it back: {}",
-            swap_tool(*oldest).by_hand(self.settings)
+            by_hand(&self.settings, &swap_tool(&self.settings, *oldest))
         );
         if journal.incomplete {
-            let drop = drop_tool(&journal.previous).by_hand(self.settings);
-            warning!("once it is not needed any more, to drop it: {drop}");
+            let drop = drop_tool(&self.settings, &journal.previous);
+            let drop = by_hand(&self.settings, &drop);
+            warning!("to drop it once it is no longer needed: {drop}");
         }
     }
 
-    pub(super) fn tell_how_to_go_on(&self) {
-        if self.ledger.journal().is_some() {
-            warning!(
-                "the restore is unfinished, and backup.sh refuses until it is finished: {} --resume; or given up: {}",
-                restore_command(self.settings, &self.bundle, Default::default()),
-                abandon_command(self.settings)
-            );
-        }
-    }
-
-    /// Roles that a load had to make come back without their passwords, which are in no dump.
-    fn tell_roles_without_login(&self) -> Exit {
+    /// Roles that a load has created have no password, since no dump contains one.
+    fn check_roles(&self) -> Exit {
         let report: LoadPreflight = match self.preflight_checks().database_tool().report() {
             Ok(report) => report,
             Err(error) => {
                 warning!(
-                    "whether a role of the bundle needs a password here is not known: {error:#}"
+                    "cannot determine whether a role of the bundle needs a password here: {error:#}"
                 );
                 return Exit::Done;
             }
@@ -130,26 +122,15 @@ impl Restore<'_> {
                  as a superuser, in psql: ALTER ROLE \"{quoted}\" LOGIN; \\password \"{quoted}\""
             );
         }
-        let own = [report.dump_owner, tool::variable("PGUSER")];
+        let own = [report.dump_owner, self.settings.variable("PGUSER")];
         match own.iter().flatten().find(|role| report.roles_without_login.contains(role)) {
             Some(role) => {
                 warning!(
-                    "{role} is the application's own role: it cannot reach its database before that"
+                    "{role} is the application's own role: until then, the application cannot reach its database"
                 );
                 Exit::Failed
             }
             None => Exit::Done,
         }
     }
-}
-
-/// Makes the database with that oid, which was put aside, the one in place again.
-pub fn swap_tool(oid: u32) -> Tool {
-    Tool::new("pg-snap").args(["previous", "swap", "--oid"]).arg(oid.to_string())
-}
-
-/// Drops those that were put aside.
-pub fn drop_tool(oids: &[u32]) -> Tool {
-    let drop = Tool::new("pg-snap").args(["previous", "drop"]);
-    oids.iter().fold(drop, |tool, oid| tool.arg("--oid").arg(oid.to_string()))
 }

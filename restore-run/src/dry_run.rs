@@ -1,31 +1,31 @@
-//! `--dry-run`: the steps' exact commands, without taking them.
+//! `--dry-run`: the exact commands of the steps, without running them.
 
-use super::Restore;
-use super::health::drop_tool;
+use crate::database::{self, drop_tool};
 use crate::options::ConfigChoice;
+use crate::run::Run;
 use crate::services;
 use crate::step::Step;
-use crate::summary::{database_status, why_no_objects};
-use crate::tool::Tool;
+use crate::summary::why_no_objects;
 use anyhow::Result;
 use pipe_kit::Exit;
+use pipe_kit::tool::Tool;
 
-impl Restore<'_> {
-    /// `--dry-run`: what can be checked is checked, the rest is told.
-    pub(super) fn rehearse(&self) -> Result<Exit> {
+impl Run {
+    /// Checks what can be checked, and prints the commands.
+    pub fn dry_run(&self) -> Result<Exit> {
         let steps = self.selection.steps();
         let mut checked = Ok(());
         for step in &steps {
             match step {
                 Step::Validate => self.validate()?,
                 Step::Summary => self.show_summary(),
-                Step::Preflight => checked = self.preflight_checks().rehearse(),
+                Step::Preflight => checked = self.preflight_checks().dry_run(),
                 _ => {}
             }
         }
         let mut plan = String::new();
         for step in steps {
-            plan += &format!("[{}/{}] {step}\n", step.number(), Step::ALL.len());
+            plan += &format!("{}\n", step.heading());
             for line in self.commands(step)? {
                 plan += &format!("    {line}\n");
             }
@@ -34,20 +34,22 @@ impl Restore<'_> {
         checked.map(|()| Exit::Done)
     }
 
-    /// The exact commands of a step, and what it does without one, as `# …`.
+    /// The exact commands of a step; what it does without one is a line `# …`.
     fn commands(&self, step: Step) -> Result<Vec<String>> {
-        let listed = services::list(self.settings).unwrap_or_default();
+        let listed = services::list(&self.settings).unwrap_or_default();
         let shown = |tool: Tool| vec![tool.to_shell()];
         Ok(match step {
             Step::Validate => shown(self.verify_tool()),
             Step::Summary => vec![
-                Tool::new("pg-snap").args(["status", "--json"]).to_shell(),
+                self.settings.tool("pg-snap").args(["status", "--json"]).to_shell(),
                 match self.objects_tool()? {
-                    Some(_) => Tool::new("obj-mirror")
+                    Some(_) => self
+                        .settings
+                        .tool("obj-mirror")
                         .args(["status", "--json"])
                         .arg(self.settings.bucket_url()?)
                         .to_shell(),
-                    None => format!("# objects: {}", why_no_objects(&self.bundle, self.settings)),
+                    None => format!("# objects: {}", why_no_objects(&self.bundle, &self.settings)),
                 },
             ],
             Step::Confirm => {
@@ -58,23 +60,25 @@ impl Restore<'_> {
             }
             Step::Preflight => {
                 let safety = self.options.safety_backup.then(|| self.safety_tool().to_shell());
-                std::iter::once("# was run just now".into()).chain(safety).collect()
+                std::iter::once("# has just run".into()).chain(safety).collect()
             }
             Step::Stop => shown(services::stop(
-                self.settings,
+                &self.settings,
                 &services::application(&listed, &self.settings.stateful),
             )),
             Step::Database => shown(self.database_tool()),
             Step::Objects => match self.objects_tool()? {
                 Some(tool) => shown(tool),
-                None => vec![format!("# skipped: {}", why_no_objects(&self.bundle, self.settings))],
+                None => {
+                    vec![format!("# skipped: {}", why_no_objects(&self.bundle, &self.settings))]
+                }
             },
             Step::Config => self.config_commands(),
-            Step::Cache => vec![format!("# FLUSHDB on {}", self.settings.redis_for_people())],
+            Step::Cache => vec![format!("# FLUSHDB on {}", self.settings.redis_without_password())],
             Step::Start => {
                 let (stateful, application) = services::to_start(&listed, &self.settings.stateful);
                 let names = [stateful, application].into_iter().filter(|names| !names.is_empty());
-                names.map(|names| services::start(self.settings, &names).to_shell()).collect()
+                names.map(|names| services::start(&self.settings, &names).to_shell()).collect()
             }
             Step::Health => self.health_commands(),
         })
@@ -82,9 +86,9 @@ impl Restore<'_> {
 
     fn health_commands(&self) -> Vec<String> {
         let mut lines = vec![self.health_tool().to_shell()];
-        let oid = database_status().ok().and_then(|status| status.oid);
+        let oid = database::status(&self.settings).ok().and_then(|status| status.oid);
         if let (Some(oid), false) = (oid, self.choices.drop_first) {
-            let drop = drop_tool(&[oid]);
+            let drop = drop_tool(&self.settings, &[oid]);
             lines.push(format!("{}    # only if the health check passed", drop.to_shell()));
         }
         lines

@@ -10,6 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+mod sequence;
+
 fn deployment() -> Result<Deployment> {
     Deployment::temporary(&Options::default())
 }
@@ -101,7 +103,11 @@ fn external_storage_is_skipped_and_said() -> Result<()> {
     let deployment =
         Deployment::temporary(&Options { external_storage: true, ..Options::default() })?;
     let run = deployment.backup(&[])?.expect(0);
-    assert!(run.stderr.contains("objects: skipped"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("objects: skipped, the object storage is external"),
+        "{}",
+        run.stderr
+    );
     let bundle = deployment.newest_bundle()?;
     assert!(!bundle.join("minio").exists());
     let manifest = std::fs::read_to_string(bundle.join("MANIFEST.txt"))?;
@@ -208,7 +214,7 @@ fn a_wrong_password_or_key_or_name_is_one_clear_line_and_no_bundle() -> Result<(
     std::fs::remove_file(secrets.join("connector"))?;
 
     f.check(f.deployment.backup(&["--wrong"])?, 2, "--wrong")?;
-    f.check(f.deployment.backup(&["a", "b"])?, 2, "too many")?;
+    f.check(f.deployment.backup(&["a", "b"])?, 2, "unexpected argument 'b'")?;
     f.deployment.backup(&[])?.expect(0);
     Ok(())
 }
@@ -307,6 +313,8 @@ fn a_signal_in_the_middle_leaves_no_bundle_and_no_process() -> Result<()> {
         let pid = child.id().to_string();
         ensure!(Command::new("kill").args([&format!("-{signal}"), &pid]).status()?.success());
         f.check(finish(child)?, status, "no bundle was made")?;
+        let record = sequence::record(&f.deployment)?;
+        assert!(record["status"] == status && record["bundle"].is_null(), "{record}");
         drop(held);
         wait_until("pg_dump to be gone", || {
             Ok(f.deployment
@@ -328,8 +336,13 @@ fn a_second_run_at_the_same_time_is_refused() -> Result<()> {
     assert!(second.stderr.contains("another backup or restore is running"), "{}", second.stderr);
     let restore = f.deployment.restore(&f.bundle, &[], "demo.piprio.test\ny\n")?.expect(5);
     assert!(restore.stderr.contains("another backup or restore is running"), "{}", restore.stderr);
+    assert!(
+        sequence::record(&f.deployment)?["status"].is_null(),
+        "a refused run has recorded itself"
+    );
     drop(held);
     finish(child)?.expect(0);
+    assert_eq!(sequence::record(&f.deployment)?["status"], 0);
     assert_eq!(f.deployment.bundles()?.len(), 2);
     Ok(())
 }
@@ -344,6 +357,9 @@ fn a_killed_run_holds_no_lock_and_its_partial_is_removed_by_the_next() -> Result
     child.wait()?;
     let root = f.bundle.parent().context("a root")?;
     assert!(sh(root, "ls -A")?.contains(".partial"));
+    let record = sequence::record(&f.deployment)?;
+    assert!(record["started"].is_string() && record["stages"][0]["stage"] == "database");
+    assert!(record["ended"].is_null() && record["status"].is_null(), "{record}");
     // Its stage still waits for the lock, and must not keep the next run from starting.
     drop(held);
     f.deployment.backup(&[])?.expect(0);
@@ -385,7 +401,7 @@ fn a_storage_server_that_dies_in_the_middle_of_the_mirror_leaves_no_bundle() -> 
     let run = f.deployment.backup(&[])?;
     let status = run.status;
     assert!([1, 3].contains(&status), "{status}");
-    f.check(run, status, "obj-mirror failed")
+    f.check(run, status, "[2/8] objects: obj-mirror ended with status")
 }
 
 #[test]
@@ -439,7 +455,7 @@ fn a_failure_after_the_bundle_is_whole_does_not_deny_it() -> Result<()> {
     let out = command.output()?;
     assert_eq!(out.status.code(), Some(1));
     let words = String::from_utf8_lossy(&out.stderr);
-    assert!(words.contains("was complete") && !words.contains("no bundle was made"), "{words}");
+    assert!(words.contains(" is complete; ") && !words.contains("no bundle was made"), "{words}");
     assert_eq!(f.deployment.bundles()?.len(), 2);
     Ok(())
 }

@@ -1,0 +1,202 @@
+//! The sequence itself.
+
+use crate::bundle::{Bundle, remove_partials};
+use crate::commands::{Commands, link_source};
+use crate::record::Record;
+use crate::settings::Settings;
+use crate::stage::Stage;
+use anyhow::{Context, Result};
+use pipe_kit::lock::{self, Lock};
+use pipe_kit::tool::Tool;
+use pipe_kit::{Exit, Stop, cleanup, say, warning};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Makes a bundle.
+///
+/// # Errors
+/// [`Stop::refused`] if another run holds a lock or a restore is unfinished; else the error names the stage that
+/// failed and the state of the bundle.
+pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
+    // Also for what scripts in the place of a stage create.
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let root = make_directories(settings)?;
+    let _locks = take_locks(settings, &root)?;
+    let bundle = Bundle::with_free_name(&root);
+    let link = link_source(settings, &bundle);
+    let record = Record::begin(settings.state_dir().join("last-backup.json"), &bundle);
+    let backup = Arc::new(Backup { bundle, record });
+    let on_signal = {
+        let backup = Arc::clone(&backup);
+        cleanup::on_failure(move || {
+            warning!("{}", backup.clean_up());
+            let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
+            backup.end(signal.map_or(Exit::Failed.code(), |signal| 128 + signal));
+        })
+    };
+    let commands = Commands { settings, bundle: &backup.bundle, link };
+    let made = backup.run_stages(&commands, json);
+    on_signal.disarm();
+    let state = if made.is_err() { backup.clean_up() } else { String::new() };
+    backup.end(made.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done).code());
+    let printed = if json { pipe_kit::output::print(&backup.record.json()?) } else { Ok(()) };
+    if let Err(error) = made {
+        let exit = pipe_kit::status::of(&error);
+        return Err(Stop::with_exit(exit, format!("{error:#}; {state}")).into());
+    }
+    printed.inspect_err(|_| backup.end(Exit::Failed.code())).with_context(|| {
+        format!("{} is complete, but the record was not printed", backup.bundle.path.display())
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The bundle's root, without links, and the directory of the toolkit's state.
+fn make_directories(settings: &Settings) -> Result<PathBuf> {
+    for dir in [&settings.root, &settings.state_dir()] {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+        made.with_context(|| format!("creating {}", dir.display()))?;
+    }
+    let root = settings.root.canonicalize();
+    root.with_context(|| format!("opening {}", settings.root.display()))
+}
+
+/// The locks of the deployment and of the root, unless the restore that started this holds them. Whoever holds them
+/// removes what killed runs have left.
+fn take_locks(settings: &Settings, root: &Path) -> Result<Vec<Lock>> {
+    const HOLDER: &str = "another backup or restore";
+    if settings.safety_backup {
+        return Ok(Vec::new());
+    }
+    let deployment = lock::take_directory(&settings.state_dir(), HOLDER)?;
+    let locks = vec![deployment, lock::take(&root.join(".lock"), HOLDER)?];
+    refuse_if_unfinished(settings)?;
+    remove_partials(root)?;
+    Ok(locks)
+}
+
+/// Refuses to back up a deployment that a restore has left half replaced.
+pub fn refuse_if_unfinished(settings: &Settings) -> Result<()> {
+    let journal = settings.state_dir().join("unfinished.json");
+    if settings.safety_backup
+        || !journal.try_exists().context("looking for an unfinished restore")?
+    {
+        return Ok(());
+    }
+    let script = settings.deploy.join("scripts/restore.sh");
+    let abandon = Tool::new("bash").arg(script).arg("--abandon").to_shell();
+    Err(Stop::refused(format!(
+        "a restore is unfinished, so the data is neither the old nor the new; no bundle was made; finish the restore \
+         (restore.sh BUNDLE --resume) or abandon it: {abandon}"
+    ))
+    .into())
+}
+
+/// A backup that is running.
+struct Backup {
+    bundle: Bundle,
+    record: Record,
+}
+
+impl Backup {
+    fn run_stages(&self, commands: &Commands, json: bool) -> Result<()> {
+        self.bundle.create()?;
+        for stage in Stage::ALL {
+            let heading = stage.heading();
+            let tool = match commands.of(stage) {
+                Ok(tool) => tool,
+                Err(reason) => {
+                    say!("{heading}: skipped, {reason}");
+                    continue;
+                }
+            };
+            self.record.begin_stage(stage);
+            let run = || if json { tool.run() } else { tool.run_to_stdout() };
+            let (ended, took) = heading.time(run);
+            let exit = ended.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done);
+            self.record.end_stage(took, exit.code());
+            match ended {
+                Ok(()) => self.record_sizes(stage),
+                Err(error) if commands.settings.safety_backup && stage == Stage::Alarm => {
+                    warning!("{heading}: {error:#}; {}", state(&self.bundle, Some(stage)));
+                }
+                // The bundle is complete: no status of this stage may deny it.
+                Err(error) if stage > Stage::Publish => {
+                    return Err(
+                        Stop::with_exit(Exit::Failed, format!("{heading}: {error:#}")).into()
+                    );
+                }
+                Err(error) => return Err(error.context(heading)),
+            }
+        }
+        Ok(())
+    }
+
+    fn record_sizes(&self, stage: Stage) {
+        if stage == Stage::Manifest {
+            self.record.read_sizes(&self.bundle.partial.join("MANIFEST.txt"));
+        }
+    }
+
+    /// Removes what is not a whole bundle, and describes what is left.
+    fn clean_up(&self) -> String {
+        let state = state(&self.bundle, self.record.stage());
+        match self.bundle.discard() {
+            Ok(()) => state,
+            Err(error) => format!("{state}; {error:#}"),
+        }
+    }
+
+    fn end(&self, status: u8) {
+        self.record.end(&self.bundle, status);
+    }
+}
+
+/// What a failure in a stage leaves.
+fn state(bundle: &Bundle, stage: Option<Stage>) -> String {
+    let path = bundle.path.display();
+    match stage {
+        _ if !bundle.is_published() => {
+            let root = bundle.root.display();
+            format!("no bundle was made; earlier bundles in {root} are as they were")
+        }
+        Some(Stage::Alarm) => format!(
+            "{path} is complete, but could not be compared with the bundle before it; older bundles were not pruned"
+        ),
+        Some(Stage::Prune) => format!("{path} is complete, but pruning older bundles failed"),
+        _ => format!("{path} is complete; older bundles were not pruned"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_denies_no_bundle_that_is_there() {
+        let root = tempfile::tempdir().unwrap();
+        let bundle = Bundle::at(root.path(), chrono::Utc::now());
+        bundle.create().unwrap();
+        for stage in Stage::ALL.map(Some).into_iter().chain([None]) {
+            assert!(state(&bundle, stage).starts_with("no bundle was made"), "{stage:?}");
+        }
+        std::fs::rename(&bundle.partial, &bundle.path).unwrap();
+        for stage in [Stage::Publish, Stage::Alarm, Stage::Prune] {
+            assert!(state(&bundle, Some(stage)).contains(" is complete"), "{stage:?}");
+        }
+    }
+
+    #[test]
+    fn an_unfinished_restore_refuses_every_backup_but_that_of_a_restore() {
+        let deploy = tempfile::tempdir().unwrap();
+        let mut settings = Settings { deploy: deploy.path().to_owned(), ..Settings::default() };
+        refuse_if_unfinished(&settings).unwrap();
+        std::fs::create_dir(settings.state_dir()).unwrap();
+        std::fs::write(settings.state_dir().join("unfinished.json"), "{}").unwrap();
+        let error = refuse_if_unfinished(&settings).unwrap_err();
+        assert_eq!(pipe_kit::status::of(&error), Exit::Refused);
+        settings.safety_backup = true;
+        refuse_if_unfinished(&settings).unwrap();
+    }
+}

@@ -1,0 +1,90 @@
+//! The command line. Doc comments are the help.
+
+use crate::settings::Settings;
+use crate::{backup, dry_run};
+use anyhow::Result;
+use clap::Parser;
+use pipe_kit::Exit;
+use pipe_kit::log::Quiet;
+use std::path::PathBuf;
+
+const AFTER: &str = "\
+STAGES, in this order:
+  database   pg-snap dump
+  objects    obj-mirror, where the deployment runs its own object storage
+  config     cfg-pack create: .env, secrets/, certs/
+  manifest   bundle-manifest describe
+  seal       bundle-manifest sums
+  publish    bundle-manifest publish: the bundle gets its final name
+  alarm      bundle-manifest alarm: compares it with the bundle before it
+  prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS
+The programs are searched for on PATH. A stage that fails ends the run: before publish, no bundle is made,
+and earlier bundles stay as they were; after it, the bundle is complete, and nothing is pruned.
+
+The path of the bundle is printed on standard output, then the report of bundle-prune. A record of the run
+(stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json.
+
+EXAMPLES
+  backup-run
+  backup-run --dry-run
+  backup-run --json /mnt/usb/backups
+  backup-run --accept
+
+EXIT STATUS
+  0  done
+  1  a stage failed
+  2  wrong usage, or a wrong setting
+  3  some objects could not be read; no bundle was made
+  4  what was made is damaged; no bundle was made
+  5  refused: another backup or restore is running, a restore is unfinished, or there is no .env
+  128+N  signal N";
+
+/// Make a bundle of the whole deployment
+///
+/// Runs a fixed sequence of stages, each of them one of the toolkit's other programs. The deployment
+/// is `$PIPRIO_DEPLOY`, else the parent of this binary's directory.
+#[derive(Parser, Debug)]
+#[command(name = "backup-run", version, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    quiet: Quiet,
+    /// Directory that holds the bundles [default: BACKUP_ROOT of the .env]
+    root: Option<PathBuf>,
+    /// Run under the locks of the restore that starts this, link to no other bundle, and prune nothing
+    #[arg(long, conflicts_with = "accept")]
+    safety_backup: bool,
+    /// Accept what this bundle holds: ends the alarm over bundles that hold far less than the one before
+    #[arg(long)]
+    accept: bool,
+    /// Print the exact command of every stage, change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the record of the run as JSON, in place of the bundle's path
+    #[arg(long, conflicts_with = "dry_run")]
+    json: bool,
+}
+
+/// Runs the tool.
+///
+/// # Errors
+/// See the exit statuses in the help.
+pub fn run(cli: Cli) -> Result<Exit> {
+    cli.quiet.apply();
+    pipe_kit::deploy_env::ensure_resolved()?;
+    let mut settings = Settings::from_environment()?;
+    settings.root = cli.root.unwrap_or(settings.root);
+    settings.safety_backup = cli.safety_backup;
+    settings.accept = cli.accept;
+    if cli.dry_run { dry_run::run(&settings) } else { backup::run(&settings, cli.json) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

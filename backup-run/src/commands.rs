@@ -1,0 +1,152 @@
+//! The exact command of every stage.
+
+use crate::bundle::Bundle;
+use crate::settings::Settings;
+use crate::stage::Stage;
+use pipe_kit::tool::Tool;
+use pipe_kit::warning;
+use std::path::PathBuf;
+
+/// What the commands are made of.
+pub struct Commands<'a> {
+    pub settings: &'a Settings,
+    pub bundle: &'a Bundle,
+    /// The mirror that unchanged objects are linked from.
+    pub link: Option<PathBuf>,
+}
+
+impl Commands<'_> {
+    /// The command of a stage, or why the stage has none.
+    pub fn of(&self, stage: Stage) -> Result<Tool, String> {
+        let Self { settings, bundle, link } = self;
+        let partial = &bundle.partial;
+        let manifest = |verb: &str| Tool::new("bundle-manifest").arg(verb);
+        let tool = match stage {
+            Stage::Database => {
+                Tool::new("pg-snap").arg("dump").output(&partial.join("database.sql.gz"))
+            }
+            Stage::Objects => {
+                let Some(bucket) = &settings.bucket else {
+                    let reason = &settings.storage_reason;
+                    return Err(format!("the object storage is external ({reason})"));
+                };
+                let link =
+                    link.iter().flat_map(|mirror| ["--link-dest".as_ref(), mirror.as_os_str()]);
+                let tool = Tool::new("obj-mirror").args(link);
+                tool.arg(format!("s3://{bucket}")).arg(partial.join("minio"))
+            }
+            Stage::Config => Tool::new("cfg-pack")
+                .args(["create", "--root"])
+                .arg(&settings.deploy)
+                .args([".env", "--optional", "secrets", "--optional", "certs"])
+                .output(&partial.join("config.tar.gz")),
+            Stage::Manifest => {
+                manifest("describe").arg(partial).output(&partial.join("MANIFEST.txt"))
+            }
+            Stage::Seal => manifest("sums").arg(partial).output(&partial.join("SHA256SUMS")),
+            Stage::Publish => manifest("publish").arg(partial),
+            Stage::Alarm => manifest("alarm")
+                .args(settings.accept.then_some("--accept"))
+                .args(["--shrink-percent", &settings.shrink_percent])
+                .arg(&bundle.path),
+            Stage::Prune if settings.safety_backup => {
+                return Err("a safety backup removes no older bundle".into());
+            }
+            Stage::Prune => Tool::new("bundle-prune")
+                .args(["--domain", &settings.domain, "--record"])
+                .arg(settings.state_dir().join("retention.json"))
+                .args(["--keep-days", &settings.keep_days])
+                .arg(&bundle.root),
+        };
+        Ok(tool.inherit_input())
+    }
+}
+
+/// The mirror of the newest intact bundle, where bundles are linked. A safety backup is what a restore falls back on:
+/// it stands alone.
+pub fn link_source(settings: &Settings, bundle: &Bundle) -> Option<PathBuf> {
+    if !settings.link || settings.safety_backup || settings.bucket.is_none() {
+        return None;
+    }
+    let list = Tool::new("bundle-manifest")
+        .args(["list", "--quiet", "--newest", "--intact", "--domain", &settings.domain, "--paths"])
+        .arg(&bundle.root);
+    match list.capture() {
+        Ok(path) if path.trim_end().is_empty() => None,
+        Ok(path) => Some(PathBuf::from(path.trim_end()).join("minio")).filter(|dir| dir.is_dir()),
+        Err(error) => {
+            let root = bundle.root.display();
+            warning!(
+                "{error:#}: the bundles in {root} cannot be listed, so this one links to none"
+            );
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn settings() -> Settings {
+        Settings {
+            deploy: "/d".into(),
+            root: "/r".into(),
+            domain: "piprio.example".into(),
+            bucket: Some("documents".into()),
+            storage_reason: "OBJECT_STORAGE says so".into(),
+            keep_days: "30".into(),
+            shrink_percent: "50".into(),
+            ..Settings::default()
+        }
+    }
+
+    fn shown(settings: &Settings, link: Option<&str>) -> Vec<String> {
+        let now = chrono::DateTime::from_timestamp(1_776_736_800, 0).unwrap();
+        let bundle = Bundle::at(Path::new("/r"), now);
+        let commands = Commands { settings, bundle: &bundle, link: link.map(PathBuf::from) };
+        let line = |stage| commands.of(stage).map_or_else(|why| why, |tool| tool.to_shell());
+        Stage::ALL.map(line).to_vec()
+    }
+
+    #[test]
+    fn every_stage_has_its_command() {
+        let partial = "/r/.piprio_20260421T020000Z.partial";
+        let expected = [
+            format!("pg-snap dump > {partial}/database.sql.gz"),
+            format!("obj-mirror s3://documents {partial}/minio"),
+            format!(
+                "cfg-pack create --root /d .env --optional secrets --optional certs > {partial}/config.tar.gz"
+            ),
+            format!("bundle-manifest describe {partial} > {partial}/MANIFEST.txt"),
+            format!("bundle-manifest sums {partial} > {partial}/SHA256SUMS"),
+            format!("bundle-manifest publish {partial}"),
+            "bundle-manifest alarm --shrink-percent 50 /r/piprio_20260421T020000Z".into(),
+            "bundle-prune --domain piprio.example --record /d/.restore/retention.json --keep-days 30 /r"
+                .into(),
+        ];
+        assert_eq!(shown(&settings(), None), expected);
+    }
+
+    #[test]
+    fn options_and_settings_change_the_command_that_they_are_about() {
+        let at = |settings: Settings, stage: Stage| {
+            shown(&settings, Some("/r/a/minio"))[stage as usize].clone()
+        };
+        let linked = at(settings(), Stage::Objects);
+        assert!(
+            linked.starts_with("obj-mirror --link-dest /r/a/minio s3://documents "),
+            "{linked}"
+        );
+        let external = at(Settings { bucket: None, ..settings() }, Stage::Objects);
+        assert_eq!(external, "the object storage is external (OBJECT_STORAGE says so)");
+        let accepted = at(Settings { accept: true, ..settings() }, Stage::Alarm);
+        assert!(
+            accepted.starts_with("bundle-manifest alarm --accept --shrink-percent"),
+            "{accepted}"
+        );
+        let safety = at(Settings { safety_backup: true, ..settings() }, Stage::Prune);
+        assert_eq!(safety, "a safety backup removes no older bundle");
+    }
+}

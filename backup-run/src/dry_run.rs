@@ -1,0 +1,38 @@
+//! `--dry-run`: the exact command of every stage, without running it.
+
+use crate::backup::refuse_if_unfinished;
+use crate::bundle::Bundle;
+use crate::commands::{Commands, link_source};
+use crate::settings::Settings;
+use crate::stage::Stage;
+use anyhow::{Context, Result};
+use pipe_kit::Exit;
+
+/// Prints the commands of a run that begins now.
+///
+/// # Errors
+/// If that run would be refused because a restore is unfinished.
+pub fn run(settings: &Settings) -> Result<Exit> {
+    let root = &settings.root;
+    let root = match root.canonicalize() {
+        Ok(root) => root,
+        // The run would create it.
+        Err(_) => {
+            std::path::absolute(root).with_context(|| format!("finding {}", root.display()))?
+        }
+    };
+    let bundle = Bundle::at(&root, chrono::Utc::now());
+    let link = if root.is_dir() { link_source(settings, &bundle) } else { None };
+    let commands = Commands { settings, bundle: &bundle, link };
+    let mut text = String::new();
+    for stage in Stage::ALL {
+        let line = match commands.of(stage) {
+            Ok(tool) => tool.to_shell(),
+            Err(reason) => format!("# skipped: {reason}"),
+        };
+        text += &format!("{}\n    {line}\n", stage.heading());
+    }
+    pipe_kit::output::print(&text)?;
+    refuse_if_unfinished(settings)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,12 @@
+//! The guarded backup sequence: a deployment into a bundle.
+
+mod backup;
+mod bundle;
+mod cli;
+mod commands;
+mod dry_run;
+mod record;
+mod settings;
+mod stage;
+
+pub use cli::{Cli, run};

@@ -1,0 +1,64 @@
+//! The settings of this run: those that `deploy-env` has resolved, and the options of the command line.
+
+use anyhow::{Context, Result};
+use pipe_kit::Stop;
+use std::path::PathBuf;
+
+/// What a backup needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The deployment's directory.
+    pub deploy: PathBuf,
+    /// The directory that holds the bundles.
+    pub root: PathBuf,
+    pub domain: String,
+    /// The bucket, where the deployment runs its own object storage.
+    pub bucket: Option<String>,
+    /// Why the deployment is taken to run its own object storage, or not to.
+    pub storage_reason: String,
+    /// Whether unchanged objects are hard links into an earlier bundle.
+    pub link: bool,
+    pub keep_days: String,
+    pub shrink_percent: String,
+    /// Run for a restore, under its locks.
+    pub safety_backup: bool,
+    /// Accept that this bundle holds far less than the one before.
+    pub accept: bool,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn required(name: &str) -> Result<String> {
+    let usage =
+        || Stop::usage(format!("{name} is not set; run this as deploy-env -- backup-run …"));
+    variable(name).with_context(usage)
+}
+
+impl Settings {
+    /// Reads the environment.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] naming the variable that is missing.
+    pub fn from_environment() -> Result<Self> {
+        let is_bundled = required("OBJECT_STORAGE")? == "bundled";
+        Ok(Self {
+            deploy: required("PIPRIO_DEPLOY")?.into(),
+            root: required("BACKUP_ROOT")?.into(),
+            domain: variable("PIPRIO_DOMAIN").unwrap_or_default(),
+            bucket: if is_bundled { Some(required("S3_BUCKET")?) } else { None },
+            storage_reason: variable("OBJECT_STORAGE_REASON").unwrap_or_default(),
+            link: required("BACKUP_LINK")? == "yes",
+            keep_days: required("BACKUP_KEEP_DAYS")?,
+            shrink_percent: required("ALARM_SHRINK_PERCENT")?,
+            safety_backup: false,
+            accept: false,
+        })
+    }
+
+    /// Where the toolkit keeps its state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.deploy.join(".restore")
+    }
+}

@@ -1,0 +1,239 @@
+//! Other programs, found by name on PATH, as commands that can be shown and run.
+
+use crate::{Exit, Stop, child};
+use anyhow::{Context, Result};
+use serde::de::DeserializeOwned;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Input {
+    Empty,
+    Ours,
+    File(PathBuf),
+}
+
+/// One command: a program, its arguments, and where its input comes from and its output goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tool {
+    program: OsString,
+    arguments: Vec<OsString>,
+    environment: Vec<(String, String)>,
+    input: Input,
+    output: Option<PathBuf>,
+}
+
+impl Tool {
+    /// A command without arguments yet. Its standard input is empty, so that it reads nothing that is meant for
+    /// its caller.
+    pub fn new(program: impl AsRef<OsStr>) -> Self {
+        Self {
+            program: program.as_ref().to_owned(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            input: Input::Empty,
+            output: None,
+        }
+    }
+
+    /// With one more argument.
+    #[must_use]
+    pub fn arg(mut self, argument: impl AsRef<OsStr>) -> Self {
+        self.arguments.push(argument.as_ref().to_owned());
+        self
+    }
+
+    /// With more arguments.
+    #[must_use]
+    pub fn args<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(self, arguments: I) -> Self {
+        arguments.into_iter().fold(self, Self::arg)
+    }
+
+    /// With variables beyond those of our own environment, or in their place.
+    #[must_use]
+    pub fn envs(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        self.environment.extend(variables);
+        self
+    }
+
+    /// With a file as standard input.
+    #[must_use]
+    pub fn input(mut self, file: &Path) -> Self {
+        self.input = Input::File(file.to_owned());
+        self
+    }
+
+    /// With our own standard input.
+    #[must_use]
+    pub fn inherit_input(mut self) -> Self {
+        self.input = Input::Ours;
+        self
+    }
+
+    /// With a file as standard output, which is created with mode 0600.
+    #[must_use]
+    pub fn output(mut self, file: &Path) -> Self {
+        self.output = Some(file.to_owned());
+        self
+    }
+
+    /// As it would be typed.
+    #[must_use]
+    pub fn to_shell(&self) -> String {
+        let words = std::iter::once(&self.program).chain(&self.arguments);
+        let words: Vec<String> = words.map(|w| w.to_string_lossy().into_owned()).collect();
+        let mut line = shell_words::join(&words);
+        let mut redirect = |sign: &str, file: &Path| {
+            line += &format!(" {sign} {}", shell_words::quote(&file.to_string_lossy()));
+        };
+        if let Input::File(input) = &self.input {
+            redirect("<", input);
+        }
+        if let Some(output) = &self.output {
+            redirect(">", output);
+        }
+        line
+    }
+
+    fn name(&self) -> String {
+        Path::new(&self.program).file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(match &self.input {
+            Input::Empty => Stdio::null(),
+            Input::Ours => Stdio::inherit(),
+            Input::File(path) => {
+                File::open(path).with_context(|| format!("opening {}", path.display()))?.into()
+            }
+        });
+        if let Some(path) = &self.output {
+            let mut options = OpenOptions::new();
+            options.write(true).create(true).truncate(true).mode(0o600);
+            let file = options.open(path);
+            command.stdout(file.with_context(|| format!("creating {}", path.display()))?);
+        }
+        Ok(command)
+    }
+
+    /// Runs it to its end. What it prints, where no file takes it, is for the operator and goes to stderr: it must
+    /// not be taken for data of ours.
+    ///
+    /// # Errors
+    /// If it does not end with 0; with its own exit status, if that is one of [`Exit`].
+    pub fn run(&self) -> Result<()> {
+        let mut command = self.command()?;
+        if self.output.is_none() {
+            command.stdout(std::io::stderr().as_fd().try_clone_to_owned()?);
+        }
+        ended(child::spawn(&mut command, self.name())?.finish()?)
+    }
+
+    /// Runs it to its end. Its standard output, where no file takes it, is ours.
+    ///
+    /// # Errors
+    /// As [`Tool::run`].
+    pub fn run_to_stdout(&self) -> Result<()> {
+        ended(child::spawn(&mut self.command()?, self.name())?.finish()?)
+    }
+
+    /// Runs it and returns what it prints.
+    ///
+    /// # Errors
+    /// If it does not end with 0; the error holds the end of its stderr.
+    pub fn capture(&self) -> Result<String> {
+        child::capture(&mut self.command()?, self.name())
+    }
+
+    /// Runs it and returns what it prints, read as JSON.
+    ///
+    /// # Errors
+    /// If it does not end with 0, or prints something else.
+    pub fn json<T: DeserializeOwned>(&self) -> Result<T> {
+        serde_json::from_str(&self.capture()?)
+            .with_context(|| format!("reading the report of {}", self.to_shell()))
+    }
+
+    /// Runs it and returns its report, read as JSON, whatever its exit status is.
+    ///
+    /// # Errors
+    /// If there is no report; with its own exit status, if that is one of [`Exit`].
+    pub fn report<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut command = self.command()?;
+        command.stdout(Stdio::piped());
+        let mut running = child::spawn_captured(&mut command, self.name())?;
+        let mut text = String::new();
+        if let Some(mut stdout) = running.take_stdout() {
+            stdout
+                .read_to_string(&mut text)
+                .with_context(|| format!("reading from {}", self.name()))?;
+        }
+        let finished = running.finish()?;
+        match serde_json::from_str(&text) {
+            Ok(report) => Ok(report),
+            Err(_) if !finished.status.success() => Err(failure(finished)),
+            Err(error) => {
+                Err(error).with_context(|| format!("reading the report of {}", self.to_shell()))
+            }
+        }
+    }
+}
+
+fn ended(finished: child::Finished) -> Result<()> {
+    if finished.status.success() { Ok(()) } else { Err(failure(finished)) }
+}
+
+/// A tool's failure, with its status where that is one that callers act on.
+fn failure(finished: child::Finished) -> anyhow::Error {
+    let exit = match finished.status.code() {
+        Some(3) => Exit::Incomplete,
+        Some(4) => Exit::Damaged,
+        Some(5) => Exit::Refused,
+        _ => Exit::Failed,
+    };
+    Stop::with_exit(exit, format!("{:#}", finished.into_error())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn is_shown_as_it_would_be_typed() {
+        let tool = Tool::new("cfg-pack").arg("a b").input(Path::new("/x y"));
+        assert_eq!(tool.to_shell(), "cfg-pack 'a b' < '/x y'");
+        let tool = Tool::new("pg-snap").arg("dump").inherit_input().output(Path::new("/x y"));
+        assert_eq!(tool.to_shell(), "pg-snap dump > '/x y'");
+    }
+
+    #[test]
+    fn the_tools_own_status_is_handed_on() {
+        let status = |code: &str| {
+            let error = Tool::new("sh").args(["-c", &format!("exit {code}")]).run().unwrap_err();
+            crate::status::of(&error)
+        };
+        assert_eq!(status("3"), Exit::Incomplete);
+        assert_eq!(status("4"), Exit::Damaged);
+        assert_eq!(status("7"), Exit::Failed);
+        assert_eq!(status("143"), Exit::Failed);
+    }
+
+    #[test]
+    fn what_it_prints_lies_in_a_file_that_others_cannot_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("out");
+        let tool = Tool::new("sh").args(["-c", "echo $WHAT"]).output(&file);
+        tool.envs([("WHAT".to_owned(), "text".to_owned())]).run().unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "text\n");
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+}

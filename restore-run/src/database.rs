@@ -1,0 +1,126 @@
+//! The database in place, as its server reports it: the server alone knows whether it was replaced.
+
+use crate::journal::Journal;
+use crate::settings::Settings;
+use anyhow::Result;
+use bundle_format::report::DatabaseStatus;
+use pipe_kit::tool::Tool;
+
+/// Asks the server.
+pub fn status(settings: &Settings) -> Result<DatabaseStatus> {
+    settings.tool("pg-snap").args(["status", "--json"]).json()
+}
+
+/// The tool that puts the kept database with that oid in place again.
+pub fn swap_tool(settings: &Settings, oid: u32) -> Tool {
+    settings.tool("pg-snap").args(["previous", "swap", "--oid"]).arg(oid.to_string())
+}
+
+/// The tool that drops the kept databases with these oids.
+pub fn drop_tool(settings: &Settings, oids: &[u32]) -> Tool {
+    let drop = settings.tool("pg-snap").args(["previous", "drop"]);
+    oids.iter().fold(drop, |tool, oid| tool.arg("--oid").arg(oid.to_string()))
+}
+
+/// Which database is in place, by the journal of a restore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InPlace {
+    /// One from before the load, or a kept one that was swapped back.
+    Old,
+    /// The one that was loaded.
+    New,
+    /// None of that name.
+    Missing,
+    /// The server is not the one that the restore began with.
+    OtherServer,
+    /// The server does not answer.
+    Unknown,
+}
+
+/// Compares the database in place with those that the restore has found and kept.
+pub fn in_place(journal: &Journal, now: Result<DatabaseStatus>) -> InPlace {
+    let Ok(now) = now else { return InPlace::Unknown };
+    if !is_same_server(journal, &now) {
+        return InPlace::OtherServer;
+    }
+    let before = journal.load.and_then(|load| load.before);
+    match now.oid {
+        None => InPlace::Missing,
+        Some(oid) if before == Some(oid) || journal.previous.contains(&oid) => InPlace::Old,
+        Some(_) => InPlace::New,
+    }
+}
+
+/// Whether this is the server that the restore began with, as far as the two report who they are.
+pub fn is_same_server(journal: &Journal, now: &DatabaseStatus) -> bool {
+    match (&journal.server, &now.system_identifier) {
+        (Some(then), Some(now)) => then == now,
+        _ => true,
+    }
+}
+
+/// Whether the application's services may run on the database in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MayServe {
+    /// They ran on it before.
+    Yes,
+    /// It is another, or there is none.
+    No,
+    /// The server does not answer.
+    Unknown,
+}
+
+/// Asks whether the database in place is the one that served before the restore. Without a journal
+/// no restore has begun.
+pub fn may_serve(
+    journal: Option<&Journal>,
+    now: impl FnOnce() -> Result<DatabaseStatus>,
+) -> MayServe {
+    let Some(journal) = journal else { return MayServe::Yes };
+    match now() {
+        Err(_) => MayServe::Unknown,
+        Ok(now) if now.oid.is_some() && now.oid == journal.serves => MayServe::Yes,
+        Ok(_) => MayServe::No,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::Load;
+    use crate::journal::tests::journal;
+    use crate::step::Step;
+
+    fn status(oid: &str, server: &str) -> Result<DatabaseStatus> {
+        let report = r#"{"server_version":"15.18","system_identifier":ID,"database":"d","exists":true,"oid":OID,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":1,"connections":0,"schemas":[],"beside":[]}"#;
+        Ok(serde_json::from_str(&report.replace("OID", oid).replace("ID", server))?)
+    }
+
+    #[test]
+    fn the_database_in_place_is_known_by_its_oid_and_its_server() {
+        let journal = Journal {
+            load: Some(Load { before: Some(8) }),
+            server: Some("s".into()),
+            ..journal(Step::Stop)
+        };
+        let at = |oid: &str, server: &str| in_place(&journal, status(oid, server));
+        assert_eq!(at("8", "\"s\""), InPlace::Old);
+        assert_eq!(at("7", "\"s\""), InPlace::Old);
+        assert_eq!(at("9", "\"s\""), InPlace::New);
+        assert_eq!(at("9", "null"), InPlace::New);
+        assert_eq!(at("null", "\"s\""), InPlace::Missing);
+        assert_eq!(at("8", "\"t\""), InPlace::OtherServer);
+        assert_eq!(in_place(&journal, Err(anyhow::anyhow!("gone"))), InPlace::Unknown);
+    }
+
+    #[test]
+    fn the_application_runs_only_on_the_database_that_it_ran_on() {
+        let journal = journal(Step::Stop);
+        let at = |oid: &str| may_serve(Some(&journal), || status(oid, "null"));
+        assert_eq!(at("7"), MayServe::Yes);
+        assert_eq!(at("8"), MayServe::No);
+        assert_eq!(at("null"), MayServe::No);
+        assert_eq!(may_serve(None, || panic!("asked")), MayServe::Yes);
+        assert_eq!(may_serve(Some(&journal), || Err(anyhow::anyhow!("gone"))), MayServe::Unknown);
+    }
+}

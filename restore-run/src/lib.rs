@@ -1,0 +1,29 @@
+//! The guarded restore sequence: a bundle back into a deployment.
+
+mod abandon;
+mod bootstrap;
+mod bundle;
+mod cache;
+mod cli;
+mod commands;
+mod credentials;
+mod database;
+mod dry_run;
+mod health;
+mod journal;
+mod options;
+mod preflight;
+mod prompt;
+mod recovery;
+mod restore;
+mod resume;
+mod run;
+mod services;
+mod settings;
+mod state;
+mod step;
+mod steps;
+mod storage;
+mod summary;
+
+pub use cli::{Cli, run};

@@ -1,0 +1,232 @@
+//! The steps, up to the health check.
+
+use crate::journal::Load;
+use crate::options::ConfigChoice;
+use crate::prompt::{Answers, confirms};
+use crate::run::Run;
+use crate::summary::{Summary, why_no_objects};
+use crate::{cache, credentials, database, services};
+use anyhow::{Context, Result};
+use pipe_kit::tool::Tool;
+use pipe_kit::{Exit, Stop, say, warning};
+use std::io::{BufRead, Write};
+
+impl Run {
+    pub fn validate(&self) -> Result<()> {
+        if !self.choices.skip_verify {
+            return self.verify_tool().run();
+        }
+        if !self.bundle.dump().is_file() {
+            let what = format!("{} is missing", self.bundle.dump().display());
+            return Err(Stop::damaged(what).into());
+        }
+        warning!(
+            "--skip-verify: the seal, the end of the dump, the objects' bytes and the config archive are \
+             not checked; what is found damaged on the way is reported and left out, and no object \
+             is deleted from the bucket"
+        );
+        // No later step finds what is missing altogether.
+        if let Err(error) = self.verify_tool().arg("--quick").run() {
+            warning!("{error:#}: the restore will be incomplete");
+            // A dry run leaves the journal as it is.
+            if !self.options.dry_run {
+                self.state.found_damage()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub fn verify_tool(&self) -> Tool {
+        self.settings.tool("bundle-manifest").arg("verify").arg(&self.bundle.dir)
+    }
+
+    pub fn show_summary(&self) {
+        let summary = Summary::gather(&self.bundle, &self.settings);
+        let text = summary.to_text(&self.bundle, &self.settings, self.choices, chrono::Utc::now());
+        // Beside the prompt, wherever standard output goes.
+        let _ = writeln!(std::io::stderr().lock(), "\n{text}");
+    }
+
+    pub fn confirm(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
+        let Some(domain) = &self.settings.domain else {
+            return Err(Stop::usage(
+                "PIPRIO_DOMAIN is not set in .env: a restore is confirmed by typing it",
+            )
+            .into());
+        };
+        let question =
+            "All current data will be replaced. Type the deployment's domain to continue:";
+        let typed = answers.given_or_asked(self.options.confirm.as_deref(), question)?;
+        if confirms(typed.as_deref(), domain) {
+            return Ok(());
+        }
+        Err(Stop::refused("the deployment's domain was not typed").into())
+    }
+
+    pub fn preflight(&self) -> Result<()> {
+        let started = services::start_stateful(&self.settings)?;
+        self.preflight_checks().run(if started { self.options.wait_seconds } else { 0 })?;
+        if self.options.safety_backup {
+            say!("making a bundle of the present state, because of --safety-backup");
+            self.safety_tool().run().context("the safety backup failed, so nothing is restored")?;
+        }
+        Ok(())
+    }
+
+    pub fn safety_tool(&self) -> Tool {
+        let script = self.settings.deploy.join("scripts/backup.sh");
+        self.settings.tool("bash").arg(script).arg("--safety-backup")
+    }
+
+    pub fn stop(&self) -> Result<()> {
+        let names =
+            services::application(&services::list(&self.settings)?, &self.settings.stateful);
+        if names.is_empty() {
+            say!("there are no application services to stop");
+            return Ok(());
+        }
+        self.state.stopping(&names);
+        services::stop(&self.settings, &names).run()?;
+        say!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
+        Ok(())
+    }
+
+    pub fn database_tool(&self) -> Tool {
+        let keep = if self.choices.drop_first { "--drop-first" } else { "--keep-previous" };
+        let left_out = self.settings.state_dir().join("left-out.sql");
+        let tool = self.settings.tool("pg-snap").args(["load", keep]);
+        let tool = if self.choices.keep_going { tool.arg("--keep-going") } else { tool };
+        tool.arg("--left-out").arg(left_out).arg(self.bundle.dump())
+    }
+
+    pub fn database(&self) -> Result<()> {
+        self.warn_if_running();
+        let before = database::status(&self.settings)?.oid;
+        self.state.update(|journal| {
+            journal.load = Some(Load { before });
+            let kept = before.filter(|_| !self.choices.drop_first);
+            journal.previous.extend(kept.filter(|oid| !journal.previous.contains(oid)));
+        })?;
+        let ended = self.database_tool().run();
+        if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
+            warning!("the database has all rows; the objects named above are left out");
+            self.state.update(|journal| journal.incomplete = true)?;
+        } else {
+            ended?;
+        }
+        self.state.swapped();
+        Ok(())
+    }
+
+    /// With `--only database`, no step has stopped the application.
+    fn warn_if_running(&self) {
+        let running = services::list(&self.settings).unwrap_or_default();
+        let apps = services::application(&running, &self.settings.stateful);
+        let up = running.iter().any(|s| apps.contains(&s.name) && s.state == "running");
+        if up && self.state.progress().stopped.is_empty() {
+            warning!("application services are running while their database is replaced");
+        }
+    }
+
+    pub fn objects(&self) -> Result<()> {
+        let Some(tool) = self.objects_tool()? else {
+            say!("skipped: {}", why_no_objects(&self.bundle, &self.settings));
+            return Ok(());
+        };
+        self.accept_damage(Exit::Incomplete, tool.run(), "objects")
+    }
+
+    pub fn objects_tool(&self) -> Result<Option<Tool>> {
+        match self.bundle.mirror() {
+            Some(mirror) if self.settings.bundled_storage => {
+                let how = if self.choices.skip_verify { "--skip-damaged" } else { "--delete" };
+                let bucket = self.settings.bucket_url()?;
+                Ok(Some(self.settings.tool("obj-mirror").arg(how).arg(mirror).arg(bucket)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// With `--skip-verify`, damage does not stop the restore, but makes it incomplete.
+    fn accept_damage(&self, damage: Exit, ended: Result<()>, what: &str) -> Result<()> {
+        match ended {
+            Err(error) if self.choices.skip_verify && pipe_kit::status::of(&error) == damage => {
+                warning!(
+                    "{error:#}: the {what} are not restored in full; the restore continues because of --skip-verify"
+                );
+                self.state.update(|journal| journal.incomplete = true)
+            }
+            ended => ended,
+        }
+    }
+
+    pub fn cfg_pack(&self, verb: &str) -> Tool {
+        self.settings
+            .tool("cfg-pack")
+            .args([verb, "--root"])
+            .arg(&self.settings.deploy)
+            .input(&self.bundle.config())
+    }
+
+    pub fn extract_secrets(&self) -> Tool {
+        self.cfg_pack("extract").args(["--optional", "secrets", "--optional", "certs"])
+    }
+
+    pub fn config(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
+        if !self.bundle.config().is_file() {
+            say!("skipped: the bundle has no config.tar.gz");
+            return Ok(());
+        }
+        let ended = self.config_files(answers);
+        self.accept_damage(Exit::Damaged, ended, "config files")
+    }
+
+    fn config_files(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
+        say!("what the bundle's .env would change (- now, + bundle):");
+        self.cfg_pack("diff").arg(".env").run()?;
+        if self.choices.force_config {
+            self.state.update(|journal| journal.config = true)?;
+            self.cfg_pack("extract").arg(".env").run()?;
+        } else {
+            say!(".env is left as it is; --force-config replaces it");
+        }
+        self.cfg_pack("diff").args(["--optional", "secrets", "--optional", "certs"]).run()?;
+        let yes = match self.choices.config {
+            ConfigChoice::Yes => true,
+            ConfigChoice::No => false,
+            ConfigChoice::Ask => {
+                answers.yes("Replace secrets/ and certs/ by the bundle's too? [y/N]")?
+            }
+        };
+        if !yes {
+            say!("secrets/ and certs/ are left as they are");
+            return Ok(());
+        }
+        self.state.update(|journal| journal.config = true)?;
+        self.extract_secrets().run()
+    }
+
+    pub fn cache(&self) -> Result<()> {
+        let keys = cache::flush(&self.settings)?;
+        say!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
+        Ok(())
+    }
+
+    /// The stateful services first: they load their changed configuration, and the restored credentials are
+    /// proved before an application depends on them.
+    pub fn start(&self) -> Result<()> {
+        let (stateful, application) =
+            services::to_start(&services::list(&self.settings)?, &self.settings.stateful);
+        if !stateful.is_empty() {
+            services::start(&self.settings, &stateful).run()?;
+        }
+        if self.state.journal().is_some_and(|journal| journal.config) {
+            credentials::prove(&self.settings, &stateful)?;
+        }
+        self.state.starting();
+        if !application.is_empty() {
+            services::start(&self.settings, &application).run()?;
+        }
+        Ok(())
+    }
+}

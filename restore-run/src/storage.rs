@@ -1,0 +1,17 @@
+//! The object storage, through obj-mirror.
+
+use crate::settings::Settings;
+use anyhow::Result;
+use bundle_format::report::BucketStatus;
+
+/// The bucket, with how much it holds.
+pub fn status(settings: &Settings) -> Result<BucketStatus> {
+    let tool = settings.tool("obj-mirror").args(["status", "--json"]);
+    tool.arg(settings.bucket_url()?).json()
+}
+
+/// Whether the bucket exists. What it holds is not counted.
+pub fn bucket_exists(settings: &Settings) -> Result<bool> {
+    let tool = settings.tool("obj-mirror").args(["status", "--quick", "--json"]);
+    tool.arg(settings.bucket_url()?).json().map(|status: BucketStatus| status.exists)
+}
