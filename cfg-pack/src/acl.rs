@@ -52,7 +52,7 @@ impl Acl {
         self.users.values().chain(self.groups.values()).map(|rights| self.masked(*rights))
     }
 
-    /// What anybody at all may do, whoever it is but the owner.
+    /// The rights that everybody but the owner has at least.
     pub fn least(&self) -> u8 {
         self.named().fold(self.group_rights() & self.other, |least, rights| least & rights)
     }

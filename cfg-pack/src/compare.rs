@@ -3,9 +3,6 @@
 use std::io::{self, ErrorKind, Read};
 
 /// Whether two streams give the same bytes.
-///
-/// # Errors
-/// If one cannot be read.
 pub fn same(mut a: impl Read, mut b: impl Read) -> io::Result<bool> {
     let (mut left, mut right) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     loop {

@@ -60,9 +60,6 @@ pub enum Found {
 
 impl Disk {
     /// Opens a deployment's directory.
-    ///
-    /// # Errors
-    /// If it is no directory or may not be entered.
     pub fn open(root: &Path) -> Result<Self> {
         let what = || format!("the deployment's directory {}", root.display());
         let path = std::fs::canonicalize(root).with_context(what)?;
@@ -76,9 +73,6 @@ impl Disk {
     }
 
     /// From now on the first-level link `top` is followed to where it leads.
-    ///
-    /// # Errors
-    /// If the place cannot be opened.
     pub fn follow(&mut self, top: &RelPath) -> Result<()> {
         let link = top.at(&self.path);
         let what = || format!("following the link {}", link.display());
@@ -95,9 +89,6 @@ impl Disk {
     }
 
     /// Goes to a path. Links on the way are not followed; `through`, if given, is the one that is.
-    ///
-    /// # Errors
-    /// If a directory on the way may not be entered.
     pub fn walk(&self, path: &RelPath, through: Option<&RelPath>) -> Result<Walked> {
         let top = path.top();
         let place = self.followed.get(&top);
@@ -130,9 +121,6 @@ impl Disk {
     }
 
     /// What is at a path, links not followed; missing too if its directory is.
-    ///
-    /// # Errors
-    /// If it cannot be looked at.
     pub fn look(&self, path: &RelPath) -> Result<Found> {
         match self.walk(path, None)? {
             Walked::At(location) => location.look(),
@@ -153,9 +141,6 @@ impl Location {
     }
 
     /// What is here.
-    ///
-    /// # Errors
-    /// If it cannot be looked at.
     pub fn look(&self) -> Result<Found> {
         let name = self.name.as_slice();
         let what = || format!("looking at {}", self.shown());
@@ -178,9 +163,6 @@ impl Location {
 
     /// Opens the file that is here to read it; none if it is no file. A link is followed only if
     /// `through` says so.
-    ///
-    /// # Errors
-    /// If it cannot be opened.
     pub fn read(&self, through: bool) -> io::Result<Option<File>> {
         let nofollow = if through { OFlags::empty() } else { OFlags::NOFOLLOW };
         let fd =
@@ -197,9 +179,6 @@ impl Location {
     }
 
     /// Opens the directory that is here.
-    ///
-    /// # Errors
-    /// If it is none, or may not be entered.
     pub fn open_dir(&self) -> Result<OwnedFd> {
         let flags = DIRECTORY | OFlags::NOFOLLOW;
         rustix::fs::openat(&self.dir, self.name.as_slice(), flags, Mode::empty())

@@ -4,9 +4,6 @@
 pub type Record<'a> = (&'a [u8], &'a [u8]);
 
 /// The records of a header.
-///
-/// # Errors
-/// If it is no sequence of records.
 pub fn records(mut header: &[u8]) -> Result<Vec<Record<'_>>, ()> {
     let mut all = Vec::new();
     while !header.is_empty() {

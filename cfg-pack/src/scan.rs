@@ -72,9 +72,6 @@ pub struct Scan {
 }
 
 /// Looks at `required` and `optional` below `root`.
-///
-/// # Errors
-/// If a required path is missing, something cannot be archived, or there is too much of it.
 pub fn scan(root: &Path, required: &[RelPath], optional: &[RelPath]) -> Result<Scan> {
     let root = fs::canonicalize(root)
         .with_context(|| format!("the deployment's directory {}", root.display()))?;

@@ -91,9 +91,6 @@ struct Show {
 }
 
 /// Runs the tool.
-///
-/// # Errors
-/// See EXIT STATUS of the help.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     let deploy = cli.deploy.as_deref();

@@ -25,7 +25,6 @@ pub enum Storage {
 
 impl Storage {
     /// As the setting spells it.
-    #[must_use]
     pub fn name(self) -> &'static str {
         match self {
             Self::Bundled => "bundled",
@@ -137,7 +136,6 @@ fn is_storage(name: &str) -> bool {
 
 /// The services that stay up during a restore: the list as set, and every service that another
 /// setting names. Where the services' names are known, only those; else any name that may be one.
-#[must_use]
 pub fn stateful_union(listed: &str, named: &[String], services: Option<&[String]>) -> Vec<String> {
     let mut union: Vec<String> = Vec::new();
     let listed = listed.split([' ', '\t', '\n', ',']).filter(|name| !name.is_empty());

@@ -56,31 +56,26 @@ impl Deployment {
     }
 
     /// Its directory.
-    #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
     /// Its `.env`.
-    #[must_use]
     pub fn dotenv(&self) -> PathBuf {
         self.dir.join(".env")
     }
 
     /// A path of a setting: relative ones lie in the deployment.
-    #[must_use]
     pub fn path(&self, value: &str) -> PathBuf {
         self.dir.join(value).components().collect()
     }
 
     /// The path of a setting as the text that the environment carries.
-    #[must_use]
     pub fn path_text(&self, value: &str) -> String {
         self.path(value).to_string_lossy().into_owned()
     }
 
     /// Whether a path names the same directory.
-    #[must_use]
     pub fn is(&self, other: &Path) -> bool {
         match (self.dir.canonicalize(), other.canonicalize()) {
             (Ok(ours), Ok(other)) => ours == other,

@@ -38,9 +38,6 @@ pub struct Parsed {
 }
 
 /// Parses a file's bytes.
-///
-/// # Errors
-/// Where a line cannot be read, or requires a variable that is not set.
 pub fn parse(
     bytes: &[u8],
     environment: &BTreeMap<String, String>,

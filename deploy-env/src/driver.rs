@@ -38,22 +38,17 @@ impl Driver {
 
     /// With this deployment's `SYSTEMD_UNITS`, not one that another deployment's run left in the
     /// environment.
-    #[must_use]
     pub fn with_units(mut self, units: Option<&str>) -> Self {
         self.units = units.map(str::to_owned);
         self
     }
 
     /// The program's absolute path.
-    #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
     /// The names of all configured services; asked once.
-    ///
-    /// # Errors
-    /// If the driver fails or does not answer in time.
     pub fn services(&self) -> Result<&[String]> {
         if self.services.get().is_none() {
             let text = self.ask(&["ps"])?;
@@ -65,23 +60,16 @@ impl Driver {
     }
 
     /// The names, where they were asked for already.
-    #[must_use]
     pub fn known_services(&self) -> Option<&[String]> {
         self.services.get().map(Vec::as_slice)
     }
 
     /// `HOST:PORT` at which a service's port answers from here.
-    ///
-    /// # Errors
-    /// If the driver fails or does not answer in time.
     pub fn addr(&self, service: &str, port: u16) -> Result<String> {
         Ok(self.ask(&["addr", service, &port.to_string()])?.trim().to_owned())
     }
 
     /// Those of some files that cannot be read where a service runs.
-    ///
-    /// # Errors
-    /// If the service is not running, or the driver does not answer in time.
     pub fn unseen(&self, service: &str, files: &[&Path]) -> Result<Vec<PathBuf>> {
         const LOOK: &str = r#"for file; do [ -r "$file" ] || printf '%s\n' "$file"; done"#;
         let files: Vec<_> = files.iter().map(|file| file.to_string_lossy()).collect();

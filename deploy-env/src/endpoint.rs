@@ -59,13 +59,11 @@ pub fn parse(key: &str, url: &str, schemes: &[(&str, u16)]) -> Result<Endpoint> 
 }
 
 /// The address that a host is, if it is one.
-#[must_use]
 pub fn address(host: &str) -> Option<IpAddr> {
     host.parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 /// Whether a host could be a service's name: no address, not this machine, no socket's directory.
-#[must_use]
 pub fn could_be_a_service(host: &str) -> bool {
     !host.is_empty()
         && !host.starts_with(['/', '@'])
@@ -74,7 +72,6 @@ pub fn could_be_a_service(host: &str) -> bool {
 }
 
 /// Where a host lies.
-#[must_use]
 pub fn place(host: &str) -> Place {
     match address(host) {
         Some(IpAddr::V4(ip)) => {
@@ -109,7 +106,6 @@ fn place_name(host: &str) -> Place {
 }
 
 /// The first address of a host, where its name means something here.
-#[must_use]
 pub fn socket_address(host: &str, port: u16) -> Option<SocketAddr> {
     (host, port).to_socket_addrs().ok()?.next()
 }

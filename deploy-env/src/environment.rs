@@ -16,9 +16,6 @@ use std::process::Command;
 
 /// Replaces this process by the command. Returns only if that fails. Settings that are resolved
 /// already are kept, unless `afresh`.
-///
-/// # Errors
-/// If the settings cannot be resolved or the command cannot be run.
 pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<Exit> {
     let (program, args) = words.split_first().context("no command")?;
     let mut command = Command::new(program);

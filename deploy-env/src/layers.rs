@@ -116,7 +116,6 @@ impl Layers {
 
     /// A setting's value and source. Empty counts as not set, and in the environment hides the
     /// file's value, as it does for Compose.
-    #[must_use]
     pub fn get(&self, key: &str) -> Option<(&str, Source)> {
         let found = match self.environment.get(key) {
             Some(value) => (value.as_str(), Source::Environment),
@@ -126,7 +125,6 @@ impl Layers {
     }
 
     /// A setting's value in one layer, where no other hides it.
-    #[must_use]
     pub fn in_layer(&self, key: &str, layer: Source) -> Option<&str> {
         self.get(key).filter(|(_, source)| *source == layer).map(|(value, _)| value)
     }
@@ -134,7 +132,6 @@ impl Layers {
     /// What an operator gave for one of libpq's settings: the environment before the `.env`, and of
     /// the two names in one layer, the deployment's own. An empty value in the environment hides the
     /// `.env`.
-    #[must_use]
     pub fn given(&self, passed: &'static Passed) -> Option<Given> {
         for (layer, source) in
             [(&self.environment, Source::Environment), (&self.file, Source::File)]

@@ -149,14 +149,12 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 ];
 
 /// The setting that goes by a name, its own or libpq's.
-#[must_use]
 pub fn find(name: &str) -> Option<&'static Passed> {
     const SERVICES: &[Passed] = &[SERVICE, SERVICE_FILE];
     PASSED.iter().chain(SERVICES).find(|p| p.setting == name || p.variable == name)
 }
 
 /// Why a variable is not handed on, or what to set instead.
-#[must_use]
 pub fn reason(variable: &str) -> &'static str {
     let known = NOT_PASSED.iter().chain(OTHER_NAMES).find(|(name, _)| *name == variable);
     known.map_or("it is not a setting of a deployment", |(_, why)| why)
@@ -181,7 +179,6 @@ pub fn check(passed: &Passed, name: &str, value: &str) -> Result<()> {
 
 /// Whether a value names a file: libpq knows `system` in place of a root certificate, and keys on
 /// hardware as `ENGINE:KEY`.
-#[must_use]
 pub fn is_path(passed: &Passed, value: &str) -> bool {
     let is_file = matches!(passed.kind, Kind::TlsFile | Kind::File);
     let is_word = match passed.variable {

@@ -79,7 +79,6 @@ impl Service {
     }
 
     /// The value of one of libpq's keywords.
-    #[must_use]
     pub fn get(&self, keyword: &str) -> Option<&str> {
         self.values.get(keyword).map(String::as_str)
     }

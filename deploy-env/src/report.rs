@@ -30,7 +30,6 @@ fn source(source: Source) -> &'static str {
 }
 
 /// A table for people, a line each.
-#[must_use]
 pub fn text(resolved: &Resolved) -> String {
     let cells: Vec<(&Row, String)> =
         resolved.rows.iter().map(|row| (row, shown(row).unwrap_or_else(|| "-".into()))).collect();
@@ -46,9 +45,6 @@ pub fn text(resolved: &Resolved) -> String {
 }
 
 /// JSON: a list of objects with `setting`, `value`, `source` and `reason`.
-///
-/// # Errors
-/// If it cannot be written as JSON.
 pub fn json(resolved: &Resolved) -> Result<String> {
     let lines: Vec<ShownSetting<Source>> = resolved.rows.iter().map(line).collect();
     Ok(serde_json::to_string_pretty(&lines)? + "\n")

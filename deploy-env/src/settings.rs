@@ -97,19 +97,16 @@ pub const SETTINGS: &[Setting] = &[
 ];
 
 /// The setting of a name.
-#[must_use]
 pub fn find(key: &str) -> Option<&'static Setting> {
     SETTINGS.iter().find(|s| s.key == key)
 }
 
 /// Whether there is a setting of that name, its own or libpq's.
-#[must_use]
 pub fn is_known(key: &str) -> bool {
     find(key).is_some() || libpq::find(key).is_some()
 }
 
 /// Whether a variable steers the clients, libpq or an S3 client's: dropped, unless it is a setting.
-#[must_use]
 pub fn is_foreign(name: &str) -> bool {
     name.starts_with("PG") || name.starts_with("AWS_")
 }
@@ -127,7 +124,6 @@ pub fn yes_or_no(key: &str, text: &str) -> Result<&'static str> {
 }
 
 /// A text with the passwords of the URLs in it masked.
-#[must_use]
 pub fn mask_urls(text: &str) -> String {
     text.split(' ').map(mask_word).collect::<Vec<_>>().join(" ")
 }

@@ -165,7 +165,7 @@ fn build() -> Result<PathBuf> {
     }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["build", "--quiet", "--workspace", "--bins"]).current_dir(workspace());
-    // What Cargo tells a test of its own package would have build scripts of others run again.
+    // Variables that Cargo sets for a test of this package would run the build scripts of others again.
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if ["CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_BIN_"].iter().any(|own| name.starts_with(own)) {
@@ -181,8 +181,8 @@ fn build() -> Result<PathBuf> {
     Ok(dir)
 }
 
-/// The path of a program of this package: Cargo builds those with its tests, whatever state the
-/// other packages are in.
+/// The path of a program of this package: Cargo builds those with its tests, even where
+/// the other packages do not build.
 ///
 /// # Errors
 /// If it is not there.

@@ -100,7 +100,7 @@ impl Call {
         self.text.rsplit_once(" = ").is_some_and(|(_, result)| !result.starts_with('-'))
     }
 
-    /// The path of its first descriptor, told by strace's option `-y`.
+    /// The path of its first descriptor, from strace's option `-y`.
     #[must_use]
     pub fn descriptor(&self) -> Option<String> {
         let (number, rest) = self.text.split_once('<')?;
@@ -109,7 +109,7 @@ impl Call {
         is_first.then(|| unescaped(path))
     }
 
-    /// Its quoted arguments, in order, each made whole by the directory it is told relative to.
+    /// Its quoted arguments, in order, each made absolute with the directory that it is relative to.
     #[must_use]
     pub fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();

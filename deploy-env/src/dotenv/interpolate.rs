@@ -6,11 +6,8 @@ const DEEPEST: usize = 32;
 type Result<T> = std::result::Result<T, String>;
 type Look<'a> = dyn Fn(&str) -> Option<&'a str> + 'a;
 
-/// Replaces the variables of a template. Those that are set nowhere are empty and added to `unset`.
-///
-/// # Errors
-/// A text that says what is wrong and holds nothing of the value: a `$` that begins no variable, a
-/// brace never closed, a required variable that is missing, more than `longest` bytes.
+/// Replaces the variables of a template. Those that are set nowhere are empty and added to `unset`. An
+/// error's text holds nothing of the value.
 pub fn interpolate<'a>(
     template: &str,
     look: &Look<'a>,

@@ -109,7 +109,7 @@ fn export_alone_on_its_line_is_a_name_whatever_ends_the_line() {
 }
 
 #[test]
-fn what_a_value_refers_to_and_is_set_nowhere_is_told() {
+fn a_variable_that_is_set_nowhere_is_reported() {
     let parsed = parse(b"B=1\nA=$NONE$B", &outer()).unwrap();
     assert_eq!(parsed.unset, vec![(2, "A".into(), "NONE".into())]);
 }

@@ -175,7 +175,7 @@ impl Deployment {
     /// Runs `backup.sh`.
     ///
     /// # Errors
-    /// If it cannot be started; how it ended is told by [`Run`].
+    /// If it cannot be started; how it ended is in [`Run`].
     pub fn backup(&self, arguments: &[&str]) -> Result<Run> {
         run::run(self.script("backup.sh", arguments), "")
     }
@@ -183,7 +183,7 @@ impl Deployment {
     /// Runs `restore.sh BUNDLE ARGS…` with `stdin` as the operator's answers, a line each.
     ///
     /// # Errors
-    /// If it cannot be started; how it ended is told by [`Run`].
+    /// If it cannot be started; how it ended is in [`Run`].
     pub fn restore(&self, bundle: &Path, arguments: &[&str], stdin: &str) -> Result<Run> {
         let mut command = self.script("restore.sh", &[]);
         command.arg(bundle).args(arguments);
@@ -193,7 +193,7 @@ impl Deployment {
     /// Runs any of the scripts with answers on stdin.
     ///
     /// # Errors
-    /// If it cannot be started; how it ended is told by [`Run`].
+    /// If it cannot be started; how it ended is in [`Run`].
     pub fn run_script(&self, name: &str, arguments: &[&str], stdin: &str) -> Result<Run> {
         run::run(self.script(name, arguments), stdin)
     }
@@ -201,7 +201,7 @@ impl Deployment {
     /// Runs `health-check.sh`.
     ///
     /// # Errors
-    /// If it cannot be started; how it ended is told by [`Run`].
+    /// If it cannot be started; how it ended is in [`Run`].
     pub fn health_check(&self) -> Result<Run> {
         self.run_script("health-check.sh", &[], "")
     }

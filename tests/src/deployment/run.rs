@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 /// What a finished run left.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// The exit status; 128 + N for signal N, as a shell tells it.
+    /// The exit status; 128 + N for signal N, as a shell reports it.
     pub status: i32,
     /// What it wrote to stdout.
     pub stdout: String,

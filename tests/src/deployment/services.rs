@@ -26,7 +26,7 @@ impl Deployment {
     /// Runs the service driver.
     ///
     /// # Errors
-    /// If it cannot be started; how it ended is told by [`Run`].
+    /// If it cannot be started; how it ended is in [`Run`].
     pub fn driver(&self, arguments: &[&str]) -> Result<Run> {
         run::run(self.driver_command(arguments), "")
     }

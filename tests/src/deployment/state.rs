@@ -64,7 +64,7 @@ fn headers(object: &Answer) -> String {
 }
 
 /// One line a file: mode, hash, path; a link with what it points to. Files that a restore keeps
-/// beside what it replaced are not told.
+/// beside what it replaced are left out.
 fn config(dir: &Path) -> Result<String> {
     let mut text = String::new();
     for root in CONFIG.iter().filter(|root| dir.join(root).exists()) {

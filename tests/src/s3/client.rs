@@ -1,4 +1,4 @@
-//! A small S3 client of the tests' own: what it signs and sends is exactly what it is told, so that
+//! A small S3 client of the tests' own: it signs and sends exactly what a test asks for, so that
 //! it can name keys and headers that a library would tidy up, and does not share the tools' mistakes.
 
 use super::object::hex;

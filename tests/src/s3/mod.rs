@@ -13,7 +13,7 @@
 //! - [`server`]: the HTTP server around it;
 //! - [`faults`]: what a test asks it to do wrong;
 //! - [`rules`]: where servers differ;
-//! - [`client`]: a client that sends exactly what it is told.
+//! - [`client`]: a client that sends exactly what a test asks for.
 
 mod backend;
 pub mod client;

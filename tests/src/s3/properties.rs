@@ -1,4 +1,4 @@
-//! What clients say of objects, and what they are told of them.
+//! The properties of objects in requests and in answers.
 
 use super::object::{Blob, Object};
 use base64::Engine;
