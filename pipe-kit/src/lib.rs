@@ -21,5 +21,5 @@ pub mod progress;
 pub mod status;
 mod stdout_state;
 
-pub use entry::main;
+pub use entry::{main, main_of_runner};
 pub use status::{Exit, Stop};

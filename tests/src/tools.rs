@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The tools that the contracts are about.
-pub const TOOLS: [&str; 8] = [
+pub const TOOLS: [&str; 9] = [
     "deploy-env",
     "pg-snap",
     "obj-mirror",
@@ -18,6 +18,7 @@ pub const TOOLS: [&str; 8] = [
     "bundle-prune",
     "restore-run",
     "health-probe",
+    "compose-driver",
 ];
 
 /// A command line of one of the tools: the tool itself, or one of its sub-commands.

@@ -32,6 +32,7 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
         for program in [
             "bin/pg-snap",
             "bin/deploy-env",
+            "bin/compose-driver",
             "scripts/backup.sh",
             "scripts/restore.sh",
             "scripts/health-check.sh",

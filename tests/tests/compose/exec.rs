@@ -5,7 +5,7 @@ use crate::kit::{Deploy, Host};
 use anyhow::{Context, Result};
 use pipeline_tests::deployment::{clean, run, sh};
 use pipeline_tests::process::wait_until;
-use pipeline_tests::tools::workspace;
+use pipeline_tests::tools::{tool_path, workspace};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -231,7 +231,7 @@ fn a_signal_ends_it_while_the_engine_does_not_answer() -> Result<()> {
         std::fs::write(&engine, script)?;
         std::fs::set_permissions(&engine, PermissionsExt::from_mode(0o755))?;
         let mut command = clean(workspace().join("scripts/drivers/compose"));
-        let path = std::env::var("PATH").unwrap_or_default();
+        let path = tool_path().into_string().unwrap_or_default();
         command.env("PATH", format!("{}:{path}", dir.path().display()));
         let mut child =
             command.args(["exec", "db", "true"]).env("PIPRIO_DEPLOY", dir.path()).spawn()?;
