@@ -67,7 +67,7 @@ EXAMPLES
       returns when both are stopped
   compose-driver start api worker
       returns when both are up, or fails with the last line that a service logged
-  compose-driver exec postgres pg_isready
+  compose-driver exec postgres psql --version
       runs a program in the container of the service postgres
   compose-driver addr redis 6379
       where the cache answers from this host

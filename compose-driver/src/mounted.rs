@@ -6,7 +6,7 @@ use crate::container::Container;
 use crate::docker::{self, ANSWER};
 use anyhow::Result;
 use std::fs::{File, Metadata};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};

@@ -81,6 +81,18 @@ pub fn verbs(help: &str) -> Vec<String> {
         .collect()
 }
 
+/// The commands of a help text's EXAMPLES: lines indented by two; deeper ones explain.
+#[must_use]
+pub fn examples(help: &str) -> Vec<String> {
+    let after = help.lines().skip_while(|l| !l.starts_with("EXAMPLES")).skip(1);
+    after
+        .take_while(|l| l.is_empty() || l.starts_with("  "))
+        .filter(|l| l.starts_with("  ") && !l.starts_with("   "))
+        // A remark may follow at a distance.
+        .map(|l| l[2..].split("   ").next().unwrap_or_default().trim_end().to_owned())
+        .collect()
+}
+
 /// Names a directory of built programs to be used as they are.
 pub const BIN_DIR: &str = "PIPRIO_TEST_BIN_DIR";
 
