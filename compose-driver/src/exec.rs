@@ -15,7 +15,11 @@ use std::process::{Command, ExitStatus, Stdio};
 const CLIENT_FAILED: u8 = 125;
 
 /// Sends the output into the pipe and becomes the command.
-const INTO_PIPE: &str = r#"[ -p "$0" ] || exit 125; exec >"$0"; rm -f "$0" 2>/dev/null; exec "$@""#;
+const INTO_PIPE: &str = r#"
+[ -p "$0" ] || { echo "the pipe for the output is gone: $0" >&2; exit 125; }
+exec >"$0"
+rm -f "$0" 2>/dev/null
+exec "$@""#;
 
 /// Runs a command in the container of a service, and gives its status. A signal ends the client
 /// first: while it lives, what it asks for may only be about to begin. Then what it has started
