@@ -137,9 +137,10 @@ fn a_command_whose_output_nobody_reads_any_more_ends() -> Result<()> {
 fn the_clients_variables_are_handed_on_by_name_and_no_other_is() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
-        let script = "echo \\\"$PGUSER|$PGPASSWORD|$PG_SNAP_EXEC|$OTHER\\\"; sleep 3";
-        let script = script.replace('\\', "");
-        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", &script]);
+        // It stays until its input ends, however long the look at its client takes.
+        let script = "echo \"$PGUSER|$PGPASSWORD|$PG_SNAP_EXEC|$OTHER\"; cat";
+        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", script]);
+        command.stdin(Stdio::piped());
         command.env("PGUSER", "a b").env("PGPASSWORD", "hunter2 $x").env("PG_SNAP_EXEC", "no");
         let child = command.env("OTHER", "no").stdout(Stdio::piped()).spawn()?;
         wait_until("the client", || Ok(!of_exec(&deploy)?.is_empty()))?;
