@@ -12,7 +12,7 @@ set -euo pipefail
 umask 077
 unset CDPATH
 
-tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run health-probe)
+tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run health-probe compose-driver)
 wrappers=(backup.sh restore.sh health-check.sh seal.sh unseal.sh lib.sh)
 
 say() { printf 'install.sh: %s\n' "$*" >&2; }

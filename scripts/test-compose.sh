@@ -89,7 +89,7 @@ docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}
   { grep -vxF -- "$PIPRIO_TEST_COMPOSE_IMAGE" || true; } | xargs -r docker rmi >/dev/null
 say "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
 if [[ "${1:-}" == --throughput ]]; then
-  cargo build --release --locked --quiet -p pg-snap
+  cargo build --release --locked --quiet -p pg-snap -p compose-driver
   tests/compose/throughput "${built%/debug}/release"
 else
   mkdir -- "$work/tmp"

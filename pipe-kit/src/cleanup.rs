@@ -87,9 +87,15 @@ pub fn signal() -> Option<i32> {
     }
 }
 
+/// Whether a signal is ending the process, and this thread is not one that undoes something for it.
+#[must_use]
+pub fn is_ending() -> bool {
+    signal().is_some() && !UNDOING.get()
+}
+
 /// Holds a thread for good once a signal is ending the process, unless it is undoing something.
-pub(crate) fn halt_if_ending() {
-    while signal().is_some() && !UNDOING.get() {
+pub fn halt_if_ending() {
+    while is_ending() {
         std::thread::park();
     }
 }

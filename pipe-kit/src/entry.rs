@@ -12,30 +12,41 @@ pub fn main<C: CommandFactory + FromArgMatches>(
     tool: &'static str,
     run: impl FnOnce(C) -> Result<Exit>,
 ) -> ExitCode {
+    main_of_runner::<C>(tool, |cli| {
+        crate::child::end_with_parent();
+        run(cli).map(Exit::code)
+    })
+}
+
+/// The same for a tool that runs another program and ends with that program's exit status. It does
+/// not end with its parent: the kernel takes the end of the thread that started it for that.
+pub fn main_of_runner<C: CommandFactory + FromArgMatches>(
+    tool: &'static str,
+    run: impl FnOnce(C) -> Result<u8>,
+) -> ExitCode {
     crate::log::set_tool(tool);
     if let Err(error) = crate::cleanup::watch_signals() {
         crate::log::line(format_args!("cannot handle signals: {error}"));
         return Exit::Failed.code().into();
     }
-    crate::child::end_with_parent();
     let parsed = C::command().try_get_matches().and_then(|m| C::from_arg_matches(&m));
     let result = match parsed {
         Ok(cli) => run(cli),
-        Err(error) => answer(&error),
+        Err(error) => answer(&error).map(Exit::code),
     };
-    let exit = match result {
-        Ok(exit) => exit,
+    let status = match result {
+        Ok(status) => status,
         Err(error) => {
             crate::cleanup::halt_if_ending();
             let exit = status::of(&error);
             if exit != Exit::ClosedPipe {
                 crate::log::line(format_args!("{}", one_line(&error)));
             }
-            exit
+            exit.code()
         }
     };
     crate::cleanup::halt_if_ending();
-    exit.code().into()
+    status.into()
 }
 
 /// `--help` and `--version` are data on stdout, so a failure to write them counts; the rest is a usage error.

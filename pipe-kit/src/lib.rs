@@ -33,5 +33,5 @@ mod stdout_state;
 pub mod text;
 pub mod tool;
 
-pub use entry::main;
+pub use entry::{main, main_of_runner};
 pub use status::{Exit, Stop};

@@ -48,11 +48,19 @@ impl Write for Output {
 }
 
 fn open() -> Result<Output> {
+    Ok(Output(BufWriter::with_capacity(BUFFER, Stdout(unbuffered()?))))
+}
+
+/// Standard output without a buffer, for bytes that are passed on as they come.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn unbuffered() -> Result<File> {
     if crate::stdout_state::was_closed() {
         anyhow::bail!("standard output is closed");
     }
     let fd = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
-    Ok(Output(BufWriter::with_capacity(BUFFER, Stdout(File::from(fd)))))
+    Ok(File::from(fd))
 }
 
 /// Standard output for text.

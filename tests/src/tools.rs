@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The tools that the contracts are about.
-pub const TOOLS: [&str; 9] = [
+pub const TOOLS: [&str; 10] = [
     "deploy-env",
     "pg-snap",
     "obj-mirror",
@@ -19,6 +19,7 @@ pub const TOOLS: [&str; 9] = [
     "backup-run",
     "restore-run",
     "health-probe",
+    "compose-driver",
 ];
 
 /// A command line of one of the tools: the tool itself, or one of its sub-commands.
@@ -78,6 +79,18 @@ pub fn verbs(help: &str) -> Vec<String> {
         .filter_map(|l| l.split_whitespace().next())
         .filter(|n| *n != "help")
         .map(str::to_owned)
+        .collect()
+}
+
+/// The commands of a help text's EXAMPLES: lines indented by two; deeper ones explain.
+#[must_use]
+pub fn examples(help: &str) -> Vec<String> {
+    let after = help.lines().skip_while(|l| !l.starts_with("EXAMPLES")).skip(1);
+    after
+        .take_while(|l| l.is_empty() || l.starts_with("  "))
+        .filter(|l| l.starts_with("  ") && !l.starts_with("   "))
+        // A remark may follow at a distance.
+        .map(|l| l[2..].split("   ").next().unwrap_or_default().trim_end().to_owned())
         .collect()
 }
 

@@ -1,4 +1,4 @@
-//! The `process` service driver keeps the drivers' contract.
+//! The `process` service driver keeps the drivers' contract, and that of Compose is found where it lies.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;
@@ -269,4 +269,40 @@ fn a_service_that_ignores_the_signal_is_killed() {
     services.driver(&["stop", "web"]).assert().success();
     assert!(!is_running(&pid));
     assert!(start.elapsed() >= Duration::from_secs(15), "it had no time to end by itself");
+}
+
+/// Writes a program that prints who it is, how it was called and for which deployment.
+fn stand_in(path: &std::path::Path) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let script = format!("#!/bin/sh\necho {} \"$*\" \"$PIPRIO_DEPLOY\"\n", path.display());
+    std::fs::write(path, script).unwrap();
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn the_compose_driver_is_that_of_its_toolkit_else_of_the_deployment_else_on_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let script = path("toolkit/scripts/drivers/compose");
+    std::fs::create_dir_all(script.parent().unwrap()).unwrap();
+    std::fs::copy(workspace().join("scripts/drivers/compose"), &script).unwrap();
+    std::fs::create_dir(path("deploy")).unwrap();
+    let call = || {
+        let mut command = Command::new(&script);
+        command.args(["exec", "db", "a b"]).env("PIPRIO_DEPLOY", path("deploy"));
+        command.env("PATH", format!("{}:/usr/bin:/bin", path("path").display()));
+        command.assert()
+    };
+    call().code(1).stdout("").stderr(contains("scripts/install.sh"));
+    for place in ["path", "deploy/bin", "toolkit/bin"] {
+        let program = path(place).join("compose-driver");
+        stand_in(&program);
+        let (program, deploy) = (program.display(), path("deploy"));
+        let expected = format!("{program} exec db a b {}\n", deploy.display());
+        call().success().stdout(expected);
+    }
+    // Without a deployment's name, it is the one that the script lies in.
+    let mut command = Command::new(&script);
+    let out = command.arg("ps").env_remove("PIPRIO_DEPLOY").assert().success();
+    out.stdout(contains(format!("ps {}", path("toolkit/scripts/drivers/../..").display())));
 }

@@ -2,8 +2,9 @@
 
 use crate::kit::{Deploy, Host, composes, image};
 use anyhow::Result;
-use pipeline_tests::deployment::sh;
+use pipeline_tests::deployment::{run, sh};
 use pipeline_tests::process::wait_until;
+use pipeline_tests::tools::{Target, examples};
 
 /// A line of a Compose file: a service that runs a command and can be stopped at once.
 pub fn service(name: &str, command: &str, more: &str) -> String {
@@ -162,6 +163,24 @@ fn profiles_override_files_and_the_projects_name_are_composes_own() -> Result<()
         std::fs::rename(deploy.file("docker-compose.override.yml"), deploy.file("two.yml"))?;
         deploy.set("COMPOSE_FILE=one.yml:two.yml")?;
         assert_eq!(deploy.ps(), "api running\ndebug running\nextra running\n");
+        Ok(())
+    })
+}
+
+#[test]
+fn every_example_of_its_help_runs_as_printed() -> Result<()> {
+    with_each(|host| {
+        let names = ["api", "worker", "postgres", "redis"];
+        let services = names.map(|name| service(name, SLEEPS, ""));
+        let deploy = host.deploy("deploy", &yaml(&services));
+        deploy.driver(&[&["--quiet", "start"], &names[..]].concat()).expect(0);
+        let examples = examples(&Target { tool: "compose-driver", verb: None }.help()?);
+        assert!(examples.len() >= 5, "{examples:?}");
+        for example in examples {
+            let mut command = host.command("bash");
+            command.args(["-c", &example]).env("PIPRIO_DEPLOY", &deploy.dir);
+            run(command, "")?.expect(0);
+        }
         Ok(())
     })
 }

@@ -5,7 +5,7 @@ use crate::kit::{Deploy, Host};
 use anyhow::{Context, Result};
 use pipeline_tests::deployment::{clean, run, sh};
 use pipeline_tests::process::wait_until;
-use pipeline_tests::tools::workspace;
+use pipeline_tests::tools::{tool_path, workspace};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
@@ -137,9 +137,10 @@ fn a_command_whose_output_nobody_reads_any_more_ends() -> Result<()> {
 fn the_clients_variables_are_handed_on_by_name_and_no_other_is() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
-        let script = "echo \\\"$PGUSER|$PGPASSWORD|$PG_SNAP_EXEC|$OTHER\\\"; sleep 3";
-        let script = script.replace('\\', "");
-        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", &script]);
+        // It stays until its input ends, however long the look at its client takes.
+        let script = "echo \"$PGUSER|$PGPASSWORD|$PG_SNAP_EXEC|$OTHER\"; cat";
+        let mut command = deploy.driver_command(&["exec", "db", "sh", "-c", script]);
+        command.stdin(Stdio::piped());
         command.env("PGUSER", "a b").env("PGPASSWORD", "hunter2 $x").env("PG_SNAP_EXEC", "no");
         let child = command.env("OTHER", "no").stdout(Stdio::piped()).spawn()?;
         wait_until("the client", || Ok(!of_exec(&deploy)?.is_empty()))?;
@@ -200,21 +201,33 @@ fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
 }
 
 /// Whoever is root in the container can put a link where the pipe was just made; it would lead to a file
-/// of the host.
+/// of the host. It comes at any moment: before the pipe is opened here, before it is opened inside, or
+/// later.
 #[test]
 fn a_link_in_the_pipes_place_is_not_followed() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
-        let (theirs, ours) = (host.dir().join("theirs"), deploy.file("ours"));
-        std::fs::create_dir(&theirs)?;
+        let ours = deploy.file("ours");
         std::fs::write(&ours, "of the host")?;
-        let link = format!("#!/bin/bash\nexec ln -s '{}' \"${{@: -1}}\"\n", ours.display());
-        std::fs::write(theirs.join("mkfifo"), link)?;
-        std::fs::set_permissions(theirs.join("mkfifo"), PermissionsExt::from_mode(0o755))?;
-        let mut command = deploy.driver_command(&["exec", "db", "echo", "told"]);
-        command.env("PATH", format!("{}:{}", theirs.display(), host.path));
-        assert_eq!(run(command, "")?.expect(0).stdout, "told\n");
-        assert_eq!(std::fs::read_to_string(&ours)?, "of the host");
+        let swap = "$| = 1; print qq(.\n); while (1) { for (glob '/dev/shm/.piprio-*') {
+                    next if -l $_; unlink $_; symlink $ARGV[0], $_ } }";
+        let mut swapper = deploy.driver_command(&["exec", "db", "perl", "-e", swap]);
+        let mut swapper = swapper.arg(&ours).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        swapper.stdout.take().context("stdout")?.read_exact(&mut [0; 2])?;
+        for _ in 0..12 {
+            let run = run(deploy.driver_command(&["exec", "db", "echo", "told"]), "")?;
+            // What did not arrive is missing.
+            assert!(run.status != 0 || run.stdout == "told\n", "{run:?}");
+            assert_eq!(std::fs::read_to_string(&ours)?, "of the host");
+        }
+        sh(&deploy.dir, &format!("kill -TERM {}", swapper.id()))?;
+        assert_eq!(swapper.wait()?.code(), Some(143));
+        sh(
+            &deploy.dir,
+            &format!("docker exec {} sh -c 'rm -f /dev/shm/.piprio-*'", deploy.container("db")?),
+        )?;
+        let run = run(deploy.driver_command(&["exec", "db", "echo", "told"]), "")?;
+        assert_eq!(run.expect(0).stdout, "told\n");
         assert_eq!(deploy.driver(&["exec", "db", "ls", "-A", "/dev/shm"]).expect(0).stdout, "");
         Ok(())
     })
@@ -231,7 +244,7 @@ fn a_signal_ends_it_while_the_engine_does_not_answer() -> Result<()> {
         std::fs::write(&engine, script)?;
         std::fs::set_permissions(&engine, PermissionsExt::from_mode(0o755))?;
         let mut command = clean(workspace().join("scripts/drivers/compose"));
-        let path = std::env::var("PATH").unwrap_or_default();
+        let path = tool_path().into_string().unwrap_or_default();
         command.env("PATH", format!("{}:{path}", dir.path().display()));
         let mut child =
             command.args(["exec", "db", "true"]).env("PIPRIO_DEPLOY", dir.path()).spawn()?;

@@ -25,9 +25,11 @@ pub fn image() -> Option<String> {
     image
 }
 
-/// Every Compose there is, as a value for `PATH` with which the driver uses that one.
+/// Every Compose there is, as a value for `PATH` with which the driver uses that one. The driver's
+/// program is on it too.
 pub fn composes() -> Vec<(&'static str, String)> {
     let path = std::env::var("PATH").unwrap_or_default();
+    let path = format!("{path}:{}", bin_dir().unwrap().display());
     let works = |program: &str, words: &[&str]| {
         Command::new(program).args(words).output().is_ok_and(|out| out.status.success())
     };

@@ -1,0 +1,130 @@
+//! The command line.
+
+use crate::compose::Compose;
+use crate::deployment::Deployment;
+use crate::project::Project;
+use crate::{address, exec, lookup, project, start, stop};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use rustix::fs::Mode;
+use std::ffi::OsString;
+
+/// Service driver for Docker Compose: lists, stops and starts services, and runs commands in them
+///
+/// It uses `docker compose`, else `docker-compose`, in the deployment's directory: PIPRIO_DEPLOY, else
+/// the directory above the program's own. Standard output holds data only.
+#[derive(Parser, Debug)]
+#[command(name = "compose-driver", version, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    quiet: pipe_kit::log::Quiet,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    /// Print each configured service and its state: running, stopped, unhealthy or done
+    Ps,
+    /// Stop services, and return when they are stopped
+    Stop {
+        /// The services
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Create what is missing, apply changed configuration, and return when the services are up
+    Start {
+        /// The services
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+    },
+    /// Run a command where a service runs
+    ///
+    /// Standard input, output, error and the exit status are the command's. The PG* variables of the
+    /// environment are passed on. A signal that ends this program ends the command too.
+    Exec {
+        /// The service
+        name: String,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, value_name = "CMD")]
+        command: Vec<OsString>,
+    },
+    /// Print HOST:PORT at which a port of a service answers from here
+    Addr {
+        /// The service
+        name: String,
+        /// The port inside the container
+        port: u16,
+    },
+}
+
+const AFTER: &str = "\
+EXAMPLES
+  compose-driver ps
+      the services of the deployment, and the state of each
+  compose-driver stop api worker
+      returns when both are stopped
+  compose-driver start api worker
+      returns when both are up, or fails with the last line that a service logged
+  compose-driver exec postgres psql --version
+      runs a program in the container of the service postgres
+  compose-driver addr redis 6379
+      where the cache answers from this host
+
+EXIT STATUS
+  0  done
+  1  failed
+  2  usage, or there is no such service
+  5  refused: the containers of the project belong to another directory, or there is no deployment
+  With exec, the status is the command's own; 128+N if a signal N ended this program.";
+
+/// Runs the tool and gives its exit status.
+///
+/// # Errors
+/// [`pipe_kit::Stop::usage`] for a service that is not there, [`pipe_kit::Stop::refused`] where the
+/// containers are those of another deployment.
+pub fn run(cli: Cli) -> Result<u8> {
+    cli.quiet.apply();
+    rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    let deployment = Deployment::find()?;
+    match cli.verb {
+        Verb::Exec { name, command } => return exec::exec(&deployment, &name, &command),
+        Verb::Addr { name, port } => {
+            let container = lookup::container_of(&deployment, &name)?;
+            pipe_kit::output::print(&format!("{}\n", address::of(&container, &name, port)?))?;
+        }
+        Verb::Ps => {
+            let compose = Compose::find(&deployment)?;
+            pipe_kit::output::print(&project::states(&deployment, compose)?)?;
+        }
+        Verb::Stop { names } => stop::stop(&named(&deployment, &names)?, &names)?,
+        Verb::Start { names } => start::start(named(&deployment, &names)?, &names)?,
+    }
+    Ok(pipe_kit::Exit::Done.code())
+}
+
+/// The project, which has all of these services.
+fn named<'a>(deployment: &'a Deployment, names: &[String]) -> Result<Project<'a>> {
+    let project = Project::read(deployment, Compose::find(deployment)?)?;
+    project.require(names)?;
+    Ok(project)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_words_after_a_service_are_the_commands_own() {
+        let words = ["compose-driver", "exec", "db", "psql", "-q", "--help", "--", "x"];
+        let Verb::Exec { name, command } = Cli::parse_from(words).verb else { panic!() };
+        assert_eq!((name.as_str(), command.len()), ("db", 5));
+    }
+}
