@@ -46,16 +46,16 @@ impl Fault for Killed {
         };
         self.0.kill(&run, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("it ended with {status}: {}", last_words(&run.said()));
+        let report = || format!("it ended with {status}: {}", last_words(&run.log()));
         let made = stand.deployment.bundles()?.len() - 1;
-        stand.bundles_are_whole().with_context(told)?;
-        ensure!(status != 0 || made == 1, "it ended with 0 and made no bundle: {}", told());
+        stand.bundles_are_whole().with_context(report)?;
+        ensure!(status != 0 || made == 1, "it ended with 0 and made no bundle: {}", report());
         // At once, while what was not killed may still be running.
-        ended(&stand.backup()?, 0).context("the next backup").with_context(told)?;
-        let told = told();
-        run.finish().with_context(|| told.clone())?;
-        stand.bundles_are_whole().with_context(|| told.clone())?;
-        stand.nothing_is_left().context(told)?;
+        ended(&stand.backup()?, 0).context("the next backup").with_context(report)?;
+        let report = report();
+        run.finish().with_context(|| report.clone())?;
+        stand.bundles_are_whole().with_context(|| report.clone())?;
+        stand.nothing_is_left().context(report)?;
         stand.remove_other_bundles()?;
         Ending::held(if made == 0 { "no bundle" } else { "a whole bundle" })
     }

@@ -7,7 +7,7 @@ use pipe_kit::{Exit, say};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
-Each try is told on standard error, a promise that was broken with all that is known of it; the
+Each try is report on standard error, a promise that was broken with all that is known of it; the
 table is on standard output. Moments and offsets come from the seed: with it, and the number of
 a try, that try is repeated.
 

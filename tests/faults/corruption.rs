@@ -66,12 +66,12 @@ impl Fault for Damage {
         let root = tempfile::tempdir_in(stand.root()?).context("a directory")?;
         let copy = copy(&stand.bundle, &root)?;
         change.apply(&copy)?;
-        let told = |error: anyhow::Error| error.context(change.to_string());
-        stand.verify(&copy, Exit::Damaged.code().into()).map_err(told)?;
+        let report = |error: anyhow::Error| error.context(change.to_string());
+        stand.verify(&copy, Exit::Damaged.code().into()).map_err(report)?;
         if scale == Scale::Bounded && !n.is_multiple_of(5) {
             return Ending::held("found");
         }
-        refused(stand, &copy).map_err(told)?;
+        refused(stand, &copy).map_err(report)?;
         drop(root);
         stand.bundle_is_as_it_was()?;
         Ending::held("found and refused")

@@ -53,18 +53,18 @@ impl Fault for BundleRoot {
         room.leave(left)?;
         let free = room.free()?;
         let run = backup_to(stand, &root)?;
-        let told = || {
+        let report = || {
             format!("{left} bytes left of {needed} that are needed: {}", last_words(&run.stderr))
         };
-        ensure!(run.status != 0, "it ended with 0, with {}", told());
-        ensure!(room.free()?.abs_diff(free) <= SLACK, "room is not given back, with {}", told());
-        traces::of_backups(&root).with_context(told)?;
+        ensure!(run.status != 0, "it ended with 0, with {}", report());
+        ensure!(room.free()?.abs_diff(free) <= SLACK, "room is not given back, with {}", report());
+        traces::of_backups(&root).with_context(report)?;
         let left: Vec<_> =
             traces::names(&root)?.into_iter().filter(|n| n.starts_with("piprio_")).collect();
-        ensure!(left.len() == 1, "there are {left:?}, with {}", told());
+        ensure!(left.len() == 1, "there are {left:?}, with {}", report());
         stand.verify(&root.join(&left[0]), 0)?;
         ensure!(traces::contents(&root.join(&left[0]))? == before, "the bundle before has changed");
-        stand.nothing_is_left().with_context(told)?;
+        stand.nothing_is_left().with_context(report)?;
         Ending::held(format!("failed with {}", run.status))
     }
 }
@@ -124,10 +124,10 @@ impl Fault for DatabaseDisk {
             true => in_the_load(stand, &disk.room, left, &before),
             false => from_the_start(stand, &disk.room, left, &before),
         };
-        let told = || format!("{left} bytes left for a database of {size}");
-        let ending = ending.with_context(told)?;
+        let report = || format!("{left} bytes left for a database of {size}");
+        let ending = ending.with_context(report)?;
         disk.remove()?;
-        stand.restores_again().with_context(told)?;
+        stand.restores_again().with_context(report)?;
         Ending::held(ending)
     }
 }
@@ -135,12 +135,12 @@ impl Fault for DatabaseDisk {
 fn from_the_start(stand: &Stand, room: &Room, left: u64, before: &str) -> Result<String> {
     room.leave(left)?;
     let run = stand.restore()?;
-    let told = || last_words(&run.stderr);
-    ensure!(run.status != 0, "it ended with 0: {}", told());
-    ensure!(stand.database()? == before, "the old database does not serve: {}", told());
-    stand.has_no_other_database().with_context(told)?;
+    let report = || last_words(&run.stderr);
+    ensure!(run.status != 0, "it ended with 0: {}", report());
+    ensure!(stand.database()? == before, "the old database does not serve: {}", report());
+    stand.has_no_other_database().with_context(report)?;
     for (service, is) in stand.deployment.ps()? {
-        ensure!(is == "running", "{service} is {is}: {}", told());
+        ensure!(is == "running", "{service} is {is}: {}", report());
     }
     room.clear()?;
     Ok(format!("failed with {}, the old database served", run.status))
@@ -154,12 +154,12 @@ fn in_the_load(stand: &Stand, room: &Room, left: u64, before: &str) -> Result<St
     while !run.has_ended()? && stand.deployment.psql_in("postgres", &ask)? == "1" {}
     room.leave(left)?;
     let run = run.finish()?;
-    let told = || last_words(&run.stderr);
+    let report = || last_words(&run.stderr);
     room.clear()?;
     let served = stand.deployment.psql("select 1").is_ok();
-    server_killed::bring_up(stand).with_context(told)?;
-    let database = stand.database_is_old_or_new(before).with_context(told)?;
-    ensure!(run.status != 0 || database == "new", "it ended with 0: {}", told());
+    server_killed::bring_up(stand).with_context(report)?;
+    let database = stand.database_is_old_or_new(before).with_context(report)?;
+    ensure!(run.status != 0 || database == "new", "it ended with 0: {}", report());
     let server = if served { "stayed up" } else { "went down" };
     Ok(format!("ended with {}, the server {server}, {database} database", run.status))
 }

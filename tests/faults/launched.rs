@@ -62,7 +62,7 @@ impl Launched {
         self.child.id().cast_signed()
     }
 
-    pub fn said(&self) -> String {
+    pub fn log(&self) -> String {
         self.stderr.so_far()
     }
 
@@ -70,7 +70,7 @@ impl Launched {
     pub fn wait_for(&mut self, words: &str) -> Result<bool> {
         loop {
             let ended = self.has_ended()?;
-            if self.said().contains(words) {
+            if self.log().contains(words) {
                 return Ok(true);
             }
             if ended {

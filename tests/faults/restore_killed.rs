@@ -58,16 +58,16 @@ impl Fault for Killed {
         };
         self.0.kill(&run, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let said = run.said();
-        let told = || format!("it ended with {status}: {}", last_words(&said));
-        let database = stand.database_is_old_or_new(&before).with_context(told)?;
-        let how = complete(stand, n).with_context(told)?;
-        run.finish().with_context(told)?;
+        let message = run.log();
+        let report = || format!("it ended with {status}: {}", last_words(&message));
+        let database = stand.database_is_old_or_new(&before).with_context(report)?;
+        let how = complete(stand, n).with_context(report)?;
+        run.finish().with_context(report)?;
         if status == 0 {
-            ensure!(database == "new", "it ended with 0 and the database is old: {}", told());
+            ensure!(database == "new", "it ended with 0 and the database is old: {}", report());
         }
-        stand.is_restored().with_context(|| format!("{how}, after {}", told()))?;
-        Ending::held(format!("in {}", last_step(&said)))
+        stand.is_restored().with_context(|| format!("{how}, after {}", report()))?;
+        Ending::held(format!("in {}", last_step(&message)))
     }
 }
 
@@ -81,9 +81,9 @@ fn reach_a_moment(run: &mut Launched, stand: &Stand, n: usize, rng: &mut Rng) ->
     Ok(run.wait_for(&begun)? && run.let_run(Duration::from_micros(rng.u64(..60_000)))?)
 }
 
-fn last_step(said: &str) -> &str {
+fn last_step(message: &str) -> &str {
     let began = |line: &&str| line.contains("/11] ") && line.ends_with(" …");
-    let last = said.lines().rev().find(began).and_then(|line| line.split_whitespace().nth(2));
+    let last = message.lines().rev().find(began).and_then(|line| line.split_whitespace().nth(2));
     last.unwrap_or("the start of it")
 }
 
@@ -108,12 +108,12 @@ mod tests {
 
     #[test]
     fn the_step_that_has_begun_last_is_the_one_that_was_hit() {
-        let said = "restore-run: [5/11] stop …\nrestore-run: stopped api\nrestore-run: [5/11] stop: 0.6 s\n";
+        let message = "restore-run: [5/11] stop …\nrestore-run: stopped api\nrestore-run: [5/11] stop: 0.6 s\n";
         assert_eq!(
-            last_step(&format!("{said}restore-run: [6/11] database …\npg-snap: x\n")),
+            last_step(&format!("{message}restore-run: [6/11] database …\npg-snap: x\n")),
             "database"
         );
-        assert_eq!(last_step(said), "stop");
+        assert_eq!(last_step(message), "stop");
         assert_eq!(last_step("deploy-env: x\n"), "the start of it");
     }
 }

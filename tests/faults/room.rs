@@ -45,8 +45,8 @@ impl Room {
 
     /// How many bytes are free.
     pub fn free(&self) -> Result<u64> {
-        let told = rustix::fs::statvfs(&self.dir).context("asking for the free room")?;
-        Ok(told.f_bavail * told.f_frsize)
+        let report = rustix::fs::statvfs(&self.dir).context("asking for the free room")?;
+        Ok(report.f_bavail * report.f_frsize)
     }
 
     /// Leaves at most so many bytes free, at once, so that it can come in the middle of a run.

@@ -85,18 +85,18 @@ impl Fault for Dump {
         run.let_run(Duration::from_millis(rng.u64(..250)))?;
         let what = strike(stand, &mut run, n, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("{what}; it ended with {status}: {}", last_words(&run.said()));
-        bring_up(stand).with_context(told)?;
+        let report = || format!("{what}; it ended with {status}: {}", last_words(&run.log()));
+        bring_up(stand).with_context(report)?;
         let made = stand.deployment.bundles()?.len() - 1;
-        ensure!(made == usize::from(status == 0), "{made} bundles were made: {}", told());
-        let told = told();
+        ensure!(made == usize::from(status == 0), "{made} bundles were made: {}", report());
+        let report = report();
         run.finish()?;
         let database = stand.database()?;
-        ensure!(stand.is_bundled_database(&database), "the database has changed: {told}");
-        stand.bundles_are_whole().with_context(|| told.clone())?;
-        stand.nothing_is_left().with_context(|| told.clone())?;
+        ensure!(stand.is_bundled_database(&database), "the database has changed: {report}");
+        stand.bundles_are_whole().with_context(|| report.clone())?;
+        stand.nothing_is_left().with_context(|| report.clone())?;
         stand.remove_other_bundles()?;
-        stand.backs_up_again().context(told)?;
+        stand.backs_up_again().context(report)?;
         Ending::held(if made == 0 { "failed, no bundle" } else { "a whole bundle" })
     }
 }
@@ -119,14 +119,14 @@ impl Fault for Load {
         run.let_run(Duration::from_millis(rng.u64(..1000)))?;
         let what = strike(stand, &mut run, n, rng)?;
         let status = run.status_within(PATIENCE)?;
-        let told = || format!("{what}; it ended with {status}: {}", last_words(&run.said()));
-        bring_up(stand).with_context(told)?;
-        let database = stand.database_is_old_or_new(&before).with_context(told)?;
-        ensure!(status != 0 || database == "new", "it ended with 0: {}", told());
-        restore_killed::complete(stand, n).with_context(told)?;
-        let told = told();
+        let report = || format!("{what}; it ended with {status}: {}", last_words(&run.log()));
+        bring_up(stand).with_context(report)?;
+        let database = stand.database_is_old_or_new(&before).with_context(report)?;
+        ensure!(status != 0 || database == "new", "it ended with 0: {}", report());
+        restore_killed::complete(stand, n).with_context(report)?;
+        let report = report();
         run.finish()?;
-        stand.is_restored().context(told)?;
+        stand.is_restored().context(report)?;
         Ending::held(format!(
             "{}, {database} database, complete afterwards",
             if status == 0 { "done" } else { "failed" }

@@ -287,8 +287,8 @@ pub fn ended(run: &Run, status: i32) -> Result<()> {
 }
 
 /// The end of what a run has said: what it said before is what it always says.
-pub fn last_words(said: &str) -> String {
-    let lines: Vec<&str> = said.lines().collect();
+pub fn last_words(message: &str) -> String {
+    let lines: Vec<&str> = message.lines().collect();
     lines[lines.len().saturating_sub(15)..].join("\n")
 }
 

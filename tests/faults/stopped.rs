@@ -119,20 +119,20 @@ impl Fault for ForGood {
         let Stopped { mut run, name, before, .. } = Stopped::new(self.0, stand, rng)?;
         run.signal(Signal::TERM)?;
         let status = run.status_within(BOUND).with_context(|| format!("{name} was stopped"))?;
-        let told = format!("{name} was stopped; {}", last_words(&run.said()));
-        ensure!(status == 143 || status == 0, "it ended with {status}: {told}");
-        run.finish().with_context(|| told.clone())?;
+        let report = format!("{name} was stopped; {}", last_words(&run.log()));
+        ensure!(status == 143 || status == 0, "it ended with {status}: {report}");
+        run.finish().with_context(|| report.clone())?;
         match before {
             None => {
-                stand.bundles_are_whole().with_context(|| told.clone())?;
-                stand.nothing_is_left().with_context(|| told.clone())?;
+                stand.bundles_are_whole().with_context(|| report.clone())?;
+                stand.nothing_is_left().with_context(|| report.clone())?;
                 stand.remove_other_bundles()?;
-                stand.backs_up_again().context(told)?;
+                stand.backs_up_again().context(report)?;
             }
             Some(before) => {
-                stand.database_is_old_or_new(&before).with_context(|| told.clone())?;
-                restore_killed::complete(stand, n).with_context(|| told.clone())?;
-                stand.is_restored().context(told)?;
+                stand.database_is_old_or_new(&before).with_context(|| report.clone())?;
+                restore_killed::complete(stand, n).with_context(|| report.clone())?;
+                stand.is_restored().context(report)?;
             }
         }
         Ending::held(format!("ended with {status}"))

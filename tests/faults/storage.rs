@@ -47,18 +47,18 @@ impl Fault for Pull {
         let run = stand.backup();
         stand.deployment.s3_faults_end()?;
         let run = run?;
-        let told =
+        let report =
             || format!("{fault:?}: it ended with {}: {}", run.status, last_words(&run.stderr));
-        stand.bundles_are_whole().with_context(told)?;
-        stand.nothing_is_left().with_context(told)?;
+        stand.bundles_are_whole().with_context(report)?;
+        stand.nothing_is_left().with_context(report)?;
         let made: Vec<_> =
             stand.deployment.bundles()?.into_iter().filter(|b| *b != stand.bundle).collect();
-        ensure!(made.len() == usize::from(run.status == 0), "{} bundles: {}", made.len(), told());
+        ensure!(made.len() == usize::from(run.status == 0), "{} bundles: {}", made.len(), report());
         for bundle in &made {
-            stand.mirrors_the_bucket(bundle).with_context(told)?;
+            stand.mirrors_the_bucket(bundle).with_context(report)?;
         }
         let loud = run.stderr.contains("no bundle was made") && run.stderr.contains("obj-mirror");
-        ensure!(run.status == 0 || loud, "it does not say what failed: {}", told());
+        ensure!(run.status == 0 || loud, "it does not say what failed: {}", report());
         stand.remove_other_bundles()?;
         Ending::held(if run.status == 0 { "a whole bundle" } else { "failed, no bundle" })
     }
@@ -83,15 +83,15 @@ impl Fault for Push {
         }
         stand.deployment.s3_fault(&fault)?;
         let run = stand.restore()?;
-        let told =
+        let report =
             || format!("{fault:?}: it ended with {}: {}", run.status, last_words(&run.stderr));
         if run.status == 0 {
             stand.deployment.s3_faults_end()?;
-            stand.is_restored().with_context(told)?;
+            stand.is_restored().with_context(report)?;
             return Ending::held("complete");
         }
         let loud = [Exit::Failed, Exit::Incomplete, Exit::Refused].map(|e| i32::from(e.code()));
-        ensure!(loud.contains(&run.status), "an odd status: {}", told());
+        ensure!(loud.contains(&run.status), "an odd status: {}", report());
         // Dead, it is started anew, and is empty; else it goes on, and does nothing wrong any more.
         if stand.deployment.s3_faults_end().is_err() {
             stand.deployment.start(&["minio"])?;
@@ -99,11 +99,11 @@ impl Fault for Push {
         let resume = stand.launch_restore(&["--resume"])?.finish()?;
         let refused = i32::from(Exit::Refused.code());
         if resume.status == refused {
-            stand.restores_again().with_context(told)?;
+            stand.restores_again().with_context(report)?;
         } else {
-            ended(&resume, 0).context("--resume").with_context(told)?;
+            ended(&resume, 0).context("--resume").with_context(report)?;
         }
-        stand.is_restored().with_context(told)?;
+        stand.is_restored().with_context(report)?;
         Ending::held("failed, complete afterwards")
     }
 }

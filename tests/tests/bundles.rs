@@ -113,12 +113,12 @@ fn a_bundle_of_the_real_tools_is_intact_and_any_damage_to_it_is_found() -> Resul
         let cut = if whole.is_empty() { b"\n".to_vec() } else { cut };
         for content in [changed, cut] {
             fs::write(&file, content)?;
-            let (status, said) = world.verify()?;
-            assert_eq!(status, Some(4), "{}: {said}", file.display());
+            let (status, message) = world.verify()?;
+            assert_eq!(status, Some(4), "{}: {message}", file.display());
         }
         fs::remove_file(&file)?;
-        let (status, said) = world.verify()?;
-        assert_eq!(status, Some(4), "{}: {said}", file.display());
+        let (status, message) = world.verify()?;
+        assert_eq!(status, Some(4), "{}: {message}", file.display());
         fs::write(&file, whole)?;
     }
     assert_eq!(world.verify()?, (Some(0), String::new()));
@@ -134,9 +134,9 @@ fn a_bundle_is_listed_and_outlives_retention_as_the_newest_intact_one() -> Resul
     assert!(copied.success());
     let root = world.root();
     let output = world.run("bundle-prune", &["--keep-days", "1", &root.to_string_lossy()])?;
-    let said = String::from_utf8_lossy(&output.stdout);
+    let message = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(said.contains(&format!("removed {older} older than 1 d\n")), "{said}");
+    assert!(message.contains(&format!("removed {older} older than 1 d\n")), "{message}");
     let listed = world.run("bundle-manifest", &["list", &root.to_string_lossy()])?;
     let listed = String::from_utf8_lossy(&listed.stdout).into_owned();
     assert_eq!(listed.lines().count(), 1, "{listed}");

@@ -238,8 +238,8 @@ fn upgraded(from: &Cluster, to: &Cluster) -> Result<()> {
 fn refused(to: &Cluster, file: &Path, words: &str) -> Result<()> {
     let before = to.server.psql("postgres", WHOLE)?;
     for verb in ["preflight", "load"] {
-        let said = to.pg_snap("piprio").arg(verb).arg(file).assert().code(5);
-        said.stderr(contains(words));
+        let message = to.pg_snap("piprio").arg(verb).arg(file).assert().code(5);
+        message.stderr(contains(words));
     }
     ensure!(to.server.psql("postgres", WHOLE)? == before, "the server changed");
     Ok(())
@@ -269,16 +269,16 @@ fn kept_and_swapped_back(cluster: &Cluster, file: &Path) -> Result<()> {
 
 /// Whatever major has written a dump, `inspect` finds in it the fixture's tables and rows.
 fn tells_the_same(clusters: &[Cluster]) -> Result<()> {
-    let mut told = BTreeSet::new();
+    let mut outcome = BTreeSet::new();
     for cluster in clusters {
         let file = cluster.file("piprio");
         let report = cluster.json("piprio", &["inspect", file.to_str().context("a path")?])?;
         ensure!(report["complete"] == true, "{report}");
         let tables = report["tables"].as_array().context("tables")?.iter();
         let fixture = tables.filter(|table| table["schema"] != "t");
-        told.insert(fixture.map(|t| format!("{t}\n")).collect::<String>());
+        outcome.insert(fixture.map(|t| format!("{t}\n")).collect::<String>());
     }
-    ensure!(told.len() == 1, "{told:?}");
+    ensure!(outcome.len() == 1, "{outcome:?}");
     Ok(())
 }
 
@@ -337,8 +337,8 @@ fn only_older_clients_are_refused_and_only_newer_ones_serve() -> Result<()> {
         dump.stderr(contains(versions).and(contains(pg_dump)));
 
         let out = older.only(newer, "piprio").arg("dump").output()?;
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        ensure!(out.status.success() && said.contains("no pg_dump"), "{said}");
+        let message = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success() && message.contains("no pg_dump"), "{message}");
         // Its own clients alone read what the newer has written.
         let copy = format!("by_{server}");
         older.only(older, &copy).arg("load").write_stdin(out.stdout).assert().success();

@@ -102,8 +102,8 @@ fn the_newest_is_never_one_that_a_full_verify_found_damaged() {
     let marked = root.put(40 * 24, Marked);
     let floor = root.put(50 * 24, Good);
     let older = root.put(60 * 24, Good);
-    let said = report(&root.prune(&[]));
-    assert_eq!(said[&floor][..2], ["keep", "the newest intact bundle"]);
+    let message = report(&root.prune(&[]));
+    assert_eq!(message[&floor][..2], ["keep", "the newest intact bundle"]);
     assert_eq!([root.has(&marked), root.has(&floor), root.has(&older)], [false, true, false]);
     assert!(!root.has(&format!(".{marked}.damaged")));
 }
@@ -115,8 +115,8 @@ fn a_link_or_a_file_named_like_a_bundle_is_neither_the_newest_nor_touched() {
         [root.put(1, Link), root.put(2, File), root.put(90 * 24, Link), root.put(91 * 24, File)];
     let floor = root.put(50 * 24, Good);
     let older = root.put(60 * 24, Good);
-    let said = report(&root.prune(&[]));
-    assert_eq!(said.keys().collect::<Vec<_>>(), [&older, &floor]);
+    let message = report(&root.prune(&[]));
+    assert_eq!(message.keys().collect::<Vec<_>>(), [&older, &floor]);
     assert!(odd.iter().all(|name| root.has(name)));
     assert_eq!([root.has(&floor), root.has(&older)], [true, false]);
     assert!(root.dir.path().join("elsewhere/MANIFEST.txt").exists());

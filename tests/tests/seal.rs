@@ -72,38 +72,40 @@ fn a_passphrase_for_age_is_asked_for_on_the_terminal() {
     let run = |line: &str, words: &[&str]| {
         let mut command = bench.command("script", &["-qec", line, "/dev/null"]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut said = String::new();
+        let mut message = String::new();
         for (count, word) in words.iter().enumerate() {
             let mut byte = [0];
-            while said.matches("passphrase").count() <= count || !said.trim_end().ends_with(':') {
-                assert_eq!(child.stdout.as_mut().unwrap().read(&mut byte).unwrap(), 1, "{said}");
-                said.push(char::from(byte[0]));
+            while message.matches("passphrase").count() <= count
+                || !message.trim_end().ends_with(':')
+            {
+                assert_eq!(child.stdout.as_mut().unwrap().read(&mut byte).unwrap(), 1, "{message}");
+                message.push(char::from(byte[0]));
             }
-            said.push('\n');
+            message.push('\n');
             child.stdin.as_mut().unwrap().write_all(format!("{word}\n").as_bytes()).unwrap();
         }
         let out = child.wait_with_output().unwrap();
-        (out.status.code(), said + &String::from_utf8_lossy(&out.stdout))
+        (out.status.code(), message + &String::from_utf8_lossy(&out.stdout))
     };
     let scripts = pipeline_tests::tools::workspace().join("scripts");
     let scripts = scripts.display();
-    let (code, said) = run(
+    let (code, message) = run(
         &format!("bash {scripts}/seal.sh {} -p > sealed", bench.bundle().display()),
         &["one two three", "one two three"],
     );
-    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(code, Some(0), "{message}");
     let unseal = format!("bash {scripts}/unseal.sh sealed out");
-    let (code, said) = run(&unseal, &["wrong"]);
-    assert_eq!(code, Some(1), "{said}");
+    let (code, message) = run(&unseal, &["wrong"]);
+    assert_eq!(code, Some(1), "{message}");
     bench.assert_nothing("out");
-    let (code, said) = run(&unseal, &["one two three"]);
-    assert_eq!(code, Some(0), "{said}");
+    let (code, message) = run(&unseal, &["one two three"]);
+    assert_eq!(code, Some(0), "{message}");
     bench.assert_identical("out");
     // And neither is printed to one.
-    let (code, said) =
+    let (code, message) =
         run(&format!("bash {scripts}/seal.sh {} -r age1x", bench.bundle().display()), &[]);
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("standard output is a terminal"), "{said}");
+    assert_eq!(code, Some(2), "{message}");
+    assert!(message.contains("standard output is a terminal"), "{message}");
 }
 
 #[test]

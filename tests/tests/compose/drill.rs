@@ -14,7 +14,7 @@ fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<(
     runbook::prepare(&host, &bundle)?;
     let at_backup = first.state()?;
     // What the drill must not bring to the first, nor take from it.
-    first.told("POST", "/documents", "newer than the bundle")?;
+    first.report("POST", "/documents", "newer than the bundle")?;
     first.wait_for_the_worker()?;
     let (state, started) = (first.state()?, first.started(&ALL)?);
 
@@ -55,7 +55,7 @@ fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<(
     assert_eq!(first.started(&ALL)?, started);
 
     runbook::follow(&host, &lines[named..destroyed], &bundle, port)?;
-    assert_eq!(second.told("GET", "/credentials/sftp", "")?, CREDENTIAL);
+    assert_eq!(second.report("GET", "/credentials/sftp", "")?, CREDENTIAL);
     assert_eq!(second.state()?, at_backup);
     assert_eq!((first.state()?, first.started(&ALL)?), (state.clone(), started.clone()));
     runbook::follow(&host, &lines[destroyed..], &bundle, port)?;

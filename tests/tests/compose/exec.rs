@@ -38,20 +38,20 @@ fn streams(deploy: &Deploy, path: &str) -> Result<()> {
     assert!(out.status.success() && out.stdout == bytes && out.stderr == bytes);
 
     let asked = "tty; test -t 0 || test -t 1 || test -t 2 || echo none; exit 7";
-    let told = run(exec(&["sh", "-c", asked]), "")?.expect(7);
-    assert_eq!(told.stdout, "not a tty\nnone\n");
+    let report = run(exec(&["sh", "-c", asked]), "")?.expect(7);
+    assert_eq!(report.stdout, "not a tty\nnone\n");
     for status in [0, 1, 2, 3, 5, 124, 125, 126, 127, 128, 137, 143, 255] {
         run(exec(&["sh", "-c", &format!("exit {status}")]), "")?.expect(status);
     }
     // Whether it is 127 is the engine's business.
-    let told = run(exec(&["no-such-program"]), "")?;
-    assert!([126, 127].contains(&told.status), "{told:?}");
+    let report = run(exec(&["no-such-program"]), "")?;
+    assert!([126, 127].contains(&report.status), "{report:?}");
     // What does not arrive is missing.
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full")?;
     assert!(!exec(&["echo", "lost"]).stdout(full).status()?.success());
     // Arguments are no shell's to read again.
-    let told = run(exec(&["printf", "%s|", "a b", "$HOME", "'", ""]), "")?;
-    assert_eq!(told.expect(0).stdout, "a b|$HOME|'||");
+    let report = run(exec(&["printf", "%s|", "a b", "$HOME", "'", ""]), "")?;
+    assert_eq!(report.expect(0).stdout, "a b|$HOME|'||");
     Ok(())
 }
 

@@ -271,7 +271,7 @@ impl<'a> Deploy<'a> {
     }
 
     /// What the application answers with success.
-    pub fn told(&self, method: &str, path: &str, body: &str) -> Result<String> {
+    pub fn report(&self, method: &str, path: &str, body: &str) -> Result<String> {
         let answer = self.ask(method, path, body)?;
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         ensure!(answer.status < 300, "{method} {path} is answered {}: {text}", answer.status);
@@ -281,25 +281,25 @@ impl<'a> Deploy<'a> {
     /// Documents and a credential, and no job left in the queue.
     pub fn fill(&self) -> Result<()> {
         for n in 0..12 {
-            self.told("POST", "/documents", &format!("document {n} {}", random().repeat(n)))?;
+            self.report("POST", "/documents", &format!("document {n} {}", random().repeat(n)))?;
         }
-        self.told("PUT", "/credentials/sftp", CREDENTIAL)?;
+        self.report("PUT", "/credentials/sftp", CREDENTIAL)?;
         self.wait_for_the_worker()
     }
 
     /// Waits until no job is left in the queue.
     pub fn wait_for_the_worker(&self) -> Result<()> {
-        wait_until("the worker", || Ok(!self.told("GET", "/documents", "")?.contains("queued")))
+        wait_until("the worker", || Ok(!self.report("GET", "/documents", "")?.contains("queued")))
     }
 
     /// All that the application has: rows, and each document's object, read through it.
     pub fn state(&self) -> Result<String> {
-        let mut text = self.told("GET", "/documents", "")?;
+        let mut text = self.report("GET", "/documents", "")?;
         for line in text.clone().lines() {
             let id = line.split(' ').next().unwrap_or_default();
-            text += &format!("\n{id} {}", self.told("GET", &format!("/documents/{id}"), "")?);
+            text += &format!("\n{id} {}", self.report("GET", &format!("/documents/{id}"), "")?);
         }
-        Ok(text + "\n" + &self.told("GET", "/credentials/sftp", "")?)
+        Ok(text + "\n" + &self.report("GET", "/credentials/sftp", "")?)
     }
 
     /// One of the toolkit's stages, with the deployment's settings.

@@ -25,7 +25,7 @@ fn from_an_empty_host_and_one_bundle_to_a_green_health_check_by_the_runbook() ->
     let lines = runbook::lines("MOVE.md", "Moving to another host with Docker Compose")?;
     runbook::follow(&host, &lines, &bundle, 0)?;
 
-    assert_eq!(new.told("GET", "/credentials/sftp", "")?, CREDENTIAL);
+    assert_eq!(new.report("GET", "/credentials/sftp", "")?, CREDENTIAL);
     assert_eq!(new.state()?, state);
     // And without the key it does not read: the column is encrypted.
     sh(

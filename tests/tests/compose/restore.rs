@@ -96,7 +96,7 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         let write = || {
             let mut count = 0u32;
             while !is_done.load(Ordering::Relaxed) {
-                deploy.told("POST", "/documents", &crate::kit::random())?;
+                deploy.report("POST", "/documents", &crate::kit::random())?;
                 count += 1;
             }
             anyhow::Ok(count)
@@ -104,7 +104,7 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         let writers: Vec<_> = (0..3).map(|_| scope.spawn(write)).collect();
         let count = |text: Result<String>| Ok(text?.lines().count());
         let begun = wait_until("the writers", || {
-            count(deploy.told("GET", "/documents", "")).map(|n| n > 30)
+            count(deploy.report("GET", "/documents", "")).map(|n| n > 30)
         });
         let bundle = begun.and_then(|()| deploy.backup());
         is_done.store(true, Ordering::Relaxed);
@@ -114,12 +114,12 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         }
         Ok((bundle?, written))
     })?;
-    let now = deploy.told("GET", "/documents", "")?.lines().count();
+    let now = deploy.report("GET", "/documents", "")?.lines().count();
     assert_eq!(now, written as usize + 12);
 
     deploy.run("restore.sh", &[&bundle.display().to_string()], &answers("n"))?.expect(0);
     deploy.wait_until_ready()?;
-    let rows = deploy.told("GET", "/documents", "")?;
+    let rows = deploy.report("GET", "/documents", "")?;
     let restored = rows.lines().count();
     assert!(restored > 30 && restored < now, "{restored} of {now}: nothing was written meanwhile");
     for row in rows.lines() {

@@ -17,8 +17,8 @@ fn changed_settings_are_applied_and_what_did_not_change_goes_on() -> Result<()> 
         deploy.driver(&["start", "api", "other"]).expect(0);
         assert_ne!(deploy.container("api")?, api);
         assert_eq!(deploy.started(&["other"])?, other);
-        let told = deploy.driver(&["exec", "api", "printenv", "COLOUR"]).expect(0);
-        assert_eq!(told.stdout, "green\n");
+        let report = deploy.driver(&["exec", "api", "printenv", "COLOUR"]).expect(0);
+        assert_eq!(report.stdout, "green\n");
         // What the toolkit has set for itself is not what Compose is to read.
         let mut command = deploy.driver_command(&["start", "api"]);
         command.env("PIPRIO_SET", "COLOUR").env("COLOUR", "blue");

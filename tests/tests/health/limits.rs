@@ -93,10 +93,10 @@ fn a_full_disk_a_read_only_one_and_one_without_inodes_fail_and_a_filling_one_is_
 #[test]
 fn the_newest_bundle_missing_old_or_damaged_is_a_warning_and_fails_the_strict() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
-    let check = |told: &str| {
+    let check = |report: &str| {
         let only = "--only=bundle";
-        health(&deployment, &[only]).success().stdout(contains(told).and(contains("1 warned")));
-        health(&deployment, &[only, "--strict"]).code(1).stdout(contains(told));
+        health(&deployment, &[only]).success().stdout(contains(report).and(contains("1 warned")));
+        health(&deployment, &[only, "--strict"]).code(1).stdout(contains(report));
     };
     check("warn  bundle     newest  none in ");
     deployment.backup(&[])?.expect(0);

@@ -77,9 +77,9 @@ fn oddities_go_to_their_own_and_the_next_major_as_pg_dump_and_psql_take_them() -
                 let clients = format!("{}:/usr/bin:/bin", newest.release.clients.display());
                 let mut load = to.pg_snap(&copy);
                 let load = load.env("PATH", clients).arg("load").arg(&file).output()?;
-                let said = String::from_utf8_lossy(&load.stderr).into_owned();
+                let message = String::from_utf8_lossy(&load.stderr).into_owned();
                 let alike = || -> Result<()> {
-                    ensure!(load.status.success(), "{what}: {said}");
+                    ensure!(load.status.success(), "{what}: {message}");
                     // The roles are there now.
                     let wanted = by_psql(from, database, to, newest).context(what.clone())?;
                     ensure_alike(&wanted, &content(&to.server, None, &copy)?, &what)?;

@@ -31,9 +31,9 @@ fn stopped(deployment: &Deployment) -> Result<()> {
 }
 
 /// The command that a line of text ends with, run.
-fn run_told(deployment: &Deployment, stderr: &str, before: &str) -> Result<()> {
-    let told = stderr.lines().find_map(|line| line.split_once(before)).context("no command")?;
-    sh(deployment.dir(), told.1).map(drop)
+fn run_with_report(deployment: &Deployment, stderr: &str, before: &str) -> Result<()> {
+    let report = stderr.lines().find_map(|line| line.split_once(before)).context("no command")?;
+    sh(deployment.dir(), report.1).map(drop)
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn after_several_tries_it_is_the_very_first_database_that_is_swapped_back() -> R
     fails_after_the_swap(&deployment, &bundle)?;
     fails_after_the_swap(&deployment, &bundle)?;
     let run = deployment.run_script("restore.sh", &["--abandon"], "")?.expect(0);
-    run_told(&deployment, &run.stderr, "to swap it back: ")?;
+    run_with_report(&deployment, &run.stderr, "to swap it back: ")?;
     assert_eq!(deployment.psql(ORIGINAL)?, "t");
     let kept = databases(&deployment)?;
     assert_eq!(kept.matches("piprio_previous").count(), 2, "{kept}");
@@ -88,7 +88,7 @@ fn a_database_that_was_swapped_back_by_hand_is_no_restore_to_go_on_with() -> Res
     let ready = "READINESS_URLS=\"web=http://127.0.0.1:9/ready\"";
     sh(deployment.dir(), &format!("cp .env .env.good; echo '{ready}' >> .env"))?;
     let run = deployment.restore(&bundle, &["--wait", "1"], &answers("n"))?.expect(1);
-    run_told(&deployment, &run.stderr, "to swap it back: ")?;
+    run_with_report(&deployment, &run.stderr, "to swap it back: ")?;
     sh(deployment.dir(), "mv .env.good .env")?;
     for arguments in [&["--resume"][..], &["--from", "health"][..]] {
         let run = deployment.restore(&bundle, arguments, &answers("n"))?.expect(5);

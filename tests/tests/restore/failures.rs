@@ -54,10 +54,10 @@ fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_told_command_
         assert!(states.contains(&(app.to_owned(), "stopped".to_owned())), "{states:?}");
     }
     let last = run.stderr.lines().last().context("no words")?;
-    let (_, told) = last.split_once("to continue it: ").context("no command")?;
-    assert!(told.ends_with("--resume"), "{told}");
+    let (_, report) = last.split_once("to continue it: ").context("no command")?;
+    assert!(report.ends_with("--resume"), "{report}");
     let mut go_on = Command::new("bash");
-    go_on.args(["-c", told]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    go_on.args(["-c", report]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = go_on.spawn()?;
     std::io::Write::write_all(&mut child.stdin.take().context("stdin")?, answers("n").as_bytes())?;
     let out = child.wait_with_output()?;
@@ -79,9 +79,9 @@ fn a_failing_health_check_keeps_the_old_database_and_tells_how_to_swap_it_back()
     let run = deployment.restore(&bundle, &["--wait", "0"], &answers("n"))?.expect(1);
     assert!(run.stdout.contains("fail  readiness  web"), "{}", run.stdout);
     assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
-    let told =
+    let report =
         run.stderr.lines().find_map(|l| l.split_once("to swap it back: ")).context("no command")?.1;
-    sh(Path::new("/"), told)?;
+    sh(Path::new("/"), report)?;
     std::fs::write(&env, &text)?;
     assert_eq!(deployment.state()?, newer);
     // Swapped back, there is no restore to complete, and what stands beside is kept.

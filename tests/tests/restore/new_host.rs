@@ -147,8 +147,8 @@ fn a_new_host_is_set_up_from_a_sealed_file_by_the_commands_that_are_told() -> Re
     let key = key.to_str().context("path")?;
     let run = deployment.restore(&file, &["-i", key, "--bootstrap"], &answers(""))?.expect(0);
     assert!(run.stderr.contains("the decrypted bundle"), "{}", run.stderr);
-    let told = run.stderr.lines().find_map(|l| l.split_once(", then: ")).context("no command")?;
-    sh(deployment.dir(), &format!("printf '{DOMAIN}\\nn\\n' | {}", told.1))?;
+    let report = run.stderr.lines().find_map(|l| l.split_once(", then: ")).context("no command")?;
+    sh(deployment.dir(), &format!("printf '{DOMAIN}\\nn\\n' | {}", report.1))?;
     assert_eq!(deployment.state()?, before);
     assert!(!deployment.dir().join("backups/.unsealed").exists());
     Ok(())

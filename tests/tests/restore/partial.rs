@@ -31,12 +31,12 @@ fn damaged_objects_are_left_out_and_named_and_nothing_is_deleted_from_the_bucket
     );
     // What was left out may be in the old database alone: it stays until somebody drops it.
     assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
-    let told = run
+    let report = run
         .stderr
         .lines()
         .find_map(|l| l.split_once("to drop it once it is no longer needed: "))
         .context("no command")?;
-    sh(deployment.dir(), told.1)?;
+    sh(deployment.dir(), report.1)?;
     assert_eq!(databases(&deployment)?, "piprio postgres");
     deployment.backup(&[])?.expect(0);
     Ok(())

@@ -86,13 +86,13 @@ fn on_a_small_disk(bench: &Bench, file: &str) -> Option<(Option<i32>, String)> {
         find small -mindepth 1 -printf 'left: %p\\n'; df --output=used small | tail -n 1; exit $code";
     let mut command = bench.command("unshare", &["-m", "bash", "-c", script, file]);
     let Ok(out) = command.stdin(Stdio::null()).output() else { return None };
-    let said =
+    let message =
         String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
-    if out.status.code() == Some(77) || said.contains("unshare failed") {
+    if out.status.code() == Some(77) || message.contains("unshare failed") {
         return None;
     }
     let _ = fs::remove_dir(bench.path("small"));
-    Some((out.status.code(), said))
+    Some((out.status.code(), message))
 }
 
 #[test]
@@ -105,13 +105,16 @@ fn a_disk_is_never_filled_and_all_room_is_given_back() {
     bench.write("many", &many);
     bench.sh(&format!("tar cf whole -C '{}' {NAME}", bench.bundle().parent().unwrap().display()));
     for (file, code) in [("bomb", 5), ("many", 5), ("whole", 0)] {
-        let Some((ended, said)) = on_a_small_disk(&bench, file) else {
+        let Some((ended, message)) = on_a_small_disk(&bench, file) else {
             return println!("skipped: no filesystem can be mounted here");
         };
-        assert_eq!(ended, Some(code), "{file}: {said}");
+        assert_eq!(ended, Some(code), "{file}: {message}");
         if code == 5 {
-            assert!(said.contains("no room") && !said.contains("left: "), "{file}: {said}");
-            assert!(said.lines().any(|l| l.trim() == "0"), "{file}: {said}");
+            assert!(
+                message.contains("no room") && !message.contains("left: "),
+                "{file}: {message}"
+            );
+            assert!(message.lines().any(|l| l.trim() == "0"), "{file}: {message}");
         }
     }
 }

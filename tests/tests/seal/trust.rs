@@ -55,8 +55,8 @@ fn a_key_that_is_not_trusted_is_refused_until_it_is_signed() {
     let bench = Bench::new();
     bench.own_key();
     let key = bench.stranger("offsite", "never");
-    let said = bench.refuses("offsite@example.org", "is not trusted by this keyring");
-    assert!(said.ends_with(&format!("then: gpg --lsign-key {key}")), "{said}");
+    let message = bench.refuses("offsite@example.org", "is not trusted by this keyring");
+    assert!(message.ends_with(&format!("then: gpg --lsign-key {key}")), "{message}");
     bench.refuses(&key, "is not trusted by this keyring");
     // Nor beside one that is trusted, nor because gpg.conf trusts everything.
     let both = ["--gpg", "-r", "own@example.org", "-r", &key];
@@ -72,8 +72,8 @@ fn a_key_that_is_not_trusted_is_refused_until_it_is_signed() {
         bundle.display()
     );
     let mut command = bench.command("timeout", &["60", "script", "-qec", &line, "/dev/null"]);
-    let said = end(command.stdin(Stdio::piped())).with(0).text();
-    assert!(said.contains("status 5") && !said.contains("(y/N)"), "{said}");
+    let message = end(command.stdin(Stdio::piped())).with(0).text();
+    assert!(message.contains("status 5") && !message.contains("(y/N)"), "{message}");
     assert_eq!(fs::metadata(bench.path("asked")).unwrap().len(), 0);
 
     bench.gpg(&["--yes", "--passphrase", "", "--quick-lsign-key", &key]);
@@ -85,8 +85,8 @@ fn a_key_that_is_not_trusted_is_refused_until_it_is_signed() {
 fn without_a_key_of_ones_own_the_command_gives_trust_without_signing() {
     let bench = Bench::new();
     let key = bench.stranger("offsite", "never");
-    let said = bench.refuses("offsite@example.org", "is not trusted by this keyring");
-    let command = said.split_once("then: ").unwrap().1;
+    let message = bench.refuses("offsite@example.org", "is not trusted by this keyring");
+    let command = message.split_once("then: ").unwrap().1;
     assert_eq!(command, format!("echo {key}:6: | gpg --import-ownertrust"));
     bench.sh(&format!("{command} 2>/dev/null"));
     bench.seal(&["--gpg", "-r", "offsite@example.org"]).with(0);
