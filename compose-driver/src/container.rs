@@ -1,6 +1,6 @@
 //! A container, as `docker inspect` describes it.
 
-use crate::service::State;
+use crate::state::State;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};

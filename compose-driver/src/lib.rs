@@ -16,6 +16,7 @@ mod outlet;
 mod project;
 mod service;
 mod start;
+mod state;
 mod stop;
 mod stopped;
 

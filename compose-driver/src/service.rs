@@ -1,40 +1,8 @@
 //! A service: its state, from those of its containers.
 
 use crate::container::Container;
+use crate::state::State;
 use std::collections::{BTreeSet, HashSet};
-
-/// What `ps` prints of a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Running,
-    /// Exited, created, or never created.
-    Stopped,
-    /// It runs and does not answer, or is on its way.
-    Unhealthy,
-    /// A one-shot that ended well.
-    Done,
-}
-
-impl State {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Running => "running",
-            Self::Stopped => "stopped",
-            Self::Unhealthy => "unhealthy",
-            Self::Done => "done",
-        }
-    }
-
-    /// The state of a service whose containers are in these states. Where they differ, it is unhealthy.
-    pub fn of_all(states: impl IntoIterator<Item = Self>) -> Self {
-        let both = |a, b| match (a, b) {
-            (a, b) if a == b => a,
-            (Self::Stopped, Self::Done) | (Self::Done, Self::Stopped) => Self::Stopped,
-            _ => Self::Unhealthy,
-        };
-        states.into_iter().reduce(both).unwrap_or(Self::Stopped)
-    }
-}
 
 /// The containers of a service.
 pub fn containers_of<'a>(

@@ -3,7 +3,8 @@
 use crate::docker::{self, ANSWER};
 use crate::mounted;
 use crate::project::Project;
-use crate::service::{self, State};
+use crate::service;
+use crate::state::State;
 use crate::stop;
 use anyhow::{Result, bail};
 use std::collections::BTreeSet;

@@ -95,6 +95,19 @@ pub struct Role {
     pub owns: Option<bool>,
 }
 
+impl DatabaseState {
+    /// Adds the requirements; roles that rows refer to become roles of the dump.
+    pub fn require(&mut self, mut requirements: Requirements) {
+        for (name, login) in requirements.take_roles() {
+            if self.roles.iter().all(|role| role.name != name) {
+                self.roles.push(Role { name, login, owns: Some(false) });
+            }
+        }
+        self.roles.sort_by(|a, b| a.name.cmp(&b.name));
+        self.requirements = Some(requirements);
+    }
+}
+
 impl Setting {
     fn statement(&self, database: &str) -> String {
         let target = settings::alter_target(self.role.as_deref(), database);
@@ -233,6 +246,21 @@ impl DatabaseState {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn roles_in_rows_are_roles_of_the_dump() {
+        let known = Role { name: "a".into(), login: true, owns: Some(true) };
+        let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };
+        let mut requirements = Requirements::default();
+        for (value, how) in [("b", "login"), ("a", "role")] {
+            let line =
+                format!(r#"{{"type":"regrole","column":"t.x","value":"{value}","how":"{how}"}}"#);
+            requirements.add_line(&line).unwrap();
+        }
+        state.require(requirements);
+        let named = Role { name: "b".into(), login: true, owns: Some(false) };
+        assert_eq!(state.roles, [known, named]);
+    }
 
     fn state() -> DatabaseState {
         DatabaseState {

@@ -24,7 +24,7 @@ use crate::gzip::{Deflater, Level};
 use crate::index::Kind;
 use crate::psql::{self, Server, Sessions};
 use crate::sql;
-use anyhow::{Context, Error, Result, anyhow};
+use anyhow::{Context, Error, Result};
 use catalog::Contents;
 use copy::Copier;
 use passes::{PASSES, Passes};
@@ -128,11 +128,6 @@ fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// The error of everything that waits for a part of the run that has failed.
-fn abandoned() -> Error {
-    anyhow!("another part of the dump has failed")
-}
-
 struct Dump<'a> {
     run: &'a DumpRun<'a>,
     options: &'a DumpOptions,
@@ -169,7 +164,7 @@ impl Dump<'_> {
             return Err(error);
         }
         holder.close()?;
-        key.ok_or_else(abandoned)
+        key.ok_or_else(|| Abandoned.into())
     }
 
     /// Records the first failure, and wakes everyone who waits for what will not come.
@@ -276,7 +271,7 @@ impl Dump<'_> {
         writer: &mut DumpWriter,
     ) -> Result<Option<Vec<u8>>> {
         writer.section(defined.before.0, &defined.before.1)?;
-        while let Some(piece) = self.run.buffer.next().map_err(|Abandoned| abandoned())? {
+        while let Some(piece) = self.run.buffer.next()? {
             match piece {
                 OutputPiece::Member(member) => writer.member(&member)?,
                 OutputPiece::End(label) => writer.end(label),

@@ -5,11 +5,13 @@ mod extensions;
 mod facts;
 mod findings;
 mod probes;
+mod problems;
 mod requirements;
 mod room;
 
 pub use facts::Facts;
-pub use findings::{Findings, roles_missing, unknown_setting, without_login};
+pub use findings::{roles_missing, unknown_setting, without_login};
+pub use problems::Findings;
 
 use crate::blocks::Blocks;
 use crate::client::Clients;
@@ -19,8 +21,8 @@ use crate::head::{Head, Needs};
 use crate::psql::{self, Server};
 use anyhow::Result;
 use bundle_format::report::{LoadPreflight, MissingRole};
-use findings::LoadPlan;
 use pipe_kit::{Exit, Stop, warning};
+use problems::IntendedLoad;
 use room::RoomVerdict;
 use std::fmt::Write;
 use std::path::Path;
@@ -92,9 +94,9 @@ pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Fact
     Ok(facts)
 }
 
-fn plan<'a>(names: &'a DatabaseNames, needs: &'a Needs, server: &Server) -> LoadPlan<'a> {
+fn plan<'a>(names: &'a DatabaseNames, needs: &'a Needs, server: &Server) -> IntendedLoad<'a> {
     let (server, psql) = (server.version, server.psql().version);
-    LoadPlan { database: &names.database, needs, server, psql, made_as: &names.incoming }
+    IntendedLoad { database: &names.database, needs, server, psql, made_as: &names.incoming }
 }
 
 /// Logs each problem on a line; the last one is the error.
@@ -109,7 +111,7 @@ pub fn refuse(problems: &[String]) -> Result<()> {
     Err(Stop::refused(last).into())
 }
 
-fn report(plan: &LoadPlan<'_>, facts: &Facts, found: Findings) -> LoadPreflight {
+fn report(plan: &IntendedLoad<'_>, facts: &Facts, found: Findings) -> LoadPreflight {
     let roles = roles_missing(plan.needs, facts);
     let roles = roles.iter().map(|r| MissingRole { name: r.name.clone(), login: r.login });
     let extensions = extensions::missing(plan, facts);

@@ -112,6 +112,8 @@ pub struct Package {
     pub folder: PathBuf,
     /// The packages that it depends on, for tests and builds too.
     pub dependencies: Vec<String>,
+    /// The names under which it imports them.
+    pub imports: Vec<String>,
 }
 
 /// The workspace's packages, as `cargo metadata` lists them.
@@ -132,6 +134,7 @@ pub fn packages() -> Result<Vec<Package>> {
     #[derive(serde::Deserialize)]
     struct Named {
         name: String,
+        rename: Option<String>,
     }
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(["metadata", "--no-deps", "--format-version", "1"]).current_dir(workspace());
@@ -140,7 +143,8 @@ pub fn packages() -> Result<Vec<Package>> {
     let package = |listed: Listed| Package {
         name: listed.name,
         folder: listed.manifest_path.parent().map(Path::to_owned).unwrap_or_default(),
-        dependencies: listed.dependencies.into_iter().map(|d| d.name).collect(),
+        dependencies: listed.dependencies.iter().map(|d| d.name.clone()).collect(),
+        imports: listed.dependencies.into_iter().map(|d| d.rename.unwrap_or(d.name)).collect(),
     };
     Ok(metadata.packages.into_iter().map(package).collect())
 }

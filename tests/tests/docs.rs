@@ -213,16 +213,26 @@ fn every_command_and_option_of_a_tool_exists() -> Result<()> {
     Ok(())
 }
 
-/// An option of a script's command line that neither its text nor the help of a tool that it starts has.
+/// An option after a script's name that neither the script's text nor the help of a tool that it starts has.
 fn unknown_to_script(line: &str, helps: &[(Target, String)]) -> Option<String> {
-    let mut words = line.split_whitespace().skip_while(|w| !w.ends_with(".sh"));
-    let name = words.next()?.rsplit('/').next()?;
-    let script = std::fs::read_to_string(workspace().join("scripts").join(name)).ok()?;
-    let started = helps.iter().filter(|(target, _)| script.contains(target.tool));
-    let known = started.map(|(_, help)| help.as_str()).chain([script.as_str()]).collect::<String>();
-    let options = words.map(|w| w.trim_matches(['[', ']', '(', ')', ',', ':', ';']));
-    let mut options = options.filter(|w| w.starts_with("--") && *w != "--");
-    options.find(|o| !known.contains(o)).map(|o| format!("no such option {o}: {line}"))
+    let mut known = None;
+    for word in line.split_whitespace() {
+        let word = word.trim_matches(['[', ']', '(', ')', ',', ':', ';']);
+        if word.ends_with(".sh") {
+            let name = word.rsplit('/').next()?;
+            let script = std::fs::read_to_string(workspace().join("scripts").join(name));
+            known = script.ok().map(|script| {
+                let started = helps.iter().filter(|(target, _)| script.contains(target.tool));
+                started.map(|(_, help)| help.as_str()).chain([script.as_str()]).collect::<String>()
+            });
+        } else if word.starts_with("--")
+            && word != "--"
+            && known.as_ref().is_some_and(|known| !known.contains(word))
+        {
+            return Some(format!("no such option {word}: {line}"));
+        }
+    }
+    None
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
 //! the dumped database, checked by `pg-snap preflight`.
 
-use super::{DatabaseState, Role};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -133,24 +132,18 @@ impl RowValue {
     }
 }
 
-impl DatabaseState {
-    /// Adds the requirements; roles that rows refer to become roles of the dump.
-    pub fn require(&mut self, mut requirements: Requirements) {
-        let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut requirements.row_values)
+impl Requirements {
+    /// Takes out the roles that rows refer to, each with whether it could log in, and keeps every other
+    /// value once.
+    pub fn take_roles(&mut self) -> Vec<(String, bool)> {
+        let (roles, mut others): (Vec<_>, Vec<_>) = std::mem::take(&mut self.row_values)
             .into_iter()
             .partition(|value| matches!(value.how, Resolution::Login | Resolution::Role));
-        for value in roles {
-            if self.roles.iter().all(|role| role.name != value.value) {
-                let login = value.how == Resolution::Login;
-                self.roles.push(Role { name: value.value, login, owns: Some(false) });
-            }
-        }
-        self.roles.sort_by(|a, b| a.name.cmp(&b.name));
         others.sort();
         others.dedup_by(|a, b| (&a.kind, &a.value) == (&b.kind, &b.value));
         others.truncate(VALUES);
-        requirements.row_values = others;
-        self.requirements = Some(requirements);
+        self.row_values = others;
+        roles.into_iter().map(|role| (role.value, role.how == Resolution::Login)).collect()
     }
 }
 
@@ -159,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn roles_in_rows_are_roles_of_the_dump_and_other_values_are_kept_once() {
+    fn roles_in_rows_are_taken_out_and_other_values_are_kept_once() {
         let mut requirements = Requirements::default();
         let value = |value: &str, how: &str, column: &str| {
             format!(r#"{{"type":"regclass","column":"{column}","value":"{value}","how":"{how}"}}"#)
@@ -183,13 +176,9 @@ mod tests {
             (lines.len(), &*lines[10]),
             (11, "columns whose rows no load can read: and 2 more")
         );
-        let known = Role { name: "a".into(), login: true, owns: Some(true) };
-        let mut state = DatabaseState { roles: vec![known.clone()], ..DatabaseState::default() };
-        state.require(requirements);
-        let named = Role { name: "b".into(), login: true, owns: Some(false) };
-        assert_eq!(state.roles, [known, named]);
-        let kept = state.requirements.unwrap();
-        assert_eq!(kept.extension_versions["citext"], "1.6");
-        assert_eq!(kept.row_values.iter().map(|v| &*v.value).collect::<Vec<_>>(), ["i", "j"]);
+        assert_eq!(requirements.take_roles(), [("b".into(), true), ("a".into(), false)]);
+        assert_eq!(requirements.extension_versions["citext"], "1.6");
+        let kept = requirements.row_values.iter().map(|v| &*v.value).collect::<Vec<_>>();
+        assert_eq!(kept, ["i", "j"]);
     }
 }

@@ -35,6 +35,14 @@ pub enum OutputPiece {
 #[derive(Debug, PartialEq, Eq)]
 pub struct Abandoned;
 
+impl std::fmt::Display for Abandoned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("another part of the dump has failed")
+    }
+}
+
+impl std::error::Error for Abandoned {}
+
 #[derive(Default)]
 struct PendingSection {
     members: VecDeque<Vec<u8>>,

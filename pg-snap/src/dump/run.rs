@@ -1,6 +1,6 @@
 //! A run of `dump`: what its sessions have in common, and how they are all ended.
 
-use super::reorder_buffer::ReorderBuffer;
+use super::reorder_buffer::{Abandoned, ReorderBuffer};
 use crate::client::Client;
 use crate::psql::{Server, Sessions};
 use crate::sql::literal;
@@ -29,7 +29,7 @@ pub struct DumpRun<'a> {
 
 impl DumpRun<'_> {
     pub fn fail_if_abandoned(&self) -> Result<()> {
-        if self.buffer.is_abandoned() { Err(super::abandoned()) } else { Ok(()) }
+        if self.buffer.is_abandoned() { Err(Abandoned.into()) } else { Ok(()) }
     }
 
     /// Whether the server cannot convert its text to UTF-8.

@@ -1,6 +1,6 @@
 //! Makes a section of the dump: text in, gzip members out.
 
-use super::reorder_buffer::{Abandoned, ReorderBuffer, SectionLabel};
+use super::reorder_buffer::{ReorderBuffer, SectionLabel};
 use crate::gzip::{Deflater, MEMBER};
 use anyhow::Result;
 use std::io;
@@ -31,7 +31,7 @@ impl BufferedSection<'_> {
 
 impl Sink for BufferedSection<'_> {
     fn accept(&mut self, member: Vec<u8>) -> Result<()> {
-        self.buffer.push(self.number, member).map_err(|Abandoned| super::abandoned())
+        Ok(self.buffer.push(self.number, member)?)
     }
 }
 

@@ -4,6 +4,7 @@
 mod bit_writer;
 mod block;
 mod block_header;
+mod boxed;
 mod codes;
 mod match_finder;
 mod sequences;
@@ -12,13 +13,12 @@ mod symbols;
 mod tests;
 
 use bit_writer::BitWriter;
+pub use bit_writer::LONGEST;
 use match_finder::MatchFinder;
 use sequences::Sequences;
 
 /// The approximate number of bytes that share their codes.
 const STRETCH: usize = 256 << 10;
-/// Bytes of the longest text.
-pub const LONGEST: usize = 1 << 20;
 
 /// Compresses texts, each independently of the others.
 pub struct FastCompressor {
@@ -52,12 +52,4 @@ impl FastCompressor {
             begin = end;
         }
     }
-}
-
-/// An array that is never on the stack.
-fn boxed<T: Copy + Default, const N: usize>() -> Box<[T; N]> {
-    let Ok(array) = vec![T::default(); N].into_boxed_slice().try_into() else {
-        unreachable!("it has that length")
-    };
-    array
 }

@@ -1,17 +1,17 @@
 //! Extensions that a dump creates.
 
 use super::facts::Facts;
-use super::findings::{Findings, LoadPlan};
+use super::problems::{Findings, IntendedLoad};
 use crate::sql::literal;
 
 /// The extensions that are not installed on the server.
-pub fn missing<'a>(plan: &LoadPlan<'a>, facts: &Facts) -> Vec<&'a str> {
+pub fn missing<'a>(plan: &IntendedLoad<'a>, facts: &Facts) -> Vec<&'a str> {
     let wanted = plan.needs.extensions.iter().map(String::as_str);
     wanted.filter(|name| !facts.extensions.contains_key(*name)).collect()
 }
 
 /// Adds a line for each extension that cannot be created.
-pub fn check(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     for name in missing(plan, facts) {
         found.problem(format!(
             "the dump needs extension {name}, which is not installed on the server; on its host, \
@@ -40,7 +40,7 @@ const PRELOADED: [&str; 5] = [CRON, "citus", "pgaudit", "pglogical", "timescaled
 /// One that is created only in the database that `cron.database_name` names.
 const CRON: &str = "pg_cron";
 
-fn preload(plan: &LoadPlan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+fn preload(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let Some(preloaded) = &facts.preloaded else { return };
     let loaded = |library: &str| library.trim().trim_matches('"') == name;
     if preloaded.split(',').any(loaded) {
@@ -66,7 +66,7 @@ fn preload(plan: &LoadPlan<'_>, facts: &Facts, name: &str, found: &mut Findings)
     }
 }
 
-fn version(plan: &LoadPlan<'_>, facts: &Facts, name: &str, found: &mut Findings) {
+fn version(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let requirements = plan.needs.state.as_ref().and_then(|state| state.requirements.as_ref());
     let there = requirements.and_then(|r| r.extension_versions.get(name));
     let (Some(there), Some(here)) = (there, facts.extension_versions.get(name)) else { return };
@@ -84,7 +84,7 @@ fn parts(version: &str) -> Vec<u64> {
 }
 
 /// A load fills the database under another name than its final one.
-fn one_database(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn one_database(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     let (database, made_as) = (literal(plan.database), literal(plan.made_as));
     let remedy = format!(
         "for the load, in postgresql.conf: cron.database_name = {made_as}; and restart PostgreSQL; afterwards: \

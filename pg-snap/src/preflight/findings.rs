@@ -1,7 +1,7 @@
 //! What prevents a dump from being loaded, each with its remedy: a pure decision from facts.
 
 use super::facts::{Facts, Membership};
-use super::room::RoomVerdict;
+use super::problems::{Findings, IntendedLoad};
 use super::{extensions, requirements};
 use crate::database_state::Role;
 use crate::head::Needs;
@@ -9,45 +9,8 @@ use crate::roles;
 use crate::sql::{ident, literal};
 use crate::version::Version;
 
-/// What is to be loaded, and how.
-pub struct LoadPlan<'a> {
-    pub database: &'a str,
-    pub needs: &'a Needs,
-    pub server: Version,
-    pub psql: Version,
-    /// What the new database is called while it is being filled.
-    pub made_as: &'a str,
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// Each prevents the load.
-    pub problems: Vec<String>,
-    /// Each is worth knowing.
-    pub notes: Vec<String>,
-}
-
-impl Findings {
-    pub(super) fn problem(&mut self, line: impl Into<String>) {
-        self.problems.push(line.into());
-    }
-
-    pub(super) fn note(&mut self, line: impl Into<String>) {
-        self.notes.push(line.into());
-    }
-
-    /// Adds whether there is room for the new database.
-    pub fn add_room(&mut self, verdict: RoomVerdict) {
-        match verdict {
-            RoomVerdict::Enough => {}
-            RoomVerdict::Unknown(note) => self.note(note),
-            RoomVerdict::TooLittle(problem) => self.problem(problem),
-        }
-    }
-}
-
 /// Everything but the room on disk.
-pub fn find(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
+pub fn find(plan: &IntendedLoad<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     rights(plan, facts, &mut found);
@@ -61,7 +24,7 @@ pub fn find(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
 }
 
 /// What matters to a load of one schema.
-pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
+pub fn find_for_part(plan: &IntendedLoad<'_>, facts: &Facts) -> Findings {
     let mut found = Findings::default();
     versions(plan, &mut found);
     standby(facts, &mut found);
@@ -74,7 +37,7 @@ pub fn find_for_part(plan: &LoadPlan<'_>, facts: &Facts) -> Findings {
     found
 }
 
-fn versions(plan: &LoadPlan<'_>, found: &mut Findings) {
+fn versions(plan: &IntendedLoad<'_>, found: &mut Findings) {
     let from = plan.needs.server_version.as_deref().unwrap_or_default();
     if let Some(major) = plan.needs.major().filter(|major| *major > plan.server.major) {
         found.problem(format!(
@@ -106,7 +69,7 @@ fn standby(facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn rights(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn rights(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     let (me, name) = (ident(&facts.me), plan.database);
     standby(facts, found);
     if !facts.may_create_databases {
@@ -134,7 +97,7 @@ fn rights(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
 }
 
 /// What prevents the replacement of the database.
-fn in_the_way(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn in_the_way(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     let name = plan.database;
     for gid in &facts.prepared {
         found.problem(format!(
@@ -191,7 +154,7 @@ pub fn without_login<'a>(roles: &'a [Role], facts: &Facts) -> Vec<&'a Role> {
     roles.iter().filter(|role| role.login && !may(role)).collect()
 }
 
-fn role_problems(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn role_problems(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     for role in roles_missing(plan.needs, facts) {
         if facts.may_create_roles {
             let password = if role.login { " and will need a password" } else { "" };
@@ -221,7 +184,7 @@ fn role_problems(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
 /// Only a member of a role can make it the owner of objects, and only a session with its rights can fill
 /// them afterwards.
 fn not_a_member(
-    plan: &LoadPlan<'_>,
+    plan: &IntendedLoad<'_>,
     facts: &Facts,
     role: &str,
     membership: Membership,
@@ -247,7 +210,7 @@ pub fn unknown_setting(name: &str, server: Version) -> String {
 }
 
 /// What a load needs privileges for: the tablespace of the database, and its settings.
-fn settings(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn settings(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     for name in &facts.unknown_settings {
         found.note(unknown_setting(name, plan.server));
     }
@@ -288,13 +251,13 @@ fn settings(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-fn may_change(plan: &LoadPlan<'_>, facts: &Facts, role: &str) -> bool {
+fn may_change(plan: &IntendedLoad<'_>, facts: &Facts, role: &str) -> bool {
     let created = !facts.roles.contains_key(role);
     let admin = plan.server.major < 16 || facts.roles.get(role).is_some_and(|m| m.admin);
     facts.may_create_roles && (created || admin)
 }
 
-fn locales(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+fn locales(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     for locale in &facts.unknown_locales {
         found.problem(format!(
             "the dump's locale {locale} is not installed on the server's host; there, on Debian: add it to \

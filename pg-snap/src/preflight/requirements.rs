@@ -1,8 +1,8 @@
 //! What a dump needs besides roles, rights and extensions.
 
 use super::facts::Facts;
-use super::findings::{Findings, LoadPlan};
 use super::probes::{FailedProbe, ProbeSubject};
+use super::problems::{Findings, IntendedLoad};
 use crate::database_state::Resolution;
 use crate::sql::ident;
 
@@ -15,7 +15,7 @@ const INTERNAL: &str = "XX000";
 const MAY_NOT: &str = "42501";
 
 /// Adds a line for each requirement that the server does not meet.
-pub fn check(plan: &LoadPlan<'_>, facts: &Facts, found: &mut Findings) {
+pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     if !facts.standbys_missing.is_empty() {
         found.note(format!(
             "the server waits for standbys ({}: synchronous_standby_names), and none is connected: a load does \

@@ -133,8 +133,9 @@ fn names_and_comments_that_say_nothing_are_found() {
 #[test]
 fn a_dependency_that_no_source_names_is_found() {
     let folder = package(&[("src/lib.rs", "use used_one::X;"), ("tests/t.rs", "used_two::f()")]);
-    let dependencies = ["used-one", "used-two", "left-over"].map(str::to_owned).into();
-    let package = Package { name: "p".into(), folder: folder.path().into(), dependencies };
+    let imports = ["used-one", "used-two", "left-over"].map(str::to_owned).into();
+    let (name, folder) = ("p".into(), folder.path().into());
+    let package = Package { name, folder, dependencies: Vec::new(), imports };
     let unused: Vec<String> = unused_dependencies(&package).into_keys().collect();
     assert_eq!(unused, ["unused dependency left-over"]);
 }

@@ -7,7 +7,6 @@ use pipeline_tests::likeness::{content, ensure_alike, state};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// See the module.
 pub struct Original {
     pub server: Postgres,
     dir: TempDir,

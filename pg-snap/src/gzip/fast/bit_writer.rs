@@ -1,6 +1,9 @@
 //! Gathers bits into bytes, the first bit lowest.
 
-use super::{LONGEST, boxed};
+use super::boxed::boxed;
+
+/// Bytes of the longest text.
+pub const LONGEST: usize = 1 << 20;
 
 /// Bytes of room: more than the longest text takes, compressed or stored. A power of two, so that a
 /// masked place is known to be inside.

@@ -1,6 +1,6 @@
 //! Finds where a text repeats itself.
 
-use super::boxed;
+use super::boxed::boxed;
 use super::sequences::Sequences;
 use std::ops::Range;
 

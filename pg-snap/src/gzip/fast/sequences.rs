@@ -1,6 +1,6 @@
 //! A text as literals and matches, and how often each symbol occurs in it.
 
-use super::boxed;
+use super::boxed::boxed;
 use super::symbols::{self, DISTANCES, END, LENGTHS, LITERALS, LONGEST, SHORTEST};
 
 /// Of one block, at most.

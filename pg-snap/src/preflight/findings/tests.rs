@@ -32,7 +32,7 @@ fn role(name: &str, owns: Option<bool>) -> Role {
 
 fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
     let version = |major| Version { major, minor: 13 };
-    let plan = LoadPlan {
+    let plan = IntendedLoad {
         database: "db",
         needs,
         server: version(server),
