@@ -30,3 +30,22 @@ pub use object_storage::S3;
 pub use postgres::Postgres;
 pub use redis::Redis;
 pub use tools::{tool, tool_path};
+
+/// Reports that a test, or a part of it, is skipped, and why: `skipped!("no IPv6 here")`.
+#[macro_export]
+macro_rules! skipped {
+    ($($why:tt)*) => { $crate::skipped(format_args!($($why)*)) };
+}
+
+/// Prints the line even if the test's output is captured, and appends it to the file that
+/// `PIPRIO_TEST_SKIPPED` names.
+pub fn skipped(why: std::fmt::Arguments<'_>) {
+    use std::io::Write;
+    let thread = std::thread::current();
+    let line = format!("skipped: {}: {why}\n", thread.name().unwrap_or("a test"));
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("PIPRIO_TEST_SKIPPED") {
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}

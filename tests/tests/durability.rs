@@ -93,7 +93,7 @@ impl Trace {
 fn skipped() -> Result<bool> {
     let why = trace::why_not()?;
     if let Some(why) = &why {
-        println!("skipped: {why}");
+        pipeline_tests::skipped!("{why}");
     }
     Ok(why.is_some())
 }

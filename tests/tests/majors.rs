@@ -29,7 +29,7 @@ struct Cluster {
 fn releases() -> Result<Vec<Release>> {
     let releases = Release::all()?;
     for major in WANTED.iter().filter(|major| !releases.iter().any(|r| r.major == **major)) {
-        println!("skipped: PostgreSQL {major}: not here (scripts/postgres-majors.sh)");
+        pipeline_tests::skipped!("PostgreSQL {major}: not here (scripts/postgres-majors.sh)");
     }
     Ok(releases)
 }
@@ -363,7 +363,7 @@ fn a_locale_provider_that_a_server_lacks_is_told_before_anything_is_changed() ->
             assert_same(from, "builtin", from, "copy")?;
         }
         if !has_icu(from)? {
-            println!("skipped: ICU: PostgreSQL {} was built without it", from.release.major);
+            pipeline_tests::skipped!("ICU: PostgreSQL {} was built without it", from.release.major);
             continue;
         }
         create("icu", "icu icu_locale 'de-DE'")?;

@@ -111,7 +111,7 @@ impl Planted {
 #[test]
 fn no_command_line_log_or_list_of_a_good_run_holds_a_secret() -> Result<()> {
     if let Some(why) = trace::why_not()? {
-        println!("skipped: {why}");
+        pipeline_tests::skipped!("{why}");
         return Ok(());
     }
     let planted = Planted::new()?;
@@ -186,7 +186,7 @@ fn a_diff_shows_the_settings_that_are_no_secret_and_hides_all_others() -> Result
 #[test]
 fn a_trace_would_show_a_secret_that_is_an_argument() -> Result<()> {
     if let Some(why) = trace::why_not()? {
-        println!("skipped: {why}");
+        pipeline_tests::skipped!("{why}");
         return Ok(());
     }
     let mut command = Command::new("/usr/bin/env");

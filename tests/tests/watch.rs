@@ -35,7 +35,7 @@ fn backup_at(deployment: &Deployment, clock: &str) -> Result<Option<Run>> {
     }
     let out = match command.output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("skipped: faketime is not installed");
+            pipeline_tests::skipped!("faketime is not installed");
             return Ok(None);
         }
         out => out?,

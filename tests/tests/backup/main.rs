@@ -424,8 +424,8 @@ fn a_full_disk_leaves_no_bundle() -> Result<()> {
             .arg(&root)
             .output()?;
         if !mount.status.success() {
-            println!(
-                "skipped: no tmpfs can be mounted here: {}",
+            pipeline_tests::skipped!(
+                "no tmpfs can be mounted here: {}",
                 String::from_utf8_lossy(&mount.stderr).trim()
             );
             return Ok(());

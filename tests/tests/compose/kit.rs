@@ -20,7 +20,7 @@ pub const CREDENTIAL: &str = "sftp-pass-42";
 pub fn image() -> Option<String> {
     let image = std::env::var("PIPRIO_TEST_COMPOSE_IMAGE").ok().filter(|name| !name.is_empty());
     if image.is_none() {
-        println!("skipped: no container engine was given; scripts/test-compose.sh has one");
+        pipeline_tests::skipped!("no container engine was given; scripts/test-compose.sh has one");
     }
     image
 }

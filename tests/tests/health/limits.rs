@@ -49,7 +49,7 @@ fn a_full_disk_a_read_only_one_and_one_without_inodes_fail_and_a_filling_one_is_
     let disk = match Disk::mount(root.path(), "size=64m,nr_inodes=100")? {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: no filesystem can be mounted here: {why}");
+            pipeline_tests::skipped!("no filesystem can be mounted here: {why}");
             return Ok(());
         }
     };

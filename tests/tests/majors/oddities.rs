@@ -60,10 +60,10 @@ fn oddities_go_to_their_own_and_the_next_major_as_pg_dump_and_psql_take_them() -
         from.server.psql("extended", EXTENSION)?;
         let mut databases = vec!["extended"];
         if from.release.major < SINCE {
-            println!("skipped: oddities: PostgreSQL {} lacks some", from.release.major);
+            pipeline_tests::skipped!("oddities: PostgreSQL {} lacks some", from.release.major);
         } else if !from.release.has_own_clients() {
             // pg_dump 18 writes a child's own NOT NULL as no server before 18 reads it.
-            println!("skipped: oddities: no clients of PostgreSQL {}", from.release.major);
+            pipeline_tests::skipped!("oddities: no clients of PostgreSQL {}", from.release.major);
         } else {
             oddities::create(&from.server, "odd")?;
             databases.push("odd");

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 const GERMAN: &str = "de_DE.UTF-8";
-const SKIPPED: &str = "skipped: no locale de_DE.UTF-8, or no German messages of PostgreSQL";
+const SKIPPED: &str = "no locale de_DE.UTF-8, or no German messages of PostgreSQL";
 
 /// None where this machine lacks the locale, or the server its messages.
 fn german() -> Result<Option<Setup>> {
@@ -25,7 +25,7 @@ fn german() -> Result<Option<Setup>> {
 #[test]
 fn sessions_that_come_back_at_once_do_not_keep_a_german_server_from_swapping_names() -> Result<()> {
     let Some(s) = german()? else {
-        println!("{SKIPPED}");
+        pipeline_tests::skipped!("{SKIPPED}");
         return Ok(());
     };
     let file = s.dump("d.sql.gz")?;
@@ -53,7 +53,7 @@ fn sessions_that_come_back_at_once_do_not_keep_a_german_server_from_swapping_nam
 #[test]
 fn a_german_server_without_the_usual_databases_is_dumped() -> Result<()> {
     let Some(s) = german()? else {
-        println!("{SKIPPED}");
+        pipeline_tests::skipped!("{SKIPPED}");
         return Ok(());
     };
     s.server.psql("piprio", "drop database postgres")?;
@@ -67,7 +67,7 @@ fn a_german_server_without_the_usual_databases_is_dumped() -> Result<()> {
 #[test]
 fn an_error_of_a_german_server_is_shown_in_its_words_without_its_source() -> Result<()> {
     let Some(s) = german()? else {
-        println!("{SKIPPED}");
+        pipeline_tests::skipped!("{SKIPPED}");
         return Ok(());
     };
     let broken = s.path("broken.sql");
@@ -89,7 +89,7 @@ fn an_error_of_a_german_server_is_shown_in_its_words_without_its_source() -> Res
 #[test]
 fn settings_and_locales_that_a_german_server_lacks_are_known() -> Result<()> {
     let Some(s) = german()? else {
-        println!("{SKIPPED}");
+        pipeline_tests::skipped!("{SKIPPED}");
         return Ok(());
     };
     let text = String::from_utf8(gunzip(&s.dump("d.sql.gz")?)?)?;
@@ -109,7 +109,7 @@ fn settings_and_locales_that_a_german_server_lacks_are_known() -> Result<()> {
 #[test]
 fn a_table_that_somebody_holds_makes_a_german_dump_wait() -> Result<()> {
     let Some(s) = german()? else {
-        println!("{SKIPPED}");
+        pipeline_tests::skipped!("{SKIPPED}");
         return Ok(());
     };
     let lock = "begin; lock table public.tenants; select pg_sleep(3)";

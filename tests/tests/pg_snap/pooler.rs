@@ -82,7 +82,7 @@ fn a_dump_or_load_through_a_pooler_is_refused_before_a_session_is_changed() -> R
         (&["piprio", "postgres"], format!("pool_mode = statement\n{ignoring}")),
     ] {
         let Some(pooler) = Pooler::start(&s.server, databases, &settings)? else {
-            println!("skipped: pgbouncer is not installed");
+            pipeline_tests::skipped!("pgbouncer is not installed");
             return Ok(());
         };
         let before = pooler.settings(&s.server)?;

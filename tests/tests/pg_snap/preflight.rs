@@ -287,7 +287,7 @@ fn a_disk_without_room_for_two_is_reported_with_the_way_out() -> Result<()> {
     let disk = match SmallDisk::new(120)? {
         Ok(disk) => disk,
         Err(why) => {
-            println!("skipped: {why}");
+            pipeline_tests::skipped!("{why}");
             return Ok(());
         }
     };

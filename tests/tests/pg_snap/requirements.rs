@@ -174,7 +174,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
     // Where it has none, one of them is listed all the same.
     let icu = "select count(*) from pg_collation where collprovider = 'i' and pg_collation_actual_version(oid) is not null";
     if s.server.psql("postgres", icu)? == "0" {
-        println!("skipped: this PostgreSQL has no ICU");
+        pipeline_tests::skipped!("this PostgreSQL has no ICU");
         return Ok(());
     }
     dump_of(
@@ -201,7 +201,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
     }
     for (there, what) in [(without, "without ICU"), (with_rules, "16 or newer with ICU")] {
         if !there {
-            println!("skipped: no PostgreSQL {what} here");
+            pipeline_tests::skipped!("no PostgreSQL {what} here");
         }
     }
     Ok(())

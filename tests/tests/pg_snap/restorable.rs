@@ -104,7 +104,7 @@ fn on_every_major_and_onto_newer_ones_a_dump_loads_to_what_was_there() -> Result
     let newest = newest.context("no clients")?.clients.clone();
     for wanted in 13..=18 {
         if !releases.iter().any(|release| release.major == wanted) {
-            println!("skipped: PostgreSQL {wanted} is not on this machine");
+            pipeline_tests::skipped!("PostgreSQL {wanted} is not on this machine");
         }
     }
     let first = releases.iter().find(|release| release.major <= 16).context("no older major")?;

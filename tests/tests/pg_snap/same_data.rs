@@ -58,7 +58,7 @@ fn locales() -> Result<Vec<String>> {
         }
         match is_there(locale, &all()?) {
             true => found.push(locale.to_owned()),
-            false => println!("skipped: {locale}: not here, and localedef does not make it"),
+            false => pipeline_tests::skipped!("{locale}: not here, and localedef does not make it"),
         }
     }
     Ok(found)

@@ -53,7 +53,7 @@ fn money_is_the_same_amount_wherever_it_is_loaded() -> Result<()> {
         .into_iter()
         .find(|locale| server.psql("postgres", &format!("set lc_monetary = '{locale}'")).is_ok());
     let Some(locale) = locale else {
-        println!("skipped: no locale with a decimal comma (es_AR, de_DE) on this machine");
+        pipeline_tests::skipped!("no locale with a decimal comma (es_AR, de_DE) on this machine");
         return Ok(());
     };
     server.psql("postgres", "create database piprio template template0")?;

@@ -46,7 +46,7 @@ fn what_was_loaded_is_sound_to_amcheck() -> Result<()> {
     let available = "select count(*) from pg_available_extensions where name = 'amcheck'";
     if server.psql("postgres", available)? != "1" || !server.programs().join("pg_amcheck").exists()
     {
-        println!("skipped: amcheck: not with this PostgreSQL");
+        pipeline_tests::skipped!("amcheck: not with this PostgreSQL");
         return Ok(());
     }
     oddities::create(&server, "odd")?;
