@@ -26,7 +26,7 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     match read {
         Ok(Some(journal)) => describe(settings, &journal),
         _ => warning!(
-            "the journal could not be read, and is removed; it is unknown how far its restore came"
+            "the journal could not be read, and is removed; it is not known how far the restore got"
         ),
     }
     let status = by_hand(settings, &Tool::new("pg-snap").arg("status"));
@@ -44,13 +44,13 @@ fn describe(settings: &Settings, journal: &Journal) {
         journal.done
     );
     if journal.reaches(Step::Objects) {
-        warning!("the deployment is restored up to there, and nothing is put back");
+        warning!("the deployment is restored up to that step, and nothing is undone");
     }
     let now = database::status(settings);
     if journal.target != settings.target()
         || now.as_ref().is_ok_and(|now| !is_same_server(journal, now))
     {
-        warning!("it went to {}: the databases that it kept are there, not here", journal.target);
+        warning!("its target was {}: the databases that it kept are there, not here", journal.target);
         return;
     }
     let Ok(now) = now else {

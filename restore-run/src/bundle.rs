@@ -33,7 +33,7 @@ impl Bundle {
             Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(Stop::damaged(format!(
-                    "{}: MANIFEST.txt is missing: not a bundle, or not a whole one; nothing was changed",
+                    "{}: MANIFEST.txt is missing: not a bundle, or an incomplete one; nothing was changed",
                     dir.display()
                 ))
                 .into());

@@ -15,7 +15,7 @@ STEPS, in this order:
   validate   check that the bundle is intact, else refuse (4)
   summary    show the manifest, and what will be destroyed
   confirm    ask for the deployment's domain, else refuse (5)
-  preflight  check everything that can be checked before harm, else refuse (5)
+  preflight  check everything that can be checked before any change, else refuse (5)
   stop       stop the application services; database, cache and storage stay up
   database   load the dump into a fresh database, then swap the names; keep the old one
   objects    make the bucket equal to the bundle's mirror
@@ -23,7 +23,7 @@ STEPS, in this order:
   cache      empty the cache
   start      start all services
   health     check the deployment's health; drop the old database if it passes
-Under every option, validate, summary and confirm run before any step that changes something.
+With every option, validate, summary and confirm run before any step that changes something.
 
 While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and backup.sh refuses.
 --resume continues from the first unfinished step; a run without --resume starts over.
@@ -31,7 +31,7 @@ While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and b
 On a new host, --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
 without it then starts the stateful services, and restores as usual.
 
-Answers are read from standard input, one a line: the domain, then y or n. End of input means no.
+Answers are read from standard input, one per line: the domain, then y or n. End of input means no.
 
 EXAMPLES:
   restore-run backups/piprio_20260421T020000Z
@@ -46,7 +46,8 @@ EXIT STATUS:
   0  done, and the health check passed
   1  a step or the health check failed, or the application's role has no password
   2  wrong usage
-  3  some objects failed, were left out as damaged, or could not be created in the database (--keep-going)
+  3  some objects failed, were left out as damaged, or (with --keep-going) could not be
+     created in the database
   4  the bundle is damaged or incomplete
   5  refused: not confirmed, locked, no restore to continue, or preflight found a problem
   128+N  signal N";
@@ -94,13 +95,13 @@ pub struct Cli {
     /// Begin with this step
     #[arg(long, value_name = "STEP", conflicts_with_all = ["only", "resume"])]
     from: Option<Step>,
-    /// Run this step alone
+    /// Run only this step
     #[arg(long, value_name = "STEP", conflicts_with = "resume")]
     only: Option<Step>,
     /// On a new host: put the bundle's configuration in place, and stop so that it can be edited
     #[arg(long, conflicts_with_all = ["resume", "from", "only", "dry_run", "safety_backup", "skip_verify"])]
     bootstrap: bool,
-    /// Abandon an unfinished restore; nothing is put back
+    /// Abandon an unfinished restore; nothing is undone
     #[arg(long, conflicts_with_all = ["resume", "from", "only", "bootstrap", "dry_run"])]
     abandon: bool,
     /// How long to wait for services that are starting

@@ -24,7 +24,7 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
     }
     for probe in &failed {
         warning!(
-            "the restored settings do not fit the {} {}: {}",
+            "the restored settings do not work with the {} {}: {}",
             probe.kind.name(),
             probe.name,
             probe.detail
@@ -32,7 +32,8 @@ pub fn prove(settings: &Settings, stateful: &[String]) -> Result<()> {
         warning!("{}", repair(settings, stateful, probe.kind));
     }
     anyhow::bail!(
-        "the restored credentials do not fit {} of the running servers; the application would not reach them",
+        "the restored credentials do not work with {} of the running servers; the application could \
+         not connect",
         failed.len()
     )
 }

@@ -128,8 +128,8 @@ fn refuse_other(journal: &Journal, this: &ThisRun) -> Result<()> {
     }
     if journal.target != this.target {
         return Err(Stop::refused(format!(
-            "the unfinished restore went to {}, and the settings now say {}; nothing was changed; \
-             put the earlier .env back (.env.before-…), or, in a copy of that deployment, abandon the \
+            "the target of the unfinished restore is {}, but the settings now name {}; nothing was \
+             changed; put the earlier .env back (.env.before-…), or, in a copy of that deployment, abandon the \
              restore ({}), or restore from the start: {}",
             journal.target, this.target, this.abandon, this.restore
         ))

@@ -195,7 +195,7 @@ impl Run {
             ConfigChoice::Yes => true,
             ConfigChoice::No => false,
             ConfigChoice::Ask => {
-                answers.yes("Replace secrets/ and certs/ by the bundle's too? [y/N]")?
+                answers.yes("Replace secrets/ and certs/ with the bundle's too? [y/N]")?
             }
         };
         if !yes {

@@ -17,7 +17,7 @@ fn a_restored_password_that_the_server_does_not_take_is_named_before_the_applica
 
     let run = deployment.restore(&bundle, &[], &answers("y"))?.expect(1);
     assert!(run.stderr.contains("[10/11] start: "), "{}", run.stderr);
-    assert!(run.stderr.contains("do not fit the database"), "{}", run.stderr);
+    assert!(run.stderr.contains("do not work with the database"), "{}", run.stderr);
     assert!(run.stderr.contains(&format!("\\password {user}")), "{}", run.stderr);
     for secret in ["planted-new-0815", old.trim()] {
         assert!(!run.stderr.contains(secret) && !run.stdout.contains(secret), "{}", run.stderr);
@@ -54,7 +54,7 @@ fn a_restored_cache_password_that_does_not_fit_is_named_too() -> Result<()> {
     deployment.start(&["redis"])?;
 
     let run = deployment.restore(&bundle, &["--force-config"], &answers("n"))?.expect(1);
-    assert!(run.stderr.contains("do not fit the cache"), "{}", run.stderr);
+    assert!(run.stderr.contains("do not work with the cache"), "{}", run.stderr);
     assert!(run.stderr.contains("api worker are left stopped"), "{}", run.stderr);
     std::fs::write(&conf, text)?;
     deployment.stop(&["redis"])?;
