@@ -55,7 +55,7 @@ fn read_error(error: io::Error) -> anyhow::Error {
     match error.kind() {
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             Stop::damaged(format!(
-                "the dump is not whole: its gzip stream is cut or damaged: {error}"
+                "the dump is incomplete: its gzip stream is truncated or damaged: {error}"
             ))
             .into()
         }

@@ -297,7 +297,7 @@ impl Load {
     fn warn_of_roles_without_login(&self, roles: &[Role]) {
         for role in preflight::without_login(roles, &self.facts) {
             warning!(
-                "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
+                "role {0} could log in where the dump was made, and is NOLOGIN here; to enable its login, in psql: {1}",
                 role.name,
                 roles::login_statements(&role.name)
             );

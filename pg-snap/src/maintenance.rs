@@ -98,8 +98,8 @@ impl Server {
         let me = me.trim_end_matches('\n');
         Ok(format!(
             "role {me} can connect to no database of the server but {database}, which cannot be replaced \
-             from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and allow it in \
-             pg_hba.conf, there as for {database} and {}",
+             from within; as a superuser: GRANT CONNECT ON DATABASE postgres TO {}; and in \
+             pg_hba.conf, admit it to postgres, {database} and {}",
             ident(me),
             DatabaseNames::of(database.to_owned()).incoming
         ))

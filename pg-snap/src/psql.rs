@@ -126,7 +126,9 @@ impl Server {
         );
         match who.as_deref().unwrap_or_default().trim() {
             "" => error,
-            who => error.context(format!("locked by {who}; end that session, or wait for its end")),
+            who => {
+                error.context(format!("locked by {who}; end that session, or wait until it ends"))
+            }
         }
     }
 
@@ -268,7 +270,7 @@ impl Server {
         )?;
         Err(match who.trim() {
             "" => last,
-            who => last.context(format!("sessions of {who} are in the way; end them")),
+            who => last.context(format!("sessions of {who} are still connected; end them")),
         })
     }
 }

@@ -50,7 +50,10 @@ fn describe(settings: &Settings, journal: &Journal) {
     if journal.target != settings.target()
         || now.as_ref().is_ok_and(|now| !is_same_server(journal, now))
     {
-        warning!("its target was {}: the databases that it kept are there, not here", journal.target);
+        warning!(
+            "its target was {}: the databases that it kept are there, not here",
+            journal.target
+        );
         return;
     }
     let Ok(now) = now else {

@@ -178,7 +178,7 @@ impl CountRun<'_> {
                 self.lock_wait.as_secs()
             ),
             NOT_ALLOWED => bail!(
-                "{quoted} may not be read, or not all of its rows: row security is in force for this role; \
+                "this role may not read {quoted}, or not all of its rows (row security); \
                  compare as its owner, a superuser, or a role with BYPASSRLS and SELECT on it"
             ),
             GONE => bail!("{quoted} was dropped meanwhile; compare again"),

@@ -172,7 +172,9 @@ impl Finding {
             Difference::NotValid => format!("{subject}: not valid"),
             Difference::NotEnforced => format!("{subject}: not enforced"),
             Difference::NotReady => format!("{subject}: not ready, its build did not finish"),
-            Difference::NotFilled => format!("{subject}: not filled (REFRESH MATERIALIZED VIEW)"),
+            Difference::NotFilled => {
+                format!("{subject}: not populated (REFRESH MATERIALIZED VIEW)")
+            }
         }
     }
 }

@@ -55,7 +55,7 @@ impl<R: Read> MemberReader<R> {
         };
         let rest = length - Inflater::HEAD;
         if input.by_ref().take(rest as u64).read_to_end(&mut self.member)? < rest {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a gzip member is cut"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a gzip member is truncated"));
         }
         self.text = io::Cursor::new(self.inflater.text(&self.member)?);
         Ok(true)

@@ -40,7 +40,7 @@ impl AdvisoryLock {
     /// Runs a query whose answer is one line.
     fn query(&mut self, sql: &str) -> Result<String> {
         self.session.send(format!("{sql};\n").as_bytes())?;
-        let answer = self.session.line().context("the session that keeps other loads away")?;
+        let answer = self.session.line().context("the session that holds the advisory lock")?;
         Ok(answer.trim().to_owned())
     }
 
@@ -52,7 +52,7 @@ impl AdvisoryLock {
             return Ok(());
         }
         Err(Stop::refused(format!(
-            "another load of database {database} is running; nothing was changed; wait for its end"
+            "another load of database {database} is running; nothing was changed; wait until it ends"
         ))
         .into())
     }

@@ -271,7 +271,7 @@ impl<'a> Dispatcher<'a> {
     fn wait_unrepeatable(&mut self, rows: u64) -> Result<()> {
         let copied: u64 = self.ordered.wait_unrepeatable()?.iter().sum();
         if copied != rows {
-            bail!("the server took {copied} of {rows} rows");
+            bail!("the server accepted {copied} of {rows} rows");
         }
         Ok(())
     }

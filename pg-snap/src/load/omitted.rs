@@ -71,7 +71,7 @@ pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     let name = database.replace(char::is_control, "?");
     let head = format!(
         "{HEAD} when database {name} was loaded, each below its error.\n\
-         -- Remove the causes, then run this file in that database by psql: all of it, or nothing.\n\nBEGIN;\n\n"
+         -- Remove the causes, then run this file in that database with psql: it applies all of it, or nothing.\n\nBEGIN;\n\n"
     );
     file.write_all(head.as_bytes()).with_context(writing)?;
     let mut before = None;

@@ -121,5 +121,7 @@ fn read_sections(
 }
 
 fn cut(kind: Kind) -> Stop {
-    Stop::damaged(format!("the dump is not whole: its section of {kind:?} ends within a statement"))
+    Stop::damaged(format!(
+        "the dump is incomplete: its section of {kind:?} ends within a statement"
+    ))
 }

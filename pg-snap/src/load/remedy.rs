@@ -123,25 +123,25 @@ pub fn advice(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
         (_, "08") => "make the other server reachable, and load again",
         (_, "0A") => "load on a server that has the feature, of the dump's major or newer",
         (_, "21" | "22") => {
-            "correct the value where the dump was made, or load on a server of the dump's major"
+            "correct the value in the source database, or load on a server of the dump's major"
         }
-        (_, "23") => "correct the rows where the dump was made",
+        (_, "23") => "correct the rows in the source database",
         (_, "25" | "40" | "57") => "load again",
         (_, "3D" | "3F" | "42") => {
             "install or create what is missing (pg-snap preflight names it), and load again"
         }
         (_, "53" | "54") => {
-            "give the server the room, memory, connections or limit that the error names, and load again"
+            "give the server the disk space, memory, connections or limit that the error names, and load again"
         }
         (_, "58" | "F0") => {
             "install the file that the error names on the server's host, and load again"
         }
-        (_, "P0") => "correct what the function objects to where the dump was made",
-        (_, "XX") => "see the server's log, and check the dump by pg-snap inspect --full",
+        (_, "P0") => "in the source database, correct what the function rejects",
+        (_, "XX") => "see the server's log, and check the dump with pg-snap inspect --full",
         _ => "see the server's log, and load again",
     };
     let omit = match may_be_omitted {
-        true => "; or load all rows without such objects by --keep-going",
+        true => "; or, to load all rows without such objects: --keep-going",
         false => "",
     };
     format!("{advice}{omit}")

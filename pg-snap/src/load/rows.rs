@@ -231,7 +231,7 @@ fn check_copied(session: &mut LoadSession, rows: u64, table: impl Fn() -> String
         table()
     );
     if copied[0] != rows {
-        bail!("the server took {} of {rows} rows: {}", copied[0], table());
+        bail!("the server accepted {} of {rows} rows: {}", copied[0], table());
     }
     Ok(())
 }

@@ -166,7 +166,7 @@ impl<'a> Tenant<'a> {
         read?;
         session.send(self.rename_loaded().as_bytes())?;
         let copied = session.sync()?;
-        ensure!(copied == rows, "the server took {copied:?} rows where the dump has {rows:?}");
+        ensure!(copied == rows, "the server accepted {copied:?} rows where the dump has {rows:?}");
         // Something may have come to depend on it meanwhile.
         self.check_dependents()?;
         lock.check()?;

@@ -237,7 +237,7 @@ fn settings(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     let space = &state.tablespace;
     if space != "pg_default" && facts.tablespaces.get(space).is_some_and(|space| !space.ours) {
         found.problem(format!(
-            "the dump's database lies in tablespace {space}, where role {} may create nothing; as a superuser: \
+            "the dump's database is in tablespace {space}, where role {} may not create objects; as a superuser: \
              GRANT CREATE ON TABLESPACE {} TO {};",
             facts.me,
             ident(space),
@@ -267,7 +267,7 @@ fn locales(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     let provider = plan.needs.state.as_ref().and_then(|s| s.locale_provider.as_deref());
     if provider == Some("i") && !facts.icu {
         found.problem(
-            "the dump's locale is one of ICU, and the server has no ICU; load it into a server built with ICU",
+            "the dump's locale is an ICU locale, and the server has no ICU; load it into a server built with ICU",
         );
     }
 }

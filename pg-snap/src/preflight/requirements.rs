@@ -29,12 +29,12 @@ pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     for space in &requirements.tablespaces {
         match facts.tablespaces.get(space) {
             None => found.problem(format!(
-                "tables or indexes of the dump lie in tablespace {space}, which the server lacks; as a \
+                "tables or indexes of the dump are in tablespace {space}, which the server lacks; as a \
                  superuser, with an empty directory that the server's user owns: CREATE TABLESPACE {} LOCATION '…';",
                 ident(space)
             )),
             Some(here) if !here.ours && !facts.superuser => found.problem(format!(
-                "tables or indexes of the dump lie in tablespace {space}, where role {} may create nothing; as a \
+                "tables or indexes of the dump are in tablespace {space}, where role {} may not create objects; as a \
                  superuser: GRANT CREATE ON TABLESPACE {} TO {};",
                 facts.me,
                 ident(space),
@@ -110,7 +110,7 @@ fn add_failed_probe(
 
 fn no_icu(about: &str) -> String {
     format!(
-        "collation {about} is one of ICU, and the server has no ICU; load it into a server built with ICU"
+        "collation {about} is an ICU collation, and the server has no ICU; load it into a server built with ICU"
     )
 }
 

@@ -293,15 +293,15 @@ impl Scanner {
         let cut = if !self.anything {
             "it is empty".to_owned()
         } else if self.in_copy || self.copy_next {
-            format!("it is cut inside the data of a table (line {})", self.line + 1)
+            format!("it is truncated inside the data of a table (line {})", self.line + 1)
         } else if !self.lexer.is_bare() || !self.statement.is_blank() {
-            format!("it is cut inside a statement (line {})", self.line + 1)
+            format!("it is truncated inside a statement (line {})", self.line + 1)
         } else if !self.complete {
             format!("its end marker '{}' is missing", &END_MARKER[3..])
         } else {
             return Ok(());
         };
-        Err(Stop::damaged(format!("the dump is not whole: {cut}")))
+        Err(Stop::damaged(format!("the dump is incomplete: {cut}")))
     }
 }
 

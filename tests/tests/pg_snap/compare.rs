@@ -269,7 +269,7 @@ fn rows_that_a_role_may_not_see_are_an_error_and_not_a_smaller_number() -> Resul
         compare
     };
     let refused = limited(&scene.file()).assert().code(1).stdout("");
-    refused.stderr(contains("shop.orders may not be read, or not all of its rows"));
+    refused.stderr(contains("this role may not read shop.orders, or not all of its rows"));
     scene.server.psql("piprio", "alter role limited bypassrls")?;
     limited(&scene.file()).assert().code(0);
     scene.server.psql("piprio", "revoke select on shop.customer from limited")?;

@@ -30,9 +30,9 @@ fn a_damaged_dump_is_refused_and_the_old_database_is_as_it_was() -> Result<()> {
         };
     refuse("empty", Vec::new(), "empty")?;
     let copy = memfind(&text, b"COPY tenant_").context("no COPY in the dump")? + 400;
-    refuse("cut inside COPY data", text[..copy].to_vec(), "cut inside the data")?;
+    refuse("cut inside COPY data", text[..copy].to_vec(), "truncated inside the data")?;
     for cut in [1000, zipped.len() / 2, zipped.len() - 4] {
-        refuse("a cut gzip stream", zipped[..cut].to_vec(), "not whole")?;
+        refuse("a cut gzip stream", zipped[..cut].to_vec(), "incomplete")?;
     }
     let end = end_marker(&text)?;
     refuse("no end marker", text[..end].to_vec(), "end marker")?;

@@ -190,7 +190,7 @@ fn an_icu_collation_is_tried() -> Result<()> {
         let other = Postgres::with(postgres::Options { programs, clients, ..Default::default() })?;
         if other.psql("postgres", icu)? == "0" {
             without = true;
-            let words = "collation public.book (de-u-co-phonebk) is one of ICU";
+            let words = "collation public.book (de-u-co-phonebk) is an ICU collation";
             refused(&other, postgres::USER, &file, words)?;
         } else if release.major >= 16 {
             with_rules = true;

@@ -149,8 +149,8 @@ fn whatever_fails_leaves_all_as_it_was() -> Result<()> {
     std::fs::write(&table, pg_dump(&s, &["-t", "rich.log"])?)?;
     let stray = "\nCREATE SEQUENCE rich.q";
     for (what, file, schema, code, message) in [
-        ("cut", cut.clone(), "rich", 4, "not whole"),
-        ("no end marker", half.clone(), "rich", 4, "not whole"),
+        ("cut", cut.clone(), "rich", 4, "incomplete"),
+        ("no end marker", half.clone(), "rich", 4, "incomplete"),
         ("no such schema", whole.clone(), "rihc", 5, "no schema rihc; it contains"),
         ("nearest", whole.clone(), "tenant_001", 5, "the most similar: tenant_0001"),
         ("public", whole.clone(), "public", 5, "outside schema public"),

@@ -52,7 +52,7 @@ pub fn report(loaded: &LoadedSchema<'_>, created: &[Role], dump_roles: &[Role]) 
     let may_log_in = |role: &&Role| dump_roles.iter().any(|r| r.login && r.name == role.name);
     for role in created.iter().filter(may_log_in) {
         warning!(
-            "role {0} could log in where the dump was made, and is NOLOGIN here; to let it in, in psql: {1}",
+            "role {0} could log in where the dump was made, and is NOLOGIN here; to enable its login, in psql: {1}",
             role.name,
             roles::login_statements(&role.name)
         );

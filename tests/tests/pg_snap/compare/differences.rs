@@ -82,7 +82,7 @@ pub const DIFFERENCES: &[(&str, &[&str], &str)] = &[
         ),
         (
             "refresh materialized view shop.totals with no data",
-            &["materialized view shop.totals: not filled (REFRESH MATERIALIZED VIEW)"],
+            &["materialized view shop.totals: not populated (REFRESH MATERIALIZED VIEW)"],
             "refresh materialized view shop.totals; refresh materialized view shop.empty",
         ),
         (
