@@ -119,7 +119,7 @@ Restore without it, in this directory:
         text.push_str(
             "
 and copy minio/ to the bucket with any S3 client, leaving out .obj-mirror/, which
-holds each object's content type and metadata and the keys that no path can spell.
+holds each object's content type and metadata, and the keys that cannot be paths.
 ",
         );
     }

@@ -44,7 +44,11 @@ pub fn text(sums: &Sums) -> Vec<u8> {
 pub fn parse(text: &[u8]) -> Result<Sums, String> {
     let mut sums = Sums::new();
     let Some(lines) = text.strip_suffix(b"\n") else {
-        return if text.is_empty() { Ok(sums) } else { Err("has a cut last line".to_owned()) };
+        return if text.is_empty() {
+            Ok(sums)
+        } else {
+            Err("has a truncated last line".to_owned())
+        };
     };
     for (number, line) in lines.split(|&b| b == b'\n').enumerate() {
         let number = number + 1;
@@ -141,7 +145,7 @@ mod tests {
     fn what_is_no_list_of_sums_is_refused() {
         let whole = format!("{SUM}  a");
         for (text, why) in [
-            (whole.clone(), "has a cut last line"),
+            (whole.clone(), "has a truncated last line"),
             ("\n".into(), "has no checksum in line 1"),
             (format!("{whole}\n\n"), "has no checksum in line 2"),
             (format!("{SUM} a\n"), "has no checksum in line 1"),

@@ -90,7 +90,7 @@ fn require_whole(partial: &Path, found: Structure, old: bool) -> Result<()> {
             let why = match summary(&report.problems) {
                 Some(why) => why,
                 None if !sealed => format!("{} is missing", SEAL),
-                None => "it is not whole".to_owned(),
+                None => "it is incomplete".to_owned(),
             };
             let partial = partial.display();
             Err(Stop::damaged(format!("{partial} is not published: {why}")).into())

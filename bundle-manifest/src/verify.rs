@@ -139,9 +139,9 @@ fn print(dir: &Path, report: &BundleCheck, quick: bool, json: bool) -> Result<Ex
     match report.state {
         BundleState::Intact => Ok(Exit::Done),
         BundleState::Unsealed => {
-            let known = if quick { "are there" } else { "can be read to their end" };
+            let known = if quick { "are present" } else { "can be read to their end" };
             pipe_kit::say!(
-                "{} has no seal (made by an older script): its parts {known}; nothing more can be checked",
+                "{} has no seal (made by an older script): its components {known}; nothing more can be checked",
                 report.bundle
             );
             Ok(Exit::Done)

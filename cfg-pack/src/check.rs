@@ -89,8 +89,8 @@ fn parents_are_directories(entries: &BTreeMap<RelPath, Entry>) -> Result<(), Str
         for above in path.ancestors() {
             match entries.get(&above).map(|entry| &entry.kind) {
                 None | Some(Kind::Dir) => {}
-                Some(Kind::File { .. }) => return Err(format!("{path} lies in the file {above}")),
-                Some(Kind::Link(_)) => return Err(format!("{path} lies in the link {above}")),
+                Some(Kind::File { .. }) => return Err(format!("{path} is below the file {above}")),
+                Some(Kind::Link(_)) => return Err(format!("{path} is below the link {above}")),
             }
         }
     }
@@ -159,10 +159,10 @@ mod tests {
             (vec![file(), raw("./a", Regular)], "twice"),
             (vec![raw("d/", Directory), raw("d", Directory)], "twice"),
             (vec![raw("a/", Regular)], "named like a directory"),
-            (vec![file(), raw("a/b", Regular)], "lies in the file a"),
-            (vec![raw("a/b", Regular), file()], "lies in the file a"),
-            (vec![link("l", Symlink, "d"), raw("l/x", Regular)], "lies in the link l"),
-            (vec![raw("l/x", Regular), link("l", Symlink, "d")], "lies in the link l"),
+            (vec![file(), raw("a/b", Regular)], "is below the file a"),
+            (vec![raw("a/b", Regular), file()], "is below the file a"),
+            (vec![link("l", Symlink, "d"), raw("l/x", Regular)], "is below the link l"),
+            (vec![raw("l/x", Regular), link("l", Symlink, "d")], "is below the link l"),
             (vec![link("l", Symlink, "/etc")], "link to /etc, outside"),
             (vec![link("d/l", Symlink, "../../etc")], "outside"),
             (vec![link("d/l", Symlink, "x/../../../etc")], "outside"),

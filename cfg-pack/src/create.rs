@@ -46,7 +46,7 @@ struct Gate<W> {
 impl<W: Write> Write for Gate<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if self.failed.get() {
-            return Err(io::Error::other("the archive is not whole"));
+            return Err(io::Error::other("the archive is incomplete"));
         }
         self.inner.write(bytes)
     }

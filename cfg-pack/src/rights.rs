@@ -219,7 +219,7 @@ impl<'r> Rights<'r> {
         if now.opens(before) {
             let text = |acl: &Acl| rights_text(acl, self.accounts);
             pipe_kit::warning!(
-                "{path} is open to more than before: {} as in the archive, {} before",
+                "{path} is accessible to more users than before: {} as in the archive, {} before",
                 text(now),
                 text(before)
             );

@@ -154,7 +154,7 @@ fn diff_and_dry_run_name_what_differs_beside_the_content() {
     dry.stdout("would set the ACL of secrets/shared\n");
     let stderr = extract(&d, &archive);
     assert!(stderr.contains("changed the ACL of secrets/shared"), "{stderr}");
-    assert!(stderr.contains("secrets/shared is open to more than before"), "{stderr}");
+    assert!(stderr.contains("secrets/shared is accessible to more users than before"), "{stderr}");
     assert_eq!(acl(&d.at("secrets/shared")), SECRET);
     assert_eq!(value(&d.at("secrets/shared"), "user.origin").as_deref(), Some("vault"));
     let list = common::cfg_pack().args(["list", "--json"]).write_stdin(archive).assert().success();

@@ -151,7 +151,7 @@ fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
     let stderr = extract(&d, &archive.finish());
     for path in ["a", "b"] {
         let why = format!(
-            "warning: {path} is open to more than before: mode 0640 as in the archive, mode 0600 before"
+            "warning: {path} is accessible to more users than before: mode 0640 as in the archive, mode 0600 before"
         );
         assert!(stderr.contains(&why), "{stderr}");
     }
@@ -164,7 +164,7 @@ fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
     let stderr = extract(&d, &archive.finish());
     assert_eq!(d.mode("b"), 0o600, "{stderr}");
     assert!(stderr.contains("warning: b: its group is "), "{stderr}");
-    assert!(!stderr.contains("open to more"), "{stderr}");
+    assert!(!stderr.contains("accessible to more"), "{stderr}");
 }
 
 #[test]

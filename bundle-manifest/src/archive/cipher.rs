@@ -177,7 +177,7 @@ pub fn missing(program: &str) -> Option<String> {
         "gpg" => "gnupg",
         _ => return None,
     };
-    Some(format!("{program} is not there; install it: apt-get install {package}"))
+    Some(format!("{program} is not installed: apt-get install {package}"))
 }
 
 /// Whether a program is on PATH, or is a path itself.

@@ -101,7 +101,7 @@ impl Packed {
     fn write_through(&self, program: &OsStr, arguments: &[OsString]) -> Result<()> {
         let shown = program.to_string_lossy().into_owned();
         if !cipher::is_there(Path::new(program)) {
-            bail!("{}", cipher::missing(&shown).unwrap_or(format!("{shown} is not there")));
+            bail!("{}", cipher::missing(&shown).unwrap_or(format!("{shown} is not found")));
         }
         let mut command = Command::new(program);
         let mut running = child::spawn(command.args(arguments).stdin(Stdio::piped()), shown)?;
@@ -181,7 +181,7 @@ impl Packed {
     fn changed(&self, path: &OsStr) -> Stop {
         let list = if mirror::is_inside(path) { "the mirror's or the bundle's" } else { "its" };
         Stop::damaged(format!(
-            "{} is damaged: {} does not match {list} checksum; what was written is not whole",
+            "{} is damaged: {} does not match {list} checksum; the output is incomplete",
             self.name,
             text::path(path)
         ))

@@ -194,14 +194,15 @@ impl StagingDirectory {
             anyhow::bail!("ended by a signal");
         }
         let fs = statvfs(&self.partial)
-            .with_context(|| format!("checking the room on {}", self.partial.display()))?;
+            .with_context(|| format!("checking the free space on {}", self.partial.display()))?;
         let free = fs.f_bavail.saturating_mul(fs.f_frsize);
         let reserve = RESERVE.min(fs.f_blocks.saturating_mul(fs.f_frsize) / 20);
         let dir = atomic::directory_of(&self.partial).display();
         if free.saturating_sub(bytes) < reserve {
             let reserve = text::size(reserve);
             return Err(Stop::refused(format!(
-                "no room in {dir}: {} are free, {} more are needed, and {reserve} must stay free; nothing was kept",
+                "not enough space in {dir}: {} are free, {} more are needed, and {reserve} must stay free; \
+                 nothing was kept",
                 text::size(free),
                 text::size(bytes)
             ))
@@ -210,7 +211,7 @@ impl StagingDirectory {
         // Filesystems without a fixed number of files report none.
         if fs.f_files > 0 && fs.f_favail < RESERVE_FILES.min(fs.f_files / 20) {
             return Err(Stop::refused(format!(
-                "no room in {dir}: the filesystem takes {} more files; nothing was kept",
+                "not enough space in {dir}: the filesystem has only {} free inodes; nothing was kept",
                 fs.f_favail
             ))
             .into());
@@ -231,7 +232,7 @@ fn failed(path: &OsStr, error: std::io::Error) -> anyhow::Error {
             Stop::damaged(format!("the archive holds {shown} twice")).into()
         }
         ErrorKind::NotADirectory => {
-            Stop::damaged(format!("the archive's {shown} lies in a file")).into()
+            Stop::damaged(format!("the archive's {shown} is below a file")).into()
         }
         _ => anyhow::Error::new(error).context(format!("writing {shown}")),
     }

@@ -268,7 +268,7 @@ fn inside(raw: &[u8]) -> Result<Vec<u8>, &'static str> {
         return Err("climbs with ..");
     }
     if raw.len() > MAX_PATH || parts.iter().any(|part| part.len() > MAX_PART) {
-        return Err("is too long a path");
+        return Err("is too long");
     }
     Ok(parts.join(&b'/'))
 }

@@ -210,7 +210,7 @@ fn publish(staging: StagingDirectory) -> Result<()> {
         publish::place(&staging.partial, &staging.name, found, true).context("nothing was kept")?;
     if !sealed {
         pipe_kit::say!(
-            "{} has no seal (made by an older script): its parts are there; nothing more can be checked",
+            "{} has no seal (made by an older script): its components are present; nothing more can be checked",
             staging.name.as_str()
         );
     }

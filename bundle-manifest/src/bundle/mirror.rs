@@ -78,7 +78,7 @@ pub fn whole(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
     if let Some(first) = first {
         let n = mirror.missing(tree).count();
         return Err(anyhow!("{first} is missing")).with_context(|| {
-            format!("the mirror lists {} not there", text::count(n, "object file"))
+            format!("the mirror lacks {} that it lists", text::count(n, "object file"))
         });
     }
     Ok(Some(mirror))

@@ -163,7 +163,7 @@ impl Structure {
         match (manifest.objects, has_mirror) {
             (Some(Some(_)), false) => self.problems.add("minio/", "is missing"),
             (Some(None), true) => {
-                self.problems.add("minio/", "is there, and the manifest says that it is absent");
+                self.problems.add("minio/", "is present, but the manifest says that it is absent");
             }
             (Some(Some(listed)), true) => {
                 let known = match &self.mirror {
