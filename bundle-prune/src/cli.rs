@@ -20,7 +20,7 @@ newest. Intact means that bundle-manifest verify --quick passes and that no full
 damage. Runs bundle-manifest, found on PATH.
 
 With a record of the last run, ages are the time that passed from run to run. If the clock went back by
-more than a day, or forward by more than two usual pauses between runs, the run removes nothing and
+more than a day, or forward by more than two usual intervals between runs, the run removes nothing and
 warns about the clock. That time counts towards no age, so a wrong clock makes no bundle old.
 
 Nothing is removed while the alarm is on because a bundle holds far less than the one before it

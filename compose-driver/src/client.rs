@@ -168,7 +168,10 @@ pub fn text(command: Command, limit: Duration, what: &str) -> Result<String> {
 }
 
 fn late(what: &str, limit: Duration) -> anyhow::Error {
-    anyhow!("{what} did not end within {} s; does the engine answer? docker info", limit.as_secs())
+    anyhow!(
+        "{what} did not end within {} s; check that the engine answers: docker info",
+        limit.as_secs()
+    )
 }
 
 #[cfg(test)]

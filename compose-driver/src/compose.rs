@@ -33,7 +33,7 @@ impl Compose {
         } else if is_on_path("docker-compose") {
             &["docker-compose"]
         } else {
-            bail!("neither \"docker compose\" nor docker-compose is there");
+            bail!("neither \"docker compose\" nor docker-compose is installed");
         };
         Ok(Self { words, deployment: deployment.dir().to_owned() })
     }

@@ -73,7 +73,10 @@ fn a_container_that_was_removed_meanwhile_does_not_hide_the_others() {
 fn what_is_missing_or_does_not_work_is_named() {
     let failing = |call: &str| USUAL.replace(call, &format!("{call}) echo why >&2; exit 15 ;; (x"));
     for (docker, words) in [
-        (failing("'compose version'"), "neither \"docker compose\" nor docker-compose is there"),
+        (
+            failing("'compose version'"),
+            "neither \"docker compose\" nor docker-compose is installed",
+        ),
         (failing("'compose ps -a -q'"), "cannot ask docker compose for the containers of /"),
         (failing("'compose config --hash *'"), "cannot be read by docker compose"),
         (failing("'inspect c1'"), "cannot ask docker for the containers of /"),

@@ -87,7 +87,7 @@ impl Layers {
         let path = deployment.dotenv();
         if std::fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
             let message = format!(
-                "{} is missing, so this is no configured deployment: create it, take it from a \
+                "{} is missing, so this deployment is not configured: create it, take it from a \
                  bundle (tar xzf BUNDLE/config.tar.gz -C {} .env), or name another deployment \
                  with PIPRIO_DEPLOY=DIR",
                 path.display(),

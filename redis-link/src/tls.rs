@@ -87,12 +87,12 @@ impl Files {
             C::UnknownIssuer => match &self.ca {
                 Some(file) => {
                     format!(
-                        "is by an authority that is not in {}, which {CA} names",
+                        "is issued by an authority that is not in {}, which {CA} names",
                         file.display()
                     )
                 }
                 None => format!(
-                    "is by an authority that is not trusted here; if it is your own, name its \
+                    "is issued by an untrusted authority; if the authority is your own, name its \
                      certificate in {CA}"
                 ),
             },
