@@ -18,11 +18,12 @@ STAGES, in this order:
   publish    bundle-manifest publish: the bundle gets its final name
   alarm      bundle-manifest alarm: compares it with the bundle before it
   prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS
-The programs are searched for on PATH. A stage that fails ends the run: before publish, no bundle is made,
-and earlier bundles stay as they were; after it, the bundle is complete, and nothing is pruned.
+The programs are searched for on PATH. A stage that fails ends the run. If it fails before
+publish, no bundle is made, and earlier bundles are unchanged; if it fails later, the bundle is
+complete, and nothing is pruned.
 
-The path of the bundle is printed on standard output, then the report of bundle-prune. A record of the run
-(stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json.
+The path of the bundle is printed on standard output, then the report of bundle-prune. A record
+of the run (stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json.
 
 EXAMPLES
   backup-run
@@ -35,7 +36,7 @@ EXIT STATUS
   1  a stage failed
   2  wrong usage, or a wrong setting
   3  some objects could not be read; no bundle was made
-  4  what was made is damaged; no bundle was made
+  4  what was written is damaged; no bundle was made
   5  refused: another backup or restore is running, a restore is unfinished, or there is no .env
   128+N  signal N";
 

@@ -26,13 +26,14 @@ EXIT STATUS
   1  failed; verify: the bundle could not be checked
   2  wrong usage
   4  the bundle or the archive is damaged
-  5  refused: a bundle of that name exists already, another run is working there, or there is no room";
+  5  refused: a bundle of that name exists already, another run is working there, or there is not
+     enough space";
 
 const AFTER_PACK: &str = "\
-The archive holds one directory, named as the bundle. Every file is checked against the seal while it is
-read, so nothing is read twice. COMMAND reads the archive from its standard input and writes to standard
-output; if the bundle turns out to be damaged, COMMAND is terminated. If standard output is redirected to
-a new file, a failure leaves that file empty.
+The archive holds one directory, named as the bundle. Every file is checked against the seal
+while it is read, so nothing is read twice. COMMAND reads the archive from its standard input
+and writes to standard output; if the bundle turns out to be damaged, COMMAND is terminated. If
+standard output is redirected to a new file, a failure leaves that file empty.
 
 EXAMPLES
   bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
@@ -45,26 +46,29 @@ EXIT STATUS
   4  the bundle is damaged";
 
 const AFTER_UNPACK: &str = "\
-FILE is a tar or tar.gz with one bundle's directory in it, plain or encrypted with age or gpg; its first
-bytes decide which. Only directories and regular files inside the bundle are accepted. Everything is
-written to DIR/.NAME.partial, which gets its name once the archive is read to its end, age or gpg has
-confirmed that all of it is genuine, and every file matches the bundle's seal. Otherwise nothing is
-kept. A bundle of the older script has no seal; only the presence of its components is checked.
+FILE is a tar or tar.gz with one bundle's directory in it, plain or encrypted with age or gpg;
+its first bytes decide which. Only directories and regular files inside the bundle are accepted.
+Everything is written to DIR/.NAME.partial, which gets its name once the archive is read to its
+end, age or gpg has confirmed that all of it is genuine, and every file matches the bundle's
+seal. Otherwise nothing is kept. A bundle of the older script has no seal; only the presence of
+its components is checked.
 
 EXAMPLES
   bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
 
 EXIT STATUS
   0  done; the bundle's path is on standard output
-  1  failed: wrong key or passphrase, age or gpg is missing, or something could not be read or written
+  1  failed: wrong key or passphrase, age or gpg is missing, or something could not be read or
+     written
   2  wrong usage
-  4  damaged, truncated, or no archive of one bundle
-  5  refused: the bundle is there already, another run is working in DIR, or there is no room";
+  4  damaged, truncated, or not an archive of exactly one bundle
+  5  refused: the bundle exists already, another run is working in DIR, or there is not enough
+     space";
 
 const AFTER_DESCRIBE: &str = "\
 ENVIRONMENT
-  PIPRIO_VERSION  the deployment's version (unknown where unset)
-  PIPRIO_DOMAIN   the deployment's domain (unknown where unset)
+  PIPRIO_VERSION  the deployment's version (unknown if unset)
+  PIPRIO_DOMAIN   the deployment's domain (unknown if unset)
 
 EXAMPLES
   bundle-manifest describe \"$PARTIAL\" > \"$PARTIAL/MANIFEST.txt\"
@@ -81,7 +85,7 @@ EXAMPLES
 
 EXIT STATUS
   0  done
-  1  failed: a file could not be read, or the mirror lists an object that is not there
+  1  failed: a file could not be read, or the mirror lists an object that is missing
   2  wrong usage
   4  the mirror's own checksums cannot be read";
 
@@ -93,7 +97,7 @@ EXIT STATUS
   0  published; its path is on standard output
   1  failed; nothing has the final name
   2  wrong usage: the directory is not named .piprio_YYYYMMDDTHHMMSSZ.partial
-  4  the directory is not a whole, sealed bundle; nothing has the final name
+  4  the directory is not a complete, sealed bundle; nothing has the final name
   5  refused: the final name exists";
 
 const AFTER_VERIFY: &str = "\
@@ -122,9 +126,9 @@ EXIT STATUS
   2  wrong usage";
 
 const AFTER_DIFF: &str = "\
-Tables are compared by rows and bytes, objects by size and checksum, from the indexes of the dumps and
-the mirrors; no row and no object is read. For the config archive, names of files and settings are
-printed, never a value. Runs pg-snap, found on PATH.
+Tables are compared by rows and bytes, objects by size and checksum, from the indexes of the
+dumps and the mirrors; no row and no object is read. For the config archive, names of files and
+settings are printed, never a value. Runs pg-snap, found on PATH.
 
 EXAMPLES
   bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
@@ -136,11 +140,11 @@ EXIT STATUS
   2  wrong usage";
 
 const AFTER_ALARM: &str = "\
-A schema that is gone, a table that is empty, and a number of rows or objects below --shrink-percent of
-the number before set off the alarm: a warning, and a mark beside the bundle (.NAME.shrunk). While there
-is a mark, bundle-prune removes no bundle of the same deployment, and the health check warns. The alarm
-ends when a later bundle has everything again that was missing, or with --accept. Runs pg-snap, found on
-PATH.
+The alarm is raised if a schema is gone, if a table that had rows is empty, or if the number of
+rows or objects is below --shrink-percent of the number before. The alarm is a warning, and a
+mark beside the bundle (.NAME.shrunk). While there is a mark, bundle-prune removes no bundle of
+the same deployment, and the health check warns. The alarm ends when a later bundle has
+everything again that was missing, or with --accept. Runs pg-snap, found on PATH.
 
 EXAMPLES
   bundle-manifest alarm backups/piprio_20260421T020000Z
@@ -175,13 +179,13 @@ enum Command {
         /// Bundle directory, finished or still partial
         dir: PathBuf,
     },
-    /// Make a partial bundle durable and give it its final name
+    /// Sync a partial bundle to disk and give it its final name
     #[command(after_help = AFTER_PUBLISH)]
     Publish {
         /// Directory named .piprio_YYYYMMDDTHHMMSSZ.partial
         partial: PathBuf,
     },
-    /// Check that a bundle is whole and as it was sealed
+    /// Check that a bundle is complete and unchanged since it was sealed
     #[command(after_help = AFTER_VERIFY)]
     Verify {
         /// Bundle directory
@@ -193,7 +197,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print a bundle as one tar
+    /// Write a bundle to standard output as one tar archive
     #[command(after_help = AFTER_PACK)]
     Pack {
         /// Bundle directory
@@ -254,7 +258,7 @@ enum Command {
     Alarm {
         /// Finished bundle's directory
         dir: PathBuf,
-        /// Set off the alarm below this percentage of the rows or objects before; 0 ends every alarm
+        /// Raise the alarm below this percentage of the rows or objects before; 0 ends every alarm
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=100))]
         shrink_percent: u32,
         /// End the alarm: the deployment's bundles hold what they should

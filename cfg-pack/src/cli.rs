@@ -26,11 +26,11 @@ The archive is a plain tar.gz: tar xzf config.tar.gz extracts it without this to
 ";
 
 const AFTER_CREATE: &str = "\
-A PATH that is a link is followed. A link below it is stored as a link if its target is archived too;
-otherwise its target's content is stored in its place, with a message. A dangling link, a socket, a
-fifo or a device fails the run, and so does a file that changes while it is read.
-The archive keeps access control lists, extended attributes (user.*, security.capability) and owner
-names; a warning names each attribute that cannot be read or is not kept.
+A PATH that is a link is followed. A link below it is stored as a link if its target is archived
+too; otherwise its target's content is stored in its place, with a message. A dangling link, a
+socket, a fifo or a device fails the run, and so does a file that changes while it is read.
+The archive keeps access control lists, extended attributes (user.*, security.capability) and
+owner names; a warning names each attribute that cannot be read or is not kept.
 Copies kept by extract (NAME.before-YYYYMMDDTHHMMSSZ) are skipped.
 The same input gives the same bytes.
 
@@ -48,12 +48,14 @@ EXAMPLES:
 ";
 
 const AFTER_DIFF: &str = "\
-Prints a unified diff of each .env file, from the deployment (-) to the archive (+). A value is shown
-if its key is a setting that is not secret, ends in a word such as _HOST, _PORT or _FLAGS, or begins
-with PUBLIC_, or if the value is yes, no, true, false, on, off or empty. Everything else is ***, with
-`(differs)` where it differs. For other files, only the names are printed. Modes, access control lists
-and extended attributes that differ are listed, and owners when run as root.
-The exit status is 0 whether or not anything differs; without differences, stderr has `no differences`.
+Prints a unified diff of each .env file, from the deployment (-) to the archive (+). A value is
+shown if its key is a setting that is not secret, ends in a word such as _HOST, _PORT or _FLAGS,
+or begins with PUBLIC_, or if the value is yes, no, true, false, on, off or empty. Everything
+else is ***, with `(differs)` where it differs. For other files, only the names are printed.
+Modes, access control lists and extended attributes that differ are listed, and owners when run
+as root.
+The exit status is 0 whether or not anything differs. If nothing differs, standard error has the
+line `no differences`.
 
 EXAMPLES:
   cfg-pack diff --root /srv/deploy < config.tar.gz
@@ -64,14 +66,15 @@ EXAMPLES:
 
 const AFTER_EXTRACT: &str = "\
 Checks the whole archive before it changes anything: absolute paths, `..`, links that leave the
-deployment, devices and duplicate names are refused (4). A replaced file is kept beside the new one as
-NAME.before-YYYYMMDDTHHMMSSZ. Identical files are left alone, and so are files that the archive does
-not have. No link on disk is followed except DIR/TOP itself (secrets/ on another disk). Modes, access
-control lists and extended attributes are the archive's, without setuid, setgid and sticky. As root, a
-replaced file keeps its owner and a new one gets the archive's, by name if this host knows the name;
-otherwise the caller owns all files. If the group is not the archive's, it gets no rights; if a list
-cannot be set, the file gets a mode that allows nobody more. Each of these is a warning, and so is a
-file that becomes accessible to more users than before.
+deployment, devices and duplicate names are refused (4). A replaced file is kept beside the new
+one as NAME.before-YYYYMMDDTHHMMSSZ. Identical files are left alone, and so are files that the
+archive does not have. No link on disk is followed except DIR/TOP itself (secrets/ on another
+disk). Modes, access control lists and extended attributes are the archive's, without setuid,
+setgid and sticky. As root, a replaced file keeps its owner and a new one gets the archive's, by
+name if this host knows the name; otherwise the caller owns all files. If the group is not the
+archive's, it gets no rights; if a list cannot be set, the file gets a mode that gives nobody
+more access. Each of these is a warning, and so is a file that becomes accessible to more users
+than before.
 
 EXAMPLES:
   cfg-pack extract --root /srv/deploy --dry-run < config.tar.gz

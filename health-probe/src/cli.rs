@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 
 /// Probe a deployment's services, database, cache, readiness, storage, disks and newest bundle
 ///
-/// All probes run at once, each with the same time limit, so that a part that hangs delays the report by
-/// no more than one limit. A part that does not work fails. A part that works but needs attention is a
-/// warning: a slow answer, a disk that fills, a newest bundle that is old, damaged or missing. The .env
-/// sets these limits (HEALTH_…). Object storage is probed where the deployment runs its own. Settings
-/// come from the environment that deploy-env sets; without it, the tool restarts itself under deploy-env.
+/// All probes run at once, each with the same time limit, so that a part that hangs delays the report
+/// by at most one limit. A part that does not work fails. A part that works but needs attention is a
+/// warning: a slow answer, a disk that is filling up, a newest bundle that is old, damaged or
+/// missing. The .env sets these limits (HEALTH_…). Object storage is probed where the deployment runs
+/// its own. Settings come from the environment that deploy-env sets; without it, the tool restarts
+/// itself under deploy-env.
 #[derive(Parser, Debug)]
 #[command(name = "health-probe", version, after_help = AFTER)]
 pub struct Cli {
@@ -56,7 +57,7 @@ EXAMPLES
   health-probe --json --quiet
       the report for programs
   health-probe --strict --quiet || echo 'somebody should look at it' >&2
-      for monitoring: report a disk that fills, or last night's missing bundle, too
+      for monitoring: report a disk that is filling up, or last night's missing bundle, too
 
 EXIT STATUS
   0  no probe failed; with --strict, there was no warning either

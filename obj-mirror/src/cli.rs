@@ -100,7 +100,8 @@ pub struct Mirror {
     #[arg(long)]
     pub delete: bool,
 
-    /// Send a damaged mirror: leave out damaged and missing objects, name each (3), and send all others
+    /// Send a damaged mirror: leave out and name damaged and missing objects, send all others, and
+    /// exit with status 3
     #[arg(long, conflicts_with = "delete")]
     pub skip_damaged: bool,
 

@@ -108,7 +108,7 @@ enum Command {
         /// Number of sessions that load at the same time [default: number of cores, at most 16]
         #[arg(long, value_name = "N")]
         jobs: Option<NonZero<usize>>,
-        /// Drop the old database first, for a disk without room for both; a FILE is checked in full before
+        /// Drop the old database first, for a disk without room for both; a FILE is checked in full first
         #[arg(long, conflicts_with = "keep_previous")]
         drop_first: bool,
         /// Keep the old database as <name>_previous

@@ -76,11 +76,12 @@ pub struct Cli {
     /// Drop the old database before loading the new one, on a host without room for both
     #[arg(long)]
     drop_first: bool,
-    /// Restore a damaged bundle as far as possible: leave out what is damaged, delete no object, end with 3
+    /// Restore the intact parts of a damaged bundle: leave out what is damaged, delete no object, and
+    /// exit with status 3
     #[arg(long)]
     skip_verify: bool,
     /// Restore all rows; leave out indexes, constraints, views and the like that cannot be created, write
-    /// their statements to DEPLOY/.restore/left-out.sql, and end with 3
+    /// their statements to DEPLOY/.restore/left-out.sql, and exit with status 3
     #[arg(long)]
     keep_going: bool,
     /// Make a bundle of the present state first, once preflight has passed

@@ -19,7 +19,7 @@ pub enum ProbeKind {
     Storage,
     /// Space is left on a filesystem.
     Disk,
-    /// The newest bundle is whole, and not older than it should be.
+    /// The newest bundle is complete, and not older than it should be.
     Bundle,
 }
 

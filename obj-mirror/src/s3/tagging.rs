@@ -17,7 +17,8 @@ const PROBES: u32 = 16;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TagPolicy {
-    /// For objects whose response counts tags; for all objects once the server proves not to count them
+    /// For objects whose response reports a number of tags; for all objects if the server turns
+    /// out to report none
     #[default]
     Auto,
     /// For all objects, unchanged ones too: tags can change while time and ETag stay the same
