@@ -34,7 +34,7 @@ done
 [[ -n "$dir" ]] || { say "usage: install.sh [--from BIN_DIR] [--timer | --cron] [--name NAME] DIR"; exit 2; }
 
 if [[ -z "$from" ]]; then
-  command -v cargo >/dev/null || { say "cargo is needed to build the tools; or give built ones with --from BIN_DIR"; exit 1; }
+  command -v cargo >/dev/null || { say "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
   # Of the same packages as cargo build --release by hand: what that has built is not built again.
   from="$(cd -- "$here/.." && cargo build --release --locked --quiet --message-format=json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p')"

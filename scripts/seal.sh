@@ -25,14 +25,14 @@ why_unusable() {
   # Nobody signs without a key of one's own.
   (( ${secret:-0} > 0 )) || trust="echo $key:6: | gpg --import-ownertrust"
   case "$validity" in
-    r) echo 'was revoked; encrypt for the one that its owner has in its place' ;;
-    e) printf 'expired on %(%Y-%m-%d)T; get it again from its owner, who can prolong it\n' "${expires:-0}" ;;
+    r) echo 'was revoked; get its replacement from its owner' ;;
+    e) printf 'expired on %(%Y-%m-%d)T; get it again from its owner, who can extend it\n' "${expires:-0}" ;;
     i) echo 'is invalid: it has no signature of its own' ;;
     *)
       case "$can" in
         *D*) echo "is disabled in this keyring; gpg --edit-key $key enable save" ;;
         *E*) echo "is not trusted by this keyring; compare the fingerprint with its owner's, then: $trust" ;;
-        *) echo 'has no part that can encrypt, or none that is valid still; get it again from its owner' ;;
+        *) echo 'has no part that can encrypt, or none that is still valid; get it again from its owner' ;;
       esac ;;
   esac
 }

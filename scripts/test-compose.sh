@@ -2,9 +2,9 @@
 # Tests the toolkit on a deployment in containers, as a customer has it. Installs Docker, Compose and
 # debootstrap where they are missing, starts an engine where none runs, builds the image (kept by
 # the engine for the next run), and leaves no container, volume or network.
-#   test-compose.sh [FILTER…]       the tests, or those whose names hold FILTER
+#   test-compose.sh [FILTER…]       the tests, or those whose names contain FILTER
 #   test-compose.sh --throughput    instead, the speed of a dump through `exec` beside TCP
-# Where no engine can be had it says `skipped: why` and ends with 0.
+# If no engine is available, prints `skipped: why` and exits with 0.
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."

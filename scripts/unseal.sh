@@ -3,7 +3,7 @@
 #   unseal.sh FILE [-i IDENTITY] DIR     FILE may be -; IDENTITY: a file of age identities
 # Passphrases are read from the terminal; without one, only gpg works, with --passphrase-file FILE.
 # Prints the bundle's path in DIR. Exit status: 0 done, 1 failed (also for a wrong key), 2 usage,
-# 4 damaged or truncated, 5 refused (the bundle exists already, or there is no room), 128+N signal N.
+# 4 damaged or truncated, 5 refused (the bundle exists already, or there is not enough space), 128+N signal N.
 # A failed run leaves nothing.
 set -euo pipefail
 # shellcheck source=lib.sh

@@ -1,4 +1,4 @@
-"""Tells what of one mirror another has: a line of a table for each kind of object."""
+"""Compares two mirrors and prints a table line for each kind of object."""
 import json, sys
 
 def read(mirror):

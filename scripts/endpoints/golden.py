@@ -1,5 +1,5 @@
-"""golden.py MIRROR SEED [LONGEST]: writes a mirror as docs/FORMAT.md specifies it, with all that goes
-wrong between servers, and with random objects. LONGEST: bytes that a name between slashes may have."""
+"""golden.py MIRROR SEED [LONGEST]: writes a mirror as docs/FORMAT.md specifies it, with objects that
+are known to cause trouble between servers, and with random ones. LONGEST: bytes that a name between slashes may have."""
 import hashlib, json, os, random, sys
 
 mirror = sys.argv[1]
