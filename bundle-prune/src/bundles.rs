@@ -49,7 +49,7 @@ impl Bundle {
         let read = BundleName::parse(OsStr::new(&name));
         if read.is_none_or(|read| read.taken() != taken) {
             anyhow::bail!(
-                "bundle-manifest list names {name:?}, which is no bundle of {taken}; nothing was removed"
+                "bundle-manifest list names {name:?}, which does not match its time {taken}; nothing was removed"
             );
         }
         let domain = known(Some(&domain)).map(str::to_owned);

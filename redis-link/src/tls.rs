@@ -71,15 +71,17 @@ impl Files {
         let rustls::Error::InvalidCertificate(wrong) = error else {
             return match error {
                 rustls::Error::InvalidMessage(_) => {
-                    format!("{host} does not speak TLS there; is it redis://?")
+                    format!(
+                        "{host} does not speak TLS on this port; does its URL start with redis://?"
+                    )
                 }
-                other => format!("no TLS with {host}: {other}"),
+                other => format!("TLS handshake with {host} failed: {other}"),
             };
         };
         let what = match wrong {
             C::Expired | C::ExpiredContext { .. } => "has expired".to_owned(),
             C::NotValidYet | C::NotValidYetContext { .. } => {
-                "is not valid yet; is the clock right?".to_owned()
+                "is not valid yet; check the clock of this host".to_owned()
             }
             C::NotValidForName | C::NotValidForNameContext { .. } => {
                 "is for another name".to_owned()

@@ -15,7 +15,10 @@ pub fn names(root: &Path) -> Result<(Vec<BundleName>, Vec<String>)> {
             if is_dir {
                 names.push(name);
             } else {
-                pipe_kit::warning!("{} is not a directory and no bundle", entry.path().display());
+                pipe_kit::warning!(
+                    "{} is named as a bundle but is not a directory; ignored",
+                    entry.path().display()
+                );
             }
         } else if is_dir && BundleName::parse_partial(&entry.file_name()).is_some() {
             partials.push(entry.file_name().to_string_lossy().into_owned());

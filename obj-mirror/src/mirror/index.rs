@@ -86,7 +86,7 @@ pub fn parse_bytes(line: &[u8]) -> Result<Entry> {
 pub(crate) fn parse(line: &str) -> Result<Entry> {
     let entry: Entry = serde_json::from_str(line).context("not an index entry")?;
     if !may_lie_at(&entry.key, &entry.path) {
-        bail!("its path does not fit its key");
+        bail!("its path does not match its key");
     }
     // Only lower case, as written: nothing would ever match upper case.
     let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
