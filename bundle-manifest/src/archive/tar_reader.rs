@@ -128,7 +128,7 @@ impl<R: Read> TarReader<R> {
             self.block(&mut second)?;
             return match second.iter().all(|b| *b == 0) {
                 true => Ok(None),
-                false => Err(damaged("the archive goes on after the first half of its end mark")),
+                false => Err(damaged("the archive continues after the first half of its end mark")),
             };
         }
         // The checksum's own field counts as blanks.
