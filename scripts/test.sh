@@ -16,7 +16,7 @@ shellcheck "${shell[@]}"
 cargo fmt --all --check
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
-RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --locked --quiet
+RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked --quiet
 cargo build --workspace --bins --locked --quiet
 # Built once, here: no test needs to call cargo again.
 PIPRIO_TEST_BIN_DIR="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"

@@ -119,7 +119,7 @@ impl Backup {
             match ended {
                 Ok(()) => self.record_sizes(stage),
                 Err(error) if commands.settings.safety_backup && stage == Stage::Alarm => {
-                    warning!("{heading}: {error:#}; {}", state(&self.bundle, Some(stage)));
+                    warning!("{heading}: {error:#}; {}", what_is_left(&self.bundle, Some(stage)));
                 }
                 // The bundle is complete: no status of this stage may deny it.
                 Err(error) if stage > Stage::Publish => {
@@ -141,7 +141,7 @@ impl Backup {
 
     /// Removes what is not a whole bundle, and describes what is left.
     fn clean_up(&self) -> String {
-        let state = state(&self.bundle, self.record.stage());
+        let state = what_is_left(&self.bundle, self.record.stage());
         match self.bundle.discard() {
             Ok(()) => state,
             Err(error) => format!("{state}; {error:#}"),
@@ -154,7 +154,7 @@ impl Backup {
 }
 
 /// What a failure in a stage leaves.
-fn state(bundle: &Bundle, stage: Option<Stage>) -> String {
+fn what_is_left(bundle: &Bundle, stage: Option<Stage>) -> String {
     let path = bundle.path.display();
     match stage {
         _ if !bundle.is_published() => {
@@ -179,11 +179,11 @@ mod tests {
         let bundle = Bundle::at(root.path(), chrono::Utc::now());
         bundle.create().unwrap();
         for stage in Stage::ALL.map(Some).into_iter().chain([None]) {
-            assert!(state(&bundle, stage).starts_with("no bundle was made"), "{stage:?}");
+            assert!(what_is_left(&bundle, stage).starts_with("no bundle was made"), "{stage:?}");
         }
         std::fs::rename(&bundle.partial, &bundle.path).unwrap();
         for stage in [Stage::Publish, Stage::Alarm, Stage::Prune] {
-            assert!(state(&bundle, Some(stage)).contains(" is complete"), "{stage:?}");
+            assert!(what_is_left(&bundle, Some(stage)).contains(" is complete"), "{stage:?}");
         }
     }
 

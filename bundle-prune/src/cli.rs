@@ -13,16 +13,17 @@ use pipe_kit::log::Quiet;
 use std::path::{Path, PathBuf};
 
 const AFTER: &str = "\
-A bundle is older than N days when N times 24 hours have passed since the moment in its name;
-file times do not count. The newest intact bundle is never removed, whatever its age, and if no
-bundle is intact, none is removed. A bundle dated more than a day in the future is kept and
-never counts as the newest. Intact means that bundle-manifest verify --quick passes and that no
-full verify has found damage. Runs bundle-manifest, found on PATH.
+A bundle is older than N days when N times 24 hours have passed since the moment in its name or,
+with a record of the last run, from run to run; file times do not count. The newest intact
+bundle is never removed, whatever its age, and if no bundle is intact, none is removed. A bundle
+dated more than a day in the future is kept and never counts as the newest. Intact means that
+bundle-manifest verify --quick passes and that no full verify has found damage; a complete
+bundle of the older script, which has no seal, counts as intact. Runs bundle-manifest, found on
+PATH.
 
-With a record of the last run, ages are the time that passed from run to run. If the clock went
-back by more than a day, or forward by more than two usual intervals between runs, the run
-removes nothing and warns about the clock. That time counts towards no age, so a wrong clock
-makes no bundle old.
+If the record shows that the clock went back by more than a day, or forward by more than two
+usual intervals between runs, the run removes nothing and warns about the clock. That time
+counts towards no age, so a wrong clock makes no bundle old.
 
 Nothing is removed while the alarm is on because a bundle holds far less than the one before it
 (bundle-manifest alarm). With a domain, bundles of other deployments are neither removed nor

@@ -99,7 +99,7 @@ pub fn decide(
         .filter(|bundle| bundle.state.is_good() && !is_future(bundle, clock.now))
         .map(|bundle| bundle.name.clone())
         .collect();
-    let decide = |bundle: Bundle| {
+    let decision = |bundle: Bundle| {
         let rank = good.iter().position(|name| *name == bundle.name);
         let reason = match (reason(&bundle, rank, good.is_empty(), clock, policy), hold) {
             (Reason::Old, Some(Hold::Clock)) => Reason::ClockInDoubt,
@@ -109,7 +109,7 @@ pub fn decide(
         let verdict = if reason == Reason::Old { Verdict::Remove } else { Verdict::Keep };
         Decision { bundle, verdict, reason }
     };
-    sorted.into_iter().map(decide).collect()
+    sorted.into_iter().map(decision).collect()
 }
 
 /// `rank` counts the good bundles that are newer.

@@ -21,7 +21,7 @@ pub struct Archive {
 /// Reads an archive to its last byte and checks it.
 ///
 /// # Errors
-/// [`Stop::damaged`] if it is not whole, or holds what cannot be extracted safely; if it cannot be
+/// [`pipe_kit::Stop::damaged`] if it is not whole, or holds what cannot be extracted safely; if it cannot be
 /// read or there is no room for it.
 pub fn read(input: impl Read) -> Result<Archive> {
     let mut tar = tempfile::tempfile().context("creating a temporary file for the archive")?;

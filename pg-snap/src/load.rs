@@ -92,7 +92,7 @@ pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
     let mut lock = AdvisoryLock::take(&server, &names.database)?;
     let old = server.oid_of(&names.database)?;
     let load = Load { server: Arc::new(server), names, facts, old, in_doubt: Cell::new(false) };
-    load.run(&needs, source, &mut lock, options).with_context(|| load.state(options))
+    load.run(&needs, source, &mut lock, options).with_context(|| load.failure(options))
 }
 
 impl LoadOptions {
@@ -233,8 +233,8 @@ impl Load {
         Exit::Incomplete
     }
 
-    /// The state of the database, for an error.
-    fn state(&self, options: &LoadOptions) -> String {
+    /// What a failed load has left, for its error.
+    fn failure(&self, options: &LoadOptions) -> String {
         let name = &self.names.database;
         // Before it is touched, the old database's state is known even without the server.
         let now = if self.in_doubt.get() { self.server.oid_of(name).ok() } else { Some(self.old) };

@@ -13,7 +13,7 @@ impl Store {
     /// Returns an object's tags.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the server does not support tags; [`Kind::NoKey`] if the object does
+    /// [`crate::s3::fault::Kind::Unsupported`] if the server does not support tags; [`crate::s3::fault::Kind::NoKey`] if the object does
     /// not exist.
     pub async fn tags(&self, key: &str) -> Answer<Tags> {
         let query = [("tagging", "")];
@@ -26,7 +26,7 @@ impl Store {
     /// Sets an object's tags.
     ///
     /// # Errors
-    /// [`Kind::Unsupported`] if the server does not support tags.
+    /// [`crate::s3::fault::Kind::Unsupported`] if the server does not support tags.
     pub async fn set_tags(&self, key: &str, tags: &Tags) -> Answer<()> {
         let mut body =
             "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>".to_owned();

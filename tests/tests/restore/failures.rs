@@ -32,7 +32,7 @@ fn a_failing_database_step_leaves_the_old_database_and_starts_the_application_ag
 }
 
 #[test]
-fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_told_command_goes_on()
+fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_printed_command_continues()
 -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;

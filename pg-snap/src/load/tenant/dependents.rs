@@ -12,7 +12,7 @@ const LISTED: usize = 20;
 /// Checks that nothing outside a schema depends on it.
 ///
 /// # Errors
-/// [`Stop::refused`], after a line for each of the first dependents.
+/// [`pipe_kit::Stop::refused`], after a line for each of the first dependents.
 pub fn check(server: &Server, database: &str, schema: &str) -> Result<()> {
     let query = with_values(include_str!("dependents/dependents.sql"), &[("schema", schema)]);
     let answer = server.query(database, &query)?;
