@@ -118,7 +118,7 @@ impl Recovery {
             }
             Aftermath::Unknown => format!(
                 "the database server does not answer, so it is not known whether the old database was \
-                 replaced{stopped}; start the server, then continue; {next}"
+                 replaced{stopped}; start the server; {next}"
             ),
             Aftermath::NotStarted if stopped.is_empty() => {
                 format!("all data is restored, but services may not be running; {next}")
