@@ -14,8 +14,8 @@ unset CDPATH
 export LC_ALL=C
 
 root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
-say() { printf 'bench-objects.sh: %s\n' "$*" >&2; }
-die() { say "${@:2}"; exit "$1"; }
+log() { printf 'bench-objects.sh: %s\n' "$*" >&2; }
+die() { log "${@:2}"; exit "$1"; }
 # shellcheck source=bench/garage.sh
 . "$root/scripts/bench/garage.sh"
 
@@ -77,7 +77,7 @@ s5=(s5cmd --endpoint-url "$AWS_ENDPOINT_URL")
 rc=(rclone sync --transfers 32 --checkers 32 --fast-list --use-server-modtime)
 tools=(obj-mirror)
 for peer in rclone s5cmd; do
-  if command -v "$peer" > /dev/null; then tools+=("$peer"); else say "$peer is not on PATH: left out"; fi
+  if command -v "$peer" > /dev/null; then tools+=("$peer"); else log "$peer is not on PATH: left out"; fi
 done
 
 raw="$out/runs-objects.tsv"
@@ -90,7 +90,7 @@ measure() {
   settle_garage
   /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/said" 2>&1 || status=$?
   if (( status != 0 )); then
-    say "$1: $2 failed ($status): $(tail -n 1 "$work/said")"
+    log "$1: $2 failed ($status): $(tail -n 1 "$work/said")"
     [[ "$2" != obj-mirror ]] || failed=yes
     return
   fi
@@ -126,7 +126,7 @@ for (( run = 1; run <= runs; run++ )); do
     measure 'directory to empty bucket' "$tool" "${command[@]}"
   done
   diff -r -x .obj-mirror "$work/objects" "$work/obj-mirror-$run" > /dev/null ||
-    { say "the mirror of run $run differs"; failed=yes; }
+    { log "the mirror of run $run differs"; failed=yes; }
 done
 
 python3 - "$raw" <<'PYTHON' | tee "$out/results-objects.md"

@@ -18,8 +18,8 @@ unset CDPATH
 export LC_ALL=C
 
 root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
-say() { printf 'bench.sh: %s\n' "$*" >&2; }
-die() { say "${@:2}"; exit "$1"; }
+log() { printf 'bench.sh: %s\n' "$*" >&2; }
+die() { log "${@:2}"; exit "$1"; }
 # shellcheck source=bench/stage.sh
 . "$root/scripts/bench/stage.sh"
 # shellcheck source=bench/server.sh
@@ -83,8 +83,8 @@ if [[ -v wanted[objects] ]]; then
     stage "$root/scripts/bench-objects.sh" --runs "${option[runs]}" --out "$out" || ours_failed=$(( ours_failed + 1 ))
     cat -- "$out/results-objects.md" >> "$out/results.md"
   else
-    say 'skipped: objects, for garage is not on PATH (cargo install garage --locked)'
+    log 'skipped: objects, for garage is not on PATH (cargo install garage --locked)'
   fi
 fi
-say "the tables are in $out/results.md, every run in $out/runs.tsv"
+log "the tables are in $out/results.md, every run in $out/runs.tsv"
 (( ours_failed == 0 )) || die 1 "of our own commands, $ours_failed runs failed"

@@ -11,13 +11,13 @@ unset CDPATH
 export LC_ALL=C.UTF-8
 
 root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
-say() { printf 'endpoints.sh: %s\n' "$*" >&2; }
+log() { printf 'endpoints.sh: %s\n' "$*" >&2; }
 # shellcheck source=bench/garage.sh
 . "$root/scripts/bench/garage.sh"
 case "${1:-}" in
   '' | --this) ;;
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-  *) say "unknown option $1; see endpoints.sh -h"; exit 2 ;;
+  *) log "unknown option $1; see endpoints.sh -h"; exit 2 ;;
 esac
 ( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p pipeline-tests --bin obj-mirror --bin s3-server )
 target="${CARGO_TARGET_DIR:-$root/target}/debug"
@@ -31,7 +31,7 @@ finish() {
 trap finish EXIT
 unset AWS_CA_BUNDLE
 seed="${SEED:-$RANDOM$RANDOM}"
-say "random objects by SEED=$seed"
+log "random objects by SEED=$seed"
 python3 "$root/scripts/endpoints/golden.py" "$work/golden" "$seed"
 # s3rver stores a key as a file's name, and crashes at one that is too long.
 python3 "$root/scripts/endpoints/golden.py" "$work/short" "$seed" 200
@@ -64,7 +64,7 @@ try() {
 wait_for() {
   local tries=0
   until (exec 3<> "/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null; do
-    (( ++tries < 300 )) || { say "nothing answers at $1"; return 1; }
+    (( ++tries < 300 )) || { log "nothing answers at $1"; return 1; }
     sleep 0.2
   done
 }
@@ -92,7 +92,7 @@ else
     try moto
     end_server
   else
-    say 'moto_server is not on PATH: left out'
+    log 'moto_server is not on PATH: left out'
   fi
   if command -v s3rver > /dev/null; then
     s3rver -a 127.0.0.1 -p "$port" -d "$work/s3rver" --no-vhost-buckets > "$work/s3rver.log" 2>&1 &
@@ -101,13 +101,13 @@ else
     try s3rver short
     end_server
   else
-    say 's3rver is not on PATH: left out'
+    log 's3rver is not on PATH: left out'
   fi
   if command -v garage > /dev/null; then
     start_garage "$work/garage-server"
     try garage
   else
-    say 'garage is not on PATH: left out'
+    log 'garage is not on PATH: left out'
   fi
 fi
 [[ -z "$failed" ]] || exit 1

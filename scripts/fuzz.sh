@@ -7,7 +7,7 @@ set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/../fuzz"
 
-say() { printf 'fuzz.sh: %s\n' "$*" >&2; }
+log() { printf 'fuzz.sh: %s\n' "$*" >&2; }
 
 # run TARGET: the seeds are not changed; new inputs are written to a temporary corpus.
 run() {
@@ -17,15 +17,15 @@ run() {
   if ! TMPDIR="$work/tmp" "$program" "${bound[@]}" -timeout=20 -rss_limit_mb=1024 -print_final_stats=1 \
       -artifact_prefix="$PWD/artifacts/$1-" "$work/corpus" "corpus/$1" &>"$work/log"; then
     tail -n 30 -- "$work/log" >&2
-    say "$1: FOUND; repeat it with: $program $(sed -n 's/.*Test unit written to //p' "$work/log")"
+    log "$1: FOUND; repeat it with: $program $(sed -n 's/.*Test unit written to //p' "$work/log")"
     return 1
   fi
   new=$(find "$work/corpus" -type f | wc -l)
   if (( new == 0 )); then
-    say "$1: no input reached new code: the coverage instrumentation is missing"
+    log "$1: no input reached new code: the coverage instrumentation is missing"
     return 1
   fi
-  say "$(printf '%-12s %9s runs, %5s edges, %4s new inputs' "$1" \
+  log "$(printf '%-12s %9s runs, %5s edges, %4s new inputs' "$1" \
     "$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")" \
     "$(sed -n 's/.* cov: \([0-9]*\) .*/\1/p' "$work/log" | tail -n 1)" "$new")"
 }
@@ -41,7 +41,7 @@ if [[ "${1:-}" =~ ^[0-9]+$ ]]; then
   shift
 fi
 command -v "${CXX:-c++}" >/dev/null || {
-  say 'libFuzzer needs a C++ compiler, which is not installed (scripts/dependencies.sh installs it)'
+  log 'libFuzzer needs a C++ compiler, which is not installed (scripts/dependencies.sh installs it)'
   exit 1
 }
 targets=("$@")

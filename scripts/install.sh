@@ -15,7 +15,7 @@ unset CDPATH
 tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run health-probe compose-driver)
 wrappers=(backup.sh restore.sh health-check.sh seal.sh unseal.sh lib.sh)
 
-say() { printf 'install.sh: %s\n' "$*" >&2; }
+log() { printf 'install.sh: %s\n' "$*" >&2; }
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 from=''
 dir=''
@@ -24,17 +24,17 @@ name=piprio-backup
 while (( $# > 0 )); do
   case "$1" in
     -h | --help) sed -n '2,10s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
-    --from) (( $# > 1 )) || { say "--from needs a directory"; exit 2; }; from="$2"; shift 2 ;;
-    --timer | --cron) [[ -z "$schedule" || "$schedule" == "${1#--}" ]] || { say "--timer or --cron, not both"; exit 2; }; schedule="${1#--}"; shift ;;
-    --name) (( $# > 1 )) || { say "--name needs a name"; exit 2; }; name="$2"; shift 2 ;;
-    -*) say "unknown option $1"; exit 2 ;;
-    *) [[ -z "$dir" ]] || { say "one DIR only"; exit 2; }; dir="$1"; shift ;;
+    --from) (( $# > 1 )) || { log "--from needs a directory"; exit 2; }; from="$2"; shift 2 ;;
+    --timer | --cron) [[ -z "$schedule" || "$schedule" == "${1#--}" ]] || { log "--timer or --cron, not both"; exit 2; }; schedule="${1#--}"; shift ;;
+    --name) (( $# > 1 )) || { log "--name needs a name"; exit 2; }; name="$2"; shift 2 ;;
+    -*) log "unknown option $1"; exit 2 ;;
+    *) [[ -z "$dir" ]] || { log "one DIR only"; exit 2; }; dir="$1"; shift ;;
   esac
 done
-[[ -n "$dir" ]] || { say "usage: install.sh [--from BIN_DIR] [--timer | --cron] [--name NAME] DIR"; exit 2; }
+[[ -n "$dir" ]] || { log "usage: install.sh [--from BIN_DIR] [--timer | --cron] [--name NAME] DIR"; exit 2; }
 
 if [[ -z "$from" ]]; then
-  command -v cargo >/dev/null || { say "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
+  command -v cargo >/dev/null || { log "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
   # Of the same packages as cargo build --release by hand: what that has built is not built again.
   from="$(cd -- "$here/.." && cargo build --release --locked --quiet --message-format=json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p')"
@@ -50,5 +50,5 @@ touch -- "$dir/.gitignore"
 for line in '.env*' 'secrets/' 'backups/' '.restore/'; do
   grep -qxF -- "$line" "$dir/.gitignore" || printf '%s\n' "$line" >> "$dir/.gitignore"
 done
-say "installed into $dir; next: bash $dir/scripts/backup.sh"
+log "installed into $dir; next: bash $dir/scripts/backup.sh"
 [[ -z "$schedule" ]] || "$here/schedule.sh" "$schedule" "$name" "$dir"

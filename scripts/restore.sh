@@ -52,7 +52,7 @@ stage() {
   child=$!
   wait "$child" || status=$?
   child=''
-  (( status == 0 )) || say "${1##*/} failed (status $status)"
+  (( status == 0 )) || log "${1##*/} failed (status $status)"
   return "$status"
 }
 
@@ -74,7 +74,7 @@ finish() {
   if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
     rm -rf -- "$unsealed"
   elif [[ -d "$unsealed" ]]; then
-    say "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
+    log "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
   fi
   exit "$status"
 }

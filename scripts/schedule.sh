@@ -7,8 +7,8 @@ set -euo pipefail
 umask 077
 unset CDPATH
 
-say() { printf 'install.sh: %s\n' "$*" >&2; }
-die() { say "${@:2}"; exit "$1"; }
+log() { printf 'install.sh: %s\n' "$*" >&2; }
+die() { log "${@:2}"; exit "$1"; }
 
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 (( $# == 3 )) || die 2 "usage: schedule.sh timer|cron NAME DIR"
@@ -78,7 +78,7 @@ put() {
   text="# Deployment: $dir"$'\n'"$2"
   new="$marker $(sum <<< "$text")"$'\n'"$text"
   if [[ -e "$1" && "$(< "$1")" == "$new" ]]; then
-    say "$1 is unchanged"
+    log "$1 is unchanged"
     return
   fi
   (umask 022 && mkdir -p -- "$(dirname -- "$1")")
@@ -86,7 +86,7 @@ put() {
   printf '%s\n' "$new" > "$1.new"
   chmod 0644 -- "$1.new"
   mv -f -- "$1.new" "$1"
-  say "wrote $1"
+  log "wrote $1"
 }
 
 # In a staged root, no systemd is running.
@@ -103,11 +103,11 @@ timer() {
   if is_live; then
     systemctl daemon-reload
     systemctl enable --now "$name.timer" || die 1 "the units are written, but the timer is not enabled; next: $enable"
-    say "$name.timer is enabled; next run: systemctl list-timers $name.timer; run now: systemctl start $name.service"
+    log "$name.timer is enabled; next run: systemctl list-timers $name.timer; run now: systemctl start $name.service"
   else
-    say "systemd is not running here, so nothing is enabled; on the target host: systemctl daemon-reload && $enable"
+    log "systemd is not running here, so nothing is enabled; on the target host: systemctl daemon-reload && $enable"
   fi
-  say "to undo: systemctl disable --now $name.timer; rm$(printf ' %q' "${files[@]/#/$units/}"); systemctl daemon-reload"
+  log "to undo: systemctl disable --now $name.timer; rm$(printf ' %q' "${files[@]/#/$units/}"); systemctl daemon-reload"
 }
 
 cron() {
@@ -120,14 +120,14 @@ cron() {
     install -d -m 0700 -o "$user" -- "$dir/.restore"
   fi
   put "$file" "$(fill "$here/../contrib/cron/piprio-backup" USER "$user" BACKUP "$(for_cron "$dir/scripts/backup.sh")" LOG "$(for_cron "$log")")"
-  say "runs daily at 02:00 as $user, logging to $log"
-  say "to undo: rm $(printf %q "$file")"
+  log "runs daily at 02:00 as $user, logging to $log"
+  log "to undo: rm $(printf %q "$file")"
 }
 
 if (( EUID != 0 )) && [[ -z "$root" ]]; then
   mkdir -p -- "$dir/.restore"
   line="0 2 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
-  say "only root can write to /etc; nothing was scheduled; as root: install.sh --$kind …; or add this line with crontab -e:"
+  log "only root can write to /etc; nothing was scheduled; as root: install.sh --$kind …; or add this line with crontab -e:"
   printf '%s\n' "$line"
   exit 5
 fi

@@ -9,9 +9,9 @@ set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."
 
-say() { printf 'test-compose.sh: %s\n' "$*" >&2; }
+log() { printf 'test-compose.sh: %s\n' "$*" >&2; }
 skip() {
-  say "skipped: $*"
+  log "skipped: $*"
   exit 0
 }
 
@@ -26,7 +26,7 @@ docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null |
 command -v iptables >/dev/null || packages+=(iptables)
 command -v debootstrap >/dev/null || packages+=(debootstrap)
 if (( ${#packages[@]} > 0 )); then
-  say "installing ${packages[*]}"
+  log "installing ${packages[*]}"
   command -v apt-get >/dev/null || skip "no apt-get to install ${packages[*]} with"
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 ||
     skip "${packages[*]} cannot be installed"
@@ -78,7 +78,7 @@ take_down
 
 cargo build --workspace --bins --locked --quiet
 built="$(cargo metadata --format-version 1 --no-deps --locked | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/debug"
-say 'building the image, unless it is there'
+log 'building the image, unless it is there'
 status=0
 PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")" || status=$?
 (( status != 75 )) || skip 'debootstrap cannot build the image (above); is the mirror to be reached?'
@@ -87,7 +87,7 @@ export PIPRIO_TEST_COMPOSE_IMAGE PIPRIO_TEST_BIN_DIR="$built"
 # Images of earlier builds of the application.
 docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}}' |
   { grep -vxF -- "$PIPRIO_TEST_COMPOSE_IMAGE" || true; } | xargs -r docker rmi >/dev/null
-say "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
+log "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
 if [[ "${1:-}" == --throughput ]]; then
   cargo build --release --locked --quiet -p pg-snap -p compose-driver
   tests/compose/throughput "${built%/debug}/release"
@@ -97,4 +97,4 @@ else
   TMPDIR="$work/tmp" cargo test -p pipeline-tests --test compose --locked -- --test-threads=1 "$@"
 fi
 left="$(docker ps -aq --filter "$ours"; docker volume ls -q --filter "$ours"; docker network ls -q --filter "$ours")"
-[[ -z "$left" ]] || { say "left behind by the tests: $left"; exit 1; }
+[[ -z "$left" ]] || { log "left behind by the tests: $left"; exit 1; }

@@ -8,7 +8,7 @@ use crate::stage::Stage;
 use anyhow::{Context, Result};
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, cleanup, say, warning};
+use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -107,7 +107,7 @@ impl Backup {
             let tool = match commands.of(stage) {
                 Ok(tool) => tool,
                 Err(reason) => {
-                    say!("{heading}: skipped, {reason}");
+                    info!("{heading}: skipped, {reason}");
                     continue;
                 }
             };

@@ -44,10 +44,10 @@ pub fn run(bundle: &Path, percent: u32, accept: bool) -> Result<Exit> {
         // Without a bundle to compare with, an earlier mark of its own stays.
         Some(_) if !own.is_empty() => mark::clear(&dir)?,
         Some(_) if !still => {
-            pipe_kit::say!("{} holds what the bundle before it holds", new.name.as_str())
+            pipe_kit::info!("{} holds what the bundle before it holds", new.name.as_str())
         }
         Some(_) => {}
-        None => pipe_kit::say!(
+        None => pipe_kit::info!(
             "there is no intact bundle before {} to compare it with",
             new.name.as_str()
         ),
@@ -66,7 +66,7 @@ impl NewBundle<'_> {
     fn accept(&self, marked: &[(BundleName, Mark)]) -> Result<Exit> {
         for (name, mark) in marked {
             mark::clear(&self.root.join(name.as_str()))?;
-            pipe_kit::say!("accepted: {} {}", name.as_str(), mark.phrase());
+            pipe_kit::info!("accepted: {} {}", name.as_str(), mark.phrase());
         }
         Ok(Exit::Done)
     }
@@ -84,7 +84,7 @@ impl NewBundle<'_> {
                 mark.lost.iter().filter(|loss| loss.is_in(contents, percent)).cloned().collect();
             if lost.is_empty() && !mark.lost.is_empty() {
                 mark::clear(&self.root.join(name.as_str()))?;
-                pipe_kit::say!("{} holds again what {} lacked", self.name.as_str(), name.as_str());
+                pipe_kit::info!("{} holds again what {} lacked", self.name.as_str(), name.as_str());
             } else {
                 still = true;
                 let known = losses::phrase(&lost, contents);

@@ -44,12 +44,12 @@ pub fn run(root: &Path, options: &Options) -> Result<Exit> {
     let bundles = rows(&root, in_order(names, ahead.len(), options), options, now);
     for partial in &partials {
         let what = "is unfinished: a backup is running, or was interrupted";
-        pipe_kit::say!("{} {what}", root.join(partial).display());
+        pipe_kit::info!("{} {what}", root.join(partial).display());
     }
     if bundles.is_empty() {
         let hint =
             "bash scripts/backup.sh makes one; bundle-manifest list ROOT lists another directory";
-        pipe_kit::say!("no finished bundles in {}; {hint}", root.display());
+        pipe_kit::info!("no finished bundles in {}; {hint}", root.display());
     }
     let shrunk_bundle = |(name, mark): (BundleName, Mark)| ShrunkBundle {
         name: name.as_str().to_owned(),

@@ -37,7 +37,7 @@ pub fn run(dir: &Path) -> Result<Exit> {
     }
     bar.finish_and_clear();
     out.finish()?;
-    pipe_kit::say!("sealed {}", text::count(sealed.len(), "file"));
+    pipe_kit::info!("sealed {}", text::count(sealed.len(), "file"));
     Ok(Exit::Done)
 }
 

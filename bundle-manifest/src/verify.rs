@@ -48,7 +48,7 @@ fn note_other_name(dir: &Path, found: &Structure) {
     let Some(made_as) = found.manifest.as_ref().and_then(|m| m.bundle.as_deref()) else { return };
     if tree::name(dir) != made_as {
         let made_as = text::one_line(made_as);
-        pipe_kit::say!("{} was made under the name {made_as}", text::path(tree::name(dir)));
+        pipe_kit::info!("{} was made under the name {made_as}", text::path(tree::name(dir)));
     }
 }
 
@@ -140,7 +140,7 @@ fn print(dir: &Path, report: &BundleCheck, quick: bool, json: bool) -> Result<Ex
         BundleState::Intact => Ok(Exit::Done),
         BundleState::Unsealed => {
             let known = if quick { "are present" } else { "can be read to their end" };
-            pipe_kit::say!(
+            pipe_kit::info!(
                 "{} has no seal (made by an older script): its components {known}; nothing more can be checked",
                 report.bundle
             );

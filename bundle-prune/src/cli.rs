@@ -162,12 +162,12 @@ fn finish_leftovers(root: &Path, dry_run: bool) -> Result<Vec<String>> {
     let mut failures = Vec::new();
     for name in removal::leftovers(root)? {
         if dry_run {
-            pipe_kit::say!("the interrupted removal of {name} would be finished");
+            pipe_kit::info!("the interrupted removal of {name} would be finished");
         } else if let Err(error) = removal::finish(root, &name) {
             pipe_kit::warning!("{name}: {error:#}");
             failures.push(name);
         } else {
-            pipe_kit::say!("finished the interrupted removal of {name}");
+            pipe_kit::info!("finished the interrupted removal of {name}");
         }
     }
     Ok(failures)

@@ -26,13 +26,13 @@ pub fn run(args: &cli::Create) -> Result<Exit> {
     let out = pipe_kit::output::binary()?;
     let scan = scan::scan(&args.chosen.root, &required, &optional)?;
     for note in &scan.notes {
-        pipe_kit::say!("{note}");
+        pipe_kit::info!("{note}");
     }
     for warning in &scan.warnings {
         pipe_kit::warning!("{warning}");
     }
     write(out, &scan.nodes)?.finish()?;
-    pipe_kit::say!("archived {} entries", scan.nodes.len());
+    pipe_kit::info!("archived {} entries", scan.nodes.len());
     Ok(Exit::Done)
 }
 

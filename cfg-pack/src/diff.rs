@@ -44,7 +44,7 @@ pub fn run(args: &cli::Diff) -> Result<Exit> {
     };
     pipe_kit::output::print(&text)?;
     if differences.is_empty() {
-        pipe_kit::say!("no differences");
+        pipe_kit::info!("no differences");
     }
     Ok(Exit::Done)
 }

@@ -69,7 +69,7 @@ fn report(steps: &[Step<'_>], json: bool) -> Result<Exit> {
         }
     }
     pipe_kit::output::print(&text)?;
-    pipe_kit::say!(
+    pipe_kit::info!(
         "{} of {} entries would change; nothing was changed",
         planned.len(),
         steps.len()
@@ -108,7 +108,7 @@ fn extract(archive: &Archive, disk: &Disk, steps: &[Step<'_>], accounts: &Accoun
     guard.disarm();
     run.rights.report();
     let count = |wanted: fn(&Action) -> bool| steps.iter().filter(|s| wanted(&s.action)).count();
-    pipe_kit::say!(
+    pipe_kit::info!(
         "{} created, {} replaced, {} unchanged",
         count(|a| *a == Action::Create),
         count(|a| matches!(a, Action::Replace { .. })),
@@ -172,7 +172,7 @@ impl Run<'_> {
     fn change(&self, change: impl FnOnce() -> Result<String>) -> Result<()> {
         self.begin(|journal| {
             let done = change()?;
-            pipe_kit::say!("{done}");
+            pipe_kit::info!("{done}");
             journal.done.push(done);
             Ok(())
         })

@@ -247,7 +247,7 @@ impl<'r> Rights<'r> {
         }
         let defaults: Vec<String> = self.defaults.borrow().iter().cloned().collect();
         if !defaults.is_empty() {
-            pipe_kit::say!(
+            pipe_kit::info!(
                 "new files have the archive's rights instead of the default ACL of {}",
                 list(&defaults)
             );

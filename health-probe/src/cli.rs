@@ -7,7 +7,7 @@ use anyhow::Result;
 use bundle_format::report::ProbeKind;
 use chrono::Utc;
 use clap::Parser;
-use pipe_kit::{Exit, say};
+use pipe_kit::{Exit, info};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -85,7 +85,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     };
     let mut report = probe();
     while report.has_failed() && Instant::now() + REST < end {
-        say!("{}; probing again", report.summary());
+        info!("{}; probing again", report.summary());
         std::thread::sleep(REST);
         report = probe();
     }

@@ -8,7 +8,7 @@ use crate::s3::remote::Remote;
 use crate::s3::retry::retrying;
 use crate::s3::tasks;
 use anyhow::Result;
-use pipe_kit::{Exit, Stop, say};
+use pipe_kit::{Exit, Stop, info};
 use serde::Serialize;
 
 #[derive(Serialize)]
@@ -33,8 +33,8 @@ pub fn run(args: &MakeBucket) -> Result<Exit> {
     let created = tasks::runtime()?.block_on(make(&remote))?;
     let endpoint = remote.store.endpoint();
     match created {
-        true => say!("created bucket {} at {endpoint}", path.bucket),
-        false => say!("bucket {} already exists at {endpoint}", path.bucket),
+        true => info!("created bucket {} at {endpoint}", path.bucket),
+        false => info!("bucket {} already exists at {endpoint}", path.bucket),
     }
     if args.json {
         report::print_json(&MakeBucketReport { bucket: &path.bucket, endpoint, created })?;

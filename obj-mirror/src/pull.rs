@@ -21,7 +21,7 @@ use crate::s3::remote::{Listing, Remote};
 use crate::s3::tagging::{TagPolicy, Tagging};
 use crate::s3::tasks::{RunTimeout, runtime};
 use anyhow::{Context, Result};
-use pipe_kit::{Exit, Stop, say, warning};
+use pipe_kit::{Exit, Stop, info, warning};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -40,7 +40,7 @@ pub fn run(from: &BucketPath, dir: &Path, args: &Mirror) -> Result<Exit> {
     match mirror(from, dir, args, false) {
         // The journal lists what is done already.
         Err(error) if error.is::<UnsortedListing>() => {
-            say!("{UnsortedListing}; reading and sorting the whole listing first");
+            info!("{UnsortedListing}; reading and sorting the whole listing first");
             mirror(from, dir, args, true)
         }
         other => other,

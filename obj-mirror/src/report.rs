@@ -5,7 +5,7 @@ use crate::object::key::printable;
 use crate::s3::fault::{Kind, StoreError};
 use crate::s3::store::Store;
 use anyhow::{Context, Result};
-use pipe_kit::{Exit, Stop, say};
+use pipe_kit::{Exit, Stop, info};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -112,7 +112,7 @@ impl Summary {
             0 => String::new(),
             n => format!("{n} linked, "),
         };
-        say!(
+        info!(
             "{}: {} objects, {} transferred ({} bytes), {linked}{} unchanged, {} vanished, {} deleted, {} failed{left_out}",
             self.direction,
             self.objects,

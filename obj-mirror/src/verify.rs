@@ -8,7 +8,7 @@ use crate::object::key::printable;
 use crate::report::print_json;
 use anyhow::Result;
 use bundle_format::report::MirrorCheck;
-use pipe_kit::{Exit, Stop, say, warning};
+use pipe_kit::{Exit, Stop, info, warning};
 use std::path::Path;
 
 /// Verifies a mirror.
@@ -39,7 +39,7 @@ fn finish(dir: &Path, report: &MirrorCheck, json: bool) -> Result<Exit> {
         print_json(report)?;
     }
     if report.problems.is_empty() {
-        say!(
+        info!(
             "{}: {} objects, {} bytes, all match the index",
             dir.display(),
             report.objects,

@@ -45,7 +45,7 @@ impl Clients {
         match choose_pg_dump(&found, server) {
             Some(client) => {
                 if client.version.major != server.major {
-                    pipe_kit::say!(
+                    pipe_kit::info!(
                         "no pg_dump {} found; using pg_dump {} ({}) for PostgreSQL {server}",
                         server.major,
                         client.version,

@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 pub use heading::readings;
 use pipe_kit::output::Output;
 use pipe_kit::progress::Bar;
-use pipe_kit::{Stop, say};
+use pipe_kit::{Stop, info};
 pub use schema_filter::SchemaFilter;
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -94,7 +94,7 @@ pub fn read(
         return Err(no_such_schema(schema, filter.schemas()).into());
     }
     if let Some(outside) = filter.outside.summary() {
-        say!("omitted, because not in the schema: {outside}");
+        info!("omitted, because not in the schema: {outside}");
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
 use omitted::Omitted;
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{Exit, Stop, say, warning};
+use pipe_kit::{Exit, Stop, info, warning};
 use std::cell::Cell;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -123,7 +123,7 @@ fn check_before_drop(options: &LoadOptions) -> Result<()> {
         );
         return Ok(());
     }
-    say!("checking the dump before anything is dropped");
+    info!("checking the dump before anything is dropped");
     inspect::check(&options.file).context("nothing was dropped")
 }
 
@@ -286,7 +286,7 @@ impl Load {
     fn create_roles(&self, roles: &[&Role]) -> Result<()> {
         let (facts, major) = (&self.facts, self.server.version.major);
         for role in roles {
-            say!("role {} does not exist here; creating it without login", role.name);
+            info!("role {} does not exist here; creating it without login", role.name);
             let create = roles::create_statements(role, &facts.me, facts.superuser, major);
             self.server.execute(&self.server.maintenance, &create)?;
         }
@@ -361,7 +361,7 @@ impl Load {
         let name = &self.names.database;
         match old {
             Some(old) if keep_previous => {
-                say!("{name} is loaded; the old database is kept as {old}");
+                info!("{name} is loaded; the old database is kept as {old}");
                 Ok(())
             }
             Some(old) => self

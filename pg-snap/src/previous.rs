@@ -4,7 +4,7 @@ use crate::client::Clients;
 use crate::database_names::{DatabaseNames, is_kept, previous_of};
 use crate::psql::{self, Databases, Server};
 use anyhow::{Result, bail};
-use pipe_kit::{Exit, Stop, say};
+use pipe_kit::{Exit, Stop, info};
 
 /// Drops `<PGDATABASE>_previous`; where oids are given, those databases, if they are kept ones. None
 /// that is there is no error.
@@ -25,11 +25,11 @@ pub fn drop(clients: &Clients, oids: &[u32]) -> Result<Exit> {
     }
     let names = to_drop(&database, oids, &all)?;
     if names.is_empty() {
-        say!("{database} has no such previous database: nothing to drop");
+        info!("{database} has no such previous database: nothing to drop");
     }
     for name in names {
         server.drop_database(name)?;
-        say!("dropped {name}");
+        info!("dropped {name}");
     }
     Ok(Exit::Done)
 }
@@ -64,7 +64,7 @@ pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
         None => previous_of(&database),
         Some(oid) => match all.get(&oid) {
             Some(name) if *name == database => {
-                say!("{database} already is the database with oid {oid}: nothing to swap");
+                info!("{database} already is the database with oid {oid}: nothing to swap");
                 return Ok(Exit::Done);
             }
             Some(name) if is_kept(&database, name) => name.clone(),
@@ -84,10 +84,10 @@ pub fn swap(clients: &Clients, oid: Option<u32>) -> Result<Exit> {
         let aside = DatabaseNames::of(database.clone()).aside;
         let pairs = [(&database, &aside), (&kept, &database), (&aside, &kept)];
         server.rename_databases(&pairs.map(|(from, to)| (from.clone(), to.clone())))?;
-        say!("{database} is the previous database again; the one that it replaced is {kept}");
+        info!("{database} is the previous database again; the one that it replaced is {kept}");
     } else {
         server.rename_databases(&[(kept, database.clone())])?;
-        say!("{database} is the previous database again");
+        info!("{database} is the previous database again");
     }
     Ok(Exit::Done)
 }

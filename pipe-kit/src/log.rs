@@ -41,7 +41,7 @@ pub fn line(text: Arguments<'_>) {
 
 /// Prints a message to the operator; nothing with `--quiet`.
 #[macro_export]
-macro_rules! say {
+macro_rules! info {
     ($($arg:tt)*) => { if !$crate::log::is_quiet() { $crate::log::line(format_args!($($arg)*)) } };
 }
 

@@ -1,6 +1,6 @@
 //! The parts of a long run, as the log names them: `[7/11] objects …`, and how long each took.
 
-use crate::say;
+use crate::info;
 use anyhow::Result;
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -25,12 +25,12 @@ impl fmt::Display for Heading {
 impl Heading {
     /// Does the work, logs its start and, where it succeeds, how long it took; returns that time with the result.
     pub fn time<T>(&self, work: impl FnOnce() -> Result<T>) -> (Result<T>, Duration) {
-        say!("{self} …");
+        info!("{self} …");
         let started = Instant::now();
         let result = work();
         let took = started.elapsed();
         if result.is_ok() {
-            say!("{self}: {:.1} s", took.as_secs_f64());
+            info!("{self}: {:.1} s", took.as_secs_f64());
         }
         (result, took)
     }

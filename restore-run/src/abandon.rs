@@ -8,7 +8,7 @@ use crate::settings::Settings;
 use crate::step::Step;
 use anyhow::Result;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, lock, say, warning};
+use pipe_kit::{Exit, info, lock, warning};
 
 /// Removes the journal, and describes the state that the restore has left.
 ///
@@ -19,7 +19,7 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     let _lock = lock::take_directory(&settings.state_dir(), HOLDER)?;
     let read = Journal::read(&path);
     if matches!(read, Ok(None)) {
-        say!("there is no unfinished restore here");
+        info!("there is no unfinished restore here");
         return Ok(Exit::Done);
     }
     journal::remove(&path)?;
@@ -30,18 +30,17 @@ pub fn run(settings: &Settings) -> Result<Exit> {
         ),
     }
     let status = by_hand(settings, &Tool::new("pg-snap").arg("status"));
-    say!("to see which databases there are: {status}");
+    info!("to see which databases there are: {status}");
     let ps = Tool::new("sh").args(["-c", "\"$PIPRIO_DRIVER\" ps"]);
-    say!("services may be stopped; to see which: {}", by_hand(settings, &ps));
+    info!("services may be stopped; to see which: {}", by_hand(settings, &ps));
     Ok(Exit::Done)
 }
 
 fn describe(settings: &Settings, journal: &Journal) {
     let bundle = journal.bundle.display();
-    say!(
+    info!(
         "the restore of {bundle}, begun {}, finished up to {}, is abandoned",
-        journal.since,
-        journal.done
+        journal.since, journal.done
     );
     if journal.reaches(Step::Objects) {
         warning!("the deployment is restored up to that step, and nothing is undone");
@@ -74,9 +73,9 @@ fn describe(settings: &Settings, journal: &Journal) {
     }
     match journal.previous.first() {
         Some(oldest) if now.oid == Some(*oldest) => {
-            say!("the database in place is the one from before the restore");
+            info!("the database in place is the one from before the restore");
         }
-        Some(oldest) if kept.contains(oldest) => say!(
+        Some(oldest) if kept.contains(oldest) => info!(
             "the database from before the restore is kept beside the one in place; to swap it back: {}",
             by_hand(settings, &swap_tool(settings, *oldest))
         ),
@@ -84,6 +83,6 @@ fn describe(settings: &Settings, journal: &Journal) {
     }
     if !kept.is_empty() {
         let drop = by_hand(settings, &drop_tool(settings, &kept));
-        say!("to drop the databases that it kept, once they are no longer needed: {drop}");
+        info!("to drop the databases that it kept, once they are no longer needed: {drop}");
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use bundle_format::report::{PlannedFile, ShownSetting};
 use pipe_kit::atomic::AtomicFile;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, say, warning};
+use pipe_kit::{Exit, Stop, info, warning};
 use std::io::{IsTerminal, Write};
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -60,7 +60,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     }
     Tool::new("bundle-manifest").arg("verify").arg(&bundle.dir).run()?;
     if begun.is_some() {
-        say!("the files in {} are the bundle's already; the others are added", deploy.display());
+        info!("the files in {} are the bundle's already; the others are added", deploy.display());
     }
     let domain = bundle.value("Domain").filter(|domain| *domain != "unknown").ok_or_else(|| {
         Stop::refused(format!(
@@ -101,7 +101,7 @@ pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     })?;
     std::fs::remove_file(&mark).with_context(|| format!("removing {}", mark.display()))?;
     name_what_does_not_resolve(deploy);
-    say!(
+    info!(
         "the configuration is in place; review {}, then: {}",
         deploy.join(".env").display(),
         restore(deploy, &bundle.dir)

@@ -8,7 +8,7 @@ use crate::step::{Selection, Step};
 use anyhow::Result;
 use bundle_format::report::LoadPreflight;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, say, warning};
+use pipe_kit::{Exit, info, warning};
 
 impl Run {
     pub fn health_tool(&self) -> Tool {
@@ -22,7 +22,7 @@ impl Run {
             (Ok(()), Some(journal)) if self.selection.reaches_the_end() => self.complete(&journal),
             (Ok(()), _) => {
                 if self.selection == Selection::All {
-                    say!("the health check passed; the restore is complete");
+                    info!("the health check passed; the restore is complete");
                 }
                 Ok(Exit::Done)
             }
@@ -66,7 +66,7 @@ impl Run {
         let dropped = self.drop_previous(&journal.previous)?;
         self.state.close_journal()?;
         let old = if dropped { "the old database is dropped; " } else { "" };
-        say!("the health check passed; {old}the restore is complete");
+        info!("the health check passed; {old}the restore is complete");
         Ok(self.check_roles())
     }
 

@@ -6,7 +6,7 @@ use crate::{cache, services, storage};
 use anyhow::Result;
 use bundle_format::report::LoadPreflight;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, say};
+use pipe_kit::{Exit, Stop, info};
 use rustix::fs::{Access, access};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -62,7 +62,7 @@ impl Preflight<'_> {
         }
         match self.database_tool().report::<LoadPreflight>() {
             Ok(report) => {
-                report.notes.iter().for_each(|note| say!("{note}"));
+                report.notes.iter().for_each(|note| info!("{note}"));
                 problems.extend(report.problems);
             }
             Err(error) if pipe_kit::status::of(&error) == Exit::Damaged => return Err(error),
@@ -101,7 +101,7 @@ impl Preflight<'_> {
         if may_create {
             return self.settings.tool("obj-mirror").arg("make-bucket").arg(url).run();
         }
-        say!("there is no bucket {url}; it would be created");
+        info!("there is no bucket {url}; it would be created");
         Ok(())
     }
 }

@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::step::{Selection, Step};
 use anyhow::Result;
 use pipe_kit::lock::{self, Lock};
-use pipe_kit::{Exit, Stop, cleanup, say, warning};
+use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ pub fn take_locks(state_dir: &Path, root: &Path) -> Result<Vec<Lock>> {
         Ok(lock) => locks.push(lock),
         // No backup prunes there either.
         Err(error) if is_read_only(&error) => {
-            say!("{} is read-only; it is not locked", root.display());
+            info!("{} is read-only; it is not locked", root.display());
         }
         Err(error) => return Err(error),
     }
@@ -66,7 +66,7 @@ impl Run {
             cleanup::on_failure(move || warning!("{}", recovery.recover()))
         };
         if let (Request::Resume, Some(journal)) = (self.options.request, self.state.journal()) {
-            say!("continuing the restore of {}, finished up to {}", journal.since, journal.done);
+            info!("continuing the restore of {}, finished up to {}", journal.since, journal.done);
         }
         let mut exit = Exit::Done;
         for step in self.selection.steps() {

@@ -2,7 +2,7 @@
 
 use crate::settings::Settings;
 use anyhow::{Context, Result};
-use pipe_kit::say;
+use pipe_kit::info;
 use pipe_kit::tool::Tool;
 
 /// A configured service.
@@ -56,7 +56,7 @@ pub fn start_stateful(settings: &Settings) -> Result<bool> {
     if down.is_empty() {
         return Ok(false);
     }
-    say!("starting the stateful services that are down: {}", down.join(" "));
+    info!("starting the stateful services that are down: {}", down.join(" "));
     start(settings, &down).run()?;
     settings.set_addresses(addresses(settings)?);
     Ok(true)

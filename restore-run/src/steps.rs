@@ -8,7 +8,7 @@ use crate::summary::{Summary, why_no_objects};
 use crate::{cache, credentials, database, services};
 use anyhow::{Context, Result};
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, say, warning};
+use pipe_kit::{Exit, Stop, info, warning};
 use std::io::{BufRead, Write};
 
 impl Run {
@@ -67,7 +67,7 @@ impl Run {
         let started = services::start_stateful(&self.settings)?;
         self.preflight_checks().run(if started { self.options.wait_seconds } else { 0 })?;
         if self.options.safety_backup {
-            say!("making a bundle of the present state, because of --safety-backup");
+            info!("making a bundle of the present state, because of --safety-backup");
             self.safety_tool().run().context("the safety backup failed, so nothing is restored")?;
         }
         Ok(())
@@ -82,12 +82,12 @@ impl Run {
         let names =
             services::application(&services::list(&self.settings)?, &self.settings.stateful);
         if names.is_empty() {
-            say!("there are no application services to stop");
+            info!("there are no application services to stop");
             return Ok(());
         }
         self.state.stopping(&names);
         services::stop(&self.settings, &names).run()?;
-        say!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
+        info!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
         Ok(())
     }
 
@@ -130,7 +130,7 @@ impl Run {
 
     pub fn objects(&self) -> Result<()> {
         let Some(tool) = self.objects_tool()? else {
-            say!("skipped: {}", why_no_objects(&self.bundle, &self.settings));
+            info!("skipped: {}", why_no_objects(&self.bundle, &self.settings));
             return Ok(());
         };
         self.accept_damage(Exit::Incomplete, tool.run(), "objects")
@@ -174,7 +174,7 @@ impl Run {
 
     pub fn config(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
         if !self.bundle.config().is_file() {
-            say!("skipped: the bundle has no config.tar.gz");
+            info!("skipped: the bundle has no config.tar.gz");
             return Ok(());
         }
         let ended = self.config_files(answers);
@@ -182,13 +182,13 @@ impl Run {
     }
 
     fn config_files(&self, answers: &mut Answers<impl BufRead>) -> Result<()> {
-        say!("what the bundle's .env would change (- now, + bundle):");
+        info!("what the bundle's .env would change (- now, + bundle):");
         self.cfg_pack("diff").arg(".env").run()?;
         if self.choices.force_config {
             self.state.update(|journal| journal.config = true)?;
             self.cfg_pack("extract").arg(".env").run()?;
         } else {
-            say!(".env is left as it is; --force-config replaces it");
+            info!(".env is left as it is; --force-config replaces it");
         }
         self.cfg_pack("diff").args(["--optional", "secrets", "--optional", "certs"]).run()?;
         let yes = match self.choices.config {
@@ -199,7 +199,7 @@ impl Run {
             }
         };
         if !yes {
-            say!("secrets/ and certs/ are left as they are");
+            info!("secrets/ and certs/ are left as they are");
             return Ok(());
         }
         self.state.update(|journal| journal.config = true)?;
@@ -208,7 +208,7 @@ impl Run {
 
     pub fn cache(&self) -> Result<()> {
         let keys = cache::flush(&self.settings)?;
-        say!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
+        info!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
         Ok(())
     }
 

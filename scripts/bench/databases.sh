@@ -6,7 +6,7 @@ jobs="$(nproc)"
 # bench_database KIND: multi-tenant or pgbench.
 bench_database() {
   local title facts
-  say "filling the $1 database"
+  log "filling the $1 database"
   stage fresh_database bench
   case "$1" in
     multi-tenant)
@@ -66,7 +66,7 @@ dump_rows() {
 # What is loaded: each peer's own kind of dump, and ours.
 # shellcheck disable=SC2016 # Expanded where they are run.
 make_dumps() {
-  say 'dumping what will be loaded'
+  log 'dumping what will be loaded'
   export DUMPS="$work/dumps"
   make_dump plain.sql.gz 'pg_dump bench | gzip > "$DUMP"'
   make_dump custom 'pg_dump -Fc -f "$DUMP" bench'
@@ -80,7 +80,7 @@ make_dump() {
   export DUMP="$DUMPS/$1"
   rm -rf -- "$DUMP"
   stage bash -euo pipefail -c "$2" && return
-  say "failed: $2"
+  log "failed: $2"
   rm -rf -- "$DUMP"
 }
 

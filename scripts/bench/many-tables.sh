@@ -3,7 +3,7 @@
 
 bench_many_tables() {
   local title="many tables, ${option[schemas]} schemas of ten" facts
-  say 'filling the database of many tables'
+  log 'filling the database of many tables'
   stage fresh_database bench
   stage fill "$root/tests/fixtures/many-tables.sql" -v "schemas=${option[schemas]}"
   stage size_of_bench > "$work/facts"

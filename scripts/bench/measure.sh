@@ -21,7 +21,7 @@ measure() {
   for (( round = 1; round <= runs; round++ )); do
     for at in "${!names[@]}"; do
       run "$1" "$at" "$2"
-      say "$1, round $round of $runs: ${names[$at]}: ${failure:-$(printf '%.2f s' "$seconds")}"
+      log "$1, round $round of $runs: ${names[$at]}: ${failure:-$(printf '%.2f s' "$seconds")}"
       if (( round == 1 )) && [[ -z "$failure" ]]; then "$3" "${names[$at]}"; fi
     done
   done

@@ -8,7 +8,7 @@ use crate::{
 use anyhow::Result;
 use clap::ValueEnum;
 use fastrand::Rng;
-use pipe_kit::say;
+use pipe_kit::info;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -143,24 +143,24 @@ impl Campaign {
             let mut rng = Rng::with_seed(mixed(self.seed, &name, n));
             match fault.attempt(self.stand()?, n, &mut rng, scale) {
                 Ok(Ending::Held(outcome)) => {
-                    say!("{name}, try {n}: {outcome}");
+                    info!("{name}, try {n}: {outcome}");
                     row.held(&outcome);
                 }
                 Ok(Ending::Skipped(why)) => {
-                    say!("{name}: skipped: {why}");
+                    info!("{name}: skipped: {why}");
                     row.skip(&why);
                     break;
                 }
                 Err(error) => {
                     row.lost();
                     let state = self.stand()?.describe();
-                    say!("{name}, try {n}, seed {}: LOSS: {error:#}\n{state}", self.seed);
+                    info!("{name}, try {n}, seed {}: LOSS: {error:#}\n{state}", self.seed);
                     // What is broken now must not look like a loss of the next try.
                     self.stand = None;
                 }
             }
         }
-        say!("{row} {} s", start.elapsed().as_secs());
+        info!("{row} {} s", start.elapsed().as_secs());
         Ok(row)
     }
 }

@@ -3,7 +3,7 @@
 use crate::campaign::{Campaign, Kind, Only, Scale};
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
-use pipe_kit::{Exit, say};
+use pipe_kit::{Exit, info};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
@@ -49,7 +49,7 @@ pub struct Cli {
 /// If it cannot be run, or the table cannot be written.
 pub fn run(cli: Cli) -> Result<Exit> {
     let seed = cli.seed.unwrap_or_else(|| fastrand::u64(..1_000_000_000));
-    say!("seed {seed}");
+    info!("seed {seed}");
     let kinds = if cli.kinds.is_empty() { Kind::value_variants().to_vec() } else { cli.kinds };
     let scale = if cli.bounded { Scale::Bounded } else { Scale::Full };
     let only = Only { fault: cli.fault, attempt: cli.only };

@@ -56,7 +56,7 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
     if let Some(guard) = empty_again {
         guard.disarm();
     }
-    pipe_kit::say!("packed {} of {}", text::count(bundle.tree.files.len(), "file"), bundle.name);
+    pipe_kit::info!("packed {} of {}", text::count(bundle.tree.files.len(), "file"), bundle.name);
     Ok(Exit::Done)
 }
 

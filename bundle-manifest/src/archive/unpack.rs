@@ -209,7 +209,7 @@ fn publish(staging: StagingDirectory) -> Result<()> {
     let target =
         publish::place(&staging.partial, &staging.name, found, true).context("nothing was kept")?;
     if !sealed {
-        pipe_kit::say!(
+        pipe_kit::info!(
             "{} has no seal (made by an older script): its components are present; nothing more can be checked",
             staging.name.as_str()
         );

@@ -35,7 +35,7 @@ pub fn set(bundle: &Path, problems: &[Problem]) {
         atomic::sync_directory(atomic::directory_of(&path))
     });
     if let Err(error) = written {
-        pipe_kit::say!("cannot mark the bundle as damaged: {error:#}");
+        pipe_kit::info!("cannot mark the bundle as damaged: {error:#}");
     }
 }
 

@@ -17,7 +17,7 @@ use crate::s3::fault::{Kind, StoreError};
 use crate::s3::page::Listed;
 use crate::s3::remote::{Listing, Remote};
 use anyhow::{Context, Result, anyhow};
-use pipe_kit::{say, warning};
+use pipe_kit::{info, warning};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ impl PullRun<'_> {
             Ok(Outcome::Kept) => self.summary.unchanged += 1,
             Err(error) if error.kind == Kind::NoKey => {
                 let key = printable(&item.object.key);
-                say!("{key} was deleted before it was read; skipped");
+                info!("{key} was deleted before it was read; skipped");
                 self.summary.vanished += 1;
             }
             Err(error) => {

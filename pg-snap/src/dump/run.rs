@@ -5,7 +5,7 @@ use crate::client::Client;
 use crate::psql::{Server, Sessions};
 use crate::sql::literal;
 use anyhow::{Context, Result};
-use pipe_kit::say;
+use pipe_kit::info;
 use std::time::Duration;
 
 /// The prefix of the names of all runs' sessions.
@@ -100,7 +100,7 @@ pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
         let ended =
             server.end_sessions(Sessions::Named(name)).context("ending the dump's sessions")?;
         if ended > 0 {
-            say!("ended {ended} session(s) that a killed dump had left");
+            info!("ended {ended} session(s) that a killed dump had left");
         }
     }
     Ok(())

@@ -5,7 +5,7 @@ use crate::psql::{Server, Sessions};
 use crate::psql_session::PsqlSession;
 use crate::sql::with_values;
 use anyhow::{Context, Result, bail};
-use pipe_kit::{Stop, say};
+use pipe_kit::{Stop, info};
 use std::time::{Duration, Instant};
 
 /// How long the sessions of a killed load may take to end.
@@ -61,7 +61,7 @@ impl AdvisoryLock {
         let left = Sessions::WithOwnName;
         let ended = self.query(&left.end_statement(self.server_major))?;
         if ended != "0" {
-            say!("ended {ended} session(s) that an earlier load of {database} had left running");
+            info!("ended {ended} session(s) that an earlier load of {database} had left running");
         }
         let from = format!(
             "FROM pg_catalog.pg_stat_activity WHERE {} AND pid <> pg_catalog.pg_backend_pid()",

@@ -10,7 +10,7 @@ use crate::psql::Server;
 use crate::server_error::ServerError;
 use crate::sql::{Name, properties, with_values};
 use anyhow::{Context, Error, Result, anyhow};
-use pipe_kit::{say, warning};
+use pipe_kit::{info, warning};
 use serde::Deserialize;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -114,7 +114,7 @@ impl<'a> Repair<'a> {
         failure: ServerError,
     ) -> Result<()> {
         match alternative {
-            Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) => say!(
+            Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) => info!(
                 "{} is created under the search path {path}: {}",
                 definition.what(),
                 failure.brief()
@@ -172,7 +172,7 @@ impl<'a> Repair<'a> {
             let retry = omitted.omission == Omission::LeftOut
                 && !properties::drops(&omitted.definition.text);
             if retry && self.attempt_again(&omitted)? {
-                say!("{} is created after all", omitted.definition.what());
+                info!("{} is created after all", omitted.definition.what());
             } else {
                 self.lock().push(omitted);
             }
@@ -233,7 +233,7 @@ impl<'a> Repair<'a> {
             match failure_of(copy(&mut session))? {
                 Ok(()) => {
                     if let RowAlternative::SearchPath(path) = alternative {
-                        say!(
+                        info!(
                             "rows of table {what} are loaded under the search path {path}: {}",
                             failure.brief()
                         );

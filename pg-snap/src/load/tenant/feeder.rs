@@ -9,7 +9,7 @@ use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
 use crate::sql::{Name, StatementKind, classify, properties, with_quoted_begin};
 use anyhow::Result;
-use pipe_kit::{Stop, say};
+use pipe_kit::{Stop, info};
 
 /// Observes the schema's part, and sends it.
 pub struct Feeder<'a> {
@@ -69,7 +69,7 @@ impl<'a> Feeder<'a> {
                 ))
                 .into());
             }
-            say!("role {} does not exist here; creating it without login", role.name);
+            info!("role {} does not exist here; creating it without login", role.name);
             self.session.send(format!("{create}\n").as_bytes())?;
             self.roles.push(role);
         }

@@ -7,7 +7,7 @@ use crate::psql::Server;
 use crate::roles;
 use crate::sql::{ident, rename_schema, with_suffix};
 use anyhow::Result;
-use pipe_kit::{say, warning};
+use pipe_kit::{info, warning};
 
 /// A schema that was loaded.
 pub struct LoadedSchema<'a> {
@@ -26,18 +26,18 @@ pub struct LoadedSchema<'a> {
 /// Reports. `created`: roles that the load has created; `dump_roles`: the roles that the dump names.
 pub fn report(loaded: &LoadedSchema<'_>, created: &[Role], dump_roles: &[Role]) -> Result<()> {
     let LoadedSchema { server, database, from, into, .. } = *loaded;
-    say!(
+    info!(
         "schema {} of database {} is loaded from the dump",
         into.replace(char::is_control, "?"),
         database
     );
     if let Some(kept) = loaded.kept {
         let failed = with_suffix(into, "_restored");
-        say!("the schema before it is kept as {}", kept.replace(char::is_control, "?"));
-        say!("once you are sure, in psql: DROP SCHEMA {} CASCADE;", ident(kept));
+        info!("the schema before it is kept as {}", kept.replace(char::is_control, "?"));
+        info!("once you are sure, in psql: DROP SCHEMA {} CASCADE;", ident(kept));
         let back = format!("{}{}", rename_schema(into, &failed), rename_schema(kept, into))
             .replace('\n', " ");
-        say!("to go back, in psql: BEGIN; {back}COMMIT;");
+        info!("to go back, in psql: BEGIN; {back}COMMIT;");
         let naming = mentions::functions_naming(server, database, kept, into)?;
         warn(&naming, &format!("name schema {}, and so use the one from the dump", ident(into)));
     }
