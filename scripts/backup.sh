@@ -6,4 +6,4 @@ set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
 find_deployment
-exec backup-run "$@"
+run backup-run "$@"

@@ -6,4 +6,4 @@ set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
 find_deployment
-exec health-probe "$@"
+run health-probe "$@"

@@ -35,8 +35,8 @@ done
 
 if [[ -z "$from" ]]; then
   command -v cargo >/dev/null || { log "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
-  # Of the same packages as cargo build --release by hand: what that has built is not built again.
-  from="$(cd -- "$here/.." && cargo build --release --locked --quiet --message-format=json-render-diagnostics |
+  # The tests need a newer Rust than the tools.
+  from="$(cd -- "$here/.." && cargo build --release --locked --quiet --workspace --exclude pipeline-tests --message-format=json-render-diagnostics |
     sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p')"
 fi
 

@@ -24,7 +24,13 @@ find_deployment() {
   if (( EUID == 0 )) && [[ -n "$(find -L "$bin" -maxdepth 1 -perm /022 -print -quit)" ]]; then
     die 5 "$bin, or a program in it, can be written to by others; nothing is run from there; chmod -R go-w '$bin'"
   fi
-  PATH="$bin:$PATH"
+  export PATH="$bin:$PATH"
+}
+
+# run TOOL ARGS…: becomes a program of the toolkit.
+run() {
+  command -v "$1" >/dev/null || die 1 "$1 is not in $PIPRIO_DEPLOY/bin nor on PATH; run install.sh $PIPRIO_DEPLOY again"
+  exec "$@"
 }
 
 # gpg asks for passphrases through a program of its own, which needs the terminal's name.

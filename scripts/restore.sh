@@ -14,7 +14,7 @@ set -euo pipefail
 if (( $# == 0 )); then
   find_deployment
   root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT)"
-  exec bundle-manifest list "$root"
+  run bundle-manifest list "$root"
 fi
 case "$1" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
@@ -23,7 +23,7 @@ find_deployment
 # Without settings, or with broken ones, restore-run prints what to do.
 root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)" || root="$PIPRIO_DEPLOY/backups"
 unsealed="$root/.unsealed"
-[[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || exec restore-run "$@"
+[[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || run restore-run "$@"
 
 # Nothing is decrypted for a restore whose settings do not resolve.
 [[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true

@@ -7,12 +7,13 @@ use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
 use pipe_kit::lock::{self, Lock};
+use pipe_kit::mutex::lock;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// Makes a bundle.
 ///
@@ -28,23 +29,27 @@ pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     let link = link_source(settings, &bundle);
     let record = Record::begin(settings.state_dir().join("last-backup.json"), &bundle);
     let backup = Arc::new(Backup { bundle, record });
-    let on_signal = {
-        let backup = Arc::clone(&backup);
-        cleanup::on_failure(move || {
-            warning!("{}", backup.clean_up());
-            let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
-            backup.end(signal.map_or(Exit::Failed.code(), |signal| 128 + signal));
-        })
+    let failure = Arc::new(Mutex::new(None));
+    let unfinished = {
+        let (backup, failure) = (Arc::clone(&backup), Arc::clone(&failure));
+        cleanup::on_failure(move || backup.give_up(&mut lock(&failure)))
     };
     let commands = Commands { settings, bundle: &backup.bundle, link };
-    let made = backup.run_stages(&commands, json);
-    on_signal.disarm();
-    let state = if made.is_err() { backup.clean_up() } else { String::new() };
-    backup.end(made.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done).code());
+    match backup.run_stages(&commands, json) {
+        Ok(()) => {
+            backup.end(Exit::Done.code());
+            unfinished.disarm();
+        }
+        Err(error) => {
+            let exit = pipe_kit::status::of(&error);
+            *lock(&failure) = Some((exit, format!("{error:#}")));
+            // A signal that comes meanwhile waits until this is done.
+            drop(unfinished);
+        }
+    }
     let printed = if json { pipe_kit::output::print(&backup.record.json()?) } else { Ok(()) };
-    if let Err(error) = made {
-        let exit = pipe_kit::status::of(&error);
-        return Err(Stop::with_exit(exit, format!("{error:#}; {state}")).into());
+    if let Some((exit, error)) = lock(&failure).take() {
+        return Err(Stop::with_exit(exit, error).into());
     }
     printed.inspect_err(|_| backup.end(Exit::Failed.code())).with_context(|| {
         format!("{} is complete, but the record was not printed", backup.bundle.path.display())
@@ -84,7 +89,8 @@ pub fn refuse_if_unfinished(settings: &Settings) -> Result<()> {
     {
         return Ok(());
     }
-    let script = settings.deploy.join("scripts/restore.sh");
+    let scripts = std::env::var_os("PIPRIO_SCRIPTS").map(PathBuf::from);
+    let script = scripts.unwrap_or_else(|| settings.deploy.join("scripts")).join("restore.sh");
     let abandon = Tool::new("bash").arg(script).arg("--abandon").to_shell();
     Err(Stop::refused(format!(
         "a restore is unfinished, so the data is neither the old nor the new; no bundle was made; finish the restore \
@@ -137,6 +143,26 @@ impl Backup {
         if stage == Stage::Manifest {
             self.record.read_sizes(&self.bundle.partial.join("MANIFEST.txt"));
         }
+    }
+
+    /// Cleans up after a failure or a signal, and completes the failure's text. After a signal nobody else
+    /// prints it.
+    fn give_up(&self, failure: &mut Option<(Exit, String)>) {
+        let state = self.clean_up();
+        let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
+        let status = match failure {
+            Some((exit, error)) => {
+                *error = format!("{error}; {state}");
+                exit.code()
+            }
+            None => Exit::Failed.code(),
+        };
+        match (signal, failure) {
+            (Some(_), Some((_, error))) => warning!("{error}"),
+            (_, None) => warning!("{state}"),
+            (None, Some(_)) => {}
+        }
+        self.end(signal.map_or(status, |signal| 128 + signal));
     }
 
     /// Removes what is not a whole bundle, and describes what is left.

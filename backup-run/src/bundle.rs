@@ -2,11 +2,16 @@
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
+use pipe_kit::cleanup;
 use std::fs::{DirBuilder, Metadata};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// How often the removal of a partial bundle is tried, and the pause between two tries.
+const TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bundle before and after it is published.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,7 @@ impl Bundle {
 
     /// Makes the empty directory, mode 0700.
     pub fn create(&self) -> Result<()> {
+        cleanup::halt_if_ending();
         let made = DirBuilder::new().mode(0o700).create(&self.partial);
         made.with_context(|| format!("creating {}", self.partial.display()))
     }
@@ -51,12 +57,17 @@ impl Bundle {
         !self.partial.is_dir() && self.path.is_dir()
     }
 
-    /// Removes what was made so far.
+    /// Removes what was made so far. A stage that is just ending may still create a file.
     pub fn discard(&self) -> Result<()> {
-        match self.partial.symlink_metadata() {
-            Ok(found) => remove(&self.partial, &found),
-            Err(_) => Ok(()),
+        for _ in 1..TRIES {
+            let Ok(found) = self.partial.symlink_metadata() else { return Ok(()) };
+            if remove(&self.partial, &found).is_ok() {
+                return Ok(());
+            }
+            std::thread::sleep(PAUSE);
         }
+        let found = self.partial.symlink_metadata();
+        found.map_or(Ok(()), |found| remove(&self.partial, &found))
     }
 }
 

@@ -33,7 +33,7 @@ EXAMPLES
 
 EXIT STATUS
   0  done
-  1  a stage failed
+  1  a stage failed: it ended with a status that is not listed here, or with 2
   2  wrong usage, or a wrong setting
   3  some objects could not be read; no bundle was made
   4  what was written is damaged; no bundle was made

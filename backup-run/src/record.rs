@@ -5,7 +5,7 @@ use crate::stage::Stage;
 use anyhow::{Context, Result};
 use chrono::{SecondsFormat, Utc};
 use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
-use pipe_kit::warning;
+use pipe_kit::{cleanup, warning};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -136,7 +136,9 @@ impl Record {
             file.commit()?;
             sync_directory(directory_of(&self.file))
         };
-        if let Err(error) = write() {
+        if let Err(error) = write()
+            && !cleanup::is_ending()
+        {
             warning!("the run is not recorded: {error:#}");
         }
     }

@@ -91,6 +91,30 @@ const HARMLESS_WORDS: &[&str] = &[
 /// A key that begins so is public by its name.
 const PUBLIC: &str = "PUBLIC_";
 
+/// A key with a word that begins so names a secret, whatever its last word, unless that is one of
+/// [`PLACES`].
+const SECRET_WORDS: &[&str] = &[
+    "PASS",
+    "PWD",
+    "SECRET",
+    "TOKEN",
+    "KEY",
+    "APIKEY",
+    "CREDENTIAL",
+    "SALT",
+    "SEED",
+    "DSN",
+    "JWT",
+    "PRIVATE",
+    "AUTH",
+];
+
+/// Last words of keys whose values are paths.
+const PLACES: &[&str] = &["FILE", "DIR", "ROOT"];
+
+/// A part of a URL's path that is this long and mixes letters with digits may be a token, in bytes.
+const TOKEN: usize = 20;
+
 /// Values that are no secret whatever the key.
 const SWITCHES: &[&str] = &["", "yes", "no", "true", "false", "on", "off"];
 
@@ -141,13 +165,25 @@ fn shown(line: &str) -> String {
 
 fn opened_by(line: &str) -> Open {
     match Assignment::parse(line) {
-        Some(Assignment { value, .. }) if value.starts_with(['"', '\'']) => {
-            match literal_end(value) {
-                Some(_) => Open::Nothing,
-                None => Open::Quote(if value.starts_with('"') { '"' } else { '\'' }),
-            }
-        }
+        Some(Assignment { value, .. }) if quote_of(value).is_some() => unclosed(value),
         Some(_) if ends_in_backslash(line) => Open::Continued,
+        Some(_) => Open::Nothing,
+        // Some reader may take it for an assignment all the same.
+        None if comment_start(line) == 0 => {
+            line.find(['=', ':']).map_or(Open::Nothing, |at| unclosed(line[at + 1..].trim_start()))
+        }
+        None => Open::Nothing,
+    }
+}
+
+/// The quote with which a value begins.
+fn quote_of(value: &str) -> Option<char> {
+    value.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))
+}
+
+fn unclosed(value: &str) -> Open {
+    match quote_of(value) {
+        Some(quote) if literal_end(value).is_none() => Open::Quote(quote),
         _ => Open::Nothing,
     }
 }
@@ -179,9 +215,9 @@ impl<'a> Assignment<'a> {
             comment if comment.starts_with('#') => format!("{space}# {MASK}"),
             _ => return MASK.to_owned(),
         };
-        let bare = literal.trim_matches(['"', '\'']);
+        let bare = literal.trim_matches(['"', '\'', '`']);
         let is_switch = SWITCHES.contains(&bare.to_ascii_lowercase().as_str());
-        let literal = match is_switch || is_harmless(self.key) {
+        let literal = match is_switch || (is_harmless(self.key) && !holds_a_secret(bare)) {
             true => mask_urls(literal),
             false => MASK.to_owned(),
         };
@@ -192,9 +228,29 @@ impl<'a> Assignment<'a> {
 fn is_harmless(key: &str) -> bool {
     let key = key.to_ascii_uppercase();
     let last_word = key.rsplit('_').next().unwrap_or_default();
-    HARMLESS_WORDS.contains(&last_word)
-        || HARMLESS_KEYS.contains(&key.as_str())
-        || key.starts_with(PUBLIC)
+    let is_secret =
+        |word: &str| SECRET_WORDS.iter().any(|secret| word.trim_matches('-').starts_with(secret));
+    let names_a_secret = key.split(['_', '.', '-']).any(is_secret) && !PLACES.contains(&last_word);
+    HARMLESS_KEYS.contains(&key.as_str())
+        || (!names_a_secret && (HARMLESS_WORDS.contains(&last_word) || key.starts_with(PUBLIC)))
+}
+
+/// Whether a value of a harmless key may hold a secret all the same: options, JSON, a URL with a token.
+fn holds_a_secret(value: &str) -> bool {
+    let lower = value.to_ascii_lowercase();
+    let named = ["pass", "password", "pwd", "secret", "token", "apikey", "api_key", "credential"];
+    let is_given = |(at, word): (usize, &str)| {
+        lower[at + word.len()..].starts_with(['=', ':', '"', '\'', ' ', '\t'])
+    };
+    let is_token = |part: &str| {
+        part.len() >= TOKEN
+            && part.contains(|c: char| c.is_ascii_digit())
+            && part.contains(|c: char| c.is_ascii_alphabetic())
+    };
+    let paths = value.split_whitespace().filter_map(|word| Some(word.split_once("://")?.1));
+    value.contains('{') && !value.contains("${")
+        || named.iter().any(|word| lower.match_indices(word).any(is_given))
+        || paths.flat_map(|path| path.split('/').skip(1)).any(is_token)
 }
 
 fn is_key_char(c: char) -> bool {
@@ -219,9 +275,14 @@ fn comment_start(line: &str) -> usize {
 
 /// Where a value ends, its closing quote included; none if its quote stays open.
 fn literal_end(value: &str) -> Option<usize> {
-    match value.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+    let begins_comment =
+        |(at, _): &(usize, &str)| value[..*at].ends_with(|c: char| c.is_whitespace());
+    match quote_of(value) {
         Some(quote) => closing(&value[1..], quote).map(|at| at + 2),
-        None => Some(value.find(" #").unwrap_or(value.trim_end().len())),
+        None => {
+            let comment = value.match_indices('#').find(begins_comment);
+            Some(value[..comment.map_or(value.len(), |(at, _)| at)].trim_end().len())
+        }
     }
 }
 

@@ -40,6 +40,18 @@ fn a_value_is_hidden_unless_its_key_is_known_to_be_harmless() {
         ("  export  S3_SECRET_KEY = 'hunter2'", "  export  S3_SECRET_KEY = ***"),
         ("SIGNING_KEY: hunter2", "SIGNING_KEY: ***"),
         ("#POSTGRES_PASSWORD=hunter2", "#POSTGRES_PASSWORD=***"),
+        ("PASSWORD_DB=hunter2", "PASSWORD_DB=***"),
+        ("SECRET_KEY_DATABASE=hunter2", "SECRET_KEY_DATABASE=***"),
+        ("api-token_service=hunter2", "api-token_service=***"),
+        ("PUBLIC_SECRET_KEY=hunter2", "PUBLIC_SECRET_KEY=***"),
+        ("PUBLIC_OPTS=--password hunter2", "PUBLIC_OPTS=***"),
+        ("DB_NAME=password=hunter2", "DB_NAME=***"),
+        ("FEATURE_FLAGS='{\"crm\":{\"apiToken\":\"hunter2\"}}'", "FEATURE_FLAGS=***"),
+        (
+            "READINESS_URLS=a=https://h.example.org/services/T0/hunter20hunter20hunter2",
+            "READINESS_URLS=***",
+        ),
+        ("POSTGRES_HOST=db\t# hunter2", "POSTGRES_HOST=db\t# ***"),
         ("## old: TOKEN=hunter2", "## old: ***"),
         ("# the old password was hunter2", "# ***"),
         ("POSTGRES_HOST=db # hunter2", "POSTGRES_HOST=db # ***"),
@@ -88,6 +100,10 @@ fn a_value_over_several_lines_is_hidden_to_its_end() {
             "***\n***\n***\nDOMAIN=d",
         ),
         ("A_HOST=\"one\nB_HOST=hunter2\"\nDOMAIN=d", "A_HOST=***\n***\nDOMAIN=d"),
+        ("A_HOST=`one`\nDOMAIN=d", "A_HOST=`one`\nDOMAIN=d"),
+        ("A_HOST=`one\nB_HOST=hunter2\n`\nDOMAIN=d", "A_HOST=***\n***\n***\nDOMAIN=d"),
+        ("apiKey=\"one\nB_HOST=hunter2\nx\"\nDOMAIN=d", "***\n***\n***\nDOMAIN=d"),
+        ("- A_HOST=\"one\nB_HOST=hunter2\"\nDOMAIN=d", "***\n***\nDOMAIN=d"),
     ] {
         assert_eq!(masked(text), format!("{shown}\n"), "{text:?}");
     }

@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Stop;
+use std::ffi::OsString;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -21,7 +22,9 @@ impl Deployment {
             Some(dir) => PathBuf::from(dir),
             None => std::env::current_exe().context("the program's own path")?.join("../.."),
         };
-        let dir = plain(&std::path::absolute(dir).context("the deployment's path")?);
+        let dir = plain(
+            &current_dir(std::env::var_os("PWD")).context("the current directory")?.join(dir),
+        );
         std::env::set_current_dir(&dir).map_err(|_| {
             anyhow!(Stop::refused(format!("the deployment {} is not a directory", dir.display())))
         })?;
@@ -47,6 +50,17 @@ impl Deployment {
     /// Whether its path leads through no link.
     pub fn is_real(&self) -> bool {
         self.dir.canonicalize().is_ok_and(|real| real == self.dir)
+    }
+}
+
+/// The current directory by the name that led to it, as a shell's `pwd` prints it: Compose names the project
+/// after the last name of the deployment's path.
+fn current_dir(pwd: Option<OsString>) -> std::io::Result<PathBuf> {
+    let place = |path: &Path| path.metadata().ok().map(|at| (at.dev(), at.ino()));
+    let named = pwd.map(PathBuf::from).filter(|dir| dir.is_absolute());
+    match named.filter(|dir| place(dir).is_some() && place(dir) == place(Path::new("."))) {
+        Some(dir) => Ok(dir),
+        None => std::env::current_dir(),
     }
 }
 
@@ -79,6 +93,18 @@ mod tests {
         assert!(!deployment("deploy").is(&path("gone")) && !deployment("gone").is(&path("gone")));
         let real = Deployment::at(&dir.path().canonicalize().unwrap().join("deploy"));
         assert!(real.is_real() && !deployment("link").is_real());
+    }
+
+    #[test]
+    fn the_current_directory_keeps_the_name_that_led_to_it() {
+        let here = std::env::current_dir().unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&here, &link).unwrap();
+        assert_eq!(current_dir(Some(link.clone().into())).unwrap(), link);
+        for other in [None, Some(dir.path().into()), Some("link".into()), Some("/gone".into())] {
+            assert_eq!(current_dir(other).unwrap(), here);
+        }
     }
 
     #[test]

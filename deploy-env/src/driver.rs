@@ -32,6 +32,9 @@ impl Driver {
     pub fn find(deployment: &Deployment, setting: &str, scripts: Option<&str>) -> Result<Self> {
         let program = locate(deployment, setting, scripts)?;
         refuse_if_others_may_write(&program)?;
+        for started in started_by(&program, deployment.dir()) {
+            refuse_if_others_may_write(&started)?;
+        }
         let deployment = deployment.dir().to_owned();
         Ok(Self { program, deployment, units: None, services: OnceCell::new() })
     }
@@ -163,6 +166,16 @@ pub fn refuse_if_others_may_write(path: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The programs that the script of the Compose driver may start in its place.
+fn started_by(script: &Path, deployment: &Path) -> Vec<PathBuf> {
+    if script.file_name().is_none_or(|name| name != "compose") {
+        return Vec::new();
+    }
+    let toolkit = script.parent().map(|drivers| drivers.join("../.."));
+    let bins = toolkit.into_iter().chain([deployment.to_owned()]);
+    bins.map(|dir| dir.join("bin/compose-driver")).filter(|program| program.exists()).collect()
+}
+
 fn others_may_write(owner: u32, mode: u32) -> bool {
     owner != 0 || mode & 0o022 != 0
 }
@@ -178,6 +191,21 @@ mod tests {
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         let driver = Driver::find(&Deployment::at(dir.path()).unwrap(), "./driver", None).unwrap();
         (dir, driver)
+    }
+
+    #[test]
+    fn the_compose_script_starts_the_program_of_its_toolkit_or_of_the_deployment() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = |name: &str| dir.path().join("toolkit/scripts/drivers").join(name);
+        let deploy = dir.path().join("deploy");
+        for bin in ["toolkit/scripts/drivers", "toolkit/bin", "deploy/bin"] {
+            std::fs::create_dir_all(dir.path().join(bin)).unwrap();
+        }
+        assert!(started_by(&script("compose"), &deploy).is_empty());
+        std::fs::write(dir.path().join("toolkit/bin/compose-driver"), "").unwrap();
+        std::fs::write(deploy.join("bin/compose-driver"), "").unwrap();
+        assert_eq!(started_by(&script("compose"), &deploy).len(), 2);
+        assert!(started_by(&script("process"), &deploy).is_empty());
     }
 
     #[test]

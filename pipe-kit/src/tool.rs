@@ -1,6 +1,6 @@
 //! Other programs, found by name on PATH, as commands that can be shown and run.
 
-use crate::{Exit, Stop, child};
+use crate::{Exit, Stop, child, cleanup};
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use std::ffi::{OsStr, OsString};
@@ -105,6 +105,8 @@ impl Tool {
     }
 
     fn command(&self) -> Result<Command> {
+        // Its output is a new file, which must not come into a directory that is being removed.
+        cleanup::halt_if_ending();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));

@@ -304,5 +304,15 @@ fn the_compose_driver_is_that_of_its_toolkit_else_of_the_deployment_else_on_path
     // Without a deployment's name, it is the one that the script lies in.
     let mut command = Command::new(&script);
     let out = command.arg("ps").env_remove("PIPRIO_DEPLOY").assert().success();
-    out.stdout(contains(format!("ps {}", path("toolkit/scripts/drivers/../..").display())));
+    out.stdout(contains(format!("ps {}\n", path("toolkit").display())));
+    // By the name that led there: Compose names the project after it.
+    std::os::unix::fs::symlink("toolkit", path("link")).unwrap();
+    let link = path("link").display().to_string();
+    for (named, expected) in [("", &link), (".", &link)] {
+        let mut command = Command::new("bash");
+        command
+            .arg("-c")
+            .arg(format!("cd '{link}' && PIPRIO_DEPLOY={named} scripts/drivers/compose ps"));
+        command.assert().success().stdout(contains(format!("ps {expected}\n")));
+    }
 }

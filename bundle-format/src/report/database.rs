@@ -3,18 +3,21 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
-/// `pg-snap status --json`
+/// `pg-snap status --json`. What decides over a database is null, never absent: a report without it is
+/// an error.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatabaseStatus {
     /// The server's version.
     pub server_version: String,
     /// Which server it is, whatever its address; null where the role may not ask.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub system_identifier: Option<String>,
     /// The database's name.
     pub database: String,
     /// Whether there is such a database.
     pub exists: bool,
     /// Its number, by which a database of the same name is known as another one.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub oid: Option<u32>,
     /// Whether it is a template.
     pub is_template: bool,
@@ -23,6 +26,7 @@ pub struct DatabaseStatus {
     /// Whether the connected role may create databases, as a load must.
     pub may_create: bool,
     /// Its size; null where there is no such database.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub size_bytes: Option<u64>,
     /// Sessions in the database, the tool's own not counted; null where there is no such database.
     pub connections: Option<u64>,
@@ -130,6 +134,17 @@ pub struct DumpTable {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_without_the_databases_number_is_an_error() {
+        let status = |oid: &str| {
+            serde_json::from_str::<DatabaseStatus>(&format!(
+                r#"{{"server_version":"15.18","system_identifier":null,"database":"d","exists":true,{oid}"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":1,"connections":0,"schemas":[],"beside":[]}}"#
+            ))
+        };
+        assert_eq!(status(r#""oid":null,"#).unwrap().oid, None);
+        assert!(status("").is_err());
+    }
 
     #[test]
     fn a_dumps_report_is_read_whatever_it_records_of_the_database() {

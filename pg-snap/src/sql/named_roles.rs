@@ -37,8 +37,16 @@ pub fn named_roles(sql: &[u8]) -> Vec<NamedRole> {
         }
         return roles;
     }
-    let owner = rest.skip("ALTER") && rest.find("OWNER") && rest.skip("TO");
-    if owner { list(rest, true) } else { Vec::new() }
+    if !rest.skip("ALTER") {
+        return Vec::new();
+    }
+    // An object may be named OWNER, too.
+    while rest.find("OWNER") {
+        if rest.skip("TO") {
+            return list(rest, true);
+        }
+    }
+    Vec::new()
 }
 
 /// A list of names. A keyword that stands for no particular role is left out.
@@ -68,6 +76,9 @@ mod tests {
         for (sql, expected) in [
             ("ALTER TABLE s.t OWNER TO \"Odd \"\" one\"", "Odd \" one+"),
             ("ALTER FUNCTION s.f(a text, b integer) OWNER TO o", "o+"),
+            ("ALTER SCHEMA owner OWNER TO o", "o+"),
+            ("ALTER TABLE owner.t OWNER TO o", "o+"),
+            ("ALTER TABLE public.owner OWNER TO o", "o+"),
             ("GRANT SELECT(a) ON TABLE s.t TO r WITH GRANT OPTION", "r-"),
             ("GRANT ALL ON SCHEMA s TO PUBLIC", ""),
             ("REVOKE ALL ON TABLE s.t FROM r", "r-"),
