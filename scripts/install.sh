@@ -35,9 +35,12 @@ done
 
 if [[ -z "$from" ]]; then
   command -v cargo >/dev/null || { log "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
-  # The tests need a newer Rust than the tools.
-  from="$(cd -- "$here/.." && cargo build --release --locked --quiet --workspace --exclude pipeline-tests --message-format=json-render-diagnostics |
-    sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p')"
+  build() {
+    (cd -- "$here/.." && cargo build --release --locked --quiet --message-format=json-render-diagnostics "$@") |
+      sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p'
+  }
+  # As cargo build --release by hand, so that nothing is built again. The tests need a newer Rust than the tools.
+  from="$(build 2>/dev/null)" || from="$(build --workspace --exclude pipeline-tests)"
 fi
 
 mkdir -p -- "$dir/bin" "$dir/scripts/drivers"

@@ -231,6 +231,6 @@ fn a_secrets_access_control_list_survives_backup_seal_and_bootstrap() -> Result<
     let run = deployment.restore(&file, &["-i", key, "--bootstrap"], &answers(""))?.expect(0);
     assert_eq!(shown()?, before);
     assert!(!sh(dir, "getfacl -Rcnp .env secrets certs")?.contains("4343"));
-    assert!(run.stderr.contains("not the default ACL's"), "{}", run.stderr);
+    assert!(run.stderr.contains("instead of the default ACL"), "{}", run.stderr);
     Ok(())
 }
