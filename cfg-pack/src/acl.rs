@@ -217,5 +217,4 @@ impl Draft {
 }
 
 #[cfg(test)]
-#[path = "acl_tests.rs"]
 mod tests;

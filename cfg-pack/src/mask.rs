@@ -314,5 +314,4 @@ fn mask_urls(value: &str) -> String {
 }
 
 #[cfg(test)]
-#[path = "mask_tests.rs"]
 mod tests;

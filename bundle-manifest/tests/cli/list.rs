@@ -37,7 +37,7 @@ fn only_real_directories_of_the_right_name_are_bundles() {
         .run("list", &world.root())
         .success()
         .stdout(predicate::function(|text: &str| text.lines().count() == 1))
-        .stderr(contains("piprio_20260102T000000Z is not a directory"))
+        .stderr(contains("piprio_20260102T000000Z is named as a bundle but is not a directory"))
         .stderr(contains(".partial is unfinished"));
 }
 

@@ -49,7 +49,6 @@ const CONTENTS: &str = r#"
     create table shop.empty_table ();
     create table public."Odd "".; name" (a int); insert into public."Odd "".; name" values (1)"#;
 
-#[path = "compare/differences.rs"]
 mod differences;
 
 struct Scene {

@@ -13,13 +13,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use values::{ByText, OWN_TYPES, TYPES, Type, WITHOUT_INPUT};
 
-#[path = "same_data/settings.rs"]
 mod settings;
-#[path = "same_data/texts.rs"]
 mod texts;
-#[path = "same_data/times.rs"]
 mod times;
-#[path = "same_data/values.rs"]
 mod values;
 
 const SEED: &str = "PIPRIO_TEST_SEED";

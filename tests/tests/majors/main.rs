@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-#[path = "majors/oddities.rs"]
 mod oddities;
 
 /// What the tests want beside this machine's own.

@@ -3,11 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
-#[path = "seal/hostile.rs"]
 mod hostile;
-#[path = "seal/kit.rs"]
 mod kit;
-#[path = "seal/trust.rs"]
 mod trust;
 
 use kit::{Bench, NAME, age_recipient, bytes_of, spread};

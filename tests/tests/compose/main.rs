@@ -8,21 +8,12 @@
     reason = "a test says what it skips and types"
 )]
 
-#[path = "compose/contract.rs"]
 mod contract;
-#[path = "compose/drill.rs"]
 mod drill;
-#[path = "compose/exec.rs"]
 mod exec;
-#[path = "compose/health.rs"]
 mod health;
-#[path = "compose/kit.rs"]
 mod kit;
-#[path = "compose/moving.rs"]
 mod moving;
-#[path = "compose/restore.rs"]
 mod restore;
-#[path = "compose/runbook.rs"]
 mod runbook;
-#[path = "compose/start.rs"]
 mod start;

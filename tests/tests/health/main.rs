@@ -1,11 +1,8 @@
 //! The health check on a deployment of real parts.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "health/documented.rs"]
 mod documented;
-#[path = "health/limits.rs"]
 mod limits;
-#[path = "health/silence.rs"]
 mod silence;
 
 use anyhow::Result;

@@ -1,0 +1,40 @@
+//! The database stage on real servers: what it promises of a dump, of a load, and of the database
+//! that was there before.
+
+mod bounds;
+mod closed;
+mod compare;
+mod damage;
+mod encodings;
+mod extension;
+mod faults;
+mod hostile_settings;
+mod keep_going;
+mod killed_dump;
+mod killed_load;
+mod kit;
+mod languages;
+mod large_table;
+mod locked;
+mod lookups;
+mod many_tables;
+mod members;
+mod original;
+mod plain_dumps;
+mod pooler;
+mod preflight;
+mod previous;
+mod repairs;
+mod requirements;
+mod restorable;
+mod rights;
+mod round_trip;
+mod running;
+mod same_data;
+mod same_meaning;
+mod sameness;
+mod search_path;
+mod tenant;
+mod tenant_faults;
+mod warnings;
+mod writers;

@@ -1,0 +1,14 @@
+//! `restore.sh` on a whole deployment: everything comes back, nothing is touched before the domain
+//! is typed, and a failure leaves what the message says.
+
+mod again;
+mod credentials;
+mod earlier;
+mod failures;
+mod guards;
+mod keep_going;
+mod kit;
+mod new_host;
+mod partial;
+mod unfinished;
+mod whole;
