@@ -248,7 +248,8 @@ fn holds_a_secret(value: &str) -> bool {
             && part.contains(|c: char| c.is_ascii_alphabetic())
     };
     let paths = value.split_whitespace().filter_map(|word| Some(word.split_once("://")?.1));
-    value.contains('{') && !value.contains("${")
+    // A reference to another variable is no JSON.
+    value.replace("${", "").contains('{')
         || named.iter().any(|word| lower.match_indices(word).any(is_given))
         || paths.flat_map(|path| path.split('/').skip(1)).any(is_token)
 }

@@ -51,6 +51,7 @@ fn a_value_is_hidden_unless_its_key_is_known_to_be_harmless() {
             "READINESS_URLS=a=https://h.example.org/services/T0/hunter20hunter20hunter2",
             "READINESS_URLS=***",
         ),
+        ("FEATURE_FLAGS='{\"url\":\"${URL}\",\"pin\":\"hunter2\"}'", "FEATURE_FLAGS=***"),
         ("POSTGRES_HOST=db\t# hunter2", "POSTGRES_HOST=db\t# ***"),
         ("## old: TOKEN=hunter2", "## old: ***"),
         ("# the old password was hunter2", "# ***"),
