@@ -1,7 +1,10 @@
 //! SQL as pg_dump writes it: where statements end, what they do, and how names and values are quoted.
 
+mod comments;
+mod internal_options;
 mod lexer;
 pub mod named_roles;
+mod portable;
 pub mod properties;
 mod quoted_begin;
 mod quoting;
@@ -10,7 +13,8 @@ pub mod scanner;
 pub mod statement;
 mod tokens;
 
-pub use quoted_begin::with_quoted_begin;
+pub use comments::length_of_comments;
+pub use portable::portable;
 pub use quoting::{MAX_NAME_BYTES, ident, literal, rename_schema, with_suffix, with_values};
 pub use statement::{StatementKind, classify};
 pub use tokens::{Name, Token, TokenCursor, name, name_after, tokens};

@@ -3,8 +3,8 @@
 //! before the first privilege is revoked, so the passes of the runs are kept apart.
 
 use super::section_writer::{SectionWriter, Sink};
+use crate::sql::portable;
 use crate::sql::scanner::{Observer, Scanner};
-use crate::sql::with_quoted_begin;
 use anyhow::Result;
 
 /// How many passes there are.
@@ -65,9 +65,7 @@ impl<S: Sink> Observer for PassSorter<'_, S> {
     }
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
-        if let Some(quoted) = with_quoted_begin(&self.text) {
-            self.text = quoted;
-        }
+        self.text = portable(std::mem::take(&mut self.text));
         let pass = self.pass.max(pass_of(sql));
         if pass > self.pass {
             // The line breaks that end the last statement stay with it.

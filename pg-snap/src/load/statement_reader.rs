@@ -3,7 +3,7 @@
 use super::definition::ObjectName;
 use crate::blocks::Blocks;
 use crate::sql::scanner::{Observer, Scanner};
-use crate::sql::{StatementKind, classify, with_quoted_begin};
+use crate::sql::{self, StatementKind, classify};
 use anyhow::{Error, Result};
 use std::collections::VecDeque;
 use std::io::Read;
@@ -106,9 +106,10 @@ struct Collector {
 
 impl Collector {
     fn take_statement(&mut self, kind: StatementKind) -> DumpStatement {
-        let text = std::mem::take(&mut self.text);
+        let mut text = std::mem::take(&mut self.text);
         let length = text.len();
-        DumpStatement { kind, text: without_comments(text), object: self.object.clone(), length }
+        text.drain(..sql::length_of_comments(&text));
+        DumpStatement { kind, text, object: self.object.clone(), length }
     }
 
     fn take_rows(&mut self) {
@@ -136,8 +137,9 @@ impl Observer for Collector {
             return Ok(());
         }
         let mut statement = self.take_statement(kind);
-        if let Some(quoted) = with_quoted_begin(&statement.text) {
-            statement.text = quoted;
+        statement.text = sql::portable(statement.text);
+        if statement.text.is_empty() {
+            return Ok(());
         }
         // psql reads lines. What follows on this one belongs to the next statement.
         statement.text.push(b'\n');
@@ -169,15 +171,4 @@ impl Observer for Collector {
         self.parts.push_back(DumpPart::EndOfRows);
         Ok(())
     }
-}
-
-/// A statement without the comments above it.
-fn without_comments(mut text: Vec<u8>) -> Vec<u8> {
-    let above: usize = text
-        .split_inclusive(|byte| *byte == b'\n')
-        .take_while(|line| line.trim_ascii().is_empty() || line.starts_with(b"--"))
-        .map(<[u8]>::len)
-        .sum();
-    text.drain(..above);
-    text
 }

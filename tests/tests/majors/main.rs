@@ -2,203 +2,17 @@
 //! fetched. What is missing is skipped, and said.
 
 use anyhow::{Context, Result, ensure};
-use assert_cmd::Command;
 use pipe_kit::child;
-use pipeline_tests::postgres::{self, Options, Release};
-use pipeline_tests::{Postgres, likeness, tool};
+use pipeline_tests::postgres::Release;
 use predicates::prelude::*;
 use predicates::str::{contains, starts_with};
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use tempfile::TempDir;
+use std::path::Path;
 
+mod cluster;
 mod oddities;
 
-/// What the tests want beside this machine's own.
-const WANTED: [u32; 6] = [13, 14, 15, 16, 17, 18];
-
-struct Cluster {
-    server: Postgres,
-    release: Release,
-    dir: TempDir,
-}
-
-/// Each major at hand, oldest first.
-#[allow(clippy::print_stdout, reason = "a test tells what it skips")]
-fn releases() -> Result<Vec<Release>> {
-    let releases = Release::all()?;
-    for major in WANTED.iter().filter(|major| !releases.iter().any(|r| r.major == **major)) {
-        pipeline_tests::skipped!("PostgreSQL {major}: not here (scripts/postgres-majors.sh)");
-    }
-    Ok(releases)
-}
-
-/// A running cluster of each.
-fn clusters() -> Result<Vec<Cluster>> {
-    let start = |release: Release| {
-        let (programs, clients) = (Some(release.programs.clone()), Some(release.clients.clone()));
-        let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
-        Ok(Cluster { server, release, dir: tempfile::tempdir()? })
-    };
-    at_once(releases()?, start)
-}
-
-/// Does it with all at the same time; gives what came of each, in their order.
-fn at_once<T: Send, R: Send>(
-    items: impl IntoIterator<Item = T>,
-    act: impl Fn(T) -> Result<R> + Sync,
-) -> Result<Vec<R>> {
-    let act = &act;
-    std::thread::scope(|scope| {
-        let all: Vec<_> = items.into_iter().map(|item| scope.spawn(move || act(item))).collect();
-        let done = all
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-        done.collect()
-    })
-}
-
-/// Each of them with each of another, newer major.
-fn upgrades(clusters: &[Cluster]) -> impl Iterator<Item = (&Cluster, &Cluster)> {
-    let newer = |(at, from)| clusters[at + 1..].iter().map(move |to| (from, to));
-    clusters.iter().enumerate().flat_map(newer)
-}
-
-const ROLES: &str = r#"
-    create role app login createdb createrole password 'x'; create role tenant login;
-    create role reader; create role "Odd ""R"" é" login;
-    grant tenant to app; create database piprio owner app"#;
-
-/// What an ordinary owner's database holds beside the fixture.
-const CONTENTS: &str = r#"
-    create schema t authorization tenant;
-    set role tenant;
-    create table t.t (id bigint generated always as identity primary key,
-      twice bigint generated always as (id * 2) stored, note text not null default 'it''s');
-    insert into t.t (note) select 'note ' || n from generate_series(1, 20) n;
-    grant select on t.t to reader with grant option;
-    alter default privileges in schema t grant select on tables to reader;
-    select lo_from_bytea(4711, 'the tenant''s') \g /dev/null
-    grant select on large object 4711 to reader;
-    reset role;
-    alter schema public owner to tenant;
-    revoke connect on database piprio from public;
-    grant connect, temp on database piprio to reader;
-    grant create on database piprio to "Odd ""R"" é" with grant option;
-    comment on database piprio is E'it''s\n-- a comment; \\! id';
-    alter database piprio connection limit 17;
-    alter role reader in database piprio set statement_timeout to '3s';
-    alter database piprio set search_path to "$user", public, "Odd, Schema";
-    alter database piprio set default_transaction_read_only to on"#;
-
-/// What only later majors have.
-const SINCE: [(u32, &str); 2] = [
-    (17, "grant maintain on t.t to reader"),
-    (
-        18,
-        "create table t.virtual (a integer, b integer generated always as (a * 2) virtual,
-           constraint later check (a > 0) not enforced);
-         insert into t.virtual values (3);
-         alter table t.virtual add constraint there not null a not valid",
-    ),
-];
-
-/// A load onto a server that is asked later may have made it there.
-const ONLY_HERE: &str =
-    "do $$ begin if not exists (select from pg_roles where rolname = 'only_here')
-    then create role only_here; end if; end $$";
-
-/// All of a server that a load could change but should not.
-const WHOLE: &str = "select oid, datname, datdba from pg_database order by oid;
-    select rolname, rolcanlogin from pg_roles order by rolname;
-    select roleid, member from pg_auth_members order by 1, 2";
-
-impl Cluster {
-    /// Fills `piprio`, a database of `app`'s.
-    fn fill(&self) -> Result<()> {
-        self.server.psql("postgres", ROLES)?;
-        let mut app = self.server.client("psql");
-        app.env("PGUSER", "app").env("PGPASSWORD", "x");
-        let variables = ["tenants=2", "docs=60"].map(str::to_owned);
-        postgres::psql(app, "piprio", &variables, postgres::TENANTS)?;
-        self.server.psql("piprio", CONTENTS)?;
-        for (_, sql) in SINCE.iter().filter(|(major, _)| *major <= self.release.major) {
-            let sql = format!("set default_transaction_read_only to off; set role tenant; {sql}");
-            self.server.psql("piprio", &sql)?;
-        }
-        Ok(())
-    }
-
-    /// With this release's clients first on PATH.
-    fn pg_snap(&self, database: &str) -> Command {
-        let mut command = std::process::Command::new(tool("pg-snap"));
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PG") {
-                command.env_remove(name);
-            }
-        }
-        let path = std::env::var("PATH").unwrap_or_default();
-        command.env("PATH", format!("{}:{path}", self.release.clients.display()));
-        command.envs(self.server.env()).env("PGDATABASE", database).env("RUST_BACKTRACE", "0");
-        Command::from_std(command)
-    }
-
-    fn as_app(&self, database: &str) -> Command {
-        let mut command = self.pg_snap(database);
-        command.env("PGUSER", "app").env("PGPASSWORD", "x");
-        command
-    }
-
-    /// With no clients but this major's.
-    fn only(&self, clients: &Cluster, database: &str) -> Command {
-        let mut command = self.pg_snap(database);
-        let path = format!("{}:/usr/bin:/bin", clients.release.clients.display());
-        command.arg("--exec").arg(format!("env 'PATH={path}'"));
-        command
-    }
-
-    fn dump(&self, database: &str) -> Result<PathBuf> {
-        let out = self.pg_snap(database).arg("dump").output()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        std::fs::write(self.file(database), out.stdout)?;
-        Ok(self.file(database))
-    }
-
-    /// Where [`Cluster::dump`] puts it.
-    fn file(&self, database: &str) -> PathBuf {
-        self.dir.path().join(format!("{database}.sql.gz"))
-    }
-
-    fn json(&self, database: &str, what: &[&str]) -> Result<serde_json::Value> {
-        let out = self.pg_snap(database).args(what).arg("--json").output()?;
-        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-        Ok(serde_json::from_slice(&out.stdout)?)
-    }
-
-    fn state(&self, database: &str) -> Result<String> {
-        likeness::state(&self.server, database)
-    }
-}
-
-/// The copy is the original, by the later major's pg_dump and by what lies outside the database.
-fn assert_same(from: &Cluster, original: &str, to: &Cluster, copy: &str) -> Result<()> {
-    let pg_dump = to.release.clients.join("pg_dump").display().to_string();
-    let content = |cluster: &Cluster, database: &str| -> Result<Vec<String>> {
-        let mut command = cluster.server.client(&pg_dump);
-        let dump = child::capture(command.args(["-d", database]), "pg_dump")?;
-        let text = postgres::canonical(&dump)?;
-        let lines = text.lines().filter(|line| !line.starts_with("-- Dumped from "));
-        // Since 16, a view of one table does not name it before each column.
-        Ok(lines.map(|line| line.replace("documents.", "")).collect())
-    };
-    let (before, after) = (content(from, original)?, content(to, copy)?);
-    let pair = format!("{} to {}", from.release.major, to.release.major);
-    let differs = before.iter().zip(&after).find(|(before, after)| before != after);
-    ensure!(differs.is_none() && before.len() == after.len(), "{pair}: {differs:?}");
-    let (before, after) = (from.state(original)?, to.state(copy)?);
-    ensure!(before == after, "{pair}: {before}\n{after}");
-    Ok(())
-}
+use cluster::{Cluster, ONLY_HERE, WHOLE, assert_same, at_once, clusters, releases, upgrades};
 
 #[test]
 fn a_dump_loads_into_its_own_major_and_every_newer_one_and_is_the_same_there() -> Result<()> {
@@ -279,6 +93,33 @@ fn tells_the_same(clusters: &[Cluster]) -> Result<()> {
     }
     ensure!(outcome.len() == 1, "{outcome:?}");
     Ok(())
+}
+
+/// A client and a server of different minor releases: what the server sets for itself may reach the dump.
+#[test]
+fn options_that_a_server_sets_for_itself_reach_no_other_server() -> Result<()> {
+    let clusters = clusters()?;
+    let newest = clusters.last().context("no cluster")?;
+    let option = "ALTER TABLE ONLY public.t ALTER COLUMN a SET (";
+    at_once(&clusters, |cluster| {
+        cluster.server.psql("postgres", "create database piprio")?;
+        cluster.server.psql("piprio", "create table t as select 7 as a; alter table t alter a set (n_distinct=1)")?;
+        let file = cluster.dump_by(newest, "piprio")?;
+        let text = child::capture(std::process::Command::new("gunzip").arg("-c").arg(&file), "gunzip")?;
+        ensure!(text.contains(&format!("{option}n_distinct=1);\n")), "{text}");
+        ensure!(!text.contains("pg_attver"), "{text}");
+        // As a pg_dump of a release before the server's writes it.
+        let both = text.replace(option, &format!("{option}pg_attver=4711, "));
+        let alone = format!("{option}pg_attver=4711);\n{option}n_distinct=1);\n");
+        let alone = text.replace(&format!("{option}n_distinct=1);\n"), &alone);
+        for (name, dump) in [("both", both), ("alone", alone)] {
+            cluster.pg_snap(name).arg("load").write_stdin(dump).assert().success();
+            let options = cluster.server.psql(name, "select attoptions from pg_attribute where attrelid = 't'::regclass and attname = 'a'")?;
+            ensure!(options.contains("n_distinct=1") && !options.contains("4711"), "{options}");
+        }
+        Ok(())
+    })
+    .map(drop)
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::preflight::Facts;
 use crate::roles;
 use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
-use crate::sql::{Name, StatementKind, classify, properties, with_quoted_begin};
+use crate::sql::{Name, StatementKind, classify, portable, properties};
 use anyhow::Result;
 use pipe_kit::{Stop, info};
 
@@ -123,10 +123,7 @@ impl Observer for Feeder<'_> {
             _ => {}
         }
         self.create_roles(sql)?;
-        let mut text = std::mem::take(&mut self.text);
-        if let Some(quoted) = with_quoted_begin(&text) {
-            text = quoted;
-        }
+        let mut text = portable(std::mem::take(&mut self.text));
         // psql reads lines.
         text.push(b'\n');
         self.session.send(&text)

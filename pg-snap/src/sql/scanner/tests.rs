@@ -1,6 +1,6 @@
 use super::*;
 use crate::blocks::Blocks;
-use crate::sql::with_quoted_begin;
+use crate::sql::quoted_begin::with_quoted_begin;
 use proptest::prelude::*;
 
 #[derive(Default, Debug, PartialEq)]

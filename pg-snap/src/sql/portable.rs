@@ -1,0 +1,10 @@
+//! Changes to what pg_dump writes, without which a psql or a server cannot read it.
+
+use super::internal_options::without_internal_options;
+use super::quoted_begin::with_quoted_begin;
+
+/// The statement as every psql reads it and every server of its major takes it, with the comments above it
+/// as they are. It may be empty.
+pub fn portable(sql: Vec<u8>) -> Vec<u8> {
+    with_quoted_begin(&sql).or_else(|| without_internal_options(&sql)).unwrap_or(sql)
+}
