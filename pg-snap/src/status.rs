@@ -1,7 +1,7 @@
 //! `pg-snap status`: whether the server answers, and what is in the database.
 
 use crate::client::Clients;
-use crate::database_names::is_beside;
+use crate::database_names::{is_beside, is_kept};
 use crate::psql::{self, Server};
 use crate::sql::literal;
 use anyhow::{Context, Result};
@@ -22,8 +22,13 @@ pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
 fn read_status(server: &Server, database: &str) -> Result<DatabaseStatus> {
     let databases = server.databases()?;
     let beside = databases.iter().filter(|(_, name)| is_beside(database, name));
-    let beside =
-        beside.map(|(oid, name)| DatabaseBeside { name: name.clone(), oid: *oid }).collect();
+    let beside = beside
+        .map(|(oid, name)| DatabaseBeside {
+            name: name.clone(),
+            oid: *oid,
+            kept: is_kept(database, name),
+        })
+        .collect();
     let query = include_str!("status/server.sql").replace(":'db'", &literal(database));
     let facts = server.query(&server.maintenance, &query)?;
     let (oid, is_template, prepared_transactions, may_create): (Option<u32>, _, _, _) =

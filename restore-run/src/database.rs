@@ -22,6 +22,13 @@ pub fn drop_tool(settings: &Settings, oids: &[u32]) -> Tool {
     oids.iter().fold(drop, |tool, oid| tool.arg("--oid").arg(oid.to_string()))
 }
 
+/// The databases that a load has kept between two reports of the server.
+pub fn kept_since(before: &DatabaseStatus, after: &DatabaseStatus) -> Vec<u32> {
+    let known = |oid: u32| before.beside.iter().any(|other| other.oid == oid);
+    let kept = after.beside.iter().filter(|other| other.kept && !known(other.oid));
+    kept.map(|other| other.oid).collect()
+}
+
 /// Which database is in place, by the journal of a restore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InPlace {
@@ -111,6 +118,19 @@ mod tests {
         assert_eq!(at("null", "\"s\""), InPlace::Missing);
         assert_eq!(at("8", "\"t\""), InPlace::OtherServer);
         assert_eq!(in_place(&journal, Err(anyhow::anyhow!("gone"))), InPlace::Unknown);
+    }
+
+    #[test]
+    fn what_a_load_has_kept_is_what_was_not_there_before() {
+        let with = |beside: &str| {
+            let text = r#"{"server_version":"15.18","system_identifier":null,"database":"d","exists":true,"oid":9,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":1,"connections":0,"schemas":[],"beside":BESIDE}"#;
+            serde_json::from_str::<DatabaseStatus>(&text.replace("BESIDE", beside)).unwrap()
+        };
+        let before = with(r#"[{"name":"d_previous","oid":3,"kept":true}]"#);
+        let after = with(
+            r#"[{"name":"d_previous_20260102T030405Z","oid":3,"kept":true},{"name":"d_previous","oid":8,"kept":true},{"name":"d_pg_snap_aside","oid":5,"kept":false}]"#,
+        );
+        assert_eq!(kept_since(&before, &after), [8]);
     }
 
     #[test]

@@ -49,6 +49,15 @@ pub struct Load {
 }
 
 impl Journal {
+    /// Adds databases that are kept until the health check has passed.
+    pub fn add_previous(&mut self, oids: impl IntoIterator<Item = u32>) {
+        for oid in oids {
+            if !self.previous.contains(&oid) {
+                self.previous.push(oid);
+            }
+        }
+    }
+
     /// Reads it; none where there is none.
     pub fn read(path: &Path) -> Result<Option<Self>> {
         let what = || {

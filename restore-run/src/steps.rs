@@ -101,11 +101,10 @@ impl Run {
 
     pub fn database(&self) -> Result<()> {
         self.warn_if_running();
-        let before = database::status(&self.settings)?.oid;
+        let before = database::status(&self.settings)?;
         self.state.update(|journal| {
-            journal.load = Some(Load { before });
-            let kept = before.filter(|_| !self.choices.drop_first);
-            journal.previous.extend(kept.filter(|oid| !journal.previous.contains(oid)));
+            journal.load = Some(Load { before: before.oid });
+            journal.add_previous(before.oid.filter(|_| !self.choices.drop_first));
         })?;
         let ended = self.database_tool().run();
         if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
@@ -115,7 +114,10 @@ impl Run {
             ended?;
         }
         self.state.swapped();
-        Ok(())
+        // The swap of a restore that was killed may have come after the server was asked: what this load has
+        // kept is then a database that nobody knew.
+        let kept = database::kept_since(&before, &database::status(&self.settings)?);
+        self.state.update(|journal| journal.add_previous(kept))
     }
 
     /// With `--only database`, no step has stopped the application.

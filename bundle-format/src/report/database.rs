@@ -43,6 +43,8 @@ pub struct DatabaseBeside {
     pub name: String,
     /// Its number.
     pub oid: u32,
+    /// Whether a load has kept it, so that it can be swapped back.
+    pub kept: bool,
 }
 
 /// `pg-snap preflight --json`
@@ -164,7 +166,7 @@ mod tests {
 
     #[test]
     fn a_database_that_is_not_there_has_nulls() {
-        let text = r#"{"server_version":"15.18","system_identifier":null,"database":"d","exists":false,"oid":null,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":null,"connections":null,"schemas":[],"beside":[{"name":"d_previous","oid":7}]}"#;
+        let text = r#"{"server_version":"15.18","system_identifier":null,"database":"d","exists":false,"oid":null,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":null,"connections":null,"schemas":[],"beside":[{"name":"d_previous","oid":7,"kept":true}]}"#;
         let status: DatabaseStatus = serde_json::from_str(text).unwrap();
         assert_eq!(status.beside[0].oid, 7);
         assert_eq!(serde_json::to_string(&status).unwrap(), text);

@@ -134,3 +134,14 @@ fn a_journal_that_came_along_from_another_server_is_not_gone_on_with() -> Result
     assert_eq!(databases(&deployment)?.matches("piprio_previous").count(), 1);
     Ok(())
 }
+
+/// The server carries out the swap of a restore that was killed, after the next one has asked it which
+/// database is in place.
+#[test]
+fn a_database_that_a_killed_restore_swapped_late_is_dropped_too() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    stand_in(&deployment, "pg-snap", "[ \"$1\" = load ] && { \"$real\" \"$@\" || exit 1; }")?;
+    deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
+    assert_eq!(databases(&deployment)?, "piprio postgres");
+    Ok(())
+}
