@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use anyhow::Result;
-use pipeline_tests::tools::{TOOLS, Target, targets, workspace};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use test_kit::tools::{TOOLS, Target, targets, workspace};
 
 /// Programs of other projects that the documentation starts with a deployment's settings.
 const OTHERS: [&str; 4] = ["psql", "sh", "env", "CMD"];
@@ -142,7 +142,7 @@ fn every_script_and_program_in_a_code_block_exists() {
         );
         let built = names_in(&code, "target/debug/");
         let built = built.into_iter().filter(|n| {
-            !TOOLS.contains(n) && !workspace().join(format!("tests/src/bin/{n}.rs")).exists()
+            !TOOLS.contains(n) && !workspace().join(format!("test-kit/src/bin/{n}.rs")).exists()
         });
         missing.extend(built.map(|n| format!("{}: target/debug/{n}", page.display())));
     }

@@ -1,8 +1,8 @@
 //! The checks, tried on made-up packages that have each fault.
 
 use crate::{faults_of, unused_dependencies};
-use pipeline_tests::tools::Package;
 use tempfile::TempDir;
+use test_kit::tools::Package;
 
 fn package(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -135,7 +135,8 @@ fn a_dependency_that_no_source_names_is_found() {
     let folder = package(&[("src/lib.rs", "use used_one::X;"), ("tests/t.rs", "used_two::f()")]);
     let imports = ["used-one", "used-two", "left-over"].map(str::to_owned).into();
     let (name, folder) = ("p".into(), folder.path().into());
-    let package = Package { name, folder, dependencies: Vec::new(), imports };
+    let (dependencies, dev_dependencies) = (Vec::new(), Vec::new());
+    let package = Package { name, folder, dependencies, dev_dependencies, imports };
     let unused: Vec<String> = unused_dependencies(&package).into_keys().collect();
     assert_eq!(unused, ["unused dependency left-over"]);
 }

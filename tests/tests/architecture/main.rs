@@ -9,9 +9,9 @@ mod modules;
 mod shape;
 
 use modules::Crate;
-use pipeline_tests::tools::{Package, packages, workspace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use test_kit::tools::{Package, packages, workspace};
 
 /// Faults, and the places where each one is.
 type Faults = BTreeMap<String, Vec<String>>;
@@ -74,7 +74,7 @@ fn no_package_has_a_fault() {
 #[test]
 fn every_package_is_checked() {
     let names: Vec<String> = packages().unwrap().into_iter().map(|p| p.name).collect();
-    for name in pipeline_tests::tools::TOOLS.iter().chain(&["pipe-kit", "pipeline-tests"]) {
+    for name in test_kit::tools::TOOLS.iter().chain(&["pipe-kit", "test-kit", "pipeline-tests"]) {
         assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
     }
     assert!(workspace().join("Cargo.toml").exists());
