@@ -1,27 +1,15 @@
 //! The sequence of a backup: its stages, what it records of itself, and what a stage that is another program gets.
 
-use crate::{Failing, deployment, finish, mode, start};
+use crate::kit::{Failing, deployment, finish, mode, record, record_file, start};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::process::Command;
 use test_kit::deployment::{Deployment, sh};
 use test_kit::process::wait_until;
 
 const STAGES: [&str; 8] =
     ["database", "objects", "config", "manifest", "seal", "publish", "alarm", "prune"];
-
-fn record_file(deployment: &Deployment) -> PathBuf {
-    deployment.dir().join(".restore/last-backup.json")
-}
-
-/// What the last run has recorded of itself.
-pub fn record(deployment: &Deployment) -> Result<Value> {
-    let file = record_file(deployment);
-    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
-    Ok(serde_json::from_slice(&text)?)
-}
 
 fn stages(record: &Value) -> Vec<&str> {
     let stages = record["stages"].as_array().map(Vec::as_slice).unwrap_or_default();

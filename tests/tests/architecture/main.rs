@@ -23,17 +23,26 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
+/// The files with which a package's library and programs begin.
+fn roots(package: &Path) -> Vec<PathBuf> {
+    let of_programs = std::fs::read_dir(package.join("src/bin")).into_iter().flatten();
+    let of_programs = of_programs.filter_map(Result::ok).map(|entry| match entry.path() {
+        folder if folder.is_dir() => folder.join("main.rs"),
+        file => file,
+    });
+    let roots = ["src/lib.rs", "src/main.rs"].map(|root| package.join(root));
+    roots.into_iter().chain(of_programs).filter(|root| root.exists()).collect()
+}
+
 fn faults_of(package: &Path) -> Faults {
     let mut faults = Faults::new();
     for file in rust_files(package) {
-        let is_production = file.starts_with(package.join("src"));
-        for fault in shape::faults(&file, is_production) {
+        for fault in shape::faults(&file) {
             faults.entry(fault).or_default().push(file.display().to_string());
         }
     }
-    let roots = ["src/lib.rs", "src/main.rs"].map(|root| package.join(root));
-    for root in roots.iter().filter(|root| root.exists()) {
-        for circle in circles::circles(&Crate::read(root)) {
+    for root in roots(package) {
+        for circle in circles::circles(&Crate::read(&root)) {
             faults.entry(format!("circle in {circle}")).or_default().extend(circle.places);
         }
     }

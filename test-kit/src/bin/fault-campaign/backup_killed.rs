@@ -1,7 +1,7 @@
 //! A backup killed at any moment: no finished name on anything less than whole, the bundle before it
 //! as it was, and the next backup works and cleans up.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::stand::{Stand, ended, last_words};
 use crate::victim::Victim;

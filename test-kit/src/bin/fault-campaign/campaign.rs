@@ -1,5 +1,6 @@
 //! Runs faults, one try after the other, on a deployment that is stood up anew after each loss.
 
+use crate::fault::{Ending, Fault, Scale};
 use crate::stand::Stand;
 use crate::table::{Row, Table};
 use crate::{
@@ -11,22 +12,6 @@ use fastrand::Rng;
 use pipe_kit::info;
 use std::path::PathBuf;
 use std::time::Instant;
-
-/// How many tries.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    /// As many as prove something.
-    Full,
-    /// As many as a test has time for.
-    Bounded,
-}
-
-impl Scale {
-    /// The number of tries at this scale.
-    pub fn of(self, full: usize, bounded: usize) -> usize {
-        if self == Self::Full { full } else { bounded }
-    }
-}
 
 /// What is made to go wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -59,30 +44,6 @@ impl Kind {
             Self::Stopped => stopped::faults(),
         }
     }
-}
-
-/// How a try ended in which every promise held.
-pub enum Ending {
-    /// In a word or two, for the table's counts.
-    Held(String),
-    /// This machine cannot show the fault; further tries cannot either.
-    Skipped(String),
-}
-
-impl Ending {
-    pub fn held(outcome: impl Into<String>) -> Result<Self> {
-        Ok(Self::Held(outcome.into()))
-    }
-}
-
-/// One row of the table.
-pub trait Fault {
-    fn name(&self) -> String;
-
-    fn tries(&self, stand: &Stand, scale: Scale) -> usize;
-
-    /// Shows the fault once. An error is a loss: it tells which promise was broken, and how.
-    fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, scale: Scale) -> Result<Ending>;
 }
 
 /// What alone is to be shown, where it is said.

@@ -1,6 +1,7 @@
 //! The command line.
 
-use crate::campaign::{Campaign, Kind, Only, Scale};
+use crate::campaign::{Campaign, Kind, Only};
+use crate::fault::Scale;
 use anyhow::Result;
 use clap::{Parser, ValueEnum};
 use pipe_kit::{Exit, info};

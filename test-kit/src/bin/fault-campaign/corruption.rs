@@ -1,7 +1,7 @@
 //! A bundle changed in one place: a full verify finds it, and a restore is refused before it asks.
 
-use crate::campaign::{Ending, Fault, Scale};
 use crate::change::{Change, Files};
+use crate::fault::{Ending, Fault, Scale};
 use crate::stand::Stand;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;

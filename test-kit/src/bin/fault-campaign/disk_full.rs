@@ -1,6 +1,6 @@
 //! Less room than is needed: the run fails, what was there before stays, the room is given back.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::room::{Mounted, Room};
 use crate::server_killed;

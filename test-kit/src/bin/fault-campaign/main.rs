@@ -7,6 +7,7 @@ mod change;
 mod cli;
 mod corruption;
 mod disk_full;
+mod fault;
 mod launched;
 mod processes;
 mod restore_killed;

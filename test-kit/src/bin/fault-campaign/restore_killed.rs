@@ -1,7 +1,7 @@
 //! A restore killed at any moment: there is always a database, the old one or the new, and going on
 //! or starting over brings everything back and cleans up.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::stand::{Stand, ended, last_words};
 use crate::victim::Victim;

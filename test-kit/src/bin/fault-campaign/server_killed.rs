@@ -1,7 +1,7 @@
 //! A database server killed in the middle of a dump or a load: no bundle, and the old database is
 //! there once the server is up again.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::processes::{self, Process};
 use crate::restore_killed;

@@ -1,7 +1,7 @@
 //! A stage that is stopped, as by a debugger or a frozen disk: it goes on as if nothing had been; and
 //! where it does not, a signal to the script ends all of it all the same.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::processes;
 use crate::restore_killed;

@@ -1,7 +1,7 @@
 //! An object storage that delays, fails, hangs up and cuts off: a run fails loudly, or what it has
 //! made is whole.
 
-use crate::campaign::{Ending, Fault, Scale};
+use crate::fault::{Ending, Fault, Scale};
 use crate::stand::{Stand, ended, last_words};
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
