@@ -1,4 +1,4 @@
-//! The throwaway parts that the pipeline tests and the demo run on: real servers, each its own, each
+//! The throwaway parts that the tests, the demo and the fault campaign run on: real servers, each its own, each
 //! gone when dropped, also when a test panics.
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;

@@ -1,4 +1,4 @@
-//! The throwaway deployment itself: what the pipeline tests and the demo stand on must hold.
+//! The throwaway deployment itself: what the tests and the demo stand on must hold.
 
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
