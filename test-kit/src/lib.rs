@@ -1,5 +1,5 @@
-//! The throwaway parts that the tests, the demo and the fault campaign run on: real servers, each its own, each
-//! gone when dropped, also when a test panics.
+//! The throwaway parts that the tests, the demo and the fault campaign run on: real servers, each its own,
+//! each gone when dropped, also when a test panics.
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;

@@ -94,7 +94,7 @@ pub fn examples(help: &str) -> Vec<String> {
         .collect()
 }
 
-/// Names a directory of built programs to be used as they are.
+/// Names a directory with all programs of the workspace, to be used as they are.
 pub const BIN_DIR: &str = "PIPRIO_TEST_BIN_DIR";
 
 /// The root of the workspace.
