@@ -65,7 +65,7 @@ out="$(readlink -m -- "${option[out]:-$target/bench}")"
 mkdir -p -- "$out"
 make_work
 stage inside "$root" cargo build --release --locked --quiet -p pg-snap
-stage inside "$root" cargo build --locked --quiet -p pipeline-tests --bin bench
+stage inside "$root" cargo build --locked --quiet -p test-kit --bin bench
 # Somebody may build anew while this runs.
 install -D -t "$work/bin" -- "$target/release/pg-snap" "$target/debug/bench"
 PATH="$work/bin:$PATH"

@@ -19,7 +19,7 @@ case "${1:-}" in
   -h | --help) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
   *) log "unknown option $1; see endpoints.sh -h"; exit 2 ;;
 esac
-( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p pipeline-tests --bin obj-mirror --bin s3-server )
+( cd -- "$root" && cargo build --quiet --locked -p obj-mirror -p test-kit --bin obj-mirror --bin s3-server )
 target="${CARGO_TARGET_DIR:-$root/target}/debug"
 work="$(mktemp -d)"
 pid=''

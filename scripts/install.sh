@@ -40,7 +40,7 @@ if [[ -z "$from" ]]; then
       sed -n 's/.*"executable":"\([^"]*\)\/deploy-env".*/\1/p'
   }
   # As cargo build --release by hand, so that nothing is built again. The tests need a newer Rust than the tools.
-  from="$(build 2>/dev/null)" || from="$(build --workspace --exclude pipeline-tests)"
+  from="$(build 2>/dev/null)" || from="$(build --workspace --exclude pipeline-tests --exclude test-kit)"
 fi
 
 mkdir -p -- "$dir/bin" "$dir/scripts/drivers"

@@ -31,7 +31,7 @@ fi
 
 # Nothing may depend on the server's language: some restores run again in German.
 if [[ "$(locale -a)" == *de_DE.utf8* ]]; then
-  PIPRIO_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --package pipeline-tests --locked --test restore -- whole::
+  PIPRIO_TEST_LC_MESSAGES=de_DE.UTF-8 cargo test --package restore-run --locked --test restore -- whole::
 else
   printf 'skipped: restores with a German server, because the locale de_DE.UTF-8 is missing\n' >> "$PIPRIO_TEST_SKIPPED"
 fi

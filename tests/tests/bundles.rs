@@ -2,11 +2,11 @@
 //! verified, damaged in every part, listed and pruned.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::{Postgres, S3, tool, tool_path};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
+use test_kit::{Postgres, S3, tool, tool_path};
 
 const NAME: &str = "piprio_20260421T020000Z";
 

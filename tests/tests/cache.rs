@@ -3,15 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::{Context, Result, bail};
-use pipeline_tests::Deployment;
-use pipeline_tests::deployment::{DOMAIN, Options, Run, run};
-use pipeline_tests::process::{ATTEMPTS, Server, free_port, wait_until};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
+use test_kit::Deployment;
+use test_kit::deployment::{DOMAIN, Options, Run, run};
+use test_kit::process::{ATTEMPTS, Server, free_port, wait_until};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -192,7 +192,7 @@ fn a_cache_that_asks_for_a_certificate_is_shown_one_and_dialled_where_the_driver
 #[test]
 fn a_cache_on_ipv6_is_reached_by_its_address_and_by_its_name() -> Result<()> {
     if TcpListener::bind(("::1", 0)).is_err() {
-        pipeline_tests::skipped!("this host has no IPv6 (::1)");
+        test_kit::skipped!("this host has no IPv6 (::1)");
         return Ok(());
     }
     let dir = tempfile::Builder::new().prefix("redis-").tempdir()?;

@@ -4,14 +4,14 @@
 #![allow(clippy::unwrap_used)]
 
 use anyhow::Result;
-use pipeline_tests::Deployment;
-use pipeline_tests::deployment::{DOMAIN, Options, Run, run, sh};
-use pipeline_tests::postgres;
-use pipeline_tests::process::wait_until;
-use pipeline_tests::user::give_to_server_user;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use test_kit::Deployment;
+use test_kit::deployment::{DOMAIN, Options, Run, run, sh};
+use test_kit::postgres;
+use test_kit::process::wait_until;
+use test_kit::user::give_to_server_user;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 

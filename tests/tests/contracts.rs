@@ -2,10 +2,10 @@
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
-use pipeline_tests::tools::{TOOLS, Target, packages, targets, verbs, workspace};
-use pipeline_tests::{tool, tool_path};
 use std::fs::File;
 use std::process::{Command, Output, Stdio};
+use test_kit::tools::{Package, TOOLS, Target, packages, targets, verbs, workspace};
+use test_kit::{tool, tool_path};
 
 /// A command line that can be run.
 trait Run {
@@ -164,45 +164,51 @@ fn help_tells_no_secret_of_the_environment() {
     });
 }
 
-/// Each package of the workspace: its name, and the names of all it depends on.
-fn dependencies() -> Vec<(String, Vec<String>)> {
-    packages().unwrap().into_iter().map(|p| (p.name, p.dependencies)).collect()
-}
-
 /// Libraries that a tool may depend on, each with those that it depends on itself.
 const LIBRARIES: [(&str, &[&str]); 3] =
     [("pipe-kit", &[]), ("redis-link", &["pipe-kit"]), ("bundle-format", &["pipe-kit"])];
 
-/// The packages of the workspace that a package depends on.
-fn needed_of_ours(name: &str) -> Vec<String> {
-    let all = dependencies();
-    let (_, needs) = all.iter().find(|(own, _)| own == name).expect(name);
-    needs.iter().filter(|need| all.iter().any(|(own, _)| own == *need)).cloned().collect()
+/// What every package's tests may depend on.
+const TEST_KIT: &str = "test-kit";
+
+/// The packages of the workspace that a package depends on, and those that its tests need besides.
+fn needed_of_ours(name: &str) -> (Vec<String>, Vec<String>) {
+    let all = packages().unwrap();
+    let package = all.iter().find(|p| p.name == name).expect(name);
+    let is_ours = |need: &&String| all.iter().any(|p| p.name == **need);
+    let ours = |needs: &[String]| needs.iter().filter(is_ours).cloned().collect();
+    (ours(&package.dependencies), ours(&package.dev_dependencies))
 }
 
 #[test]
 fn no_tool_is_linked_to_another() {
     for tool in TOOLS {
         let is_library = |need: &String| LIBRARIES.iter().any(|(name, _)| name == need);
-        let others: Vec<_> =
-            needed_of_ours(tool).into_iter().filter(|need| !is_library(need)).collect();
+        let (mut others, mut of_tests) = needed_of_ours(tool);
+        others.retain(|need| !is_library(need));
+        of_tests.retain(|need| !is_library(need) && need != TEST_KIT);
         assert!(others.is_empty(), "{tool} depends on {others:?}");
+        assert!(of_tests.is_empty(), "the tests of {tool} depend on {of_tests:?}");
     }
 }
 
 #[test]
 fn the_shared_plumbing_knows_no_other_package_and_no_library_knows_a_tool() {
     for (library, needs) in LIBRARIES {
-        assert_eq!(needed_of_ours(library), needs, "{library}");
+        let (needed, of_tests) = needed_of_ours(library);
+        assert_eq!(needed, needs, "{library}");
+        assert!(of_tests.is_empty(), "the tests of {library} depend on {of_tests:?}");
     }
+    assert_eq!(needed_of_ours(TEST_KIT).0, ["pipe-kit"]);
 }
 
 #[test]
 fn one_package_alone_speaks_to_redis_so_that_every_tool_does_it_with_tls() {
-    let all = dependencies();
+    let all = packages().unwrap();
     let needing = |what: &str| -> Vec<&str> {
-        let found = all.iter().filter(|(_, needs)| needs.iter().any(|need| need == what));
-        found.map(|(name, _)| name.as_str()).collect()
+        let needs =
+            |p: &&Package| p.dependencies.iter().chain(&p.dev_dependencies).any(|n| n == what);
+        all.iter().filter(needs).map(|p| p.name.as_str()).collect()
     };
     assert_eq!(needing("redis"), ["redis-link"]);
     assert_eq!(needing("redis-link"), ["restore-run", "health-probe"]);
@@ -217,7 +223,7 @@ fn one_package_alone_speaks_to_redis_so_that_every_tool_does_it_with_tls() {
             "-p",
             tool,
             "-e",
-            "features",
+            "features,no-dev",
             "--prefix=none",
         ]);
         let output = command.current_dir(workspace()).output().unwrap();

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use anyhow::Result;
-use pipeline_tests::tools::{TOOLS, Target, targets, workspace};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use test_kit::tools::{TOOLS, Target, targets, workspace};
 
 /// Programs of other projects that the documentation starts with a deployment's settings.
 const OTHERS: [&str; 4] = ["psql", "sh", "env", "CMD"];
@@ -141,8 +141,10 @@ fn every_script_and_program_in_a_code_block_exists() {
                 .map(|n| format!("{}: {n}", page.display())),
         );
         let built = names_in(&code, "target/debug/");
+        let of_test_kit = workspace().join("test-kit/src/bin");
         let built = built.into_iter().filter(|n| {
-            !TOOLS.contains(n) && !workspace().join(format!("tests/src/bin/{n}.rs")).exists()
+            let sources = [of_test_kit.join(n), of_test_kit.join(format!("{n}.rs"))];
+            !TOOLS.contains(n) && !sources.iter().any(|source| source.exists())
         });
         missing.extend(built.map(|n| format!("{}: target/debug/{n}", page.display())));
     }

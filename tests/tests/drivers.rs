@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;
-use pipeline_tests::tools::workspace;
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::fs::File;
@@ -10,6 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use test_kit::tools::workspace;
 
 /// A deployment with services; gone with all that it started.
 struct Services(TempDir);

@@ -4,10 +4,10 @@
 #![allow(clippy::print_stdout)]
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{DOMAIN, Deployment, Options};
-use pipeline_tests::trace::{self, Call, Traced};
 use std::path::Path;
 use std::process::Command;
+use test_kit::deployment::{DOMAIN, Deployment, Options};
+use test_kit::trace::{self, Call, Traced};
 
 /// Everything by which a file's content or name comes to be, and by which it gets to the disk; `-y`
 /// tells which file a descriptor is of.
@@ -93,7 +93,7 @@ impl Trace {
 fn skipped() -> Result<bool> {
     let why = trace::why_not()?;
     if let Some(why) = &why {
-        pipeline_tests::skipped!("{why}");
+        test_kit::skipped!("{why}");
     }
     Ok(why.is_some())
 }

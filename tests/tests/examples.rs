@@ -1,9 +1,9 @@
 //! Every example of every `--help`, run as printed: an operator at three in the morning types them.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{Deployment, Options, sh};
-use pipeline_tests::tools::{examples, targets};
 use std::process::Stdio;
+use test_kit::deployment::{Deployment, Options, sh};
+use test_kit::tools::{examples, targets};
 
 const DOMAIN: &str = "piprio.example.com";
 const BUNDLE: &str = "piprio_20260421T020000Z";

@@ -3,10 +3,10 @@
 //! `scripts/fault-campaign.sh`.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{Deployment, Options};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::tools::{bin_dir, own_program};
 use std::process::{Child, Command, Stdio};
+use test_kit::deployment::{Deployment, Options};
+use test_kit::process::wait_until;
+use test_kit::tools::{bin_dir, own_program};
 
 const SEED: &str = "20261129";
 
@@ -22,7 +22,7 @@ fn nothing_is_lost(kinds: &[&str]) -> Result<()> {
     let table = String::from_utf8_lossy(&out.stdout);
     let log = String::from_utf8_lossy(&out.stderr);
     for why in table.lines().filter_map(|line| Some(line.split_once("skipped: ")?.1)) {
-        pipeline_tests::skipped!("{why}");
+        test_kit::skipped!("{why}");
     }
     ensure!(out.status.success(), "{log}\n{table}");
     Ok(())

@@ -1,10 +1,10 @@
 //! `install.sh`: what it puts into a deployment, and that a second run is an upgrade.
 
 use anyhow::{Result, ensure};
-use pipeline_tests::tools::{TOOLS, bin_dir, workspace};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
+use test_kit::tools::{TOOLS, bin_dir, workspace};
 
 fn install(arguments: &[&str]) -> Result<Output> {
     let script = workspace().join("scripts/install.sh");

@@ -3,8 +3,8 @@
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
-use pipeline_tests::tools::workspace;
 use std::path::{Path, PathBuf};
+use test_kit::tools::workspace;
 
 /// Words of PostgreSQL's messages, of libpq's and of Redis's.
 const WORDS: [&str; 30] = [
@@ -116,7 +116,7 @@ fn nothing_is_decided_by_the_words_of_a_servers_message() {
         let source = entry.path().join("src");
         if entry.path().join("Cargo.toml").exists()
             && source.is_dir()
-            && entry.file_name() != "tests"
+            && entry.file_name() != "test-kit"
         {
             files(&source, &mut all);
         }

@@ -9,13 +9,13 @@ use bundle_format::report::{
     BucketStatus, BundleCheck, BundleState, DatabaseStatus, DumpReport, HealthReport, Listing,
     LoadPreflight, MirrorCheck, MirrorProblem, PlannedFile, ProbeKind, ShownSetting,
 };
-use pipeline_tests::deployment::{BUCKET, Deployment, Options, sh};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::{tool, tool_path};
 use serde::de::DeserializeOwned;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use test_kit::deployment::{BUCKET, Deployment, Options, sh};
+use test_kit::process::wait_until;
+use test_kit::{tool, tool_path};
 
 /// The report that a command prints, whatever its status is.
 fn read<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
@@ -127,7 +127,7 @@ fn a_restore_reads_what_an_archive_would_do() -> Result<()> {
 
 /// A mirror of three objects, one of them aside, as `obj-mirror` leaves it.
 fn mirror(dir: &Path) -> Result<PathBuf> {
-    let s3 = pipeline_tests::S3::start(BUCKET)?;
+    let s3 = test_kit::S3::start(BUCKET)?;
     for key in ["a/b", "a", "c d"] {
         s3.put(key, &[], key.as_bytes())?;
     }

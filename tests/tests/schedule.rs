@@ -2,14 +2,14 @@
 //! for cron, and what they did not write stays as it is.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{Deployment, Options, Run};
-use pipeline_tests::tools::{bin_dir, workspace};
-use pipeline_tests::user::is_root;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use test_kit::deployment::{Deployment, Options, Run};
+use test_kit::tools::{bin_dir, workspace};
+use test_kit::user::is_root;
 
 const ODD: &str = "de %h $HOME `id` 'q\" ploy";
 const UNITS: [&str; 3] =
@@ -125,7 +125,7 @@ fn a_directory_of_any_name_is_quoted_for_systemd() -> Result<()> {
 #[test]
 fn systemd_finds_nothing_wrong_with_the_units() -> Result<()> {
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        pipeline_tests::skipped!("there is no systemd-analyze to check the units");
+        test_kit::skipped!("there is no systemd-analyze to check the units");
         return Ok(());
     }
     let verify = |path: &Path| ended(Command::new("systemd-analyze").arg("verify").arg(path));

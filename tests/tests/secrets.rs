@@ -2,12 +2,12 @@
 //! good ones and failing ones, searched for planted values.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{DOMAIN, Deployment, Options, Run};
-use pipeline_tests::tool;
-use pipeline_tests::tools::workspace;
-use pipeline_tests::trace::{self, Traced};
 use std::path::Path;
 use std::process::Command;
+use test_kit::deployment::{DOMAIN, Deployment, Options, Run};
+use test_kit::tool;
+use test_kit::tools::workspace;
+use test_kit::trace::{self, Traced};
 
 const TOKEN: &str = "planted-token-55913";
 const OLD_TOKEN: &str = "planted-token-20876";
@@ -111,7 +111,7 @@ impl Planted {
 #[test]
 fn no_command_line_log_or_list_of_a_good_run_holds_a_secret() -> Result<()> {
     if let Some(why) = trace::why_not()? {
-        pipeline_tests::skipped!("{why}");
+        test_kit::skipped!("{why}");
         return Ok(());
     }
     let planted = Planted::new()?;
@@ -186,7 +186,7 @@ fn a_diff_shows_the_settings_that_are_no_secret_and_hides_all_others() -> Result
 #[test]
 fn a_trace_would_show_a_secret_that_is_an_argument() -> Result<()> {
     if let Some(why) = trace::why_not()? {
-        pipeline_tests::skipped!("{why}");
+        test_kit::skipped!("{why}");
         return Ok(());
     }
     let mut command = Command::new("/usr/bin/env");

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;
-use pipeline_tests::tools::{bin_dir, workspace};
 use predicates::prelude::*;
 use predicates::str::contains;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use tempfile::TempDir;
+use test_kit::tools::{bin_dir, workspace};
 
 struct Units(TempDir);
 

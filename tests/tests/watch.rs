@@ -3,9 +3,9 @@
 #![allow(clippy::print_stdout, reason = "a skipped test reports why")]
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{BUCKET, Deployment, Options, Run, sh};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use test_kit::deployment::{BUCKET, Deployment, Options, Run, sh};
 
 fn root_of(deployment: &Deployment) -> PathBuf {
     deployment.dir().join("backups")
@@ -35,7 +35,7 @@ fn backup_at(deployment: &Deployment, clock: &str) -> Result<Option<Run>> {
     }
     let out = match command.output() {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            pipeline_tests::skipped!("faketime is not installed");
+            test_kit::skipped!("faketime is not installed");
             return Ok(None);
         }
         out => out?,

@@ -1,8 +1,8 @@
 //! The checks, tried on made-up packages that have each fault.
 
 use crate::{faults_of, unused_dependencies};
-use pipeline_tests::tools::Package;
 use tempfile::TempDir;
+use test_kit::tools::Package;
 
 fn package(files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +96,14 @@ fn a_circle_through_three_modules_and_their_children_is_found_at_its_level() {
         ("src/elsewhere.rs", "use crate::a::y::Y;"),
     ]);
     assert_eq!(deeper, ["circle in crate::a: x, y"]);
+    let of_a_program = found(&[
+        ("src/lib.rs", ""),
+        ("src/bin/alone.rs", ""),
+        ("src/bin/program/main.rs", "mod a; mod b;"),
+        ("src/bin/program/a.rs", "use crate::b::B;"),
+        ("src/bin/program/b.rs", "use crate::a::A;"),
+    ]);
+    assert_eq!(of_a_program, ["circle in crate: a, b"]);
 }
 
 #[test]
@@ -106,7 +114,9 @@ fn a_file_and_a_function_too_long_are_found() {
     let method = format!("struct S;\nimpl S {{\n{}}}", function(61));
     assert_eq!(found(&[("src/lib.rs", &method)]), ["long function f"]);
     assert_eq!(found(&[("src/lib.rs", &"// c\n".repeat(400))]), [""; 0]);
-    assert_eq!(found(&[("src/lib.rs", &"// c\n".repeat(401))]), ["long file"]);
+    for file in ["src/lib.rs", "src/bin/program.rs", "tests/t.rs", "tests/t/part.rs"] {
+        assert_eq!(found(&[(file, &"// c\n".repeat(401))]), ["long file"], "{file}");
+    }
 }
 
 #[test]
@@ -135,7 +145,8 @@ fn a_dependency_that_no_source_names_is_found() {
     let folder = package(&[("src/lib.rs", "use used_one::X;"), ("tests/t.rs", "used_two::f()")]);
     let imports = ["used-one", "used-two", "left-over"].map(str::to_owned).into();
     let (name, folder) = ("p".into(), folder.path().into());
-    let package = Package { name, folder, dependencies: Vec::new(), imports };
+    let (dependencies, dev_dependencies) = (Vec::new(), Vec::new());
+    let package = Package { name, folder, dependencies, dev_dependencies, imports };
     let unused: Vec<String> = unused_dependencies(&package).into_keys().collect();
     assert_eq!(unused, ["unused dependency left-over"]);
 }

@@ -9,9 +9,9 @@ mod modules;
 mod shape;
 
 use modules::Crate;
-use pipeline_tests::tools::{Package, packages, workspace};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use test_kit::tools::{Package, packages, workspace};
 
 /// Faults, and the places where each one is.
 type Faults = BTreeMap<String, Vec<String>>;
@@ -23,17 +23,26 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files.filter(|path| path.extension().is_some_and(|e| e == "rs")).collect()
 }
 
+/// The files with which a package's library and programs begin.
+fn roots(package: &Path) -> Vec<PathBuf> {
+    let of_programs = std::fs::read_dir(package.join("src/bin")).into_iter().flatten();
+    let of_programs = of_programs.filter_map(Result::ok).map(|entry| match entry.path() {
+        folder if folder.is_dir() => folder.join("main.rs"),
+        file => file,
+    });
+    let roots = ["src/lib.rs", "src/main.rs"].map(|root| package.join(root));
+    roots.into_iter().chain(of_programs).filter(|root| root.exists()).collect()
+}
+
 fn faults_of(package: &Path) -> Faults {
     let mut faults = Faults::new();
     for file in rust_files(package) {
-        let is_production = file.starts_with(package.join("src"));
-        for fault in shape::faults(&file, is_production) {
+        for fault in shape::faults(&file) {
             faults.entry(fault).or_default().push(file.display().to_string());
         }
     }
-    let roots = ["src/lib.rs", "src/main.rs"].map(|root| package.join(root));
-    for root in roots.iter().filter(|root| root.exists()) {
-        for circle in circles::circles(&Crate::read(root)) {
+    for root in roots(package) {
+        for circle in circles::circles(&Crate::read(&root)) {
             faults.entry(format!("circle in {circle}")).or_default().extend(circle.places);
         }
     }
@@ -74,7 +83,7 @@ fn no_package_has_a_fault() {
 #[test]
 fn every_package_is_checked() {
     let names: Vec<String> = packages().unwrap().into_iter().map(|p| p.name).collect();
-    for name in pipeline_tests::tools::TOOLS.iter().chain(&["pipe-kit", "pipeline-tests"]) {
+    for name in test_kit::tools::TOOLS.iter().chain(&["pipe-kit", "test-kit", "pipeline-tests"]) {
         assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
     }
     assert!(workspace().join("Cargo.toml").exists());

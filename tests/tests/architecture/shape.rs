@@ -11,13 +11,13 @@ pub const LONGEST_FILE: usize = 400;
 /// Words that name nothing: what is told, and to whom?
 const EMPTY_WORDS: [&str; 5] = ["told", "tell", "say", "said", "untold"];
 
-/// What is wrong with one file; `is_production` for what lies in `src`.
-pub fn faults(file: &Path, is_production: bool) -> Vec<String> {
+/// What is wrong with one file.
+pub fn faults(file: &Path) -> Vec<String> {
     let text = std::fs::read_to_string(file).unwrap();
     let parsed = syn::parse_file(&text).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let mut checker = Checker { is_production, faults: Vec::new() };
+    let mut checker = Checker { faults: Vec::new() };
     let lines = text.lines().count();
-    if is_production && lines > LONGEST_FILE {
+    if lines > LONGEST_FILE {
         checker.faults.push("long file".into());
     }
     checker.visit_file(&parsed);
@@ -27,7 +27,6 @@ pub fn faults(file: &Path, is_production: bool) -> Vec<String> {
 }
 
 struct Checker {
-    is_production: bool,
     faults: Vec<String>,
 }
 
@@ -36,7 +35,7 @@ impl Checker {
         self.name("function", &signature.ident);
         let Some(body) = body else { return };
         let lines = body.span().end().line - signature.span().start().line + 1;
-        if self.is_production && lines > LONGEST_FUNCTION {
+        if lines > LONGEST_FUNCTION {
             self.faults.push(format!("long function {}", signature.ident));
         }
     }

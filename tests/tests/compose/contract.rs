@@ -2,9 +2,9 @@
 
 use crate::kit::{Deploy, Host, composes, image};
 use anyhow::Result;
-use pipeline_tests::deployment::{run, sh};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::tools::{Target, examples};
+use test_kit::deployment::{run, sh};
+use test_kit::process::wait_until;
+use test_kit::tools::{Target, examples};
 
 /// A line of a Compose file: a service that runs a command and can be stopped at once.
 pub fn service(name: &str, command: &str, more: &str) -> String {

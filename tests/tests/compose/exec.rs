@@ -3,13 +3,13 @@
 use crate::contract::{SLEEPS, service, with_each, yaml};
 use crate::kit::{Deploy, Host};
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::{clean, run, sh};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::tools::{tool_path, workspace};
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
 use std::time::Duration;
+use test_kit::deployment::{clean, run, sh};
+use test_kit::process::wait_until;
+use test_kit::tools::{tool_path, workspace};
 
 fn running(host: &Host) -> Result<Deploy<'_>> {
     let deploy = host.deploy("deploy", &yaml(&[service("db", SLEEPS, "")]));

@@ -2,10 +2,10 @@
 
 use crate::kit::Host;
 use anyhow::Result;
-use pipeline_tests::deployment::{self, Run, sh};
-use pipeline_tests::process::wait_until;
 use std::net::TcpListener;
 use std::time::Instant;
+use test_kit::deployment::{self, Run, sh};
+use test_kit::process::wait_until;
 
 /// Whether a line begins with pass or fail and is about a service or what is asked of it.
 fn tells(run: &Run, verdict: &str, kind: &str, name: &str) -> bool {

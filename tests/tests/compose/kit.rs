@@ -1,15 +1,15 @@
 //! Deployments in containers, gone when dropped.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::deployment::{Run, clean, run, sh};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::product::http::{self, Answer};
-use pipeline_tests::tools::{bin_dir, workspace, write_private};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
+use test_kit::deployment::{Run, clean, run, sh};
+use test_kit::process::wait_until;
+use test_kit::product::http::{self, Answer};
+use test_kit::tools::{bin_dir, workspace, write_private};
 
 /// `PIPRIO_DOMAIN` of the deployment.
 pub const DOMAIN: &str = "piprio.example.com";
@@ -20,7 +20,7 @@ pub const CREDENTIAL: &str = "sftp-pass-42";
 pub fn image() -> Option<String> {
     let image = std::env::var("PIPRIO_TEST_COMPOSE_IMAGE").ok().filter(|name| !name.is_empty());
     if image.is_none() {
-        pipeline_tests::skipped!("no container engine was given; scripts/test-compose.sh has one");
+        test_kit::skipped!("no container engine was given; scripts/test-compose.sh has one");
     }
     image
 }

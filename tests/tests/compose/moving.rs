@@ -3,7 +3,7 @@
 use crate::kit::{CREDENTIAL, Host};
 use crate::runbook;
 use anyhow::Result;
-use pipeline_tests::deployment::sh;
+use test_kit::deployment::sh;
 
 #[test]
 fn from_an_empty_host_and_one_bundle_to_a_green_health_check_by_the_runbook() -> Result<()> {

@@ -2,12 +2,12 @@
 
 use crate::kit::{CREDENTIAL, DOMAIN, Deploy, Host};
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::sh;
-use pipeline_tests::process::wait_until;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use test_kit::deployment::sh;
+use test_kit::process::wait_until;
 
 const STATEFUL: [&str; 3] = ["minio", "postgres", "redis"];
 const APPS: [&str; 4] = ["api", "scheduler", "web", "worker"];
@@ -127,8 +127,7 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
         let (id, hash) = (words.next().context("id")?, words.next().context("hash")?);
         let body = deploy.ask("GET", &format!("/documents/{id}"), "")?;
         assert_eq!(body.status, 200, "document {id}");
-        let got =
-            pipeline_tests::s3::object::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
+        let got = test_kit::s3::object::hex(&<sha2::Sha256 as sha2::Digest>::digest(&body.body));
         assert_eq!(got, hash, "document {id}");
     }
     println!("{restored} of {now} documents were in the bundle, each with its object");

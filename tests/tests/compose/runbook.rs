@@ -2,9 +2,9 @@
 
 use crate::kit::Host;
 use anyhow::{Context, Result};
-use pipeline_tests::tools::{bin_dir, workspace};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use test_kit::tools::{bin_dir, workspace};
 
 /// A line to be typed, and what is answered to what it asks.
 #[derive(Debug)]

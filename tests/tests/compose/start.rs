@@ -2,7 +2,7 @@
 
 use crate::contract::{SLEEPS, service, with_each, yaml};
 use anyhow::Result;
-use pipeline_tests::deployment::sh;
+use test_kit::deployment::sh;
 
 #[test]
 fn changed_settings_are_applied_and_what_did_not_change_goes_on() -> Result<()> {

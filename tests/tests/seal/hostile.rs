@@ -106,7 +106,7 @@ fn a_disk_is_never_filled_and_all_room_is_given_back() {
     bench.sh(&format!("tar cf whole -C '{}' {NAME}", bench.bundle().parent().unwrap().display()));
     for (file, code) in [("bomb", 5), ("many", 5), ("whole", 0)] {
         let Some((ended, message)) = on_a_small_disk(&bench, file) else {
-            return pipeline_tests::skipped!("no filesystem can be mounted here");
+            return test_kit::skipped!("no filesystem can be mounted here");
         };
         assert_eq!(ended, Some(code), "{file}: {message}");
         if code == 5 {

@@ -1,13 +1,13 @@
 //! What the tests here share: a bundle with odd names in it, keys, and the two scripts.
 
-use pipeline_tests::tools::workspace;
-use pipeline_tests::{S3, tool, tool_path};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
+use test_kit::tools::workspace;
+use test_kit::{S3, tool, tool_path};
 
 pub const NAME: &str = "piprio_20260421T020000Z";
 

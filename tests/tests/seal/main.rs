@@ -84,7 +84,7 @@ fn a_passphrase_for_age_is_asked_for_on_the_terminal() {
         let out = child.wait_with_output().unwrap();
         (out.status.code(), message + &String::from_utf8_lossy(&out.stdout))
     };
-    let scripts = pipeline_tests::tools::workspace().join("scripts");
+    let scripts = test_kit::tools::workspace().join("scripts");
     let scripts = scripts.display();
     let (code, message) = run(
         &format!("bash {scripts}/seal.sh {} -p > sealed", bench.bundle().display()),
@@ -262,7 +262,7 @@ fn a_damaged_bundle_is_not_sealed_and_leaves_an_empty_file() {
         {
             let line = format!(
                 "bash {}/seal.sh {} {encrypt} > {target}",
-                pipeline_tests::tools::workspace().join("scripts").display(),
+                test_kit::tools::workspace().join("scripts").display(),
                 bench.bundle().display()
             );
             let ended = kit::end(&mut bench.command("bash", &["-c", &line])).with(4);
@@ -301,7 +301,7 @@ fn what_cannot_be_done_is_said_before_anything_is_read() {
     for program in ["bash", "dirname", "readlink", "tty", "find"] {
         bench.sh(&format!("ln -s $(command -v {program}) bare/"));
     }
-    let tools = pipeline_tests::tools::bin_dir().unwrap();
+    let tools = test_kit::tools::bin_dir().unwrap();
     std::os::unix::fs::symlink(tools.join("bundle-manifest"), bench.path("bare/bundle-manifest"))
         .unwrap();
     bench.write("sealed.age", b"age-encryption.org/v1\n");
@@ -328,7 +328,7 @@ fn a_signal_leaves_nothing_behind() {
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(&sealed[..sealed.len() * 3 / 4]).unwrap();
     let partial = bench.path("out").join(format!(".{NAME}.partial/minio"));
-    pipeline_tests::process::wait_until("a part to be unpacked", || Ok(partial.exists())).unwrap();
+    test_kit::process::wait_until("a part to be unpacked", || Ok(partial.exists())).unwrap();
     let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(143));

@@ -64,7 +64,7 @@ fn a_key_that_is_not_trusted_is_refused_until_it_is_signed() {
     fs::write(bench.path("keyring/gpg.conf"), "trust-model always\n").unwrap();
     bench.refuses(&key, "is not trusted by this keyring");
     // Neither on a terminal, where gpg would ask.
-    let scripts = pipeline_tests::tools::workspace().join("scripts");
+    let scripts = test_kit::tools::workspace().join("scripts");
     let bundle = bench.bundle();
     let line = format!(
         "bash {}/seal.sh {} --gpg -r {key} > asked; echo status $?",
@@ -101,7 +101,7 @@ fn a_key_that_has_expired_or_was_revoked_is_refused_with_its_reason() {
     bench.refuses(&revoked, &format!("the key {revoked} of {revoked} was revoked"));
     let expired = bench.stranger("expired", "seconds=1");
     let list = ["--batch", "--with-colons", "--list-keys", &expired];
-    pipeline_tests::process::wait_until("the key to expire", || {
+    test_kit::process::wait_until("the key to expire", || {
         Ok(end(&mut bench.command("gpg", &list)).text().contains("pub:e:"))
     })
     .unwrap();

@@ -1,0 +1,82 @@
+//! Databases that are not in UTF-8.
+
+use crate::kit::*;
+use anyhow::{Context, Result, ensure};
+use test_kit::Postgres;
+use test_kit::likeness::{ensure_alike, sorted, state};
+use test_kit::postgres::canonical;
+
+/// Each encoding with letters that it has, as SQL.
+const ENCODINGS: [(&str, &str); 4] = [
+    ("LATIN1", "'Ünïcödé ß'"),
+    ("EUC_JP", "'漢字 かな'"),
+    ("WIN1251", "'Кириллица'"),
+    // Bytes that mean nothing to anybody.
+    ("SQL_ASCII", r"E'\xff\xfe \xc3\x28'"),
+];
+
+const CONTENTS: &str = r#"
+    set client_encoding = 'UTF8';
+    do $make$
+    declare
+      letters text := LETTERS;
+    begin
+      execute format('create schema %I', letters);
+      execute format('create table %I.%I (id serial, %1$I text default %3$L)', letters, 't ' || letters, letters || E'\n\\.');
+      execute format('insert into %I.%I (%1$I) select repeat(%3$L, n) from generate_series(1, 300) n', letters, 't ' || letters, letters || E'\t\\');
+      execute format('comment on table %I.%I is %L', letters, 't ' || letters, letters);
+      execute format('create function %I.f() returns text language sql as %L', letters, 'select ' || quote_literal(letters));
+      execute format('create index on %I.%I (left(%1$I, 20))', letters, 't ' || letters);
+      -- Larger than what its rows refer to, so that it is first in a dump of ours.
+      execute format('alter table %I.%I add primary key (id)', letters, 't ' || letters);
+      execute format('create table %I.%I as select 1 + n %% 300 as id, repeat(''x'', 100) as fill from generate_series(1, 3000) n', letters, 'u ' || letters);
+      execute format('alter table %I.%I add foreign key (id) references %1$I.%3$I', letters, 'u ' || letters, 't ' || letters);
+      execute format('create sequence %I.%I', letters, 's ' || letters);
+      perform nextval(format('%I.%I', letters, 's ' || letters));
+      perform lo_from_bytea(4711, convert_to(letters, 'ENCODING'));
+      execute format('comment on large object 4711 is %L', letters);
+    end
+    $make$"#;
+
+/// A byte a character, so that any bytes are text.
+fn text_of(server: &Postgres, database: &str) -> Result<String> {
+    let mut pg_dump = server.client("pg_dump");
+    let out = pg_dump.args(["-d", database]).output().context("pg_dump")?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(sorted(&canonical(&out.stdout.iter().map(|b| char::from(*b)).collect::<String>())?))
+}
+
+#[test]
+fn a_database_in_any_encoding_is_the_same_whatever_way_it_goes() -> Result<()> {
+    let server = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for (encoding, letters) in ENCODINGS {
+        let name = encoding.to_lowercase();
+        let options = format!("template template0 encoding '{encoding}' locale 'C'");
+        server.psql("postgres", &format!("create database {name} {options}"))?;
+        let contents = CONTENTS.replace("LETTERS", letters).replace("ENCODING", encoding);
+        server.psql(&name, &contents).context(encoding)?;
+        let wanted = text_of(&server, &name)?;
+        dump_to(&server, &name, &["--jobs", "2"], &ours)?;
+        pg_dump_to(&server, &name, &[], &theirs)?;
+        for (file, whose) in [(&ours, "ours"), (&theirs, "pg_dump's")] {
+            let what = format!("{encoding}, {whose}");
+            // Into one of the same encoding: pg_dump's dump does not tell it.
+            server.psql("postgres", &format!("create database copy {options}"))?;
+            pg_snap(&server, "copy").arg("load").arg(file).assert().success();
+            ensure_alike(&wanted, &text_of(&server, "copy")?, &what)?;
+            ensure_alike(&state(&server, &name)?, &state(&server, "copy")?, &what)?;
+            pg_snap(&server, "copy").args(["load", "-"]).pipe_stdin(file)?.assert().success();
+            ensure_alike(&wanted, &text_of(&server, "copy")?, &what)?;
+            server.psql("postgres", "drop database copy")?;
+        }
+        server.psql("postgres", &format!("create database unpacked {options}"))?;
+        let mut psql = server.client("psql");
+        psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", "unpacked"]);
+        assert_cmd::Command::from_std(psql).write_stdin(gunzip(&ours)?).assert().success();
+        ensure_alike(&wanted, &text_of(&server, "unpacked")?, encoding)?;
+        server.psql("postgres", "drop database unpacked")?;
+    }
+    Ok(())
+}

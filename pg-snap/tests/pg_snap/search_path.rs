@@ -1,0 +1,131 @@
+//! Names that PostgreSQL looks up by the search path while a dump is loaded, which it loads with an
+//! empty one: what needs another is made under the source's own.
+
+use crate::kit::{content, dump_to, pg_dump_to, pg_snap};
+use anyhow::{Result, ensure};
+use test_kit::Postgres;
+
+/// Each needs the schema `lib` on the search path: by a function's body, or by an operator that PostgreSQL
+/// writes without its schema.
+const CONTENTS: &str = "
+    create schema lib;
+    create table lib.words (word text primary key);
+    insert into lib.words values ('a'), ('b');
+    create function lib.plain(t text) returns text language plpgsql immutable
+      as $$ begin return lower(t); end $$;
+    create function public.slug(t text) returns text language plpgsql immutable
+      as $$ begin return plain(t); end $$;
+    create function public.known(t text) returns boolean language plpgsql stable
+      as $$ begin return exists (select from words where word = lower(t)); end $$;
+    create function lib.same(json, json) returns boolean language sql immutable
+      as $$ select $1::text = $2::text $$;
+    create operator lib.= (function = lib.same, leftarg = json, rightarg = json);
+    create table public.generated (id int primary key, title text,
+      slug text generated always as (public.slug(title)) stored);
+    insert into generated (id, title) values (1, 'A'), (2, 'B');
+    create table public.checked (id int primary key, name text check (public.slug(name) <> ''));
+    insert into checked values (1, 'A');
+    create domain public.slugged as text check (public.slug(value) <> '');
+    create table public.of_domain (id int primary key, name public.slugged);
+    insert into of_domain values (1, 'A');
+    create table public.indexed (id int primary key, name text);
+    insert into indexed select n, 'N' || n from generate_series(1, 500) n;
+    create index by_slug on indexed (public.slug(name));
+    create unique index by_slug_once on indexed (public.slug(name)) where public.slug(name) <> 'n1';
+    create statistics public.on_slug on (public.slug(name)), id from indexed;
+    create table public.parts (id int, name text) partition by list (public.slug(name));
+    create table public.part_a partition of parts for values in ('a');
+    insert into parts values (1, 'A');
+    create materialized view public.filled as select id, public.slug(name) as slug from indexed;
+    create view public.compared as select id from indexed where public.known(name) is distinct from true;
+    create table public.pairs (id int primary key, p json, check (p is distinct from '[9]'::json));
+    insert into pairs values (1, '[1]');
+    create table public.nulled (id int primary key, p json, q boolean generated always as
+      (nullif(p, '[1]'::json) is null) stored);
+    insert into nulled (id, p) values (1, '[1]');
+    create view public.chosen as select case p when '[1]'::json then 1 else 2 end as c from pairs;
+    alter table pairs enable row level security;
+    create policy not_nine on pairs using (p is distinct from '[9]'::json);
+    create function public.nothing() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger when_distinct before update on pairs for each row
+      when (old.p is distinct from new.p) execute function public.nothing();
+    create rule no_nine as on delete to pairs where old.p is distinct from '[1]'::json do instead nothing;
+    create table public.large (id int primary key, name text check (public.slug(name) <> ''));
+    insert into large select n, repeat('x', 500) from generate_series(1, 3000) n";
+
+fn source(server: &Postgres) -> Result<()> {
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", "alter database piprio set search_path = public, lib")?;
+    server.psql("piprio", &format!("set search_path = public, lib; {CONTENTS}")).map(drop)
+}
+
+#[test]
+fn what_needs_the_sources_search_path_is_made_under_it_and_reported() -> Result<()> {
+    let server = Postgres::start()?;
+    source(&server)?;
+    let dir = tempfile::tempdir()?;
+    let (ours, plain) = (dir.path().join("ours.sql.gz"), dir.path().join("plain.sql.gz"));
+    dump_to(&server, "piprio", &[], &ours)?;
+    pg_dump_to(&server, "piprio", &[], &plain)?;
+    let original = content(&server, "piprio")?;
+    for (file, piped) in [(&ours, false), (&ours, true), (&plain, false)] {
+        // A plain dump does not carry the database's settings; what stands in its place does.
+        let mut load = pg_snap(&server, "piprio");
+        load.args(["load", "--keep-previous"]);
+        if piped {
+            load.pipe_stdin(file)?.arg("-")
+        } else {
+            load.arg(file)
+        };
+        let out = load.output()?;
+        let log = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "{}: {log}", file.display());
+        for object in [
+            "public.generated",
+            "public.checked",
+            "public.of_domain",
+            "public.part_a",
+            "by_slug",
+            "by_slug_once",
+            "filled",
+            "table public.pairs",
+            "table public.nulled",
+            "view public.chosen",
+            "pairs not_nine",
+            "pairs when_distinct",
+            "pairs no_nine",
+        ] {
+            let line =
+                log.lines().find(|line| line.contains(object) && line.contains("search path"));
+            ensure!(line.is_some(), "{object} is not reported: {log}");
+        }
+        ensure!(
+            content(&server, "piprio")? == original,
+            "{} loads to something else",
+            file.display()
+        );
+        let slugs = "select string_agg(slug, ',' order by id) from public.generated";
+        ensure!(server.psql("piprio", slugs)? == "a,b");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_needs_no_search_path_is_made_without_one() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql(
+        "piprio",
+        "create table public.t (id int primary key, path text default current_setting('search_path'));
+         insert into t (id) values (1);
+         create materialized view public.under as select current_setting('search_path') as path, id from t",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    let out = pg_snap(&server, "copy").arg("load").arg(&file).output()?;
+    ensure!(out.status.success());
+    let path = server.psql("copy", "select path from public.under")?;
+    ensure!(path.is_empty() || path == "pg_catalog, pg_temp" || path == "\"\"", "{path}");
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! A script on its way, in a process group of its own, so that it can be hit at any moment.
+
+use crate::processes;
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::io::Read;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use test_kit::deployment::Run;
+
+const PAUSE: Duration = Duration::from_millis(2);
+/// How long what a killed run has left running may go on before it counts as left for good.
+const PATIENCE: Duration = Duration::from_secs(100);
+
+/// A running script.
+pub struct Launched {
+    child: Child,
+    stdout: Heard,
+    stderr: Heard,
+}
+
+/// A stream's text so far.
+struct Heard {
+    text: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+impl Heard {
+    fn listen(mut pipe: impl Read + Send + 'static) -> Self {
+        let text = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&text);
+        let reader = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            while let Ok(n @ 1..) = pipe.read(&mut piece) {
+                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
+                heard.extend_from_slice(&piece[..n]);
+            }
+        });
+        Self { text, reader }
+    }
+
+    fn so_far(&self) -> String {
+        let text = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+}
+
+impl Launched {
+    pub fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.process_group(0).spawn().context("starting a script")?;
+        let stdout = Heard::listen(child.stdout.take().context("no pipe")?);
+        let stderr = Heard::listen(child.stderr.take().context("no pipe")?);
+        Ok(Self { child, stdout, stderr })
+    }
+
+    /// The script's own process, and so its group.
+    pub fn id(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    pub fn log(&self) -> String {
+        self.stderr.so_far()
+    }
+
+    /// Waits until it has said something on stderr; false if it ended before.
+    pub fn wait_for(&mut self, words: &str) -> Result<bool> {
+        loop {
+            let ended = self.has_ended()?;
+            if self.log().contains(words) {
+                return Ok(true);
+            }
+            if ended {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Lets it run for a while; false if it ended before.
+    pub fn let_run(&mut self, time: Duration) -> Result<bool> {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            if self.has_ended()? {
+                return Ok(false);
+            }
+            std::thread::sleep(PAUSE.min(until.saturating_duration_since(Instant::now())));
+        }
+        Ok(!self.has_ended()?)
+    }
+
+    pub fn has_ended(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait().context("a script's status")?.is_some())
+    }
+
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        processes::signal(self.id(), signal)
+    }
+
+    pub fn signal_group(&self, signal: Signal) -> Result<()> {
+        let group = Pid::from_raw(self.id()).context("a process group")?;
+        let _ = kill_process_group(group, signal);
+        Ok(())
+    }
+
+    /// The script's exit status, 128 + N for signal N, whatever it has left running.
+    ///
+    /// # Errors
+    /// If it does not end within the time.
+    pub fn status_within(&mut self, time: Duration) -> Result<i32> {
+        let until = Instant::now() + time;
+        loop {
+            if let Some(status) = self.child.try_wait().context("a script's status")? {
+                return Ok(status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(1));
+            }
+            if Instant::now() > until {
+                let left = names(&processes::of_group(self.id()));
+                self.signal_group(Signal::KILL)?;
+                bail!("it has not ended after {} s; there run {left}", time.as_secs());
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    /// Waits for its end and that of all that it started.
+    ///
+    /// # Errors
+    /// If something of it runs on.
+    pub fn finish(mut self) -> Result<Run> {
+        let status = self.status_within(PATIENCE)?;
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = processes::of_group(self.id());
+            if left.is_empty() {
+                break;
+            }
+            if Instant::now() > until {
+                self.signal_group(Signal::KILL)?;
+                bail!("long after its end there still run {}", names(&left));
+            }
+            std::thread::sleep(PAUSE * 10);
+        }
+        let text = |heard: Heard| {
+            let _ = heard.reader.join();
+            String::from_utf8_lossy(&heard.text.lock().unwrap_or_else(PoisonError::into_inner))
+                .into_owned()
+        };
+        Ok(Run { status, stdout: text(self.stdout), stderr: text(self.stderr) })
+    }
+}
+
+fn names(processes: &[processes::Process]) -> String {
+    let names: Vec<_> = processes.iter().map(|p| format!("{} ({})", p.name, p.id)).collect();
+    names.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Launched {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]);
+        Launched::start(command).unwrap()
+    }
+
+    #[test]
+    fn what_it_says_is_heard_while_it_runs_and_its_end_is_told() {
+        let mut run = sh("echo first >&2; sleep 0.2; echo out; exit 7");
+        assert!(run.wait_for("first").unwrap());
+        assert!(!run.has_ended().unwrap());
+        assert!(!run.wait_for("never").unwrap());
+        let run = run.finish().unwrap();
+        assert_eq!((run.status, &*run.stdout, &*run.stderr), (7, "out\n", "first\n"));
+    }
+
+    #[test]
+    fn a_kill_of_the_group_ends_all_of_it() {
+        let mut run = sh("sleep 60 & sleep 60 & echo up >&2; wait");
+        assert!(run.wait_for("up").unwrap());
+        run.signal_group(Signal::KILL).unwrap();
+        assert_eq!(run.finish().unwrap().status, 137);
+    }
+}
