@@ -2,6 +2,7 @@
 //! child outlives us, whether we fail or a signal ends us.
 
 use crate::cleanup::{self, Guard};
+use crate::descendants;
 use crate::status::Stop;
 use anyhow::{Context, Result, anyhow};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -86,15 +87,18 @@ fn start(command: &mut Command, what: String) -> Result<Running> {
     let pidfd = Pid::from_raw(child.id().cast_signed())
         .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
         .map(Arc::new);
+    let id = child.id();
     let guard = cleanup::on_failure(move || {
         if let Some(pidfd) = pidfd {
-            end(&pidfd);
+            end(&pidfd, id);
         }
     });
     Ok(Running { child, what, stderr, guard })
 }
 
-fn end(pidfd: &OwnedFd) {
+fn end(pidfd: &OwnedFd, id: u32) {
+    // Before the signal: without their parent, they are nobody's descendants.
+    descendants::continue_all(id);
     if pidfd_send_signal(pidfd, Signal::TERM).is_err() {
         return;
     }
@@ -296,6 +300,24 @@ mod tests {
         drop(running);
         assert_eq!(out.read(&mut [0; 1]).unwrap(), 0);
         assert!(start.elapsed().as_secs() < GRACE_SECONDS.unsigned_abs() / 2);
+    }
+
+    #[test]
+    fn a_stopped_process_below_an_ended_child_does_not_stay() {
+        let mut running =
+            spawn(&mut sh("sh -c 'kill -STOP $$' & echo $!; wait"), "the child").unwrap();
+        let mut line = String::new();
+        BufReader::new(running.take_stdout().unwrap()).read_line(&mut line).unwrap();
+        let stat = format!("/proc/{}/stat", line.trim());
+        let wait_until = |done: &dyn Fn() -> bool| {
+            (0..1000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                done()
+            })
+        };
+        assert!(wait_until(&|| std::fs::read_to_string(&stat).unwrap().contains(") T ")));
+        drop(running);
+        assert!(wait_until(&|| !std::fs::exists(&stat).unwrap()));
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod child;
 pub mod cleanup;
 mod closed_pipe;
 pub mod deploy_env;
+mod descendants;
 mod entry;
 pub mod input;
 pub mod lock;
