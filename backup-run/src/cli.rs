@@ -17,7 +17,8 @@ STAGES, in this order:
   seal       bundle-manifest sums
   publish    bundle-manifest publish: the bundle gets its final name
   alarm      bundle-manifest alarm: compares it with the bundle before it
-  prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS
+  prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS that neither BACKUP_KEEP_DAILY,
+             nor _WEEKLY, _MONTHLY or _YEARLY keeps
 The programs are searched for on PATH. A stage that fails ends the run. If it fails before
 publish, no bundle is made, and earlier bundles are unchanged; if it fails later, the bundle is
 complete, and nothing is pruned.

@@ -1,4 +1,4 @@
-//! The limits of the health check and the alarm: numbers, each within a range.
+//! The limits of retention, the alarm and the health check: numbers, each within a range.
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
@@ -12,7 +12,11 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 5] = [
+pub const LIMITS: [Limit; 9] = [
+    Limit { key: "BACKUP_KEEP_DAILY", least: 0, most: 100_000 },
+    Limit { key: "BACKUP_KEEP_WEEKLY", least: 0, most: 100_000 },
+    Limit { key: "BACKUP_KEEP_MONTHLY", least: 0, most: 100_000 },
+    Limit { key: "BACKUP_KEEP_YEARLY", least: 0, most: 100_000 },
     Limit { key: "ALARM_SHRINK_PERCENT", least: 0, most: 100 },
     Limit { key: "HEALTH_TIMEOUT_SECONDS", least: 1, most: 3600 },
     Limit { key: "HEALTH_MAX_LATENCY_MS", least: 1, most: 3_600_000 },
