@@ -3,6 +3,7 @@
 use crate::bundle::{Bundle, remove_partials};
 use crate::commands::{Commands, link_source};
 use crate::record::Record;
+use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
@@ -23,8 +24,10 @@ use std::sync::{Arc, Mutex};
 pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     // Also for what scripts in the place of a stage create.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    root::refuse_if_unmounted(settings)?;
     let root = make_directories(settings)?;
     let _locks = take_locks(settings, &root)?;
+    root::record(settings).unwrap_or_else(|error| warning!("{error:#}"));
     let bundle = Bundle::with_free_name(&root);
     let link = link_source(settings, &bundle);
     let record = Record::begin(settings.state_dir().join("last-backup.json"), &bundle);

@@ -38,7 +38,8 @@ EXIT STATUS
   2  wrong usage, or a wrong setting
   3  some objects could not be read; no bundle was made
   4  what was written is damaged; no bundle was made
-  5  refused: another backup or restore is running, a restore is unfinished, or there is no .env
+  5  refused: another backup or restore is running, a restore is unfinished, the filesystem of the
+     root is not mounted, or there is no .env
   128+N  signal N";
 
 /// Make a bundle of the whole deployment
@@ -58,6 +59,9 @@ pub struct Cli {
     /// Accept what this bundle holds: ends the alarm over bundles that hold far less than the one before
     #[arg(long)]
     accept: bool,
+    /// Accept that the root is no longer on a filesystem of its own, but on the disk below its mount point
+    #[arg(long, conflicts_with = "safety_backup")]
+    accept_root: bool,
     /// Print the exact command of every stage, change nothing
     #[arg(long)]
     dry_run: bool,
@@ -77,6 +81,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     settings.root = cli.root.unwrap_or(settings.root);
     settings.safety_backup = cli.safety_backup;
     settings.accept = cli.accept;
+    settings.accept_root = cli.accept_root;
     if cli.dry_run { dry_run::run(&settings) } else { backup::run(&settings, cli.json) }
 }
 

@@ -6,6 +6,7 @@ mod cli;
 mod commands;
 mod dry_run;
 mod record;
+mod root;
 mod settings;
 mod stage;
 

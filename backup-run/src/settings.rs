@@ -26,6 +26,8 @@ pub struct Settings {
     pub safety_backup: bool,
     /// Accept that this bundle holds far less than the one before.
     pub accept: bool,
+    /// Accept that the root is no longer on a filesystem of its own.
+    pub accept_root: bool,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -67,6 +69,7 @@ impl Settings {
             shrink_percent: required("ALARM_SHRINK_PERCENT")?,
             safety_backup: false,
             accept: false,
+            accept_root: false,
         })
     }
 
