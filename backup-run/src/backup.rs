@@ -2,15 +2,16 @@
 
 use crate::bundle::{Bundle, remove_partials};
 use crate::commands::{Commands, link_source};
-use crate::record::Record;
 use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
+use bundle_format::report::{ComponentBytes, RunKind};
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::mutex::lock;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
+use run_events::Record;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -30,8 +31,8 @@ pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     root::record(settings).unwrap_or_else(|error| warning!("{error:#}"));
     let bundle = Bundle::with_free_name(&root);
     let link = link_source(settings, &bundle);
-    let record = Record::begin(settings.state_dir().join("last-backup.json"), &bundle);
-    let backup = Arc::new(Backup { bundle, record });
+    let record = Record::begin(&settings.state_dir(), RunKind::Backup, &root, None);
+    let backup = Arc::new(Backup { bundle, record, stage: Mutex::new(None) });
     let failure = Arc::new(Mutex::new(None));
     let unfinished = {
         let (backup, failure) = (Arc::clone(&backup), Arc::clone(&failure));
@@ -106,6 +107,8 @@ pub fn refuse_if_unfinished(settings: &Settings) -> Result<()> {
 struct Backup {
     bundle: Bundle,
     record: Record,
+    /// The last stage that has begun.
+    stage: Mutex<Option<Stage>>,
 }
 
 impl Backup {
@@ -120,7 +123,8 @@ impl Backup {
                     continue;
                 }
             };
-            self.record.begin_stage(stage);
+            *lock(&self.stage) = Some(stage);
+            self.record.begin_stage(stage.name());
             let run = || if json { tool.run() } else { tool.run_to_stdout() };
             let (ended, took) = heading.time(run);
             let exit = ended.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done);
@@ -144,7 +148,9 @@ impl Backup {
 
     fn record_sizes(&self, stage: Stage) {
         if stage == Stage::Manifest {
-            self.record.read_sizes(&self.bundle.partial.join("MANIFEST.txt"));
+            let manifest = std::fs::read_to_string(self.bundle.partial.join("MANIFEST.txt"));
+            let bytes = ComponentBytes::of_manifest(&manifest.unwrap_or_default());
+            self.record.change(|run| run.bytes = bytes);
         }
     }
 
@@ -152,7 +158,7 @@ impl Backup {
     /// prints it.
     fn give_up(&self, failure: &mut Option<(Exit, String)>) {
         let state = self.clean_up();
-        let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
+        let signal = cleanup::exit_status();
         let status = match failure {
             Some((exit, error)) => {
                 *error = format!("{error}; {state}");
@@ -165,12 +171,12 @@ impl Backup {
             (_, None) => warning!("{state}"),
             (None, Some(_)) => {}
         }
-        self.end(signal.map_or(status, |signal| 128 + signal));
+        self.end(signal.unwrap_or(status));
     }
 
     /// Removes what is not a whole bundle, and describes what is left.
     fn clean_up(&self) -> String {
-        let state = what_is_left(&self.bundle, self.record.stage());
+        let state = what_is_left(&self.bundle, *lock(&self.stage));
         match self.bundle.discard() {
             Ok(()) => state,
             Err(error) => format!("{state}; {error:#}"),
@@ -178,7 +184,9 @@ impl Backup {
     }
 
     fn end(&self, status: u8) {
-        self.record.end(&self.bundle, status);
+        let made = self.bundle.is_published().then(|| self.bundle.path.clone());
+        self.record.change(|run| run.bundle = made);
+        self.record.end(status);
     }
 }
 

@@ -28,6 +28,8 @@ With every option, validate, summary and confirm run before any step that change
 While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and backup.sh refuses.
 --resume continues from the first unfinished step; a run without --resume starts over.
 
+A record of the run (steps, seconds, bytes, status) is written to DEPLOY/.restore/last-restore.json.
+
 On a new host, --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
 without it then starts the stateful services, and restores as usual.
 

@@ -10,8 +10,10 @@ use crate::run::Run;
 use crate::settings::Settings;
 use crate::step::{Selection, Step};
 use anyhow::Result;
+use bundle_format::report::RunKind;
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
+use run_events::Record;
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,9 +32,12 @@ pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
     }
     let _locks = take_locks(&settings.state_dir(), bundle.root())?;
     let run = Run::new(bundle, settings, options)?;
+    let record = Arc::new(run.begin_record());
     let stdin = io::stdin();
     let is_typed = stdin.is_terminal();
-    run.run_steps(&mut Answers::new(stdin.lock(), is_typed))
+    let ended = run.run_steps(&mut Answers::new(stdin.lock(), is_typed), &record);
+    record.end(ended.as_ref().map_or_else(pipe_kit::status::of, |exit| *exit).code());
+    ended
 }
 
 /// Takes the lock of the deployment and that of the bundle's root.
@@ -59,11 +64,21 @@ fn is_read_only(error: &anyhow::Error) -> bool {
 }
 
 impl Run {
-    fn run_steps(&self, answers: &mut Answers<impl BufRead>) -> Result<Exit> {
+    fn begin_record(&self) -> Record {
+        let (state, bundle) = (self.settings.state_dir(), &self.bundle);
+        let record = Record::begin(&state, RunKind::Restore, bundle.root(), Some(&bundle.dir));
+        record.change(|run| run.bytes = bundle.bytes());
+        record
+    }
+
+    fn run_steps(&self, answers: &mut Answers<impl BufRead>, record: &Arc<Record>) -> Result<Exit> {
         let recovery = Arc::new(Recovery::of(self));
         let on_signal = {
-            let recovery = Arc::clone(&recovery);
-            cleanup::on_failure(move || warning!("{}", recovery.recover()))
+            let (recovery, record) = (Arc::clone(&recovery), Arc::clone(record));
+            cleanup::on_failure(move || {
+                warning!("{}", recovery.recover());
+                record.end(cleanup::exit_status().unwrap_or(Exit::Failed.code()));
+            })
         };
         if let (Request::Resume, Some(journal)) = (self.options.request, self.state.journal()) {
             info!("continuing the restore of {}, finished up to {}", journal.since, journal.done);
@@ -71,7 +86,10 @@ impl Run {
         let mut exit = Exit::Done;
         for step in self.selection.steps() {
             self.state.begin(step);
-            let (ended, _) = step.heading().time(|| self.run_step(step, answers));
+            record.begin_stage(step.name());
+            let (ended, took) = step.heading().time(|| self.run_step(step, answers));
+            let status = ended.as_ref().map_or_else(pipe_kit::status::of, |exit| *exit);
+            record.end_stage(took, status.code());
             match ended {
                 Ok(outcome) => exit = outcome,
                 Err(error) => {

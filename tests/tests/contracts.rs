@@ -170,8 +170,12 @@ fn dependencies() -> Vec<(String, Vec<String>)> {
 }
 
 /// Libraries that a tool may depend on, each with those that it depends on itself.
-const LIBRARIES: [(&str, &[&str]); 3] =
-    [("pipe-kit", &[]), ("redis-link", &["pipe-kit"]), ("bundle-format", &["pipe-kit"])];
+const LIBRARIES: [(&str, &[&str]); 4] = [
+    ("pipe-kit", &[]),
+    ("redis-link", &["pipe-kit"]),
+    ("bundle-format", &["pipe-kit"]),
+    ("run-events", &["bundle-format", "pipe-kit"]),
+];
 
 /// The packages of the workspace that a package depends on.
 fn needed_of_ours(name: &str) -> Vec<String> {

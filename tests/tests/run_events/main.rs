@@ -1,0 +1,34 @@
+//! What a run records of itself, and whom it notifies, on real deployments.
+#![allow(clippy::print_stdout, reason = "a skipped test reports why")]
+
+mod records;
+
+use anyhow::{Context, Result};
+use bundle_format::report::{RunKind, RunRecord};
+use pipeline_tests::deployment::{Deployment, Options};
+use std::io::Write;
+
+/// The answers that a restore of a test deployment asks for.
+const ANSWERS: &str = "demo.piprio.test\nn\n";
+
+/// A deployment with little in it, without a storage of its own, and more lines in its `.env`.
+fn deployment(lines: &str) -> Result<Deployment> {
+    let options =
+        Options { external_storage: true, tenants: 1, docs: 2, objects: 1, ..Options::default() };
+    let deployment = Deployment::temporary(&options)?;
+    configure(&deployment, lines)?;
+    Ok(deployment)
+}
+
+fn configure(deployment: &Deployment, lines: &str) -> Result<()> {
+    let env = deployment.dir().join(".env");
+    let mut file = std::fs::OpenOptions::new().append(true).open(env)?;
+    Ok(file.write_all(lines.as_bytes())?)
+}
+
+/// What the last run of a kind has recorded.
+fn record(deployment: &Deployment, kind: RunKind) -> Result<RunRecord> {
+    let file = deployment.dir().join(".restore").join(kind.record_name());
+    let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
+    Ok(serde_json::from_slice(&text)?)
+}
