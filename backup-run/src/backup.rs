@@ -11,7 +11,7 @@ use pipe_kit::lock::{self, Lock};
 use pipe_kit::mutex::lock;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
-use run_events::Record;
+use run_events::{Events, Record};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -25,13 +25,24 @@ use std::sync::{Arc, Mutex};
 pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     // Also for what scripts in the place of a stage create.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let kind = RunKind::Backup;
+    // The restore that started a safety backup notifies of both.
+    let events = if settings.safety_backup { Events::none(kind) } else { Events::begin(kind) };
+    let mut locks = Vec::new();
+    let result = make(settings, json, &events, &mut locks);
+    events.end(&result);
+    result
+}
+
+/// Makes a bundle. The locks are the caller's to release.
+fn make(settings: &Settings, json: bool, events: &Events, locks: &mut Vec<Lock>) -> Result<Exit> {
     root::refuse_if_unmounted(settings)?;
     let root = make_directories(settings)?;
-    let _locks = take_locks(settings, &root)?;
+    *locks = take_locks(settings, &root)?;
     root::record(settings).unwrap_or_else(|error| warning!("{error:#}"));
     let bundle = Bundle::with_free_name(&root);
     let link = link_source(settings, &bundle);
-    let record = Record::begin(&settings.state_dir(), RunKind::Backup, &root, None);
+    let record = events.open(&settings.state_dir(), &root, None);
     let backup = Arc::new(Backup { bundle, record, stage: Mutex::new(None) });
     let failure = Arc::new(Mutex::new(None));
     let unfinished = {
@@ -39,7 +50,7 @@ pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
         cleanup::on_failure(move || backup.give_up(&mut lock(&failure)))
     };
     let commands = Commands { settings, bundle: &backup.bundle, link };
-    match backup.run_stages(&commands, json) {
+    match events.before().and_then(|()| backup.run_stages(&commands, json)) {
         Ok(()) => {
             backup.end(Exit::Done.code());
             unfinished.disarm();
@@ -106,7 +117,7 @@ pub fn refuse_if_unfinished(settings: &Settings) -> Result<()> {
 /// A backup that is running.
 struct Backup {
     bundle: Bundle,
-    record: Record,
+    record: Arc<Record>,
     /// The last stage that has begun.
     stage: Mutex<Option<Stage>>,
 }

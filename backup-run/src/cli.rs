@@ -24,7 +24,9 @@ publish, no bundle is made, and earlier bundles are unchanged; if it fails later
 complete, and nothing is pruned.
 
 The path of the bundle is printed on standard output, then the report of bundle-prune. A record
-of the run (stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json.
+of the run (stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json. Programs
+in DEPLOY/hooks/before-backup.d run first; one that fails refuses the run (5). Those in
+after-backup.d or failed-backup.d run at its end.
 
 EXAMPLES
   backup-run
@@ -39,7 +41,7 @@ EXIT STATUS
   3  some objects could not be read; no bundle was made
   4  what was written is damaged; no bundle was made
   5  refused: another backup or restore is running, a restore is unfinished, the filesystem of the
-     root is not mounted, or there is no .env
+     root is not mounted, a hook failed, or there is no .env
   128+N  signal N";
 
 /// Make a bundle of the whole deployment

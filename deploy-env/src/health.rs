@@ -1,4 +1,4 @@
-//! The limits of retention, the alarm and the health check: numbers, each within a range.
+//! The limits of retention, the alarm, the health check and the hooks: numbers, each within a range.
 
 use anyhow::{Result, anyhow};
 use pipe_kit::Stop;
@@ -12,7 +12,7 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 9] = [
+pub const LIMITS: [Limit; 10] = [
     Limit { key: "BACKUP_KEEP_DAILY", least: 0, most: 100_000 },
     Limit { key: "BACKUP_KEEP_WEEKLY", least: 0, most: 100_000 },
     Limit { key: "BACKUP_KEEP_MONTHLY", least: 0, most: 100_000 },
@@ -22,6 +22,7 @@ pub const LIMITS: [Limit; 9] = [
     Limit { key: "HEALTH_MAX_LATENCY_MS", least: 1, most: 3_600_000 },
     Limit { key: "HEALTH_MIN_FREE_MIB", least: 0, most: u32::MAX },
     Limit { key: "HEALTH_MAX_BUNDLE_AGE_HOURS", least: 0, most: u32::MAX },
+    Limit { key: "HOOK_TIMEOUT_SECONDS", least: 1, most: 86_400 },
 ];
 
 impl Limit {

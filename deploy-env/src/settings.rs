@@ -98,6 +98,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
+    plain("HOOK_TIMEOUT_SECONDS", Some("600")),
 ];
 
 /// The setting of a name.

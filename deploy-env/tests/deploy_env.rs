@@ -121,6 +121,7 @@ fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients
         ("HEALTH_MAX_LATENCY_MS", "2000"),
         ("HEALTH_MIN_FREE_MIB", "1024"),
         ("HEALTH_MAX_BUNDLE_AGE_HOURS", "26"),
+        ("HOOK_TIMEOUT_SECONDS", "600"),
         ("PIPRIO_RESOLVED", "1"),
         ("NO_PROXY", "127.0.0.1"),
         ("no_proxy", "127.0.0.1"),

@@ -13,7 +13,7 @@ use anyhow::Result;
 use bundle_format::report::RunKind;
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
-use run_events::Record;
+use run_events::{Events, Record};
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -30,14 +30,29 @@ pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
     if options.dry_run {
         return Run::new(bundle, settings, options)?.dry_run();
     }
-    let _locks = take_locks(&settings.state_dir(), bundle.root())?;
+    let events = Events::begin(RunKind::Restore);
+    let mut locks = Vec::new();
+    let result = restore(bundle, settings, options, &events, &mut locks);
+    events.end(&result);
+    result
+}
+
+/// Restores the deployment. The locks are the caller's to release.
+fn restore(
+    bundle: Bundle,
+    settings: Settings,
+    options: Options,
+    events: &Events,
+    locks: &mut Vec<Lock>,
+) -> Result<Exit> {
+    *locks = take_locks(&settings.state_dir(), bundle.root())?;
     let run = Run::new(bundle, settings, options)?;
-    let record = Arc::new(run.begin_record());
+    let (state, bundle) = (run.settings.state_dir(), &run.bundle);
+    let record = events.open(&state, bundle.root(), Some(&bundle.dir));
+    record.change(|run| run.bytes = bundle.bytes());
     let stdin = io::stdin();
     let is_typed = stdin.is_terminal();
-    let ended = run.run_steps(&mut Answers::new(stdin.lock(), is_typed), &record);
-    record.end(ended.as_ref().map_or_else(pipe_kit::status::of, |exit| *exit).code());
-    ended
+    run.run_steps(&mut Answers::new(stdin.lock(), is_typed), events, &record)
 }
 
 /// Takes the lock of the deployment and that of the bundle's root.
@@ -64,21 +79,16 @@ fn is_read_only(error: &anyhow::Error) -> bool {
 }
 
 impl Run {
-    fn begin_record(&self) -> Record {
-        let (state, bundle) = (self.settings.state_dir(), &self.bundle);
-        let record = Record::begin(&state, RunKind::Restore, bundle.root(), Some(&bundle.dir));
-        record.change(|run| run.bytes = bundle.bytes());
-        record
-    }
-
-    fn run_steps(&self, answers: &mut Answers<impl BufRead>, record: &Arc<Record>) -> Result<Exit> {
+    fn run_steps(
+        &self,
+        answers: &mut Answers<impl BufRead>,
+        events: &Events,
+        record: &Record,
+    ) -> Result<Exit> {
         let recovery = Arc::new(Recovery::of(self));
         let on_signal = {
-            let (recovery, record) = (Arc::clone(&recovery), Arc::clone(record));
-            cleanup::on_failure(move || {
-                warning!("{}", recovery.recover());
-                record.end(cleanup::exit_status().unwrap_or(Exit::Failed.code()));
-            })
+            let recovery = Arc::clone(&recovery);
+            cleanup::on_failure(move || warning!("{}", recovery.recover()))
         };
         if let (Request::Resume, Some(journal)) = (self.options.request, self.state.journal()) {
             info!("continuing the restore of {}, finished up to {}", journal.since, journal.done);
@@ -87,7 +97,13 @@ impl Run {
         for step in self.selection.steps() {
             self.state.begin(step);
             record.begin_stage(step.name());
-            let (ended, took) = step.heading().time(|| self.run_step(step, answers));
+            let run_step = || {
+                if step.is_destructive() {
+                    events.before()?;
+                }
+                self.run_step(step, answers)
+            };
+            let (ended, took) = step.heading().time(run_step);
             let status = ended.as_ref().map_or_else(pipe_kit::status::of, |exit| *exit);
             record.end_stage(took, status.code());
             match ended {
