@@ -99,6 +99,20 @@ pub const SETTINGS: &[Setting] = &[
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
     plain("HOOK_TIMEOUT_SECONDS", Some("600")),
+    secret("NOTIFY_PING"),
+    plain("NOTIFY_PING_FILE", None),
+    secret("NOTIFY_URL"),
+    plain("NOTIFY_URL_FILE", None),
+];
+
+/// The exported variables that hold a secret setting, whole. Passwords inside URLs are masked by their form.
+pub const SECRET_VARIABLES: [&str; 6] = [
+    "PGPASSWORD",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "NOTIFY_PING",
+    "NOTIFY_URL",
 ];
 
 /// The setting of a name.

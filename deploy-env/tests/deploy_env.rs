@@ -122,6 +122,7 @@ fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients
         ("HEALTH_MIN_FREE_MIB", "1024"),
         ("HEALTH_MAX_BUNDLE_AGE_HOURS", "26"),
         ("HOOK_TIMEOUT_SECONDS", "600"),
+        ("PIPRIO_SECRETS", "PGPASSWORD AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"),
         ("PIPRIO_RESOLVED", "1"),
         ("NO_PROXY", "127.0.0.1"),
         ("no_proxy", "127.0.0.1"),
