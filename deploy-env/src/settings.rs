@@ -103,6 +103,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("NOTIFY_PING_FILE", None),
     secret("NOTIFY_URL"),
     plain("NOTIFY_URL_FILE", None),
+    plain("METRICS_FILE", None),
 ];
 
 /// The exported variables that hold a secret setting, whole. Passwords inside URLs are masked by their form.

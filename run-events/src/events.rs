@@ -4,6 +4,7 @@ use crate::capture::Capture;
 use crate::hooks::{About, Hooks, When};
 use crate::mask::Secrets;
 use crate::message::Message;
+use crate::metrics;
 use crate::notify::Notifier;
 use crate::record::Record;
 use crate::settings::{Settings, message_url, ping_url};
@@ -13,7 +14,7 @@ use bundle_format::report::{RunKind, RunRecord};
 use chrono::SecondsFormat;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::mutex::lock;
-use pipe_kit::{Exit, log, status};
+use pipe_kit::{Exit, log, status, warning};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -150,6 +151,10 @@ impl Run {
             self.hooks().after(when, &self.about(Some(status)));
         }
         self.notify(status, error, record.map(|record| record.get()).as_ref());
+        if let Some(file) = &self.settings.metrics {
+            let written = metrics::write(&self.settings, file);
+            written.unwrap_or_else(|error| warning!("the metrics are not written: {error:#}"));
+        }
     }
 
     fn notify(&self, status: u8, error: Option<String>, record: Option<&RunRecord>) {

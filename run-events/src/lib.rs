@@ -1,5 +1,5 @@
-//! What a run of the toolkit records of itself, and whom it notifies: records, hooks of the operator, pings and
-//! webhooks.
+//! What a run of the toolkit records of itself, and whom it notifies: records, hooks of the operator, pings,
+//! webhooks and metrics.
 //!
 //! A runner calls [`Events`] at its start and at its end, and writes its stages into the [`Record`] in between.
 
@@ -9,6 +9,7 @@ mod hooks;
 mod limited;
 mod mask;
 mod message;
+mod metrics;
 mod notify;
 mod record;
 mod settings;

@@ -17,6 +17,10 @@ pub struct Settings {
     pub domain: Option<String>,
     /// How long one hook may take.
     pub hook_limit: Duration,
+    /// The file of metrics, where one is wanted.
+    pub metrics: Option<PathBuf>,
+    /// The directory that holds the bundles.
+    pub root: Option<PathBuf>,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -46,6 +50,8 @@ impl Settings {
             deploy: variable("PIPRIO_DEPLOY")?.into(),
             domain: variable("PIPRIO_DOMAIN"),
             hook_limit: Duration::from_secs(seconds.unwrap_or(600)),
+            metrics: variable("METRICS_FILE").map(PathBuf::from),
+            root: variable("BACKUP_ROOT").map(PathBuf::from),
         })
     }
 

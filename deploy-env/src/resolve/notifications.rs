@@ -7,6 +7,9 @@ use url::Url;
 
 impl Resolver<'_> {
     pub fn notifications(&mut self) {
+        if let Some(file) = self.take("METRICS_FILE") {
+            self.export("METRICS_FILE", self.deployment.path_text(&file));
+        }
         for key in ["NOTIFY_PING", "NOTIFY_URL"] {
             match self.secret(key) {
                 Ok(Some(secret)) if is_web_url(&secret.value) => self.export(key, secret.value),

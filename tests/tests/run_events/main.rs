@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, reason = "a skipped test reports why")]
 
 mod hooks;
+mod metrics;
 mod notify;
 mod receiver;
 mod records;

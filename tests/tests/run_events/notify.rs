@@ -1,6 +1,7 @@
 //! Pings and messages, at real receivers.
 
 use crate::hooks::write_hook;
+use crate::metrics::measured;
 use crate::receiver::{Manner, Receiver, Request, lines, messages};
 use crate::{ANSWERS, deployment, replace};
 use anyhow::{Context, Result, ensure};
@@ -49,7 +50,7 @@ fn each_run_pings_twice_with_its_masked_log_and_failures_and_recoveries_are_mess
 {
     let (pings, hooks) =
         (Receiver::start(Manner::Status(200))?, Receiver::start(Manner::Status(200))?);
-    let deployment = deployment(&format!(
+    let (deployment, metrics) = measured(&format!(
         "\nNOTIFY_PING=http://{}/planted-ping/{{run}}\nNOTIFY_URL_FILE=/run/secrets/url\n",
         pings.address()
     ))?;
@@ -109,7 +110,8 @@ fn each_run_pings_twice_with_its_masked_log_and_failures_and_recoveries_are_mess
     deployment.restore(&bundle, &[], "no\n")?.expect(5);
     assert_eq!(lines(&pings.take())[1], "POST /planted-ping/restore/5");
     assert_eq!(messages(&hooks.take())?[0].0, "failure");
-    for (file, text) in state_files(&deployment)? {
+    let written = std::fs::read_to_string(&metrics)?;
+    for (file, text) in state_files(&deployment)?.into_iter().chain([(metrics, written)]) {
         let leaked = secrets.iter().find(|secret| text.contains(*secret));
         ensure!(leaked.is_none(), "{leaked:?} is in {}", file.display());
     }

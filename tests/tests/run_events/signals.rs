@@ -1,7 +1,8 @@
 //! Runs that a signal ends.
 
+use crate::metrics::{measured, samples};
 use crate::receiver::{Manner, Receiver, lines, messages};
-use crate::{deployment, record, replace};
+use crate::{record, replace};
 use anyhow::{Context, Result};
 use bundle_format::report::RunKind::Backup;
 use pipeline_tests::deployment::Deployment;
@@ -31,7 +32,7 @@ fn backup_ended_by(deployment: &Deployment, signal: Signal) -> Result<ExitStatus
 fn a_run_that_a_signal_ends_reports_that_once_or_its_successor_does() -> Result<()> {
     let (pings, hooks) =
         (Receiver::start(Manner::Status(200))?, Receiver::start(Manner::Status(200))?);
-    let deployment = deployment(&format!(
+    let (deployment, metrics) = measured(&format!(
         "\nNOTIFY_PING=http://{}/p\nNOTIFY_URL=http://{}/u\n",
         pings.address(),
         hooks.address()
@@ -39,6 +40,10 @@ fn a_run_that_a_signal_ends_reports_that_once_or_its_successor_does() -> Result<
     let status = backup_ended_by(&deployment, Signal::TERM)?;
     assert_eq!(status.code(), Some(143));
     assert_eq!(record(&deployment, Backup)?.status, Some(143));
+    let found = samples(&metrics)?;
+    let found =
+        |name: &str| found.get(&format!("piprio_backup_{name}{{domain=\"demo.piprio.test\"}}"));
+    assert_eq!((found("last_run_status"), found("failed_runs_total")), (Some(&143.0), Some(&1.0)));
     let sent = pings.take();
     assert_eq!(lines(&sent), ["POST /p/start", "POST /p/143"]);
     assert!(sent[1].body.contains("backup-run: ended by SIGTERM\n"), "{}", sent[1].body);
