@@ -120,13 +120,13 @@ cron() {
     install -d -m 0700 -o "$user" -- "$dir/.restore"
   fi
   put "$file" "$(fill "$here/../contrib/cron/piprio-backup" USER "$user" BACKUP "$(for_cron "$dir/scripts/backup.sh")" LOG "$(for_cron "$log")")"
-  log "runs daily at 02:00 as $user, logging to $log"
+  log "runs daily at 04:00 as $user, logging to $log"
   log "to undo: rm $(printf %q "$file")"
 }
 
 if (( EUID != 0 )) && [[ -z "$root" ]]; then
   mkdir -p -- "$dir/.restore"
-  line="0 2 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
+  line="0 4 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
   log "only root can write to /etc; nothing was scheduled; as root: install.sh --$kind …; or add this line with crontab -e:"
   printf '%s\n' "$line"
   exit 5

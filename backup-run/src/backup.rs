@@ -2,14 +2,16 @@
 
 use crate::bundle::{Bundle, remove_partials};
 use crate::commands::{Commands, link_source};
-use crate::record::Record;
+use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
+use bundle_format::report::{ComponentBytes, RunKind};
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::mutex::lock;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
+use run_events::{Events, Record};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -23,19 +25,32 @@ use std::sync::{Arc, Mutex};
 pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     // Also for what scripts in the place of a stage create.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let kind = RunKind::Backup;
+    // The restore that started a safety backup notifies of both.
+    let events = if settings.safety_backup { Events::none(kind) } else { Events::begin(kind) };
+    let mut locks = Vec::new();
+    let result = make(settings, json, &events, &mut locks);
+    events.end(&result);
+    result
+}
+
+/// Makes a bundle. The locks are the caller's to release.
+fn make(settings: &Settings, json: bool, events: &Events, locks: &mut Vec<Lock>) -> Result<Exit> {
+    root::refuse_if_unmounted(settings)?;
     let root = make_directories(settings)?;
-    let _locks = take_locks(settings, &root)?;
+    *locks = take_locks(settings, &root)?;
+    root::record(settings).unwrap_or_else(|error| warning!("{error:#}"));
     let bundle = Bundle::with_free_name(&root);
     let link = link_source(settings, &bundle);
-    let record = Record::begin(settings.state_dir().join("last-backup.json"), &bundle);
-    let backup = Arc::new(Backup { bundle, record });
+    let record = events.open(&settings.state_dir(), &root, None);
+    let backup = Arc::new(Backup { bundle, record, stage: Mutex::new(None) });
     let failure = Arc::new(Mutex::new(None));
     let unfinished = {
         let (backup, failure) = (Arc::clone(&backup), Arc::clone(&failure));
         cleanup::on_failure(move || backup.give_up(&mut lock(&failure)))
     };
     let commands = Commands { settings, bundle: &backup.bundle, link };
-    match backup.run_stages(&commands, json) {
+    match events.before().and_then(|()| backup.run_stages(&commands, json)) {
         Ok(()) => {
             backup.end(Exit::Done.code());
             unfinished.disarm();
@@ -102,7 +117,9 @@ pub fn refuse_if_unfinished(settings: &Settings) -> Result<()> {
 /// A backup that is running.
 struct Backup {
     bundle: Bundle,
-    record: Record,
+    record: Arc<Record>,
+    /// The last stage that has begun.
+    stage: Mutex<Option<Stage>>,
 }
 
 impl Backup {
@@ -117,7 +134,8 @@ impl Backup {
                     continue;
                 }
             };
-            self.record.begin_stage(stage);
+            *lock(&self.stage) = Some(stage);
+            self.record.begin_stage(stage.name());
             let run = || if json { tool.run() } else { tool.run_to_stdout() };
             let (ended, took) = heading.time(run);
             let exit = ended.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done);
@@ -141,7 +159,9 @@ impl Backup {
 
     fn record_sizes(&self, stage: Stage) {
         if stage == Stage::Manifest {
-            self.record.read_sizes(&self.bundle.partial.join("MANIFEST.txt"));
+            let manifest = std::fs::read_to_string(self.bundle.partial.join("MANIFEST.txt"));
+            let bytes = ComponentBytes::of_manifest(&manifest.unwrap_or_default());
+            self.record.change(|run| run.bytes = bytes);
         }
     }
 
@@ -149,7 +169,7 @@ impl Backup {
     /// prints it.
     fn give_up(&self, failure: &mut Option<(Exit, String)>) {
         let state = self.clean_up();
-        let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
+        let signal = cleanup::exit_status();
         let status = match failure {
             Some((exit, error)) => {
                 *error = format!("{error}; {state}");
@@ -162,12 +182,12 @@ impl Backup {
             (_, None) => warning!("{state}"),
             (None, Some(_)) => {}
         }
-        self.end(signal.map_or(status, |signal| 128 + signal));
+        self.end(signal.unwrap_or(status));
     }
 
     /// Removes what is not a whole bundle, and describes what is left.
     fn clean_up(&self) -> String {
-        let state = what_is_left(&self.bundle, self.record.stage());
+        let state = what_is_left(&self.bundle, *lock(&self.stage));
         match self.bundle.discard() {
             Ok(()) => state,
             Err(error) => format!("{state}; {error:#}"),
@@ -175,7 +195,9 @@ impl Backup {
     }
 
     fn end(&self, status: u8) {
-        self.record.end(&self.bundle, status);
+        let made = self.bundle.is_published().then(|| self.bundle.path.clone());
+        self.record.change(|run| run.bundle = made);
+        self.record.end(status);
     }
 }
 

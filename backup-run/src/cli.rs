@@ -17,13 +17,16 @@ STAGES, in this order:
   seal       bundle-manifest sums
   publish    bundle-manifest publish: the bundle gets its final name
   alarm      bundle-manifest alarm: compares it with the bundle before it
-  prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS
+  prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS that neither BACKUP_KEEP_DAILY,
+             nor _WEEKLY, _MONTHLY or _YEARLY keeps
 The programs are searched for on PATH. A stage that fails ends the run. If it fails before
 publish, no bundle is made, and earlier bundles are unchanged; if it fails later, the bundle is
 complete, and nothing is pruned.
 
 The path of the bundle is printed on standard output, then the report of bundle-prune. A record
-of the run (stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json.
+of the run (stages, seconds, bytes, status) is written to DEPLOY/.restore/last-backup.json. Programs
+in DEPLOY/hooks/before-backup.d run first; one that fails refuses the run (5). Those in
+after-backup.d or failed-backup.d run at its end.
 
 EXAMPLES
   backup-run
@@ -37,7 +40,8 @@ EXIT STATUS
   2  wrong usage, or a wrong setting
   3  some objects could not be read; no bundle was made
   4  what was written is damaged; no bundle was made
-  5  refused: another backup or restore is running, a restore is unfinished, or there is no .env
+  5  refused: another backup or restore is running, a restore is unfinished, the filesystem of the
+     root is not mounted, a hook failed, or there is no .env
   128+N  signal N";
 
 /// Make a bundle of the whole deployment
@@ -57,6 +61,9 @@ pub struct Cli {
     /// Accept what this bundle holds: ends the alarm over bundles that hold far less than the one before
     #[arg(long)]
     accept: bool,
+    /// Accept that the root is no longer on a filesystem of its own, but on the disk below its mount point
+    #[arg(long, conflicts_with = "safety_backup")]
+    accept_root: bool,
     /// Print the exact command of every stage, change nothing
     #[arg(long)]
     dry_run: bool,
@@ -76,6 +83,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     settings.root = cli.root.unwrap_or(settings.root);
     settings.safety_backup = cli.safety_backup;
     settings.accept = cli.accept;
+    settings.accept_root = cli.accept_root;
     if cli.dry_run { dry_run::run(&settings) } else { backup::run(&settings, cli.json) }
 }
 

@@ -56,10 +56,17 @@ impl Commands<'_> {
                 .args(["--domain", &settings.domain, "--record"])
                 .arg(settings.state_dir().join("retention.json"))
                 .args(["--keep-days", &settings.keep_days])
+                .args(by_calendar(settings))
                 .arg(&bundle.root),
         };
         Ok(tool.inherit_input())
     }
+}
+
+/// The rules that keep anything, so that the command shows no others.
+fn by_calendar(settings: &Settings) -> impl Iterator<Item = &str> {
+    let rules = settings.keep_by_calendar.iter().filter(|(_, number)| number != "0");
+    rules.flat_map(|(option, number)| [*option, number.as_str()])
 }
 
 /// The mirror of the newest intact bundle, where bundles are linked. A safety backup is what a restore falls back on:
@@ -146,6 +153,9 @@ mod tests {
             accepted.starts_with("bundle-manifest alarm --accept --shrink-percent"),
             "{accepted}"
         );
+        let keep = vec![("--keep-daily", "7".to_owned()), ("--keep-weekly", "0".to_owned())];
+        let kept = at(Settings { keep_by_calendar: keep, ..settings() }, Stage::Prune);
+        assert!(kept.ends_with(" --keep-days 30 --keep-daily 7 /r"), "{kept}");
         let safety = at(Settings { safety_backup: true, ..settings() }, Stage::Prune);
         assert_eq!(safety, "a safety backup removes no older bundle");
     }

@@ -3,6 +3,7 @@
 use crate::backup::refuse_if_unfinished;
 use crate::bundle::Bundle;
 use crate::commands::{Commands, link_source};
+use crate::root::refuse_if_unmounted;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
@@ -11,7 +12,7 @@ use pipe_kit::Exit;
 /// Prints the commands of a run that begins now.
 ///
 /// # Errors
-/// If that run would be refused because a restore is unfinished.
+/// If that run would be refused because a restore is unfinished, or the root's filesystem is not mounted.
 pub fn run(settings: &Settings) -> Result<Exit> {
     let root = &settings.root;
     let root = match root.canonicalize() {
@@ -34,5 +35,6 @@ pub fn run(settings: &Settings) -> Result<Exit> {
     }
     pipe_kit::output::print(&text)?;
     refuse_if_unfinished(settings)?;
+    refuse_if_unmounted(settings)?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,7 @@ mod bundle;
 mod cli;
 mod commands;
 mod dry_run;
-mod record;
+mod root;
 mod settings;
 mod stage;
 

@@ -19,11 +19,15 @@ pub struct Settings {
     /// Whether unchanged objects are hard links into an earlier bundle.
     pub link: bool,
     pub keep_days: String,
+    /// What retention keeps beyond that, as options of `bundle-prune` with their numbers.
+    pub keep_by_calendar: Vec<(&'static str, String)>,
     pub shrink_percent: String,
     /// Run for a restore, under its locks.
     pub safety_backup: bool,
     /// Accept that this bundle holds far less than the one before.
     pub accept: bool,
+    /// Accept that the root is no longer on a filesystem of its own.
+    pub accept_root: bool,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -34,6 +38,16 @@ fn required(name: &str) -> Result<String> {
     let usage =
         || Stop::usage(format!("{name} is not set; run this as deploy-env -- backup-run …"));
     variable(name).with_context(usage)
+}
+
+fn keep_by_calendar() -> Result<Vec<(&'static str, String)>> {
+    let rules = [
+        ("--keep-daily", "BACKUP_KEEP_DAILY"),
+        ("--keep-weekly", "BACKUP_KEEP_WEEKLY"),
+        ("--keep-monthly", "BACKUP_KEEP_MONTHLY"),
+        ("--keep-yearly", "BACKUP_KEEP_YEARLY"),
+    ];
+    rules.into_iter().map(|(option, name)| Ok((option, required(name)?))).collect()
 }
 
 impl Settings {
@@ -51,9 +65,11 @@ impl Settings {
             storage_reason: variable("OBJECT_STORAGE_REASON").unwrap_or_default(),
             link: required("BACKUP_LINK")? == "yes",
             keep_days: required("BACKUP_KEEP_DAYS")?,
+            keep_by_calendar: keep_by_calendar()?,
             shrink_percent: required("ALARM_SHRINK_PERCENT")?,
             safety_backup: false,
             accept: false,
+            accept_root: false,
         })
     }
 

@@ -1,11 +1,9 @@
 //! The stages and their order.
 
 use pipe_kit::sequence::Heading;
-use serde::Serialize;
 
 /// A stage of the sequence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     Database,
     Objects,
@@ -30,9 +28,9 @@ impl Stage {
         Self::Prune,
     ];
 
-    /// As the log names it.
-    pub fn heading(self) -> Heading {
-        let name = match self {
+    /// Its name, in the log and in the record.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Database => "database",
             Self::Objects => "objects",
             Self::Config => "config",
@@ -41,7 +39,11 @@ impl Stage {
             Self::Publish => "publish",
             Self::Alarm => "alarm",
             Self::Prune => "prune",
-        };
-        Heading { number: self as usize + 1, total: Self::ALL.len(), name }
+        }
+    }
+
+    /// As the log names it.
+    pub fn heading(self) -> Heading {
+        Heading { number: self as usize + 1, total: Self::ALL.len(), name: self.name() }
     }
 }

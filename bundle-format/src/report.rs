@@ -6,6 +6,7 @@ mod config;
 mod database;
 mod health;
 mod objects;
+mod run;
 
 pub use bundles::{BundleCheck, BundleState, ListedBundle, Listing, Problem, ShrunkBundle};
 pub use config::{PlannedFile, ShownSetting};
@@ -14,3 +15,4 @@ pub use database::{
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};
+pub use run::{ComponentBytes, DestinationRecord, RunKind, RunRecord, StageRecord};

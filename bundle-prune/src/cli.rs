@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::bundles::{self, Bundle};
+use crate::calendar::Calendar;
 use crate::clock::Reading;
 use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use crate::record::Record;
@@ -21,9 +22,15 @@ bundle-manifest verify --quick passes and that no full verify has found damage; 
 bundle of the older script, which has no seal, counts as intact. Runs bundle-manifest, found on
 PATH.
 
+Bundles that are older than that are kept where another rule keeps them. --keep-daily 7 keeps the
+newest intact bundle of each of the last 7 days that have one; days without a bundle do not count,
+and neither do damaged bundles. The rules for weeks, months and years work alike, and one bundle can
+be kept by several. Days begin at midnight, and all times are UTC, as in the bundles' names.
+
 If the record shows that the clock went back by more than a day, or forward by more than two
 usual intervals between runs, the run removes nothing and warns about the clock. That time
-counts towards no age, so a wrong clock makes no bundle old.
+counts towards no age, so a wrong clock makes no bundle old. Bundles that were made before it, and
+after it, are counted apart: up to two more days, weeks, months or years are then kept.
 
 Nothing is removed while the alarm is on because a bundle holds far less than the one before it
 (bundle-manifest alarm). With a domain, bundles of other deployments are neither removed nor
@@ -33,6 +40,7 @@ EXAMPLES
   bundle-prune --dry-run backups
   bundle-prune --keep-days 30 backups
   bundle-prune --keep-days 7 --keep-last 3 --json backups
+  bundle-prune --keep-days 7 --keep-weekly 5 --keep-monthly 12 --keep-yearly 3 backups
   bundle-prune --domain docs.example.org --record .restore/retention.json backups
 
 EXIT STATUS
@@ -52,6 +60,18 @@ pub struct Cli {
     /// Keep at least this many of the newest intact bundles, whatever their age
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep_last: usize,
+    /// Keep the newest intact bundle of each of the last N days that have one
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_daily: u32,
+    /// The same for weeks, which begin on Monday
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_weekly: u32,
+    /// The same for months
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_monthly: u32,
+    /// The same for years
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    keep_yearly: u32,
     /// Count and remove only the bundles of this deployment; bundles of an unknown one belong to it
     /// unless the root also holds another deployment's
     #[arg(long, value_name = "DOMAIN", env = "PIPRIO_DOMAIN")]
@@ -76,7 +96,13 @@ pub struct Cli {
 /// If the bundles cannot be listed, or one could not be removed.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
-    let policy = Policy { keep_days: cli.keep_days, keep_last: cli.keep_last };
+    let calendar = Calendar {
+        daily: cli.keep_daily,
+        weekly: cli.keep_weekly,
+        monthly: cli.keep_monthly,
+        yearly: cli.keep_yearly,
+    };
+    let policy = Policy { keep_days: cli.keep_days, keep_last: cli.keep_last, calendar };
     let root = cli.root.canonicalize();
     let root = root.with_context(|| format!("opening {}", cli.root.display()))?;
     let record = record_file(cli.record).map(|file| Record::read(file, &root)).transpose()?;

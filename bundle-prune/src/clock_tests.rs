@@ -1,68 +1,11 @@
 //! Retention under clocks that are wrong.
 
 use crate::bundles::Bundle;
-use crate::clock::{Reading, Run};
-use crate::policy::{self, Hold, Policy, Verdict};
-use bundle_format::report::BundleState;
+use crate::history::{DAY, KEEP, Root, ahead, bundle, faults, start};
+use crate::policy;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
-
-const DAY: i64 = 86_400;
-const KEEP: u32 = 30;
-
-fn start() -> DateTime<Utc> {
-    "2026-04-21T02:00:00Z".parse().unwrap()
-}
-
-fn bundle(taken: DateTime<Utc>) -> Bundle {
-    let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-    Bundle { name, taken, state: BundleState::Intact, domain: None, shrunk: None }
-}
-
-/// A root and its record, through one backup after another.
-#[derive(Default)]
-struct Root {
-    bundles: Vec<Bundle>,
-    /// When each was made in truth.
-    made: BTreeMap<String, DateTime<Utc>>,
-    last: Option<Run>,
-}
-
-impl Root {
-    /// Makes a bundle by a clock that reads so much more than it should, and prunes; gives what was
-    /// removed, and whether the run held back for the clock.
-    fn backup(&mut self, truth: DateTime<Utc>, ahead: TimeDelta) -> (Vec<String>, bool) {
-        let mut now = truth + ahead;
-        while self.made.contains_key(&bundle(now).name) {
-            now += TimeDelta::seconds(1);
-        }
-        self.bundles.push(bundle(now));
-        self.made.insert(bundle(now).name, truth);
-        self.prune(now)
-    }
-
-    fn prune(&mut self, now: DateTime<Utc>) -> (Vec<String>, bool) {
-        let clock = Reading::new(&self.bundles, now, self.last.as_ref());
-        let hold = clock.jump.map(|_| Hold::Clock);
-        let policy = Policy { keep_days: KEEP, keep_last: 1 };
-        let decided = policy::decide(&self.bundles, &clock, hold, policy).into_iter();
-        let gone: Vec<_> =
-            decided.filter(|d| d.verdict == Verdict::Remove).map(|d| d.bundle.name).collect();
-        self.bundles.retain(|b| !gone.contains(&b.name));
-        self.last = Some(clock.run(self.bundles.iter()));
-        (gone, clock.jump.is_some())
-    }
-
-    /// Backups of so many nights, under a right clock.
-    fn nights(first: i64, nights: i64) -> Self {
-        let mut root = Self::default();
-        for night in first..first + nights {
-            root.backup(start() + TimeDelta::days(night), TimeDelta::zero());
-        }
-        root
-    }
-}
+use std::collections::BTreeSet;
 
 #[test]
 fn no_single_run_under_a_wrong_clock_removes_a_bundle_and_retention_goes_on_after_it() {
@@ -164,17 +107,6 @@ fn a_bundle_dated_far_back_by_a_wrong_clock_is_as_old_as_the_nights_since() {
         root.backup(start() + TimeDelta::days(night), TimeDelta::zero());
     }
     assert!(root.bundles.iter().all(|b| b.name != odd));
-}
-
-/// Wrong clocks: from which run on, for how many, and by how many seconds.
-fn faults() -> impl Strategy<Value = Vec<(usize, usize, i64)>> {
-    let off = prop_oneof![3 * DAY..1500 * DAY, -20_000 * DAY..-3 * DAY];
-    prop::collection::vec((0usize..90, 1usize..8, off), 0..3)
-}
-
-fn ahead(faults: &[(usize, usize, i64)], run: usize) -> TimeDelta {
-    let fault = faults.iter().find(|(from, runs, _)| (*from..from + runs).contains(&run));
-    TimeDelta::seconds(fault.map_or(0, |(.., off)| *off))
 }
 
 proptest! {

@@ -2,6 +2,7 @@
 //! one is broken.
 
 use crate::bundles;
+use crate::calendar::Calendar;
 use crate::clock::Reading;
 use crate::policy::{Policy, Verdict, decide};
 use chrono::DateTime;
@@ -16,7 +17,7 @@ pub fn listing(bytes: &[u8]) {
         assert!(bundle.name.starts_with("piprio_") && !bundle.name.contains('/'), "{bundle:?}");
     }
     let now = DateTime::from_timestamp(seconds % (1 << 40), 0).unwrap_or_default();
-    let policy = Policy { keep_days: 1, keep_last: 0 };
+    let policy = Policy { keep_days: 1, keep_last: 0, calendar: Calendar::default() };
     let decided = decide(&bundles, &Reading::by_names(&bundles, now), None, policy);
     assert_eq!(decided.len(), bundles.len());
     let newest = decided.iter().find(|decision| decision.bundle.state.is_good());

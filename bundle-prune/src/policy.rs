@@ -2,6 +2,7 @@
 //! their ages and what holds removal back.
 
 use crate::bundles::Bundle;
+use crate::calendar::{self, Calendar, Period};
 use crate::clock::{Reading, TOLERANCE};
 use bundle_format::domain::{differ, known};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -13,6 +14,8 @@ pub struct Policy {
     pub keep_days: u32,
     /// The newest good ones to keep, whatever their age; at least one always is.
     pub keep_last: usize,
+    /// What is kept beyond that, by the calendar.
+    pub calendar: Calendar,
 }
 
 /// What happens to a bundle.
@@ -35,6 +38,8 @@ pub enum Reason {
     NewestIntact,
     /// One of the last ones that `--keep-last` asks for.
     AmongLast,
+    /// The newest of a period that the calendar keeps.
+    NewestOf(Period),
     /// No bundle is good, so none is removed: a damaged one is better than nothing.
     NoneIntact,
     /// Older than the limit, but the clock of this run contradicts the runs before it.
@@ -43,7 +48,7 @@ pub enum Reason {
     Shrunk,
     /// Of another deployment, or of an unknown one among several.
     Foreign,
-    /// Older than the limit, and a newer good one is kept.
+    /// Older than the limit, kept by no rule, and a newer good one is kept.
     Old,
 }
 
@@ -65,11 +70,20 @@ impl Reason {
             Self::Future => "more than a day in the future; check the clock".to_owned(),
             Self::NewestIntact => "the newest intact bundle".to_owned(),
             Self::AmongLast => format!("among the last {} intact bundles", policy.keep_last),
+            Self::NewestOf(period) => match (policy.calendar.count(period), period.word()) {
+                (1, word) => format!("the newest of its {word}, the last {word} with a bundle"),
+                (count, word) => {
+                    format!(
+                        "the newest of its {word}, one of the last {count} {word}s with a bundle"
+                    )
+                }
+            },
             Self::NoneIntact => "no bundle is intact, so none is removed".to_owned(),
             Self::ClockInDoubt => format!("older than {days} d, and the clock is in doubt"),
             Self::Shrunk => format!("older than {days} d, and a newer bundle holds far less"),
             Self::Foreign => "another deployment's".to_owned(),
-            Self::Old => format!("older than {days} d"),
+            Self::Old if policy.calendar.is_empty() => format!("older than {days} d"),
+            Self::Old => format!("older than {days} d, and not kept by day, week, month or year"),
         }
     }
 }
@@ -94,42 +108,52 @@ pub fn decide(
 ) -> Vec<Decision> {
     let mut sorted = bundles.to_vec();
     sorted.sort_by(|a, b| (b.taken, &b.name).cmp(&(a.taken, &a.name)));
-    let good: Vec<String> = sorted
+    let good: Vec<&Bundle> = sorted
         .iter()
         .filter(|bundle| bundle.state.is_good() && !is_future(bundle, clock.now))
-        .map(|bundle| bundle.name.clone())
         .collect();
-    let decision = |bundle: Bundle| {
-        let rank = good.iter().position(|name| *name == bundle.name);
-        let reason = match (reason(&bundle, rank, good.is_empty(), clock, policy), hold) {
+    let of_calendar = calendar::kept(&good, clock, policy.calendar);
+    let decision = |bundle: &Bundle| {
+        let place = Place {
+            rank: good.iter().position(|other| other.name == bundle.name),
+            none_good: good.is_empty(),
+            period: of_calendar.get(&bundle.name).copied(),
+        };
+        let reason = match (reason(bundle, place, clock, policy), hold) {
             (Reason::Old, Some(Hold::Clock)) => Reason::ClockInDoubt,
             (Reason::Old, Some(Hold::Shrunk)) => Reason::Shrunk,
             (reason, _) => reason,
         };
         let verdict = if reason == Reason::Old { Verdict::Remove } else { Verdict::Keep };
-        Decision { bundle, verdict, reason }
+        Decision { bundle: bundle.clone(), verdict, reason }
     };
-    sorted.into_iter().map(decision).collect()
+    sorted.iter().map(decision).collect()
 }
 
-/// `rank` counts the good bundles that are newer.
-fn reason(
-    bundle: &Bundle,
+/// A bundle among the others.
+#[derive(Clone, Copy)]
+struct Place {
+    /// How many good bundles are newer, where it is good.
     rank: Option<usize>,
+    /// Whether there is no good bundle.
     none_good: bool,
-    clock: &Reading,
-    policy: Policy,
-) -> Reason {
+    /// The period of which the calendar keeps it.
+    period: Option<Period>,
+}
+
+fn reason(bundle: &Bundle, place: Place, clock: &Reading, policy: Policy) -> Reason {
     if is_future(bundle, clock.now) {
         Reason::Future
     } else if clock.age(bundle) <= TimeDelta::days(policy.keep_days.into()) {
         Reason::Young
-    } else if none_good {
+    } else if place.none_good {
         Reason::NoneIntact
-    } else if rank == Some(0) {
+    } else if place.rank == Some(0) {
         Reason::NewestIntact
-    } else if rank.is_some_and(|rank| rank < policy.keep_last) {
+    } else if place.rank.is_some_and(|rank| rank < policy.keep_last) {
         Reason::AmongLast
+    } else if let Some(period) = place.period {
+        Reason::NewestOf(period)
     } else {
         Reason::Old
     }

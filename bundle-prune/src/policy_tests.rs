@@ -3,6 +3,7 @@
 mod properties;
 
 use crate::bundles::Bundle;
+use crate::calendar::Calendar;
 use crate::clock::Reading;
 use crate::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
 use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
@@ -28,7 +29,7 @@ fn decide(bundles: &[Bundle], now: DateTime<Utc>, policy: Policy) -> Vec<Decisio
 }
 
 fn policy(keep_days: u32, keep_last: usize) -> Policy {
-    Policy { keep_days, keep_last }
+    Policy { keep_days, keep_last, calendar: Calendar::default() }
 }
 
 /// One history: ages in seconds with states, oldest last, and the reason expected for each.

@@ -1,5 +1,6 @@
 //! What was decided and what was done.
 
+use crate::calendar::Calendar;
 use crate::policy::{Decision, Policy, Verdict};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
@@ -27,6 +28,7 @@ pub struct Report {
     now: String,
     keep_days: u32,
     keep_last: usize,
+    keep: Calendar,
     dry_run: bool,
     bundles: Vec<Line>,
 }
@@ -47,6 +49,7 @@ impl Report {
             now: now.to_rfc3339_opts(SecondsFormat::Secs, true),
             keep_days: policy.keep_days,
             keep_last: policy.keep_last,
+            keep: policy.calendar,
             dry_run,
             bundles: Vec::new(),
         }

@@ -3,10 +3,11 @@
 use crate::deployment::Deployment;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::child::{self, Running};
+use pipe_kit::trust::refuse_if_others_may_write;
 use pipe_kit::{Exit, Stop};
 use std::cell::OnceCell;
 use std::io::Read;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
@@ -143,29 +144,6 @@ fn existing(places: &[PathBuf]) -> Option<PathBuf> {
     places.iter().find(executable).cloned()
 }
 
-/// As root, refuses a program that someone else could have written, or its directory.
-///
-/// # Errors
-/// [`Stop::refused`] naming it; if it cannot be looked at.
-pub fn refuse_if_others_may_write(path: &Path) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let real = path.canonicalize().with_context(|| format!("finding {}", path.display()))?;
-    for path in [Some(real.as_path()), real.parent(), path.parent()].into_iter().flatten() {
-        let meta = path.metadata().with_context(|| format!("looking at {}", path.display()))?;
-        if others_may_write(meta.uid(), meta.permissions().mode()) {
-            let message = format!(
-                "{} is writable by users other than root, so root does not run it: \
-                 chown root:root {0} && chmod go-w {0}",
-                path.display()
-            );
-            return Err(Stop::refused(message).into());
-        }
-    }
-    Ok(())
-}
-
 /// The programs that the script of the Compose driver may start in its place.
 fn started_by(script: &Path, deployment: &Path) -> Vec<PathBuf> {
     if script.file_name().is_none_or(|name| name != "compose") {
@@ -176,13 +154,10 @@ fn started_by(script: &Path, deployment: &Path) -> Vec<PathBuf> {
     bins.map(|dir| dir.join("bin/compose-driver")).filter(|program| program.exists()).collect()
 }
 
-fn others_may_write(owner: u32, mode: u32) -> bool {
-    owner != 0 || mode & 0o022 != 0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn deployment_with(script: &str) -> (tempfile::TempDir, Driver) {
         let dir = tempfile::tempdir().unwrap();
@@ -235,19 +210,6 @@ mod tests {
         let running = child::spawn_captured(&mut command, "it").unwrap();
         let error = answer(running, "it", Duration::from_millis(50)).unwrap_err();
         assert!(error.to_string().contains("did not answer"));
-    }
-
-    #[test]
-    fn only_what_root_alone_may_write_is_run_by_root() {
-        for (owner, mode, others) in [
-            (0, 0o755, false),
-            (0, 0o700, false),
-            (0, 0o775, true),
-            (0, 0o757, true),
-            (1000, 0o755, true),
-        ] {
-            assert_eq!(others_may_write(owner, mode), others, "{owner} {mode:o}");
-        }
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! Running a command in the resolved environment.
 
 use crate::deployment::Deployment;
-use crate::driver;
 use crate::layers::{ADDED, Layers, RESOLVED};
 use crate::resolve::{self, Resolved};
 use crate::settings;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Exit;
+use pipe_kit::trust::refuse_if_others_may_write;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
@@ -53,7 +53,7 @@ fn path_with_bin(deployment: &Deployment) -> Result<Option<OsString>> {
     if !bin.is_dir() {
         return Ok(None);
     }
-    driver::refuse_if_others_may_write(&bin)?;
+    refuse_if_others_may_write(&bin)?;
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
     let rest = std::env::split_paths(&path).filter(|dir| *dir != bin);
     let path = std::env::join_paths(std::iter::once(bin.clone()).chain(rest))

@@ -14,6 +14,7 @@ use pipe_kit::{Stop, warning};
 use std::net::SocketAddr;
 
 mod database;
+mod notifications;
 mod unused;
 
 /// One line of the report.
@@ -110,6 +111,8 @@ impl Resolver<'_> {
             let text = self.required(limit.key)?;
             self.export(limit.key, limit.checked(&text)?);
         }
+        self.notifications();
+        self.name_secrets();
         self.addresses(&driver, &reached)?;
         self.stateful(&driver, &named)
     }

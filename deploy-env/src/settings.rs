@@ -88,12 +88,32 @@ pub const SETTINGS: &[Setting] = &[
     plain("STATEFUL_SERVICES", Some("postgres redis minio")),
     plain("BACKUP_ROOT", Some("backups")),
     plain("BACKUP_KEEP_DAYS", Some("30")),
+    plain("BACKUP_KEEP_DAILY", Some("0")),
+    plain("BACKUP_KEEP_WEEKLY", Some("0")),
+    plain("BACKUP_KEEP_MONTHLY", Some("0")),
+    plain("BACKUP_KEEP_YEARLY", Some("0")),
     plain("BACKUP_LINK", Some("no")),
     plain("ALARM_SHRINK_PERCENT", Some("50")),
     plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
+    plain("HOOK_TIMEOUT_SECONDS", Some("600")),
+    secret("NOTIFY_PING"),
+    plain("NOTIFY_PING_FILE", None),
+    secret("NOTIFY_URL"),
+    plain("NOTIFY_URL_FILE", None),
+    plain("METRICS_FILE", None),
+];
+
+/// The exported variables that hold a secret setting, whole. Passwords inside URLs are masked by their form.
+pub const SECRET_VARIABLES: [&str; 6] = [
+    "PGPASSWORD",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "NOTIFY_PING",
+    "NOTIFY_URL",
 ];
 
 /// The setting of a name.

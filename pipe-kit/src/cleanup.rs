@@ -87,6 +87,12 @@ pub fn signal() -> Option<i32> {
     }
 }
 
+/// The status that the process ends with, where a signal is ending it: 128 + the signal's number.
+#[must_use]
+pub fn exit_status() -> Option<u8> {
+    signal().and_then(|signal| u8::try_from(128 + signal).ok())
+}
+
 /// Whether a signal is ending the process, and this thread is not one that undoes something for it.
 #[must_use]
 pub fn is_ending() -> bool {

@@ -40,7 +40,7 @@ pub fn main_of_runner<C: CommandFactory + FromArgMatches>(
             crate::cleanup::halt_if_ending();
             let exit = status::of(&error);
             if exit != Exit::ClosedPipe {
-                crate::log::line(format_args!("{}", one_line(&error)));
+                crate::log::line(format_args!("{}", status::one_line(&error)));
             }
             exit.code()
         }
@@ -61,30 +61,5 @@ fn answer(error: &clap::Error) -> Result<Exit> {
             let _ = error.print();
             Ok(Exit::Usage)
         }
-    }
-}
-
-fn one_line(error: &anyhow::Error) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for cause in error.chain() {
-        let text = cause.to_string();
-        // Some libraries repeat their source in their own text.
-        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
-            parts.push(text);
-        }
-    }
-    parts.join(": ").lines().map(str::trim).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::one_line;
-    use anyhow::anyhow;
-
-    #[test]
-    fn an_error_chain_is_one_line_without_repeats() {
-        let error = anyhow!("no such file").context("opening a: no such file").context("packing");
-        assert_eq!(one_line(&error), "packing: opening a: no such file");
-        assert_eq!(one_line(&anyhow!("two\n  lines")), "two lines");
     }
 }

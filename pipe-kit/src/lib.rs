@@ -11,6 +11,7 @@
 //! - [`deploy_env`]: the settings of a run, resolved once;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
+//! - [`trust`]: programs that root may run;
 //! - [`address`]: addresses of servers whose names do not resolve here;
 //! - [`text`], [`mutex`]: values as people read them, and locks that a panic does not poison.
 
@@ -33,6 +34,7 @@ pub mod status;
 mod stdout_state;
 pub mod text;
 pub mod tool;
+pub mod trust;
 
 pub use entry::{main, main_of_runner};
 pub use status::{Exit, Stop};

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static TOOL: OnceLock<&'static str> = OnceLock::new();
 static QUIET: AtomicBool = AtomicBool::new(false);
+static COPY: OnceLock<Copy> = OnceLock::new();
+
+type Copy = Box<dyn Fn(&str) + Send + Sync>;
 
 /// The option every tool has.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -33,10 +36,25 @@ pub fn is_quiet() -> bool {
     QUIET.load(Ordering::Relaxed)
 }
 
+/// Passes every line of this process to another place too, with its end of line. The first call counts.
+pub fn copy_to(copy: impl Fn(&str) + Send + Sync + 'static) {
+    COPY.get_or_init(|| Box::new(copy));
+}
+
+/// A line as [`line`] writes it, without its end.
+#[must_use]
+pub fn formatted(text: &dyn std::fmt::Display) -> String {
+    let tool = TOOL.get().copied().unwrap_or("pipe-kit");
+    format!("{tool}: {text}")
+}
+
 /// Writes a line to stderr. A stderr that cannot be written to does not stop a backup.
 pub fn line(text: Arguments<'_>) {
-    let tool = TOOL.get().copied().unwrap_or("pipe-kit");
-    let _ = writeln!(std::io::stderr().lock(), "{tool}: {text}");
+    let line = formatted(&text) + "\n";
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    if let Some(copy) = COPY.get() {
+        copy(&line);
+    }
 }
 
 /// Prints a message to the operator; nothing with `--quiet`.

@@ -95,10 +95,31 @@ pub fn of(error: &anyhow::Error) -> Exit {
     Exit::Failed
 }
 
+/// An error and its causes in one line, as the tool prints it at its end.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    for cause in error.chain() {
+        let text = cause.to_string();
+        // Some libraries repeat their source in their own text.
+        if !parts.last().is_some_and(|last| last.ends_with(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ").lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Context;
+    use anyhow::{Context, anyhow};
+
+    #[test]
+    fn an_error_chain_is_one_line_without_repeats() {
+        let error = anyhow!("no such file").context("opening a: no such file").context("packing");
+        assert_eq!(one_line(&error), "packing: opening a: no such file");
+        assert_eq!(one_line(&anyhow!("two\n  lines")), "two lines");
+    }
 
     #[test]
     fn statuses_are_the_documented_numbers() {

@@ -1,6 +1,7 @@
 //! The bundle that is restored from.
 
 use anyhow::{Context, Result};
+use bundle_format::report::ComponentBytes;
 use bundle_format::{layout, manifest};
 use pipe_kit::Stop;
 use pipe_kit::text::hex;
@@ -58,6 +59,11 @@ impl Bundle {
     /// A `Key: value` of the manifest.
     pub fn value(&self, key: &str) -> Option<&str> {
         manifest::value(&self.manifest, key)
+    }
+
+    /// The sizes of its components, by the manifest.
+    pub fn bytes(&self) -> ComponentBytes {
+        ComponentBytes::of_manifest(&self.manifest)
     }
 
     /// The manifest without control characters, which could change a terminal.

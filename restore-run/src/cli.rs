@@ -28,6 +28,10 @@ With every option, validate, summary and confirm run before any step that change
 While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and backup.sh refuses.
 --resume continues from the first unfinished step; a run without --resume starts over.
 
+A record of the run (steps, seconds, bytes, status) is written to DEPLOY/.restore/last-restore.json.
+Programs in DEPLOY/hooks/before-restore.d run before the first step that changes something; one that
+fails refuses the run (5). Those in after-restore.d or failed-restore.d then run at its end.
+
 On a new host, --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
 without it then starts the stateful services, and restores as usual.
 
@@ -49,7 +53,8 @@ EXIT STATUS:
   3  some objects failed, were left out as damaged, or (with --keep-going) could not be
      created in the database
   4  the bundle is damaged or incomplete
-  5  refused: not confirmed, locked, no restore to continue, or preflight found a problem
+  5  refused: not confirmed, locked, no restore to continue, a hook failed, or preflight found a
+     problem
   128+N  signal N";
 
 /// Rebuild a deployment from a bundle. Destructive on purpose: all current data is replaced

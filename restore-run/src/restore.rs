@@ -10,8 +10,10 @@ use crate::run::Run;
 use crate::settings::Settings;
 use crate::step::{Selection, Step};
 use anyhow::Result;
+use bundle_format::report::RunKind;
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
+use run_events::{Events, Record};
 use std::io::{self, BufRead, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
@@ -28,11 +30,29 @@ pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
     if options.dry_run {
         return Run::new(bundle, settings, options)?.dry_run();
     }
-    let _locks = take_locks(&settings.state_dir(), bundle.root())?;
+    let events = Events::begin(RunKind::Restore);
+    let mut locks = Vec::new();
+    let result = restore(bundle, settings, options, &events, &mut locks);
+    events.end(&result);
+    result
+}
+
+/// Restores the deployment. The locks are the caller's to release.
+fn restore(
+    bundle: Bundle,
+    settings: Settings,
+    options: Options,
+    events: &Events,
+    locks: &mut Vec<Lock>,
+) -> Result<Exit> {
+    *locks = take_locks(&settings.state_dir(), bundle.root())?;
     let run = Run::new(bundle, settings, options)?;
+    let (state, bundle) = (run.settings.state_dir(), &run.bundle);
+    let record = events.open(&state, bundle.root(), Some(&bundle.dir));
+    record.change(|run| run.bytes = bundle.bytes());
     let stdin = io::stdin();
     let is_typed = stdin.is_terminal();
-    run.run_steps(&mut Answers::new(stdin.lock(), is_typed))
+    run.run_steps(&mut Answers::new(stdin.lock(), is_typed), events, &record)
 }
 
 /// Takes the lock of the deployment and that of the bundle's root.
@@ -59,7 +79,12 @@ fn is_read_only(error: &anyhow::Error) -> bool {
 }
 
 impl Run {
-    fn run_steps(&self, answers: &mut Answers<impl BufRead>) -> Result<Exit> {
+    fn run_steps(
+        &self,
+        answers: &mut Answers<impl BufRead>,
+        events: &Events,
+        record: &Record,
+    ) -> Result<Exit> {
         let recovery = Arc::new(Recovery::of(self));
         let on_signal = {
             let recovery = Arc::clone(&recovery);
@@ -71,7 +96,16 @@ impl Run {
         let mut exit = Exit::Done;
         for step in self.selection.steps() {
             self.state.begin(step);
-            let (ended, _) = step.heading().time(|| self.run_step(step, answers));
+            record.begin_stage(step.name());
+            let run_step = || {
+                if step.is_destructive() {
+                    events.before()?;
+                }
+                self.run_step(step, answers)
+            };
+            let (ended, took) = step.heading().time(run_step);
+            let status = ended.as_ref().map_or_else(pipe_kit::status::of, |exit| *exit);
+            record.end_stage(took, status.code());
             match ended {
                 Ok(outcome) => exit = outcome,
                 Err(error) => {

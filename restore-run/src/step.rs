@@ -76,7 +76,7 @@ impl Step {
     }
 
     /// Whether it takes something away: service, data or files.
-    fn is_destructive(self) -> bool {
+    pub fn is_destructive(self) -> bool {
         (Self::Stop..=Self::Cache).contains(&self)
     }
 }

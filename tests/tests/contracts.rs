@@ -165,8 +165,12 @@ fn help_tells_no_secret_of_the_environment() {
 }
 
 /// Libraries that a tool may depend on, each with those that it depends on itself.
-const LIBRARIES: [(&str, &[&str]); 3] =
-    [("pipe-kit", &[]), ("redis-link", &["pipe-kit"]), ("bundle-format", &["pipe-kit"])];
+const LIBRARIES: [(&str, &[&str]); 4] = [
+    ("pipe-kit", &[]),
+    ("redis-link", &["pipe-kit"]),
+    ("bundle-format", &["pipe-kit"]),
+    ("run-events", &["bundle-format", "pipe-kit"]),
+];
 
 /// What every package's tests may depend on.
 const TEST_KIT: &str = "test-kit";

@@ -64,7 +64,7 @@ fn ended(command: &mut Command) -> Result<Run> {
 /// What cron hands to the shell of a file in `/etc/cron.d`: crontab(5).
 fn command_of(table: &Path) -> Result<String> {
     let text = std::fs::read_to_string(table)?;
-    let line = text.lines().find(|l| l.starts_with("0 2 ")).context("no line")?;
+    let line = text.lines().find(|l| l.starts_with("0 4 ")).context("no line")?;
     let mut rest = line;
     for _ in 0..6 {
         rest = rest.split_once(' ').context("fields")?.1;
@@ -261,7 +261,7 @@ fn who_is_not_root_is_told_what_to_do_and_nothing_is_scheduled() -> Result<()> {
     );
     let script = host.deploy.join("scripts/backup.sh");
     assert!(
-        run.stdout.starts_with(&format!("0 2 * * * '{}' >> ", script.display())),
+        run.stdout.starts_with(&format!("0 4 * * * '{}' >> ", script.display())),
         "{}",
         run.stdout
     );

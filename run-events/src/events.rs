@@ -1,0 +1,202 @@
+//! The events of a run: one call at its start, one under its locks, one at its end.
+
+use crate::capture::Capture;
+use crate::hooks::{About, Hooks, When};
+use crate::mask::Secrets;
+use crate::message::Message;
+use crate::metrics;
+use crate::notify::Notifier;
+use crate::record::Record;
+use crate::settings::{Settings, message_url, ping_url};
+use crate::tally::Tallies;
+use anyhow::Result;
+use bundle_format::report::{RunKind, RunRecord};
+use chrono::SecondsFormat;
+use pipe_kit::cleanup::{self, Guard};
+use pipe_kit::mutex::lock;
+use pipe_kit::{Exit, log, status, warning};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// How long a hook may take once a signal is ending the run. Service managers do not wait for long.
+const LIMIT_AFTER_SIGNAL: Duration = Duration::from_secs(20);
+
+/// The events of one run. Dropped without [`Events::end`], or ended by a signal, the run has failed.
+///
+/// 1. [`Events::begin`], before anything that can fail;
+/// 2. [`Events::open`], once the locks are held: begins the record;
+/// 3. [`Events::before`], before the first change: the operator's hooks, which may refuse it;
+/// 4. [`Events::end`], while the locks are still held.
+pub struct Events {
+    kind: RunKind,
+    /// None for a run that is a part of another.
+    run: Option<(Arc<Run>, Guard)>,
+}
+
+struct Run {
+    kind: RunKind,
+    settings: Settings,
+    notifier: Notifier,
+    /// The log, where anybody gets to see it.
+    capture: Mutex<Option<Capture>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    record: Option<Arc<Record>>,
+    /// Whether hooks of before were reached.
+    is_hooked: bool,
+    /// The exit status, once the runner has one, and its error.
+    ended: Option<(u8, Option<String>)>,
+}
+
+impl Events {
+    /// A run begins.
+    #[must_use]
+    pub fn begin(kind: RunKind) -> Self {
+        let Some(settings) = Settings::from_environment() else { return Self::none(kind) };
+        let notifier = Notifier::new(ping_url(kind), message_url());
+        let capture = Mutex::new(notifier.is_needed().then(Capture::begin));
+        let run = Arc::new(Run { kind, settings, notifier, capture, state: Mutex::default() });
+        run.notifier.start();
+        let ended = Arc::clone(&run);
+        let guard = cleanup::on_failure(move || ended.finish());
+        Self { kind, run: Some((run, guard)) }
+    }
+
+    /// A run that is a part of another: it is recorded, and nobody is notified.
+    #[must_use]
+    pub fn none(kind: RunKind) -> Self {
+        Self { kind, run: None }
+    }
+
+    /// The locks are held: the record begins. `bundle` is the one that the run is about, if it is there already.
+    #[must_use]
+    pub fn open(&self, state_dir: &Path, root: &Path, bundle: Option<&Path>) -> Arc<Record> {
+        let previous = Record::read(state_dir, self.kind).filter(|run| run.status.is_none());
+        let record = Arc::new(Record::begin(state_dir, self.kind, root, bundle));
+        if let Some((run, _)) = &self.run {
+            lock(&run.state).record = Some(Arc::clone(&record));
+            if let Some(killed) = previous {
+                run.report_killed(&killed);
+            }
+        }
+        record
+    }
+
+    /// The first change is next: hooks of before run, once.
+    ///
+    /// # Errors
+    /// [`pipe_kit::Stop::refused`] if one of them fails.
+    pub fn before(&self) -> Result<()> {
+        let Some((run, _)) = &self.run else { return Ok(()) };
+        if std::mem::replace(&mut lock(&run.state).is_hooked, true) {
+            return Ok(());
+        }
+        run.hooks().before(&run.about(None))
+    }
+
+    /// The run has ended. What fails from here on is a warning.
+    pub fn end(self, result: &Result<Exit>) {
+        let Some((run, guard)) = self.run else { return };
+        let exit = result.as_ref().map_or_else(status::of, |exit| *exit);
+        lock(&run.state).ended = Some((exit.code(), result.as_ref().err().map(status::one_line)));
+        // A signal that comes meanwhile waits until this is done.
+        drop(guard);
+    }
+}
+
+impl Run {
+    fn hooks(&self) -> Hooks<'_> {
+        let limit = match cleanup::signal() {
+            Some(_) => self.settings.hook_limit.min(LIMIT_AFTER_SIGNAL),
+            None => self.settings.hook_limit,
+        };
+        Hooks { settings: &self.settings, kind: self.kind, limit }
+    }
+
+    fn about(&self, status: Option<u8>) -> About {
+        let record = lock(&self.state).record.clone();
+        About { bundle: record.and_then(|record| record.get().bundle), status }
+    }
+
+    /// A run that was killed could not report that; its record shows it.
+    fn report_killed(&self, killed: &RunRecord) {
+        Tallies::read(&self.settings.state_dir()).failed(self.kind);
+        let reason = format!(
+            "the run that began at {} was killed, or the host went down",
+            killed.started.to_rfc3339_opts(SecondsFormat::Secs, true)
+        );
+        let message = self.message(Some(killed), &reason).failure(None, &self.secrets());
+        self.notifier.report(&message);
+    }
+
+    fn finish(&self) {
+        let (ended, record, is_hooked) = {
+            let mut state = lock(&self.state);
+            (state.ended.take(), state.record.clone(), std::mem::take(&mut state.is_hooked))
+        };
+        let (status, error) = match (cleanup::exit_status(), ended) {
+            (Some(status), _) => (status, None),
+            (None, Some(ended)) => ended,
+            (None, None) => (Exit::Failed.code(), None),
+        };
+        if let Some(record) = record.as_ref().filter(|record| record.get().ended.is_none()) {
+            record.end(status);
+        }
+        if is_hooked {
+            let when = if status == 0 { When::After } else { When::Failed };
+            self.hooks().after(when, &self.about(Some(status)));
+        }
+        self.notify(status, error, record.map(|record| record.get()).as_ref());
+        if let Some(file) = &self.settings.metrics {
+            let written = metrics::write(&self.settings, file);
+            written.unwrap_or_else(|error| warning!("the metrics are not written: {error:#}"));
+        }
+    }
+
+    fn notify(&self, status: u8, error: Option<String>, record: Option<&RunRecord>) {
+        let mut log = lock(&self.capture).take().map(Capture::finish).unwrap_or_default();
+        // The runner prints it last, when nothing is captured any more.
+        log += &error.as_ref().map(|error| log::formatted(error) + "\n").unwrap_or_default();
+        let mut tallies = Tallies::read(&self.settings.state_dir());
+        let since = tallies.of(self.kind).failing_since;
+        let secrets = self.secrets();
+        let reason = match (&error, since) {
+            (Some(error), _) => error.clone(),
+            (None, _) if cleanup::signal().is_some() => "ended by a signal".to_owned(),
+            (None, Some(since)) if status == 0 => {
+                format!("after failures since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
+            }
+            _ => "the log has the reason".to_owned(),
+        };
+        let message = self.message(record, &reason);
+        let message = match (status, since) {
+            (0, None) => None,
+            (0, Some(_)) => Some(message.recovery(&secrets)),
+            _ => Some(message.failure(Some(status), &secrets)),
+        };
+        if status != 0 {
+            tallies.failed(self.kind);
+        }
+        let delivered = self.notifier.end(status, &log, &secrets, message.as_ref());
+        // A recovery that was not delivered is reported by the next success.
+        if status == 0 && (delivered || self.notifier.hook.is_none()) {
+            tallies.recovered(self.kind);
+        }
+    }
+
+    fn message<'a>(&'a self, record: Option<&'a RunRecord>, reason: &'a str) -> Message<'a> {
+        Message { settings: &self.settings, kind: self.kind, record, reason }
+    }
+
+    fn secrets(&self) -> Secrets {
+        if self.notifier.is_needed() {
+            Secrets::of_run(&self.settings.deploy)
+        } else {
+            Secrets::default()
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! Secrets in what is sent away: each one that is known is replaced.
+
+use std::path::Path;
+use url::Url;
+
+const MASK: &str = "***";
+/// Shorter secrets are replaced only where they stand alone: they are part of common words.
+const SHORT: usize = 4;
+/// Files in `secrets/` that are larger hold no passwords.
+const LARGEST: u64 = 64 * 1024;
+
+/// The secrets of a deployment.
+#[derive(Clone, Default)]
+pub struct Secrets {
+    /// The longest first, since one can contain another.
+    values: Vec<String>,
+}
+
+impl Secrets {
+    /// Those of the settings of this run, the passwords of all URLs in its environment, and the files in `secrets/`.
+    pub fn of_run(deploy: &Path) -> Self {
+        let names = std::env::var("PIPRIO_SECRETS").unwrap_or_default();
+        let of_settings = names.split_whitespace().filter_map(|name| std::env::var(name).ok());
+        let in_urls = std::env::vars_os().filter_map(|(_, value)| value.into_string().ok());
+        let in_urls = in_urls.flat_map(|value| passwords(&value));
+        Self::new(of_settings.chain(in_urls).chain(in_files(&deploy.join("secrets"))))
+    }
+
+    /// Of these, each also as a part of a URL, and line by line.
+    pub fn new(secrets: impl IntoIterator<Item = String>) -> Self {
+        let mut values = Vec::new();
+        for secret in secrets {
+            let lines: Vec<&str> = secret.lines().filter(|line| line.len() >= 8).collect();
+            for text in std::iter::once(secret.trim_end_matches(['\r', '\n'])).chain(lines) {
+                let encoded: String =
+                    url::form_urlencoded::byte_serialize(text.as_bytes()).collect();
+                values.extend([encoded.replace('+', "%20"), encoded, text.to_owned()]);
+            }
+        }
+        values.retain(|value| !value.is_empty());
+        values.sort_by(|a, b| (b.len(), a).cmp(&(a.len(), b)));
+        values.dedup();
+        Self { values }
+    }
+
+    /// The text without them.
+    pub fn mask(&self, text: &str) -> String {
+        self.values.iter().fold(text.to_owned(), |text, secret| {
+            if secret.len() < SHORT {
+                mask_words(&text, secret)
+            } else {
+                text.replace(secret, MASK)
+            }
+        })
+    }
+}
+
+/// Replaces a secret where no letter or digit is beside it.
+fn mask_words(text: &str, secret: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(secret) {
+        let end = at + secret.len();
+        let before = rest[..at].chars().next_back().or(out.chars().next_back());
+        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+        out += &rest[..at];
+        out += if is_word(before) || is_word(rest[end..].chars().next()) { secret } else { MASK };
+        rest = &rest[end..];
+    }
+    out + rest
+}
+
+/// The passwords of the URLs in a text, as they stand there.
+fn passwords(text: &str) -> Vec<String> {
+    let urls = text.split_whitespace().filter_map(|word| {
+        let scheme = word.find("://")?;
+        let start = word[..scheme].rfind('=').map_or(0, |at| at + 1);
+        Url::parse(&word[start..]).ok()
+    });
+    let mut found = Vec::new();
+    for url in urls {
+        let Some(password) = url.password() else { continue };
+        let pair = format!("x={}", password.replace('+', "%2B"));
+        let decoded = url::form_urlencoded::parse(pair.as_bytes()).next();
+        found.extend(decoded.map(|(_, value)| value.into_owned()));
+        found.push(password.to_owned());
+    }
+    found
+}
+
+fn in_files(dir: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
+    let files = entries.flatten().map(|entry| entry.path());
+    let small = files
+        .filter(|path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST));
+    small.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secrets(values: &[&str]) -> Secrets {
+        Secrets::new(values.iter().map(|value| (*value).to_owned()))
+    }
+
+    #[test]
+    fn each_secret_is_replaced_wherever_it_stands() {
+        let table: [(&[&str], &str, &str); 8] = [
+            (&["hunter2"], "password=hunter2, hunter22", "password=***, ***2"),
+            (&["hunter2", "hunter2000"], "hunter2000", "***"),
+            (&["p w/$"], "as p%20w%2F%24 and p+w%2F%24 and p w/$", "as *** and *** and ***"),
+            (&["line one\nline two\n"], "line two, line one\nline two", "***, ***"),
+            (&["ab"], "ab cab ab. ab_ xab ab", "*** cab ***. ab_ xab ***"),
+            (&["aa"], "aaaa aa", "aaaa ***"),
+            (&["geheimnis-äö"], "geheimnis-äö!", "***!"),
+            (&["", "\n"], "nothing", "nothing"),
+        ];
+        for (values, text, masked) in table {
+            assert_eq!(secrets(values).mask(text), masked);
+        }
+    }
+
+    #[test]
+    fn passwords_of_urls_are_secrets_in_both_forms() {
+        let found = passwords("api=http://u:p%2Bw@h/x redis://:plain@h text=1 web=http://h/");
+        assert_eq!(found, ["p+w", "p%2Bw", "plain", "plain"]);
+    }
+
+    #[test]
+    fn the_files_of_the_deployments_secrets_are_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let secrets = dir.path().join("secrets");
+        std::fs::create_dir(&secrets).unwrap();
+        std::fs::write(secrets.join("token"), "from a file\n").unwrap();
+        std::fs::write(secrets.join("noise"), b"\xFF\xFE").unwrap();
+        assert_eq!(Secrets::of_run(dir.path()).mask("it is from a file."), "it is ***.");
+    }
+}

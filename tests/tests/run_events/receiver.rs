@@ -1,0 +1,124 @@
+//! A receiver of pings and messages: as much of a web server as they need.
+
+use anyhow::{Context, Result, ensure};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// One request, as it came.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The method and the path.
+    pub line: String,
+    pub body: String,
+}
+
+/// How it answers.
+#[derive(Clone)]
+pub enum Manner {
+    /// With this status.
+    Status(u16),
+    /// Never.
+    Silent,
+    /// With 200, over TLS.
+    Tls(Arc<ServerConfig>),
+}
+
+/// A receiver that serves until the process ends.
+pub struct Receiver {
+    address: String,
+    requests: Arc<Mutex<Vec<Request>>>,
+}
+
+impl Receiver {
+    pub fn start(manner: Manner) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").context("a port")?;
+        let address = listener.local_addr()?.to_string();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let received = Arc::clone(&requests);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (manner, received) = (manner.clone(), Arc::clone(&received));
+                // A client that goes away is its own affair.
+                std::thread::spawn(move || serve(stream, &manner, &received).ok());
+            }
+        });
+        Ok(Self { address, requests })
+    }
+
+    /// Where it listens, `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What has come since the last call.
+    pub fn take(&self) -> Vec<Request> {
+        std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn serve(stream: TcpStream, manner: &Manner, received: &Mutex<Vec<Request>>) -> Result<()> {
+    match manner {
+        Manner::Status(status) => answer(stream, Some(*status), received),
+        Manner::Silent => answer(stream, None, received),
+        Manner::Tls(config) => {
+            let connection = ServerConnection::new(Arc::clone(config))?;
+            answer(StreamOwned::new(connection, stream), Some(200), received)
+        }
+    }
+}
+
+fn answer(
+    stream: impl Read + Write,
+    status: Option<u16>,
+    received: &Mutex<Vec<Request>>,
+) -> Result<()> {
+    let mut reader = BufReader::new(stream);
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        ensure!(reader.read_line(&mut line)? > 0, "cut short");
+        if line.trim_end().is_empty() {
+            break;
+        }
+        lines.push(line.trim_end().to_owned());
+    }
+    let length = lines.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    reader.read_exact(&mut body)?;
+    let line = lines[0].trim_end_matches(" HTTP/1.1").to_owned();
+    let request = Request { line, body: String::from_utf8(body)? };
+    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    match status {
+        Some(status) => {
+            let mut stream = reader.into_inner();
+            write!(
+                stream,
+                "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK"
+            )?;
+            Ok(stream.flush()?)
+        }
+        // The connection stays open for as long as the client waits.
+        None => Ok(reader.read_to_end(&mut Vec::new()).map(drop)?),
+    }
+}
+
+/// The request lines.
+pub fn lines(requests: &[Request]) -> Vec<&str> {
+    requests.iter().map(|request| request.line.as_str()).collect()
+}
+
+/// The `event` and the `text` of each message.
+pub fn messages(requests: &[Request]) -> Result<Vec<(String, String)>> {
+    let read = |request: &Request| -> Result<(String, String)> {
+        let message: Value = serde_json::from_str(&request.body)?;
+        let text = |key: &str| message[key].as_str().unwrap_or_default().to_owned();
+        Ok((text("event"), text("text")))
+    };
+    requests.iter().map(read).collect()
+}
