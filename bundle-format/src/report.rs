@@ -4,6 +4,7 @@
 mod bundles;
 mod config;
 mod database;
+mod drill;
 mod health;
 mod objects;
 
@@ -11,6 +12,10 @@ pub use bundles::{BundleCheck, BundleState, ListedBundle, Listing, Problem, Shru
 pub use config::{PlannedFile, ShownSetting};
 pub use database::{
     DatabaseBeside, DatabaseStatus, DumpReport, DumpTable, LoadPreflight, MissingRole,
+};
+pub use drill::{
+    DRILL_FORMAT, DrillCheck, DrillGoals, DrillLevel, DrillReport, DrillResult, DrillServer,
+    DrillStep, DrillVerdict, DrilledBundle, PreviousDrill,
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};

@@ -90,10 +90,16 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_KEEP_DAYS", Some("30")),
     plain("BACKUP_LINK", Some("no")),
     plain("ALARM_SHRINK_PERCENT", Some("50")),
+    plain("DRILL_DIR", None),
+    plain("DRILL_USER", Some("postgres")),
+    plain("DRILL_DATA_KEYS", None),
+    plain("DRILL_RTO_GOAL_MINUTES", None),
+    plain("DRILL_RPO_GOAL_HOURS", None),
     plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
+    plain("HEALTH_MAX_DRILL_AGE_DAYS", Some("0")),
 ];
 
 /// The setting of a name.

@@ -1,0 +1,6 @@
+//! The drill: a bundle restored aside, proven, and removed again.
+
+mod cli;
+mod step;
+
+pub use cli::{Cli, run};
