@@ -2,6 +2,7 @@
 //! fields are the JSON's.
 
 mod bundles;
+mod compare;
 mod config;
 mod database;
 mod drill;
@@ -9,9 +10,11 @@ mod health;
 mod objects;
 
 pub use bundles::{BundleCheck, BundleState, ListedBundle, Listing, Problem, ShrunkBundle};
-pub use config::{PlannedFile, ShownSetting};
+pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
+pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};
 pub use database::{
-    DatabaseBeside, DatabaseStatus, DumpReport, DumpTable, LoadPreflight, MissingRole,
+    DatabaseBeside, DatabaseStatus, DumpDefinition, DumpReport, DumpTable, LoadPreflight,
+    MissingRole,
 };
 pub use drill::{
     DRILL_FORMAT, DrillCheck, DrillGoals, DrillLevel, DrillReport, DrillResult, DrillServer,

@@ -12,12 +12,13 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 5] = [
+pub const LIMITS: [Limit; 6] = [
     Limit { key: "ALARM_SHRINK_PERCENT", least: 0, most: 100 },
     Limit { key: "HEALTH_TIMEOUT_SECONDS", least: 1, most: 3600 },
     Limit { key: "HEALTH_MAX_LATENCY_MS", least: 1, most: 3_600_000 },
     Limit { key: "HEALTH_MIN_FREE_MIB", least: 0, most: u32::MAX },
     Limit { key: "HEALTH_MAX_BUNDLE_AGE_HOURS", least: 0, most: u32::MAX },
+    Limit { key: "HEALTH_MAX_DRILL_AGE_DAYS", least: 0, most: u32::MAX },
 ];
 
 impl Limit {
