@@ -1,11 +1,16 @@
 //! The command line. Doc comments are the help.
 
+use crate::bundle::Choice;
+use crate::report::Reports;
+use crate::sequence::{self, Options};
+use crate::settings::Settings;
 use crate::step::Step;
+use crate::{dry_run, environment};
 use anyhow::Result;
 use bundle_format::report::DrillLevel;
 use clap::Parser;
-use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use pipe_kit::{Exit, Stop, info};
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -22,7 +27,9 @@ STEPS, in this order:
   report     write DEPLOY/.drills/drill_YYYYMMDDTHHMMSSZ/report.json, report.md, report.html
 
 A drill changes nothing of the deployment: no database, bucket, service, lock or file but its
-report. Whatever ends it, nothing else is left; a drill that was killed is removed by the next one.
+report, and the record of the run in DEPLOY/.restore/last-drill.json. Whatever ends it, nothing
+else is left; what a killed drill left is removed by the next one. It runs with low priority, and
+without credentials of the deployment in its environment. With --only, no report is written.
 
 EXAMPLES:
   drill-run --newest
@@ -86,7 +93,32 @@ pub struct Cli {
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
     pipe_kit::deploy_env::ensure_resolved()?;
-    Ok(Exit::Done)
+    environment::ensure_detached()?;
+    let settings = Settings::from_environment()?;
+    if cli.verify_reports {
+        return verify_reports(&settings);
+    }
+    let level = if cli.only == Some(Step::App) { DrillLevel::App } else { cli.level };
+    let choice = match cli.bundle {
+        Some(bundle) => Choice::Given(bundle),
+        None if cli.random => Choice::Random,
+        None => Choice::Newest,
+    };
+    let options = Options { choice, level, only: cli.only, keep: cli.keep, json: cli.json };
+    if cli.dry_run { dry_run::run(&settings, &options) } else { sequence::run(settings, &options) }
+}
+
+fn verify_reports(settings: &Settings) -> Result<Exit> {
+    let chain = Reports::open(&settings.deploy).verify()?;
+    let text: String = chain.lines.iter().map(|line| format!("{line}\n")).collect();
+    pipe_kit::output::print(&text)?;
+    let reports = pipe_kit::text::count(chain.reports, "report");
+    if chain.is_good() {
+        info!("{reports}: none is missing, and none was changed");
+        return Ok(Exit::Done);
+    }
+    let findings = pipe_kit::text::count(chain.lines.len(), "finding");
+    Err(Stop::damaged(format!("{reports}: {findings}, listed above")).into())
 }
 
 #[cfg(test)]

@@ -147,6 +147,18 @@ impl Tool {
         ended(child::spawn(&mut self.command()?, self.name())?.finish()?)
     }
 
+    /// Runs it to its end, and prints nothing of what it writes to stderr.
+    ///
+    /// # Errors
+    /// As [`Tool::run`]; the error holds a line of its stderr.
+    pub fn run_quietly(&self) -> Result<()> {
+        let mut command = self.command()?;
+        if self.output.is_none() {
+            command.stdout(Stdio::null());
+        }
+        ended(child::spawn_captured(&mut command, self.name())?.finish()?)
+    }
+
     /// Runs it and returns what it prints.
     ///
     /// # Errors
@@ -237,5 +249,11 @@ mod tests {
         tool.envs([("WHAT".to_owned(), "text".to_owned())]).run().unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "text\n");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let failing =
+            Tool::new("sh").args(["-c", "echo half; echo 'why' >&2; exit 4"]).output(&file);
+        let error = failing.run_quietly().unwrap_err();
+        assert_eq!(error.to_string(), "sh ended with status 4: why");
+        assert_eq!(crate::status::of(&error), Exit::Damaged);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "half\n");
     }
 }

@@ -42,7 +42,8 @@ pub fn table_of(sql: &str) -> Option<String> {
         "GRANT",
         "REVOKE",
     ];
-    if !named && !(skip(&mut rest, &below) && rest.find("ON")) {
+    let found = named || (skip(&mut rest, &below) && rest.find("ON"));
+    if !found {
         let is_rule = rest.skip("CREATE RULE") && rest.find("TO");
         return is_rule.then(|| with_schema(&mut rest))?;
     }
