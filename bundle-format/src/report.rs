@@ -9,7 +9,9 @@ mod drill;
 mod health;
 mod objects;
 
-pub use bundles::{BundleCheck, BundleState, ListedBundle, Listing, Problem, ShrunkBundle};
+pub use bundles::{
+    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShrunkBundle,
+};
 pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
 pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};
 pub use database::{

@@ -29,7 +29,7 @@ STEPS, in this order:
 A drill changes nothing of the deployment: no database, bucket, service, lock or file but its
 report, and the record of the run in DEPLOY/.restore/last-drill.json. Whatever ends it, nothing
 else is left; what a killed drill left is removed by the next one. It runs with low priority, and
-without credentials of the deployment in its environment. With --only, no report is written.
+without credentials of the deployment in its environment. With --only, no report and no record is written.
 
 EXAMPLES:
   drill-run --newest

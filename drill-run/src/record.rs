@@ -44,13 +44,14 @@ struct StageRun {
 
 /// The one writer of the record, shared between the sequence and the signal thread.
 pub struct Record {
-    file: PathBuf,
+    /// None: a part of a drill is not recorded.
+    file: Option<PathBuf>,
     run: Mutex<Run>,
 }
 
 impl Record {
     /// A run that begins.
-    pub fn begin(file: PathBuf, bundle: &Path, level: DrillLevel) -> Self {
+    pub fn begin(file: Option<PathBuf>, bundle: &Path, level: DrillLevel) -> Self {
         let run = Run {
             started: now(),
             ended: None,
@@ -106,10 +107,11 @@ impl Record {
     /// A record that cannot be written is no reason to stop a drill. The lock of that directory is a backup's, so the
     /// name beside it is always the same: what a killed drill leaves, the next one replaces.
     fn write(&self) {
-        let beside = self.file.with_file_name(".last-drill.json.new");
+        let Some(path) = &self.file else { return };
+        let beside = path.with_file_name(".last-drill.json.new");
         let write = || -> Result<()> {
             let text = serde_json::to_string(&*lock(&self.run))? + "\n";
-            if let Some(dir) = self.file.parent().filter(|dir| !dir.exists()) {
+            if let Some(dir) = path.parent().filter(|dir| !dir.exists()) {
                 DirBuilder::new().mode(0o700).create(dir).context("creating its directory")?;
             }
             let mut options = OpenOptions::new();
@@ -117,9 +119,9 @@ impl Record {
             let mut file = options.open(&beside)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
-            std::fs::rename(&beside, &self.file).map_err(Into::into)
+            std::fs::rename(&beside, path).map_err(Into::into)
         };
-        if let Err(error) = write().with_context(|| format!("writing {}", self.file.display()))
+        if let Err(error) = write().with_context(|| format!("writing {}", path.display()))
             && !cleanup::is_ending()
         {
             warning!("the run is not recorded: {error:#}");
@@ -142,7 +144,7 @@ mod tests {
         let read = || -> serde_json::Value {
             serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap()
         };
-        let record = Record::begin(file.clone(), Path::new("/b/x"), DrillLevel::Data);
+        let record = Record::begin(Some(file.clone()), Path::new("/b/x"), DrillLevel::Data);
         record.begin_step(Step::Load);
         assert!(read()["status"].is_null() && read()["stages"][0]["status"].is_null());
         record.end_step(Duration::from_micros(1_234_567), 1);

@@ -87,7 +87,7 @@ pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
             return Err(error);
         }
     };
-    let record = settings.state_dir().join("last-drill.json");
+    let record = end.is_whole.then(|| settings.state_dir().join("last-drill.json"));
     let record = Arc::new(Record::begin(record, &bundle.dir, options.level));
     *lock(&end.record) = Some(Arc::clone(&record));
     info!("drilling {} in {}", bundle.dir.display(), workplace.dir.display());

@@ -129,7 +129,7 @@ fn within(drill: &Drill) -> Result<()> {
         drill.results.pass(
             "indexes and sequences",
             "every index valid, every sequence past its column's values",
-            format!("so it is; {indexes} indexes"),
+            format!("all; {indexes} indexes"),
         );
     }
     drill.results.add_all("indexes and sequences", judged);

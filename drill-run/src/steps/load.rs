@@ -11,7 +11,8 @@ use std::time::Instant;
 
 /// The options of `pg-snap` that load a dump: an object that cannot be made is a finding, not the end.
 pub fn arguments(left_out: &Path, dump: &Path) -> Vec<std::ffi::OsString> {
-    let options = ["load", "--keep-going", "--left-out"].map(Into::into).into_iter();
+    // Its advice is for a server that stays.
+    let options = ["load", "--quiet", "--keep-going", "--left-out"].map(Into::into).into_iter();
     options.chain([left_out.as_os_str().to_owned(), dump.as_os_str().to_owned()]).collect()
 }
 
