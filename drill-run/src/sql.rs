@@ -2,6 +2,7 @@
 
 use crate::drill::Drill;
 use anyhow::{Context, Result};
+use chrono::SecondsFormat;
 use pipe_kit::tool::Tool;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -54,8 +55,11 @@ pub fn rows(drill: &Drill, name: &str, sql: &str) -> Result<Vec<String>> {
     Ok(rows)
 }
 
+/// `:'bundle_time'` in the SQL is when the bundle was made.
 fn psql(drill: &Drill) -> Result<Tool> {
-    Ok(drill.client("psql")?.args(OPTIONS))
+    let taken = drill.bundle.taken.unwrap_or_else(chrono::Utc::now);
+    let variable = format!("bundle_time={}", taken.to_rfc3339_opts(SecondsFormat::Secs, true));
+    Ok(drill.client("psql")?.args(OPTIONS).args(["-v", &variable]))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
