@@ -74,15 +74,28 @@ pub fn run(command: &mut Command, limit: Duration, what: &str) -> Result<ExitSta
     }
 }
 
-/// The same, with what it prints.
+/// The same, with what it prints, and without input.
 ///
 /// # Errors
 /// As [`run`].
 pub fn read(command: &mut Command, limit: Duration, what: &str) -> Result<Ended> {
+    read_from(Stdio::null(), command, limit, what)
+}
+
+/// The same, with this input.
+///
+/// # Errors
+/// As [`run`].
+pub fn read_from(
+    input: impl Into<Stdio>,
+    command: &mut Command,
+    limit: Duration,
+    what: &str,
+) -> Result<Ended> {
     // Files rather than pipes: what a child of it keeps open does not keep us.
     let file = |name| memfd_create(name, MemfdFlags::CLOEXEC).map(File::from);
     let (mut out, mut err) = (file("output")?, file("errors")?);
-    command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(err.try_clone()?);
+    command.stdin(input).stdout(out.try_clone()?).stderr(err.try_clone()?);
     let status = run(command, limit, what)?;
     let text = |file: &mut File| -> Result<String> {
         let mut bytes = Vec::new();

@@ -4,12 +4,12 @@
 //! does not know. The volume lies at /tmp, to which every user of the image can write.
 
 use super::bounded;
-use super::engine::{ACT, ANSWER, act, docker, name};
+use super::engine::{ANSWER, docker, name};
 use super::image::Image;
 use super::record::{Record, mark};
 use super::undo::Undo;
 use super::version::Version;
-use super::{memory, room, settings};
+use super::{engine, memory, room, settings};
 use anyhow::{Context, Result, bail};
 use pipe_kit::{Stop, cleanup};
 use std::path::Path;
@@ -79,7 +79,7 @@ impl Container<'_> {
             Record { container: true, ..Record::default() }.write(self.dir)?;
             let mut create = docker(&["volume", "create"]);
             create.arg(format!("--label={}", mark(self.dir))).arg(name(self.dir));
-            act(&mut create, "docker volume create")
+            self.create(&mut create, "docker volume create")
         })?;
         let version = undo.make(|_| self.probe())?;
         undo.make(|_| {
@@ -88,7 +88,7 @@ impl Container<'_> {
             let mut run = self.run(&["--detach", &format!("--name={}", name(self.dir))]);
             run.arg(&self.image.id).args(["-c", SERVE, "sh", &data]);
             run.args(settings::arguments(self.bytes, memory, &data, &mark(self.dir)));
-            act(&mut run, "docker run")
+            self.create(&mut run, "docker run")
         })?;
         self.wait(undo)?;
         Ok(version)
@@ -105,11 +105,15 @@ impl Container<'_> {
         command
     }
 
+    fn create(&self, command: &mut Command, what: &str) -> Result<()> {
+        engine::create(self.dir, command, what)?.check(what).map(drop)
+    }
+
     fn probe(&self) -> Result<Version> {
         let image = &self.image.name;
         let mut command = self.run(&["--rm"]);
         command.arg(&self.image.id).args(["-c", PROBE]);
-        let ended = bounded::read(&mut command, ACT, "docker run")?;
+        let ended = engine::create(self.dir, &mut command, "docker run")?;
         if ended.status.code().is_some_and(|code| NOT_FOUND.contains(&code)) {
             return Err(refused(format!("the image {image} has no program postgres")));
         }

@@ -35,6 +35,11 @@ pub fn log(dir: &Path) -> PathBuf {
     dir.join("server.log")
 }
 
+/// Held by each client of the engine that creates something; see [`super::engine`].
+pub fn lock(dir: &Path) -> PathBuf {
+    dir.join("server.lock")
+}
+
 /// Creates a file of mode 0600, which must not be there.
 ///
 /// # Errors
@@ -82,7 +87,8 @@ pub fn remove_files(dir: &Path) -> Result<()> {
         }
         _ => {}
     }
-    [log(dir), dir.join(NEW), dir.join(NAME)].iter().try_for_each(|path| remove_file(path))
+    let files = [log(dir), lock(dir), dir.join(NEW), dir.join(NAME)];
+    files.iter().try_for_each(|path| remove_file(path))
 }
 
 /// Removes a file, if it is there.
