@@ -158,7 +158,8 @@ impl PrivateServer {
                     quote(&record::data(&self.dir).join("postmaster.pid").to_string_lossy());
                 format!(
                     "psql -h {} -p {port} -U {user} -l\n\
-                     kill -QUIT \"$(head -n 1 {pid_file})\" && sleep 1 && rm -r {dir}{}\n",
+                     pid=$(head -n 1 {pid_file}); kill -QUIT \"$pid\"; \
+                     while kill -0 \"$pid\" 2>/dev/null; do sleep 0.1; done; rm -r {dir}{}\n",
                     quote(socket),
                     short.unwrap_or_default()
                 )
@@ -206,30 +207,38 @@ pub fn plan(request: &ServerRequest<'_>) -> Result<String> {
 impl Source {
     fn choose(request: &ServerRequest<'_>) -> Result<Self> {
         let major = request.major;
-        let found = match request.source {
+        let host = match request.source {
             Preference::Image => None,
-            Preference::Any => {
-                let account = Account::for_server(request.user)?;
-                let installed = Programs::installed(&account);
-                if let Some(programs) = programs::choose(&installed, major).cloned() {
-                    return Ok(Self::Host { account, programs });
-                }
-                let (user, list) = (account.describe(), programs::list(&installed));
-                Some(format!(
-                    "this host has no PostgreSQL {major} or newer to start{user} (found: {list})"
-                ))
-            }
+            Preference::Any => Some(Self::of_host(request)),
+        };
+        let found = match host {
+            Some(Ok(source)) => return Ok(source),
+            // A host with containers alone has no such user either, and needs none.
+            Some(Err(error)) => Some(error),
+            None => None,
         };
         let image = request.service.context("no service of the deployment is its database");
         let image = image.and_then(|service| Image::of_service(request.driver, service));
         image.map(Self::Image).map_err(|error| {
-            let found = found.map(|found| format!("{found}, and ")).unwrap_or_default();
+            let found = found.map(|error| format!("{error:#}; and ")).unwrap_or_default();
             Stop::refused(format!(
                 "{found}the image of the database's service cannot be used: {error:#}; install the server's \
                  programs, such as the package postgresql-{major}"
             ))
             .into()
         })
+    }
+
+    fn of_host(request: &ServerRequest<'_>) -> Result<Self> {
+        let account = Account::for_server(request.user)?;
+        let installed = Programs::installed(&account);
+        let programs = programs::choose(&installed, request.major).cloned();
+        let programs = programs.with_context(|| {
+            let (major, user) = (request.major, account.describe());
+            let list = programs::list(&installed);
+            format!("this host has no PostgreSQL {major} or newer to start{user} (found: {list})")
+        })?;
+        Ok(Self::Host { account, programs })
     }
 
     /// For an image, the container itself looks for room.

@@ -94,21 +94,22 @@ impl Account {
     /// Gives a directory to this user.
     ///
     /// # Errors
-    /// If the owner cannot be changed.
+    /// [`Stop::refused`] if the owner cannot be changed.
     pub fn give(&self, path: &Path) -> Result<()> {
         let Some((name, uid, gid)) = &self.other else { return Ok(()) };
-        std::os::unix::fs::lchown(path, Some(*uid), Some(*gid))
-            .with_context(|| format!("giving {} to {name}", path.display()))
+        std::os::unix::fs::lchown(path, Some(*uid), Some(*gid)).map_err(|error| {
+            let path = path.display();
+            Stop::refused(format!(
+                "cannot give {path} to {name}, whom the server runs as: {error}; set DRILL_DIR to a directory \
+                 on a local disk"
+            ))
+            .into()
+        })
     }
 
     /// For messages: `as postgres`, or nothing.
     pub fn describe(&self) -> String {
         self.other.as_ref().map(|(name, ..)| format!(" as {name}")).unwrap_or_default()
-    }
-
-    /// Whether it is not our own.
-    pub fn is_other(&self) -> bool {
-        self.other.is_some()
     }
 }
 

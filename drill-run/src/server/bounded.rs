@@ -56,21 +56,22 @@ pub fn run(command: &mut Command, limit: Duration, what: &str) -> Result<ExitSta
     })?;
     let pid = Pid::from_raw(child.id().cast_signed()).context("a process id")?;
     // Not waited for yet, so the id is its own.
-    let is_in_time = pidfd_open(pid, PidfdFlags::empty()).is_ok_and(|pidfd| {
-        if is_readable(&pidfd, limit) {
-            return true;
+    let is_in_time = pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| {
+        let is_in_time = is_readable(&pidfd, limit);
+        if !is_in_time {
+            let _ = kill_process_group(pid, Signal::TERM);
+            is_readable(&pidfd, GRACE);
         }
-        let _ = kill_process_group(pid, Signal::TERM);
-        is_readable(&pidfd, GRACE);
-        false
+        is_in_time
     });
-    if !is_in_time {
+    if is_in_time != Ok(true) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
     let status = child.wait().with_context(|| format!("waiting for {what}"))?;
     match is_in_time {
-        true => Ok(status),
-        false => Err(anyhow!("{what} did not end within {} s", limit.as_secs())),
+        Ok(true) => Ok(status),
+        Ok(false) => Err(anyhow!("{what} did not end within {} s", limit.as_secs())),
+        Err(error) => Err(error).with_context(|| format!("waiting for {what}")),
     }
 }
 

@@ -25,12 +25,13 @@ const NOT_FOUND: [i32; 2] = [126, 127];
 
 /// Prints the release and the room for the volume.
 const PROBE: &str = "postgres --version && df -Pk /tmp";
-/// Its first argument is the data directory, the rest are those of the server.
-const SERVE: &str = r#"umask 077
-data=$1
-shift
-initdb -D "$data" --username=postgres --auth=trust --no-sync --encoding=UTF8 --locale=C &&
-exec postgres -D "$data" "$@""#;
+/// The shell's work in the container. Its first argument is the data directory, the rest are those of the server.
+fn serve() -> String {
+    let initdb = settings::INITDB.join(" ");
+    format!(
+        "umask 077; data=$1; shift; initdb -D \"$data\" {initdb} && exec postgres -D \"$data\" \"$@\""
+    )
+}
 
 /// The variables of clients that reach the container, by name: their values do not come into a command line.
 const PASSED: [&str; 10] = [
@@ -83,10 +84,10 @@ impl Container<'_> {
         })?;
         let version = undo.make(|_| self.probe())?;
         undo.make(|_| {
-            let memory = memory::available().unwrap_or_default();
+            let memory = memory::available();
             let data = data(self.dir);
             let mut run = self.run(&["--detach", &format!("--name={}", name(self.dir))]);
-            run.arg(&self.image.id).args(["-c", SERVE, "sh", &data]);
+            run.arg(&self.image.id).args(["-c", &serve(), "sh", &data]);
             run.args(settings::arguments(self.bytes, memory, &data, &mark(self.dir)));
             self.create(&mut run, "docker run")
         })?;

@@ -27,8 +27,6 @@ const INITDB: Duration = Duration::from_secs(120);
 /// How long the server may take until it answers.
 const START: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(10);
-/// Memory is taken to be so scarce where the system does not show it, in bytes.
-const LITTLE: u64 = 512 << 20;
 
 /// What is started.
 pub struct Local<'a> {
@@ -100,7 +98,7 @@ impl Local<'_> {
     }
 
     fn spawn(&self, data: &Path) -> Result<Child> {
-        let memory = memory::available().unwrap_or(LITTLE);
+        let memory = memory::available();
         let mut command = self.command("postgres", data)?;
         command.args(settings::arguments(self.bytes, memory, DIRECTORY, &mark(self.dir)));
         // Ctrl-C is for us, who then stop it.

@@ -3,6 +3,7 @@
 use super::bounded::is_readable;
 use super::record::{self, mark};
 use anyhow::{Context, Result, bail};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -67,19 +68,26 @@ impl Server {
         let entries = std::fs::read_dir("/proc").context("reading /proc")?.flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
         let ids: Vec<i32> = ids.collect();
-        let mut found = self.open(&ids, |pid| self.has(pid));
+        let mut found = self.open(&ids, |pid| self.has(pid))?;
         let is_child = |pid| parent(pid).is_some_and(|parent| found.contains_key(&parent));
-        let children = self.open(&ids, is_child);
+        let children = self.open(&ids, is_child)?;
         found.extend(children);
         Ok(found)
     }
 
-    fn open(&self, ids: &[i32], is_ours: impl Fn(i32) -> bool) -> BTreeMap<i32, OwnedFd> {
-        let open = |pid: &i32| {
-            let pidfd = pidfd_open(Pid::from_raw(*pid)?, PidfdFlags::empty()).ok()?;
-            (is_ours(*pid) && !is_readable(&pidfd, Duration::ZERO)).then_some((*pid, pidfd))
-        };
-        ids.iter().filter(|pid| is_ours(**pid)).filter_map(open).collect()
+    fn open(&self, ids: &[i32], is_ours: impl Fn(i32) -> bool) -> Result<BTreeMap<i32, OwnedFd>> {
+        let mut found = BTreeMap::new();
+        for id in ids.iter().copied().filter(|id| is_ours(*id)) {
+            let pid = Pid::from_raw(id).context("a process id")?;
+            match pidfd_open(pid, PidfdFlags::empty()) {
+                Ok(pidfd) if is_ours(id) && !is_readable(&pidfd, Duration::ZERO) => {
+                    found.insert(id, pidfd);
+                }
+                Ok(_) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(error).with_context(|| format!("opening process {id}")),
+            }
+        }
+        Ok(found)
     }
 
     fn has(&self, pid: i32) -> bool {

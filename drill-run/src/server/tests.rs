@@ -193,10 +193,10 @@ fn holds_a_server() {
 fn hold() -> Result<Exit> {
     let dir = PathBuf::from(std::env::var_os(DIR).context(DIR)?);
     let mode = std::env::var(MODE)?;
-    let say = |line: &str| writeln!(std::io::stdout(), "HOLDER {line}");
+    let print = |line: &str| writeln!(std::io::stdout(), "HOLDER {line}");
     if mode == "remove" {
         remove_leftover(&dir)?;
-        say("removed")?;
+        print("removed")?;
         return Ok(Exit::Done);
     }
     let mut wanted = ServerRequest { keep: mode == "keep", ..request(&dir) };
@@ -207,7 +207,7 @@ fn hold() -> Result<Exit> {
     if let Some(driver) = &driver {
         (wanted.driver, wanted.service, wanted.source) = (driver, Some("db"), Preference::Image);
         let server = PrivateServer::start(&wanted)?;
-        say(server.version())?;
+        print(server.version())?;
         std::io::stdin().read_to_end(&mut Vec::new())?;
         server.stop()?;
         return Ok(Exit::Done);
@@ -221,7 +221,7 @@ fn hold() -> Result<Exit> {
     if String::from_utf8_lossy(&text).contains("planted-secret") {
         bail!("a secret of ours reached the server");
     }
-    say(&format!("{number} {} {}", server.version(), server.source()))?;
+    print(&format!("{number} {} {}", server.version(), server.source()))?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
     match mode.as_str() {
         "keep" => server.keep(),
