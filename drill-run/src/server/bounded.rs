@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(ended.text, "a\nb\n");
         let error = ended.check("it").err().unwrap();
         assert_eq!(error.to_string(), "it failed (exit status: 3): why");
-        let error = read(&mut Command::new("no-such-program"), LONG, "it").err().unwrap();
-        assert_eq!(error.to_string(), "it: no-such-program not found");
+        let error = read(&mut Command::new("/no-such/program"), LONG, "it").err().unwrap();
+        assert_eq!(error.to_string(), "it: /no-such/program not found");
     }
 }

@@ -103,9 +103,7 @@ mod tests {
             ("echo", "image db printed no image: \"\""),
             ("echo --rm", "image db printed no image: \"--rm\""),
         ] {
-            std::fs::write(&driver, format!("#!/bin/sh\n{script}\n")).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-            std::fs::set_permissions(&driver, mode).unwrap();
+            crate::server::tests::write_script(&driver, script);
             let error = Image::of_service(&driver, "db").unwrap_err().to_string();
             assert!(error.ends_with(words), "{error}");
         }

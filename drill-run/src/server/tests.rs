@@ -67,6 +67,14 @@ fn request(dir: &Path) -> ServerRequest<'_> {
     }
 }
 
+/// Makes a shell script of mode 0700. Not by ourselves: a child of another thread would have it open to write, and
+/// it could not be started.
+pub fn write_script(path: &Path, script: &str) {
+    let mut sh = Command::new("sh");
+    sh.args(["-euc", "printf '#!/bin/sh\\n%s\\n' \"$1\" >\"$0\"; chmod 700 \"$0\""]);
+    assert!(sh.arg(path).arg(script).status().unwrap().success());
+}
+
 /// Whether this host has a server that we can run; without, the test is skipped.
 fn has_postgres() -> bool {
     let account = super::Account::for_server("postgres");
@@ -134,7 +142,10 @@ impl Holder {
         let copy = tempfile::Builder::new().prefix("drill-").tempdir().unwrap();
         std::fs::set_permissions(copy.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let program = copy.path().join("holder");
-        std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        // Not by ourselves, as a script.
+        let mut cp = Command::new("cp");
+        cp.arg(std::env::current_exe().unwrap()).arg(&program);
+        assert!(cp.status().unwrap().success());
         let mut words = prefix.iter().map(Path::new).chain([program.as_path()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).args(["--ignored", "--exact", "--nocapture", "--test-threads=1"]);

@@ -12,10 +12,7 @@ fn driver(place: &Place) -> Option<(PathBuf, String)> {
         return None;
     };
     let driver = place.root.path().join("driver");
-    let script = format!("#!/bin/sh\n[ \"$*\" = 'image db' ] || exit 2\necho '{image}'\n");
-    std::fs::write(&driver, script).unwrap();
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    std::fs::set_permissions(&driver, mode).unwrap();
+    write_script(&driver, &format!("[ \"$*\" = 'image db' ] || exit 2; echo '{image}'"));
     Some((driver, image))
 }
 
