@@ -1,203 +1,266 @@
-//! The private PostgreSQL: a minimal version, of the host's programs alone.
+//! The private PostgreSQL of a drill: a server of its own that listens on a Unix socket alone, in a directory that
+//! nobody else can enter, and of which nothing is left.
 
-use anyhow::{Context, Result, bail};
-use pipe_kit::cleanup::{self, Guard};
+mod account;
+mod bounded;
+mod container;
+mod engine;
+mod image;
+mod local;
+mod memory;
+mod processes;
+mod programs;
+mod record;
+mod removal;
+mod request;
+mod room;
+mod settings;
+mod socket;
+#[cfg(test)]
+mod tests;
+mod undo;
+mod version;
+
+pub use request::{Preference, ServerRequest};
+
+use account::Account;
+use anyhow::{Context, Result};
+use container::Container;
+use image::Image;
+use local::Local;
+use pipe_kit::Stop;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Stop, warning};
-use rustix::process::{Pid, Signal};
-use std::os::unix::fs::PermissionsExt;
+use programs::Programs;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use undo::Undo;
 
-/// How long a server may take to end.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// The file of a drill's directory that names the server's.
-const PLACE: &str = "server";
-const SUPERUSER: &str = "drill";
-
-/// What is asked for.
-pub struct ServerRequest<'a> {
-    /// The major of the dump's server; a newer one serves.
-    pub major: u32,
-    /// An estimate of the loaded database, in bytes.
-    pub bytes: u64,
-    /// An empty directory of this drill.
-    pub dir: &'a Path,
-    /// Who runs the server, if root asks for it.
-    pub user: &'a str,
-    /// The service driver.
-    pub driver: &'a Path,
-    /// The database's service, for its image.
-    pub service: Option<&'a str>,
-}
-
-/// A running server. Dropped, it is stopped and removed.
+/// A private server. Dropped, it is stopped and removed, and so it is on a signal.
 pub struct PrivateServer {
-    place: PathBuf,
+    dir: PathBuf,
+    place: Place,
     version: String,
     source: String,
-    guard: Option<Guard>,
+    undo: Undo,
+}
+
+/// Where the server runs.
+enum Place {
+    /// Here, with its socket in this directory.
+    Host { socket: String, programs: PathBuf },
+    /// In the container of the drill's directory.
+    Container,
+}
+
+/// The programs that serve.
+enum Source {
+    Host { account: Account, programs: Programs },
+    Image(Image),
 }
 
 impl PrivateServer {
-    /// Starts it.
+    /// Starts one.
+    ///
+    /// The thread that calls this must live as long as the server: the kernel stops the server when that thread
+    /// ends.
     ///
     /// # Errors
-    /// [`Stop::refused`] if there are no programs for it.
+    /// [`Stop::refused`] if no programs serve, or there is no room; nothing is left then, nor after any other error.
     pub fn start(request: &ServerRequest<'_>) -> Result<Self> {
-        let (_, programs) = programs(request.major)?;
-        let place = std::env::temp_dir().join(format!("piprio-drill-{}", std::process::id()));
-        std::fs::write(request.dir.join(PLACE), place.as_os_str().as_encoded_bytes())
-            .context("noting the server's directory")?;
-        let removed = place.clone();
-        let guard = cleanup::on_failure(move || {
-            if let Err(error) = remove(&removed) {
-                warning!("{error:#}");
+        let dir = request.dir;
+        let dir = dir.canonicalize().with_context(|| format!("looking for {}", dir.display()))?;
+        let source = Source::choose(request)?;
+        source.require_room(request)?;
+        let undo = Undo::new(&dir);
+        let name = source.name();
+        let (place, version) = match source {
+            Source::Host { account, programs } => {
+                let (bytes, keep) = (request.bytes, request.keep);
+                let it = Local { dir: &dir, bytes, account: &account, programs: &programs, keep };
+                let socket = it.start(&undo)?.to_string_lossy().into_owned();
+                (Place::Host { socket, programs: programs.dir }, programs.version)
             }
-        });
-        std::fs::create_dir(&place).with_context(|| format!("creating {}", place.display()))?;
-        std::fs::set_permissions(&place, PermissionsExt::from_mode(0o700))?;
-        if rustix::process::geteuid().is_root() {
-            Tool::new("chown").arg(request.user).arg(&place).capture()?;
-        }
-        let data = place.join("data");
-        let initdb = as_user(request.user, &programs.join("initdb")).arg("-D").arg(&data);
-        initdb
-            .args(["-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"])
-            .capture()
-            .context("initdb")?;
-        let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={} -c fsync=off -c full_page_writes=off",
-            place.display()
-        );
-        let start = as_user(request.user, &programs.join("pg_ctl")).arg("-D").arg(&data);
-        let start =
-            start.args(["-w", "-s", "-o", &options, "-l"]).arg(place.join("log")).arg("start");
-        start.run().context("starting PostgreSQL")?;
-        let server = Self {
-            place,
-            version: String::new(),
-            source: programs.to_string_lossy().into_owned(),
-            guard: Some(guard),
+            Source::Image(image) => {
+                let (bytes, major) = (request.bytes, request.major);
+                let it = Container { dir: &dir, bytes, major, image: &image };
+                (Place::Container, it.start(&undo)?)
+            }
         };
-        let version =
-            server.tool("psql", "postgres").args(["-XAtc", "SHOW server_version"]).capture()?;
-        Ok(Self { version: version.trim().to_owned(), ..server })
+        Ok(Self { dir, place, version: version.to_string(), source: name, undo })
     }
 
-    /// A client's command.
+    /// A program that is a client of the server, with the variables of [`PrivateServer::environment`] and without
+    /// any other that leads to a database.
     pub fn tool(&self, program: &str, database: &str) -> Tool {
-        Tool::new(program).envs(self.environment(database))
+        let names = std::env::vars_os().map(|(name, _)| name);
+        let foreign = names.filter(|name| name.as_encoded_bytes().starts_with(b"PG"));
+        Tool::new(program).env_remove(foreign).envs(self.environment(database))
     }
 
-    /// What clients read.
+    /// The variables of a client: `PGHOST`, `PGPORT`, `PGUSER`, `PGDATABASE`; `PATH` with the server's own clients
+    /// last; `PG_SNAP_EXEC` where clients must run with the server. All other `PG…` must be unset.
     pub fn environment(&self, database: &str) -> Vec<(String, String)> {
-        let host = self.place.to_string_lossy().into_owned();
-        [
-            ("PGHOST", host.as_str()),
-            ("PGPORT", "5432"),
-            ("PGUSER", SUPERUSER),
-            ("PGDATABASE", database),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec()
+        let host = match &self.place {
+            Place::Host { socket, .. } => socket.clone(),
+            Place::Container => container::data(&self.dir),
+        };
+        let mut all = vec![
+            ("PGHOST".to_owned(), host),
+            ("PGPORT".to_owned(), settings::PORT.to_string()),
+            ("PGUSER".to_owned(), settings::SUPERUSER.to_owned()),
+            ("PGDATABASE".to_owned(), database.to_owned()),
+        ];
+        match &self.place {
+            Place::Host { programs, .. } => all.extend(path_with(programs)),
+            Place::Container => {
+                all.push(("PG_SNAP_EXEC".to_owned(), container::exec_prefix(&self.dir)));
+            }
+        }
+        all
     }
 
-    /// The server's version.
+    /// The server's release, such as `15.20`.
     pub fn version(&self) -> &str {
         &self.version
     }
 
-    /// Where its programs are.
+    /// The directory of its programs, or `image NAME`.
     pub fn source(&self) -> &str {
         &self.source
     }
 
-    /// Stops it and removes its directory.
+    /// Stops it at once, and removes all of it.
     ///
     /// # Errors
-    /// If it does not end.
-    pub fn stop(mut self) -> Result<()> {
-        if let Some(guard) = self.guard.take() {
-            guard.disarm();
-        }
-        remove(&self.place)
+    /// If something of it is left.
+    pub fn stop(self) -> Result<()> {
+        self.undo.now().with_context(|| {
+            let dir = self.dir.display();
+            format!("the private server in {dir} is not removed; the next drill removes it")
+        })
     }
 
-    /// How to connect, and how to remove it.
+    /// Leaves it running. It ends with this process, unless it was asked for with [`ServerRequest::keep`].
+    pub fn keep(self) {
+        self.undo.disarm();
+    }
+
+    /// How to connect to it while it runs, and how to remove it: two commands, a line each.
     pub fn connect_hint(&self) -> String {
-        let place = self.place.display();
-        format!(
-            "psql -h {place} -U {SUPERUSER}; to remove it: kill -QUIT $(head -n 1 {place}/data/postmaster.pid) && rm -rf {place}"
-        )
+        let quote = |text: &str| shell_words::quote(text).into_owned();
+        let dir = quote(&self.dir.to_string_lossy());
+        let (port, user) = (settings::PORT, settings::SUPERUSER);
+        match &self.place {
+            Place::Host { socket, .. } => {
+                let short = record::Record::read(&self.dir).unwrap_or_default().short;
+                let short = short.map(|path| format!(" {}", quote(&path.to_string_lossy())));
+                let pid_file =
+                    quote(&record::data(&self.dir).join("postmaster.pid").to_string_lossy());
+                format!(
+                    "psql -h {} -p {port} -U {user} -l\n\
+                     pid=$(head -n 1 {pid_file}); kill -QUIT \"$pid\"; \
+                     while kill -0 \"$pid\" 2>/dev/null; do sleep 0.1; done; rm -r {dir}{}\n",
+                    quote(socket),
+                    short.unwrap_or_default()
+                )
+            }
+            Place::Container => {
+                let name = engine::name(&self.dir);
+                format!(
+                    "docker exec -it {name} psql -h {} -p {port} -U {user} -l\n\
+                     docker rm -f -v {name} && docker volume rm {name} && rm -r {dir}\n",
+                    container::data(&self.dir)
+                )
+            }
+        }
     }
 }
 
-/// Removes what a killed drill left of a server.
+/// Removes what a killed drill has left of a server in its directory: processes, container, volume, the directory
+/// with a short name, and the server's files. The directory itself stays.
 ///
 /// # Errors
-/// If it does not end, or cannot be removed.
+/// If something is left.
 pub fn remove_leftover(dir: &Path) -> Result<()> {
-    match std::fs::read_to_string(dir.join(PLACE)) {
-        Ok(place) if !place.is_empty() => remove(Path::new(&place)),
-        _ => Ok(()),
-    }
+    removal::remove(dir)
 }
 
-/// What would be started.
+/// What would be started, for a dry run: nothing is created, and the directory need not exist.
 ///
 /// # Errors
-/// [`Stop::refused`] if there are no programs for it.
+/// [`Stop::refused`] if no programs serve, or there is no room.
 pub fn plan(request: &ServerRequest<'_>) -> Result<String> {
-    let (major, programs) = programs(request.major)?;
-    let of =
-        request.service.map(|service| format!(", not the service {service}")).unwrap_or_default();
-    Ok(format!(
-        "PostgreSQL {major} of {} as {}, about {}, beside {}{of}",
-        programs.display(),
-        request.user,
-        pipe_kit::text::size(request.bytes),
-        request.driver.display()
-    ))
-}
-
-fn as_user(user: &str, program: &Path) -> Tool {
-    if rustix::process::geteuid().is_root() {
-        return Tool::new("runuser").args(["-u", user, "--"]).arg(program);
-    }
-    Tool::new(program)
-}
-
-fn programs(major: u32) -> Result<(u32, PathBuf)> {
-    let entries = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let found = entries.filter_map(|entry| {
-        let major = entry.file_name().to_str()?.parse::<u32>().ok()?;
-        let bin = entry.path().join("bin");
-        bin.join("initdb").is_file().then_some((major, bin))
-    });
-    found.filter(|(found, _)| *found >= major).min().ok_or_else(|| {
-        Stop::refused(format!("there is no PostgreSQL {major} or newer on this host")).into()
+    let source = Source::choose(request)?;
+    source.require_room(request)?;
+    let dir = request.dir.display();
+    Ok(match &source {
+        Source::Host { account, programs } => {
+            let (version, user) = (&programs.version, account.describe());
+            format!("PostgreSQL {version} of {}{user}, in {dir}", programs.dir.display())
+        }
+        Source::Image(image) => {
+            format!("PostgreSQL of the image {}, in a container without network", image.name)
+        }
     })
 }
 
-fn remove(place: &Path) -> Result<()> {
-    let pid = || std::fs::read_to_string(place.join("data/postmaster.pid")).ok();
-    let pid =
-        pid().and_then(|text| text.lines().next()?.trim().parse().ok()).and_then(Pid::from_raw);
-    if let Some(pid) = pid {
-        let end = Instant::now() + PATIENCE;
-        let _ = rustix::process::kill_process(pid, Signal::QUIT);
-        while rustix::process::test_kill_process(pid).is_ok() {
-            if Instant::now() > end {
-                bail!("the private server (process {}) does not end", pid.as_raw_nonzero());
-            }
-            std::thread::sleep(Duration::from_millis(20));
+impl Source {
+    fn choose(request: &ServerRequest<'_>) -> Result<Self> {
+        let major = request.major;
+        let host = match request.source {
+            Preference::Image => None,
+            Preference::Any => Some(Self::of_host(request)),
+        };
+        let found = match host {
+            Some(Ok(source)) => return Ok(source),
+            // A host with containers alone has no such user either, and needs none.
+            Some(Err(error)) => Some(error),
+            None => None,
+        };
+        let image = request.service.context("no service of the deployment is its database");
+        let image = image.and_then(|service| Image::of_service(request.driver, service));
+        image.map(Self::Image).map_err(|error| {
+            let found = found.map(|error| format!("{error:#}; and ")).unwrap_or_default();
+            Stop::refused(format!(
+                "{found}the image of the database's service cannot be used: {error:#}; install the server's \
+                 programs, such as the package postgresql-{major}"
+            ))
+            .into()
+        })
+    }
+
+    fn of_host(request: &ServerRequest<'_>) -> Result<Self> {
+        let account = Account::for_server(request.user)?;
+        let installed = Programs::installed(&account);
+        let programs = programs::choose(&installed, request.major).cloned();
+        let programs = programs.with_context(|| {
+            let (major, user) = (request.major, account.describe());
+            let list = programs::list(&installed);
+            format!("this host has no PostgreSQL {major} or newer to start{user} (found: {list})")
+        })?;
+        Ok(Self::Host { account, programs })
+    }
+
+    /// For an image, the container itself looks for room.
+    fn require_room(&self, request: &ServerRequest<'_>) -> Result<()> {
+        let Self::Host { .. } = self else { return Ok(()) };
+        let place = format!("in {}", request.dir.display());
+        let remedy = "make room, or set DRILL_DIR to a directory on another disk";
+        room::require(request.bytes, room::free(request.dir)?, &place, remedy)
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Self::Host { programs, .. } => programs.dir.display().to_string(),
+            Self::Image(image) => format!("image {}", image.name),
         }
     }
-    match std::fs::remove_dir_all(place) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", place.display()))
-        }
-        _ => Ok(()),
-    }
+}
+
+/// Clients may be nowhere but beside the server. They are not preferred: the newest reads what any has written.
+fn path_with(programs: &Path) -> Option<(String, String)> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let dirs = std::env::split_paths(&path).chain([programs.to_owned()]);
+    let path: Option<OsString> = std::env::join_paths(dirs).ok();
+    Some(("PATH".to_owned(), path?.into_string().ok()?))
 }

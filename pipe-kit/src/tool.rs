@@ -24,6 +24,7 @@ pub struct Tool {
     program: OsString,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    removed: Vec<OsString>,
     input: Input,
     output: Option<PathBuf>,
 }
@@ -36,6 +37,7 @@ impl Tool {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            removed: Vec::new(),
             input: Input::Empty,
             output: None,
         }
@@ -58,6 +60,13 @@ impl Tool {
     #[must_use]
     pub fn envs(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
+        self
+    }
+
+    /// Without variables of our own environment. What [`Tool::envs`] adds stays, in whatever order they are called.
+    #[must_use]
+    pub fn env_remove(mut self, names: impl IntoIterator<Item = OsString>) -> Self {
+        self.removed.extend(names);
         self
     }
 
@@ -109,6 +118,9 @@ impl Tool {
         cleanup::halt_if_ending();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(match &self.input {
             Input::Empty => Stdio::null(),
@@ -239,6 +251,14 @@ mod tests {
         assert_eq!(status("4"), Exit::Damaged);
         assert_eq!(status("7"), Exit::Failed);
         assert_eq!(status("143"), Exit::Failed);
+    }
+
+    #[test]
+    fn a_variable_that_is_removed_and_added_has_the_added_value() {
+        let tool = Tool::new("sh").args(["-c", "echo ${PATH-none} ${HOME-none}"]);
+        let tool = tool.envs([("PATH".to_owned(), "/added:/bin:/usr/bin".to_owned())]);
+        let tool = tool.env_remove(["PATH", "HOME"].map(OsString::from));
+        assert_eq!(tool.capture().unwrap(), "/added:/bin:/usr/bin none\n");
     }
 
     #[test]
