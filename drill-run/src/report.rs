@@ -21,4 +21,4 @@ mod parsed;
 #[cfg(test)]
 mod samples;
 
-pub use store::{ChainReport, Reports};
+pub use store::Reports;

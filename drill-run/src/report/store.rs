@@ -6,6 +6,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use bundle_format::report::{DRILL_FORMAT, DrillReport, PreviousDrill};
 use chrono::{NaiveDateTime, TimeDelta};
 use pipe_kit::atomic::{self, AtomicFile};
+use pipe_kit::mutex::lock;
 use pipe_kit::{cleanup, text};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -106,12 +107,11 @@ impl Reports {
     /// If the directory cannot be read or written to.
     pub fn write(&self, report: &mut DrillReport) -> Result<PathBuf> {
         let writing = Arc::new(Mutex::new(()));
+        // Declared first, so that it is dropped last: if it ran on this thread, it would wait for this thread.
+        let guard;
+        let held = lock(&writing);
         let waited = Arc::clone(&writing);
-        let guard = cleanup::on_failure(move || {
-            // Held for good: after a signal's clean-up no report is begun any more.
-            std::mem::forget(pipe_kit::mutex::lock(&waited));
-        });
-        let held = pipe_kit::mutex::lock(&writing);
+        guard = cleanup::on_failure(move || drop(lock(&waited)));
         let written = self.write_next(report);
         drop(held);
         guard.disarm();

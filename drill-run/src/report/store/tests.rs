@@ -201,3 +201,11 @@ fn what_cannot_be_written_is_an_error_with_the_state_that_results() {
     assert_eq!(drills(&reports), [report.drill]);
     assert_eq!(fs::read_dir(deploy.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn the_clean_up_after_a_signal_may_write_a_report() {
+    let (_deploy, reports) = deploy();
+    let other = reports.clone();
+    drop(cleanup::on_failure(move || drop(write(&other, "2026-04-21T03:30:12Z"))));
+    assert_eq!(drills(&reports), ["drill_20260421T033012Z"]);
+}
