@@ -150,6 +150,8 @@ fn goal_line(goal: f64, top: f64) -> [Element; 2] {
     let y = height_of(goal, top);
     let text = element("text")
         .class("goal")
+        // The outline has the colour of the ground, so that bars behind the text do not hide it.
+        .with("paint-order", "stroke")
         .with("x", LEFT + 2.0)
         .with("y", number(y - 4.0))
         .with("text-anchor", "start")

@@ -66,7 +66,7 @@ struct Text(String);
 
 impl Text {
     fn heading(&mut self, level: &'static str, heading: &str) {
-        if !self.0.is_empty() {
+        if !self.0.is_empty() && !self.0.ends_with("\n\n") {
             self.0 += "\n";
         }
         self.0 += &format!("{level} {}\n\n", escaped(heading));

@@ -60,6 +60,7 @@ fn hostile_names_are_shown_as_they_are_and_findings_come_first() {
             std::fs::write(std::path::Path::new(&dir).join(format!("{}.md", sample.name)), &text)
                 .unwrap();
         }
+        assert!(!text.contains("\n\n\n"), "{text}");
         let rows = cells(&text).unwrap();
         let checks: Vec<_> = rows.iter().filter(|r| r.len() == 5).skip(1).collect();
         if sample.name == "findings" {

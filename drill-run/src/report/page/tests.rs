@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 const ELEMENTS: &str = "html head meta title style body header main section div span h1 h2 h3 p code dl dt dd \
     table caption thead tbody tr th td svg desc path rect line text g";
 const ATTRIBUTES: &str = "lang charset name content http-equiv class id scope tabindex role aria-labelledby \
-    aria-hidden viewBox width height x y x1 x2 y1 y2 rx d text-anchor";
+    aria-hidden viewBox width height x y x1 x2 y1 y2 rx d text-anchor paint-order";
 
 fn pages() -> Vec<(&'static str, String)> {
     samples().iter().map(|s| (s.name, render(&s.report, &s.before))).collect()
