@@ -113,6 +113,12 @@ fn verify_reports(settings: &Settings) -> Result<Exit> {
     let text: String = chain.lines.iter().map(|line| format!("{line}\n")).collect();
     pipe_kit::output::print(&text)?;
     let reports = pipe_kit::text::count(chain.reports, "report");
+    if let Some(newest) = &chain.newest {
+        info!(
+            "the newest: {}, SHA-256 {}; noted elsewhere, it proves all before it",
+            newest.drill, newest.sha256
+        );
+    }
     if chain.is_good() {
         info!("{reports}: none is missing, and none was changed");
         return Ok(Exit::Done);

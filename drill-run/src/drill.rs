@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use bundle_format::report::{DrillReport, DumpReport, Listing};
 use pipe_kit::tool::Tool;
 use serde::Deserialize;
-use std::cell::{OnceCell, Ref, RefCell};
+use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -44,6 +44,8 @@ pub struct Drill {
     pub results: Arc<Results>,
     pub record: Arc<Record>,
     pub dump: OnceCell<Dump>,
+    /// Whether the server is to outlive us.
+    pub keep: Cell<bool>,
     server: RefCell<Option<PrivateServer>>,
     database: OnceCell<String>,
     config: OnceCell<PathBuf>,
@@ -68,6 +70,7 @@ impl Drill {
             results,
             record,
             dump: OnceCell::new(),
+            keep: Cell::new(false),
             server: RefCell::new(None),
             database: OnceCell::new(),
             config: OnceCell::new(),
@@ -117,13 +120,30 @@ impl Drill {
         self.database.get().map(String::as_str)
     }
 
-    /// A client's command for the loaded database.
+    /// `pg-snap` for the loaded database.
     ///
     /// # Errors
     /// If nothing is loaded.
-    pub fn client(&self, program: &str) -> Result<Tool> {
+    pub fn pg_snap(&self) -> Result<Tool> {
         let database = self.loaded().context("no database is loaded")?;
-        Ok(self.server()?.tool(program, database))
+        Ok(self.server()?.tool("pg-snap", database))
+    }
+
+    /// `psql` for the loaded database. Where the server runs in a container, so does psql.
+    ///
+    /// # Errors
+    /// If nothing is loaded.
+    pub fn psql(&self) -> Result<Tool> {
+        let database = self.loaded().context("no database is loaded")?;
+        let server = self.server()?;
+        let is_inside = server.environment(database).iter().any(|(name, _)| name == "PG_SNAP_EXEC");
+        Ok(match is_inside {
+            false => server.tool("psql", database),
+            true => {
+                let inside = r#"eval "exec $PG_SNAP_EXEC psql \"\$@\"""#;
+                server.tool("sh", database).args(["-c", inside, "psql"])
+            }
+        })
     }
 
     /// The configuration is extracted there.

@@ -93,6 +93,7 @@ pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
     info!("drilling {} in {}", bundle.dir.display(), workplace.dir.display());
     let shared = (Arc::clone(&end.results), record);
     let drill = Drill::new(settings, bundle, listing, history, workplace, shared);
+    drill.keep.set(options.keep);
     let ended = Sequence { drill: &drill, options }.run();
     let cleared = clear(drill, options.keep);
     let result = ended.unwrap_or_else(|| end.results.result());
@@ -113,9 +114,13 @@ fn clear(drill: Drill, keep: bool) -> Result<()> {
         let dir = drill.workplace.dir.display();
         match server {
             Some(server) => {
-                info!("kept: {dir}; {}; then: rm -r {dir}", server.connect_hint());
-                // Its guard stays: a signal from here on still removes it.
-                std::mem::forget(server);
+                let hint = server.connect_hint();
+                let mut lines = hint.lines();
+                let (connect, remove) =
+                    (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+                info!("kept: {dir}; to connect: {connect}");
+                info!("to remove it, which holds production's data: {remove}; rm -r {dir}");
+                server.keep();
             }
             None => info!("kept: {dir}; to remove it: rm -r {dir}"),
         }

@@ -59,7 +59,7 @@ pub fn rows(drill: &Drill, name: &str, sql: &str) -> Result<Vec<String>> {
 fn psql(drill: &Drill) -> Result<Tool> {
     let taken = drill.bundle.taken.unwrap_or_else(chrono::Utc::now);
     let variable = format!("bundle_time={}", taken.to_rfc3339_opts(SecondsFormat::Secs, true));
-    Ok(drill.client("psql")?.args(OPTIONS).args(["-v", &variable]))
+    Ok(drill.psql()?.args(OPTIONS).args(["-v", &variable]))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

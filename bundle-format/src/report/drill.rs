@@ -129,6 +129,9 @@ pub struct DrillReport {
     pub rows: BTreeMap<String, u64>,
     /// The report before this one; none for the first.
     pub previous: Option<PreviousDrill>,
+    /// The SHA-256 of the files beside `report.json`, in hexadecimal, by their names.
+    #[serde(default)]
+    pub files: BTreeMap<String, String>,
 }
 
 /// The bundle of a [`DrillReport`].
@@ -245,12 +248,13 @@ mod tests {
             checks: vec![check],
             rows: [("public".to_owned(), 3)].into(),
             previous: Some(PreviousDrill { drill: "a".to_owned(), sha256: "b".to_owned() }),
+            files: [("report.md".to_owned(), "c".to_owned())].into(),
             ..DrillReport::default()
         };
         let text = serde_json::to_string(&report).unwrap();
         assert_eq!(
             text,
-            r#"{"format":1,"drill":"drill_19700101T000000Z","toolkit":"","host":"","started":"1970-01-01T00:00:00Z","seconds":0.0,"result":"passed","level":"data","bundle":{"name":"","path":"","taken":null,"domain":"","version":"","seal":null,"database_bytes":null,"objects_bytes":null,"objects":null,"config_bytes":null},"server":null,"goals":{"rto_seconds":null,"rto_goal_seconds":null,"rpo_seconds":null,"rpo_goal_seconds":null},"steps":[{"step":"load","verdict":"pass","begins":0.0,"seconds":0.0,"detail":null}],"checks":[{"step":"compare","check":"tables","verdict":"pass","expected":"3","found":"3"}],"rows":{"public":3},"previous":{"drill":"a","sha256":"b"}}"#
+            r#"{"format":1,"drill":"drill_19700101T000000Z","toolkit":"","host":"","started":"1970-01-01T00:00:00Z","seconds":0.0,"result":"passed","level":"data","bundle":{"name":"","path":"","taken":null,"domain":"","version":"","seal":null,"database_bytes":null,"objects_bytes":null,"objects":null,"config_bytes":null},"server":null,"goals":{"rto_seconds":null,"rto_goal_seconds":null,"rpo_seconds":null,"rpo_goal_seconds":null},"steps":[{"step":"load","verdict":"pass","begins":0.0,"seconds":0.0,"detail":null}],"checks":[{"step":"compare","check":"tables","verdict":"pass","expected":"3","found":"3"}],"rows":{"public":3},"previous":{"drill":"a","sha256":"b"},"files":{"report.md":"c"}}"#
         );
         assert_eq!(serde_json::from_str::<DrillReport>(&text).unwrap(), report);
     }

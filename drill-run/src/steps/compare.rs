@@ -49,7 +49,7 @@ pub fn run(drill: &Drill) -> Result<()> {
 }
 
 fn with_dump(drill: &Drill) -> Result<()> {
-    let tool = drill.client("pg-snap")?.args(COMPARE).arg(drill.bundle.dump());
+    let tool = drill.pg_snap()?.args(COMPARE).arg(drill.bundle.dump());
     let report: CompareReport = tool.report()?;
     let compared = &report.comparison;
     let found = format!(

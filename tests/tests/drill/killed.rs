@@ -119,7 +119,10 @@ fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
         running.wait_for(step, pause)?;
         let ended = running.end(Signal::KILL)?;
         let log = std::fs::read_to_string(&running.log)?;
-        assert!(ended.signal() == Some(9) || ended.success(), "{step} + {pause:?}: {ended:?}\n{log}");
+        assert!(
+            ended.signal() == Some(9) || ended.success(),
+            "{step} + {pause:?}: {ended:?}\n{log}"
+        );
         marks.push(mark);
     }
     stand.drill(&["--newest"])?.expect(0);
