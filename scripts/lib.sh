@@ -43,3 +43,54 @@ find_terminal() {
     break
   done
 }
+
+child=''
+# stage CMD…: runs a command so that a signal reaches this shell, and through it the command, at once. It
+# does not inherit the lock at descriptor 8. With PIPE_KIT_PARENT it ends when this shell is killed.
+stage() {
+  local status=0
+  PIPE_KIT_PARENT=$$ "$@" 8>&- <&0 &
+  child=$!
+  wait "$child" || status=$?
+  child=''
+  (( status == 0 )) || log "${1##*/} failed (status $status)"
+  return "$status"
+}
+
+# Ends the command that is running, if one is, and waits until it has cleaned up.
+end_stage() {
+  [[ -n "$child" ]] || return 0
+  kill -TERM "$child" 2>/dev/null || true
+  # A stopped process would not receive it.
+  kill -CONT "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+}
+
+# split_keys ARGS…: the options of unseal.sh into the array keys, all others into the array options.
+split_keys() {
+  keys=()
+  options=()
+  while (( $# > 0 )); do
+    case "$1" in
+      -i | --passphrase-file) (( $# > 1 )) || die 2 "$1 needs a file"; keys+=("$1" "$2"); shift 2 ;;
+      *) options+=("$1"); shift ;;
+    esac
+  done
+}
+
+# unseal FILE DIR: opens a file of seal.sh into DIR, which is emptied first, with the keys of split_keys; the
+# bundle's path is then in the variable bundle.
+unseal() {
+  rm -rf -- "$2"
+  stage bash "$scripts/unseal.sh" "$1" "${keys[@]}" "$2" >/dev/null
+  # shellcheck disable=SC2034  # the caller's
+  bundle="$(printf '%s' "$2"/piprio_*)"
+}
+
+# Calls the function finish of the caller with the exit status at the end, however that comes.
+finish_at_end() {
+  trap 'finish "$?"' EXIT
+  trap 'exit 130' INT
+  trap 'exit 143' TERM
+  trap 'exit 129' HUP
+}

@@ -29,45 +29,16 @@ unsealed="$root/.unsealed"
 [[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true
 bundle="$1"
 shift
-key=()
-options=()
+split_keys "$@"
 bootstrap=''
-while (( $# > 0 )); do
-  case "$1" in
-    -i | --passphrase-file) (( $# > 1 )) || die 2 "$1 needs a file"; key+=("$1" "$2"); shift 2 ;;
-    --bootstrap) bootstrap=yes; options+=("$1"); shift ;;
-    *) options+=("$1"); shift ;;
-  esac
-done
+[[ " ${options[*]} " != *" --bootstrap "* ]] || bootstrap=yes
 mkdir -p -- "$root"
 exec 8>>"$root/.unsealed.lock"
 flock -n 8 || die 5 "another restore of an encrypted bundle is running (it holds $root/.unsealed.lock); nothing was done"
 
-child=''
-# stage CMD…: runs a command so that a signal reaches this shell, and through it the command, at once. It
-# does not inherit the lock. With PIPE_KIT_PARENT it ends when this shell is killed.
-stage() {
-  local status=0
-  PIPE_KIT_PARENT=$$ "$@" 8>&- <&0 &
-  child=$!
-  wait "$child" || status=$?
-  child=''
-  (( status == 0 )) || log "${1##*/} failed (status $status)"
-  return "$status"
-}
-
-# Ends the command that is running, if one is, and waits until it has cleaned up.
-end_stage() {
-  [[ -n "$child" ]] || return 0
-  kill -TERM "$child" 2>/dev/null || true
-  # A stopped process would not receive it.
-  kill -CONT "$child" 2>/dev/null || true
-  wait "$child" 2>/dev/null || true
-}
-
 # The decrypted bundle is removed once the restore is complete: the commands that are printed until then name it.
 finish() {
-  local status=$?
+  local status="$1"
   trap - EXIT
   trap '' INT TERM HUP
   end_stage
@@ -78,14 +49,9 @@ finish() {
   fi
   exit "$status"
 }
-trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-trap 'exit 129' HUP
+finish_at_end
 if [[ -f "$bundle" ]]; then
-  # An earlier run has left what lies there; it is decrypted again.
-  rm -rf -- "$unsealed"
-  stage bash "$scripts/unseal.sh" "$bundle" "${key[@]}" "$unsealed" >/dev/null
-  bundle="$(printf '%s' "$unsealed"/piprio_*)"
+  # What an earlier run has left there is decrypted again.
+  unseal "$bundle" "$unsealed"
 fi
 stage restore-run "$bundle" "${options[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Schedules a nightly backup of a deployment, with a systemd timer or cron. Called by install.sh.
-#   schedule.sh timer|cron NAME DIR     NAME: of the units, or of the file in /etc/cron.d
+# Schedules a nightly backup or a weekly drill of a deployment, with a systemd timer or cron. Called by install.sh.
+#   schedule.sh timer|cron|drill-timer|drill-cron NAME DIR     NAME: of the units, or of the file in /etc/cron.d
 # With DESTDIR set, files are written below it and nothing is enabled. A file that this script did not
 # write, or that was changed since, is left alone (5).
 set -euo pipefail
@@ -11,8 +11,15 @@ log() { printf 'install.sh: %s\n' "$*" >&2; }
 die() { log "${@:2}"; exit "$1"; }
 
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
-(( $# == 3 )) || die 2 "usage: schedule.sh timer|cron NAME DIR"
+usage='usage: schedule.sh timer|cron|drill-timer|drill-cron NAME DIR'
+(( $# == 3 )) || die 2 "$usage"
 kind="$1"
+case "$kind" in
+  timer | cron) template=piprio-backup words='0 4 * * *' when='daily at 04:00' command=(backup.sh) ;;
+  # In the middle of a week, after the backup: no zone changes its time then.
+  drill-timer | drill-cron) template=piprio-drill words='30 4 * * 3' when='on Wednesdays at 04:30' command=(drill.sh --newest) ;;
+  *) die 2 "$usage" ;;
+esac
 name="$2"
 dir="$(cd -- "$3" && pwd)" || die 2 "no such deployment directory: $3"
 root="${DESTDIR:-}"
@@ -20,6 +27,8 @@ root="${DESTDIR:-}"
 [[ ! "$dir" =~ [[:cntrl:]] ]] || die 2 "$dir: a directory with control characters in its name cannot be scheduled"
 user="$(stat -c %U -- "$dir")"
 [[ "$user" != UNKNOWN ]] || die 5 "the owner of $dir has no name on this host; nothing was scheduled; chown it to the user that runs the backups"
+
+script="$dir/scripts/${command[0]}"
 
 for_shell() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
 # systemd expands %x everywhere, and $X in commands only.
@@ -97,8 +106,8 @@ timer() {
   local files=("$name.service" "$name.timer" "$name-failed@.service")
   for unit in "${files[@]}"; do check "$units/$unit"; done
   for unit in "${files[@]}"; do
-    put "$units/$unit" "$(fill "$here/../contrib/systemd/piprio-backup${unit#"$name"}" NAME "$name" \
-      DEPLOY "$(for_unit "$dir")" USER "$user" BACKUP "$(for_command "$dir/scripts/backup.sh")")"
+    put "$units/$unit" "$(fill "$here/../contrib/systemd/$template${unit#"$name"}" NAME "$name" \
+      DEPLOY "$(for_unit "$dir")" USER "$user" SCRIPT "$(for_command "$script")")"
   done
   if is_live; then
     systemctl daemon-reload
@@ -119,19 +128,16 @@ cron() {
     log="$dir/.restore/$name.log"
     install -d -m 0700 -o "$user" -- "$dir/.restore"
   fi
-  put "$file" "$(fill "$here/../contrib/cron/piprio-backup" USER "$user" BACKUP "$(for_cron "$dir/scripts/backup.sh")" LOG "$(for_cron "$log")")"
-  log "runs daily at 04:00 as $user, logging to $log"
+  put "$file" "$(fill "$here/../contrib/cron/$template" USER "$user" SCRIPT "$(for_cron "$script")" LOG "$(for_cron "$log")")"
+  log "runs $when as $user, logging to $log"
   log "to undo: rm $(printf %q "$file")"
 }
 
 if (( EUID != 0 )) && [[ -z "$root" ]]; then
   mkdir -p -- "$dir/.restore"
-  line="0 4 * * * $(for_cron "$dir/scripts/backup.sh") >> $(for_cron "$dir/.restore/$name.log") 2>&1"
+  line="$words $(for_cron "$script")${command[1]:+ ${command[1]}} >> $(for_cron "$dir/.restore/$name.log") 2>&1"
   log "only root can write to /etc; nothing was scheduled; as root: install.sh --$kind …; or add this line with crontab -e:"
   printf '%s\n' "$line"
   exit 5
 fi
-case "$kind" in
-  timer | cron) "$kind" ;;
-  *) die 2 "usage: schedule.sh timer|cron NAME DIR" ;;
-esac
+"${kind#drill-}"

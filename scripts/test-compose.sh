@@ -95,6 +95,8 @@ else
   mkdir -- "$work/tmp"
   # One after another: each has a project named deploy.
   TMPDIR="$work/tmp" cargo test -p pipeline-tests --test compose --locked -- --test-threads=1 "$@"
+  # A drill's private server, of this image.
+  (( $# > 0 )) || TMPDIR="$work/tmp" cargo test -p drill-run --lib --locked -- --test-threads=1 tests::container
 fi
 left="$(docker ps -aq --filter "$ours"; docker volume ls -q --filter "$ours"; docker network ls -q --filter "$ours")"
 [[ -z "$left" ]] || { log "left behind by the tests: $left"; exit 1; }

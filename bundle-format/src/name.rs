@@ -7,6 +7,13 @@ use std::ffi::OsStr;
 const PREFIX: &str = "piprio_";
 const SHAPE: &str = "dddddddd_dddddd_";
 
+/// The moment that the name of a drill's report holds: `drill_YYYYMMDDTHHMMSSZ`. `None` for anything else.
+#[must_use]
+pub fn drill_time(name: &OsStr) -> Option<DateTime<Utc>> {
+    let stamp = name.to_str()?.strip_prefix("drill_")?;
+    BundleName::parse(OsStr::new(&format!("{PREFIX}{stamp}"))).map(|name| name.taken())
+}
+
 /// What lies beside a finished bundle, or in its place, as `.NAME.KIND`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Beside {
@@ -128,6 +135,20 @@ mod tests {
             "piprio_20260421_020000_",
         ] {
             assert_eq!(parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_drills_report_is_known_by_its_name() {
+        let time = |name: &str| drill_time(OsStr::new(name)).map(|time| time.to_rfc3339());
+        assert_eq!(time("drill_20260421T020000Z").as_deref(), Some("2026-04-21T02:00:00+00:00"));
+        for name in [
+            "drill_20260421T020000Z.new",
+            "drill_",
+            ".drill_20260421T020000Z",
+            "piprio_20260421T020000Z",
+        ] {
+            assert_eq!(time(name), None, "{name}");
         }
     }
 

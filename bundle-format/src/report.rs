@@ -2,16 +2,26 @@
 //! fields are the JSON's.
 
 mod bundles;
+mod compare;
 mod config;
 mod database;
+mod drill;
 mod health;
 mod objects;
 mod run;
 
-pub use bundles::{BundleCheck, BundleState, ListedBundle, Listing, Problem, ShrunkBundle};
-pub use config::{PlannedFile, ShownSetting};
+pub use bundles::{
+    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShrunkBundle,
+};
+pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
+pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};
 pub use database::{
-    DatabaseBeside, DatabaseStatus, DumpReport, DumpTable, LoadPreflight, MissingRole,
+    DatabaseBeside, DatabaseStatus, DumpDefinition, DumpReport, DumpTable, LoadPreflight,
+    MissingRole,
+};
+pub use drill::{
+    DRILL_FORMAT, DrillCheck, DrillGoals, DrillLevel, DrillReport, DrillResult, DrillServer,
+    DrillStep, DrillVerdict, DrilledBundle, PreviousDrill,
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};

@@ -235,6 +235,9 @@ enum Command {
         /// List only bundles of this deployment and of unknown ones
         #[arg(long, value_name = "DOMAIN")]
         domain: Option<String>,
+        /// Directory with the reports of drills [default: .drills of PIPRIO_DEPLOY, where that is set]
+        #[arg(long, value_name = "DIR")]
+        drills: Option<PathBuf>,
         /// Print only the bundles' paths, one per line
         #[arg(long, conflicts_with = "json")]
         paths: bool,
@@ -279,8 +282,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Unpack { file, dir, identity, passphrase_file } => {
             unpack::run(&file, &dir, &Keys { identities: identity, passphrase_file })
         }
-        Command::List { root, newest, intact, domain, paths, json } => {
-            list::run(&root, &list::Options { newest, intact, domain, paths, json })
+        Command::List { root, newest, intact, domain, drills, paths, json } => {
+            list::run(&root, &list::Options { newest, intact, domain, drills, paths, json })
         }
         Command::Diff { before, after, json } => diff::run(&before, &after, json),
         Command::Alarm { dir, shrink_percent, accept } => alarm::run(&dir, shrink_percent, accept),

@@ -1,15 +1,20 @@
 //! `list`: the finished bundles below a root.
 
+mod drills;
+
 use crate::alarm::mark::{self, Mark};
 use crate::bundle::{domain, problems, root, structure, tree};
 use crate::verify;
 use anyhow::{Context, Result};
 use bundle_format::BundleName;
 use bundle_format::domain::{UNKNOWN, differ};
-use bundle_format::report::{BundleCheck, BundleState, ListedBundle, Listing, ShrunkBundle};
+use bundle_format::report::{
+    BundleCheck, BundleState, DrillResult, Drilled, ListedBundle, Listing, ShrunkBundle,
+};
 use chrono::{DateTime, TimeDelta, Utc};
+use drills::Drills;
 use pipe_kit::{Exit, text};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How far ahead of the clock a bundle may be dated.
 const AHEAD: TimeDelta = TimeDelta::days(1);
@@ -23,6 +28,8 @@ pub struct Options {
     pub intact: bool,
     /// Those of this deployment, and of none that is known.
     pub domain: Option<String>,
+    /// The directory with the reports of drills.
+    pub drills: Option<PathBuf>,
     /// Their paths, one a line.
     pub paths: bool,
     /// As JSON.
@@ -62,17 +69,17 @@ pub fn run(root: &Path, options: &Options) -> Result<Exit> {
         ahead,
         shrunk: shrunk.into_iter().map(shrunk_bundle).collect(),
     };
-    pipe_kit::output::print(&to_text(&listing, options)?)?;
+    pipe_kit::output::print(&to_text(&listing, options, now)?)?;
     Ok(Exit::Done)
 }
 
-fn to_text(listing: &Listing, options: &Options) -> Result<String> {
+fn to_text(listing: &Listing, options: &Options, now: DateTime<Utc>) -> Result<String> {
     Ok(if options.json {
         serde_json::to_string(listing)? + "\n"
     } else if options.paths {
         listing.bundles.iter().map(|row| format!("{}\n", row.path)).collect()
     } else {
-        table(&listing.bundles)
+        table(&listing.bundles, now)
     })
 }
 
@@ -95,12 +102,14 @@ fn rows(
     options: &Options,
     now: DateTime<Utc>,
 ) -> Vec<ListedBundle> {
-    let rows = names.iter().map(|name| row(root, name, now));
+    let drills = drills::directory(options.drills.as_deref());
+    let drills = drills.map(|dir| Drills::read(&dir)).unwrap_or_default();
+    let rows = names.iter().map(|name| row(root, name, now, &drills));
     let wanted = |row: &ListedBundle| !options.intact || row.state == BundleState::Intact;
     rows.filter(wanted).take(if options.newest { 1 } else { usize::MAX }).collect()
 }
 
-fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> ListedBundle {
+fn row(root: &Path, name: &BundleName, now: DateTime<Utc>, drills: &Drills) -> ListedBundle {
     let path = root.join(name.as_str());
     let mut row = ListedBundle {
         name: name.as_str().to_owned(),
@@ -113,6 +122,7 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>) -> ListedBundle {
         state: BundleState::Unknown,
         reason: None,
         shrunk: mark::read(&path).map(|mark| mark.phrase()),
+        drilled: drills.of(&path, name.as_str()),
     };
     match structure::read(&path) {
         Ok(found) => {
@@ -138,10 +148,10 @@ fn reason(report: &BundleCheck) -> Option<String> {
     }
 }
 
-fn table(rows: &[ListedBundle]) -> String {
-    let cells: Vec<[String; 6]> = rows.iter().map(cells).collect();
+fn table(rows: &[ListedBundle], now: DateTime<Utc>) -> String {
+    let cells: Vec<[String; 7]> = rows.iter().map(|row| cells(row, now)).collect();
     let width = |column: usize| cells.iter().map(|c| c[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 6] = std::array::from_fn(width);
+    let widths: [usize; 7] = std::array::from_fn(width);
     cells.iter().fold(String::new(), |mut text, row| {
         let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
@@ -150,7 +160,7 @@ fn table(rows: &[ListedBundle]) -> String {
     })
 }
 
-fn cells(row: &ListedBundle) -> [String; 6] {
+fn cells(row: &ListedBundle, now: DateTime<Utc>) -> [String; 7] {
     let mut state = match &row.reason {
         Some(reason) => format!("{}: {reason}", row.state.word()),
         None => row.state.word().to_owned(),
@@ -165,7 +175,20 @@ fn cells(row: &ListedBundle) -> [String; 6] {
         row.version.clone(),
         row.domain.clone(),
         state,
+        row.drilled.as_ref().map(|drilled| drill(drilled, now)).unwrap_or_default(),
     ]
+}
+
+/// The last drill as a phrase: when it was, and how long the recovery took, or that it did not pass.
+fn drill(drilled: &Drilled, now: DateTime<Utc>) -> String {
+    let age = text::age((now - drilled.timestamp).num_seconds().max(0));
+    match (drilled.result, drilled.rto_seconds) {
+        (DrillResult::Passed, Some(seconds)) => {
+            format!("drilled {age} ago, loaded in {seconds:.1} s")
+        }
+        (DrillResult::Passed, None) => format!("drilled {age} ago"),
+        (result, _) => format!("drill {age} ago: {}", result.word()),
+    }
 }
 
 #[cfg(test)]
@@ -185,16 +208,30 @@ mod tests {
             shrunk: (bytes == 13).then(|| "holds far less than x: y".to_owned()),
             ..ListedBundle::default()
         };
-        let rows = [
+        let now: DateTime<Utc> = "2026-04-24T02:00:00Z".parse().unwrap();
+        let drilled = |result| Drilled {
+            drill: "drill_20260423T020000Z".to_owned(),
+            timestamp: now - TimeDelta::days(1),
+            result,
+            rto_seconds: Some(41.96),
+        };
+        let mut rows = [
             row("piprio_20260421T020000Z", 1 << 21, None),
             row("piprio_20260420T120000Z", 13, None),
             row("piprio_20260420T020000Z", 12, Some("MANIFEST.txt is missing")),
         ];
         assert_eq!(
-            table(&rows),
+            table(&rows, now),
             "piprio_20260421T020000Z  3 d  2.0 MiB  4.2  docs.example.org  intact\n\
              piprio_20260420T120000Z  3 d  13 B     4.2  docs.example.org  intact; holds far less than x: y\n\
              piprio_20260420T020000Z  3 d  12 B     4.2  docs.example.org  damaged: MANIFEST.txt is missing\n"
         );
+        rows[0].drilled = Some(drilled(DrillResult::Passed));
+        rows[2].drilled = Some(drilled(DrillResult::Finding));
+        let text = table(&rows, now);
+        let ends: Vec<&str> = text.lines().map(|line| line.rsplit("  ").next().unwrap()).collect();
+        assert_eq!(ends[0], "drilled 24 h ago, loaded in 42.0 s");
+        assert_eq!(ends[1], "intact; holds far less than x: y");
+        assert_eq!(ends[2], "drill 24 h ago: finding");
     }
 }

@@ -5,7 +5,7 @@ use crate::calendar::Calendar;
 use crate::clock::Reading;
 use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use crate::record::Record;
-use crate::removal;
+use crate::removal::{self, Removal};
 use crate::report::{Outcome, Report};
 use anyhow::{Context, Result, bail};
 use clap::Parser;
@@ -34,7 +34,8 @@ after it, are counted apart: up to two more days, weeks, months or years are the
 
 Nothing is removed while the alarm is on because a bundle holds far less than the one before it
 (bundle-manifest alarm). With a domain, bundles of other deployments are neither removed nor
-counted.
+counted. A bundle whose directory another program has locked, as a drill does, is kept until the
+next run.
 
 EXAMPLES
   bundle-prune --dry-run backups
@@ -114,7 +115,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
     decisions.extend(others.into_iter().map(foreign));
     let mut failures = finish_leftovers(&root, cli.dry_run)?;
     let mut report = Report::new(&root, clock.now, policy, cli.dry_run);
-    for decision in &decisions {
+    for decision in &mut decisions {
+        if decision.verdict == Verdict::Remove && removal::is_in_use(&root, &decision.bundle.name) {
+            keep_in_use(decision);
+        }
         let outcome = match decision.verdict {
             _ if cli.dry_run => Outcome::None,
             Verdict::Keep => Outcome::Kept,
@@ -199,10 +203,20 @@ fn finish_leftovers(root: &Path, dry_run: bool) -> Result<Vec<String>> {
     Ok(failures)
 }
 
-fn remove(root: &Path, decision: &Decision, failures: &mut Vec<String>) -> Outcome {
-    let name = &decision.bundle.name;
-    match removal::remove(root, name) {
-        Ok(()) => Outcome::Removed,
+/// The next run removes it.
+fn keep_in_use(decision: &mut Decision) {
+    decision.verdict = Verdict::Keep;
+    decision.reason = Reason::InUse;
+}
+
+fn remove(root: &Path, decision: &mut Decision, failures: &mut Vec<String>) -> Outcome {
+    let name = decision.bundle.name.clone();
+    match removal::remove(root, &name) {
+        Ok(Removal::Removed) => Outcome::Removed,
+        Ok(Removal::InUse) => {
+            keep_in_use(decision);
+            Outcome::Kept
+        }
         Err(error) => {
             pipe_kit::warning!("{name}: {error:#}");
             failures.push(name.clone());

@@ -48,6 +48,8 @@ pub enum Reason {
     Shrunk,
     /// Of another deployment, or of an unknown one among several.
     Foreign,
+    /// Older than the limit, but another program reads it, as a drill does.
+    InUse,
     /// Older than the limit, kept by no rule, and a newer good one is kept.
     Old,
 }
@@ -82,6 +84,7 @@ impl Reason {
             Self::ClockInDoubt => format!("older than {days} d, and the clock is in doubt"),
             Self::Shrunk => format!("older than {days} d, and a newer bundle holds far less"),
             Self::Foreign => "another deployment's".to_owned(),
+            Self::InUse => format!("older than {days} d, but in use, as by a drill"),
             Self::Old if policy.calendar.is_empty() => format!("older than {days} d"),
             Self::Old => format!("older than {days} d, and not kept by day, week, month or year"),
         }

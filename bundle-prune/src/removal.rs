@@ -5,7 +5,7 @@ use bundle_format::name::{Beside, BundleName};
 use pipe_kit::atomic::{rename_new, sync_directory};
 use rustix::fs::CWD;
 use std::ffi::OsStr;
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -16,19 +16,46 @@ fn beside(root: &Path, name: &str, kind: Beside) -> Result<PathBuf> {
     Ok(root.join(parsed.beside(kind)))
 }
 
-/// Removes a bundle: renames it first, durably, then deletes its files, following no link.
+/// What became of a bundle that was to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// It is gone.
+    Removed,
+    /// Another program reads it, so it is still there.
+    InUse,
+}
+
+/// Removes a bundle: renames it first, durably, then deletes its files, following no link. A bundle whose directory
+/// another program has locked, as a drill does, is left alone.
 ///
 /// # Errors
 /// If it is not a real directory, or not all of it could be removed; the error names what is left.
-pub fn remove(root: &Path, name: &str) -> Result<()> {
+pub fn remove(root: &Path, name: &str) -> Result<Removal> {
     let path = root.join(name);
     let kind =
         fs::symlink_metadata(&path).with_context(|| format!("reading {}", path.display()))?;
     ensure!(kind.is_dir(), "{} is not a directory", path.display());
+    // Held until it is renamed: a reader that comes later finds no bundle of that name.
+    let Some(_lock) = lock(&path)? else { return Ok(Removal::InUse) };
     let removing = beside(root, name, Beside::Removing)?;
     rename_new(CWD, &path, &removing).with_context(|| format!("renaming {}", path.display()))?;
     sync_directory(root)?;
-    finish(root, name)
+    finish(root, name).map(|()| Removal::Removed)
+}
+
+/// Whether another program reads the bundle.
+pub fn is_in_use(root: &Path, name: &str) -> bool {
+    lock(&root.join(name)).is_ok_and(|lock| lock.is_none())
+}
+
+/// Locks a bundle's directory; none if another program has it locked.
+fn lock(path: &Path) -> Result<Option<File>> {
+    let dir = File::open(path).with_context(|| format!("opening {}", path.display()))?;
+    match dir.try_lock() {
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // A filesystem that has no such locks, as NFS for a directory: retention must work there too.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(Some(dir)),
+    }
 }
 
 /// Removes what an interrupted removal of this bundle left, and the bundle's marks.
@@ -85,9 +112,25 @@ mod tests {
         for kind in ["damaged", "shrunk"] {
             fs::write(root.join(format!(".{NAME}.{kind}")), "x").unwrap();
         }
-        remove(root, NAME).unwrap();
+        assert_eq!(remove(root, NAME).unwrap(), Removal::Removed);
         assert_eq!(fs::read_dir(root).unwrap().count(), 1);
         assert!(root.join("precious/file").exists());
+    }
+
+    #[test]
+    fn a_bundle_that_is_read_is_left_alone_until_it_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let bundle = dir.path().join(NAME);
+        fs::create_dir(&bundle).unwrap();
+        let reader = File::open(&bundle).unwrap();
+        reader.try_lock_shared().unwrap();
+        assert!(is_in_use(dir.path(), NAME));
+        assert_eq!(remove(dir.path(), NAME).unwrap(), Removal::InUse);
+        assert!(bundle.is_dir());
+        drop(reader);
+        assert!(!is_in_use(dir.path(), NAME));
+        assert_eq!(remove(dir.path(), NAME).unwrap(), Removal::Removed);
+        assert!(!bundle.exists());
     }
 
     #[test]

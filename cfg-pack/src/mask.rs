@@ -9,6 +9,8 @@ pub const MASK: &str = "***";
 const HARMLESS_KEYS: &[&str] = &[
     "AWS_CA_BUNDLE",
     "BACKUP_LINK",
+    "DRILL_DATA_KEYS",
+    "DRILL_USER",
     "OBJECT_STORAGE",
     "POSTGRES_CHANNEL_BINDING",
     "POSTGRES_GSSDELEGATION",

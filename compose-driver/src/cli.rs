@@ -3,7 +3,7 @@
 use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::project::Project;
-use crate::{address, exec, lookup, project, start, stop};
+use crate::{address, exec, image, lookup, project, start, stop};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
@@ -57,6 +57,11 @@ enum Verb {
         /// The port inside the container
         port: u16,
     },
+    /// Print the image of a service: its id, or its name if the service has no container
+    Image {
+        /// The service
+        name: String,
+    },
 }
 
 const AFTER: &str = "\
@@ -71,6 +76,8 @@ EXAMPLES
       runs a program in the container of the service postgres
   compose-driver addr redis 6379
       where the cache answers from this host
+  compose-driver image postgres
+      the image from which a drill starts a private server
 
 EXIT STATUS
   0  done
@@ -93,6 +100,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         Verb::Addr { name, port } => {
             let container = lookup::container_of(&deployment, &name)?;
             pipe_kit::output::print(&format!("{}\n", address::of(&container, &name, port)?))?;
+        }
+        Verb::Image { name } => {
+            let image = image::of(&named(&deployment, std::slice::from_ref(&name))?, &name)?;
+            pipe_kit::output::print(&format!("{image}\n"))?;
         }
         Verb::Ps => {
             let compose = Compose::find(&deployment)?;

@@ -79,9 +79,21 @@ impl Compose {
     /// The services whose configuration says how many containers they have.
     pub fn scaled_services(&self) -> Result<BTreeSet<String>> {
         let text = self.configuration(&["config"])?;
-        // The cause is not shown: it may quote a password.
-        let scaled = scaled(&text);
-        scaled.ok_or_else(|| anyhow!("{} config printed no YAML with services", self.name()))
+        scaled(&text).ok_or_else(|| self.no_services())
+    }
+
+    /// The image that the configuration names for a service, if it names one.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read.
+    pub fn image(&self, service: &str) -> Result<Option<String>> {
+        let text = self.configuration(&["config"])?;
+        image(&text, service).ok_or_else(|| self.no_services())
+    }
+
+    /// The cause is not shown: it may quote a password.
+    fn no_services(&self) -> anyhow::Error {
+        anyhow!("{} config printed no YAML with services", self.name())
     }
 
     fn configuration(&self, words: &[&str]) -> Result<String> {
@@ -155,6 +167,15 @@ fn is_on_path(program: &str) -> bool {
     std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).any(is_program)
 }
 
+/// The image that a service has, in what Compose prints of its configuration.
+fn image(text: &str, service: &str) -> Option<Option<String>> {
+    let documents = Yaml::load_from_str(text).ok()?;
+    let services = documents.first()?.as_mapping_get("services")?;
+    services.as_mapping()?;
+    let image = services.as_mapping_get(service).and_then(|it| it.as_mapping_get("image"));
+    Some(image.and_then(|image| image.as_str()).map(str::to_owned))
+}
+
 /// The services with a count of containers, in what Compose prints of its configuration.
 fn scaled(text: &str) -> Option<BTreeSet<String>> {
     let documents = Yaml::load_from_str(text).ok()?;
@@ -183,6 +204,17 @@ mod tests {
         assert_eq!(names, ["api", "old"]);
         for text in ["", "services: [", "a: 1", "services: 3"] {
             assert_eq!(scaled(text), None, "{text}");
+            assert_eq!(image(text, "db"), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_image_is_that_of_the_service_itself() {
+        let text = "services:\n  db:\n    environment:\n      image: other\n    image: postgres:15\n\
+                    \x20 built:\n    build:\n      context: /src\n  bare: null\n";
+        assert_eq!(image(text, "db"), Some(Some("postgres:15".to_owned())));
+        for service in ["built", "bare", "none"] {
+            assert_eq!(image(text, service), Some(None), "{service}");
         }
     }
 }

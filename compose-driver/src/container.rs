@@ -15,6 +15,9 @@ const LONG_STOP_SECONDS: u64 = 3600;
 #[serde(rename_all = "PascalCase")]
 pub struct Container {
     pub id: String,
+    /// The id of the image that it was created from.
+    #[serde(default)]
+    pub image: String,
     state: Run,
     config: Config,
     host_config: HostConfig,

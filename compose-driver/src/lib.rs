@@ -9,6 +9,7 @@ mod deployment;
 mod docker;
 mod exec;
 mod guarded;
+mod image;
 mod lookup;
 mod mark;
 mod mounted;

@@ -96,6 +96,28 @@ fn what_is_missing_or_does_not_work_is_named() {
 }
 
 #[test]
+fn an_image_is_that_of_a_container_else_of_the_configuration() {
+    let stand = Stand::new(USUAL);
+    let path = stand.path("answer");
+    let answer = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, answer.replace("\"Id\"", "\"Image\":\"sha256:7\",\"Id\"")).unwrap();
+    stand.run(&["image", "db"]).assert().success().stdout("sha256:7\n").stderr("");
+    let config = "printf 'services:\\n  api:\\n    %s\\n'";
+    let with =
+        |line: &str| {
+            Stand::new(&USUAL.replace(
+                "*) exit 99",
+                &format!("'compose config') {config} '{line}' ;; *) exit 99"),
+            ))
+        };
+    let configured = with("image: api:3").run(&["image", "api"]).assert().success();
+    configured.stdout("api:3\n").stderr("");
+    let built = with("build: .").run(&["image", "api"]).assert().code(1).stdout("");
+    built.stderr(contains("the service api names no image and has no container"));
+    stand.run(&["image", "none"]).assert().code(2).stderr(contains("no service none"));
+}
+
+#[test]
 fn quiet_hides_what_compose_prints_unless_it_fails() {
     let stop = |end: &str| {
         USUAL.replace(

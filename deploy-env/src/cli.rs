@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
-use crate::{environment, get, report, resolve};
+use crate::{check, environment, get, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::{Exit, Stop};
@@ -25,7 +25,7 @@ use std::path::PathBuf;
     name = "deploy-env",
     version,
     after_help = AFTER,
-    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]",
+    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]",
     arg_required_else_help = true,
     args_conflicts_with_subcommands = false
 )]
@@ -59,10 +59,13 @@ EXAMPLES
       print the directory of the bundles
   deploy-env show
       print every setting with its source and reason; secrets are masked
+  deploy-env --deploy /tmp/extracted check
+      check the configuration of a bundle that was extracted there
 
 EXIT STATUS
   0  done; with a command, the command's own status
-  1  a secret's or certificate's file, the service driver or the command failed
+  1  a secret's or certificate's file, the service driver or the command failed; check: the settings
+     do not resolve, or a file is missing
   2  wrong command line, or an invalid or ambiguous setting
   5  refused: no .env, or, as root, a program that others can write";
 
@@ -72,6 +75,8 @@ enum Verb {
     Get(Get),
     /// Print every resolved setting with its source and reason; secrets are masked
     Show(Show),
+    /// Check that the .env resolves by itself and that the files it names exist, without the driver
+    Check(Check),
 }
 
 #[derive(Args, Debug)]
@@ -85,6 +90,13 @@ struct Get {
 
 #[derive(Args, Debug)]
 struct Show {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Debug)]
+struct Check {
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -114,6 +126,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             pipe_kit::output::print(&text)?;
             Ok(Exit::Done)
         }
+        Some(Verb::Check(args)) => check::run(&Deployment::find(deploy)?, args.json),
         None if cli.command.is_empty() => Err(Stop::usage("name a command after --").into()),
         None => environment::run(&Deployment::find(deploy)?, &cli.command, cli.afresh),
     }

@@ -29,7 +29,8 @@ pub fn value(deployment: &Deployment, layers: &Layers, key: &str, reveal: bool) 
     if !reveal && (setting.secret || mask_urls(value) != value) {
         return Err(Stop::usage(format!("{key} is secret; add --reveal to print it")).into());
     }
-    Ok(if key == "BACKUP_ROOT" { deployment.path_text(value) } else { value.to_owned() })
+    let is_path = key == "BACKUP_ROOT" || (key == "DRILL_DIR" && !value.is_empty());
+    Ok(if is_path { deployment.path_text(value) } else { value.to_owned() })
 }
 
 #[cfg(test)]
@@ -61,6 +62,9 @@ mod tests {
             assert_eq!(get_from(&[("PGSSLMODE", "require")], key, false).unwrap(), "require");
         }
         assert!(get_from(&[], "BACKUP_ROOT", false).unwrap().starts_with('/'));
+        assert_eq!(get_from(&[], "DRILL_DIR", false).unwrap(), "");
+        let drills = get_from(&[("DRILL_DIR", "drills")], "DRILL_DIR", false).unwrap();
+        assert!(drills.starts_with('/') && drills.ends_with("/drills"), "{drills}");
         let error = get_from(&[("FOO", "1")], "FOO", false).unwrap_err();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
     }

@@ -12,16 +12,17 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 10] = [
-    Limit { key: "BACKUP_KEEP_DAILY", least: 0, most: 100_000 },
-    Limit { key: "BACKUP_KEEP_WEEKLY", least: 0, most: 100_000 },
-    Limit { key: "BACKUP_KEEP_MONTHLY", least: 0, most: 100_000 },
-    Limit { key: "BACKUP_KEEP_YEARLY", least: 0, most: 100_000 },
+pub const LIMITS: [Limit; 11] = [
+    Limit { key: "BACKUP_KEEP_DAILY", least: 0, most: 110_000 },
+    Limit { key: "BACKUP_KEEP_WEEKLY", least: 0, most: 110_000 },
+    Limit { key: "BACKUP_KEEP_MONTHLY", least: 0, most: 110_000 },
+    Limit { key: "BACKUP_KEEP_YEARLY", least: 0, most: 110_000 },
     Limit { key: "ALARM_SHRINK_PERCENT", least: 0, most: 100 },
     Limit { key: "HEALTH_TIMEOUT_SECONDS", least: 1, most: 3600 },
     Limit { key: "HEALTH_MAX_LATENCY_MS", least: 1, most: 3_600_000 },
     Limit { key: "HEALTH_MIN_FREE_MIB", least: 0, most: u32::MAX },
     Limit { key: "HEALTH_MAX_BUNDLE_AGE_HOURS", least: 0, most: u32::MAX },
+    Limit { key: "HEALTH_MAX_DRILL_AGE_DAYS", least: 0, most: u32::MAX },
     Limit { key: "HOOK_TIMEOUT_SECONDS", least: 1, most: 86_400 },
 ];
 

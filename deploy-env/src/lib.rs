@@ -1,5 +1,6 @@
 //! Resolves a deployment's settings once and runs a command with them in its environment.
 
+mod check;
 mod cli;
 mod decide;
 mod deployment;

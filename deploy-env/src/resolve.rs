@@ -13,6 +13,8 @@ use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Stop, warning};
 use std::net::SocketAddr;
 
+mod backups;
+mod cache;
 mod database;
 mod notifications;
 mod unused;
@@ -59,17 +61,39 @@ const REDIS: &[(&str, u16)] = &[("redis", 6379), ("rediss", 6379)];
 /// [`Stop::usage`] for a setting that is wrong or ambiguous; if a secret's file cannot be read or
 /// the driver, where needed, does not answer.
 pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
-    let mut resolver = Resolver { deployment, layers, out: Resolved::default() };
-    resolver.all()?;
-    let mut out = resolver.out;
+    let mut out = resolve_with(deployment, layers, None)?;
     unused::report(layers, &out.exports);
     out.rows.sort_by_key(|row| settings::SETTINGS.iter().position(|s| s.key == row.key));
     Ok(out)
 }
 
+/// Resolves everything without a driver, as if it named these services.
+///
+/// # Errors
+/// As [`resolve`], except for those of the driver.
+pub fn resolve_without_driver(
+    deployment: &Deployment,
+    layers: &Layers,
+    services: Vec<String>,
+) -> Result<Resolved> {
+    resolve_with(deployment, layers, Some(services))
+}
+
+fn resolve_with(
+    deployment: &Deployment,
+    layers: &Layers,
+    assumed: Option<Vec<String>>,
+) -> Result<Resolved> {
+    let mut resolver = Resolver { deployment, layers, assumed, out: Resolved::default() };
+    resolver.all()?;
+    Ok(resolver.out)
+}
+
 struct Resolver<'a> {
     deployment: &'a Deployment,
     layers: &'a Layers,
+    /// The services, where the driver is not asked for them.
+    assumed: Option<Vec<String>>,
     out: Resolved,
 }
 
@@ -89,10 +113,14 @@ impl Resolver<'_> {
         let version = self.required("PIPRIO_VERSION")?;
         self.export("PIPRIO_VERSION", version);
         self.backups()?;
+        self.drills()?;
         let name = self.required("SERVICE_DRIVER")?;
         let scripts = self.layers.environment.get("PIPRIO_SCRIPTS").map(String::as_str);
         let units = self.take("SYSTEMD_UNITS");
-        let driver = Driver::find(self.deployment, &name, scripts)?.with_units(units.as_deref());
+        let driver = match self.assumed.take() {
+            Some(services) => Driver::assumed(self.deployment, services),
+            None => Driver::find(self.deployment, &name, scripts)?.with_units(units.as_deref()),
+        };
         if let Some(units) = units {
             self.export("SYSTEMD_UNITS", units);
         }
@@ -153,19 +181,6 @@ impl Resolver<'_> {
     /// A setting that has a default, so has a value.
     fn required(&mut self, key: &'static str) -> Result<String> {
         self.take(key).with_context(|| format!("{key} is not set"))
-    }
-
-    fn backups(&mut self) -> Result<()> {
-        let root = self.required("BACKUP_ROOT")?;
-        self.export("BACKUP_ROOT", self.deployment.path_text(&root));
-        let days = self.required("BACKUP_KEEP_DAYS")?;
-        if !days.parse::<u32>().is_ok_and(|days| days > 0) {
-            return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
-        }
-        self.export("BACKUP_KEEP_DAYS", days);
-        let link = settings::yes_or_no("BACKUP_LINK", &self.required("BACKUP_LINK")?)?;
-        self.export("BACKUP_LINK", link.to_owned());
-        Ok(())
     }
 
     /// A secret, entered into the report.
@@ -295,25 +310,6 @@ impl Resolver<'_> {
             if source == Source::Environment {
                 self.given("AWS_SESSION_TOKEN");
             }
-        }
-    }
-
-    /// The certificates of a cache over TLS. Who needs the cache reads them, and no backup does.
-    fn cache_files(&mut self, is_tls: bool) -> Result<()> {
-        for key in ["REDIS_CA_FILE", "REDIS_CERT_FILE", "REDIS_KEY_FILE"] {
-            let Some(path) = self.take(key) else { continue };
-            if !is_tls {
-                warning!(
-                    "{key} is not used: REDIS_URL is not a rediss:// URL, so the connection has no TLS"
-                );
-            }
-            self.export(key, self.deployment.path_text(&path));
-        }
-        let set = |key: &str| self.layers.get(key).is_some();
-        match (set("REDIS_CERT_FILE"), set("REDIS_KEY_FILE")) {
-            (true, false) => Err(half_a_pair("REDIS_CERT_FILE", "REDIS_KEY_FILE")),
-            (false, true) => Err(half_a_pair("REDIS_KEY_FILE", "REDIS_CERT_FILE")),
-            _ => Ok(()),
         }
     }
 

@@ -44,8 +44,8 @@ pub fn read(deployment: &Deployment, layers: &Layers, key: &str) -> Result<Optio
     Ok(None)
 }
 
-/// `/run/secrets/NAME` is how a container sees `secrets/NAME` of the deployment.
-fn locate(deployment: &Deployment, path: &str) -> PathBuf {
+/// The file that a setting names: `/run/secrets/NAME` is how a container sees `secrets/NAME` of the deployment.
+pub fn locate(deployment: &Deployment, path: &str) -> PathBuf {
     let inside = Path::new(path).strip_prefix("/run/secrets").ok().filter(|name| {
         name.file_name().is_some() && name.components().all(|c| matches!(c, Component::Normal(_)))
     });

@@ -4,6 +4,7 @@ mod bundle;
 mod cache;
 mod database;
 mod disk;
+mod drill;
 mod readiness;
 mod services;
 mod storage;
@@ -53,6 +54,11 @@ pub fn all(settings: &Settings) -> Vec<Task> {
         tasks.push(task(settings, ProbeKind::Disk, name, probe));
     }
     tasks.push(task(settings, ProbeKind::Bundle, bundle::NAME, bundle::probe));
+    if let Some(max_age) = settings.limits.drill_age {
+        let probe =
+            move |settings: &Settings, _: Limit| vec![drill::probe(&settings.drills, max_age)];
+        tasks.push(task(settings, ProbeKind::Drill, drill::NAME, probe));
+    }
     tasks
 }
 

@@ -46,9 +46,12 @@ fn run(tasks: Vec<Task>, timeout: Duration) -> Vec<Probe> {
         .collect()
 }
 
-/// The verdict without an answer. The newest bundle is no part of the running deployment, so it only warns.
+/// The verdict without an answer. Bundles and drills are no part of the running deployment, so they only warn.
 fn unanswered(kind: ProbeKind) -> ProbeVerdict {
-    if kind == ProbeKind::Bundle { ProbeVerdict::Warn } else { ProbeVerdict::Fail }
+    match kind {
+        ProbeKind::Bundle | ProbeKind::Drill => ProbeVerdict::Warn,
+        _ => ProbeVerdict::Fail,
+    }
 }
 
 #[cfg(test)]

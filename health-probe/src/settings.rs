@@ -26,6 +26,8 @@ pub struct Settings {
     pub resolve: Addresses,
     /// The directory that holds the bundles.
     pub backups: PathBuf,
+    /// The directory of the reports of drills.
+    pub drills: PathBuf,
     /// The deployment's domain, where one is set. Bundles of other deployments do not count.
     pub domain: Option<String>,
     /// How long one probe may take, unless the command line sets it.
@@ -45,6 +47,8 @@ pub struct Limits {
     pub free: u64,
     /// The greatest age of the newest bundle; `None` where no bundle is expected.
     pub bundle_age: Option<Duration>,
+    /// The greatest age of the newest drill that passed; `None` where no drill is expected.
+    pub drill_age: Option<Duration>,
 }
 
 /// The deployment's own object storage.
@@ -88,23 +92,24 @@ impl Settings {
         secrets.extend(readiness.iter().flat_map(|(_, url)| secrets_of(url)));
         let backups: PathBuf = need("BACKUP_ROOT")?.into();
         let hours = number("HEALTH_MAX_BUNDLE_AGE_HOURS")?;
+        let days = number("HEALTH_MAX_DRILL_AGE_DAYS")?;
+        let deploy: PathBuf = need("PIPRIO_DEPLOY")?.into();
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
             redis_files: Files::of(&get),
             readiness,
             storage,
-            disks: vec![
-                ("deployment", need("PIPRIO_DEPLOY")?.into()),
-                ("backups", backups.clone()),
-            ],
+            disks: vec![("deployment", deploy.clone()), ("backups", backups.clone())],
             backups,
+            drills: deploy.join(".drills"),
             domain: get("PIPRIO_DOMAIN"),
             timeout: Duration::from_secs(number("HEALTH_TIMEOUT_SECONDS")?),
             limits: Limits {
                 latency: Duration::from_millis(number("HEALTH_MAX_LATENCY_MS")?),
                 free: number("HEALTH_MIN_FREE_MIB")?.saturating_mul(1 << 20),
                 bundle_age: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600))),
+                drill_age: (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400))),
             },
             resolve: Addresses::parse(&get("PIPRIO_RESOLVE").unwrap_or_default())?,
             secrets,
@@ -150,6 +155,7 @@ mod tests {
             "HEALTH_MAX_LATENCY_MS" => "2000",
             "HEALTH_MIN_FREE_MIB" => "1024",
             "HEALTH_MAX_BUNDLE_AGE_HOURS" => "26",
+            "HEALTH_MAX_DRILL_AGE_DAYS" => "8",
             "READINESS_URLS" => "api=http://u:s3cret@a/ready?x=y web=http://w/",
             "PIPRIO_RESOLVE" => "minio:9000:172.18.0.2:9000 redis:6379:[fd00::2]:6379",
             _ => return None,
@@ -167,7 +173,8 @@ mod tests {
         assert_eq!(settings.secrets, ["hunter%2F2", "hunter/2", "s3cret", "x=y"]);
         let bundle_age = Some(Duration::from_secs(26 * 3600));
         let latency = Duration::from_secs(2);
-        assert_eq!(settings.limits, Limits { latency, free: 1 << 30, bundle_age });
+        let drill_age = Some(Duration::from_secs(8 * 86_400));
+        assert_eq!(settings.limits, Limits { latency, free: 1 << 30, bundle_age, drill_age });
     }
 
     #[test]
@@ -180,12 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn no_hours_mean_that_no_bundle_is_expected() {
+    fn no_hours_and_days_mean_that_no_bundle_and_no_drill_is_expected() {
         let none = |name: &str| match name {
-            "HEALTH_MAX_BUNDLE_AGE_HOURS" => Some("0".to_owned()),
+            "HEALTH_MAX_BUNDLE_AGE_HOURS" | "HEALTH_MAX_DRILL_AGE_DAYS" => Some("0".to_owned()),
             _ => environment(name),
         };
-        assert_eq!(Settings::read(none).unwrap().limits.bundle_age, None);
+        let limits = Settings::read(none).unwrap().limits;
+        assert_eq!((limits.bundle_age, limits.drill_age), (None, None));
     }
 
     #[test]

@@ -58,6 +58,7 @@ fn tool(dir: &TempDir) -> Command {
         .env("HEALTH_MAX_LATENCY_MS", "60000")
         .env("HEALTH_MIN_FREE_MIB", "0")
         .env("HEALTH_MAX_BUNDLE_AGE_HOURS", "26")
+        .env("HEALTH_MAX_DRILL_AGE_DAYS", "0")
         .env("OBJECT_STORAGE", "bundled")
         .env("S3_BUCKET", "documents")
         .env("PGDATABASE", "piprio")

@@ -166,7 +166,11 @@ enum Command {
     /// Reads any plain dump of pg_dump, gzipped or not. In a dump of pg-snap, reads only the index at its
     /// end, which shows whether anything is missing; use --full to detect changed bytes. In a dump made of
     /// INSERTs, each statement counts as one row.
-    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n\n{AFTER}"))]
+    ///
+    /// With --definitions, prints a line for each entry of the dump that is not data (tables, constraints,
+    /// indexes, functions, triggers, policies …), each right and each column: its kind and name, and a hash
+    /// of its statements. Two such lists show what two dumps define differently.
+    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n  pg-snap inspect --definitions database.sql.gz\n\n{AFTER}"))]
     Inspect {
         /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
@@ -174,7 +178,10 @@ enum Command {
         /// Read the whole dump, even if it has an index
         #[arg(long)]
         full: bool,
-        /// Print the report as JSON
+        /// List what the dump defines, with hashes
+        #[arg(long, conflicts_with = "full")]
+        definitions: bool,
+        /// Print the report as JSON; with --definitions, one object per line
         #[arg(long)]
         json: bool,
     },
@@ -264,7 +271,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Preflight { file, drop_first, json } => {
             return preflight::run(&clients, &file, drop_first, json);
         }
-        Command::Inspect { file, full, json } => return inspect::run(&file, json, full),
+        Command::Inspect { file, definitions: true, json, .. } => {
+            return inspect::list_definitions(&file, json);
+        }
+        Command::Inspect { file, full, json, .. } => return inspect::run(&file, json, full),
         Command::Compare { file, jobs, lock_wait, json } => {
             let (jobs, lock_wait) = (jobs_or_default(jobs), Duration::from_secs(lock_wait.into()));
             return compare::run(

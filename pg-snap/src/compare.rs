@@ -14,15 +14,17 @@ use crate::psql::{self, Server, Sessions};
 use crate::psql_session::PsqlSession;
 use crate::random_token::random_token;
 use anyhow::{Context, Result};
+use bundle_format::report::CompareReport;
 use catalog::Catalog;
 use count::CountRun;
 use dumped_objects::DumpedObjects;
 use encoding::Encoding;
 use pipe_kit::{Exit, cleanup};
-use report::CompareReport;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use statement::{DumpStatement, parse as parse_statement};
 
 const LAST_LINE: &str = "end of the catalog";
 
@@ -78,7 +80,7 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     let text = if options.json {
         format!("{}\n", serde_json::to_string(&report)?)
     } else {
-        report.to_text()
+        report::to_text(&report)
     };
     pipe_kit::output::print(&text)?;
     Ok(if report.same { Exit::Done } else { Exit::Failed })

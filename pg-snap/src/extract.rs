@@ -13,7 +13,7 @@ use crate::index::{self, Index, Kind, Section};
 use crate::random_token::random_token;
 use crate::sql::scanner::{Observer, Scanner};
 use anyhow::{Context, Result};
-pub use heading::readings;
+pub use heading::{likeliest, readings};
 use pipe_kit::output::Output;
 use pipe_kit::progress::Bar;
 use pipe_kit::{Stop, info};

@@ -1,5 +1,6 @@
 //! `pg-snap inspect`: shows what a dump contains and whether it is complete, without a server.
 
+mod definitions;
 mod report;
 
 use crate::blocks::Blocks;
@@ -9,6 +10,7 @@ use crate::index::{self, Kind};
 use crate::sql::name_after;
 use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
+pub use definitions::run as list_definitions;
 use pipe_kit::{Exit, Stop};
 pub use report::InspectReport;
 use std::io::Read;
@@ -21,7 +23,8 @@ use std::sync::Arc;
 /// [`Stop::damaged`] if the dump is incomplete; then there is a report, too.
 pub fn run(path: &Path, json: bool, full: bool) -> Result<Exit> {
     let report = if full { None } else { from_index(path)? };
-    let report = report.map_or_else(|| read_in_full(path), Ok)?;
+    let mut report = report.map_or_else(|| read_in_full(path), Ok)?;
+    report.found.indexed = index::open(path)?.is_some();
     let text =
         if json { format!("{}\n", serde_json::to_string(&report)?) } else { report.to_text() };
     pipe_kit::output::print(&text)?;

@@ -24,6 +24,7 @@ pub struct Tool {
     program: OsString,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
+    removed: Vec<OsString>,
     input: Input,
     output: Option<PathBuf>,
 }
@@ -36,6 +37,7 @@ impl Tool {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            removed: Vec::new(),
             input: Input::Empty,
             output: None,
         }
@@ -58,6 +60,13 @@ impl Tool {
     #[must_use]
     pub fn envs(mut self, variables: impl IntoIterator<Item = (String, String)>) -> Self {
         self.environment.extend(variables);
+        self
+    }
+
+    /// Without variables of our own environment. What [`Tool::envs`] adds stays, in whatever order they are called.
+    #[must_use]
+    pub fn env_remove(mut self, names: impl IntoIterator<Item = OsString>) -> Self {
+        self.removed.extend(names);
         self
     }
 
@@ -109,6 +118,9 @@ impl Tool {
         cleanup::halt_if_ending();
         let mut command = Command::new(&self.program);
         command.args(&self.arguments);
+        for name in &self.removed {
+            command.env_remove(name);
+        }
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(match &self.input {
             Input::Empty => Stdio::null(),
@@ -145,6 +157,18 @@ impl Tool {
     /// As [`Tool::run`].
     pub fn run_to_stdout(&self) -> Result<()> {
         ended(child::spawn(&mut self.command()?, self.name())?.finish()?)
+    }
+
+    /// Runs it to its end, and prints nothing of what it writes to stderr.
+    ///
+    /// # Errors
+    /// As [`Tool::run`]; the error holds a line of its stderr.
+    pub fn run_quietly(&self) -> Result<()> {
+        let mut command = self.command()?;
+        if self.output.is_none() {
+            command.stdout(Stdio::null());
+        }
+        ended(child::spawn_captured(&mut command, self.name())?.finish()?)
     }
 
     /// Runs it and returns what it prints.
@@ -230,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn a_variable_that_is_removed_and_added_has_the_added_value() {
+        let tool = Tool::new("sh").args(["-c", "echo ${PATH-none} ${HOME-none}"]);
+        let tool = tool.envs([("PATH".to_owned(), "/added:/bin:/usr/bin".to_owned())]);
+        let tool = tool.env_remove(["PATH", "HOME"].map(OsString::from));
+        assert_eq!(tool.capture().unwrap(), "/added:/bin:/usr/bin none\n");
+    }
+
+    #[test]
     fn what_it_prints_lies_in_a_file_that_others_cannot_read() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("out");
@@ -237,5 +269,11 @@ mod tests {
         tool.envs([("WHAT".to_owned(), "text".to_owned())]).run().unwrap();
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "text\n");
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let failing =
+            Tool::new("sh").args(["-c", "echo half; echo 'why' >&2; exit 4"]).output(&file);
+        let error = failing.run_quietly().unwrap_err();
+        assert_eq!(error.to_string(), "sh ended with status 4: why");
+        assert_eq!(crate::status::of(&error), Exit::Damaged);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "half\n");
     }
 }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The tools that the contracts are about.
-pub const TOOLS: [&str; 10] = [
+pub const TOOLS: [&str; 11] = [
     "deploy-env",
     "pg-snap",
     "obj-mirror",
@@ -18,6 +18,7 @@ pub const TOOLS: [&str; 10] = [
     "bundle-prune",
     "backup-run",
     "restore-run",
+    "drill-run",
     "health-probe",
     "compose-driver",
 ];

@@ -243,6 +243,7 @@ fn unknown_services_and_verbs_are_usage_errors_and_touch_nothing() {
         &["start"],
         &["addr", "web", "port"],
         &["restart", "web"],
+        &["image", "web"],
         &[],
     ] {
         services.driver(arguments).assert().code(2).stdout("").stderr(contains("\n"));

@@ -1,5 +1,6 @@
 //! `bundle-manifest list` and `bundle-manifest verify`.
 
+use super::drill::DrillResult;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,7 @@ impl BundleState {
 }
 
 /// `bundle-manifest list --json`
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Listing {
     /// The directory that holds the bundles.
     pub root: String,
@@ -62,8 +63,21 @@ pub struct ShrunkBundle {
     pub reason: String,
 }
 
+/// The last drill of a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drilled {
+    /// The report's directory.
+    pub drill: String,
+    /// When it began.
+    pub timestamp: DateTime<Utc>,
+    /// How it ended.
+    pub result: DrillResult,
+    /// The recovery time in seconds; null where nothing was loaded.
+    pub rto_seconds: Option<f64>,
+}
+
 /// One finished bundle of a [`Listing`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListedBundle {
     /// The directory's name.
     pub name: String,
@@ -85,6 +99,9 @@ pub struct ListedBundle {
     pub reason: Option<String>,
     /// What it lacks of the bundle before it, where that set the alarm off.
     pub shrunk: Option<String>,
+    /// Its last drill; null where it was never drilled as it is now.
+    #[serde(default)]
+    pub drilled: Option<Drilled>,
 }
 
 /// `bundle-manifest verify --json`
@@ -130,6 +147,12 @@ mod tests {
             version: "4.2".to_owned(),
             domain: "unknown".to_owned(),
             state: BundleState::Unsealed,
+            drilled: Some(Drilled {
+                drill: "drill_20260422T020000Z".to_owned(),
+                timestamp: "2026-04-22T02:00:00Z".parse().unwrap(),
+                result: DrillResult::Passed,
+                rto_seconds: Some(1.5),
+            }),
             ..ListedBundle::default()
         };
         let shrunk = ShrunkBundle { name: "b".to_owned(), reason: "r".to_owned() };
@@ -142,7 +165,7 @@ mod tests {
         let text = serde_json::to_string(&listing).unwrap();
         assert_eq!(
             text,
-            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}]}"#
+            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null,"drilled":{"drill":"drill_20260422T020000Z","timestamp":"2026-04-22T02:00:00Z","result":"passed","rto_seconds":1.5}}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}]}"#
         );
         assert_eq!(serde_json::from_str::<Listing>(&text).unwrap(), listing);
     }

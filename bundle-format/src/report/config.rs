@@ -1,4 +1,4 @@
-//! `cfg-pack extract` and `deploy-env show`.
+//! `cfg-pack extract`, `deploy-env show` and `deploy-env check`.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,4 +23,30 @@ pub struct ShownSetting<Source = serde::de::IgnoredAny> {
     pub source: Source,
     /// Why it has this value, where it was detected.
     pub reason: Option<String>,
+}
+
+/// `deploy-env check --json`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsCheck {
+    /// Why the settings do not resolve, where they do not; without a value of theirs.
+    pub problem: Option<String>,
+    /// The database that they name.
+    pub database: String,
+    /// The files that the `.env` names, sorted by the settings' names.
+    pub files: Vec<SettingFile>,
+}
+
+/// A setting of the `.env` whose name ends in `_FILE`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingFile {
+    /// The setting's name.
+    pub setting: String,
+    /// The file: relative to the deployment where it lies there, else absolute.
+    pub path: String,
+    /// Whether it lies in the deployment.
+    pub inside: bool,
+    /// Whether the toolkit reads the setting, or it names a secret or a certificate of the deployment.
+    pub expected: bool,
+    /// Whether there is such a file.
+    pub exists: bool,
 }

@@ -1,4 +1,4 @@
-//! `pg-snap status`, `pg-snap preflight` and `pg-snap inspect`.
+//! `pg-snap status`, `pg-snap preflight`, `pg-snap inspect` and `pg-snap compare`.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -102,6 +102,27 @@ pub struct DumpReport<Database = serde::de::IgnoredAny> {
     pub rows: u64,
     /// The bytes of the rows as the dump holds them, uncompressed.
     pub bytes: u64,
+    /// Whether the dump has the index that `pg-snap dump` writes.
+    #[serde(default)]
+    pub indexed: bool,
+}
+
+/// A line of `pg-snap inspect --definitions --json`: an entry of the dump, a right that it grants or revokes, or a
+/// column or a named constraint of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DumpDefinition {
+    /// As the dump names it: `TABLE`, `FK CONSTRAINT`, `ACL`; `COLUMN` for a column, `DATABASE` for what belongs to
+    /// the database itself.
+    pub kind: String,
+    /// The schema; empty for what belongs to none.
+    pub schema: String,
+    /// The table that it belongs to, where its statement names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
+    /// As the dump names it; of a right, its statement.
+    pub name: String,
+    /// The SHA-256 of its statements, without those that set an owner, in hexadecimal.
+    pub sha256: String,
 }
 
 impl<Database> Default for DumpReport<Database> {
@@ -116,6 +137,7 @@ impl<Database> Default for DumpReport<Database> {
             tables: Vec::new(),
             rows: 0,
             bytes: 0,
+            indexed: false,
         }
     }
 }
@@ -154,6 +176,7 @@ mod tests {
         let report: DumpReport = serde_json::from_str(text).unwrap();
         assert!(report.complete && report.database.is_some());
         assert_eq!((report.tables[0].rows, report.bytes), (3, 7));
+        assert!(!report.indexed);
         let own = DumpReport { database: Some("d"), rows: 3, ..DumpReport::default() };
         let text = serde_json::to_string(&own).unwrap();
         assert!(

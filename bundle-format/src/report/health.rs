@@ -21,6 +21,8 @@ pub enum ProbeKind {
     Disk,
     /// The newest bundle is complete, and not older than it should be.
     Bundle,
+    /// The last drill passed, and is not older than it should be.
+    Drill,
 }
 
 impl ProbeKind {
@@ -35,6 +37,7 @@ impl ProbeKind {
             Self::Storage => "storage",
             Self::Disk => "disk",
             Self::Bundle => "bundle",
+            Self::Drill => "drill",
         }
     }
 }

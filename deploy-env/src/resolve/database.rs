@@ -74,6 +74,9 @@ impl Resolver<'_> {
             Via::Tcp => (service.as_ref().map(|s| s.value.clone()), Source::Unset),
             Via::Exec(name) => (Some(name.clone()), Source::Detected),
         };
+        if let Some(value) = &value {
+            self.export("POSTGRES_SERVICE", value.clone());
+        }
         self.row("POSTGRES_SERVICE", value, service.map_or(default, |s| s.source));
         Ok((decided, named))
     }

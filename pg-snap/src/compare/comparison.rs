@@ -30,6 +30,17 @@ pub fn compare(
     comparer.comparison
 }
 
+fn object_of(kind: RelationKind) -> ObjectKind {
+    match kind {
+        RelationKind::Table | RelationKind::Partitioned | RelationKind::Foreign => {
+            ObjectKind::Table
+        }
+        RelationKind::View => ObjectKind::View,
+        RelationKind::MaterializedView => ObjectKind::MaterializedView,
+        RelationKind::Sequence => ObjectKind::Sequence,
+    }
+}
+
 struct Comparer<'a> {
     dumped: &'a DumpedObjects,
     catalog: &'a Catalog,
@@ -88,7 +99,7 @@ impl Comparer<'_> {
     fn relations(&mut self) {
         let (dumped, catalog) = (self.dumped, self.catalog);
         for (name, kind) in &dumped.relations {
-            let object = ObjectKind::of(*kind);
+            let object = object_of(*kind);
             match catalog.relations.get(name) {
                 None => self.report(object, name, Difference::Missing),
                 Some(found) if !fits(*kind, found.kind, dumped.rows.contains_key(name)) => {

@@ -14,12 +14,7 @@ pub struct Reading {
 
 /// The ways to read a comment as a heading, the likeliest last; empty if it is not a heading.
 pub fn readings(comment: &str) -> Vec<Reading> {
-    let Some(text) = comment.strip_prefix("-- ") else { return Vec::new() };
-    let text = ["Data for ", "Statistics for "]
-        .iter()
-        .find_map(|of| text.strip_prefix(of))
-        .unwrap_or(text);
-    let Some(text) = text.strip_prefix("Name: ") else { return Vec::new() };
+    let Some(text) = text_of(comment) else { return Vec::new() };
     let mut readings = Vec::new();
     for rest in after_each(text, "; Type: ") {
         let Some((kind, rest)) = rest.split_once("; Schema: ") else { continue };
@@ -33,6 +28,25 @@ pub fn readings(comment: &str) -> Vec<Reading> {
         }
     }
     readings
+}
+
+/// The likeliest way to read a comment as a heading, and the entry's name by it.
+pub fn likeliest(comment: &str) -> Option<(Reading, String)> {
+    let text = text_of(comment)?;
+    let reading = readings(comment).pop()?;
+    let end = format!("; Type: {}; Schema: {}; Owner:", reading.kind, reading.schema);
+    let at = text.rfind(&end)?;
+    Some((reading, text[..at].to_owned()))
+}
+
+/// A heading from its name on.
+fn text_of(comment: &str) -> Option<&str> {
+    let text = comment.strip_prefix("-- ")?;
+    let text = ["Data for ", "Statistics for "]
+        .iter()
+        .find_map(|of| text.strip_prefix(of))
+        .unwrap_or(text);
+    text.strip_prefix("Name: ")
 }
 
 fn after_each<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
@@ -75,6 +89,23 @@ mod tests {
             let all: Vec<String> =
                 readings(comment).iter().map(|r| format!("{} in {}", r.kind, r.schema)).collect();
             assert_eq!(all.join(", "), expected, "{comment}");
+        }
+    }
+
+    #[test]
+    fn the_likeliest_reading_has_the_entrys_name() {
+        let named = |comment: &str| likeliest(comment).map(|(reading, name)| (reading.kind, name));
+        let pair = |kind: &str, name: &str| Some((kind.to_owned(), name.to_owned()));
+        for (comment, expected) in [
+            ("-- Name: t k; Type: CONSTRAINT; Schema: s; Owner: o", pair("CONSTRAINT", "t k")),
+            ("-- Data for Name: t; Type: TABLE DATA; Schema: s; Owner: o", pair("TABLE DATA", "t")),
+            (
+                "-- Name: x; Type: TABLE; Schema: a; Owner: y; Type: VIEW; Schema: b; Owner: o",
+                pair("VIEW", "x; Type: TABLE; Schema: a; Owner: y"),
+            ),
+            ("-- a comment", None),
+        ] {
+            assert_eq!(named(comment), expected, "{comment}");
         }
     }
 }

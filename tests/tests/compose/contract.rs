@@ -186,6 +186,24 @@ fn every_example_of_its_help_runs_as_printed() -> Result<()> {
 }
 
 #[test]
+fn the_image_of_a_service_is_one_that_the_engine_has_whether_or_not_it_runs() -> Result<()> {
+    with_each(|host| {
+        let deploy = host.deploy("deploy", &yaml(&[service("api", SLEEPS, "")]));
+        let name = image().unwrap_or_default();
+        assert_eq!(deploy.driver(&["image", "api"]).expect(0).stdout, format!("{name}\n"));
+        deploy.driver(&["start", "api"]).expect(0);
+        let inspect = format!("docker image inspect -f '{{{{.Id}}}}' {name}");
+        let id = sh(&deploy.dir, &inspect)?;
+        for state in ["running", "stopped"] {
+            let printed = deploy.driver(&["image", "api"]).expect(0).stdout;
+            assert_eq!(printed.trim(), id.trim(), "{state}");
+            deploy.driver(&["stop", "api"]).expect(0);
+        }
+        Ok(())
+    })
+}
+
+#[test]
 fn unknown_services_and_verbs_are_usage_errors_and_touch_nothing() -> Result<()> {
     with_each(|host| {
         let deploy = host.deploy("deploy", &yaml(&[service("api", SLEEPS, "")]));
@@ -197,6 +215,7 @@ fn unknown_services_and_verbs_are_usage_errors_and_touch_nothing() -> Result<()>
             &["start"],
             &["addr", "api", "port"],
             &["restart", "api"],
+            &["image", "none"],
             &[],
         ] {
             let run = deploy.driver(arguments).expect(2);

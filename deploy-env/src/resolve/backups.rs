@@ -1,0 +1,40 @@
+//! Where bundles and drills are kept, and what is expected of them.
+
+use super::Resolver;
+use crate::settings;
+use anyhow::Result;
+use pipe_kit::Stop;
+
+impl Resolver<'_> {
+    pub(super) fn backups(&mut self) -> Result<()> {
+        let root = self.required("BACKUP_ROOT")?;
+        self.export("BACKUP_ROOT", self.deployment.path_text(&root));
+        let days = self.required("BACKUP_KEEP_DAYS")?;
+        if !days.parse::<u32>().is_ok_and(|days| days > 0) {
+            return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
+        }
+        self.export("BACKUP_KEEP_DAYS", days);
+        let link = settings::yes_or_no("BACKUP_LINK", &self.required("BACKUP_LINK")?)?;
+        self.export("BACKUP_LINK", link.to_owned());
+        Ok(())
+    }
+
+    pub(super) fn drills(&mut self) -> Result<()> {
+        if let Some(dir) = self.take("DRILL_DIR") {
+            self.export("DRILL_DIR", self.deployment.path_text(&dir));
+        }
+        let user = self.required("DRILL_USER")?;
+        self.export("DRILL_USER", user);
+        if let Some(names) = self.take("DRILL_DATA_KEYS") {
+            self.export("DRILL_DATA_KEYS", names);
+        }
+        for key in ["DRILL_RTO_GOAL_MINUTES", "DRILL_RPO_GOAL_HOURS"] {
+            let Some(text) = self.take(key) else { continue };
+            let number = text.parse::<u32>().ok().filter(|number| *number > 0);
+            let number = number
+                .ok_or_else(|| Stop::usage(format!("{key} must be a whole number, 1 or more")))?;
+            self.export(key, number.to_string());
+        }
+        Ok(())
+    }
+}

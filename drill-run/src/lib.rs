@@ -1,0 +1,25 @@
+//! The drill: a bundle restored aside, proven, and removed again.
+
+mod app;
+mod baseline;
+mod bundle;
+mod cli;
+mod drill;
+mod dry_run;
+mod environment;
+mod mirror;
+mod priority;
+mod record;
+mod report;
+mod results;
+mod script;
+mod secrets;
+mod sequence;
+mod server;
+mod settings;
+mod sql;
+mod step;
+mod steps;
+mod workplace;
+
+pub use cli::{Cli, run};

@@ -1,0 +1,150 @@
+//! The last drill, by the reports in `DEPLOY/.drills`.
+
+use crate::probe::{Facts, Probe};
+use bundle_format::name::drill_time;
+use bundle_format::report::{DrillReport, DrillResult, ProbeKind, ProbeVerdict};
+use chrono::{DateTime, Utc};
+use pipe_kit::text::age;
+use std::path::Path;
+use std::time::Duration;
+
+/// The name of the line, whichever drill it is about.
+pub const NAME: &str = "newest";
+
+/// How the last drill ended, and how long ago one passed. What is wrong with that is a warning, since the deployment
+/// itself works.
+pub fn probe(dir: &Path, max_age: Duration) -> Probe {
+    judged(&reports(dir), dir, max_age, Utc::now())
+}
+
+/// The newest first, as far back as to one that passed.
+fn reports(dir: &Path) -> Vec<DrillReport> {
+    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.file_name()).filter(|name| drill_time(name).is_some()).collect();
+    names.sort();
+    let mut reports = Vec::new();
+    for name in names.iter().rev() {
+        let read = std::fs::read(dir.join(name).join("report.json")).ok();
+        let report = read.and_then(|bytes| serde_json::from_slice::<DrillReport>(&bytes).ok());
+        // A report that cannot be read is of a drill that did not pass, as far as is known.
+        let report = report.unwrap_or_else(|| DrillReport {
+            drill: name.to_string_lossy().into_owned(),
+            started: drill_time(name).unwrap_or_default(),
+            result: DrillResult::Failed,
+            ..DrillReport::default()
+        });
+        let is_passed = report.result == DrillResult::Passed;
+        reports.push(report);
+        if is_passed {
+            break;
+        }
+    }
+    reports
+}
+
+fn judged(reports: &[DrillReport], dir: &Path, max_age: Duration, now: DateTime<Utc>) -> Probe {
+    let warn = |detail: String| Probe::new(ProbeKind::Drill, NAME, ProbeVerdict::Warn, detail);
+    let Some(last) = reports.first() else {
+        return warn(format!("none in {}; bash scripts/drill.sh", dir.display()));
+    };
+    let seconds = |report: &DrillReport| (now - report.started).num_seconds();
+    let days = max_age.as_secs() / 86_400;
+    let is_old = |report: &DrillReport| seconds(report) > max_age.as_secs().cast_signed();
+    let passed = reports.iter().find(|report| report.result == DrillResult::Passed);
+    let mut detail =
+        format!("{}, {} {} ago", last.drill, last.result.word(), age(seconds(last).max(0)));
+    if let Some(rto) = last.goals.rto_seconds {
+        detail += &format!(", loaded in {rto:.1} s");
+    }
+    match passed {
+        Some(passed) if is_old(passed) => {
+            detail += &format!(
+                "; the last that passed is {} old (more than {days} d)",
+                age(seconds(passed))
+            );
+        }
+        Some(_) => {}
+        None => detail += "; none has passed",
+    }
+    let is_good = last.result == DrillResult::Passed && !is_old(last);
+    let probe = match is_good {
+        true => Probe::pass(ProbeKind::Drill, NAME, detail),
+        false => warn(detail),
+    };
+    let mut facts = Facts::from([
+        ("drill", last.drill.as_str().into()),
+        ("bundle", last.bundle.name.as_str().into()),
+        ("result", last.result.word().into()),
+        ("age_seconds", seconds(last).into()),
+    ]);
+    if let Some(passed) = passed {
+        facts.insert("passed_age_seconds", seconds(passed).into());
+    }
+    if let Some(rto) = last.goals.rto_seconds {
+        facts.insert("rto_seconds", rto.into());
+    }
+    probe.with_facts(facts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bundle_format::report::DrillGoals;
+    use chrono::TimeDelta;
+
+    fn report(now: DateTime<Utc>, days: i64, result: DrillResult) -> DrillReport {
+        let goals = DrillGoals { rto_seconds: Some(41.96), ..DrillGoals::default() };
+        let started = now - TimeDelta::days(days);
+        DrillReport { drill: format!("d{days}"), started, result, goals, ..DrillReport::default() }
+    }
+
+    #[test]
+    fn a_drill_that_did_not_pass_or_is_old_is_a_warning() {
+        use DrillResult::{Finding, Passed};
+        let now = Utc::now();
+        let outcome = |drills: &[(i64, DrillResult)]| {
+            let reports: Vec<_> = drills.iter().map(|(days, r)| report(now, *days, *r)).collect();
+            let probe = judged(&reports, Path::new("/d"), Duration::from_secs(8 * 86_400), now);
+            (probe.verdict, probe.detail)
+        };
+        for (drills, verdict, detail) in [
+            (&[(3, Passed)][..], ProbeVerdict::Pass, "d3, passed 3 d ago, loaded in 42.0 s"),
+            (
+                &[(9, Passed)],
+                ProbeVerdict::Warn,
+                "d9, passed 9 d ago, loaded in 42.0 s; the last that passed is 9 d old (more than 8 d)",
+            ),
+            (
+                &[(3, Finding), (5, Passed)],
+                ProbeVerdict::Warn,
+                "d3, finding 3 d ago, loaded in 42.0 s",
+            ),
+            (
+                &[(3, Finding)],
+                ProbeVerdict::Warn,
+                "d3, finding 3 d ago, loaded in 42.0 s; none has passed",
+            ),
+            (&[], ProbeVerdict::Warn, "none in /d; bash scripts/drill.sh"),
+        ] {
+            assert_eq!(outcome(drills), (verdict, detail.to_owned()));
+        }
+    }
+
+    #[test]
+    fn reports_are_read_back_to_one_that_passed_and_an_unreadable_one_did_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+            std::fs::write(dir.path().join(name).join("report.json"), text).unwrap();
+        };
+        let passed = report(Utc::now(), 1, DrillResult::Passed);
+        write("drill_20260401T020000Z", &serde_json::to_string(&passed).unwrap());
+        write("drill_20260402T020000Z", &serde_json::to_string(&passed).unwrap());
+        write("drill_20260403T020000Z", "{");
+        write(".drill_20260404T020000Z.partial", "{");
+        let read: Vec<_> = reports(dir.path()).into_iter().map(|r| (r.drill, r.result)).collect();
+        let unreadable = ("drill_20260403T020000Z".to_owned(), DrillResult::Failed);
+        assert_eq!(read, [unreadable, ("d1".to_owned(), DrillResult::Passed)]);
+    }
+}

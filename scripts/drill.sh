@@ -1,0 +1,60 @@
+#!/usr/bin/env bash
+# Restores a bundle where it harms nothing, proves what came back, and removes it again. Leaves a report.
+#   drill.sh                                 drills the newest bundle
+#   drill.sh BUNDLE | --newest | --random    drills this one, the newest, or any that is older than a week
+#   drill.sh FILE.tar.age [-i IDENTITY]      the same from a file of seal.sh, opened below DRILL_DIR
+#   drill.sh --verify-reports                checks that no report is missing or was changed
+# All other options go to drill-run; see drill-run --help. What was opened is removed at the end.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+
+case "${1:-}" in
+  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$scripts/drill.sh"; exit 0 ;;
+esac
+find_deployment
+split_keys "$@"
+(( ${#options[@]} > 0 )) || options=(--newest)
+file=''
+before=''
+for at in "${!options[@]}"; do
+  # The word after one of these is its value.
+  if [[ "${options[at]}" != -* && "$before" != --level && "$before" != --only && -f "${options[at]}" ]]; then
+    file="${options[at]}"
+    break
+  fi
+  before="${options[at]}"
+done
+# Without settings, or with broken ones, drill-run prints what to do.
+dir="$(deploy-env get --deploy "$PIPRIO_DEPLOY" DRILL_DIR 2>/dev/null)" || dir=''
+[[ -n "$dir" ]] || dir="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)/.drill" || dir="$PIPRIO_DEPLOY/backups/.drill"
+if [[ -z "$file" ]]; then
+  (( ${#keys[@]} == 0 )) || die 2 "${keys[0]} needs a FILE to open"
+  # What a drill of a file has left that was killed.
+  if [[ -d "$dir/unsealed" ]] && exec 8>>"$dir/unsealed.lock" && flock -n 8; then
+    rm -rf -- "$dir/unsealed"
+  fi
+  exec 8>&-
+  run drill-run "${options[@]}"
+fi
+
+# Nothing is decrypted for a deployment whose settings do not resolve.
+deploy-env --deploy "$PIPRIO_DEPLOY" -- true
+mkdir -p -- "$dir"
+exec 8>>"$dir/unsealed.lock"
+flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/unsealed.lock); nothing was done"
+
+finish() {
+  local status="$1"
+  trap - EXIT
+  trap '' INT TERM HUP
+  end_stage
+  # A drill with --keep has restored it already.
+  rm -rf -- "$dir/unsealed"
+  exit "$status"
+}
+finish_at_end
+bundle=''
+unseal "$file" "$dir/unsealed"
+options[at]="$bundle"
+stage drill-run "${options[@]}"

@@ -1,0 +1,134 @@
+//! Drills that are ended at any moment: nothing is left but the report, at the latest after the next one.
+
+use crate::kit::{Stand, marked, processes, temporary};
+use anyhow::{Context, Result, bail};
+use bundle_format::report::{DrillReport, DrillResult};
+use pipeline_tests::deployment::sh;
+use pipeline_tests::process::PATIENCE;
+use rustix::process::{Pid, Signal, kill_process};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const STEPS: [&str; 6] = ["validate", "server", "load", "compare", "config", "checks"];
+
+/// Of a fixed seed.
+fn pause(random: &mut fastrand::Rng) -> Duration {
+    Duration::from_millis(random.u64(0..400))
+}
+
+/// How often a drill is ended: a hundred times where the tests try everything.
+fn tries() -> usize {
+    let is_full = std::env::var_os("PIPRIO_TEST_FULL").is_some_and(|value| value == "yes");
+    if is_full { 100 } else { 8 }
+}
+
+/// A drill that runs, and its log so far.
+struct Running {
+    child: Child,
+    log: std::path::PathBuf,
+}
+
+impl Running {
+    fn start(stand: &Stand, mark: &str, place: &Place) -> Result<Self> {
+        let log = place.log.path().join("log");
+        let script = stand.deployment.script("drill.sh", &["--newest"]);
+        let mut command = marked(script, mark, place.temporary.path());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
+        Ok(Self { child: command.spawn()?, log })
+    }
+
+    /// Waits until a step has begun, and a while longer, unless it ends before.
+    fn wait_for(&mut self, step: &str, while_longer: Duration) -> Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let heading = format!("] {step} …");
+        while !std::fs::read_to_string(&self.log)?.contains(&heading) {
+            if self.child.try_wait()?.is_some() {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                bail!("the step {step} does not begin");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(while_longer);
+        Ok(())
+    }
+
+    fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).context("a process")?;
+        let _ = kill_process(pid, signal);
+        Ok(self.child.wait()?)
+    }
+}
+
+/// Where its log and its temporary files go.
+struct Place {
+    log: tempfile::TempDir,
+    temporary: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Result<Self> {
+        Ok(Self { log: tempfile::tempdir()?, temporary: temporary()? })
+    }
+
+    /// Everything that a drill has left, but its report.
+    fn left(&self, stand: &Stand) -> Result<String> {
+        let below = sh(&stand.drill_dir(), "ls -A | grep -v '^lock$' || true")?;
+        let temporary = sh(self.temporary.path(), "ls -A")?;
+        let hidden = sh(stand.deployment.dir(), "find .drills .restore -mindepth 1 -name '.*'")?;
+        Ok(below + &temporary + &hidden)
+    }
+}
+
+#[test]
+fn a_drill_that_is_ended_by_a_signal_leaves_nothing_but_a_report_of_that() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));
+    for at in 0..tries() {
+        let mark = format!("terminated-{}-{at}", std::process::id());
+        let mut running = Running::start(&stand, &mark, &place)?;
+        let (step, pause) = (STEPS[at % STEPS.len()], pause(&mut random));
+        running.wait_for(step, pause)?;
+        let ended = running.end(Signal::TERM)?;
+        let log = std::fs::read_to_string(&running.log)?;
+        assert!(matches!(ended.code(), Some(143 | 0)), "{step} + {pause:?}: {ended:?}\n{log}");
+        assert_eq!(processes(&mark)?, Vec::<String>::new(), "{step} + {pause:?}\n{log}");
+        assert_eq!(place.left(&stand)?, "", "{step} + {pause:?}\n{log}");
+        let newest = stand.reports()?.pop().context("no report")?;
+        let report: DrillReport =
+            serde_json::from_slice(&std::fs::read(newest.join("report.json"))?)?;
+        let expected =
+            if ended.code() == Some(0) { DrillResult::Passed } else { DrillResult::Interrupted };
+        assert_eq!(report.result, expected, "{step} + {pause:?}\n{log}");
+        assert_eq!(stand.reports()?.len(), at + 1);
+    }
+    Ok(())
+}
+
+#[test]
+fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));
+    let mut marks = Vec::new();
+    for at in 0..tries() {
+        let mark = format!("killed-{}-{at}", std::process::id());
+        let mut running = Running::start(&stand, &mark, &place)?;
+        let (step, pause) = (STEPS[at % STEPS.len()], pause(&mut random));
+        running.wait_for(step, pause)?;
+        let ended = running.end(Signal::KILL)?;
+        let log = std::fs::read_to_string(&running.log)?;
+        assert!(
+            ended.signal() == Some(9) || ended.success(),
+            "{step} + {pause:?}: {ended:?}\n{log}"
+        );
+        marks.push(mark);
+    }
+    stand.drill(&["--newest"])?.expect(0);
+    for mark in marks {
+        assert_eq!(processes(&mark)?, Vec::<String>::new(), "{mark}");
+    }
+    assert_eq!(place.left(&stand)?, "");
+    Ok(())
+}
