@@ -3,12 +3,12 @@
 use crate::kit::{Stand, marked, processes, temporary};
 use anyhow::{Context, Result, bail};
 use bundle_format::report::{DrillReport, DrillResult};
-use pipeline_tests::deployment::sh;
-use pipeline_tests::process::PATIENCE;
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
+use test_kit::deployment::sh;
+use test_kit::process::PATIENCE;
 
 const STEPS: [&str; 6] = ["validate", "server", "load", "compare", "config", "checks"];
 

@@ -3,12 +3,12 @@
 
 use anyhow::{Context, Result};
 use bundle_format::report::{DrillReport, DrillVerdict};
-use pipeline_tests::deployment::{BUCKET, Deployment, Options, Run, run, sh};
-use pipeline_tests::product::sealed::Key;
-use pipeline_tests::tools::workspace;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use test_kit::deployment::{BUCKET, Deployment, Options, Run, run, sh};
+use test_kit::product::sealed::Key;
+use test_kit::tools::workspace;
 
 /// What is encrypted with the deployment's key.
 pub const CREDENTIAL: &[u8] = b"planted-credential-49013";

@@ -5,9 +5,9 @@ use crate::kit::{Stand, findings};
 use anyhow::{Context, Result, ensure};
 use bundle_format::report::DrillResult;
 use chrono::TimeDelta;
-use pipeline_tests::deployment::{DATABASE, DOMAIN, run, sh};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use test_kit::deployment::{DATABASE, DOMAIN, run, sh};
 
 /// What is done to a copy of the bundle.
 enum Damage {

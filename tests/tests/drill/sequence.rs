@@ -3,9 +3,9 @@
 use crate::kit::{Stand, findings};
 use anyhow::{Context, Result, ensure};
 use bundle_format::report::{DrillReport, DrillResult, DrillVerdict};
-use pipeline_tests::deployment::{Run, run, sh};
-use pipeline_tests::process::wait_until;
 use std::process::Stdio;
+use test_kit::deployment::{Run, run, sh};
+use test_kit::process::wait_until;
 
 fn report(run: &Run) -> Result<DrillReport> {
     serde_json::from_str(&run.stdout).with_context(|| run.stdout.clone())
@@ -146,7 +146,7 @@ fn checks_that_others_may_write_are_refused_and_a_failing_one_is_no_finding_of_t
     };
     assert!(failed("fails.sql") && failed("writes.sql"), "{:?}", report.checks);
     assert_eq!(report.result, DrillResult::Failed);
-    if pipeline_tests::user::is_root() {
+    if test_kit::user::is_root() {
         sh(stand.deployment.dir(), "chmod o+w drill.d/fails.sql")?;
         let refused = stand.drill(&["--newest"])?.expect(5);
         assert!(
