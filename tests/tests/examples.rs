@@ -50,6 +50,7 @@ fn run(deployment: &Deployment, example: &str) -> Result<()> {
     let line = example
         .replace("/srv/deploy", &here)
         .replace("/srv/drill", &here)
+        .replace("/tmp/extracted", &here)
         .replace("cd BUNDLE", &format!("cd backups/{BUNDLE}"));
     let mut command = deployment.stage("bash", &["-euo", "pipefail", "-c", &line]);
     command.env("PARTIAL", format!("backups/.{BUNDLE}.partial"));
@@ -89,6 +90,8 @@ fn every_example_of_every_help_runs_as_printed() -> Result<()> {
         failures.extend(
             examples
                 .iter()
+                // As the compose driver's, these need an engine.
+                .filter(|example| !example.contains("--level app"))
                 .filter_map(|e| run(&deployment, e).err())
                 .map(|e| format!("{help}: {e:#}")),
         );

@@ -4,6 +4,7 @@
 
 mod killed;
 mod kit;
+mod schedule;
 mod semantic;
 mod sequence;
 mod whole;
