@@ -2,9 +2,9 @@
 
 use crate::kit::Stand;
 use anyhow::{Context, Result};
-use pipeline_tests::deployment::run;
-use pipeline_tests::tools::{bin_dir, workspace};
 use std::process::Command;
+use test_kit::deployment::run;
+use test_kit::tools::{bin_dir, workspace};
 
 fn install(stand: &Stand, root: &std::path::Path, options: &[&str]) -> Result<()> {
     let mut command = Command::new("bash");
@@ -62,7 +62,7 @@ fn the_timer_is_weekly_and_beside_that_of_backups() -> Result<()> {
         assert!(!read(unit)?.contains("@NAME@"), "{unit}");
     }
     if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        pipeline_tests::skipped!("there is no systemd-analyze to check the units of drills");
+        test_kit::skipped!("there is no systemd-analyze to check the units of drills");
         return Ok(());
     }
     std::fs::copy(
