@@ -14,7 +14,6 @@ case "${1:-}" in
 esac
 find_deployment
 split_keys "$@"
-(( ${#options[@]} > 0 )) || options=(--newest)
 file=''
 before=''
 for at in "${!options[@]}"; do

@@ -57,8 +57,7 @@ EXIT STATUS:
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
-    /// The bundle's directory
-    #[arg(required_unless_present_any = ["newest", "random", "verify_reports"])]
+    /// The bundle's directory [default: the newest of the bundle root]
     bundle: Option<PathBuf>,
     /// Take the newest bundle of the bundle root
     #[arg(long, conflicts_with_all = ["bundle", "random"])]

@@ -95,7 +95,12 @@ fn make(dir: &Path) -> Result<()> {
 /// The directory of all drills, which is ours alone: what is restored there is production's data.
 fn make_root(root: &Path) -> Result<PathBuf> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
-    made.with_context(|| format!("creating {}", root.display()))?;
+    made.map_err(|error| {
+        let root = root.display();
+        Stop::refused(format!(
+            "{root} cannot be created: {error}; nothing was done; set DRILL_DIR to another directory"
+        ))
+    })?;
     let found = root.metadata().with_context(|| format!("reading {}", root.display()))?;
     if found.uid() != rustix::process::geteuid().as_raw() || found.mode() & 0o077 != 0 {
         return Err(Stop::refused(format!(
@@ -188,5 +193,8 @@ mod tests {
         let error = Workplace::open(root.path()).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+        std::fs::write(root.path().join("file"), "").unwrap();
+        let error = Workplace::open(&root.path().join("file/drills")).err().unwrap();
+        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
     }
 }

@@ -5,7 +5,7 @@ use crate::database_state::DatabaseState;
 use crate::extract::SchemaFilter;
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
-use crate::inspect::InspectReport;
+use crate::inspect::{InspectReport, definitions_of_pieces};
 use crate::load::Relations;
 use crate::sql::classify;
 use crate::sql::scanner::{Observer, Scanner};
@@ -55,6 +55,7 @@ pub fn dump(body: &[u8]) {
     never_whole_before_a_marker(&dump);
     part(&dump);
     report(&dump);
+    definitions(&dump);
     state(body);
     order(&at_once.statements);
     index(body);
@@ -132,6 +133,17 @@ fn report(dump: &[u8]) {
     let _ = scanner.scan(dump, &mut report);
     assert!(!report.to_text().is_empty());
     assert!(serde_json::to_string(&report).is_ok());
+}
+
+/// What a dump defines is the same however the dump is cut into pieces, and each definition is a line.
+fn definitions(dump: &[u8]) {
+    let at_once = definitions_of_pieces([dump]);
+    let by_lines = definitions_of_pieces(dump.split_inclusive(|byte| *byte == b'\n'));
+    assert_eq!(at_once, by_lines);
+    for definition in at_once.into_iter().flatten() {
+        let line = serde_json::to_string(&definition).unwrap_or_default();
+        assert!(!line.is_empty() && line.lines().count() == 1, "{line:?}");
+    }
 }
 
 /// A database's state that reads is written as one comment and reads again the same.

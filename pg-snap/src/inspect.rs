@@ -10,6 +10,8 @@ use crate::index::{self, Kind};
 use crate::sql::name_after;
 use crate::sql::scanner::{Observer, Scanner};
 use anyhow::Result;
+#[cfg(any(test, fuzzing))]
+pub use definitions::of_pieces as definitions_of_pieces;
 pub use definitions::run as list_definitions;
 use pipe_kit::{Exit, Stop};
 pub use report::InspectReport;

@@ -28,7 +28,7 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
     for _ in 0..2 {
         install_into(&deploy)?;
         let ignored = std::fs::read_to_string(deploy.join(".gitignore"))?;
-        assert_eq!(ignored, "node_modules/\nsecrets/\n.env*\nbackups/\n.restore/\n");
+        assert_eq!(ignored, "node_modules/\nsecrets/\n.env*\nbackups/\n.restore/\n.drills/\n");
         for program in [
             "bin/pg-snap",
             "bin/deploy-env",

@@ -80,6 +80,25 @@ fn to_text(definition: &DumpDefinition) -> String {
     format!("{sha256}  {kind}  {}", one_line(&format!("{schema}{name}")))
 }
 
+/// The definitions of a dump in pieces; why it cannot be read, if it cannot.
+#[cfg(any(test, fuzzing))]
+pub fn of_pieces<'a>(
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> std::result::Result<Vec<DumpDefinition>, String> {
+    let mut all = Vec::new();
+    let mut found = |definition: &DumpDefinition| {
+        all.push(definition.clone());
+        Ok(())
+    };
+    let mut reader = DefinitionReader { entry: None, has_head: true, found: &mut found };
+    let mut scanner = Scanner::default();
+    for piece in pieces {
+        scanner.scan(piece, &mut reader).map_err(|error| error.to_string())?;
+    }
+    reader.end_entry().map_err(|error| error.to_string())?;
+    Ok(all)
+}
+
 /// Passes on each definition once its entry has ended.
 struct DefinitionReader<'a> {
     entry: Option<Entry>,

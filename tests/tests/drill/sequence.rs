@@ -190,3 +190,21 @@ fn a_goal_that_is_missed_is_a_finding_and_the_list_and_the_health_check_show_the
     stand.drill(&["--verify-reports"])?.expect(4);
     Ok(())
 }
+
+#[test]
+fn what_is_kept_stays_until_the_command_that_is_printed_removes_it() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let kept = stand.drill(&["--keep", "--only", "load"])?.expect(0);
+    let after = |words: &str| -> Result<String> {
+        let line = kept.stderr.lines().find_map(|line| line.split_once(words));
+        Ok(line.with_context(|| kept.stderr.clone())?.1.to_owned())
+    };
+    let connect = after("; to connect: ")?
+        .replace(" -l", " -d piprio -XAtc 'select count(*) from tenant_0001.documents'");
+    assert_eq!(sh(stand.deployment.dir(), &connect)?, "40\n");
+    stand.drill(&["--only", "validate"])?.expect(0);
+    assert_eq!(sh(stand.deployment.dir(), &connect)?, "40\n");
+    sh(stand.deployment.dir(), &after("which holds production's data: ")?)?;
+    assert_eq!(sh(&stand.drill_dir(), "ls -A")?, "lock\n");
+    Ok(())
+}
