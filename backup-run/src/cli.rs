@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::Parser;
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -53,6 +54,8 @@ EXIT STATUS
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
+    #[command(flatten)]
+    progress: Progress,
     /// Directory that holds the bundles [default: BACKUP_ROOT of the .env]
     root: Option<PathBuf>,
     /// Run under the locks of the restore that starts this, link to no other bundle, and prune nothing
@@ -78,6 +81,7 @@ pub struct Cli {
 /// See the exit statuses in the help.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     pipe_kit::deploy_env::ensure_resolved()?;
     let mut settings = Settings::from_environment()?;
     settings.root = cli.root.unwrap_or(settings.root);

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -163,6 +164,8 @@ pub struct Cli {
     command: Command,
     #[command(flatten)]
     quiet: Quiet,
+    #[command(flatten)]
+    progress: Progress,
 }
 
 #[derive(Subcommand, Debug)]
@@ -273,6 +276,7 @@ enum Command {
 /// Runs the tool.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     match cli.command {
         Command::Describe { dir } => describe::run(&dir),
         Command::Sums { dir } => seal::run(&dir),

@@ -8,6 +8,10 @@ pub const MASK: &str = "***";
 /// [`HARMLESS_WORDS`].
 const HARMLESS_KEYS: &[&str] = &[
     "AWS_CA_BUNDLE",
+    "BACKUP_KEEP_DAILY",
+    "BACKUP_KEEP_MONTHLY",
+    "BACKUP_KEEP_WEEKLY",
+    "BACKUP_KEEP_YEARLY",
     "BACKUP_LINK",
     "DRILL_DATA_KEYS",
     "DRILL_USER",

@@ -8,6 +8,7 @@ use crate::settings::Settings;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -79,6 +80,9 @@ pub struct Cli {
     /// `--quiet`
     #[command(flatten)]
     pub quiet: Quiet,
+    /// `--progress`
+    #[command(flatten)]
+    pub progress: Progress,
 }
 
 /// The arguments of a mirror run.

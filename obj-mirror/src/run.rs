@@ -9,6 +9,7 @@ use pipe_kit::{Exit, Stop};
 /// Runs the command of the command line.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     match cli.command {
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Status(args)) => status::run(&args),

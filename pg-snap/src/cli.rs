@@ -7,6 +7,7 @@ use anyhow::Result;
 use clap::{Parser, Subcommand, ValueEnum};
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -29,6 +30,8 @@ EXIT STATUS:
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
+    #[command(flatten)]
+    progress: Progress,
     /// Command line to put before each client call, such as 'docker exec -i -e PGUSER db'
     #[arg(long, global = true, env = "PG_SNAP_EXEC", value_name = "CMD")]
     exec: Option<String>,
@@ -251,6 +254,7 @@ fn jobs_or_default(jobs: Option<NonZero<usize>>) -> NonZero<usize> {
 /// Runs the subcommand.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     let clients = Clients::new(cli.exec.as_deref())?;
     match cli.command {
         Command::Dump { jobs, level, lock_wait } => {

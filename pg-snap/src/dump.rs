@@ -30,7 +30,7 @@ use copy::Copier;
 use passes::{PASSES, Passes};
 pub use pg_dump::END_MARKER;
 use pg_dump::PgDumpSection;
-use pipe_kit::cleanup;
+use pipe_kit::{cleanup, progress};
 use plan::DumpTask;
 use reorder_buffer::{Abandoned, OutputPiece, ReorderBuffer, SectionLabel};
 use run::DumpRun;
@@ -78,7 +78,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
         backslashes_escape,
         lock_wait: options.lock_wait,
         buffer: ReorderBuffer::new(BUFFER_LIMIT),
-        bar: pipe_kit::progress::bytes(None, "dump"),
+        bar: progress::bytes(None, "dump"),
     };
     let mut writer = DumpWriter::new(out);
     let dump = Dump { run: &run, options, failed: Mutex::new(None) };
@@ -142,6 +142,7 @@ impl Dump<'_> {
         let contents = holder.contents(self.run)?;
         let tasks = plan::tasks(&contents);
         self.run.buffer.expect_sections(tasks.len());
+        progress::set_total(&self.run.bar, tasks.iter().map(DumpTask::estimate).sum());
         let workers = self.options.jobs.get().min(tasks.len());
         let tasks = Mutex::new(tasks.into_iter().enumerate().collect());
         let snapshot = holder.snapshot.as_str();
@@ -193,10 +194,12 @@ impl Dump<'_> {
             self.run.fail_if_abandoned()?;
             let mut sink = BufferedSection { buffer: &self.run.buffer, number };
             let mut section = SectionWriter::new(&mut deflater, &mut sink);
+            let estimate = task.estimate();
             let label = match task {
                 DumpTask::Copy { table, pages } => {
                     let copied = copier.copy(&table, pages.as_ref(), &mut section)?;
                     section.finish()?;
+                    progress::correct(&self.run.bar, estimate, copied.bytes);
                     SectionLabel {
                         kind: Kind::TableData,
                         schema: Some(table.schema),

@@ -21,6 +21,16 @@ pub enum Source {
     Stream { head: Vec<u8>, blocks: Blocks<Input> },
 }
 
+impl Source {
+    /// The bytes of the whole text, where an index has them.
+    pub fn bytes(&self) -> Option<u64> {
+        match self {
+            Self::Indexed { index, .. } => Some(index.sections.iter().map(|s| s.bytes).sum()),
+            Self::Stream { .. } => None,
+        }
+    }
+}
+
 /// An open dump.
 pub struct DumpFile {
     /// What its head names.

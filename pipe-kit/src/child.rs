@@ -75,6 +75,7 @@ pub(crate) fn end_with_parent() {
 fn start(command: &mut Command, what: String) -> Result<Running> {
     cleanup::halt_if_ending();
     command.env(PARENT, std::process::id().to_string());
+    crate::progress::hand_on(command);
     let mut child = command.spawn().map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
             anyhow!("{what}: {} not found", command.get_program().to_string_lossy())

@@ -8,6 +8,7 @@ use anyhow::Result;
 use clap::Parser;
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -66,6 +67,8 @@ EXIT STATUS:
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
+    #[command(flatten)]
+    progress: Progress,
     /// The bundle's directory
     #[arg(required_unless_present = "abandon")]
     bundle: Option<PathBuf>,
@@ -121,6 +124,7 @@ pub struct Cli {
 /// See the exit statuses in the help.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     if !pipe_kit::deploy_env::is_resolved() {
         let deploy = bootstrap::deployment()?;
         match &cli.bundle {

@@ -154,13 +154,13 @@ impl<'a> Copier<'a> {
                 tail[4 - kept..].copy_from_slice(&read[n - kept..]);
                 Ok(n)
             })?;
+            run.bar.inc(n as u64);
             if tail == *b"\n\\.\n" {
                 return Ok(rows - 1);
             }
             if n == 0 {
                 return Err(session.reason());
             }
-            run.bar.inc(n as u64);
         }
     }
 

@@ -77,6 +77,8 @@ pub fn write_section(
         if n == 0 {
             break;
         }
+        // No estimate foresees definitions and large objects.
+        run.bar.inc_length(n as u64);
         run.bar.inc(n as u64);
         held.extend_from_slice(&block[..n]);
         let sure = held.len().saturating_sub(MARGIN);

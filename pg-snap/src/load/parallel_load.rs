@@ -40,7 +40,7 @@ pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
     let repair = Repair::new(server, plan.database, &begin, plan.search_path, plan.keep_going);
-    let bar = pipe_kit::progress::bytes(None, "load");
+    let bar = pipe_kit::progress::bytes(source.bytes(), "load");
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {
             scope.spawn(|| worker::work(&pool, &repair, &bar));

@@ -6,6 +6,7 @@ mod metrics;
 mod notify;
 mod receiver;
 mod records;
+mod refusals;
 mod signals;
 
 use anyhow::{Context, Result};
