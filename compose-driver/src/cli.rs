@@ -94,7 +94,7 @@ are secrets that no bundle has.
 
 Standard output has one line for each published port, each service left out, and each thing dropped:
   port<TAB>HOSTPORT<TAB>SERVICE<TAB>PORT
-  skipped<TAB>SERVICE<TAB>REASON
+  skipped<TAB>SERVICE<TAB>one-shot, asked (--skip), or socket (it rules the engine)
   dropped<TAB>SERVICE<TAB>WHAT
 
 EXAMPLES

@@ -56,7 +56,7 @@ occurs, so that POSTGRES_PASSWORD and DATABASE_URL still agree. Not replaced: ce
 files of several lines, and a password that is also the value of a name, as in POSTGRES_DB.
 The .env is written anew, without comments. Standard output has one line for each secret:
   replaced<TAB>NAME
-  kept<TAB>NAME<TAB>REASON
+  kept<TAB>NAME<TAB>data-key, or another reason
 
 EXAMPLES
   mkdir -p aside && cfg-pack extract --root aside < config.tar.gz && deploy-env replace-secrets aside";

@@ -1,5 +1,6 @@
 //! The drill: a bundle restored aside, proven, and removed again.
 
+pub mod app;
 mod cli;
 mod step;
 

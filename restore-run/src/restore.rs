@@ -28,19 +28,21 @@ pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
     if options.dry_run {
         return Run::new(bundle, settings, options)?.dry_run();
     }
-    let _locks = take_locks(&settings.state_dir(), bundle.root())?;
+    let root = options.root_lock.then(|| bundle.root());
+    let _locks = take_locks(&settings.state_dir(), root)?;
     let run = Run::new(bundle, settings, options)?;
     let stdin = io::stdin();
     let is_typed = stdin.is_terminal();
     run.run_steps(&mut Answers::new(stdin.lock(), is_typed))
 }
 
-/// Takes the lock of the deployment and that of the bundle's root.
+/// Takes the lock of the deployment and that of a bundle's root.
 ///
 /// # Errors
 /// [`Stop::refused`] if another process holds one of them.
-pub fn take_locks(state_dir: &Path, root: &Path) -> Result<Vec<Lock>> {
+pub fn take_locks(state_dir: &Path, root: Option<&Path>) -> Result<Vec<Lock>> {
     let mut locks = vec![lock::take_directory(state_dir, HOLDER)?];
+    let Some(root) = root else { return Ok(locks) };
     match lock::take(&root.join(".lock"), HOLDER) {
         Ok(lock) => locks.push(lock),
         // No backup prunes there either.

@@ -15,8 +15,8 @@ pub struct Port {
 /// What was taken away.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// Services that do not run, each with the reason.
-    pub skipped: Vec<(String, String)>,
+    /// Services that do not run, each with the reason: `one-shot`, `asked`, `socket`.
+    pub skipped: Vec<(String, &'static str)>,
     /// What of a service was dropped or replaced.
     pub dropped: BTreeSet<(String, String)>,
     pub ports: BTreeSet<Port>,
@@ -34,7 +34,7 @@ impl Notes {
             text += &format!("port\t{published}\t{service}\t{target}\n");
         }
         for (service, reason) in &self.skipped {
-            text += &format!("skipped\t{service}\t{}\n", pipe_kit::text::one_line(reason));
+            text += &format!("skipped\t{service}\t{reason}\n");
         }
         for (service, what) in &self.dropped {
             text += &format!("dropped\t{service}\t{}\n", pipe_kit::text::one_line(what));

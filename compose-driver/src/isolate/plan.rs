@@ -86,11 +86,11 @@ fn kept(services: &Map<String, Value>, facts: &Facts<'_>, notes: &mut Notes) -> 
     let mut kept = BTreeSet::new();
     for name in services.keys().filter(|name| facts.active.contains(*name)) {
         let reason = if facts.skip.contains(name) {
-            Some("named by --skip".to_owned())
+            Some("asked")
         } else if awaited.contains(name) || facts.done.contains(name) {
-            Some("a one-shot: what it does is in the bundle".to_owned())
+            Some("one-shot")
         } else {
-            mounts::engine(&services[name]).map(|socket| format!("it has the socket {socket}"))
+            mounts::has_engine(&services[name]).then_some("socket")
         };
         match reason {
             Some(reason) => notes.skipped.push((name.clone(), reason)),

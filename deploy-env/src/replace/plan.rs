@@ -13,6 +13,9 @@ const KNOWN: [&str; 14] = [
     "SCHEMA", "USER", "USERNAME", "VERSION",
 ];
 
+/// Why a data key stays.
+const DATA_KEY: &str = "data-key";
+
 /// What became of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -154,7 +157,7 @@ impl Archive<'_> {
                 replacements.apply(value, own)
             };
             if self.is_data_key(name) {
-                replaced.outcomes.insert(name.clone(), Outcome::Kept("a data key".into()));
+                replaced.outcomes.insert(name.clone(), Outcome::Kept(DATA_KEY.into()));
             } else if let Some(outcome) = outcome(value, &new, own, kept) {
                 replaced.outcomes.insert(name.clone(), outcome);
             }
@@ -172,7 +175,7 @@ impl Archive<'_> {
         for (name, bytes) in self.files {
             let content = content(bytes);
             let (new, outcome) = match content {
-                _ if self.is_data_key(name) => (None, Some(Outcome::Kept("a data key".into()))),
+                _ if self.is_data_key(name) => (None, Some(Outcome::Kept(DATA_KEY.into()))),
                 Content::Binary => {
                     let other = bytes.iter().map(|_| pick(256).to_le_bytes()[0]).collect();
                     (Some(other), Some(Outcome::Replaced))

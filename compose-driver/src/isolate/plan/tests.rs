@@ -378,10 +378,10 @@ fn one_shots_and_what_rules_the_engine_do_not_run_and_nobody_waits_for_them() {
     );
     let text = notes.to_text();
     for line in [
-        "skipped\tmailer\tnamed by --skip\n",
-        "skipped\tmigrate\ta one-shot: what it does is in the bundle\n",
-        "skipped\tseed\ta one-shot: what it does is in the bundle\n",
-        "skipped\tproxy\tit has the socket docker.sock\n",
+        "skipped\tmailer\tasked\n",
+        "skipped\tmigrate\tone-shot\n",
+        "skipped\tseed\tone-shot\n",
+        "skipped\tproxy\tsocket\n",
     ] {
         assert!(text.contains(line), "{text}");
     }

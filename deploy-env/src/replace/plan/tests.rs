@@ -65,9 +65,9 @@ fn data_keys_stay_and_so_does_what_has_their_value() {
     assert_eq!(it.variables["MASTER_KEY"], "the-key-of-the-data");
     assert_eq!(it.variables["OLD_KEY"], "the-key-of-the-data");
     assert_ne!(it.variables["SESSION_SECRET"], "session-session");
-    assert_eq!(it.outcomes.get("MASTER_KEY").cloned(), kept("a data key"));
+    assert_eq!(it.outcomes.get("MASTER_KEY").cloned(), kept(DATA_KEY));
     assert_eq!(it.outcomes.get("OLD_KEY").cloned(), kept("it is the data key MASTER_KEY"));
-    assert_eq!(it.outcomes.get("secrets/keys/column").cloned(), kept("a data key"));
+    assert_eq!(it.outcomes.get("secrets/keys/column").cloned(), kept(DATA_KEY));
     assert_eq!(it.files.keys().collect::<Vec<_>>(), ["signing"]);
     assert_eq!(it.files["signing"].len(), 8);
 }
