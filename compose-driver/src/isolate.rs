@@ -10,6 +10,7 @@ mod notes;
 mod plan;
 mod ports;
 mod service;
+mod subnet;
 
 use crate::compose::Compose;
 use crate::configuration;
@@ -58,6 +59,7 @@ pub fn isolate(drill: &Deployment, from: &Path, skip: &[String], bytes: u64) -> 
         images: &lookup::images(plan::services(&configured)?, &active, &production)?,
         active: &active,
         skip: &skip,
+        subnet: &subnet::free()?,
         kind: &lookup::kind,
         real: &lookup::real,
     };

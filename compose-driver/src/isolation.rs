@@ -7,6 +7,7 @@ use crate::drill::LABEL;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 /// A network, as `docker network inspect` describes it.
@@ -16,6 +17,33 @@ pub struct Network {
     name: String,
     internal: bool,
     labels: Option<BTreeMap<String, String>>,
+    #[serde(rename = "IPAM", default)]
+    ipam: Ipam,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Ipam {
+    config: Option<Vec<Addresses>>,
+}
+
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "PascalCase", default)]
+struct Addresses {
+    /// Of the host.
+    gateway: String,
+    auxiliary_addresses: Option<BTreeMap<String, String>>,
+}
+
+impl Network {
+    /// Addresses that nobody has.
+    fn nobodys(&self) -> impl Iterator<Item = &str> {
+        let all = self.ipam.config.iter().flatten();
+        all.flat_map(|it| {
+            let aux = it.auxiliary_addresses.iter().flat_map(BTreeMap::values);
+            aux.filter(|at| **at != it.gateway).map(String::as_str)
+        })
+    }
 }
 
 /// One thing that has to be so.
@@ -59,7 +87,7 @@ pub fn check(project: &str, dir: &Path) -> Result<bool> {
     let containers = docker::inspect(&ids, ANSWER)?;
     let running = containers.iter().any(Container::is_running);
     running.then_some(()).with_context(|| format!("no container of {project} is running"))?;
-    let checks = checks(project, dir, &containers, &networks(&containers)?, &default_route);
+    let checks = checks(project, dir, &containers, &networks(&containers)?, &default_routes);
     pipe_kit::output::print(&checks.iter().map(Check::line).collect::<String>())?;
     Ok(checks.iter().all(Check::is_passed))
 }
@@ -79,9 +107,15 @@ fn names_of_networks(container: &Container) -> impl Iterator<Item = &String> {
     container.network_settings.networks.iter().flat_map(BTreeMap::keys)
 }
 
-/// The device of a default route of a process, where it has one. `None` inside where that cannot be read:
-/// the engine is on another machine, or we are not root.
-type Routes<'a> = dyn Fn(i32) -> Option<Option<String>> + 'a;
+/// The default routes of a process. `None` where they cannot be read: the engine is on another machine, or we are
+/// not root.
+type Routes<'a> = dyn Fn(i32) -> Option<Vec<Route>> + 'a;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Route {
+    to: String,
+    device: String,
+}
 
 fn checks(
     project: &str,
@@ -111,7 +145,7 @@ fn checks(
         Check::new("rights", "of a plain container", count.clone(), each(&rights)),
         Check::new("writable paths", "of the drill", count, each(&|it| writable(it, dir))),
     ];
-    checks.extend(routes(containers, route));
+    checks.extend(routes(containers, networks, route));
     checks
 }
 
@@ -143,28 +177,31 @@ fn writable(container: &Container, dir: &Path) -> Option<String> {
     paths.find(|path| !Path::new(path).starts_with(dir)).map(str::to_owned)
 }
 
-fn routes(containers: &[Container], route: &Routes<'_>) -> Option<Check> {
+/// A route to an address that nobody has leads nowhere.
+fn routes(containers: &[Container], networks: &[Network], routes: &Routes<'_>) -> Option<Check> {
+    let nobodys: BTreeSet<&str> = networks.iter().flat_map(Network::nobodys).collect();
     let mut wrong = Vec::new();
     let mut seen = 0;
     for container in containers.iter().filter(|container| container.pid() > 0) {
         seen += 1;
-        if let Some(device) = route(container.pid())? {
-            wrong.push(format!("{}: through {device}", container.service()));
-        }
+        let out =
+            routes(container.pid())?.into_iter().filter(|it| !nobodys.contains(it.to.as_str()));
+        let name = container.service();
+        wrong.extend(out.map(|it| format!("{name}: to {} through {}", it.to, it.device)));
     }
     let found = format!("none in {}", pipe_kit::text::count(seen, "container"));
     Some(Check::new("route to the outside", "none", found, wrong))
 }
 
-fn default_route(pid: i32) -> Option<Option<String>> {
+fn default_routes(pid: i32) -> Option<Vec<Route>> {
     let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}")).ok();
     let (v4, v6) = (read("route")?, read("ipv6_route").unwrap_or_default());
-    Some(first_route(&v4, &v6))
+    Some(in_tables(&v4, &v6))
 }
 
-/// The device of the first default route in the kernel's two tables. That of IPv6 has a line through `lo` for
-/// what is not to be reached.
-fn first_route(v4: &str, v6: &str) -> Option<String> {
+/// The default routes in the kernel's two tables. That of IPv6 has a line through `lo` for what is not to be
+/// reached.
+fn in_tables(v4: &str, v6: &str) -> Vec<Route> {
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let v4 = v4
         .lines()
@@ -174,7 +211,12 @@ fn first_route(v4: &str, v6: &str) -> Option<String> {
     let v6 = v6.lines().map(words).filter(|it| {
         it.len() > 9 && it[0].bytes().all(|digit| digit == b'0') && it[1] == "00" && it[9] != "lo"
     });
-    v4.map(|it| it[0].clone()).chain(v6.map(|it| it[9].clone())).next()
+    let address = |hex: &str| {
+        let number = u32::from_str_radix(hex, 16).map(u32::swap_bytes);
+        number.map_or_else(|_| hex.to_owned(), |it| Ipv4Addr::from(it).to_string())
+    };
+    let v4 = v4.map(|it| Route { to: address(&it[2]), device: it[0].clone() });
+    v4.chain(v6.map(|it| Route { to: it[4].clone(), device: it[9].clone() })).collect()
 }
 
 #[cfg(test)]
@@ -189,19 +231,18 @@ mod tests {
 
     #[test]
     fn a_default_route_is_one_to_everywhere() {
-        let own = "eth0\t000012AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\n";
-        let all = "eth1\t00000000\t010012AC\t0003\t0\t0\t0\t00000000\t0\n";
-        assert_eq!(first_route(&format!("{V4}{own}"), V6), None);
-        assert_eq!(first_route(&format!("{V4}{own}{all}"), V6).as_deref(), Some("eth1"));
-        assert_eq!(first_route(V4, &V6.replace("lo", "eth2")).as_deref(), Some("eth2"));
-        assert_eq!(first_route("", ""), None);
+        let own = "eth0\t002512C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\n";
+        let all = "eth1\t00000000\tFE2512C6\t0003\t0\t0\t0\t00000000\t0\n";
+        let route =
+            |to: &str, device: &str| vec![Route { to: to.to_owned(), device: device.to_owned() }];
+        assert_eq!(in_tables(&format!("{V4}{own}"), V6), []);
+        assert_eq!(in_tables(&format!("{V4}{own}{all}"), V6), route("198.18.37.254", "eth1"));
+        let v6 = V6.replace("lo", "eth2");
+        assert_eq!(in_tables(V4, &v6), route(&"0".repeat(32), "eth2"));
+        assert_eq!(in_tables("", ""), []);
     }
 
-    fn wrong(
-        facts: &[(&str, Value)],
-        internal: bool,
-        route: Option<Option<String>>,
-    ) -> Vec<&'static str> {
+    fn wrong(facts: &[(&str, Value)], internal: bool, route: Option<&str>) -> Vec<&'static str> {
         let usual = [
             ("/NetworkSettings/Networks", json!({"x_default": {}})),
             (
@@ -211,19 +252,26 @@ mod tests {
         ];
         let it = container(&[&usual, facts].concat());
         let networks: Vec<Network> = serde_json::from_value(json!([
-            {"Name": "x_default", "Internal": internal, "Labels": {LABEL: "x"}}]))
+            {"Name": "x_default", "Internal": internal, "Labels": {LABEL: "x"}, "IPAM": {"Config": [
+                {"Subnet": "198.18.37.0/24", "Gateway": "198.18.37.1",
+                 "AuxiliaryAddresses": {"DefaultGatewayIPv4": "198.18.37.254"}}]}}]))
         .unwrap();
-        let checks = checks("x", Path::new("/d"), &[it], &networks, &|_| route.clone());
+        let routes = |_| {
+            let to = |to: &str| Route { to: to.to_owned(), device: "eth0".to_owned() };
+            Some(route?.split_whitespace().map(to).collect())
+        };
+        let checks = checks("x", Path::new("/d"), &[it], &networks, &routes);
         checks.iter().filter(|check| !check.is_passed()).map(|check| check.name).collect()
     }
 
     #[test]
     fn each_way_out_fails_the_check_that_is_about_it() {
         let bind = |source: &str, rw: bool| json!([{"Type": "bind", "Source": source, "Destination": "/x", "RW": rw}]);
-        let out = || Some(Some("eth0".to_owned()));
-        assert_eq!(wrong(&[], true, Some(None)), [""; 0]);
+        assert_eq!(wrong(&[], true, Some("")), [""; 0]);
+        assert_eq!(wrong(&[], true, Some("198.18.37.254")), [""; 0]);
         assert_eq!(wrong(&[], true, None), [""; 0]);
-        assert_eq!(wrong(&[], false, out()), ["network", "route to the outside"]);
+        assert_eq!(wrong(&[], true, Some("198.18.37.254 198.18.37.1")), ["route to the outside"]);
+        assert_eq!(wrong(&[], false, Some("172.18.0.1")), ["network", "route to the outside"]);
         for (pointer, value, check) in [
             ("/HostConfig/NetworkMode", json!("host"), Some("network")),
             (
@@ -258,7 +306,7 @@ mod tests {
         ] {
             let expected: Vec<&str> = check.into_iter().collect();
             assert_eq!(
-                wrong(&[(pointer, value.clone())], true, Some(None)),
+                wrong(&[(pointer, value.clone())], true, Some("")),
                 expected,
                 "{pointer} {value}"
             );

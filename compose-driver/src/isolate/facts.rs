@@ -1,5 +1,6 @@
 //! What is known before a deployment is isolated.
 
+use super::subnet::Subnet;
 use anyhow::Result;
 use pipe_kit::Stop;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,6 +42,8 @@ pub struct Facts<'a> {
     pub skip: &'a BTreeSet<String>,
     /// The images of services; one that is missing is not on this host.
     pub images: &'a BTreeMap<String, Image>,
+    /// The addresses of its network.
+    pub subnet: &'a Subnet,
     /// What lies at a path.
     pub kind: &'a dyn Fn(&Path) -> Kind,
     /// A path without links.

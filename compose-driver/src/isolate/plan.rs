@@ -13,6 +13,9 @@ use pipe_kit::Stop;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The engine's name of the address to which the default route of containers leads.
+const NOWHERE: &str = "DefaultGatewayIPv4";
+
 /// Sections of a configuration that define what services name.
 const SECTIONS: [Section; 2] = [Section::Secrets, Section::Configs];
 
@@ -60,7 +63,10 @@ pub fn isolate(configuration: &Value, facts: &Facts<'_>) -> Result<(Value, Notes
     if !volumes.is_empty() {
         file.insert("volumes".into(), Value::Object(volumes));
     }
-    file.insert("networks".into(), json!({"default": {"internal": true, "labels": labels}}));
+    let addresses = json!({"subnet": facts.subnet.range,
+                           "aux_addresses": {NOWHERE: facts.subnet.nobody.to_string()}});
+    let network = json!({"internal": true, "labels": labels, "ipam": {"config": [addresses]}});
+    file.insert("networks".into(), json!({"default": network}));
     file.insert("services".into(), Value::Object(isolated));
     Ok((Value::Object(file), notes))
 }

@@ -223,6 +223,8 @@ impl Service<'_> {
             service.insert("networks".into(), json!({"default": {"aliases": self.aliases}}));
             // Some engines answer names of an internal network by asking outside: nobody is asked.
             service.insert("dns".into(), json!(["127.0.0.1"]));
+            // And who asks for one does not wait for long.
+            service.insert("dns_opt".into(), json!(["timeout:2", "attempts:1"]));
         }
     }
 

@@ -1,4 +1,5 @@
 use super::super::facts::Kind;
+use super::super::subnet::Subnet;
 use super::*;
 use crate::yaml;
 use pipe_kit::Exit;
@@ -53,6 +54,10 @@ impl Host<'_> {
                 done: &set(self.done),
                 skip: &set(self.skip),
                 images: &images,
+                subnet: &Subnet {
+                    range: "198.18.37.0/24".into(),
+                    nobody: [198, 18, 37, 254].into(),
+                },
                 kind: &|path| self.kind(path),
                 // The deployment's directory has a second name.
                 real: &|path| match path.strip_prefix("/srv/link") {
@@ -80,7 +85,8 @@ impl Host<'_> {
 
 fn usual() -> Value {
     json!({"image": "sha256:api", "restart": "no", "labels": {LABEL: "piprio-drill-1"},
-           "networks": {"default": {"aliases": []}}, "dns": ["127.0.0.1"]})
+           "networks": {"default": {"aliases": []}}, "dns": ["127.0.0.1"],
+           "dns_opt": ["timeout:2", "attempts:1"]})
 }
 
 fn with(more: Value) -> Value {
@@ -399,7 +405,8 @@ fn there_is_one_network_with_every_name_that_leads_to_one_service_alone() {
     let (file, _) = PLAIN.isolate(&configuration).unwrap();
     assert_eq!(
         file["networks"],
-        json!({"default": {"internal": true, "labels": {LABEL: "piprio-drill-1"}}})
+        json!({"default": {"internal": true, "labels": {LABEL: "piprio-drill-1"}, "ipam": {"config": [
+            {"subnet": "198.18.37.0/24", "aux_addresses": {"DefaultGatewayIPv4": "198.18.37.254"}}]}}})
     );
     let aliases = |service: &str| file["services"][service]["networks"].clone();
     assert_eq!(aliases("api"), json!({"default": {"aliases": ["backend", "piprio-api"]}}));
