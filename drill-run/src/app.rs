@@ -7,6 +7,7 @@ mod endpoints;
 mod environment;
 mod mask;
 mod notes;
+mod processes;
 mod program;
 mod project;
 mod scripts;
@@ -23,6 +24,8 @@ use std::time::Instant;
 
 pub use project::remove_leftover;
 
+/// What the health check looks at: the disk is this host's, and the drill has no bundles.
+const PROBES: &str = "service,database,cache,readiness,storage";
 /// How much of a log is shown.
 const LAST_LINES: usize = 5;
 const LAST_CHARACTERS: usize = 2000;
@@ -75,7 +78,8 @@ impl<'a> AppRequest<'a> {
     }
 
     fn health(&self) -> Program {
-        self.plan().resolved().args(["health-probe", "--json", "--quiet"])
+        let probes = ["health-probe", "--json", "--quiet", "--only", PROBES];
+        self.plan().resolved().args(probes)
     }
 
     fn log(&self, name: &str) -> PathBuf {

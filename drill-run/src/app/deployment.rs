@@ -162,7 +162,10 @@ impl Deployment {
         deployment.read_secrets(&plan.replace_secrets().capture()?);
         make_dir(&plan.root())?;
         info!("isolating the services of {} as {}", plan.from.display(), plan.project);
-        deployment.notes = Notes::parse(&plan.isolate().capture()?)?;
+        let printed = plan.isolate().capture().context(
+            "the services cannot be started apart from the deployment's own; use --level data",
+        )?;
+        deployment.notes = Notes::parse(&printed)?;
         let listed = plan.driver().args(["ps"]).capture()?;
         let names = listed.lines().filter_map(|line| line.split('\t').next());
         deployment.services = names.map(str::to_owned).collect();

@@ -1,5 +1,6 @@
 //! The drill's project: noted before anything of it is there, so that what a killed drill left is found.
 
+use super::processes;
 use super::program::Program;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::atomic::AtomicFile;
@@ -78,6 +79,7 @@ impl Note {
     }
 
     fn remove(&self, dir: &Path) -> Result<()> {
+        processes::end_all(&dir.join(DEPLOY))?;
         let tool = self.destroy(dir);
         tool.capture().with_context(|| {
             format!("the project {} is not removed; to do that: {}", self.project, tool.to_shell())

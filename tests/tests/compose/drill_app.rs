@@ -13,9 +13,12 @@ use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 const ALL: [&str; 8] =
     ["api", "migrate", "minio", "postgres", "redis", "scheduler", "web", "worker"];
+/// How long a drill may take to come to a moment.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// The variable by which a test starts this program again, to drill in a process of its own.
 const ASKED: &str = "PIPRIO_TEST_DRILL_APP";
 
@@ -29,10 +32,46 @@ struct Asked {
     keep: bool,
 }
 
-/// The directory of a drill and its project, gone when dropped.
+/// A project, all of which is gone when this is dropped.
+struct Project(String);
+
+impl Project {
+    fn new() -> Self {
+        Self(format!("piprio-drill-test-{}", &random()[..8]))
+    }
+
+    /// Ids and names of its containers, volumes and networks.
+    fn left(&self) -> Result<String> {
+        let (label, name) = (format!("label=piprio.drill={}", self.0), format!("name={}", self.0));
+        let list = |filter: &str| {
+            format!(
+                "docker ps -aq --filter {filter}; docker volume ls -q --filter {filter};
+                 docker network ls -q --filter {filter};"
+            )
+        };
+        sh(Path::new("/"), &(list(&label) + &list(&name)))
+    }
+}
+
+impl Drop for Project {
+    fn drop(&mut self) {
+        let filter = format!("--filter label=piprio.drill={}", self.0);
+        let script = format!(
+            "docker ps -aq {filter} | xargs -r docker rm -fv
+             docker volume ls -q {filter} | xargs -r docker volume rm
+             docker network ls -q {filter} | xargs -r docker network rm"
+        );
+        if let Err(error) = sh(Path::new("/"), &script) {
+            eprintln!("taking down: {error:#}");
+        }
+    }
+}
+
+/// The directory of a drill, and its project.
 struct Drill<'a> {
     asked: Asked,
     first: Deploy<'a>,
+    project: Project,
 }
 
 impl<'a> Drill<'a> {
@@ -40,9 +79,10 @@ impl<'a> Drill<'a> {
         let dir = first.host.dir().join(format!("drill-{}", random()));
         std::fs::create_dir(&dir)?;
         std::fs::set_permissions(&dir, PermissionsExt::from_mode(0o700))?;
-        let project = format!("piprio-drill-test-{}", &random()[..8]);
+        let project = Project::new();
         let (deploy, bundle) = (first.dir.clone(), bundle.to_owned());
-        Ok(Self { asked: Asked { deploy, bundle, dir, project, keep }, first })
+        let asked = Asked { deploy, bundle, dir, project: project.0.clone(), keep };
+        Ok(Self { asked, first, project })
     }
 
     /// The drill in a process of its own, with the deployment's settings resolved in its environment.
@@ -59,17 +99,6 @@ impl<'a> Drill<'a> {
         println!("{}", ended.stderr);
         let line = ended.stdout.lines().find_map(|line| line.split_once("CHECKS "));
         Ok(serde_json::from_str(line.context("the checks")?.1)?)
-    }
-
-    /// Of containers, volumes and networks, the names.
-    fn left(&self) -> Result<String> {
-        let filter = format!("--filter label=piprio.drill={}", self.asked.project);
-        let list = format!(
-            "docker ps -aq {filter}; docker volume ls -q {filter}; docker network ls -q {filter};
-             docker network ls -q --filter name={0}; docker volume ls -q --filter name={0}",
-            self.asked.project
-        );
-        sh(self.first.host.dir(), &list)
     }
 
     fn is_empty(&self) -> bool {
@@ -104,20 +133,6 @@ impl<'a> Drill<'a> {
         let address = run(command, "")?.expect(0).stdout;
         let answer = http::ask("GET", &format!("http://{}{path}", address.trim()), b"")?;
         Ok(String::from_utf8(answer.body)?)
-    }
-}
-
-impl Drop for Drill<'_> {
-    fn drop(&mut self) {
-        let filter = format!("--filter label=piprio.drill={}", self.asked.project);
-        let script = format!(
-            "docker ps -aq {filter} | xargs -r docker rm -fv
-             docker volume ls -q {filter} | xargs -r docker volume rm
-             docker network ls -q {filter} | xargs -r docker network rm"
-        );
-        if let Err(error) = sh(self.first.host.dir(), &script) {
-            eprintln!("taking down: {error:#}");
-        }
     }
 }
 
@@ -235,16 +250,10 @@ fn the_services_of_a_bundle_run_apart_and_production_is_as_before() -> Result<()
     nothing_outside_is_reached(&drill)?;
 
     app::remove_leftover(&drill.asked.dir)?;
-    assert_eq!(drill.left()?, "");
+    assert_eq!(drill.project.left()?, "");
     assert!(drill.is_empty());
     assert_eq!(production(&first)?, before);
 
-    // The same once more without anybody to look at it: it removes itself.
-    let drill = Drill::new(host.existing("deploy"), &bundle, false)?;
-    report_is_as_it_should_be(&drill.run()?);
-    assert_eq!(drill.left()?, "");
-    assert!(drill.is_empty());
-    assert_eq!(production(&first)?, before);
     Ok(())
 }
 
@@ -340,7 +349,7 @@ fn nothing_outside_is_reached(drill: &Drill<'_>) -> Result<()> {
 }
 
 #[test]
-fn a_drill_that_is_killed_leaves_nothing_once_the_next_has_cleared_up() -> Result<()> {
+fn a_drill_leaves_nothing_and_one_that_is_killed_only_what_the_next_removes() -> Result<()> {
     if image().is_none() {
         return Ok(());
     }
@@ -348,35 +357,40 @@ fn a_drill_that_is_killed_leaves_nothing_once_the_next_has_cleared_up() -> Resul
     let first = product(&host)?;
     let bundle = first.backup()?;
     let before = production(&first)?;
-    // As soon as there is a network, a volume, and the last of the services.
+    // As soon as there is a network, and the last of the services.
     for moment in [
         "docker network ls -q --filter label=piprio.drill=@",
-        "docker ps -q --filter label=piprio.drill=@ --filter label=com.docker.compose.service=postgres",
         "docker ps -q --filter label=piprio.drill=@ --filter label=com.docker.compose.service=api",
     ] {
         let drill = Drill::new(host.existing("deploy"), &bundle, false)?;
         let list = moment.replace('@', &drill.asked.project);
         let mut command = drill.command()?;
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        wait_until("the drill", || {
-            Ok(!sh(host.dir(), &list)?.is_empty() || child.try_wait()?.is_some())
-        })?;
+        let begun = Instant::now();
+        while sh(host.dir(), &list)?.is_empty() && child.try_wait()?.is_none() {
+            ensure!(begun.elapsed() < PATIENCE, "waited for {moment}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
         assert!(child.try_wait()?.is_none(), "the drill ended before it was killed");
         child.kill()?;
         child.wait()?;
         assert!(!drill.is_empty());
-        // What it had started ends with it.
-        let dir = drill.asked.dir.display().to_string();
-        wait_until("its children", || {
-            Ok(!sh(host.dir(), "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' || true")?
-                .contains(&dir))
-        })?;
         app::remove_leftover(&drill.asked.dir)?;
-        assert_eq!(drill.left()?, "", "after {moment}");
+        // Nor a process that would bring some of it back.
+        let dir = drill.asked.dir.display().to_string();
+        let environments = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' || true";
+        assert!(!sh(host.dir(), environments)?.contains(&dir));
+        assert_eq!(drill.project.left()?, "", "after {moment}");
         assert!(drill.is_empty());
         app::remove_leftover(&drill.asked.dir)?;
         assert_eq!(production(&first)?, before);
     }
+    // Without a kill and without anybody who looks at it, it removes itself.
+    let drill = Drill::new(host.existing("deploy"), &bundle, false)?;
+    report_is_as_it_should_be(&drill.run()?);
+    assert_eq!(drill.project.left()?, "");
+    assert!(drill.is_empty());
+    assert_eq!(production(&first)?, before);
     Ok(())
 }
 
@@ -426,8 +440,8 @@ fn every_compose_isolates_and_runs_what_it_resolves() -> Result<()> {
         wait_until("the one-shot", || Ok(deploy.ps().contains("once done\n")))?;
         let before = deploy.ps();
 
-        let project = format!("piprio-drill-test-{}", &random()[..8]);
-        let drill = prepared(host, "drill/deploy", &project)?;
+        let project = Project::new();
+        let drill = prepared(host, "drill/deploy", &project.0)?;
         let from = deploy.dir.display().to_string();
         let printed = drill.driver(&["isolate", "--from", &from, "--room", "1"]).expect(0).stdout;
         for line in [
@@ -471,10 +485,7 @@ fn every_compose_isolates_and_runs_what_it_resolves() -> Result<()> {
         assert_eq!(deploy.ps(), before);
         drill.driver(&["destroy"]).expect(0);
         drill.driver(&["destroy"]).expect(0);
-        let left = format!(
-            "docker ps -aq --filter name={project}; docker volume ls -q --filter name={project}; docker network ls -q --filter name={project}"
-        );
-        assert_eq!(sh(host.dir(), &left)?, "");
+        assert_eq!(project.left()?, "");
         assert_eq!(deploy.ps(), before);
         Ok(())
     })
@@ -513,19 +524,4 @@ fn a_deployment_that_cannot_be_isolated_is_refused_and_a_directory_must_be_prepa
         deploy.driver(&["isolate", "--from", &from]).expect(2);
         Ok(())
     })
-}
-
-#[test]
-fn a_driver_that_knows_no_drills_ends_the_drill_with_2() -> Result<()> {
-    if image().is_none() {
-        return Ok(());
-    }
-    let host = Host::new();
-    for name in ["process", "systemd"] {
-        let mut command =
-            host.command(pipeline_tests::tools::workspace().join("scripts/drivers").join(name));
-        command.args(["isolate", "--from", "/"]).env("PIPRIO_DEPLOY", host.dir());
-        run(command, "")?.expect(2);
-    }
-    Ok(())
 }
