@@ -3,11 +3,12 @@
 use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::project::Project;
-use crate::{address, exec, image, lookup, project, start, stop};
+use crate::{address, destroy, exec, image, isolate, isolation, lookup, project, start, stop};
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// Service driver for Docker Compose: lists, stops and starts services, and runs commands in them
 ///
@@ -62,7 +63,62 @@ enum Verb {
         /// The service
         name: String,
     },
+    /// Write the Compose file of a drill: a deployment's services on a network without a way out
+    #[command(after_help = ISOLATE)]
+    Isolate {
+        /// Directory of the deployment
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// Leave out this service; repeatable
+        #[arg(long, value_name = "SERVICE")]
+        skip: Vec<String>,
+        /// Refuse if the engine has less room for volumes than this many bytes
+        #[arg(long, value_name = "BYTES", default_value_t = 0)]
+        room: u64,
+    },
+    /// Check that the running containers of a drill have no way out
+    #[command(after_help = ISOLATION)]
+    Isolation,
+    /// Remove the containers, volumes and networks of a drill
+    #[command(after_help = DESTROY)]
+    Destroy {
+        /// Project of the drill, where its directory is gone
+        #[arg(long, value_name = "NAME")]
+        project: Option<String>,
+    },
 }
+
+const ISOLATE: &str = "\
+PIPRIO_DEPLOY is the drill's directory. It has secrets/ and certs/ of its own, and an .env of its own
+with COMPOSE_FILE=compose.drill.yml and a COMPOSE_PROJECT_NAME. The deployment's Compose files are read
+with that .env. Every service gets one network, which is internal, the image that the deployment runs,
+and empty volumes. Not taken: published ports, capabilities, devices, host namespaces and sockets; labels,
+DNS servers and restart policies. A path of the host is mounted read-only or not at all; a directory that
+a service writes to becomes an empty volume. One-shots do not run: their work is in the bundle. Refused
+are secrets that no bundle has.
+
+Standard output has one line for each published port, each service left out, and each thing dropped:
+  port<TAB>HOSTPORT<TAB>SERVICE<TAB>PORT
+  skipped<TAB>SERVICE<TAB>one-shot, asked (--skip), or socket (it rules the engine)
+  dropped<TAB>SERVICE<TAB>WHAT
+
+EXAMPLES
+  PIPRIO_DEPLOY=/srv/drill/deploy compose-driver isolate --from /srv/piprio/deploy
+  PIPRIO_DEPLOY=/srv/drill/deploy compose-driver isolate --from /srv/piprio/deploy --skip mailer";
+
+const ISOLATION: &str = "\
+Prints one line a check: CHECK<TAB>pass|fail<TAB>EXPECTED<TAB>FOUND. The exit status is 1 if one fails.
+
+EXAMPLES
+  PIPRIO_DEPLOY=/srv/drill/deploy compose-driver isolation";
+
+const DESTROY: &str = "\
+Everything with the drill's label is removed: piprio.drill=PROJECT. A project that isolate has not
+written is refused.
+
+EXAMPLES
+  PIPRIO_DEPLOY=/srv/drill/deploy compose-driver destroy
+  compose-driver destroy --project piprio-drill-20261129t013000z";
 
 const AFTER: &str = "\
 EXAMPLES
@@ -83,7 +139,8 @@ EXIT STATUS
   0  done
   1  failed
   2  usage, or there is no such service
-  5  refused: the containers of the project belong to another directory, or there is no deployment
+  5  refused: the containers of the project belong to another directory, there is no deployment, or it
+     cannot be isolated
   With exec, the status is the command's own; 128+N if a signal N ended this program.";
 
 /// Runs the tool and gives its exit status.
@@ -94,8 +151,22 @@ EXIT STATUS
 pub fn run(cli: Cli) -> Result<u8> {
     cli.quiet.apply();
     rustix::process::umask(Mode::RWXG | Mode::RWXO);
+    if let Verb::Destroy { project } = &cli.verb {
+        // Its directory may be gone.
+        let dir = Deployment::named()?;
+        destroy::destroy(&destroy::meant(&dir, project.as_deref())?)?;
+        return Ok(pipe_kit::Exit::Done.code());
+    }
     let deployment = Deployment::find()?;
     match cli.verb {
+        Verb::Destroy { .. } => {}
+        Verb::Isolate { from, skip, room } => isolate::isolate(&deployment, &from, &skip, room)?,
+        Verb::Isolation => {
+            let project = destroy::meant(deployment.dir(), None)?;
+            if !isolation::check(&project, deployment.dir())? {
+                return Ok(pipe_kit::Exit::Failed.code());
+            }
+        }
         Verb::Exec { name, command } => return exec::exec(&deployment, &name, &command),
         Verb::Addr { name, port } => {
             let container = lookup::container_of(&deployment, &name)?;

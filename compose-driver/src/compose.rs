@@ -38,8 +38,18 @@ impl Compose {
         Ok(Self { words, deployment: deployment.dir().to_owned() })
     }
 
+    /// The same Compose for another directory.
+    pub fn of(&self, deployment: &Deployment) -> Self {
+        Self { words: self.words, deployment: deployment.dir().to_owned() }
+    }
+
+    /// Whether it is a plugin of `docker`.
+    pub fn is_plugin(&self) -> bool {
+        self.words.len() > 1
+    }
+
     /// As it is typed.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         self.words.join(" ")
     }
 
@@ -52,12 +62,26 @@ impl Compose {
             command.env_remove(name);
         }
         // Compose takes the directory from it, and notes that in the containers.
-        command.env("PWD", &self.deployment);
+        command.env("PWD", &self.deployment).current_dir(&self.deployment);
         command
     }
 
     fn ask(&self, words: &[&str]) -> Result<String> {
         client::text(self.command(words), ANSWER, &format!("{} {}", self.name(), words[0]))
+    }
+
+    /// What it prints with any options before its verb, and a short text as standard input.
+    ///
+    /// # Errors
+    /// If it fails or does not end in time.
+    pub fn output(&self, words: &[String], verb: &str, input: Option<&str>) -> Result<String> {
+        let mut command = self.command(words);
+        if let Some(input) = input {
+            let (reader, mut writer) = std::io::pipe()?;
+            std::io::Write::write_all(&mut writer, input.as_bytes())?;
+            command.stdin(reader);
+        }
+        client::text(command, ANSWER, &format!("{} {verb}", self.name()))
     }
 
     /// The ids of the project's containers, whatever their state.

@@ -56,6 +56,22 @@ struct Config {
 struct HostConfig {
     network_mode: String,
     restart_policy: RestartPolicy,
+    #[serde(flatten)]
+    rights: Rights,
+}
+
+/// What a container may do beside what every container may.
+#[derive(Deserialize, Clone, Debug, Default)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct Rights {
+    pub privileged: bool,
+    pub pid_mode: String,
+    pub ipc_mode: String,
+    #[serde(rename = "UTSMode")]
+    pub uts_mode: String,
+    pub userns_mode: String,
+    pub devices: Option<Vec<serde_json::Value>>,
+    pub port_bindings: Option<BTreeMap<String, serde_json::Value>>,
 }
 
 #[derive(Deserialize, Clone, Debug)]
@@ -70,6 +86,8 @@ struct Mount {
     r#type: String,
     source: String,
     destination: String,
+    #[serde(default, rename = "RW")]
+    is_writable: bool,
 }
 
 #[derive(Deserialize, Clone, Debug, Default)]
@@ -106,6 +124,11 @@ impl Container {
     /// The service that it belongs to; empty where it belongs to none.
     pub fn service(&self) -> &str {
         self.label("com.docker.compose.service")
+    }
+
+    /// The project that it belongs to; empty where it belongs to none.
+    pub fn project(&self) -> &str {
+        self.label("com.docker.compose.project")
     }
 
     /// Whether it was made by `docker-compose run`.
@@ -153,6 +176,17 @@ impl Container {
     pub fn stop_limit(&self) -> Duration {
         let seconds = self.config.stop_timeout.unwrap_or(STOP_SECONDS);
         Duration::from_secs(seconds.try_into().unwrap_or(LONG_STOP_SECONDS))
+    }
+
+    pub fn rights(&self) -> &Rights {
+        &self.host_config.rights
+    }
+
+    /// The paths of the host that it can write to.
+    pub fn writable_binds(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.mounts.iter().flatten();
+        let writable = mounts.filter(|mount| mount.r#type == "bind" && mount.is_writable);
+        writable.map(|mount| mount.source.as_str())
     }
 
     /// What of the host is mounted into it: each path there and its path inside.

@@ -17,18 +17,38 @@ impl Deployment {
     /// # Errors
     /// [`Stop::refused`] if it is not a directory.
     pub fn find() -> Result<Self> {
+        let dir = Self::named()?;
+        std::env::set_current_dir(&dir).map_err(|_| {
+            anyhow!(Stop::refused(format!("the deployment {} is not a directory", dir.display())))
+        })?;
+        Ok(Self { dir })
+    }
+
+    /// The path that is meant, whether or not there is a directory.
+    ///
+    /// # Errors
+    /// If the current directory is gone.
+    pub fn named() -> Result<PathBuf> {
         let named = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty());
         let dir = match named {
             Some(dir) => PathBuf::from(dir),
             None => std::env::current_exe().context("the program's own path")?.join("../.."),
         };
-        let dir = plain(
-            &current_dir(std::env::var_os("PWD")).context("the current directory")?.join(dir),
-        );
-        std::env::set_current_dir(&dir).map_err(|_| {
-            anyhow!(Stop::refused(format!("the deployment {} is not a directory", dir.display())))
-        })?;
-        Ok(Self { dir })
+        let here = current_dir(std::env::var_os("PWD")).context("the current directory")?;
+        Ok(plain(&here.join(dir)))
+    }
+
+    /// Another directory, which does not become the current one.
+    ///
+    /// # Errors
+    /// [`Stop::refused`] if it is not a directory.
+    pub fn of(dir: &Path) -> Result<Self> {
+        if !dir.is_dir() {
+            let shown = dir.display();
+            return Err(Stop::refused(format!("the deployment {shown} is not a directory")).into());
+        }
+        let here = std::env::current_dir().context("the current directory")?;
+        Ok(Self { dir: plain(&here.join(dir)) })
     }
 
     #[cfg(test)]

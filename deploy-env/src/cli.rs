@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
-use crate::{check, environment, get, report, resolve};
+use crate::{check, environment, get, replace, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::{Exit, Stop};
@@ -25,7 +25,7 @@ use std::path::PathBuf;
     name = "deploy-env",
     version,
     after_help = AFTER,
-    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]",
+    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]\n       deploy-env replace-secrets DIR [--keep NAME]… [--set KEY=VALUE]… [--unset KEY]…",
     arg_required_else_help = true,
     args_conflicts_with_subcommands = false
 )]
@@ -48,6 +48,18 @@ pub struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
 }
+
+const REPLACE: &str = "\
+For a drill, or a copy of a deployment for tests. Secrets are every file in secrets/, every variable of
+.env whose name is that of a secret, and passwords in URLs. One value gets one replacement wherever it
+occurs, so that POSTGRES_PASSWORD and DATABASE_URL still agree. Not replaced: certs/, PEM and JSON files,
+files of several lines, and a password that is also the value of a name, as in POSTGRES_DB.
+The .env is written anew, without comments. Standard output has one line for each secret:
+  replaced<TAB>NAME
+  kept<TAB>NAME<TAB>data-key, or another reason
+
+EXAMPLES
+  mkdir -p aside && cfg-pack extract --root aside < config.tar.gz && deploy-env replace-secrets aside";
 
 const AFTER: &str = "\
 EXAMPLES
@@ -77,6 +89,9 @@ enum Verb {
     Show(Show),
     /// Check that the .env resolves by itself and that the files it names exist, without the driver
     Check(Check),
+    /// Replace the secrets of an extracted config archive by random values of the same shape
+    #[command(after_help = REPLACE)]
+    ReplaceSecrets(ReplaceSecrets),
 }
 
 #[derive(Args, Debug)]
@@ -86,6 +101,21 @@ struct Get {
     /// Print the value even if it is secret
     #[arg(long)]
     reveal: bool,
+}
+
+#[derive(Args, Debug)]
+struct ReplaceSecrets {
+    /// Directory that the archive was extracted into, and nothing else is in
+    dir: PathBuf,
+    /// Variable, or file below secrets/, that the restored data needs: it stays; repeatable
+    #[arg(long, value_name = "NAME")]
+    keep: Vec<String>,
+    /// Set a variable of .env; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Remove a variable from .env, or with * at the end all that begin so; repeatable
+    #[arg(long, value_name = "KEY")]
+    unset: Vec<String>,
 }
 
 #[derive(Args, Debug)]
@@ -127,6 +157,16 @@ pub fn run(cli: Cli) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Some(Verb::Check(args)) => check::run(&Deployment::find(deploy)?, args.json),
+        Some(Verb::ReplaceSecrets(args)) => {
+            let report = replace::run(&replace::Request {
+                dir: &args.dir,
+                data_keys: &args.keep,
+                set: &args.set,
+                unset: &args.unset,
+            })?;
+            pipe_kit::output::print(&report)?;
+            Ok(Exit::Done)
+        }
         None if cli.command.is_empty() => Err(Stop::usage("name a command after --").into()),
         None => environment::run(&Deployment::find(deploy)?, &cli.command, cli.afresh),
     }

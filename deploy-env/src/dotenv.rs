@@ -5,6 +5,7 @@
 //! closing quote is an error, and `KEY= # words` is an empty value with a comment.
 
 mod interpolate;
+pub mod quote;
 mod unquote;
 
 use std::collections::BTreeMap;

@@ -13,6 +13,7 @@ mod health;
 mod layers;
 mod libpq;
 mod pg_service;
+mod replace;
 mod report;
 mod resolve;
 mod secret;

@@ -1,47 +1,198 @@
-//! `--level app`: the product's own services, in a project of their own.
+//! Level `app`: the product's own services, restored from the bundle as a project of their own on a network
+//! without a way out.
 
-use crate::drill::Drill;
-use crate::settings::Settings;
+mod checks;
+mod deployment;
+mod endpoints;
+mod environment;
+mod mask;
+mod notes;
+mod processes;
+mod program;
+mod project;
+mod scripts;
+
 use anyhow::Result;
-use pipe_kit::Stop;
-use std::path::Path;
+use bundle_format::report::{DrillCheck, DrillVerdict, HealthReport};
+use deployment::{Deployment, Plan};
+use mask::Mask;
+use pipe_kit::{info, warning};
+use program::Program;
+use project::Project;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-/// The name of the only driver whose services can be started a second time, apart from the first.
-const COMPOSE: &str = "compose";
+pub use project::remove_leftover;
 
-/// Refuses a deployment whose services cannot be started apart from those that run.
-///
-/// # Errors
-/// [`Stop::usage`] with the reason.
-pub fn refuse_unless_possible(settings: &Settings) -> Result<()> {
-    if is_compose(&settings.driver, &settings.deploy, settings.scripts.as_deref()) {
-        return Ok(());
+/// What the health check looks at: the disk is this host's, and the drill has no bundles.
+const PROBES: &str = "service,database,cache,readiness,storage";
+/// How much of a log is shown.
+const LAST_LINES: usize = 5;
+const LAST_CHARACTERS: usize = 2000;
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub struct AppRequest<'a> {
+    /// The deployment whose services they are.
+    pub deploy: &'a Path,
+    /// The bundle's directory.
+    pub bundle: &'a Path,
+    /// An empty directory that nobody else may enter. It is empty again afterwards.
+    pub dir: &'a Path,
+    /// The name of the Compose project: `piprio-drill-…`.
+    pub project: &'a str,
+    /// `DRILL_DATA_KEYS`: variables, and files below `secrets/`, that the restored data needs.
+    pub data_keys: &'a [String],
+    /// Services that are left out.
+    pub skip: &'a [String],
+    /// The service driver's program.
+    pub driver: &'a Path,
+    /// The operator's checks: `DEPLOY/drill.d/app`.
+    pub scripts: &'a Path,
+    /// Bytes of the database and of the objects.
+    pub bytes: u64,
+    /// How long services may take to become ready, in seconds.
+    pub wait_seconds: u32,
+    /// Leave it running, and print how to remove it.
+    pub keep: bool,
+}
+
+impl<'a> AppRequest<'a> {
+    fn plan(&self) -> Plan<'a> {
+        Plan {
+            from: self.deploy,
+            bundle: self.bundle,
+            dir: self.dir,
+            project: self.project,
+            data_keys: self.data_keys,
+            skip: self.skip,
+            driver: self.driver,
+            bytes: self.bytes,
+        }
     }
-    Err(Stop::usage(format!(
-        "--level app needs services of Docker Compose: those of {} have one place each (units, ports, data \
-         directories), so a second set of them would meet the first; use --level data",
-        settings.driver.display()
-    ))
-    .into())
+
+    fn restore(&self, domain: &str) -> Program {
+        let tool = self.plan().resolved().args(["restore-run"]).args([self.bundle]);
+        let tool = tool.args(["--confirm", domain, "--config", "no", "--no-root-lock", "--wait"]);
+        tool.args([self.wait_seconds.to_string()])
+    }
+
+    fn health(&self) -> Program {
+        let probes = ["health-probe", "--json", "--quiet", "--only", PROBES];
+        self.plan().resolved().args(probes)
+    }
+
+    fn log(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.log"))
+    }
 }
 
-/// Whether it is the toolkit's own driver, which knows how to keep two projects apart.
-fn is_compose(driver: &Path, deploy: &Path, scripts: Option<&Path>) -> bool {
-    let own = scripts.map(|scripts| scripts.join("drivers"));
-    let places = [Some(deploy.join("scripts/drivers")), own];
-    places.into_iter().flatten().any(|place| driver == place.join(COMPOSE))
+/// The commands, in order, as they would be typed.
+#[must_use]
+pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
+    let plan = request.plan();
+    let commands = [
+        plan.extract(),
+        plan.replace_secrets(),
+        plan.isolate(),
+        request.restore("DOMAIN"),
+        request.health(),
+        plan.driver().args(["isolation"]),
+        plan.driver().args(["destroy", "--project", request.project]),
+    ];
+    commands.iter().map(Program::to_shell).collect()
 }
 
-/// Starts the services, checks them, and removes them.
+/// Restores the services, checks them, and removes all of it again, whatever happens.
 ///
 /// # Errors
-/// If they do not start, or are not healthy.
-pub fn run(drill: &Drill) -> Result<()> {
-    Err(Stop::usage(format!(
-        "--level app is not available for {} in this version; use --level data",
-        drill.settings.driver.display()
-    ))
-    .into())
+/// [`pipe_kit::Stop::usage`] where the deployment's driver knows no drills; [`pipe_kit::Stop::refused`] where
+/// its services cannot be restored apart, or there is no room; if something of it cannot be removed.
+pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
+    let scripts = scripts::list(request.scripts)?;
+    let project = Project::begin(request.dir, request.project, request.driver)?;
+    let deployment = Deployment::make(&request.plan())?;
+    let mut found = checks::of_deployment(&deployment);
+    let mask = Mask::of(&request.plan().deploy(), &deployment.variables());
+    let restored = restore(request, &mask)?;
+    let is_restored = restored.verdict == DrillVerdict::Pass;
+    found.push(restored);
+    found.extend(isolation(request)?);
+    found.extend(health(request)?);
+    if is_restored {
+        found.extend(run_scripts(request, &deployment, &scripts, &mask)?);
+    }
+    match request.keep {
+        true => info!("kept: the project {}; to remove it: {}", request.project, project.keep()),
+        false => project.remove()?,
+    }
+    Ok(found)
+}
+
+/// The toolkit's own restore, with the drill's settings alone.
+fn restore(request: &AppRequest<'_>, mask: &Mask) -> Result<DrillCheck> {
+    let log = request.log("restore");
+    info!("restoring into {}; the log is {}", request.project, log.display());
+    let begun = Instant::now();
+    let status = request.restore(&request.plan().domain()?).logged(&log)?;
+    Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, mask)))
+}
+
+/// A restore that failed early has started no service.
+fn isolation(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
+    let (finished, text) = request.plan().driver().args(["isolation"]).outcome()?;
+    if !finished.status.success() && text.is_empty() {
+        warning!("{:#}", finished.into_error());
+        let skipped = DrillVerdict::Skipped;
+        return Ok(vec![checks::check("network", skipped, "internal", "no service was started")]);
+    }
+    Ok(checks::of_isolation(&text))
+}
+
+fn health(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
+    let (finished, text) = request.health().outcome()?;
+    match serde_json::from_str::<HealthReport>(&text) {
+        Ok(report) => Ok(checks::of_health(&report)),
+        Err(_) => {
+            let found = format!("{:#}", finished.into_error());
+            Ok(vec![checks::check("health check", DrillVerdict::Failed, "a report", found)])
+        }
+    }
+}
+
+fn run_scripts(
+    request: &AppRequest<'_>,
+    deployment: &Deployment,
+    scripts: &[PathBuf],
+    mask: &Mask,
+) -> Result<Vec<DrillCheck>> {
+    if scripts.is_empty() {
+        return Ok(Vec::new());
+    }
+    let urls = scripts::urls(&request.plan(), deployment)?;
+    let mut found = Vec::new();
+    for (script, n) in scripts.iter().zip(1..) {
+        let name = script.file_name().unwrap_or_default().to_string_lossy();
+        let log = request.log(&format!("script-{n}"));
+        let status = scripts::program(script, &request.plan(), &urls).logged(&log)?;
+        let last = last_lines(&log, mask);
+        let (verdict, detail) = match scripts::failure(status) {
+            None => (DrillVerdict::Pass, last),
+            Some(how) => (DrillVerdict::Finding, format!("{how}: {last}")),
+        };
+        found.push(checks::check(format!("drill.d/app/{name}"), verdict, "status 0", detail));
+    }
+    Ok(found)
+}
+
+/// The end of a log as one line, without secrets.
+fn last_lines(log: &Path, mask: &Mask) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    let text = mask.masked(&String::from_utf8_lossy(&bytes));
+    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("; ");
+    let begin = last.chars().count().saturating_sub(LAST_CHARACTERS);
+    pipe_kit::text::one_line(&last.chars().skip(begin).collect::<String>())
 }
 
 #[cfg(test)]
@@ -49,27 +200,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_toolkits_compose_driver_will_do() {
-        let deploy = Path::new("/d");
-        let is = |driver: &str, scripts: Option<&str>| {
-            is_compose(Path::new(driver), deploy, scripts.map(Path::new))
+    fn every_command_is_shown_and_none_has_a_secret() {
+        let (keys, skip) = (["credential_key".to_owned()], ["mailer".to_owned()]);
+        let request = AppRequest {
+            deploy: Path::new("/srv/deploy"),
+            bundle: Path::new("/b/piprio_1"),
+            dir: Path::new("/b/.drill/1/app"),
+            project: "piprio-drill-1",
+            data_keys: &keys,
+            skip: &skip,
+            driver: Path::new("/srv/deploy/scripts/drivers/compose"),
+            scripts: Path::new("/srv/deploy/drill.d/app"),
+            bytes: 4096,
+            wait_seconds: 60,
+            keep: false,
         };
-        assert!(is("/d/scripts/drivers/compose", None));
-        assert!(is("/t/scripts/drivers/compose", Some("/t/scripts")));
-        assert!(!is("/t/scripts/drivers/compose", None));
-        for driver in ["/d/scripts/drivers/systemd", "/d/scripts/drivers/process", "/opt/compose"] {
-            assert!(!is(driver, Some("/t/scripts")), "{driver}");
+        let lines = plan(&request);
+        let begins = [
+            "cfg-pack extract",
+            "deploy-env replace-secrets",
+            "PIPRIO_DEPLOY=/b/.drill/1/app/deploy",
+            "deploy-env --deploy",
+            "deploy-env --deploy",
+            "PIPRIO_DEPLOY=",
+            "PIPRIO_DEPLOY=",
+        ];
+        assert_eq!(lines.len(), begins.len());
+        for (line, begin) in lines.iter().zip(begins) {
+            assert!(line.starts_with(begin), "{line}");
         }
+        assert!(
+            lines[1].contains("--keep credential_key") && lines[1].contains("--unset 'NOTIFY_*'")
+        );
+        assert!(lines[2].ends_with("isolate --from /srv/deploy --skip mailer --room 4096"));
+        let restore = "--afresh -- restore-run /b/piprio_1 --confirm DOMAIN --config no --no-root-lock --wait 60";
+        assert!(lines[3].ends_with(restore), "{}", lines[3]);
     }
 
     #[test]
-    fn services_that_have_one_place_each_are_a_usage_error() {
-        let settings = Settings {
-            deploy: "/d".into(),
-            driver: "/d/scripts/drivers/systemd".into(),
-            ..Settings::default()
-        };
-        let error = refuse_unless_possible(&settings).unwrap_err();
-        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+    fn the_end_of_a_log_is_one_line() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(log.path(), "1\n2\n\n3\n4\n5\u{1b}[1m\n6\n").unwrap();
+        let line = last_lines(log.path(), &Mask::default());
+        assert_eq!(line, "2; 3; 4; 5\\u{1b}[1m; 6");
+        std::fs::write(log.path(), "x".repeat(3000)).unwrap();
+        assert_eq!(last_lines(log.path(), &Mask::default()).len(), LAST_CHARACTERS);
+        assert_eq!(last_lines(Path::new("/gone"), &Mask::default()), "");
     }
 }

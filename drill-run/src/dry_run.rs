@@ -5,8 +5,8 @@ use crate::drill::{Dump, database_name};
 use crate::sequence::{Options, chosen};
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::steps::{checks, compare, config, load, objects, server, validate};
-use crate::{app, script, sql};
+use crate::steps::{app, checks, compare, config, load, objects, server, validate};
+use crate::{script, sql};
 use anyhow::Result;
 use bundle_format::report::{BundleState, DrillLevel};
 use pipe_kit::tool::Tool;
@@ -72,9 +72,7 @@ impl Plan<'_> {
             Step::Objects => self.objects(),
             Step::Config => config::commands(bundle, &self.dir.join("config")),
             Step::Checks => self.checks()?,
-            Step::App => {
-                vec!["# the services of the deployment, in a project of their own".to_owned()]
-            }
+            Step::App => app::commands(self.settings, bundle, self.dump, &self.dir),
             Step::Report => vec![format!("# {}", self.settings.deploy.join(".drills").display())],
         })
     }

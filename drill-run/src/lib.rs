@@ -1,6 +1,6 @@
 //! The drill: a bundle restored aside, proven, and removed again.
 
-mod app;
+pub mod app;
 mod baseline;
 mod bundle;
 mod cli;

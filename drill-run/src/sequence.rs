@@ -8,7 +8,7 @@ use crate::results::Results;
 use crate::settings::Settings;
 use crate::step::Step;
 use crate::workplace::Workplace;
-use crate::{app, priority, script, steps};
+use crate::{priority, script, steps};
 use anyhow::{Context, Result};
 use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict};
 use pipe_kit::mutex::lock;
@@ -56,7 +56,7 @@ pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
     // Also for what scripts create.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     if options.level == DrillLevel::App {
-        app::refuse_unless_possible(&settings)?;
+        steps::app::refuse_unless_possible(&settings)?;
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
@@ -296,7 +296,7 @@ impl Sequence<'_> {
             Step::Objects => steps::objects::run(drill),
             Step::Config => steps::config::run(drill),
             Step::Checks => steps::checks::run(drill),
-            Step::App => app::run(drill),
+            Step::App => steps::app::run(drill),
             Step::Report => {
                 steps::goals::run(drill);
                 Ok(())

@@ -16,6 +16,8 @@ pub struct Settings {
     pub dir: PathBuf,
     /// `DRILL_USER`: who runs the private server, if root runs the drill.
     pub user: String,
+    /// `DRILL_DATA_KEYS`: the secrets that the restored data needs.
+    pub data_keys: Vec<String>,
     /// The goal of the recovery time, in seconds.
     pub rto_goal: Option<f64>,
     /// The goal of the data's age, in seconds.
@@ -39,6 +41,10 @@ fn required(name: &str) -> Result<String> {
     variable(name).with_context(usage)
 }
 
+fn words(name: &str) -> Vec<String> {
+    variable(name).unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
 impl Settings {
     /// Reads the environment.
     ///
@@ -53,6 +59,7 @@ impl Settings {
             dir: variable("DRILL_DIR").map_or_else(|| root.join(".drill"), PathBuf::from),
             root,
             user: required("DRILL_USER")?,
+            data_keys: words("DRILL_DATA_KEYS"),
             rto_goal: goal("DRILL_RTO_GOAL_MINUTES", 60.0)?,
             rpo_goal: goal("DRILL_RPO_GOAL_HOURS", 3600.0)?,
             shrink_percent: percent.parse().map_err(|_| not_a_number("ALARM_SHRINK_PERCENT"))?,

@@ -1,6 +1,6 @@
 //! Where a drill works: a directory of its own below `DRILL_DIR`, which is removed at the end whatever happens.
 
-use crate::server;
+use crate::{app, server};
 use anyhow::{Context, Result};
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::lock::{self, Lock};
@@ -15,6 +15,8 @@ use std::time::Duration;
 const PREFIX: &str = "drill-";
 /// The private server's directory in that of a drill.
 pub const SERVER: &str = "server";
+/// The directory of the product's services in that of a drill.
+pub const APP: &str = "app";
 /// The file in the directory of a drill that is kept.
 const KEPT: &str = "kept";
 /// How often the removal of a directory is tried, and the pause between two tries: a program that is just ending may
@@ -126,9 +128,10 @@ fn remove_leftovers(root: &Path) -> Result<()> {
             info!("{} was kept by a drill with --keep, and is left alone", path.display());
             continue;
         }
-        let of_server = path.join(SERVER);
+        let (of_server, of_app) = (path.join(SERVER), path.join(APP));
         let stopped = if of_server.is_dir() { server::remove_leftover(&of_server) } else { Ok(()) };
-        let removed = stopped.and_then(|()| remove_tree(&path));
+        let down = if of_app.is_dir() { app::remove_leftover(&of_app) } else { Ok(()) };
+        let removed = stopped.and(down).and_then(|()| remove_tree(&path));
         removed.with_context(|| {
             format!("removing {}, which a killed drill has left; nothing was done", path.display())
         })?;

@@ -53,7 +53,7 @@ fn restore(deploy: &Path, bundle: &Path) -> String {
 /// [`Stop::damaged`] if the bundle is not whole.
 pub fn run(deploy: &Path, dir: &Path, confirm: Option<&str>) -> Result<Exit> {
     let bundle = Bundle::open(dir)?;
-    let _locks = take_locks(&deploy.join(".restore"), bundle.root())?;
+    let _locks = take_locks(&deploy.join(".restore"), Some(bundle.root()))?;
     let begun = configured(deploy);
     if let Some(name) = begun {
         refuse_another(deploy, &bundle, name)?;

@@ -113,6 +113,10 @@ pub struct Cli {
     /// Abandon an unfinished restore; nothing is undone
     #[arg(long, conflicts_with_all = ["resume", "from", "only", "bootstrap", "dry_run"])]
     abandon: bool,
+    /// Do not lock the bundle's root, so that backups run meanwhile: for a drill. Retention may remove
+    /// the bundle
+    #[arg(long, conflicts_with_all = ["bootstrap", "abandon"])]
+    no_root_lock: bool,
     /// How long to wait for services that are starting
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     wait: u32,
@@ -157,6 +161,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
         confirm: cli.confirm,
         dry_run: cli.dry_run,
         safety_backup: cli.safety_backup,
+        root_lock: !cli.no_root_lock,
         wait_seconds: cli.wait,
     };
     restore::run(bundle, settings, options)

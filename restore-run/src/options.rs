@@ -98,6 +98,8 @@ pub struct Options {
     pub dry_run: bool,
     /// Take a bundle of the present state first.
     pub safety_backup: bool,
+    /// Take the lock of the bundle's root.
+    pub root_lock: bool,
     /// How long services that start are waited for, in seconds.
     pub wait_seconds: u32,
 }

@@ -45,7 +45,8 @@ fn restore(
     events: &Events,
     locks: &mut Vec<Lock>,
 ) -> Result<Exit> {
-    *locks = take_locks(&settings.state_dir(), bundle.root())?;
+    let root = options.root_lock.then(|| bundle.root());
+    *locks = take_locks(&settings.state_dir(), root)?;
     let run = Run::new(bundle, settings, options)?;
     let (state, bundle) = (run.settings.state_dir(), &run.bundle);
     let record = events.open(&state, bundle.root(), Some(&bundle.dir));
@@ -55,12 +56,13 @@ fn restore(
     run.run_steps(&mut Answers::new(stdin.lock(), is_typed), events, &record)
 }
 
-/// Takes the lock of the deployment and that of the bundle's root.
+/// Takes the lock of the deployment and that of a bundle's root.
 ///
 /// # Errors
 /// [`Stop::refused`] if another process holds one of them.
-pub fn take_locks(state_dir: &Path, root: &Path) -> Result<Vec<Lock>> {
+pub fn take_locks(state_dir: &Path, root: Option<&Path>) -> Result<Vec<Lock>> {
     let mut locks = vec![lock::take_directory(state_dir, HOLDER)?];
+    let Some(root) = root else { return Ok(locks) };
     match lock::take(&root.join(".lock"), HOLDER) {
         Ok(lock) => locks.push(lock),
         // No backup prunes there either.

@@ -244,6 +244,8 @@ fn unknown_services_and_verbs_are_usage_errors_and_touch_nothing() {
         &["addr", "web", "port"],
         &["restart", "web"],
         &["image", "web"],
+        &["isolate", "--from", "."],
+        &["destroy"],
         &[],
     ] {
         services.driver(arguments).assert().code(2).stdout("").stderr(contains("\n"));

@@ -236,6 +236,8 @@ fn wrong_settings_and_calls_are_usage_errors_and_touch_nothing() {
         &["addr", "web", "port"],
         &["restart", "web"],
         &["image", "web"],
+        &["isolate", "--from", "."],
+        &["destroy"],
         &[],
     ] {
         units.driver(arguments).assert().code(2).stdout("").stderr(contains("\n"));

@@ -10,6 +10,7 @@
 
 mod contract;
 mod drill;
+mod drill_app;
 mod exec;
 mod health;
 mod kit;

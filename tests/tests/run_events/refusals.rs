@@ -4,9 +4,9 @@ use crate::metrics::{measured, samples};
 use crate::receiver::{Manner, Receiver, lines, messages};
 use crate::{ANSWERS, replace};
 use anyhow::{Result, ensure};
-use pipeline_tests::deployment::{Deployment, Run};
 use rustix::fs::{FlockOperation, flock};
 use std::path::Path;
+use test_kit::deployment::{Deployment, Run};
 
 /// What is watched of a deployment.
 struct Watched {

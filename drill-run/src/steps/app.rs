@@ -1,0 +1,129 @@
+//! `app`: the product's own services, in a project of their own.
+
+use crate::app::{self, AppRequest};
+use crate::bundle::Bundle;
+use crate::drill::{Drill, Dump, estimated_bytes};
+use crate::results::Judged;
+use crate::settings::Settings;
+use crate::workplace::APP;
+use anyhow::Result;
+use pipe_kit::Stop;
+use std::path::{Path, PathBuf};
+
+/// The name of the only driver whose services can be started a second time, apart from the first.
+const COMPOSE: &str = "compose";
+/// How long services may take to become ready, in seconds.
+const WAIT_SECONDS: u32 = 300;
+
+/// Refuses a deployment whose services cannot be started apart from those that run.
+///
+/// # Errors
+/// [`Stop::usage`] with the reason.
+pub fn refuse_unless_possible(settings: &Settings) -> Result<()> {
+    if is_compose(&settings.driver, &settings.deploy, settings.scripts.as_deref()) {
+        return Ok(());
+    }
+    Err(Stop::usage(format!(
+        "--level app needs services of Docker Compose: those of {} have one place each (units, ports, data \
+         directories), so a second set of them would meet the first; use --level data",
+        settings.driver.display()
+    ))
+    .into())
+}
+
+/// Whether it is the toolkit's own driver, which knows how to keep two projects apart.
+fn is_compose(driver: &Path, deploy: &Path, scripts: Option<&Path>) -> bool {
+    let own = scripts.map(|scripts| scripts.join("drivers"));
+    let places = [Some(deploy.join("scripts/drivers")), own];
+    places.into_iter().flatten().any(|place| driver == place.join(COMPOSE))
+}
+
+/// What a drill of the services works with.
+struct App<'a> {
+    settings: &'a Settings,
+    bundle: &'a Bundle,
+    dir: PathBuf,
+    project: String,
+    scripts: PathBuf,
+    bytes: u64,
+}
+
+impl<'a> App<'a> {
+    /// In the directory of a drill, whose name is the project's.
+    fn new(settings: &'a Settings, bundle: &'a Bundle, dump: &Dump, drill: &Path) -> Self {
+        let name = drill.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+        let objects = bundle.described().objects_bytes.unwrap_or_default();
+        Self {
+            settings,
+            bundle,
+            dir: drill.join(APP),
+            project: format!("piprio-{name}"),
+            scripts: settings.checks_dir().join("app"),
+            bytes: estimated_bytes(dump).saturating_add(objects),
+        }
+    }
+
+    fn request(&self, keep: bool) -> AppRequest<'_> {
+        AppRequest {
+            deploy: &self.settings.deploy,
+            bundle: &self.bundle.dir,
+            dir: &self.dir,
+            project: &self.project,
+            data_keys: &self.settings.data_keys,
+            skip: &[],
+            driver: &self.settings.driver,
+            scripts: &self.scripts,
+            bytes: self.bytes,
+            wait_seconds: WAIT_SECONDS,
+            keep,
+        }
+    }
+}
+
+/// The commands, in order.
+pub fn commands(settings: &Settings, bundle: &Bundle, dump: &Dump, drill: &Path) -> Vec<String> {
+    app::plan(&App::new(settings, bundle, dump, drill).request(false))
+}
+
+/// Starts the services, checks them, and removes them.
+///
+/// # Errors
+/// If they cannot be restored apart, or not be removed again.
+pub fn run(drill: &Drill) -> Result<()> {
+    drill.workplace.subdirectory(APP)?;
+    let app = App::new(&drill.settings, &drill.bundle, drill.dump()?, &drill.workplace.dir);
+    for check in app::run(&app.request(drill.keep.get()))? {
+        drill.results.add(Judged::new(check.verdict, check.check, check.expected, check.found));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_toolkits_compose_driver_will_do() {
+        let deploy = Path::new("/d");
+        let is = |driver: &str, scripts: Option<&str>| {
+            is_compose(Path::new(driver), deploy, scripts.map(Path::new))
+        };
+        assert!(is("/d/scripts/drivers/compose", None));
+        assert!(is("/t/scripts/drivers/compose", Some("/t/scripts")));
+        assert!(!is("/t/scripts/drivers/compose", None));
+        for driver in ["/d/scripts/drivers/systemd", "/d/scripts/drivers/process", "/opt/compose"] {
+            assert!(!is(driver, Some("/t/scripts")), "{driver}");
+        }
+    }
+
+    #[test]
+    fn services_that_have_one_place_each_are_a_usage_error() {
+        let settings = Settings {
+            deploy: "/d".into(),
+            driver: "/d/scripts/drivers/systemd".into(),
+            ..Settings::default()
+        };
+        let error = refuse_unless_possible(&settings).unwrap_err();
+        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+    }
+}
