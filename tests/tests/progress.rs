@@ -1,10 +1,10 @@
 //! Progress for a program that drives the toolkit: JSON on stderr.
 
 use anyhow::{Context, Result, ensure};
-use pipeline_tests::tool;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use test_kit::tool;
 
 /// Runs `pg-snap inspect -` on text that comes slowly, until it has reported progress.
 fn first_report(command: &mut Command) -> Result<Value> {
