@@ -5,6 +5,7 @@
 //! - [`main`]: what every tool's `main` calls;
 //! - [`cleanup`]: work that must be undone on failure and on a signal alike;
 //! - [`child`]: child processes whose status is checked at the end of their output;
+//! - [`framed`]: streams whose end is proven;
 //! - [`tool`]: other programs, found by name, as commands that can be shown and run;
 //! - [`sequence`]: the parts of a long run, and how long each took;
 //! - [`lock`]: one run at a time;
@@ -23,6 +24,7 @@ mod closed_pipe;
 pub mod deploy_env;
 mod descendants;
 mod entry;
+pub mod framed;
 pub mod input;
 pub mod lock;
 pub mod log;

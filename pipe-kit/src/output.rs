@@ -1,5 +1,6 @@
 //! Standard output that cannot fail quietly.
 
+use crate::cleanup::{self, Guard};
 use crate::closed_pipe::ClosedPipe;
 use crate::status::Stop;
 use anyhow::{Context, Result};
@@ -61,6 +62,22 @@ pub fn unbuffered() -> Result<File> {
     }
     let fd = io::stdout().as_fd().try_clone_to_owned().context("standard output")?;
     Ok(File::from(fd))
+}
+
+/// Empties the file that standard output was redirected to if the run fails, so that it does not look complete. A file
+/// that held something before is left alone. Call it before [`binary`], so that the buffer is dropped first.
+///
+/// # Errors
+/// If standard output is closed.
+pub fn emptied_on_failure() -> Result<Option<Guard>> {
+    let out = File::from(io::stdout().as_fd().try_clone_to_owned().context("standard output")?);
+    let meta = out.metadata().context("standard output")?;
+    let ours = meta.is_file() && meta.len() == 0;
+    Ok(ours.then(|| {
+        cleanup::on_failure(move || {
+            let _ = out.set_len(0);
+        })
+    }))
 }
 
 /// Standard output for text.

@@ -11,13 +11,11 @@ use anyhow::{Context, Result, bail};
 use bundle_format::BundleName;
 use bundle_format::report::BundleState;
 use bundle_format::sums::Sums;
-use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, Stop, child, text};
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -35,7 +33,7 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
         Stop::usage(format!("{} is not named piprio_YYYYMMDDTHHMMSSZ", given.display()))
     })?;
     // Created before the buffered output, so that the file is emptied after the buffer is dropped.
-    let empty_again = empty_on_failure()?;
+    let empty_again = pipe_kit::output::emptied_on_failure()?;
     // Refuses a terminal before a long check, and for COMMAND too.
     let mut out = pipe_kit::output::binary()?;
     let found = structure::read(&dir)?;
@@ -75,19 +73,6 @@ fn require_whole(dir: &Path, found: Structure) -> Result<()> {
             bail!("{} could not be checked: {}", dir.display(), report.unchecked.join("; "))
         }
     }
-}
-
-/// Empties the file that standard output was redirected to if the run fails, so that it does not look like a whole
-/// archive. A file that held something before is left alone.
-fn empty_on_failure() -> Result<Option<Guard>> {
-    let out = File::from(io::stdout().as_fd().try_clone_to_owned().context("standard output")?);
-    let meta = out.metadata().context("standard output")?;
-    let ours = meta.is_file() && meta.len() == 0;
-    Ok(ours.then(|| {
-        cleanup::on_failure(move || {
-            let _ = out.set_len(0);
-        })
-    }))
 }
 
 struct Packed {
