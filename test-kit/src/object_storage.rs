@@ -61,6 +61,22 @@ impl S3 {
         Self::start_with(bucket, &["--demand-md5".as_ref()])
     }
 
+    /// A server whose bucket has Object Lock.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_locking(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--object-lock".as_ref()])
+    }
+
+    /// A server that does not understand `x-amz-checksum-*`.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_refusing_checksums(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--refuse-checksums".as_ref()])
+    }
+
     fn start_with(bucket: &str, options: &[&OsStr]) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("s3-").tempdir().context("a directory")?;
         let mut command = Command::new(own_program("s3-server")?);

@@ -35,6 +35,12 @@ struct Cli {
     /// Refuse uploads without a Content-MD5, as a bucket with Object Lock does
     #[arg(long)]
     demand_md5: bool,
+    /// Let objects be locked, as a bucket with Object Lock does
+    #[arg(long)]
+    object_lock: bool,
+    /// Refuse requests with x-amz-checksum headers
+    #[arg(long)]
+    refuse_checksums: bool,
     /// Serve over TLS with this certificate (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_certificate: Option<PathBuf>,
@@ -59,8 +65,12 @@ fn run(cli: Cli) -> Result<Exit> {
     }
     let runtime = tokio::runtime::Runtime::new().context("starting the runtime")?;
     runtime.block_on(async {
-        let rules = Rules { octets: cli.octets, demands_md5: cli.demand_md5 };
-        let mut server = Server::bind(cli.listen, keys, store).await?.by(rules);
+        let rules = Rules {
+            octets: cli.octets,
+            demands_md5: cli.demand_md5,
+            refuses_checksums: cli.refuse_checksums,
+        };
+        let mut server = Server::bind(cli.listen, keys, store, cli.object_lock).await?.by(rules);
         if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {
             server = server.over_tls(certificate, key)?;
         }

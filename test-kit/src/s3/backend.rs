@@ -1,14 +1,17 @@
 //! S3's operations on the store.
 
+use super::bodies::Fate;
 use super::faults::{Act, Faults};
 use super::listing::PAGE;
+use super::lock::{Lock, check_asked};
 use super::multipart;
 use super::object::{Blob, Object, Properties};
 use super::pages;
-use super::properties::{check_conditions, check_md5, describe, properties, signed, tags_of};
+use super::properties::{
+    check_conditions, check_md5, check_sha256, describe, properties, signed, tags_of,
+};
 use super::stats::Stats;
 use super::store::{Bucket, Store};
-use bytes::Bytes;
 use hyper::StatusCode;
 use rustix::process::{Signal, getpid, kill_process};
 use s3s::dto::*;
@@ -22,6 +25,8 @@ pub(super) struct Backend {
     pub(super) store: Arc<Store>,
     pub(super) stats: Arc<Stats>,
     pub(super) faults: Arc<Faults>,
+    /// Whether its buckets have Object Lock.
+    pub(super) locks: bool,
 }
 
 impl Backend {
@@ -41,16 +46,17 @@ impl Backend {
         Ok(Object::new(source.blob.clone(), properties, tags))
     }
 
-    /// Counts a request, and shows the fault that is due; true where the answer is to be cut.
-    async fn begin(&self, operation: &'static str) -> S3Result<bool> {
+    /// Counts a request, and shows the fault that is due; what is left of it concerns the body.
+    async fn begin(&self, operation: &'static str) -> S3Result<Fate> {
         self.stats.count(operation);
         match self.faults.next(operation) {
-            None => Ok(false),
+            None => Ok(Fate::Whole),
             Some(Act::Slow(time)) => {
                 tokio::time::sleep(time).await;
-                Ok(false)
+                Ok(Fate::Whole)
             }
-            Some(Act::Cut) if operation == "GetObject" => Ok(true),
+            Some(Act::Cut) if operation == "GetObject" => Ok(Fate::Cut),
+            Some(Act::Garble) => Ok(Fate::Garbled),
             Some(Act::Cut | Act::Unavailable) => {
                 Err(s3_error!(SlowDown, "Please reduce your request rate"))
             }
@@ -65,23 +71,6 @@ impl Backend {
                 Err(s3_error!(InternalError))
             }
         }
-    }
-
-    /// The body of an answer; cut, it breaks off after its first half.
-    fn stream(&self, mut pieces: Vec<Bytes>, is_cut: bool) -> StreamingBlob {
-        let stats = self.stats.clone();
-        if is_cut {
-            pieces.truncate(pieces.len().div_ceil(2));
-            if let Some(last) = pieces.last_mut() {
-                last.truncate(last.len() / 2);
-            }
-        }
-        let broken = is_cut.then(|| Err(std::io::Error::other("cut, as was asked for")));
-        let pieces = pieces.into_iter().map(move |piece| {
-            stats.gave(piece.len() as u64);
-            Ok(piece)
-        });
-        StreamingBlob::wrap(futures::stream::iter(pieces.chain(broken)))
     }
 }
 
@@ -161,13 +150,17 @@ impl S3 for Backend {
         &self,
         req: S3Request<PutObjectInput>,
     ) -> S3Result<S3Response<PutObjectOutput>> {
-        self.begin("PutObject").await?;
+        let fate = self.begin("PutObject").await?;
         let mut input = req.input;
         self.store.with(&input.bucket, |_| Ok(()))?;
-        let blob = Blob::read(input.body.take(), input.content_length).await?;
+        let blob = fate.received(Blob::read(input.body.take(), input.content_length).await?);
         self.stats.took(blob.size);
         check_md5(&blob, input.content_md5.as_deref())?;
-        let object = Object::new(blob, properties!(input), tags_of(input.tagging.as_deref()));
+        check_sha256(&blob, input.checksum_sha256.as_deref())?;
+        let has_checksum = input.content_md5.is_some() || input.checksum_sha256.is_some();
+        let mut object = Object::new(blob, properties!(input), tags_of(input.tagging.as_deref()));
+        check_asked(object.properties.lock.as_ref(), self.locks, has_checksum)?;
+        object.sha256 = input.checksum_sha256;
         let etag = object.etag.clone();
         self.store.with(&input.bucket, |bucket| {
             let there = bucket.objects.get(&input.key);
@@ -182,7 +175,7 @@ impl S3 for Backend {
         &self,
         req: S3Request<GetObjectInput>,
     ) -> S3Result<S3Response<GetObjectOutput>> {
-        let is_cut = self.begin("GetObject").await?;
+        let fate = self.begin("GetObject").await?;
         let input = req.input;
         let object = self.store.object(&input.bucket, &input.key)?;
         check_conditions(Some(&object), input.if_match.as_ref(), None)?;
@@ -191,16 +184,18 @@ impl S3 for Backend {
             None => 0..size,
             Some(range) => range.check(size)?,
         };
-        let body = Some(self.stream(object.blob.slice(range.clone()), is_cut));
+        let body = Some(fate.sent(object.blob.slice(range.clone()), self.stats.clone()));
         let content_range =
             input.range.map(|_| format!("bytes {}-{}/{size}", range.start, range.end - 1));
         let tag_count = i32::try_from(object.tags.len()).ok().filter(|n| *n > 0);
         let described: GetObjectOutput = describe!(GetObjectOutput, &*object);
+        let wants_checksum = input.checksum_mode.is_some_and(|mode| mode.as_str() == "ENABLED");
         let content_length = Some(signed(range.end - range.start));
         Ok(S3Response::new(GetObjectOutput {
             body,
             content_length,
             content_range,
+            checksum_sha256: object.sha256.clone().filter(|_| wants_checksum),
             tag_count,
             ..described
         }))
@@ -299,16 +294,16 @@ impl S3 for Backend {
         req: S3Request<CreateMultipartUploadInput>,
     ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
         self.begin("CreateMultipartUpload").await?;
-        multipart::create(&self.store, &req.input).map(S3Response::new)
+        multipart::create(&self.store, &req.input, self.locks).map(S3Response::new)
     }
 
     async fn upload_part(
         &self,
         req: S3Request<UploadPartInput>,
     ) -> S3Result<S3Response<UploadPartOutput>> {
-        self.begin("UploadPart").await?;
+        let fate = self.begin("UploadPart").await?;
         let mut input = req.input;
-        let blob = Blob::read(input.body.take(), input.content_length).await?;
+        let blob = fate.received(Blob::read(input.body.take(), input.content_length).await?);
         self.stats.took(blob.size);
         multipart::add(&self.store, &input, blob).map(S3Response::new)
     }
@@ -327,6 +322,24 @@ impl S3 for Backend {
     ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
         self.begin("AbortMultipartUpload").await?;
         multipart::abort(&self.store, &req.input).map(S3Response::new)
+    }
+
+    async fn put_object_retention(
+        &self,
+        req: S3Request<PutObjectRetentionInput>,
+    ) -> S3Result<S3Response<PutObjectRetentionOutput>> {
+        self.begin("PutObjectRetention").await?;
+        let input = req.input;
+        let lock = input.retention.as_ref().and_then(|r| {
+            Lock::asked(r.mode.as_ref().map(|m| m.as_str()), r.retain_until_date.as_ref())
+        });
+        check_asked(lock.as_ref(), self.locks, true)?;
+        self.store.with(&input.bucket, |bucket| {
+            let object = bucket.objects.get_mut(&input.key);
+            let object = object.ok_or_else(|| s3_error!(NoSuchKey))?;
+            Arc::make_mut(object).properties.lock = lock;
+            Ok(S3Response::new(PutObjectRetentionOutput::default()))
+        })
     }
 
     async fn list_parts(

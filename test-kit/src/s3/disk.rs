@@ -1,8 +1,8 @@
 //! What a store keeps in a directory, so that it is there again after the server is.
 //!
 //! A directory a bucket, a file an object: a line of JSON with its key and what was said of it, then
-//! its bytes. A file is named by a hash, for a key may be no path. Uploads that are not complete are
-//! not kept.
+//! its bytes. A file is named by a hash, for a key may be no path. Uploads that are not complete, locks
+//! and SHA-256s are not kept.
 
 use super::object::{Blob, Object, Properties, hex};
 use anyhow::{Context, Result};
@@ -69,10 +69,14 @@ fn object(head: Head, body: Bytes) -> (String, Object) {
         expires: expires.and_then(|text| Timestamp::parse(EXPIRES, &text).ok()),
         redirect,
         metadata: head.metadata,
+        lock: None,
     };
     let modified = SystemTime::UNIX_EPOCH + Duration::from_millis(head.modified);
     let blob = Blob::of(body);
-    (head.key, Object { blob, etag: head.etag, modified, properties, tags: head.tags })
+    (
+        head.key,
+        Object { blob, etag: head.etag, modified, properties, tags: head.tags, sha256: None },
+    )
 }
 
 fn place(bucket: &Path, key: &str) -> PathBuf {

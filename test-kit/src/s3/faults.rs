@@ -18,6 +18,8 @@ pub enum Act {
     HangUp,
     /// The connection breaks in the middle of an object's body; for other operations, 503.
     Cut,
+    /// A byte of an object's or a part's body is another one, on the way in or out.
+    Garble,
     /// The process is killed.
     Die,
 }
@@ -58,8 +60,9 @@ impl Fault {
                         "break" => Act::Broken,
                         "hang-up" => Act::HangUp,
                         "cut" => Act::Cut,
+                        "garble" => Act::Garble,
                         "die" => Act::Die,
-                        _ => bail!("do={value} is not fail, break, hang-up, cut or die"),
+                        _ => bail!("do={value} is not fail, break, hang-up, cut, garble or die"),
                     }
                 }
                 _ => bail!("{name} is unknown"),
@@ -77,6 +80,7 @@ impl Fault {
             Act::Broken => "do=break".to_owned(),
             Act::HangUp => "do=hang-up".to_owned(),
             Act::Cut => "do=cut".to_owned(),
+            Act::Garble => "do=garble".to_owned(),
             Act::Die => "do=die".to_owned(),
         };
         format!("operation={operation}&skip={skip}&times={times}&{act}")
@@ -147,7 +151,8 @@ mod tests {
     #[test]
     fn every_fault_survives_its_query() {
         let slow = Act::Slow(Duration::from_millis(30));
-        let acts = [slow, Act::Unavailable, Act::Broken, Act::HangUp, Act::Cut, Act::Die];
+        let acts =
+            [slow, Act::Unavailable, Act::Broken, Act::HangUp, Act::Cut, Act::Garble, Act::Die];
         for act in acts {
             let fault = Fault::always("PutObject", act);
             assert_eq!(Fault::parse(&fault.to_query()).unwrap(), fault);

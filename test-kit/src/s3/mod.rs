@@ -9,6 +9,7 @@
 //! - [`object`]: an object and its bytes;
 //! - [`keys`]: whom it lets in;
 //! - `disk`: what is kept in a directory;
+//! - [`lock`]: objects that cannot be deleted;
 //! - [`listing`]: one page of a listing, as a pure function;
 //! - [`server`]: the HTTP server around it;
 //! - [`faults`]: what a test asks it to do wrong;
@@ -16,11 +17,13 @@
 //! - [`client`]: a client that sends exactly what a test asks for.
 
 mod backend;
+mod bodies;
 pub mod client;
 mod disk;
 pub mod faults;
 pub mod keys;
 pub mod listing;
+pub mod lock;
 mod multipart;
 pub mod object;
 mod pages;

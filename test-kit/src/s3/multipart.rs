@@ -1,11 +1,15 @@
 //! Multipart uploads.
 
+use super::lock::check_asked;
 use super::object::{Blob, Object, hex};
-use super::properties::{check_md5, properties, tags_of};
+use super::properties::{check_md5, check_sha256, properties, tags_of};
 use super::store::{Bucket, Store, Upload};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use md5::{Digest, Md5};
 use s3s::dto::*;
 use s3s::{S3Result, s3_error};
+use sha2::Sha256;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +29,7 @@ fn upload<'a>(bucket: &'a mut Bucket, id: &str, key: &str) -> S3Result<&'a mut U
 pub(super) fn create(
     store: &Store,
     input: &CreateMultipartUploadInput,
+    bucket_locks: bool,
 ) -> S3Result<CreateMultipartUploadOutput> {
     let id = format!("upload-{}", NEXT_ID.fetch_add(1, Ordering::Relaxed));
     let upload = Upload {
@@ -32,8 +37,11 @@ pub(super) fn create(
         begun: SystemTime::now(),
         properties: properties!(input),
         tags: tags_of(input.tagging.as_deref()),
+        keeps_sha256: input.checksum_algorithm.as_ref().is_some_and(|a| a.as_str() == "SHA256"),
         parts: BTreeMap::new(),
     };
+    // The parts have checksums of their own.
+    check_asked(upload.properties.lock.as_ref(), bucket_locks, true)?;
     store.with(&input.bucket, |bucket| {
         bucket.uploads.insert(id.clone(), upload);
         Ok(CreateMultipartUploadOutput {
@@ -51,6 +59,7 @@ pub(super) fn add(
     blob: Blob,
 ) -> S3Result<UploadPartOutput> {
     check_md5(&blob, input.content_md5.as_deref())?;
+    check_sha256(&blob, input.checksum_sha256.as_deref())?;
     if !(1..=LAST_PART_NUMBER).contains(&input.part_number) {
         return Err(s3_error!(InvalidArgument, "part numbers go from 1 to {LAST_PART_NUMBER}"));
     }
@@ -72,7 +81,11 @@ fn chosen(upload: &Upload, named: &[CompletedPart]) -> S3Result<Vec<Blob>> {
     }
     let part = |part: &CompletedPart| {
         let there = part.part_number.and_then(|n| upload.parts.get(&n)).map(|(blob, _)| blob);
-        let fits = |blob: &&Blob| part.e_tag.as_ref().is_none_or(|t| t.value() == hex(&blob.md5));
+        let fits = |blob: &&Blob| {
+            let sha256 = || STANDARD.encode(blob.sha256());
+            part.e_tag.as_ref().is_none_or(|t| t.value() == hex(&blob.md5))
+                && (!upload.keeps_sha256 || part.checksum_sha256 == Some(sha256()))
+        };
         there
             .filter(fits)
             .cloned()
@@ -95,11 +108,15 @@ pub(super) fn complete(
         let mut of_parts = Md5::new();
         blobs.iter().for_each(|b| of_parts.update(b.md5));
         let etag = format!("{}-{}", hex(&of_parts.finalize()), blobs.len());
+        let mut sha256 = Sha256::new();
+        blobs.iter().for_each(|b| sha256.update(b.sha256()));
+        let sha256 = format!("{}-{}", STANDARD.encode(sha256.finalize()), blobs.len());
         let Some(done) = bucket.uploads.remove(&input.upload_id) else {
             return Err(s3_error!(NoSuchUpload));
         };
+        let sha256 = done.keeps_sha256.then_some(sha256);
         let object = Object::new(Blob::concat(blobs), done.properties, done.tags);
-        bucket.put(&done.key, Arc::new(Object { etag: etag.clone(), ..object }))?;
+        bucket.put(&done.key, Arc::new(Object { etag: etag.clone(), sha256, ..object }))?;
         Ok(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket.clone()),
             key: Some(input.key.clone()),
@@ -147,6 +164,9 @@ pub(super) fn parts(store: &Store, input: &ListPartsInput) -> S3Result<ListParts
                 .filter(|_| is_truncated),
             max_parts: i32::try_from(max).ok(),
             is_truncated: Some(is_truncated),
+            checksum_algorithm: upload
+                .keeps_sha256
+                .then(|| ChecksumAlgorithm::from_static(ChecksumAlgorithm::SHA256)),
             parts: Some(parts),
             ..Default::default()
         })

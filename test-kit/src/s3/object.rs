@@ -1,10 +1,12 @@
 //! One object: its bytes and its properties.
 
+use super::lock::Lock;
 use bytes::Bytes;
 use futures::StreamExt;
 use md5::{Digest, Md5};
 use s3s::dto::{StreamingBlob, Timestamp};
 use s3s::{S3Result, s3_error};
+use sha2::Sha256;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::SystemTime;
@@ -22,6 +24,8 @@ pub struct Object {
     pub properties: Properties,
     /// Its tags, in the order given.
     pub tags: Vec<(String, String)>,
+    /// The SHA-256 that it was stored with, base64, with `-N` after it where it was uploaded in N parts.
+    pub sha256: Option<String>,
 }
 
 /// What a client says of an object, given back as it came.
@@ -43,6 +47,8 @@ pub struct Properties {
     pub redirect: Option<String>,
     /// x-amz-meta-*
     pub metadata: HashMap<String, String>,
+    /// x-amz-object-lock-*
+    pub lock: Option<Lock>,
 }
 
 /// Bytes as they came, in pieces.
@@ -60,7 +66,7 @@ impl Object {
     #[must_use]
     pub fn new(blob: Blob, properties: Properties, tags: Vec<(String, String)>) -> Self {
         let etag = hex(&blob.md5);
-        Self { blob, etag, modified: SystemTime::now(), properties, tags }
+        Self { blob, etag, modified: SystemTime::now(), properties, tags, sha256: None }
     }
 }
 
@@ -88,6 +94,14 @@ impl Blob {
         }
         blob.md5 = md5.finalize().into();
         Ok(blob)
+    }
+
+    /// Their SHA-256.
+    #[must_use]
+    pub fn sha256(&self) -> [u8; 32] {
+        let mut sha256 = Sha256::new();
+        self.chunks.iter().for_each(|chunk| sha256.update(chunk));
+        sha256.finalize().into()
     }
 
     /// Bytes that are there already.

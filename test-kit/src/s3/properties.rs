@@ -22,6 +22,10 @@ macro_rules! properties {
             expires: $input.expires.clone(),
             redirect: $input.website_redirect_location.clone(),
             metadata: $input.metadata.clone().unwrap_or_default(),
+            lock: $crate::s3::lock::Lock::asked(
+                $input.object_lock_mode.as_ref().map(|mode| mode.as_str()),
+                $input.object_lock_retain_until_date.as_ref(),
+            ),
         }
     };
 }
@@ -46,6 +50,8 @@ macro_rules! describe {
             expires: properties.expires.clone(),
             last_modified: Some((*modified).into()),
             metadata: Some(properties.metadata.clone()),
+            object_lock_mode: properties.lock.as_ref().map(|lock| lock.mode.clone().into()),
+            object_lock_retain_until_date: properties.lock.as_ref().map(|lock| lock.until.clone()),
             website_redirect_location: properties.redirect.clone(),
             ..Default::default()
         }
@@ -71,6 +77,17 @@ pub(super) fn check_md5(blob: &Blob, expected: Option<&str>) -> S3Result<()> {
         Some(md5) if md5 != STANDARD.encode(blob.md5) => Err(s3_error!(
             BadDigest,
             "The Content-MD5 you specified did not match what we received"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Compares the SHA-256 of the header, base64.
+pub(super) fn check_sha256(blob: &Blob, expected: Option<&str>) -> S3Result<()> {
+    match expected {
+        Some(sha256) if sha256 != STANDARD.encode(blob.sha256()) => Err(s3_error!(
+            BadDigest,
+            "The SHA256 you specified did not match the calculated checksum"
         )),
         _ => Ok(()),
     }

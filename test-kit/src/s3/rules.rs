@@ -7,6 +7,7 @@ use super::object::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hyper::header::{AUTHORIZATION, EXPIRES, HeaderMap, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use md5::{Digest, Md5};
 use s3s::Body;
@@ -26,6 +27,8 @@ pub struct Rules {
     pub octets: bool,
     /// Uploads need a `Content-MD5`, as in a bucket with Object Lock.
     pub demands_md5: bool,
+    /// Requests with `x-amz-checksum-*` are not understood, as some servers have it.
+    pub refuses_checksums: bool,
 }
 
 /// A request that is answered at once.
@@ -41,15 +44,7 @@ impl Rules {
         let query = head.uri.query().unwrap_or_default();
         let deletes =
             head.method == Method::POST && query.split('&').any(|q| q.starts_with("delete"));
-        let is_upload = head.method == Method::PUT && head.uri.path().matches('/').count() > 1;
-        let has_md5 = head.headers.contains_key("content-md5");
-        if self.demands_md5 && (is_upload || deletes) && !has_md5 {
-            return Err(refusal(
-                StatusCode::BAD_REQUEST,
-                "InvalidRequest",
-                "Content-MD5 is required",
-            ));
-        }
+        self.check_sums(&head.headers, deletes || is_upload(&head))?;
         if deletes {
             let whole = body.store_all_limited(LONGEST_LIST).await;
             let whole =
@@ -92,6 +87,23 @@ impl Rules {
         Ok(Request::from_parts(head, body))
     }
 
+    /// Refuses an upload without the checksum that is demanded, and one that is not understood.
+    fn check_sums(self, headers: &HeaderMap, needs_md5: bool) -> Result<(), Refusal> {
+        if self.demands_md5 && needs_md5 && !headers.contains_key("content-md5") {
+            let words = "Content-MD5 is required";
+            return Err(refusal(StatusCode::BAD_REQUEST, "InvalidRequest", words));
+        }
+        let is_checksum = |name: &HeaderName| name.as_str().starts_with("x-amz-checksum-");
+        if self.refuses_checksums && headers.keys().any(is_checksum) {
+            return Err(refusal(
+                StatusCode::NOT_IMPLEMENTED,
+                "NotImplemented",
+                "no checksums here",
+            ));
+        }
+        Ok(())
+    }
+
     /// Gives back what was marked.
     pub(super) fn release(self, headers: &mut HeaderMap) {
         if !self.octets {
@@ -107,6 +119,10 @@ impl Rules {
             headers.insert(EXPIRES, expires);
         }
     }
+}
+
+fn is_upload(head: &Parts) -> bool {
+    head.method == Method::PUT && head.uri.path().matches('/').count() > 1
 }
 
 /// What a request's signature says of itself.

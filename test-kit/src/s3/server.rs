@@ -51,18 +51,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `address` (port 0: a free one) and serves a store.
+    /// Listens at `address` (port 0: a free one) and serves a store; `locks`: its buckets have Object Lock.
     ///
     /// # Errors
     /// If the address cannot be listened at.
-    pub async fn bind(address: SocketAddr, keys: Keys, store: Store) -> Result<Self> {
+    pub async fn bind(address: SocketAddr, keys: Keys, store: Store, locks: bool) -> Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("listening on {address}"))?;
         let (store, stats) = (Arc::new(store), Arc::new(Stats::default()));
         let faults = Arc::new(Faults::default());
-        let backend = Backend { store, stats: stats.clone(), faults: faults.clone() };
+        let backend = Backend { store, stats: stats.clone(), faults: faults.clone(), locks };
         let mut builder = S3ServiceBuilder::new(backend);
         builder.set_auth(keys.clone());
+        builder.set_access(keys.clone());
         builder.set_host(Hosts);
         let (service, rules) = (builder.build(), Rules::default());
         Ok(Self { listener, tls: None, service, keys, rules, stats, faults })

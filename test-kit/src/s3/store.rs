@@ -1,6 +1,7 @@
 //! Buckets, objects and unfinished uploads, in memory; and in a directory too, where there is one.
 
 use super::disk;
+use super::lock::check_unlocked;
 use super::object::{Blob, Object, Properties};
 use anyhow::Result;
 use s3s::{S3Result, s3_error};
@@ -39,6 +40,8 @@ pub struct Upload {
     pub properties: Properties,
     /// Tags of the object to be.
     pub tags: Vec<(String, String)>,
+    /// Whether the SHA-256 of its parts is kept.
+    pub keeps_sha256: bool,
     /// The parts by number.
     pub parts: BTreeMap<i32, (Blob, SystemTime)>,
 }
@@ -147,8 +150,9 @@ impl Bucket {
     /// Stores an object.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// If it cannot be written, or a locked one is there.
     pub fn put(&mut self, key: &str, object: Arc<Object>) -> S3Result<()> {
+        check_unlocked(self.objects.get(key).and_then(|there| there.properties.lock.as_ref()))?;
         if let Some(dir) = &self.home {
             disk::save(dir, key, &object)?;
         }
@@ -159,8 +163,9 @@ impl Bucket {
     /// Removes an object; it may be gone.
     ///
     /// # Errors
-    /// If its file cannot be removed.
+    /// If its file cannot be removed, or it is locked.
     pub fn remove(&mut self, key: &str) -> S3Result<()> {
+        check_unlocked(self.objects.get(key).and_then(|there| there.properties.lock.as_ref()))?;
         if let Some(dir) = &self.home {
             disk::remove(dir, key)?;
         }
