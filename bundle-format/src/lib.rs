@@ -1,12 +1,14 @@
 //! What more than one tool must know alike, defined once. It reads no disk and starts no program.
 //!
 //! - [`name`], [`layout`], [`manifest`], [`sums`], [`domain`]: what a bundle is called and made of;
+//! - [`parts`]: how a large object is divided;
 //! - [`report`]: what a tool prints as JSON for the tools that read it.
 
 pub mod domain;
 pub mod layout;
 pub mod manifest;
 pub mod name;
+pub mod parts;
 pub mod report;
 pub mod sums;
 

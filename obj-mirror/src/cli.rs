@@ -1,21 +1,22 @@
 //! The command line.
 
-use crate::location::BucketPath;
+mod link;
+mod objects;
+
+pub use link::Link;
+pub use objects::{Get, Put};
+
 use crate::s3::rate::parse_bytes;
-use crate::s3::remote::Remote;
 use crate::s3::tagging::TagPolicy;
-use crate::settings::Settings;
-use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use pipe_kit::progress::Progress;
 use std::path::PathBuf;
-use std::time::Duration;
 
 const AFTER: &str = "\
 One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only \
 keys below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the \
-name of a command (verify, status, make-bucket) is written ./verify.
+name of a command (put, get, verify, status, make-bucket) is written ./verify.
 
 Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a \
 leading, trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is \
@@ -48,6 +49,8 @@ EXAMPLES
   obj-mirror verify minio/                    compare every object with the index
   obj-mirror status s3://documents --json     count the objects and bytes of a bucket
   obj-mirror make-bucket s3://documents       create the bucket if it is missing
+  obj-mirror put s3://offsite/a.tar.age < a.tar.age
+  obj-mirror get s3://offsite/a.tar.age > a.tar.age
 
 EXIT STATUS
   0  done
@@ -138,37 +141,6 @@ pub struct Mirror {
     pub link: Link,
 }
 
-/// How to connect to the server.
-#[derive(Args, Debug)]
-pub struct Link {
-    /// Connect to ADDR instead of the endpoint's HOST:PORT; URL, Host header, TLS name and signature keep HOST
-    #[arg(
-        long,
-        value_name = "HOST:PORT:ADDR",
-        env = "PIPRIO_RESOLVE",
-        value_delimiter = ' ',
-        hide_env_values = true
-    )]
-    pub resolve: Vec<String>,
-
-    /// Abort a request after SECONDS without progress, and retry it
-    #[arg(
-        long,
-        value_name = "SECONDS",
-        default_value_t = 60,
-        value_parser = clap::value_parser!(u64).range(1..)
-    )]
-    pub request_timeout: u64,
-}
-
-impl Link {
-    /// Creates a client of the bucket, with the settings from the environment; nothing is sent yet.
-    pub fn remote(&self, path: &BucketPath, max_rate: Option<u64>) -> Result<Remote> {
-        let settings = Settings::read(|name| std::env::var(name).ok(), &self.resolve)?;
-        Remote::new(path, &settings, Duration::from_secs(self.request_timeout), max_rate)
-    }
-}
-
 /// The commands besides mirroring.
 #[derive(Subcommand, Debug)]
 pub enum Command {
@@ -178,6 +150,10 @@ pub enum Command {
     Status(Status),
     /// Create a bucket if it is missing
     MakeBucket(MakeBucket),
+    /// Store one object: a file, standard input or the output of a command
+    Put(Put),
+    /// Write one object to standard output, and check it
+    Get(Get),
 }
 
 /// `obj-mirror verify`

@@ -2,14 +2,17 @@
 //!
 //! Commands ([`pull`], [`push`], `verify`, `status`, `make_bucket`) use two halves that do not know each
 //! other: [`s3`], the client, and [`mirror`], the directory. [`object`] holds what both know of an object.
+//! [`put`] and [`get`] transfer one object as a stream.
 
 mod cli;
+mod get;
 mod location;
 mod make_bucket;
 mod mirror;
 mod object;
 mod pull;
 mod push;
+mod put;
 mod report;
 mod run;
 mod s3;

@@ -1,5 +1,6 @@
 //! Source and destination as written on the command line.
 
+use crate::object::key::printable;
 use pipe_kit::Stop;
 use std::path::PathBuf;
 
@@ -60,6 +61,35 @@ impl BucketPath {
     }
 }
 
+/// One object of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectPath {
+    pub bucket: String,
+    pub key: String,
+}
+
+impl ObjectPath {
+    /// Parses `s3://BUCKET/KEY`.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if it is not one.
+    pub fn parse(text: &str) -> Result<Self, Stop> {
+        let wrong = || Stop::usage(format!("{text}: an object is written s3://BUCKET/KEY"));
+        let (bucket, key) =
+            text.strip_prefix("s3://").and_then(|rest| rest.split_once('/')).ok_or_else(wrong)?;
+        if key.is_empty() || key.ends_with('/') {
+            return Err(wrong());
+        }
+        Ok(Self { bucket: BucketPath::of(bucket)?.bucket, key: key.to_owned() })
+    }
+}
+
+impl std::fmt::Display for ObjectPath {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s3://{}/{}", self.bucket, printable(&self.key))
+    }
+}
+
 impl std::fmt::Display for BucketPath {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "s3://{}", self.bucket)?;
@@ -82,5 +112,15 @@ mod tests {
         }
         assert_eq!(Location::parse("s3").unwrap(), Location::Directory("s3".into()));
         assert!(Location::parse("").is_err());
+    }
+
+    #[test]
+    fn an_object_is_a_bucket_and_a_key() {
+        let object = |text: &str| ObjectPath::parse(text).map(|o| (o.bucket, o.key));
+        assert_eq!(object("s3://b/k").unwrap(), ("b".into(), "k".into()));
+        assert_eq!(object("s3://b//x/y.tar.age").unwrap(), ("b".into(), "/x/y.tar.age".into()));
+        for wrong in ["s3://b", "s3://b/", "s3://b/dir/", "s3:///k", "b/k", "k"] {
+            assert!(object(wrong).is_err(), "{wrong}");
+        }
     }
 }

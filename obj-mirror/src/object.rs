@@ -4,6 +4,7 @@ pub mod attributes;
 pub mod hash;
 pub mod key;
 pub mod octets;
+pub mod range;
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;

@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
-use crate::{make_bucket, pull, push, status, verify};
+use crate::{get, make_bucket, pull, push, put, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
@@ -14,12 +14,16 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Some(Command::Verify(args)) => verify::run(&args),
         Some(Command::Status(args)) => status::run(&args),
         Some(Command::MakeBucket(args)) => make_bucket::run(&args),
+        Some(Command::Put(args)) => put::run(&args),
+        Some(Command::Get(args)) => get::run(&args),
         None => mirror(&cli.mirror),
     }
 }
 
 fn mirror(args: &Mirror) -> Result<Exit> {
-    if let Some(verb @ ("verify" | "status" | "make-bucket")) = args.source.as_deref() {
+    if let Some(verb @ ("verify" | "status" | "make-bucket" | "put" | "get")) =
+        args.source.as_deref()
+    {
         return Err(Stop::usage(format!(
             "options of {verb} must follow it: obj-mirror {verb} … --quiet; write a directory of that name as ./{verb}"
         ))

@@ -2,6 +2,7 @@
 //! requests are retried, limited and run side by side.
 
 pub mod concurrency;
+pub mod content;
 pub mod deletes;
 pub mod dial;
 pub mod encode;
@@ -10,6 +11,7 @@ pub mod etag;
 pub mod fault;
 pub mod headers;
 pub mod http;
+pub mod lock;
 pub mod page;
 pub mod parts;
 pub mod rate;
@@ -20,4 +22,5 @@ pub mod store;
 pub mod tagging;
 pub mod tags;
 pub mod tasks;
+pub mod uploads;
 pub mod xml;

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 /// A folder, and the modules of the crate that it may use besides its own.
-const ROOMS: [(&str, &[&str]); 5] = [
+const ROOMS: [(&str, &[&str]); 7] = [
     ("object", &[]),
     ("s3", &["object", "settings", "location"]),
     ("mirror", &["object"]),
     ("pull", &["object", "s3", "mirror", "location", "cli", "report"]),
     ("push", &["object", "s3", "mirror", "location", "cli", "report"]),
+    ("put", &["object", "s3", "location", "cli", "report"]),
+    ("get", &["object", "s3", "location", "cli"]),
 ];
 
 #[test]

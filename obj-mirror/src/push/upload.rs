@@ -11,12 +11,13 @@ use crate::s3::etag::is_md5;
 use crate::s3::fault::{Kind, StoreError};
 use crate::s3::headers::same;
 use crate::s3::page::Listed;
-use crate::s3::parts::Part;
+use crate::s3::parts::{Part, Upload};
 use crate::s3::remote::Remote;
 use crate::s3::retry::retrying;
 use crate::s3::store::{ObjectAttributes, Sums};
 use crate::s3::tagging::{TagPolicy, Tagging};
 use crate::s3::tasks::on_disk;
+use bundle_format::parts;
 use indicatif::ProgressBar;
 use md5::{Digest, Md5};
 use pipe_kit::text::hex;
@@ -29,9 +30,6 @@ use tokio::task::JoinSet;
 const MIB: u64 = 1024 * 1024;
 /// Objects up to this size are uploaded in one request, bytes.
 pub const WHOLE: u64 = 16 * MIB;
-/// The smallest part, bytes. S3 requires at least 5 MiB and accepts up to 10,000 parts.
-const PART: u64 = 8 * MIB;
-const MOST_PARTS: u64 = 10_000;
 /// Parts of one object that may be in flight at once.
 const PARTS_AT_ONCE: usize = 3;
 /// Bytes of content in memory at once, over all objects.
@@ -177,7 +175,7 @@ impl Uploader {
                     }
                 };
                 let sums = Sums { sha256, md5: &md5 };
-                let sent = self.remote.store.put(key, content, sums, attributes).await;
+                let sent = self.remote.store.put(key, content.into(), sums, attributes).await;
                 let is_garbled = sent.as_ref().is_err_and(|error| error.kind == Kind::Garbled);
                 if is_garbled && is_guess {
                     self.etags_are_not_md5.store(true, Ordering::Relaxed);
@@ -198,10 +196,10 @@ impl Uploader {
         let key = self.remote.full(&source.key);
         let store = &self.remote.store;
         let upload = retrying(|_| store.begin_parts(&key, attributes)).await?;
-        let sent = self.send_parts(source, &key, &upload).await;
+        let sent = self.send_parts(source, &upload).await;
         if sent.is_err() {
             // If this fails, the bucket's lifecycle rule for stale uploads applies.
-            let _ = store.abort_parts(&key, &upload).await;
+            let _ = store.abort_parts(&upload).await;
         }
         sent
     }
@@ -209,29 +207,28 @@ impl Uploader {
     async fn send_parts(
         self: &Arc<Self>,
         source: &Source,
-        key: &str,
-        upload: &str,
+        upload: &Upload,
     ) -> Result<(), StoreError> {
         let mut reading = self.open(source).await?;
-        let size = part_size(source.size);
+        let size = parts::of_size(source.size);
         // Separate tasks: waiting for memory here must not keep a part from releasing its own.
         let mut running = JoinSet::new();
-        let mut parts = Vec::new();
+        let mut sent = Vec::new();
         let (mut at, mut number) = (0, 0);
         while at < source.size {
             if running.len() == PARTS_AT_ONCE {
-                parts.extend(next_part(&mut running).await?);
+                sent.extend(next_part(&mut running).await?);
             }
             let length = size.min(source.size - at);
             let room = self.room(length).await?;
             let piece = reading.next(length, Piece::new).await?;
             number += 1;
-            let (uploader, key, upload) = (Arc::clone(self), key.to_owned(), upload.to_owned());
+            let (uploader, upload) = (Arc::clone(self), upload.clone());
             running.spawn(async move {
                 let _room = room;
                 let store = &uploader.remote.store;
-                let content = || piece.content.clone();
-                let put = |_| store.put_part(&key, &upload, number, content(), piece.sums());
+                let content = || piece.content.clone().into();
+                let put = |_| store.put_part(&upload, number, content(), piece.sums());
                 let part = retrying(put).await?;
                 uploader.bar.inc(length);
                 Ok(part)
@@ -239,30 +236,11 @@ impl Uploader {
             at += length;
         }
         while let Some(part) = next_part(&mut running).await? {
-            parts.push(part);
+            sent.push(part);
         }
         reading.check(source)?;
-        parts.sort_by_key(|part| part.number);
-        retrying(|failures| self.finish(key, upload, &parts, failures)).await
-    }
-
-    /// Completes an upload. If the response to an earlier attempt was lost, the upload may be gone
-    /// because it succeeded: then the object is checked.
-    async fn finish(
-        &self,
-        key: &str,
-        upload: &str,
-        parts: &[Part],
-        failures: u32,
-    ) -> Result<(), StoreError> {
-        match self.remote.store.finish_parts(key, upload, parts).await {
-            Err(error) if error.kind == Kind::NoKey && failures > 0 => {
-                let head = self.remote.store.head(key).await?;
-                let is_it = etag_of_parts(parts).is_some_and(|etag| etag == head.etag);
-                if is_it { Ok(()) } else { Err(error) }
-            }
-            result => result,
-        }
+        sent.sort_by_key(|part| part.number);
+        self.remote.store.complete_parts(upload, &sent).await
     }
 
     /// Whether the bucket has the object already, with the same bytes and properties.
@@ -288,7 +266,7 @@ impl Uploader {
     /// The ETag that the file would have if it was uploaded by this program, or in one request by any;
     /// none if `like` has neither form.
     async fn etag_like(&self, source: &Source, like: &str) -> Result<Option<String>, StoreError> {
-        let size = part_size(source.size);
+        let size = parts::of_size(source.size);
         let count = source.size.div_ceil(size);
         let whole = is_md5(like);
         if !whole && !like.ends_with(&format!("-{count}")) {
@@ -329,20 +307,6 @@ async fn next_part(running: &mut Sending) -> Result<Option<Part>, StoreError> {
     }
 }
 
-/// The ETag of an object with these parts, if theirs are MD5s.
-fn etag_of_parts(parts: &[Part]) -> Option<String> {
-    let mut sums = Md5::new();
-    for part in parts.iter().map(|part| part.etag.as_bytes()) {
-        if part.len() != 32 {
-            return None;
-        }
-        for pair in part.chunks(2) {
-            sums.update([u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?]);
-        }
-    }
-    Some(format!("{}-{}", hex(&sums.finalize()), parts.len()))
-}
-
 /// The properties that an object is uploaded with.
 fn properties(source: &Source) -> Properties {
     match &source.entry {
@@ -353,32 +317,5 @@ fn properties(source: &Source) -> Properties {
             ),
             ..Properties::default()
         },
-    }
-}
-
-fn part_size(size: u64) -> u64 {
-    size.div_ceil(MOST_PARTS).div_ceil(MIB).saturating_mul(MIB).max(PART)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_are_never_too_small_or_too_many() {
-        for size in [1, WHOLE + 1, 80_000 * MIB, 80_001 * MIB, 5 * 1024 * 1024 * MIB] {
-            let part = part_size(size);
-            assert!(part >= PART && part.is_multiple_of(MIB));
-            assert!(size.div_ceil(part) <= MOST_PARTS, "{size}");
-        }
-    }
-
-    #[test]
-    fn the_etag_of_parts_is_known_only_from_md5s() {
-        let part = |etag: &str| Part { number: 1, etag: etag.into() };
-        let sum = "d41d8cd98f00b204e9800998ecf8427e";
-        let of_one = etag_of_parts(&[part(sum)]).unwrap();
-        assert_eq!(of_one, "59adb24ef3cdbe0297f05b395827453f-1");
-        assert_eq!(etag_of_parts(&[part(sum), part("opaque")]), None);
     }
 }

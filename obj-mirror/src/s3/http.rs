@@ -5,6 +5,7 @@
 //! kept connection is sent again on a new one, and only a response with an invalid header is read again
 //! without it.
 
+use crate::s3::content::Content;
 use crate::s3::dial::Dialer;
 use crate::s3::error_response::answered;
 use crate::s3::fault::Answer;
@@ -17,9 +18,9 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use pipe_kit::mutex::lock;
-use std::convert::Infallible;
+use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -28,7 +29,7 @@ use tokio::time::{Sleep, timeout};
 /// The read buffer of a connection, bytes: small, since there may be hundreds of them.
 const READ_AHEAD: usize = 128 * 1024;
 /// The largest frame of a request body, bytes: progress is checked between frames.
-const FRAME: usize = 256 * 1024;
+const FRAME: u64 = 256 * 1024;
 /// The most that is read of an error response, bytes.
 const ERROR_LENGTH: usize = 64 * 1024;
 
@@ -49,7 +50,7 @@ impl Http {
 
     /// Sends a request and waits for the head of the response. `timeout_factor` extends the time limit
     /// for slow operations.
-    pub async fn send(&self, request: Request<Bytes>, timeout_factor: u32) -> Answer<Response> {
+    pub async fn send(&self, request: Request<Content>, timeout_factor: u32) -> Answer<Response> {
         let again = matches!(request.method().as_str(), "GET" | "HEAD").then(|| request.clone());
         match (self.send_strictly(request, timeout_factor).await, again) {
             // One invalid header must not cost the object: read the response again without such headers.
@@ -65,7 +66,7 @@ impl Http {
 
     async fn send_strictly(
         &self,
-        request: Request<Bytes>,
+        request: Request<Content>,
         timeout_factor: u32,
     ) -> Answer<Response> {
         // The server may have closed a kept connection meanwhile. The request is then sent again on a
@@ -116,12 +117,12 @@ impl Http {
     async fn send_on(
         &self,
         connection: &mut Connection,
-        request: Request<Bytes>,
+        request: Request<Content>,
         timeout_factor: u32,
     ) -> Result<http::Response<Incoming>, (StoreError, bool)> {
-        let left = Arc::new(AtomicUsize::new(request.body().len()));
-        let request = request.map(|bytes| RequestBody {
-            bytes,
+        let left = Arc::new(AtomicU64::new(request.body().len()));
+        let request = request.map(|content| RequestBody {
+            content,
             left: Arc::clone(&left),
             rate: Arc::clone(&self.rate),
             pause: None,
@@ -232,25 +233,25 @@ fn network(error: &hyper::Error) -> StoreError {
 
 /// A request's body, sent in frames so that slow progress can be distinguished from none.
 pub struct RequestBody {
-    bytes: Bytes,
-    left: Arc<AtomicUsize>,
+    content: Content,
+    left: Arc<AtomicU64>,
     rate: Arc<Rate>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = io::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.bytes.is_empty() {
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.content.is_empty() {
             return Poll::Ready(None);
         }
         if self.pause.is_none() {
-            let length = self.bytes.len().min(FRAME) as u64;
+            let length = self.content.len().min(FRAME);
             self.pause =
                 self.rate.reserve(length).map(|until| Box::pin(tokio::time::sleep_until(until)));
         }
@@ -258,17 +259,16 @@ impl Body for RequestBody {
             ready!(pause.as_mut().poll(context));
             self.pause = None;
         }
-        let length = self.bytes.len().min(FRAME);
-        let piece = self.bytes.split_to(length);
-        self.left.store(self.bytes.len(), Ordering::Relaxed);
-        Poll::Ready(Some(Ok(Frame::data(piece))))
+        let piece = self.content.take(FRAME);
+        self.left.store(self.content.len(), Ordering::Relaxed);
+        Poll::Ready(Some(piece.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty()
+        self.content.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.bytes.len() as u64)
+        SizeHint::with_exact(self.content.len())
     }
 }

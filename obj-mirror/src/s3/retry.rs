@@ -12,6 +12,32 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// The longest delay that a server may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(120);
 
+/// How often something has failed.
+#[derive(Debug, Default)]
+pub struct Attempts {
+    failures: u32,
+    silences: u32,
+}
+
+impl Attempts {
+    /// Waits after a failure before the next attempt.
+    ///
+    /// # Errors
+    /// The failure, if there have been too many.
+    pub async fn after(&mut self, error: &StoreError) -> Result<(), StoreError> {
+        self.failures += 1;
+        self.silences += u32::from(error.kind == Kind::Silent);
+        if self.failures == ATTEMPTS || self.silences == SILENT_ATTEMPTS {
+            return Err(error.clone());
+        }
+        let own = pause(self.failures - 1, fastrand::f64());
+        let asked = error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+        // The requested delay is a minimum; jitter keeps requests from returning all at once.
+        tokio::time::sleep(if asked > own { asked + own } else { own }).await;
+        Ok(())
+    }
+}
+
 /// Runs `attempt` until it succeeds, fails for good, or has failed too often. `attempt` receives the number
 /// of failures before it.
 pub async fn retrying<T, F, Fut>(attempt: F) -> Result<T, StoreError>
@@ -19,21 +45,13 @@ where
     F: Fn(u32) -> Fut,
     Fut: Future<Output = Result<T, StoreError>>,
 {
-    let (mut failures, mut silences) = (0, 0);
+    let mut attempts = Attempts::default();
     loop {
-        let error = match attempt(failures).await {
+        let error = match attempt(attempts.failures).await {
             Err(error) if error.is_transient() => error,
             result => return result,
         };
-        failures += 1;
-        silences += u32::from(error.kind == Kind::Silent);
-        if failures == ATTEMPTS || silences == SILENT_ATTEMPTS {
-            return Err(error);
-        }
-        let own = pause(failures - 1, fastrand::f64());
-        let asked = error.retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
-        // The requested delay is a minimum; jitter keeps requests from returning all at once.
-        tokio::time::sleep(if asked > own { asked + own } else { own }).await;
+        attempts.after(&error).await?;
     }
 }
 

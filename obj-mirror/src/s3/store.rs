@@ -8,6 +8,7 @@
 
 use crate::object::attributes::Tags;
 use crate::object::key::printable;
+use crate::s3::content::Content;
 use crate::s3::dial::Dialer;
 use crate::s3::encode::tag_header;
 use crate::s3::fault::Answer;
@@ -23,8 +24,6 @@ use anyhow::{Context, anyhow};
 use bytes::Bytes;
 use chrono::Utc;
 use http::{HeaderMap, HeaderName, HeaderValue, Request};
-use pipe_kit::text::hex;
-use sha2::{Digest, Sha256};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +31,7 @@ use std::time::Duration;
 /// The region whose name must not be sent when a bucket is created.
 const FIRST_REGION: &str = "us-east-1";
 pub(super) const CONTENT_MD5: HeaderName = HeaderName::from_static("content-md5");
+const CHECKSUM_MODE: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 /// The SHA-256 of an empty body.
 const NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -55,6 +55,8 @@ pub struct Download {
     pub head: Head,
     /// The size of the whole object, if the response is a part of it.
     pub part_of: Option<u64>,
+    /// The SHA-256 that the server keeps, base64; of an object in parts, that of the parts' SHA-256s, with `-N`.
+    pub sha256: Option<String>,
     response: Response,
 }
 
@@ -84,7 +86,7 @@ pub(super) struct S3Request<'a> {
     pub(super) key: Option<&'a str>,
     pub(super) query: &'a [(&'a str, &'a str)],
     pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+    pub(super) body: Content,
     /// Hex SHA-256 of the body, if it is known.
     pub(super) sha256: Option<&'a str>,
     pub(super) timeout_factor: u32,
@@ -180,7 +182,7 @@ impl Store {
         let computed = match request.sha256 {
             Some(_) => None,
             None if request.body.is_empty() => Some(NOTHING.to_owned()),
-            None => Some(hex(&Sha256::digest(&request.body))),
+            None => Some(request.body.sha256()?),
         };
         let payload = request.sha256.or(computed.as_deref()).unwrap_or_default();
         let to_sign =
@@ -268,15 +270,30 @@ impl Store {
         if let Some(etag) = etag {
             headers.insert("if-match", etag.clone());
         }
+        self.download(key, headers).await
+    }
+
+    /// Starts a download of the whole object, and asks for the checksums that the server keeps.
+    ///
+    /// # Errors
+    /// [`Kind::NoKey`] if it does not exist.
+    pub async fn get_with_checksums(&self, key: &str) -> Answer<Download> {
+        let mode = HeaderValue::from_static("ENABLED");
+        let headers = HeaderMap::from_iter([(CHECKSUM_MODE, mode)]);
+        self.download(key, headers).await
+    }
+
+    async fn download(&self, key: &str, headers: HeaderMap) -> Answer<Download> {
         let request = S3Request { method: "GET", key: Some(key), headers, ..S3Request::default() };
         let response = self.expect(request, &[200, 206]).await?;
+        let sha256 = text(&response.headers, "x-amz-checksum-sha256");
         let mut head = Head::of_headers(&response.headers);
         head.lacks_headers = response.lacks_headers;
         let part_of = match response.status {
             206 => Some(total(&response.headers)?),
             _ => None,
         };
-        Ok(Download { head, part_of, response })
+        Ok(Download { head, part_of, sha256, response })
     }
 
     /// Uploads an object in one request, with its checksums.
@@ -287,7 +304,7 @@ impl Store {
     pub async fn put(
         &self,
         key: &str,
-        content: Bytes,
+        content: Content,
         sums: Sums<'_>,
         attributes: ObjectAttributes<'_>,
     ) -> Answer<()> {
@@ -313,7 +330,7 @@ impl Download {
     }
 }
 
-pub(super) fn value(text: &str) -> Answer<HeaderValue> {
+pub fn value(text: &str) -> Answer<HeaderValue> {
     HeaderValue::from_str(text).map_err(|_| StoreError::permanent("invalid header value"))
 }
 

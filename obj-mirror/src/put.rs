@@ -1,0 +1,138 @@
+//! `obj-mirror put`: stores one object.
+
+mod buffer;
+mod ending;
+mod input;
+mod resume;
+mod room;
+mod source;
+mod upload;
+
+use crate::cli::Put;
+use crate::location::{BucketPath, ObjectPath};
+use crate::put::buffer::Buffers;
+use crate::put::ending::Ending;
+use crate::put::input::{Input, Opened};
+use crate::put::upload::{Destination, Failed, Stored};
+use crate::report::print_json;
+use crate::s3::lock::Retention;
+use crate::s3::tasks::runtime;
+use anyhow::{Context, Result};
+use chrono::{Duration, Utc};
+use pipe_kit::{Exit, cleanup, info, warning};
+use serde::Serialize;
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use tokio::sync::watch;
+
+/// How long a signal waits for the upload to be aborted.
+const ABORT_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(30);
+
+#[derive(Serialize)]
+struct PutReport<'a> {
+    bucket: &'a str,
+    key: &'a str,
+    bytes: u64,
+    /// Hex.
+    sha256: Option<&'a str>,
+    parts: u32,
+    /// Parts that an earlier run had sent.
+    resumed: u32,
+}
+
+/// Stores the input as an object, or nothing.
+///
+/// # Errors
+/// [`Stop::damaged`](pipe_kit::Stop::damaged) if the input does not have the given SHA-256.
+pub fn run(args: &Put) -> Result<Exit> {
+    let to = ObjectPath::parse(&args.object)?;
+    let bucket = BucketPath { bucket: to.bucket.clone(), prefix: String::new() };
+    let store = args.link.remote(&bucket, args.max_rate)?.store;
+    let retention = args.retain_days.map(|days| Retention {
+        mode: args.retain_mode,
+        until: Utc::now() + Duration::days(days.into()),
+    });
+    let opened = input::open(args)?;
+    let size = match &opened.input {
+        Input::File(file) => Some(file.size),
+        _ => None,
+    };
+    let destination = Arc::new(Destination {
+        store,
+        key: to.key.clone(),
+        retention,
+        resumes: size.is_some() && !args.discard_unfinished,
+        bar: pipe_kit::progress::bytes(size, "upload"),
+    });
+    let stored = transfer(&destination, opened, args);
+    destination.bar.finish_and_clear();
+    let stored = stored.map_err(|Failed { error, is_unknown }| {
+        error.context(match is_unknown {
+            false => format!("{to} was not stored"),
+            true => format!("it is not known whether {to} was stored; run it again"),
+        })
+    })?;
+    report(&to, &stored, args.json)
+}
+
+/// Sends the input. A signal aborts the upload before it ends the process.
+fn transfer(destination: &Arc<Destination>, opened: Opened, args: &Put) -> Result<Stored, Failed> {
+    let runtime = runtime()?;
+    let (stop, mut stopped) = watch::channel(false);
+    let (done, is_done) = mpsc::channel();
+    let guard = cleanup::on_failure(move || {
+        let _ = stop.send(true);
+        let _ = is_done.recv_timeout(ABORT_TIMEOUT);
+    });
+    let mut ending = Ending::new(&opened.input, opened.child, args.sha256.clone());
+    if args.discard_unfinished {
+        runtime.block_on(discard(destination));
+    }
+    let buffers = Buffers::new(args.spool.clone().unwrap_or_else(spool));
+    let with_sha256 = args.json || args.sha256.is_some();
+    let events = source::start(opened.input, buffers, with_sha256).context("starting a thread")?;
+    let stored = runtime.block_on(destination.store_input(events, &mut ending, &mut stopped));
+    let _ = done.send(());
+    match stored {
+        Ok(_) => guard.disarm(),
+        Err(_) => drop(guard),
+    }
+    // A read of a silent input is not waited for.
+    runtime.shutdown_background();
+    stored
+}
+
+async fn discard(destination: &Destination) {
+    match resume::discard_unfinished(&destination.store, &destination.key).await {
+        Ok(0) => {}
+        Ok(n) => info!("aborted {}", pipe_kit::text::count(n, "unfinished upload")),
+        Err(error) => warning!("unfinished uploads of this key cannot be aborted: {error}"),
+    }
+}
+
+fn report(to: &ObjectPath, stored: &Stored, json: bool) -> Result<Exit> {
+    let Stored { whole, parts, resumed } = stored;
+    let known = match resumed {
+        0 => String::new(),
+        n => format!(", {n} of them sent by an earlier run"),
+    };
+    let parts_text = pipe_kit::text::count(*parts as usize, "part");
+    info!("stored {to}: {} bytes in {parts_text}{known}", whole.bytes);
+    if json {
+        print_json(&PutReport {
+            bucket: &to.bucket,
+            key: &to.key,
+            bytes: whole.bytes,
+            sha256: whole.sha256.as_deref(),
+            parts: *parts,
+            resumed: *resumed,
+        })?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The directory for large temporary files. /tmp may be in memory.
+fn spool() -> PathBuf {
+    let set = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
+    set.map_or_else(|| "/var/tmp".into(), Into::into)
+}
