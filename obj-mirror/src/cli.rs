@@ -36,6 +36,10 @@ be read are used.
 
 ENVIRONMENT
   AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY [AWS_SESSION_TOKEN]   the keys
+  AWS_PROFILE           without keys: the profile of AWS_SHARED_CREDENTIALS_FILE or ~/.aws/credentials
+  AWS_WEB_IDENTITY_TOKEN_FILE AWS_ROLE_ARN [AWS_ENDPOINT_URL_STS]   without keys: ask a token service
+  AWS_CONTAINER_CREDENTIALS_FULL_URI, …_RELATIVE_URI   without keys: ask the container's service
+  AWS_EC2_METADATA_DISABLED=false   without keys: ask the virtual machine's metadata service
   AWS_ENDPOINT_URL      URL of the server [default: AWS]
   AWS_REGION            region [default: us-east-1]
   S3_FORCE_PATH_STYLE   yes or no [default: yes if AWS_ENDPOINT_URL is set]

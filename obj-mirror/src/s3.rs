@@ -3,6 +3,7 @@
 
 pub mod concurrency;
 pub mod content;
+pub mod credentials;
 pub mod deletes;
 pub mod dial;
 pub mod encode;

@@ -1,6 +1,6 @@
 //! AWS Signature Version 4.
 
-use crate::settings::Settings;
+use crate::settings::Keys;
 use chrono::{DateTime, Utc};
 use hmac::{Hmac, Mac};
 use http::{HeaderMap, HeaderValue};
@@ -9,13 +9,18 @@ use sha2::{Digest, Sha256};
 use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
-/// The keys, and the signing key derived for a day.
+/// Signs requests for a region. The signing key derived for a day is kept.
 pub struct Signer {
-    access_key: String,
-    secret_key: String,
-    session_token: Option<String>,
     region: String,
-    of_day: Mutex<(String, Vec<u8>)>,
+    derived: Mutex<Derived>,
+}
+
+/// A signing key, and what it was derived from.
+#[derive(Default)]
+struct Derived {
+    day: String,
+    secret_key: String,
+    key: Vec<u8>,
 }
 
 /// Which blanks in a header's value are signed as one space. The specification says spaces; some servers
@@ -40,19 +45,14 @@ pub struct Signed<'a> {
 }
 
 impl Signer {
-    pub fn new(settings: &Settings) -> Self {
-        Self {
-            access_key: settings.access_key.clone(),
-            secret_key: settings.secret_key.clone(),
-            session_token: settings.session_token.clone(),
-            region: settings.region.clone(),
-            of_day: Mutex::default(),
-        }
+    pub fn new(region: &str) -> Self {
+        Self { region: region.to_owned(), derived: Mutex::default() }
     }
 
     /// Adds the headers that sign a request. All headers that are present already are signed.
     pub fn sign(
         &self,
+        keys: &Keys,
         request: &Signed<'_>,
         headers: &mut HeaderMap,
         now: DateTime<Utc>,
@@ -60,7 +60,7 @@ impl Signer {
         let time = now.format("%Y%m%dT%H%M%SZ").to_string();
         headers.insert("x-amz-date", HeaderValue::from_str(&time)?);
         headers.insert("x-amz-content-sha256", HeaderValue::from_str(request.payload)?);
-        if let Some(token) = &self.session_token {
+        if let Some(token) = &keys.session_token {
             let mut token = HeaderValue::from_str(token)?;
             token.set_sensitive(true);
             headers.insert("x-amz-security-token", token);
@@ -75,25 +75,25 @@ impl Signer {
         let scope = format!("{day}/{}/s3/aws4_request", self.region);
         let hash = hex(&Sha256::digest(&canonical));
         let text = format!("AWS4-HMAC-SHA256\n{time}\n{scope}\n{hash}");
-        let signature = hex(&hmac(&self.key_of(day), text.as_bytes()));
+        let signature = hex(&hmac(&self.key_of(day, &keys.secret_key), text.as_bytes()));
         let mut value = HeaderValue::from_str(&format!(
             "AWS4-HMAC-SHA256 Credential={}/{scope}, SignedHeaders={names}, Signature={signature}",
-            self.access_key
+            keys.access_key
         ))?;
         value.set_sensitive(true);
         headers.insert("authorization", value);
         Ok(())
     }
 
-    fn key_of(&self, day: &str) -> Vec<u8> {
-        let mut of_day = self.of_day.lock().unwrap_or_else(PoisonError::into_inner);
-        if of_day.0 != day {
-            let start = format!("AWS4{}", self.secret_key).into_bytes();
+    fn key_of(&self, day: &str, secret_key: &str) -> Vec<u8> {
+        let mut derived = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
+        if derived.day != day || derived.secret_key != secret_key {
+            let start = format!("AWS4{secret_key}").into_bytes();
             let parts = [day, &self.region, "s3", "aws4_request"];
             let key = parts.iter().fold(start, |key, part| hmac(&key, part.as_bytes()));
-            *of_day = (day.to_owned(), key);
+            *derived = Derived { day: day.to_owned(), secret_key: secret_key.to_owned(), key };
         }
-        of_day.1.clone()
+        derived.key.clone()
     }
 }
 
@@ -156,12 +156,11 @@ mod tests {
     /// The examples of the documentation of Signature Version 4 for S3.
     #[test]
     fn the_examples_of_the_specification_have_their_signatures() {
-        let signer = Signer {
+        let signer = Signer::new("us-east-1");
+        let keys = Keys {
             access_key: "AKIAIOSFODNN7EXAMPLE".into(),
             secret_key: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY".into(),
             session_token: None,
-            region: "us-east-1".into(),
-            of_day: Mutex::default(),
         };
         let put = [
             ("date", "Fri, 24 May 2013 00:00:00 GMT"),
@@ -213,7 +212,8 @@ mod tests {
             let payload = hex(&Sha256::digest(body));
             let folding = Folding::Spaces;
             let request = Signed { method, path: &path, query: &query, payload: &payload, folding };
-            signer.sign(&request, &mut headers, "2013-05-24T00:00:00Z".parse().unwrap()).unwrap();
+            let then = "2013-05-24T00:00:00Z".parse().unwrap();
+            signer.sign(&keys, &request, &mut headers, then).unwrap();
             let signed = headers["authorization"].to_str().unwrap();
             assert!(signed.ends_with(signature), "{method} {path}: {signed}");
         }

@@ -9,6 +9,7 @@
 use crate::object::attributes::Tags;
 use crate::object::key::printable;
 use crate::s3::content::Content;
+use crate::s3::credentials::Credentials;
 use crate::s3::dial::Dialer;
 use crate::s3::encode::tag_header;
 use crate::s3::fault::Answer;
@@ -41,6 +42,7 @@ pub struct Store(Arc<Inner>);
 
 struct Inner {
     http: Http,
+    credentials: Credentials,
     signer: Signer,
     bucket: String,
     endpoint: String,
@@ -109,7 +111,8 @@ impl Store {
         let dialer = Dialer::new(settings, &host)?;
         Ok(Self(Arc::new(Inner {
             http: Http::new(dialer, idle_timeout, rate),
-            signer: Signer::new(settings),
+            credentials: Credentials::new(settings),
+            signer: Signer::new(&settings.region),
             bucket: bucket.to_owned(),
             endpoint: settings.endpoint.clone(),
             region: settings.region.clone(),
@@ -188,7 +191,9 @@ impl Store {
         let to_sign =
             Signed { method: request.method, path: &path, query: &query, payload, folding };
         let unsendable = |e: &dyn std::fmt::Display| StoreError::permanent(e.to_string());
-        inner.signer.sign(&to_sign, &mut headers, Utc::now()).map_err(|e| unsendable(&e))?;
+        let keys = inner.credentials.keys().await?;
+        let signed = inner.signer.sign(&keys, &to_sign, &mut headers, Utc::now());
+        signed.map_err(|e| unsendable(&e))?;
         // Not signed, because a proxy may change them.
         headers.insert("accept-encoding", HeaderValue::from_static("identity"));
         let agent = concat!("obj-mirror/", env!("CARGO_PKG_VERSION"));
