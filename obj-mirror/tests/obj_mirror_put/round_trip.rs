@@ -1,9 +1,9 @@
 //! What is stored comes back.
 
 use crate::kit::{BUCKET, Bench, Ended, KEY, MIB, OBJECT, framed, peak, sha256};
-use pipeline_tests::S3;
 use std::fs::File;
 use std::process::Stdio;
+use test_kit::S3;
 
 const SIZES: [usize; 9] =
     [0, 1, 5 * MIB - 1, 5 * MIB, 5 * MIB + 1, 8 * MIB, 8 * MIB + 1, 16 * MIB, 17 * MIB + 3];
@@ -47,7 +47,7 @@ fn a_file_is_stored_from_where_it_was_read_to() {
     let bench = Bench::new();
     let (path, bytes) = bench.file("a", 9 * MIB);
     let script = format!("{{ head -c 4096 >/dev/null; exec \"$@\"; }} < '{}'", path.display());
-    let tool = pipeline_tests::tool("obj-mirror");
+    let tool = test_kit::tool("obj-mirror");
     let mut command = bench.command(&[]);
     let mut shell = std::process::Command::new("sh");
     shell.args(["-c", &script, "sh"]).arg(tool).args(["put", OBJECT]);

@@ -1,8 +1,8 @@
 //! Buckets with Object Lock, and keys that may only upload.
 
 use crate::kit::{BUCKET, Bench, Ended, KEY, MIB, OBJECT, end};
-use pipeline_tests::S3;
-use pipeline_tests::s3::keys::UPLOAD_ONLY;
+use test_kit::S3;
+use test_kit::s3::keys::UPLOAD_ONLY;
 
 fn header(bench: &Bench, name: &str) -> Option<String> {
     let answer = bench.s3.client().request("HEAD", (BUCKET, KEY), &[], &[], b"").unwrap();

@@ -1,9 +1,9 @@
 //! Servers and networks that fail for a while, or for good.
 
 use crate::kit::{BUCKET, Bench, KEY, MIB, OBJECT, finish};
-use pipeline_tests::s3::faults::{Act, Fault, clear};
 use std::fs::File;
 use std::time::Duration;
+use test_kit::s3::faults::{Act, Fault, clear};
 
 #[test]
 fn parts_that_fail_are_sent_again_and_no_others() {

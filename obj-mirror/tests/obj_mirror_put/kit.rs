@@ -2,8 +2,6 @@
 
 use md5::{Digest, Md5};
 use pipe_kit::framed::Writer;
-use pipeline_tests::process::wait_until;
-use pipeline_tests::{S3, tool};
 use sha2::Sha256;
 use std::fs::File;
 use std::io::Write;
@@ -11,6 +9,8 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
+use test_kit::process::wait_until;
+use test_kit::{S3, tool};
 
 pub const BUCKET: &str = "offsite";
 pub const OBJECT: &str = "s3://offsite/dir/a.tar.age";

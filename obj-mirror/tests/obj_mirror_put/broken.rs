@@ -1,12 +1,12 @@
 //! Inputs that do not end well: nothing is stored, and nothing is left.
 
 use crate::kit::{Bench, MIB, OBJECT, finish, framed, sha256};
-use pipeline_tests::process::wait_until;
-use pipeline_tests::s3::faults::{Act, Fault};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::time::Duration;
+use test_kit::process::wait_until;
+use test_kit::s3::faults::{Act, Fault};
 
 #[test]
 fn a_command_that_fails_leaves_nothing_however_much_it_wrote() {

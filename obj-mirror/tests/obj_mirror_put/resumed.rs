@@ -1,11 +1,11 @@
 //! Runs that were killed.
 
 use crate::kit::{Bench, Ended, MIB, OBJECT, finish};
-use pipeline_tests::S3;
-use pipeline_tests::process::wait_until;
-use pipeline_tests::s3::faults::{Act, Fault, clear};
 use std::io::Write;
 use std::time::Duration;
+use test_kit::S3;
+use test_kit::process::wait_until;
+use test_kit::s3::faults::{Act, Fault, clear};
 
 const SIZE: usize = 81 * MIB;
 

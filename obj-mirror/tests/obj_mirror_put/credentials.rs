@@ -1,10 +1,10 @@
 //! Keys that are not in the environment: from a file, and from services that hand them out for a while.
 
 use crate::kit::{Bench, Ended, OBJECT, end};
-use pipeline_tests::object_storage::{ACCESS_KEY, SECRET_KEY};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
+use test_kit::object_storage::{ACCESS_KEY, SECRET_KEY};
 
 /// A service that answers with what `answer` makes of each request's line, headers and body, and the requests so far.
 struct Service {
