@@ -90,8 +90,10 @@ pub fn run(script: &Path, dir: &Path, variables: &[(String, OsString)]) -> Resul
         .mode(0o600)
         .open(&log)
         .with_context(|| format!("creating {}", log.display()))?;
-    let mut command = Command::new("timeout");
-    command.args(["--kill-after", GRACE, LIMIT, "bash"]).arg(script).current_dir(dir);
+    // It ends with us, however we end: what it uses is removed.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "timeout", "--kill-after", GRACE, LIMIT, "bash"]);
+    command.arg(script).current_dir(dir);
     command.env_clear().env("TMPDIR", dir);
     for name in ["PATH", "HOME", "LANG", "LC_ALL", "TZ"] {
         if let Some(value) = std::env::var_os(name) {

@@ -274,7 +274,7 @@ impl Sequence<'_> {
         let exit = ended.as_ref().err().map(pipe_kit::status::of);
         let result = match exit {
             Some(Exit::Damaged) => Some(DrillResult::Damaged),
-            Some(Exit::Refused) => Some(DrillResult::Refused),
+            Some(Exit::Refused) if step == Step::Server => Some(DrillResult::Refused),
             _ => None,
         };
         let status = match (result, verdict) {

@@ -5,7 +5,7 @@ use crate::bundle::{Bundle, major_of};
 use crate::drill::Drill;
 use crate::results::Judged;
 use crate::sql;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bundle_format::report::{
     CompareDifference, CompareReport, DrillReport, DrillVerdict, DumpDefinition,
 };
@@ -43,7 +43,7 @@ pub fn run(drill: &Drill) -> Result<()> {
         }
     };
     count_rows(drill)?;
-    let before = with_baseline(drill);
+    let before = with_baseline(drill).map_err(of_another);
     with_last_drill(drill)?;
     restored.and(before)
 }
@@ -160,6 +160,11 @@ pub fn baseline(drill: &Drill) -> Option<Baseline> {
     baseline::choose(drilled(&drill.bundle), &drill.history, &drill.listing)
 }
 
+/// What is wrong with another bundle, however it is wrong, is no damage of this one.
+pub fn of_another(error: anyhow::Error) -> anyhow::Error {
+    anyhow!("the bundle before could not be compared: {error:#}")
+}
+
 fn with_baseline(drill: &Drill) -> Result<()> {
     let Some(base) = baseline(drill) else {
         drill.results.skipped("bundle before", "one to compare with", "there is none");
@@ -171,7 +176,9 @@ fn with_baseline(drill: &Drill) -> Result<()> {
         .json()
         .with_context(|| format!("against {}", base.name))?;
     let percent = drill.settings.shrink_percent;
-    let judged = difference::judge(&difference, percent);
+    let mut rows = BTreeMap::new();
+    drill.results.update(|report| rows.clone_from(&report.rows));
+    let judged = difference::judge(&difference, &rows, percent);
     let is_finding = |judged: &Judged| judged.verdict == DrillVerdict::Finding;
     if !judged.iter().any(is_finding) {
         drill.results.pass(

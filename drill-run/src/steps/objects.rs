@@ -6,7 +6,7 @@ use crate::drill::Drill;
 use crate::mirror::{LostProperty, Objects, lost_properties};
 use crate::results::{Judged, NAMED};
 use crate::sql;
-use crate::steps::compare::baseline;
+use crate::steps::compare::{baseline, of_another};
 use anyhow::{Context, Result};
 use bundle_format::report::DrillVerdict;
 use pipe_kit::text::count;
@@ -35,7 +35,7 @@ pub fn run(drill: &Drill) -> Result<()> {
     drill.results.pass("objects against their index", "the same", format!("the same: {found}"));
     let named = named_by_rows(drill, &index);
     match baseline(drill) {
-        Some(base) => against_baseline(drill, &base, &index).and(named),
+        Some(base) => against_baseline(drill, &base, &index).map_err(of_another).and(named),
         None => named,
     }
 }

@@ -8,7 +8,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use test_kit::deployment::sh;
+use test_kit::deployment::sh;
 use test_kit::process::PATIENCE;
+use test_kit::process::{PATIENCE, wait_until};
 
 const STEPS: [&str; 6] = ["validate", "server", "load", "compare", "config", "checks"];
 
@@ -129,6 +131,26 @@ fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
     for mark in marks {
         assert_eq!(processes(&mark)?, Vec::<String>::new(), "{mark}");
     }
+    assert_eq!(place.left(&stand)?, "");
+    Ok(())
+}
+
+#[test]
+fn a_check_ends_with_the_drill_that_is_killed() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let place = Place::new()?;
+    let check = stand.deployment.dir().join("drill.d/sleeps.sh").display().to_string();
+    stand.add_check("sleeps.sh", "echo begun > \"$TMPDIR/../begun\"; sleep 500\n")?;
+    let mut running = Running::start(&stand, &format!("check-{}", std::process::id()), &place)?;
+    wait_until("the check", || {
+        anyhow::ensure!(running.child.try_wait()?.is_none(), "the drill ended");
+        Ok(!sh(stand.deployment.dir(), "find backups -name begun 2>/dev/null || true")?.is_empty())
+    })?;
+    assert!(!processes(&check)?.is_empty());
+    running.end(Signal::KILL)?;
+    wait_until("the check's end", || Ok(processes(&check)?.is_empty()))?;
+    std::fs::remove_file(&check)?;
+    stand.drill(&["--newest"])?.expect(0);
     assert_eq!(place.left(&stand)?, "");
     Ok(())
 }
