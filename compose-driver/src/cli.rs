@@ -4,7 +4,7 @@ use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::project::Project;
 use crate::{address, destroy, exec, isolate, isolation, lookup, project, start, stop};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use std::ffi::OsString;
@@ -150,10 +150,18 @@ pub fn run(cli: Cli) -> Result<u8> {
         destroy::destroy(&destroy::meant(&dir, project.as_deref())?)?;
         return Ok(pipe_kit::Exit::Done.code());
     }
+    // Relative to where we were called.
+    let from = match &cli.verb {
+        Verb::Isolate { from, .. } => Some(Deployment::of(from)?),
+        _ => None,
+    };
     let deployment = Deployment::find()?;
     match cli.verb {
         Verb::Destroy { .. } => {}
-        Verb::Isolate { from, skip, room } => isolate::isolate(&deployment, &from, &skip, room)?,
+        Verb::Isolate { skip, room, .. } => {
+            let from = from.context("the deployment")?;
+            isolate::isolate(&deployment, &from, &skip, room)?;
+        }
         Verb::Isolation => {
             let project = destroy::meant(deployment.dir(), None)?;
             if !isolation::check(&project, deployment.dir())? {
