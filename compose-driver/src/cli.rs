@@ -4,7 +4,7 @@ use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::project::Project;
 use crate::{address, destroy, exec, image, isolate, isolation, lookup, project, start, stop};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
 use std::ffi::OsString;
@@ -89,15 +89,15 @@ enum Verb {
 }
 
 const ISOLATE: &str = "\
-PIPRIO_DEPLOY is the drill's directory. It has secrets/ and certs/ of its own, and an .env of its own
-with COMPOSE_FILE=compose.drill.yml and a COMPOSE_PROJECT_NAME. The deployment's Compose files are read
-with that .env. Every service gets one network, which is internal, the image that the deployment runs,
-and empty volumes. Not taken: published ports, capabilities, devices, host namespaces and sockets; labels,
-DNS servers and restart policies. A path of the host is mounted read-only or not at all; a directory that
-a service writes to becomes an empty volume. One-shots do not run: their work is in the bundle. Refused
-are secrets that no bundle has.
+PIPRIO_DEPLOY is the drill's directory. It has secrets/ and certs/ of its own, and an .env of
+its own with COMPOSE_FILE=compose.drill.yml and a COMPOSE_PROJECT_NAME. The deployment's Compose
+files are read with that .env. Every service gets one network, which is internal, the image that
+the deployment runs, and empty volumes. Not taken: published ports, capabilities, devices, host
+namespaces and sockets; labels, DNS servers and restart policies. A path of the host is mounted
+read-only or not at all; a directory that a service writes to becomes an empty volume. One-shots
+do not run: their work is in the bundle. Secrets that no bundle has are refused.
 
-Standard output has one line for each published port, each service left out, and each thing dropped:
+Standard output has a line for each published port, service left out, and thing dropped:
   port<TAB>HOSTPORT<TAB>SERVICE<TAB>PORT
   skipped<TAB>SERVICE<TAB>one-shot, asked (--skip), or socket (it rules the engine)
   dropped<TAB>SERVICE<TAB>WHAT
@@ -113,8 +113,8 @@ EXAMPLES
   PIPRIO_DEPLOY=/srv/drill/deploy compose-driver isolation";
 
 const DESTROY: &str = "\
-Everything with the drill's label is removed: piprio.drill=PROJECT. A project that isolate has not
-written is refused.
+Everything with the drill's label is removed: piprio.drill=PROJECT. A project that isolate has
+not written is refused.
 
 EXAMPLES
   PIPRIO_DEPLOY=/srv/drill/deploy compose-driver destroy
@@ -157,10 +157,18 @@ pub fn run(cli: Cli) -> Result<u8> {
         destroy::destroy(&destroy::meant(&dir, project.as_deref())?)?;
         return Ok(pipe_kit::Exit::Done.code());
     }
+    // Relative to where we were called.
+    let from = match &cli.verb {
+        Verb::Isolate { from, .. } => Some(Deployment::of(from)?),
+        _ => None,
+    };
     let deployment = Deployment::find()?;
     match cli.verb {
         Verb::Destroy { .. } => {}
-        Verb::Isolate { from, skip, room } => isolate::isolate(&deployment, &from, &skip, room)?,
+        Verb::Isolate { skip, room, .. } => {
+            let from = from.context("the deployment")?;
+            isolate::isolate(&deployment, &from, &skip, room)?;
+        }
         Verb::Isolation => {
             let project = destroy::meant(deployment.dir(), None)?;
             if !isolation::check(&project, deployment.dir())? {

@@ -34,14 +34,13 @@ use std::path::Path;
 /// # Errors
 /// [`Stop::usage`] where the directory is not prepared, [`Stop::refused`] where the deployment cannot be
 /// isolated, or there is no room.
-pub fn isolate(drill: &Deployment, from: &Path, skip: &[String], bytes: u64) -> Result<()> {
+pub fn isolate(drill: &Deployment, deploy: &Deployment, skip: &[String], bytes: u64) -> Result<()> {
     let project = drill::prepared(drill.dir())?;
-    let deploy = Deployment::of(from)?;
     if deploy.is(&drill.dir().to_string_lossy()) {
         return Err(Stop::usage("--from names the drill's own directory").into());
     }
-    let compose = Compose::find(&deploy)?;
-    let production = Project::read(&deploy, compose.clone())?;
+    let compose = Compose::find(deploy)?;
+    let production = Project::read(deploy, compose.clone())?;
     refuse_same_project(&production, &project)?;
     let files = configuration::files(&compose, deploy.dir())?;
     let links = links::of_files(deploy.dir(), drill.dir())?;

@@ -50,16 +50,17 @@ pub struct Cli {
 }
 
 const REPLACE: &str = "\
-For a drill, or a copy of a deployment for tests. Secrets are every file in secrets/, every variable of
-.env whose name is that of a secret, and passwords in URLs. One value gets one replacement wherever it
-occurs, so that POSTGRES_PASSWORD and DATABASE_URL still agree. Not replaced: certs/, PEM and JSON files,
-files of several lines, and a password that is also the value of a name, as in POSTGRES_DB.
+For a drill, or a copy of a deployment for tests. Secrets are every file in secrets/, every
+variable of .env whose name is that of a secret, and passwords in URLs. One value gets one
+replacement wherever it occurs, so that POSTGRES_PASSWORD and DATABASE_URL still agree. Not
+replaced: certs/, PEM and JSON files, files of several lines, and a password that is also the
+value of a name, as in POSTGRES_DB.
 The .env is written anew, without comments. Standard output has one line for each secret:
   replaced<TAB>NAME
   kept<TAB>NAME<TAB>data-key, or another reason
 
 EXAMPLES
-  mkdir -p aside && cfg-pack extract --root aside < config.tar.gz && deploy-env replace-secrets aside";
+  mkdir -p new && cfg-pack extract --root new < config.tar.gz && deploy-env replace-secrets new";
 
 const AFTER: &str = "\
 EXAMPLES

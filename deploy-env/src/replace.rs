@@ -10,9 +10,9 @@ use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Stop, info, warning};
 use plan::{Archive, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, Permissions};
 use std::io::{BufReader, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What an archive has at its top. A directory with anything else is a deployment.
@@ -134,12 +134,24 @@ fn secrets(dir: &Path) -> Result<BTreeMap<String, Vec<u8>>> {
     Ok(found)
 }
 
-/// The same file with other content: its owner, its mode and its lists stay.
+/// The same file with other content: its owner, its mode and its lists stay. One that its owner may only read, as a
+/// secret often is, is made writable for a moment.
 fn overwrite(path: &Path, bytes: &[u8]) -> Result<()> {
+    let failed = || format!("writing {}", path.display());
+    let before = path.symlink_metadata().with_context(failed)?.permissions();
+    let is_writable = before.mode() & 0o200 != 0;
+    if !is_writable {
+        let writable = Permissions::from_mode(before.mode() | 0o200);
+        std::fs::set_permissions(path, writable).with_context(failed)?;
+    }
     let flags = rustix::fs::OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new().write(true).truncate(true).custom_flags(flags).open(path);
     let write = file.and_then(|mut file| file.write_all(bytes));
-    write.with_context(|| format!("writing {}", path.display()))
+    write.with_context(failed)?;
+    if !is_writable {
+        std::fs::set_permissions(path, before).with_context(failed)?;
+    }
+    Ok(())
 }
 
 /// Numbers nobody can guess, each below the one that is asked for.
@@ -166,7 +178,6 @@ fn random() -> Result<impl FnMut(usize) -> usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn archive() -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
@@ -176,7 +187,7 @@ mod tests {
         std::fs::write(dir.path().join(".env"), env).unwrap();
         std::fs::write(dir.path().join("secrets/keys/one"), "hunter2hunter2\n").unwrap();
         std::fs::write(dir.path().join("certs/tls.key"), "hunter2hunter2").unwrap();
-        let mode = PermissionsExt::from_mode(0o640);
+        let mode = PermissionsExt::from_mode(0o440);
         std::fs::set_permissions(dir.path().join("secrets/keys/one"), mode).unwrap();
         dir
     }
@@ -202,7 +213,7 @@ mod tests {
         assert_eq!(read(".env"), expected);
         assert_eq!(read("certs/tls.key"), "hunter2hunter2");
         let mode = dir.path().join("secrets/keys/one").metadata().unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o640);
+        assert_eq!(mode & 0o777, 0o440);
     }
 
     #[test]

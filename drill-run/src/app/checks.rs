@@ -36,6 +36,10 @@ pub fn of_deployment(deployment: &Deployment) -> Vec<DrillCheck> {
         all.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
     };
     let notes = &deployment.notes;
+    let external = match deployment.has_external_storage {
+        true => "external: not in the bundle, and out of reach of the drill",
+        false => "",
+    };
     let keys = Some(names(with(&deployment.kept, DATA_KEY, true))).filter(|keys| !keys.is_empty());
     let replaced = pipe_kit::text::count(deployment.replaced.len(), "secret");
     let found = format!("{replaced} replaced; data keys: {}", keys.as_deref().unwrap_or("none"));
@@ -51,6 +55,7 @@ pub fn of_deployment(deployment: &Deployment) -> Vec<DrillCheck> {
         ("services left out", Note, "none", listed(&with(&notes.skipped, ONE_SHOT, false))),
         ("parts of services left out", Note, "none", listed(&notes.dropped)),
         ("readiness URLs left out", Note, "none", deployment.dropped_urls.join(", ")),
+        ("objects", Note, "restored", external.to_owned()),
     ] {
         if !found.is_empty() {
             checks.push(check(name, verdict, expected, found));
@@ -118,6 +123,7 @@ mod tests {
                 ..Notes::default()
             },
             dropped_urls: vec!["public".into()],
+            has_external_storage: true,
             ..Deployment::default()
         };
         let expected = [
@@ -127,6 +133,7 @@ mod tests {
             "note services left out: proxy: socket",
             "note parts of services left out: web: devices",
             "note readiness URLs left out: public",
+            "note objects: external: not in the bundle, and out of reach of the drill",
         ];
         assert_eq!(shown(&of_deployment(&deployment)), expected);
         let plain = of_deployment(&Deployment::default());

@@ -1,7 +1,7 @@
 //! The deployment of a drill: the bundle's configuration with secrets of its own, and the deployment's
 //! services on a network without a way out.
 
-use super::endpoints::{Changes, Resolved, Services, Settings, require_services};
+use super::endpoints::{Changes, EXTERNAL, Resolved, Services, Settings, require_services};
 use super::notes::Notes;
 use super::program::Program;
 use super::project::DEPLOY;
@@ -139,6 +139,8 @@ pub struct Deployment {
     pub kept: Vec<(String, String)>,
     /// Readiness URLs that lead elsewhere.
     pub dropped_urls: Vec<String>,
+    /// Whether its objects are kept by others, and are in no bundle.
+    pub has_external_storage: bool,
 }
 
 impl Deployment {
@@ -198,7 +200,6 @@ impl Deployment {
             postgres_host: plan.setting("POSTGRES_HOST")?,
             postgres_port: plan.setting("POSTGRES_PORT")?,
             s3_endpoint: plan.setting("S3_ENDPOINT")?,
-            object_storage: plan.setting("OBJECT_STORAGE")?,
             redis_url: plan.setting("REDIS_URL")?,
             readiness_urls: plan.setting("READINESS_URLS")?,
         };
@@ -209,7 +210,7 @@ impl Deployment {
     }
 
     /// Whatever the `.env` means, by the words of the program that the restore asks.
-    fn require_services(&self, plan: &Plan<'_>) -> Result<()> {
+    fn require_services(&mut self, plan: &Plan<'_>) -> Result<()> {
         const NAMES: [&str; 7] = [
             "PG_SNAP_EXEC",
             "PGHOST",
@@ -233,7 +234,9 @@ impl Deployment {
             redis_url: next(),
         };
         let resolves_here = |host: &str| (host, 0).to_socket_addrs().is_ok();
-        Ok(require_services(&resolved, &self.services, &resolves_here)?)
+        require_services(&resolved, &self.services, &resolves_here)?;
+        self.has_external_storage = resolved.object_storage == EXTERNAL;
+        Ok(())
     }
 }
 

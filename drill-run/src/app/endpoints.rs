@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use url::{Host, Url};
 
+/// An object storage of others, which no restore touches.
+pub const EXTERNAL: &str = "external";
+
 /// The settings that name a server, as the bundle's `.env` has them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     pub postgres_host: String,
     pub postgres_port: String,
     pub s3_endpoint: String,
-    pub object_storage: String,
     pub redis_url: String,
     pub readiness_urls: String,
 }
@@ -85,7 +87,8 @@ impl<'a> Services<'a> {
             Ok::<_, Stop>(())
         };
         url("REDIS_URL", &settings.redis_url, Some(6379))?;
-        if !settings.s3_endpoint.is_empty() && settings.object_storage != "external" {
+        // Whether an object storage elsewhere is external is decided when the settings are resolved.
+        if self.url(&settings.s3_endpoint, None).is_some() {
             url("S3_ENDPOINT", &settings.s3_endpoint, None)?;
         }
         self.readiness(settings, &mut changes);
@@ -182,7 +185,7 @@ pub fn require_services(
     }
     let of_url = |text: &str| Url::parse(text).ok().and_then(|url| host(&url));
     hosts.push(("REDIS_URL", of_url(&resolved.redis_url)));
-    if resolved.object_storage != "external" {
+    if resolved.object_storage != EXTERNAL {
         hosts.push(("S3_ENDPOINT", of_url(&resolved.s3_endpoint)));
     }
     for (setting, host) in hosts {
@@ -270,19 +273,14 @@ mod tests {
         ] {
             assert_eq!(changes(&|it| it.redis_url = url.into()), expected, "{url}");
         }
-        for (url, storage, expected) in [
-            ("", "", Some(vec![])),
-            ("http://localhost:19000", "", one("S3_ENDPOINT", "http://minio:9000")),
-            ("https://s3.example.com", "external", Some(vec![])),
-            ("https://s3.example.com", "", None),
-            ("https://s3.example.com", "bundled", None),
-            ("http://127.0.0.1:9000", "", None),
+        for (url, expected) in [
+            ("", Some(vec![])),
+            ("http://localhost:19000", one("S3_ENDPOINT", "http://minio:9000")),
+            ("https://minio:9000/", Some(vec![])),
+            ("https://s3.example.com", Some(vec![])),
+            ("http://127.0.0.1:9000", Some(vec![])),
         ] {
-            let found = changes(&|it| {
-                it.s3_endpoint = url.into();
-                it.object_storage = storage.into();
-            });
-            assert_eq!(found, expected, "{url} {storage}");
+            assert_eq!(changes(&|it| it.s3_endpoint = url.into()), expected, "{url}");
         }
     }
 
@@ -335,6 +333,7 @@ mod tests {
             &|it| it.redis_url = "redis://127.0.0.1:6379".into(),
             &|it| it.redis_url = String::new(),
             &|it| it.s3_endpoint = "https://s3.example.com".into(),
+            &|it| it.s3_endpoint = "http://127.0.0.1:9000".into(),
         ] {
             assert!(!check(change, ""));
         }

@@ -74,7 +74,10 @@ impl Project {
 
 impl Note {
     fn destroy(&self, dir: &Path) -> Program {
-        let program = Program::new(&self.driver).args(["destroy", "--project", &self.project]);
+        // The toolkit may lie elsewhere by now.
+        let present = std::env::var_os("PIPRIO_DRIVER").filter(|_| !self.driver.is_file());
+        let driver = present.map_or_else(|| self.driver.clone(), PathBuf::from);
+        let program = Program::new(driver).args(["destroy", "--project", &self.project]);
         program.variable("PIPRIO_DEPLOY", dir.join(DEPLOY))
     }
 

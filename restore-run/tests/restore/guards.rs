@@ -28,6 +28,18 @@ fn without_the_domain_nothing_is_changed() -> Result<()> {
 }
 
 #[test]
+fn a_locked_root_of_bundles_is_refused_unless_it_is_left_alone() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let root = std::fs::File::open(bundle.with_file_name(".lock"))?;
+    root.lock()?;
+    let step = ["--only", "preflight", "--confirm", DOMAIN];
+    let run = deployment.restore(&bundle, &step, "")?.expect(5);
+    assert!(run.stderr.contains("another backup or restore is running"), "{}", run.stderr);
+    deployment.restore(&bundle, &[&step[..], &["--no-root-lock"]].concat(), "")?.expect(0);
+    Ok(())
+}
+
+#[test]
 fn a_bundle_that_is_not_whole_is_refused_before_anything_is_stopped() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
