@@ -1,7 +1,6 @@
 //! A drill of the services beside the deployment that they are of: it restores them, reaches nothing else,
 //! and leaves nothing.
 
-use crate::contract::{SLEEPS, service, with_each, yaml};
 use crate::kit::{CREDENTIAL, Deploy, Host, image, random};
 use anyhow::{Context, Result, ensure};
 use bundle_format::report::{DrillCheck, DrillVerdict};
@@ -12,7 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use test_kit::deployment::{run, sh};
-use test_kit::process::wait_until;
 use test_kit::product::http;
 
 const ALL: [&str; 8] =
@@ -33,15 +31,15 @@ struct Asked {
 }
 
 /// A project, all of which is gone when this is dropped.
-struct Project(String);
+pub struct Project(pub String);
 
 impl Project {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self(format!("piprio-drill-test-{}", &random()[..8]))
     }
 
     /// Ids and names of its containers, volumes and networks.
-    fn left(&self) -> Result<String> {
+    pub fn left(&self) -> Result<String> {
         let (label, name) = (format!("label=piprio.drill={}", self.0), format!("name={}", self.0));
         let list = |filter: &str| {
             format!(
@@ -392,137 +390,4 @@ fn a_drill_leaves_nothing_and_one_that_is_killed_only_what_the_next_removes() ->
     assert!(drill.is_empty());
     assert_eq!(production(&first)?, before);
     Ok(())
-}
-
-/// A drill's directory, prepared as it is for the driver.
-fn prepared<'a>(host: &'a Host, name: &str, project: &str) -> Result<Deploy<'a>> {
-    let dir = host.dir().join(name);
-    std::fs::create_dir_all(dir.join("secrets"))?;
-    std::fs::write(dir.join("secrets/key"), "drills-own\n")?;
-    let env =
-        format!("COMPOSE_PROJECT_NAME={project}\nCOMPOSE_FILE=compose.drill.yml\nCOLOUR=drill\n");
-    std::fs::write(dir.join(".env"), env)?;
-    Ok(Deploy { host, dir })
-}
-
-#[test]
-fn every_compose_isolates_and_runs_what_it_resolves() -> Result<()> {
-    with_each(|host| {
-        let database =
-            service("db", SLEEPS, ", secrets: [key], networks: {default: {aliases: [database]}}");
-        let odd = ", privileged: true, devices: ['/dev/null:/dev/x'], pid: host, restart: always, \
-                   extra_hosts: ['a:192.0.2.1'], logging: {driver: none}, user: '0:0', cpus: 0.5, \
-                   mem_limit: 64m, ports: ['18081:8080'], scale: 2, environment: {PIN: '1e3', DOLLAR: 'a$$b', \
-                   COLOUR: '${COLOUR}'}, volumes: ['./data:/data', './ro:/ro:ro', 'named:/named', '/anon', \
-                   '/var/run:/host:ro'], depends_on: [db, once]";
-        let once = service("once", "exit 0", ", restart: 'no'");
-        let services = [
-            database,
-            service("api", SLEEPS, odd),
-            once,
-            service("debug", SLEEPS, ", profiles: [debug]"),
-            service("engine", SLEEPS, ", volumes: ['/var/run/docker.sock:/d.sock']")
-                .replace("d.sock", "docker.sock"),
-        ];
-        let file = format!(
-            "{}secrets: {{key: {{file: ./secrets/key}}}}\nvolumes: {{named: {{labels: {{piprio.test: compose}}}}}}\n",
-            yaml(&services)
-        );
-        let deploy = host.deploy("deploy", &file);
-        deploy.set("COLOUR=production\nNAMED=one.yml")?;
-        std::fs::rename(deploy.file("docker-compose.yml"), deploy.file("one.yml"))?;
-        deploy.set("COMPOSE_FILE=${NAMED}")?;
-        sh(
-            &deploy.dir,
-            "mkdir secrets data ro && echo production > secrets/key && echo x > data/x && echo y > ro/y",
-        )?;
-        deploy.compose("up -d once db")?;
-        wait_until("the one-shot", || Ok(deploy.ps().contains("once done\n")))?;
-        let before = deploy.ps();
-
-        let project = Project::new();
-        let drill = prepared(host, "drill/deploy", &project.0)?;
-        // Relative to where the driver is called.
-        let from = "deploy";
-        let printed = drill.driver(&["isolate", "--from", from, "--room", "1"]).expect(0).stdout;
-        for line in [
-            "port\t18081\tapi\t8080\n",
-            "skipped\tonce\tone-shot\n",
-            "skipped\tengine\tsocket\n",
-            "dropped\tapi\tprivileged\n",
-            "dropped\tapi\tdevices\n",
-            "dropped\tapi\tpid: host\n",
-            "dropped\tapi\t/host: /var/run is not mounted\n",
-        ] {
-            assert!(printed.contains(line), "{line}{printed}");
-        }
-        assert_eq!(drill.ps(), "api stopped\ndb stopped\n");
-        drill.driver(&["isolation"]).expect(1);
-        drill.driver(&["start", "db", "api"]).expect(0);
-        let checks = drill.driver(&["isolation"]).expect(0).stdout;
-        assert!(checks.lines().count() == 5 && !checks.contains("\tfail\t"), "{checks}");
-        let seen =
-            |words: &[&str]| drill.driver(&[&["exec", "api"], words].concat()).expect(0).stdout;
-        assert_eq!(seen(&["printenv", "PIN", "DOLLAR", "COLOUR"]), "1e3\na$b\ndrill\n");
-        assert_eq!(
-            seen(&["sh", "-c", "ls /data /ro /named /anon; touch /data/y"]),
-            "/anon:\n\n/data:\n\n/named:\n\n/ro:\ny\n"
-        );
-        assert_eq!(
-            seen(&["sh", "-c", "touch /ro/x 2>/dev/null || getent hosts database | wc -l"]),
-            "1\n"
-        );
-        assert_eq!(
-            drill.driver(&["exec", "db", "cat", "/run/secrets/key"]).expect(0).stdout,
-            "drills-own\n"
-        );
-        assert_eq!(sh(&deploy.dir, "ls data")?, "x\n");
-
-        // Neither the deployment's directory nor another project is taken down.
-        let refused = deploy.driver(&["destroy"]).expect(5);
-        assert!(refused.stderr.contains("there is no drill"), "{refused:?}");
-        drill.driver(&["destroy", "--project", "deploy"]).expect(5);
-        deploy.driver(&["destroy", "--project", "deploy"]).expect(0);
-        assert_eq!(deploy.ps(), before);
-        drill.driver(&["destroy"]).expect(0);
-        drill.driver(&["destroy"]).expect(0);
-        assert_eq!(project.left()?, "");
-        assert_eq!(deploy.ps(), before);
-        Ok(())
-    })
-}
-
-#[test]
-fn a_deployment_that_cannot_be_isolated_is_refused_and_a_directory_must_be_prepared() -> Result<()>
-{
-    with_each(|host| {
-        let deploy = host.deploy("deploy", &yaml(&[service("api", SLEEPS, "")]));
-        let from = deploy.dir.display().to_string();
-        let drill = prepared(host, "drill/deploy", "piprio-drill-test-x")?;
-        let isolate = ["isolate", "--from", &from];
-        let refused =
-            drill.driver(&[&isolate[..], &["--room", "9000000000000000000"]].concat()).expect(5);
-        assert!(refused.stderr.contains("make room there"), "{refused:?}");
-        assert!(!drill.file("compose.drill.yml").exists());
-        drill.driver(&isolate).expect(0);
-        std::fs::remove_file(drill.file("compose.drill.yml"))?;
-        let external = ", secrets: [key]";
-        let file = format!(
-            "{}secrets: {{key: {{external: true}}}}\n",
-            yaml(&[service("api", SLEEPS, external)])
-        );
-        std::fs::write(deploy.file("docker-compose.yml"), file)?;
-        let refused = drill.driver(&isolate).expect(5);
-        assert!(refused.stderr.contains("the engine keeps it"), "{refused:?}");
-        std::fs::write(
-            deploy.file("docker-compose.yml"),
-            yaml(&[service("api", SLEEPS, "").replace("image: '", "image: 'no-such-")]),
-        )?;
-        let refused = drill.driver(&isolate).expect(5);
-        assert!(refused.stderr.contains("a drill fetches none: api"), "{refused:?}");
-        std::fs::write(drill.file(".env"), "COMPOSE_PROJECT_NAME=x\n")?;
-        drill.driver(&isolate).expect(2);
-        deploy.driver(&["isolate", "--from", &from]).expect(2);
-        Ok(())
-    })
 }

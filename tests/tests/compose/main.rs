@@ -13,6 +13,7 @@ mod drill;
 mod drill_app;
 mod exec;
 mod health;
+mod isolate;
 mod kit;
 mod moving;
 mod restore;

@@ -8,8 +8,6 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use test_kit::deployment::sh;
-use test_kit::deployment::sh;
-use test_kit::process::PATIENCE;
 use test_kit::process::{PATIENCE, wait_until};
 
 const STEPS: [&str; 6] = ["validate", "server", "load", "compare", "config", "checks"];
