@@ -3,6 +3,8 @@
 use crate::kit::{CREDENTIAL, Host};
 use crate::runbook;
 use anyhow::Result;
+use bundle_format::report::{DrillReport, DrillResult};
+use test_kit::deployment::sh;
 
 const ALL: [&str; 7] = ["api", "minio", "postgres", "redis", "scheduler", "web", "worker"];
 
@@ -61,5 +63,30 @@ fn a_drill_in_a_directory_of_the_same_name_never_touches_the_first() -> Result<(
     runbook::follow(&host, &lines[destroyed..], &bundle, port)?;
     assert!(!host.dir().join("drill").exists());
     assert_eq!((first.state()?, first.started(&ALL)?), (state, started));
+    Ok(())
+}
+
+#[test]
+fn a_drill_of_the_services_passes_and_leaves_nothing_but_its_report() -> Result<()> {
+    let Some(host) = Host::with_product()? else { return Ok(()) };
+    let first = host.existing("deploy");
+    first.set("DRILL_DATA_KEYS=credential_encryption_key\nHEALTH_MAX_LATENCY_MS=60000")?;
+    first.backup()?;
+    let before = (first.state()?, first.started(&ALL)?);
+    let planned = first.run("drill.sh", &["--newest", "--level", "app", "--dry-run"], "")?;
+    assert!(planned.expect(0).stdout.contains(" isolate --from "));
+    let run = first.run("drill.sh", &["--newest", "--level", "app", "--json"], "")?.expect(0);
+    let report: DrillReport = serde_json::from_str(&run.stdout)?;
+    assert_eq!(report.result, DrillResult::Passed);
+    let names = |step: &str| report.checks.iter().filter(|it| it.step == step).count();
+    assert!(names("app") > 10 && names("compare") > 0, "{:#?}", report.checks);
+    assert_eq!((first.state()?, first.started(&ALL)?), before);
+    assert_eq!(sh(&first.dir, "ls -A backups/.drill")?, "lock\n");
+    let left = sh(
+        &first.dir,
+        "docker ps -a --format '{{.Names}}'; docker volume ls -q; docker network ls --format '{{.Name}}'",
+    )?;
+    // Other tests' projects have the word test there.
+    assert!(!left.contains("piprio-drill-2"), "{left}");
     Ok(())
 }
