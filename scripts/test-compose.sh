@@ -34,13 +34,17 @@ fi
 
 work="$(mktemp -d)"
 engine=''
-ours='label=piprio.test=compose'
+# Drills have no label of the tests: they take none of their deployment.
+ours=('label=piprio.test=compose' 'name=piprio-drill-test-')
 take_down() {
-  # What is just being restarted when it is removed can leave its network in use for ever.
-  docker ps -aq --filter "$ours" | xargs -r docker update --restart=no
-  docker ps -aq --filter "$ours" | xargs -r docker rm -fv
-  docker volume ls -q --filter "$ours" | xargs -r docker volume rm
-  docker network ls -q --filter "$ours" | xargs -r docker network rm
+  local filter
+  for filter in "${ours[@]}"; do
+    # What is just being restarted when it is removed can leave its network in use for ever.
+    docker ps -aq --filter "$filter" | xargs -r docker update --restart=no
+    docker ps -aq --filter "$filter" | xargs -r docker rm -fv
+    docker volume ls -q --filter "$filter" | xargs -r docker volume rm
+    docker network ls -q --filter "$filter" | xargs -r docker network rm
+  done
 } >/dev/null
 finish() {
   local status=$?
@@ -72,7 +76,7 @@ if ! docker info >/dev/null 2>&1; then
 fi
 # The tests' directories are named deploy, as a customer's: to Compose, that is one project.
 [[ -z "$(docker ps -aq --filter label=com.docker.compose.project=deploy)$(docker volume ls -q --filter label=com.docker.compose.project=deploy)" ]] ||
-  [[ -n "$(docker ps -aq --filter "$ours")$(docker volume ls -q --filter "$ours")" ]] ||
+  [[ -n "$(docker ps -aq --filter "${ours[0]}")$(docker volume ls -q --filter "${ours[0]}")" ]] ||
   skip 'this engine runs a project named deploy, which is none of ours'
 take_down
 
@@ -98,5 +102,9 @@ else
   # A drill's private server, of this image.
   (( $# > 0 )) || TMPDIR="$work/tmp" cargo test -p drill-run --lib --locked -- --test-threads=1 tests::container
 fi
-left="$(docker ps -aq --filter "$ours"; docker volume ls -q --filter "$ours"; docker network ls -q --filter "$ours")"
+left="$(for filter in "${ours[@]}"; do
+  docker ps -aq --filter "$filter"
+  docker volume ls -q --filter "$filter"
+  docker network ls -q --filter "$filter"
+done)"
 [[ -z "$left" ]] || { log "left behind by the tests: $left"; exit 1; }
