@@ -5,7 +5,7 @@ use crate::docker::{self, ANSWER};
 use anyhow::{Context, Result};
 use pipe_kit::{Stop, warning};
 
-/// Refuses where the engine's directory has less room than this. Where the engine is on another machine,
+/// Refuses where the engine's directory has less room than this, beyond a twentieth that stays for production. Where the engine is on another machine,
 /// nobody can look.
 ///
 /// # Errors
@@ -20,13 +20,14 @@ pub fn require(bytes: u64) -> Result<()> {
         warning!("{dir}, where the engine keeps volumes, is not here: its room is not known");
         return Ok(());
     };
-    let free = found.f_bavail.checked_mul(found.f_frsize).context("the free space")?;
+    let blocks = found.f_bavail.saturating_sub(found.f_blocks / 20);
+    let free = blocks.checked_mul(found.f_frsize).context("the free space")?;
     if free >= bytes {
         return Ok(());
     }
     let size = pipe_kit::text::size;
     Err(Stop::refused(format!(
-        "the volumes need {} in {dir}, which has {}: make room there",
+        "the volumes need {} in {dir}, which has {} besides what stays for production: make room there",
         size(bytes),
         size(free)
     ))

@@ -117,7 +117,7 @@ pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
     let restored = restore(request, &mask)?;
     let is_restored = restored.verdict == DrillVerdict::Pass;
     found.push(restored);
-    found.extend(isolation(request)?);
+    found.extend(isolation(request, is_restored)?);
     found.extend(health(request)?);
     if is_restored {
         found.extend(run_scripts(request, &deployment, &scripts, &mask)?);
@@ -139,14 +139,20 @@ fn restore(request: &AppRequest<'_>, mask: &Mask) -> Result<DrillCheck> {
 }
 
 /// A restore that failed early has started no service.
-fn isolation(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
+fn isolation(request: &AppRequest<'_>, is_restored: bool) -> Result<Vec<DrillCheck>> {
     let (finished, text) = request.plan().driver().args(["isolation"]).outcome()?;
-    if !finished.status.success() && text.is_empty() {
-        warning!("{:#}", finished.into_error());
-        let skipped = DrillVerdict::Skipped;
-        return Ok(vec![checks::check("network", skipped, "internal", "no service was started")]);
+    let found = checks::of_isolation(&text);
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(checks::of_isolation(&text))
+    let (verdict, why) = match is_restored {
+        true => (DrillVerdict::Failed, format!("{:#}", finished.into_error())),
+        false => {
+            warning!("{:#}", finished.into_error());
+            (DrillVerdict::Skipped, "no service was started".to_owned())
+        }
+    };
+    Ok(vec![checks::check("network", verdict, "internal", why)])
 }
 
 fn health(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {

@@ -30,7 +30,7 @@ pub fn ensure_detached() -> Result<()> {
 
 /// Addresses and credentials of database, storage and cache, and whatever is named as a secret.
 fn leads_to_production(name: &str) -> bool {
-    const BEGINNINGS: [&str; 5] = ["PG", "AWS_", "REDIS_", "S3_", "MINIO_"];
+    const BEGINNINGS: [&str; 6] = ["PG", "AWS_", "REDIS_", "S3_", "MINIO_", "SMTP_"];
     const WORDS: [&str; 4] = ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"];
     name == "READINESS_URLS"
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))

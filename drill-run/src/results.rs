@@ -83,7 +83,6 @@ impl Results {
         let name = state.step.take().map(Step::name).unwrap_or_default();
         let own = state.report.checks.iter().filter(|check| check.step == name);
         let worst = own.map(|check| check.verdict).max_by_key(|verdict| rank(*verdict));
-        let worst = worst.filter(|worst| *worst != DrillVerdict::Skipped);
         let Some(step) = state.report.steps.last_mut() else { return DrillVerdict::Skipped };
         step.seconds = rounded(took);
         step.verdict = worst.unwrap_or(DrillVerdict::Pass);
@@ -225,6 +224,9 @@ impl Results {
         state.report.result = result;
         let mut report = state.report.clone();
         // What was added before they were known.
+        for step in &mut report.steps {
+            step.detail = step.detail.as_deref().map(|detail| state.secrets.masked(detail));
+        }
         for check in &mut report.checks {
             for text in [&mut check.check, &mut check.expected, &mut check.found] {
                 *text = state.secrets.masked(text);
@@ -297,7 +299,7 @@ mod tests {
         for (verdicts, step, result) in [
             (&[][..], Pass, DrillResult::Passed),
             (&[Pass, Note, Pass], Note, DrillResult::Passed),
-            (&[Skipped], Pass, DrillResult::Passed),
+            (&[Skipped], Skipped, DrillResult::Passed),
             (&[Finding, Note], Finding, DrillResult::Finding),
             (&[Finding, Failed, Pass], Failed, DrillResult::Failed),
         ] {

@@ -102,7 +102,7 @@ fn values(env: &str) -> Vec<String> {
 
 fn password_of_url(value: &str) -> Option<&str> {
     let (_, rest) = value.split_once("://")?;
-    let (user, _) = rest.split_once('@')?;
+    let (user, _) = rest.rsplit_once('@')?;
     user.split_once(':').map(|(_, password)| password)
 }
 

@@ -122,6 +122,9 @@ impl Service<'_> {
         }
         service.insert("image".into(), json!(self.image.id));
         service.insert("restart".into(), json!("no"));
+        // Production comes first.
+        service.insert("oom_score_adj".into(), json!(1000));
+        service.insert("cpu_shares".into(), json!(128));
         service.insert("labels".into(), self.labels.clone());
         self.environment(&mut service, notes);
         self.rights(&mut service, notes);

@@ -69,7 +69,11 @@ pub fn of_isolation(text: &str) -> Vec<DrillCheck> {
     let line = |line: &str| {
         let fields: Vec<&str> = line.splitn(4, '\t').collect();
         let [name, word, expected, found] = fields.as_slice() else { return None };
-        let verdict = if *word == "pass" { DrillVerdict::Pass } else { DrillVerdict::Finding };
+        let verdict = match *word {
+            "pass" => DrillVerdict::Pass,
+            "skip" => DrillVerdict::Note,
+            _ => DrillVerdict::Finding,
+        };
         Some(check(*name, verdict, *expected, *found))
     };
     text.lines().filter_map(line).collect()
@@ -78,7 +82,10 @@ pub fn of_isolation(text: &str) -> Vec<DrillCheck> {
 /// The lines of the health check.
 pub fn of_health(report: &HealthReport) -> Vec<DrillCheck> {
     let probes = report.probes.iter().map(|probe| {
+        // One-shots do not run in a drill: a service that has ended has given up.
+        let has_ended = probe.facts.get("state").is_some_and(|state| state == "done");
         let verdict = match probe.verdict {
+            ProbeVerdict::Pass if has_ended => DrillVerdict::Finding,
             ProbeVerdict::Pass => DrillVerdict::Pass,
             ProbeVerdict::Warn => DrillVerdict::Note,
             ProbeVerdict::Fail => DrillVerdict::Finding,

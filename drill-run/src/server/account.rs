@@ -72,6 +72,8 @@ impl Account {
         // Our environment has secrets of the deployment, which the server's user may not know.
         const PASSED: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TZ"];
         command.env_clear().env("LC_ALL", "C").current_dir("/");
+        // What the dump's code may connect to without naming a host is not production's server.
+        command.env("PGHOST", "/nonexistent");
         command.envs(PASSED.iter().filter_map(|name| Some((name, std::env::var_os(name)?))));
         command
     }

@@ -100,6 +100,7 @@ impl Container<'_> {
         let mut command = docker(&["run", "--pull=never", "--network=none", "--entrypoint=sh"]);
         command.args(["--cap-drop=ALL", "--security-opt=no-new-privileges"]);
         command.args(["--log-driver=json-file", "--log-opt=max-size=10m"]);
+        command.args(["--oom-score-adj=1000", "--cpu-shares=128"]);
         command.arg(format!("--label={}", mark(self.dir)));
         command.arg(format!("--volume={}:/tmp", name(self.dir)));
         command.args(self.image.user.map(|user| format!("--user={user}"))).args(options);

@@ -15,7 +15,8 @@ pub fn needed(database: u64) -> u64 {
     database.saturating_add((database / 10).max(wal_bytes(database))).saturating_add(CLUSTER)
 }
 
-/// The bytes that are free where a directory is, or would be.
+/// The bytes that a drill may take where a directory is, or would be: a twentieth of the filesystem stays for
+/// production.
 ///
 /// # Errors
 /// If the system does not show it.
@@ -23,7 +24,8 @@ pub fn free(dir: &Path) -> Result<u64> {
     let there = dir.ancestors().find(|dir| dir.exists()).unwrap_or(dir);
     let space =
         statvfs(there).with_context(|| format!("looking for room in {}", there.display()))?;
-    Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    let reserve = space.f_blocks / 20;
+    Ok(space.f_bavail.saturating_sub(reserve).saturating_mul(space.f_frsize))
 }
 
 /// The free bytes in the output of `df -Pk`: the word before the percentage in the last line, which may begin with

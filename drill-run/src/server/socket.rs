@@ -61,6 +61,11 @@ fn runtime_directory() -> Option<PathBuf> {
 /// # Errors
 /// If it cannot be removed.
 pub fn remove_short(path: &Path) -> Result<()> {
+    // Others may write in the directory above, and have put something else there since.
+    let ours = geteuid().as_raw();
+    if !path.symlink_metadata().is_ok_and(|found| found.is_dir() && found.uid() == ours) {
+        return Ok(());
+    }
     for result in [std::fs::remove_file(path.join(LINK)), std::fs::remove_dir(path)] {
         match result {
             Err(error) if error.kind() == ErrorKind::NotFound => {}

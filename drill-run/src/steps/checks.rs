@@ -52,6 +52,7 @@ fn query(drill: &Drill, file: &Path) -> Result<()> {
     let ran = sql::each_row(drill, "check", &text, |row| {
         rows += 1;
         if rows <= NAMED {
+            let row = if row.is_empty() { "an empty row" } else { row };
             drill.results.finding(name.clone(), "no row", row);
         }
         Ok(())

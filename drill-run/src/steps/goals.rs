@@ -29,7 +29,11 @@ fn is_newest(drill: &Drill) -> bool {
 
 fn judge(goals: &DrillGoals, is_newest: bool) -> Vec<Judged> {
     let one = |name: &str, found: Option<f64>, goal: Option<f64>| {
-        let (found, goal) = (found?, goal?);
+        let goal = goal?;
+        let Some(found) = found else {
+            let expected = format!("at most {goal:.1} s");
+            return Some(Judged::new(DrillVerdict::Skipped, name, expected, "not known"));
+        };
         let verdict = if found > goal { DrillVerdict::Finding } else { DrillVerdict::Pass };
         let seconds = |value: f64| format!("{value:.1} s");
         Some(Judged::new(verdict, name, format!("at most {}", seconds(goal)), seconds(found)))
@@ -61,6 +65,6 @@ mod tests {
         assert_eq!(verdicts(&goals(1.0, 9999.0), false), [Pass]);
         assert!(verdicts(&DrillGoals::default(), true).is_empty());
         let unknown = DrillGoals { rto_seconds: None, ..goals(1.0, 1.0) };
-        assert_eq!(verdicts(&unknown, true), [Pass]);
+        assert_eq!(verdicts(&unknown, true), [DrillVerdict::Skipped, Pass]);
     }
 }

@@ -97,6 +97,10 @@ impl RowCheck {
             Some((key, content_type)) => (key, Some(content_type).filter(|text| !text.is_empty())),
             None => (row, None),
         };
+        // A row without a key names no object.
+        if key.is_empty() {
+            return;
+        }
         self.named += 1;
         let Some(known) = self.known.get_mut(key) else {
             self.lost += 1;
@@ -117,7 +121,10 @@ impl RowCheck {
     fn report(self, drill: &Drill, check: &str, expected: &str) {
         let results = &drill.results;
         let named = count(self.named, "row");
-        if self.lost == 0 {
+        if self.named == 0 && !self.known.is_empty() {
+            let objects = count(self.known.len(), "object");
+            results.finding(check, expected, format!("no row names any of {objects}"));
+        } else if self.lost == 0 {
             results.pass(check, expected, format!("all: {named}"));
         } else {
             let objects = count(self.lost, "object");
@@ -180,7 +187,7 @@ mod tests {
             lost: 0,
             other_types: Vec::new(),
         };
-        for row in ["a b\ttext/plain", "c\timage/png", "c", "gone", "c\t"] {
+        for row in ["a b\ttext/plain", "", "c\timage/png", "c", "gone", "\tx/y", "c\t"] {
             rows.take(row);
         }
         assert_eq!((rows.named, rows.lost, rows.missing), (5, 1, vec!["gone".to_owned()]));
