@@ -13,8 +13,14 @@ pub type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
 /// How the names of our tools' temporary files begin.
 const TEMPORARY: &str = pipe_kit::atomic::PREFIX;
 /// What stays in `.restore/` between runs.
-const KEPT: [&str; 5] =
-    ["events.json", "last-backup.json", "last-restore.json", "lock", "retention.json"];
+const KEPT: [&str; 6] = [
+    "events.json",
+    "events.lock",
+    "last-backup.json",
+    "last-restore.json",
+    "lock",
+    "retention.json",
+];
 
 pub fn contents(dir: &Path) -> Result<Contents> {
     let mut all = Contents::new();
