@@ -25,4 +25,4 @@ pub use drill::{
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};
-pub use run::{ComponentBytes, DestinationRecord, RunKind, RunRecord, StageRecord};
+pub use run::{ComponentBytes, DestinationRecord, DrillRecord, RunKind, RunRecord, StageRecord};

@@ -17,6 +17,9 @@ const URLS: [(&str, &[(&str, u16)]); 2] = [
     ("REDIS_URL", &[("redis", 6379), ("rediss", 6379)]),
 ];
 
+/// The only setting of such a name whose file the toolkit writes: it need not be there.
+const WRITTEN: &str = "METRICS_FILE";
+
 /// Checks, and prints what was found.
 ///
 /// # Errors
@@ -49,8 +52,8 @@ fn check(deployment: &Deployment, layers: &Layers) -> SettingsCheck {
     let named = layers.get("POSTGRES_DB").map(|(value, _)| value.to_owned());
     let default = || settings::find("POSTGRES_DB").and_then(|s| s.default).unwrap_or_default();
     let database = named.unwrap_or_else(|| default().to_owned());
-    let files =
-        layers.file.iter().filter(|(key, value)| key.ends_with("_FILE") && !value.is_empty());
+    let is_read = |key: &str| key.ends_with("_FILE") && key != WRITTEN;
+    let files = layers.file.iter().filter(|(key, value)| is_read(key) && !value.is_empty());
     SettingsCheck {
         problem: resolved.err().map(|error| format!("{error:#}")),
         database,
@@ -139,6 +142,7 @@ mod tests {
             ("TLS_KEY_FILE", "./certs/tls.key"),
             ("LOG_FILE", "/var/log/absent.log"),
             ("STATE_FILE", "run/state"),
+            ("METRICS_FILE", "metrics/piprio.prom"),
         ];
         let found = checked(&env, &["certs/tls.key"]).files;
         let shown: Vec<_> = found

@@ -6,7 +6,7 @@ use bundle_format::BundleName;
 use bundle_format::domain::UNKNOWN;
 use bundle_format::layout;
 use bundle_format::manifest::{self, Parsed};
-use bundle_format::report::{DrilledBundle, ListedBundle, Listing};
+use bundle_format::report::{ComponentBytes, DrilledBundle, ListedBundle, Listing};
 use chrono::{DateTime, TimeDelta, Utc};
 use pipe_kit::Stop;
 use pipe_kit::text::{hex, one_line};
@@ -156,6 +156,13 @@ impl Bundle {
     /// The major version of the database's server, by the manifest.
     pub fn major(&self) -> Option<u32> {
         self.postgres.as_deref().and_then(major_of)
+    }
+
+    /// The sizes of its components, by the manifest.
+    pub fn bytes(&self) -> ComponentBytes {
+        let Parsed { database, objects, config, .. } = &self.manifest;
+        let objects = objects.flatten().map(|extent| extent.bytes);
+        ComponentBytes { database: *database, objects, config: *config }
     }
 
     /// For the report.

@@ -27,9 +27,11 @@ STEPS, in this order:
   report     write DEPLOY/.drills/drill_YYYYMMDDTHHMMSSZ/report.json, report.md, report.html
 
 A drill changes nothing of the deployment: no database, bucket, service, lock or file but its
-report, and the record of the run in DEPLOY/.restore/last-drill.json. Whatever ends it, nothing
-else is left; what a killed drill left is removed by the next one. It runs with low priority, and
-without credentials of the deployment in its environment. With --only, no report and no record is written.
+report, the record of the run in DEPLOY/.restore/last-drill.json, the count of failures beside it,
+and METRICS_FILE. Whatever ends it, nothing else is left; what a killed drill left is removed by the next one. It runs with low priority, and
+without credentials of the deployment in its environment. Programs in DEPLOY/hooks/before-drill.d
+run first; one that fails refuses the drill (5). Those in after-drill.d or failed-drill.d run at its
+end. With --only, no report and no record is written, no hook runs, and nobody is notified.
 
 EXAMPLES:
   drill-run --newest
@@ -45,7 +47,7 @@ EXIT STATUS:
   1  a check found something, or a step failed
   2  wrong usage
   4  the bundle is damaged; --verify-reports: a report is missing or was changed
-  5  refused: no bundle, no room, no PostgreSQL for it, or another drill is running
+  5  refused: no bundle, no room, no PostgreSQL for it, another drill is running, or a hook failed
   128+N  signal N";
 
 /// Restore a bundle where it harms nothing, prove what came back, and remove it again

@@ -1,7 +1,6 @@
 //! One drill: what its steps work on.
 
 use crate::bundle::Bundle;
-use crate::record::Record;
 use crate::results::Results;
 use crate::server::PrivateServer;
 use crate::settings::Settings;
@@ -9,6 +8,7 @@ use crate::workplace::Workplace;
 use anyhow::{Context, Result};
 use bundle_format::report::{DrillReport, DumpReport, Listing};
 use pipe_kit::tool::Tool;
+use run_events::Record;
 use serde::Deserialize;
 use std::cell::{Cell, OnceCell, Ref, RefCell};
 use std::path::PathBuf;
@@ -42,7 +42,8 @@ pub struct Drill {
     pub history: Vec<DrillReport>,
     pub workplace: Workplace,
     pub results: Arc<Results>,
-    pub record: Arc<Record>,
+    /// None: a part of a drill is not recorded.
+    pub record: Option<Arc<Record>>,
     pub dump: OnceCell<Dump>,
     /// Whether the server is to outlive us.
     pub keep: Cell<bool>,
@@ -59,7 +60,7 @@ impl Drill {
         listing: Listing,
         history: Vec<DrillReport>,
         workplace: Workplace,
-        (results, record): (Arc<Results>, Arc<Record>),
+        (results, record): (Arc<Results>, Option<Arc<Record>>),
     ) -> Self {
         Self {
             settings,
@@ -144,6 +145,13 @@ impl Drill {
                 server.tool("sh", database).args(["-c", inside, "psql"])
             }
         })
+    }
+
+    /// The recovery time is known.
+    pub fn recovered(&self, seconds: f64) {
+        if let Some(record) = &self.record {
+            record.change(|run| run.drill.get_or_insert_default().rto_seconds = Some(seconds));
+        }
     }
 
     /// The configuration is extracted there.

@@ -32,6 +32,10 @@ pub fn ensure_detached() -> Result<()> {
 fn leads_to_production(name: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["PG", "AWS_", "REDIS_", "S3_", "MINIO_", "SMTP_"];
     const WORDS: [&str; 4] = ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"];
+    // It only names those that are secret: what is sent away is masked by them.
+    if name == "PIPRIO_SECRETS" {
+        return false;
+    }
     name == "READINESS_URLS"
         || BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
         || WORDS.iter().any(|word| name.contains(word))
@@ -62,6 +66,8 @@ mod tests {
             "HOME",
             "PIPRIO_DEPLOY",
             "PIPRIO_RESOLVED",
+            "PIPRIO_SECRETS",
+            "NOTIFY_PING",
             "PIPE_KIT_PARENT",
             "BACKUP_ROOT",
             "POSTGRES_SERVICE",

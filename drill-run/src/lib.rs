@@ -9,7 +9,6 @@ mod dry_run;
 mod environment;
 mod mirror;
 mod priority;
-mod record;
 mod report;
 mod results;
 mod script;

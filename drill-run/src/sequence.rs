@@ -2,17 +2,19 @@
 
 use crate::bundle::{Bundle, Choice, choose, list};
 use crate::drill::Drill;
-use crate::record::Record;
 use crate::report::Reports;
 use crate::results::Results;
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::workplace::Workplace;
+use crate::workplace::{Drills, Workplace};
 use crate::{priority, script, steps};
 use anyhow::{Context, Result};
-use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict};
+use bundle_format::report::{
+    DrillLevel, DrillRecord, DrillReport, DrillResult, DrillVerdict, RunKind,
+};
 use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
+use run_events::{Events, Record};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
@@ -24,6 +26,13 @@ pub struct Options {
     pub only: Option<Step>,
     pub keep: bool,
     pub json: bool,
+}
+
+impl Options {
+    /// A part of a drill is no evidence of a whole one: it is neither reported nor recorded, and nobody is notified.
+    pub fn is_whole(&self) -> bool {
+        self.only.is_none_or(|only| only == Step::Report)
+    }
 }
 
 /// The bundle that the options choose, and the bundles of the deployment.
@@ -55,6 +64,21 @@ pub fn chosen(
 pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
     // Also for what scripts create.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    let kind = RunKind::Drill;
+    let events = if options.is_whole() { Events::begin(kind) } else { Events::none(kind) };
+    let mut drills = None;
+    let result = drill(settings, options, &events, &mut drills);
+    events.end(&result);
+    result
+}
+
+/// Drills a bundle. The lock is the caller's to release.
+fn drill(
+    settings: Settings,
+    options: &Options,
+    events: &Events,
+    drills: &mut Option<Drills>,
+) -> Result<Exit> {
     if options.level == DrillLevel::App {
         steps::app::refuse_unless_possible(&settings)?;
     }
@@ -63,35 +87,27 @@ pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
     let (bundle, listing) = chosen(&settings, &options.choice)?;
     let reports = Reports::open(&settings.deploy);
     let history = reports.history()?;
+    let drills = drills.insert(Drills::lock(&settings.dir)?);
+    let record = options.is_whole().then(|| recorded(&settings, &bundle, options.level, events));
+    events.before()?;
     let begun =
         DrillReport { level: options.level, bundle: bundle.described(), ..DrillReport::default() };
-    let end = End {
-        results: Arc::new(Results::begin(begun)),
-        record: Mutex::new(None),
-        reports,
-        // A part of a drill is no evidence of a whole one.
-        is_whole: options.only.is_none_or(|only| only == Step::Report),
-        written: Mutex::new(None),
-    };
-    let end = Arc::new(end);
-    // Registered before everything else, so that it comes last: then nothing else is left.
+    let results = Arc::new(Results::begin(begun));
+    let shared = (Arc::clone(&results), record.clone());
+    let end = Arc::new(End { results, record, reports, written: Mutex::new(None) });
+    // After a signal it comes when nothing of the drill is left, and before the end of the events.
     let on_signal = {
         let end = Arc::clone(&end);
         cleanup::on_failure(move || end.interrupted())
     };
-    let workplace = Workplace::open(&settings.dir);
-    let workplace = match workplace {
+    let workplace = match Workplace::open(drills) {
         Ok(workplace) => workplace,
         Err(error) => {
             on_signal.disarm();
             return Err(error);
         }
     };
-    let record = end.is_whole.then(|| settings.state_dir().join("last-drill.json"));
-    let record = Arc::new(Record::begin(record, &bundle.dir, options.level));
-    *lock(&end.record) = Some(Arc::clone(&record));
     info!("drilling {} in {}", bundle.dir.display(), workplace.dir.display());
-    let shared = (Arc::clone(&end.results), record);
     let drill = Drill::new(settings, bundle, listing, history, workplace, shared);
     drill.keep.set(options.keep);
     let ended = Sequence { drill: &drill, options }.run();
@@ -99,12 +115,24 @@ pub fn run(settings: Settings, options: &Options) -> Result<Exit> {
     let result = ended.unwrap_or_else(|| end.results.result());
     let reported = end.report(result);
     on_signal.disarm();
-    let exit = exit_of(result);
-    let exit = if cleared.is_err() || reported.is_err() { exit.max_failed() } else { exit };
-    end.record(result, exit.0.code());
     let dir = cleared.and(reported)?;
     end.print(dir.as_deref(), options.json, result)?;
-    conclude(result, exit.0, &end.results, dir)
+    conclude(result, &end.results, dir)
+}
+
+/// The record of a whole drill, which begins.
+fn recorded(
+    settings: &Settings,
+    bundle: &Bundle,
+    level: DrillLevel,
+    events: &Events,
+) -> Arc<Record> {
+    let record = events.open(&settings.state_dir(), &settings.root, Some(&bundle.dir));
+    record.change(|run| {
+        run.bytes = bundle.bytes();
+        run.drill = Some(DrillRecord { level, ..DrillRecord::default() });
+    });
+    record
 }
 
 /// Stops the server and removes everything, or keeps it and prints how to reach it.
@@ -134,9 +162,9 @@ fn clear(drill: Drill, keep: bool) -> Result<()> {
 /// What a drill comes to in the end, shared with the signal thread.
 struct End {
     results: Arc<Results>,
-    record: Mutex<Option<Arc<Record>>>,
+    /// None: a part of a drill is neither recorded nor reported.
+    record: Option<Arc<Record>>,
     reports: Reports,
-    is_whole: bool,
     /// The report, and where it was written.
     written: Mutex<Option<(DrillReport, Option<PathBuf>)>>,
 }
@@ -149,33 +177,27 @@ impl End {
             return Ok(dir.clone());
         }
         let mut report = self.results.ended(result);
-        let dir = match self.is_whole {
-            true => Some(self.reports.write(&mut report).context("writing the report")?),
-            false => None,
+        let dir = match &self.record {
+            Some(record) => {
+                let dir = self.reports.write(&mut report).context("writing the report");
+                record.change(|run| {
+                    let drill = run.drill.get_or_insert_default();
+                    drill.result = Some(result);
+                    drill.report = dir.as_ref().ok().cloned();
+                });
+                Some(dir?)
+            }
+            None => None,
         };
-        if let (Some(dir), Some(record)) = (&dir, &*lock(&self.record)) {
-            record.reported(dir);
-        }
         *written = Some((report, dir.clone()));
         Ok(dir)
     }
 
-    fn record(&self, result: DrillResult, status: u8) {
-        if let Some(record) = &*lock(&self.record) {
-            record.end(result, status);
-        }
-    }
-
-    /// After a signal: nobody else reports it. A drill that had not begun has no report.
+    /// After a signal: nobody else reports it.
     fn interrupted(&self) {
-        if lock(&self.record).is_none() {
-            return;
-        }
         if let Err(error) = self.report(DrillResult::Interrupted) {
             warning!("{error:#}");
         }
-        let signal = cleanup::signal().and_then(|signal| u8::try_from(signal).ok());
-        self.record(DrillResult::Interrupted, 128 + signal.unwrap_or_default());
     }
 
     fn print(&self, dir: Option<&std::path::Path>, json: bool, result: DrillResult) -> Result<()> {
@@ -190,31 +212,16 @@ impl End {
     }
 }
 
-/// An exit status, and what it becomes if the end fails.
-#[derive(Clone, Copy)]
-struct Ended(Exit);
-
-impl Ended {
-    fn max_failed(self) -> Self {
-        if self.0 == Exit::Done { Self(Exit::Failed) } else { self }
-    }
-}
-
-fn exit_of(result: DrillResult) -> Ended {
-    Ended(match result {
+fn exit_of(result: DrillResult) -> Exit {
+    match result {
         DrillResult::Passed => Exit::Done,
         DrillResult::Finding | DrillResult::Failed | DrillResult::Interrupted => Exit::Failed,
         DrillResult::Damaged => Exit::Damaged,
         DrillResult::Refused => Exit::Refused,
-    })
+    }
 }
 
-fn conclude(
-    result: DrillResult,
-    exit: Exit,
-    results: &Results,
-    dir: Option<PathBuf>,
-) -> Result<Exit> {
+fn conclude(result: DrillResult, results: &Results, dir: Option<PathBuf>) -> Result<Exit> {
     let place = match dir {
         Some(dir) => format!("the report: {}", dir.display()),
         None => "no report is written of a part of a drill".to_owned(),
@@ -233,7 +240,7 @@ fn conclude(
             "a step or a check could not be carried out, as listed above".to_owned()
         }
     };
-    Err(Stop::with_exit(exit, format!("{words}; {place}")).into())
+    Err(Stop::with_exit(exit_of(result), format!("{words}; {place}")).into())
 }
 
 /// The steps of a drill.
@@ -264,7 +271,9 @@ impl Sequence<'_> {
     fn take(&self, step: Step) -> Option<DrillResult> {
         let Drill { results, record, .. } = self.drill;
         results.begin_step(step);
-        record.begin_step(step);
+        if let Some(record) = record {
+            record.begin_stage(step.name());
+        }
         let (ended, took) = step.heading().time(|| self.run_step(step));
         let failure = ended.as_ref().err().map(|error| format!("{error:#}"));
         if let Some(failure) = &failure {
@@ -278,11 +287,13 @@ impl Sequence<'_> {
             _ => None,
         };
         let status = match (result, verdict) {
-            (Some(result), _) => exit_of(result).0.code(),
+            (Some(result), _) => exit_of(result).code(),
             (None, DrillVerdict::Finding | DrillVerdict::Failed) => Exit::Failed.code(),
             (None, _) => Exit::Done.code(),
         };
-        record.end_step(took, status);
+        if let Some(record) = record {
+            record.end_stage(took, status);
+        }
         result
     }
 

@@ -24,24 +24,40 @@ const KEPT: &str = "kept";
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The directory of this drill, and the lock of all of them.
-pub struct Workplace {
-    /// Of this drill, absolute.
-    pub dir: PathBuf,
-    guard: Option<Guard>,
+/// The directory of all drills, locked: one drill at a time.
+pub struct Drills {
+    /// Absolute.
+    root: PathBuf,
     _lock: Lock,
 }
 
-impl Workplace {
-    /// Takes the lock of the directory of all drills, removes what killed drills have left there, and makes a directory
-    /// for this one.
+impl Drills {
+    /// Takes the lock.
     ///
     /// # Errors
     /// [`Stop::refused`] if another drill runs, or others may enter the directory.
-    pub fn open(root: &Path) -> Result<Self> {
+    pub fn lock(root: &Path) -> Result<Self> {
         let root = make_root(root)?;
         let lock = lock::take(&root.join("lock"), "another drill")?;
-        remove_leftovers(&root)?;
+        Ok(Self { root, _lock: lock })
+    }
+}
+
+/// The directory of this drill.
+pub struct Workplace {
+    /// Absolute.
+    pub dir: PathBuf,
+    guard: Option<Guard>,
+}
+
+impl Workplace {
+    /// Removes what killed drills have left, and makes a directory for this one.
+    ///
+    /// # Errors
+    /// If one of both cannot be done.
+    pub fn open(drills: &Drills) -> Result<Self> {
+        let root = &drills.root;
+        remove_leftovers(root)?;
         let dir = root.join(format!("{PREFIX}{}", chrono::Utc::now().format("%Y%m%dT%H%M%S%6fZ")));
         let removed = dir.clone();
         // Before it is there, since a signal may come between the two.
@@ -51,7 +67,7 @@ impl Workplace {
             }
         });
         make(&dir)?;
-        Ok(Self { dir, guard: Some(guard), _lock: lock })
+        Ok(Self { dir, guard: Some(guard) })
     }
 
     /// An empty directory in it, which nobody else can enter.
@@ -158,10 +174,10 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     /// A child that another test has just forked holds the lock until it becomes its program.
-    fn opened(root: &Path) -> Workplace {
+    fn locked(root: &Path) -> Drills {
         let again = || {
             std::thread::sleep(Duration::from_millis(20));
-            Workplace::open(root).ok()
+            Drills::lock(root).ok()
         };
         (0..100).find_map(|_| again()).unwrap()
     }
@@ -170,22 +186,26 @@ mod tests {
     fn one_drill_at_a_time_and_what_it_leaves_is_removed_by_the_next() {
         let parent = tempfile::tempdir().unwrap();
         let root = parent.path().join("a/drills");
-        let first = Workplace::open(&root).unwrap();
+        let drills = Drills::lock(&root).unwrap();
+        let first = Workplace::open(&drills).unwrap();
         assert_eq!(root.metadata().unwrap().mode() & 0o777, 0o700);
         assert_eq!(first.dir.metadata().unwrap().mode() & 0o777, 0o700);
-        let error = Workplace::open(&root).err().unwrap();
+        let error = Drills::lock(&root).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
         assert!(error.to_string().starts_with("another drill is running"), "{error}");
         first.subdirectory("config").unwrap();
         std::fs::write(first.dir.join("config/x"), "x").unwrap();
         first.remove().unwrap();
+        assert!(Drills::lock(&root).is_err());
+        drop(drills);
+        let drills = locked(&root);
         let leftover = root.join("drill-20260421T020000000000Z");
         std::fs::create_dir(&leftover).unwrap();
         std::fs::write(root.join("other"), "").unwrap();
-        opened(&root).keep().unwrap();
+        Workplace::open(&drills).unwrap().keep().unwrap();
         assert!(!leftover.exists());
         // The one that was kept, the lock, and what is not a drill's.
-        opened(&root).remove().unwrap();
+        Workplace::open(&drills).unwrap().remove().unwrap();
         assert_eq!(std::fs::read_dir(&root).unwrap().count(), 3);
     }
 
@@ -193,11 +213,11 @@ mod tests {
     fn a_directory_that_others_may_enter_is_refused() {
         let root = tempfile::tempdir().unwrap();
         std::fs::set_permissions(root.path(), PermissionsExt::from_mode(0o755)).unwrap();
-        let error = Workplace::open(root.path()).err().unwrap();
+        let error = Drills::lock(root.path()).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
         assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
         std::fs::write(root.path().join("file"), "").unwrap();
-        let error = Workplace::open(&root.path().join("file/drills")).err().unwrap();
+        let error = Drills::lock(&root.path().join("file/drills")).err().unwrap();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
     }
 }

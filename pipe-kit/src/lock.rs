@@ -1,10 +1,14 @@
 //! Advisory locks: one run at a time.
 
 use crate::Stop;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The pause between two tries of [`take_within`].
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held for as long as it lives. Children do not inherit it.
 #[derive(Debug)]
@@ -19,19 +23,44 @@ pub struct Lock {
 /// # Errors
 /// [`Stop::refused`] if another process holds it.
 pub fn take(path: &Path, holder: &str) -> Result<Lock> {
-    let file = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("opening the lock {}", path.display()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Lock { _file: file }),
-        Err(TryLockError::WouldBlock) => Err(Stop::refused(format!(
+    let refused = || {
+        Stop::refused(format!(
             "{holder} is running (it holds {}); nothing was changed; wait for it, then run this again",
             path.display()
         ))
-        .into()),
+    };
+    try_take(open(path)?, path)?.map_err(|_| refused().into())
+}
+
+/// Locks a file as [`take`] does, but waits for whoever holds it, for at most `limit`.
+///
+/// # Errors
+/// If it is still held then.
+pub fn take_within(path: &Path, limit: Duration) -> Result<Lock> {
+    let begun = Instant::now();
+    let mut file = open(path)?;
+    loop {
+        match try_take(file, path)? {
+            Ok(lock) => return Ok(lock),
+            Err(held) => file = held,
+        }
+        if begun.elapsed() >= limit {
+            bail!("another process has held {} for {} s", path.display(), limit.as_secs());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn open(path: &Path) -> Result<File> {
+    let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path);
+    file.with_context(|| format!("opening the lock {}", path.display()))
+}
+
+/// The lock, or the file if another process holds it.
+fn try_take(file: File, path: &Path) -> Result<Result<Lock, File>> {
+    match file.try_lock() {
+        Ok(()) => Ok(Ok(Lock { _file: file })),
+        Err(TryLockError::WouldBlock) => Ok(Err(file)),
         Err(TryLockError::Error(e)) => {
             Err(e).with_context(|| format!("locking {}", path.display()))
         }
@@ -77,5 +106,21 @@ mod tests {
         });
         assert!(again.is_some());
         assert!(!half.exists());
+    }
+    #[test]
+    fn a_lock_that_is_waited_for_comes_when_it_is_free_and_not_before_nor_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let held = take(&path, "another run").unwrap();
+        let error = take_within(&path, Duration::from_millis(30)).unwrap_err();
+        assert!(error.to_string().starts_with("another process has held "), "{error}");
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || take_within(&path, Duration::from_secs(60)))
+        };
+        drop(held);
+        let lock = waiting.join().unwrap().unwrap();
+        assert!(take_within(&path, Duration::ZERO).is_err());
+        drop(lock);
     }
 }

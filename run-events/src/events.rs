@@ -143,7 +143,8 @@ impl Run {
             (None, Some(ended)) => ended,
             (None, None) => (Exit::Failed.code(), None),
         };
-        if let Some(record) = record.as_ref().filter(|record| record.get().ended.is_none()) {
+        // Also where a signal, or a failure to print, came after the runner had recorded its end.
+        if let Some(record) = record.as_ref().filter(|record| record.get().status != Some(status)) {
             record.end(status);
         }
         if is_hooked {

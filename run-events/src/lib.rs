@@ -5,6 +5,7 @@
 
 mod capture;
 mod events;
+mod exclusive;
 mod hooks;
 mod limited;
 mod mask;

@@ -18,7 +18,7 @@ pub struct Message<'a> {
 impl Message<'_> {
     /// A run has failed. One that was killed has no status.
     pub fn failure(&self, status: Option<u8>, secrets: &Secrets) -> Value {
-        let stage = self.record.and_then(|record| record.stages.last()).map(|last| &last.stage);
+        let stage = self.stage();
         let at = stage.map(|stage| format!(" in {stage}")).unwrap_or_default();
         let how = status.map(|status| format!(" with status {status}")).unwrap_or_default();
         let text = format!("{} failed{how}{at}: {}", self.kind.word(), self.reason);
@@ -31,12 +31,20 @@ impl Message<'_> {
         self.with("recovery", &text, Some(0), secrets)
     }
 
+    /// The stage that was running, or the first that did not succeed, or the last.
+    fn stage(&self) -> Option<&str> {
+        let stages = &self.record?.stages;
+        let running = stages.last().filter(|last| last.status.is_none());
+        let failed = || stages.iter().find(|stage| stage.status != Some(0));
+        let stage = running.or_else(failed).or(stages.last())?;
+        Some(&stage.stage)
+    }
+
     fn with(&self, event: &str, text: &str, status: Option<u8>, secrets: &Secrets) -> Value {
         let domain = self.settings.domain.as_deref();
         let host = host();
         let text = format!("{}: {text}", domain.unwrap_or(&host));
         let record = self.record;
-        let stage = record.and_then(|record| record.stages.last()).map(|last| &last.stage);
         json!({
             "event": event,
             "run": self.kind.word(),
@@ -44,7 +52,7 @@ impl Message<'_> {
             "host": host,
             "text": secrets.mask(&text),
             "status": status,
-            "stage": stage,
+            "stage": self.stage(),
             "started": record.map(|record| record.started),
             "ended": record.and_then(|record| record.ended),
             "bundle": record.and_then(|record| record.bundle.as_ref()),
@@ -83,5 +91,27 @@ mod tests {
         let recovery = message.recovery(&secrets);
         assert_eq!(recovery["text"], "d.example: backup succeeded, after failures");
         assert_eq!((&recovery["event"], &recovery["status"]), (&json!("recovery"), &json!(0)));
+    }
+    #[test]
+    fn the_stage_of_a_failure_is_the_first_that_failed_unless_one_was_running() {
+        let settings = Settings::default();
+        let started = "2026-04-21T02:00:00Z".parse().unwrap();
+        for (statuses, expected) in [
+            (&[][..], None),
+            (&[Some(0), Some(0)], Some("1")),
+            (&[Some(0), Some(1), Some(0), Some(1)], Some("1")),
+            (&[Some(0), Some(1), Some(0), None], Some("3")),
+        ] {
+            let mut record = RunRecord::begin(started, "/b".into(), None);
+            let stage = |(at, status): (usize, &Option<u8>)| StageRecord {
+                stage: at.to_string(),
+                seconds: None,
+                status: *status,
+            };
+            record.stages = statuses.iter().enumerate().map(stage).collect();
+            let (kind, record) = (RunKind::Drill, Some(&record));
+            let message = Message { settings: &settings, kind, record, reason: "" };
+            assert_eq!(message.stage(), expected, "{statuses:?}");
+        }
     }
 }

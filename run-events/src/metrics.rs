@@ -2,34 +2,39 @@
 
 mod exposition;
 
+use crate::exclusive::{self, Exclusive};
 use crate::limited;
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::tally::Tallies;
 use anyhow::{Context, Result, ensure};
-use bundle_format::report::{BundleState, DestinationRecord, Listing, RunKind, RunRecord};
+use bundle_format::report::{
+    BundleState, DestinationRecord, DrillRecord, DrillResult, Listing, RunKind, RunRecord,
+};
 use chrono::{DateTime, Utc};
 use exposition::{Exposition, Kind};
-use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
-use pipe_kit::warning;
-use std::fs::Permissions;
-use std::io::{PipeReader, Read, Write, pipe};
-use std::os::unix::fs::PermissionsExt;
+use pipe_kit::{cleanup, warning};
+use std::io::{PipeReader, Read, pipe};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long bundles may take to be listed.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long another run is waited for that writes the file: a while longer than it lists bundles.
+const LIMIT_OF_OTHERS: Duration = Duration::from_secs(65);
 /// The status of a run that is running, or was killed.
 const NO_STATUS: i64 = -1;
 
 /// Writes the file. What is not known is not in it.
 ///
 /// # Errors
-/// If it cannot be written.
+/// If it cannot be written, or another run does not end writing it.
 pub fn write(settings: &Settings, file: &Path) -> Result<()> {
     let state_dir = settings.state_dir();
+    let limit = cleanup::signal().map_or(LIMIT_OF_OTHERS, |_| exclusive::LIMIT);
+    // Held from the first read on: what is written last is then what is known last.
+    let exclusive = Exclusive::take(&state_dir.join("metrics.lock"), limit)?;
     let records = RunKind::ALL.map(|kind| Record::read(&state_dir, kind));
     let of_backup = records[RunKind::Backup as usize].as_ref().map(|record| record.root.clone());
     let root = of_backup.or_else(|| settings.root.clone());
@@ -39,13 +44,8 @@ pub fn write(settings: &Settings, file: &Path) -> Result<()> {
     });
     let text =
         text(settings.domain.as_deref(), &records, &Tallies::read(&state_dir), listing.as_ref());
-    let mut out = AtomicFile::create(file)?;
-    out.write_all(text.as_bytes()).with_context(|| format!("writing {}", file.display()))?;
     // Another user collects it, and it contains no secret.
-    let readable = out.file().set_permissions(Permissions::from_mode(0o644));
-    readable.with_context(|| format!("the mode of {}", file.display()))?;
-    out.commit()?;
-    sync_directory(directory_of(file))
+    exclusive.replace(file, text.as_bytes(), 0o644)
 }
 
 fn list(root: &Path, domain: Option<&str>) -> Result<Listing> {
@@ -128,6 +128,23 @@ fn run(out: &mut Exposition, kind: RunKind, record: &RunRecord) {
     }
     for destination in &record.destinations {
         of_destination(&mut gauge, destination);
+    }
+    if let Some(drill) = &record.drill {
+        of_drill(&mut gauge, drill);
+    }
+}
+
+fn of_drill(gauge: &mut impl FnMut(&str, &str, Option<(&str, &str)>, f64), drill: &DrillRecord) {
+    if let Some(seconds) = drill.rto_seconds {
+        let help = "Recovery time (RTO) of the last drill: how long the load took.";
+        gauge("rto_seconds", help, None, seconds);
+    }
+    if let Some(result) = drill.result {
+        for one in DrillResult::ALL {
+            let help = "How the last drill ended: 1 for its result, 0 for the others.";
+            let value = f64::from(u8::from(one == result));
+            gauge("result", help, Some(("result", one.word())), value);
+        }
     }
 }
 
@@ -238,6 +255,12 @@ mod tests {
             bytes: Some(7),
             last_success: None,
         });
+        let mut drill = record();
+        drill.drill = Some(DrillRecord {
+            result: Some(DrillResult::Finding),
+            rto_seconds: Some(41.25),
+            ..DrillRecord::default()
+        });
         let bundle = ListedBundle {
             timestamp: at("2026-04-21T02:00:00Z"),
             state: BundleState::Intact,
@@ -245,7 +268,8 @@ mod tests {
         };
         let listing =
             Listing { bundles: vec![bundle], partials: vec!["p".into()], ..Listing::default() };
-        let text = text(Some("d"), &[Some(done), None, None, Some(ship)], &tallies, Some(&listing));
+        let text =
+            text(Some("d"), &[Some(done), None, Some(drill), Some(ship)], &tallies, Some(&listing));
         for line in [
             "# TYPE piprio_backup_last_success_timestamp_seconds gauge",
             "piprio_backup_last_success_timestamp_seconds{domain=\"d\"} 1776736900",
@@ -258,6 +282,9 @@ mod tests {
             "piprio_backup_bundles{domain=\"d\",state=\"partial\"} 1",
             "piprio_backup_bundles{domain=\"d\",state=\"shrunk\"} 0",
             "piprio_backup_newest_bundle_timestamp_seconds{domain=\"d\"} 1776736800",
+            "piprio_drill_rto_seconds{domain=\"d\"} 41.25",
+            "piprio_drill_result{domain=\"d\",result=\"finding\"} 1",
+            "piprio_drill_result{domain=\"d\",result=\"passed\"} 0",
             "piprio_ship_last_run_status{domain=\"d\"} -1",
             r#"piprio_ship_destination_status{domain="d",destination="s3://\"b\""} 1"#,
             r#"piprio_ship_destination_bytes{domain="d",destination="s3://\"b\""} 7"#,
@@ -272,5 +299,22 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let none = [None, None, None, None];
         assert_eq!(text(None, &none, &Tallies::read(dir.path()), None), "");
+    }
+    #[test]
+    fn what_another_run_records_while_it_writes_the_file_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { deploy: dir.path().to_owned(), ..Settings::default() };
+        let (state_dir, file) = (settings.state_dir(), dir.path().join("m.prom"));
+        let other = Exclusive::take(&state_dir.join("metrics.lock"), LIMIT).unwrap();
+        std::thread::scope(|scope| {
+            let written = scope.spawn(|| write(&settings, &file));
+            // Time enough to overtake, if it could.
+            std::thread::sleep(Duration::from_millis(100));
+            Tallies::read(&state_dir).failed(RunKind::Backup);
+            drop(other);
+            written.join().unwrap().unwrap();
+        });
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(text.contains("piprio_backup_failed_runs_total 1\n"), "{text}");
     }
 }

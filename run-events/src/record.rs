@@ -1,12 +1,12 @@
 //! The record of a run: how far it has come, in memory and in `DEPLOY/.restore/last-backup.json` or its like.
 
-use anyhow::{Context, Result};
+use crate::exclusive::Exclusive;
+use anyhow::Result;
 use bundle_format::report::{RunKind, RunRecord, StageRecord};
 use chrono::{DateTime, SubsecRound, Utc};
-use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
+use pipe_kit::atomic::directory_of;
 use pipe_kit::mutex::lock;
-use pipe_kit::{cleanup, warning};
-use std::io::Write;
+use pipe_kit::warning;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,7 +33,7 @@ impl Record {
         let mut run = RunRecord::begin(now(), root.to_owned(), previous.as_ref());
         run.bundle = bundle.map(Path::to_owned);
         let record = Self { file: state_dir.join(kind.record_name()), run: Mutex::new(run) };
-        record.write();
+        record.change(|_| {});
         record
     }
 
@@ -55,8 +55,14 @@ impl Record {
 
     /// Anything else changes.
     pub fn change(&self, change: impl FnOnce(&mut RunRecord)) {
+        // First of all, so that what is written last is what is true last.
+        let exclusive = Exclusive::of_state(directory_of(&self.file));
         change(&mut self.run());
-        self.write();
+        let write =
+            |exclusive: Exclusive| exclusive.replace(&self.file, self.json()?.as_bytes(), 0o600);
+        if let Err(error) = exclusive.and_then(write) {
+            warning!("the run is not recorded: {error:#}");
+        }
     }
 
     /// The run has ended. If it is ended again, the last status counts.
@@ -80,22 +86,6 @@ impl Record {
 
     fn run(&self) -> MutexGuard<'_, RunRecord> {
         lock(&self.run)
-    }
-
-    fn write(&self) {
-        let write = || -> Result<()> {
-            let text = self.json()?;
-            let mut file = AtomicFile::create(&self.file)?;
-            file.write_all(text.as_bytes())
-                .with_context(|| format!("writing {}", self.file.display()))?;
-            file.commit()?;
-            sync_directory(directory_of(&self.file))
-        };
-        if let Err(error) = write()
-            && !cleanup::is_ending()
-        {
-            warning!("the run is not recorded: {error:#}");
-        }
     }
 }
 

@@ -1,13 +1,13 @@
 //! Failures over several runs, in `DEPLOY/.restore/events.json`.
 
-use anyhow::{Context, Result};
+use crate::exclusive::Exclusive;
+use anyhow::Result;
 use bundle_format::report::RunKind;
 use chrono::{DateTime, SubsecRound, Utc};
-use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
+use pipe_kit::atomic::directory_of;
 use pipe_kit::warning;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What is known of one kind of run.
@@ -22,8 +22,10 @@ pub struct Tally {
 /// The tallies of all kinds.
 pub struct Tallies {
     file: PathBuf,
-    by_kind: BTreeMap<RunKind, Tally>,
+    by_kind: ByKind,
 }
+
+type ByKind = BTreeMap<RunKind, Tally>;
 
 impl Tallies {
     /// Reads them; what cannot be read is new.
@@ -40,27 +42,28 @@ impl Tallies {
 
     /// A run has failed.
     pub fn failed(&mut self, kind: RunKind) {
-        let tally = self.by_kind.entry(kind).or_default();
-        tally.failures += 1;
-        tally.failing_since.get_or_insert_with(|| Utc::now().trunc_subsecs(0));
-        self.write();
+        self.change(|by_kind| {
+            let tally = by_kind.entry(kind).or_default();
+            tally.failures += 1;
+            tally.failing_since.get_or_insert_with(|| Utc::now().trunc_subsecs(0));
+        });
     }
 
     /// A run has succeeded, and that was reported.
     pub fn recovered(&mut self, kind: RunKind) {
         if self.of(kind).failing_since.is_some() {
-            self.by_kind.entry(kind).or_default().failing_since = None;
-            self.write();
+            self.change(|by_kind| by_kind.entry(kind).or_default().failing_since = None);
         }
     }
 
-    fn write(&self) {
+    /// Changes them as they are now: a run of another kind may have changed its own meanwhile.
+    fn change(&mut self, change: impl FnOnce(&mut ByKind)) {
+        let state_dir = directory_of(&self.file).to_owned();
         let write = || -> Result<()> {
-            let text = serde_json::to_vec(&self.by_kind)?;
-            let mut file = AtomicFile::create(&self.file)?;
-            file.write_all(&text).with_context(|| format!("writing {}", self.file.display()))?;
-            file.commit()?;
-            sync_directory(directory_of(&self.file))
+            let exclusive = Exclusive::of_state(&state_dir)?;
+            *self = Self::read(&state_dir);
+            change(&mut self.by_kind);
+            exclusive.replace(&self.file, &serde_json::to_vec(&self.by_kind)?, 0o600)
         };
         if let Err(error) = write() {
             warning!("the failure is not recorded: {error:#}");
@@ -87,5 +90,21 @@ mod tests {
         read().recovered(Backup);
         assert_eq!(read().of(Backup), Tally { failing_since: None, failures: 2 });
         assert_eq!(read().of(Restore), Tally::default());
+    }
+    #[test]
+    fn runs_that_end_at_the_same_time_lose_nothing_of_each_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut early = Tallies::read(dir.path());
+        std::thread::scope(|scope| {
+            for at in 0..8 {
+                let kind = RunKind::ALL[at % RunKind::ALL.len()];
+                let state_dir = dir.path();
+                scope.spawn(move || (0..5).for_each(|_| Tallies::read(state_dir).failed(kind)));
+            }
+        });
+        early.failed(Backup);
+        let read = Tallies::read(dir.path());
+        let failures = RunKind::ALL.map(|kind| read.of(kind).failures);
+        assert_eq!(failures, [11, 10, 10, 10]);
     }
 }

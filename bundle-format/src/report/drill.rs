@@ -28,6 +28,16 @@ pub enum DrillResult {
 }
 
 impl DrillResult {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Passed,
+        Self::Finding,
+        Self::Failed,
+        Self::Damaged,
+        Self::Refused,
+        Self::Interrupted,
+    ];
+
     /// The word for it.
     #[must_use]
     pub fn word(self) -> &'static str {

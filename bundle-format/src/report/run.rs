@@ -1,5 +1,6 @@
 //! The record of a run: `DEPLOY/.restore/last-backup.json` and its like.
 
+use super::drill::{DrillLevel, DrillResult};
 use crate::manifest::Parsed;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -64,6 +65,9 @@ pub struct RunRecord {
     /// Of a shipment: where it sent bundles to.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub destinations: Vec<DestinationRecord>,
+    /// Of a drill: what it came to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillRecord>,
 }
 
 /// A stage or step that has ended, or is running.
@@ -104,6 +108,19 @@ pub struct DestinationRecord {
     pub last_success: Option<DateTime<Utc>>,
 }
 
+/// What a drill came to, so far.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DrillRecord {
+    /// How it ended; none while it lasts, and if it was killed or refused before its first step.
+    pub result: Option<DrillResult>,
+    /// What was restored.
+    pub level: DrillLevel,
+    /// The recovery time, once the dump is loaded.
+    pub rto_seconds: Option<f64>,
+    /// The report's directory, once it is written.
+    pub report: Option<PathBuf>,
+}
+
 impl RunRecord {
     /// A run that begins, after the last one of its kind.
     #[must_use]
@@ -118,6 +135,7 @@ impl RunRecord {
             stages: Vec::new(),
             bytes: ComponentBytes::default(),
             destinations: Vec::new(),
+            drill: None,
         }
     }
 
@@ -179,6 +197,20 @@ mod tests {
         let older: RunRecord = serde_json::from_str(&older).unwrap();
         assert_eq!((older.last_success, older.seconds()), (None, Some(60)));
         assert_eq!(record.bytes.iter().collect::<Vec<_>>(), [("database", 7)]);
+        record.drill = Some(DrillRecord {
+            result: Some(DrillResult::Finding),
+            rto_seconds: Some(41.2),
+            report: Some("/d/.drills/drill_x".into()),
+            ..DrillRecord::default()
+        });
+        let text = serde_json::to_string(&record).unwrap();
+        assert!(
+            text.ends_with(
+                r#","drill":{"result":"finding","level":"data","rto_seconds":41.2,"report":"/d/.drills/drill_x"}}"#
+            ),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{markdown, page};
 use anyhow::{Context, Result, anyhow, bail};
 use bundle_format::report::{DRILL_FORMAT, DrillReport, PreviousDrill};
 use chrono::{NaiveDateTime, TimeDelta};
-use pipe_kit::atomic::{self, AtomicFile};
+use pipe_kit::atomic;
 use pipe_kit::mutex::lock;
 use pipe_kit::{cleanup, text};
 use rustix::fs::{CWD, Mode, OFlags};
@@ -198,10 +198,16 @@ impl Reports {
     fn note_newest(&self, drill: &str, sha256: String) -> Result<()> {
         let newest = PreviousDrill { drill: drill.to_owned(), sha256 };
         let path = self.dir.join(NEWEST);
-        let mut file = AtomicFile::create(&path)?;
-        let text = serde_json::to_string(&newest).context("writing its name as JSON")?;
-        writeln!(file, "{text}").with_context(|| format!("writing {}", path.display()))?;
-        file.commit()?;
+        let text = serde_json::to_string(&newest).context("writing its name as JSON")? + "\n";
+        // No `AtomicFile`: a signal lets this thread create none, but waits for it here.
+        let new = self.dir.join(format!("{}{NEWEST}", atomic::PREFIX));
+        let renamed = write_file(&new, text.as_bytes()).and_then(|()| {
+            std::fs::rename(&new, &path).with_context(|| format!("renaming to {}", path.display()))
+        });
+        if renamed.is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+        renamed?;
         atomic::sync_directory(&self.dir)
     }
 

@@ -37,7 +37,7 @@ pub fn run(drill: &Drill) -> Result<()> {
         Err(error) => return Err(error),
     }
     drill.set_loaded(database);
-    drill.record.recovered(seconds);
+    drill.recovered(seconds);
     let size = sql::rows(
         drill,
         "size",

@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use test_kit::deployment::Deployment;
 
 /// What each hook writes to `hooks.log`.
-const LINE: &str = r#"echo "$PIPRIO_HOOK $PIPRIO_RUN ${PIPRIO_STATUS-} ${PIPRIO_BUNDLE+with a bundle}" >> hooks.log"#;
+pub const LINE: &str = r#"echo "$PIPRIO_HOOK $PIPRIO_RUN ${PIPRIO_STATUS-} ${PIPRIO_BUNDLE+with a bundle}" >> hooks.log"#;
 
 pub fn write_hook(deployment: &Deployment, name: &str, script: &str) -> Result<()> {
     let path = deployment.dir().join("hooks").join(name);
@@ -18,7 +18,8 @@ pub fn write_hook(deployment: &Deployment, name: &str, script: &str) -> Result<(
     Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700))?)
 }
 
-fn log(deployment: &Deployment) -> Vec<String> {
+/// What they have written since the last call.
+pub fn log(deployment: &Deployment) -> Vec<String> {
     let file = deployment.dir().join("hooks.log");
     let text = std::fs::read_to_string(&file).unwrap_or_default();
     let _ = std::fs::remove_file(file);

@@ -1,6 +1,7 @@
 //! What a run records of itself, and whom it notifies, on real deployments.
 #![allow(clippy::print_stdout, reason = "a skipped test reports why")]
 
+mod drills;
 mod hooks;
 mod metrics;
 mod notify;

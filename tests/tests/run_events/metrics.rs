@@ -23,7 +23,8 @@ pub fn samples(file: &Path) -> Result<BTreeMap<String, f64>> {
     samples.collect()
 }
 
-fn value(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
+/// A sample, with or without labels of its own.
+pub fn value(samples: &BTreeMap<String, f64>, name: &str) -> f64 {
     let name = match name.contains('{') {
         true => name.to_owned(),
         false => format!("{name}{{domain=\"demo.piprio.test\"}}"),

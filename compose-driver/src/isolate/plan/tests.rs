@@ -86,7 +86,7 @@ impl Host<'_> {
 }
 
 fn usual() -> Value {
-    json!({"image": "sha256:api", "restart": "no", "labels": {LABEL: "piprio-drill-1"},
+    json!({"image": "sha256:api", "restart": "no", "oom_score_adj": 1000, "cpu_shares": 128, "labels": {LABEL: "piprio-drill-1"},
            "networks": {"default": {"aliases": []}}, "dns": ["127.0.0.1"],
            "dns_opt": ["timeout:2", "attempts:1"]})
 }
