@@ -30,8 +30,8 @@ dir="$(deploy-env get --deploy "$PIPRIO_DEPLOY" DRILL_DIR 2>/dev/null)" || dir='
 if [[ -z "$file" ]]; then
   (( ${#keys[@]} == 0 )) || die 2 "${keys[0]} needs a FILE to open"
   # What a drill of a file has left that was killed.
-  if [[ -d "$dir/unsealed" ]] && exec 8>>"$dir/unsealed.lock" && flock -n 8; then
-    rm -rf -- "$dir/unsealed"
+  if [[ -d "$dir/.drill-unsealed" ]] && exec 8>>"$dir/.unsealed.lock" && flock -n 8; then
+    rm -rf -- "$dir/.drill-unsealed"
   fi
   exec 8>&-
   run drill-run "${options[@]}"
@@ -40,8 +40,10 @@ fi
 # Nothing is decrypted for a deployment whose settings do not resolve.
 deploy-env --deploy "$PIPRIO_DEPLOY" -- true
 mkdir -p -- "$dir"
-exec 8>>"$dir/unsealed.lock"
-flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/unsealed.lock); nothing was done"
+[[ -O "$dir" && -z "$(find "$dir" -maxdepth 0 -perm /077)" ]] ||
+  die 5 "$dir belongs to another user, or others may enter it, and a drill opens production's data there; nothing was done; chmod 700 $(printf %q "$dir"), or set DRILL_DIR to another directory"
+exec 8>>"$dir/.unsealed.lock"
+flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/.unsealed.lock); nothing was done"
 
 finish() {
   local status="$1"
@@ -49,11 +51,11 @@ finish() {
   trap '' INT TERM HUP
   end_stage
   # A drill with --keep has restored it already.
-  rm -rf -- "$dir/unsealed"
+  rm -rf -- "$dir/.drill-unsealed"
   exit "$status"
 }
 finish_at_end
 bundle=''
-unseal "$file" "$dir/unsealed"
+unseal "$file" "$dir/.drill-unsealed"
 options[at]="$bundle"
 stage drill-run "${options[@]}"

@@ -38,6 +38,8 @@ pub struct Drill {
     pub bundle: Bundle,
     /// The bundles of this deployment.
     pub listing: Listing,
+    /// Why they could not be listed.
+    pub unlisted: Option<String>,
     /// The reports of earlier drills, oldest first.
     pub history: Vec<DrillReport>,
     pub workplace: Workplace,
@@ -66,6 +68,7 @@ impl Drill {
             settings,
             bundle,
             listing,
+            unlisted: None,
             history,
             workplace,
             results,

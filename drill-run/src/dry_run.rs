@@ -22,7 +22,7 @@ pub fn run(settings: &Settings, options: &Options) -> Result<Exit> {
         app::refuse_unless_possible(settings)?;
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
-    let (bundle, _) = chosen(settings, &options.choice)?;
+    let (bundle, ..) = chosen(settings, &options.choice)?;
     let check = validate::quick(&bundle)?;
     if check.state == BundleState::Damaged {
         let first = check.problems.first().map(ToString::to_string).unwrap_or_default();

@@ -35,26 +35,25 @@ impl Options {
     }
 }
 
-/// The bundle that the options choose, and the bundles of the deployment.
+/// The bundle that the options choose, the bundles of the deployment, and why they could not be listed.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is none.
 pub fn chosen(
     settings: &Settings,
     choice: &Choice,
-) -> Result<(Bundle, bundle_format::report::Listing)> {
-    let listing = match (list(settings), choice) {
+) -> Result<(Bundle, bundle_format::report::Listing, Option<String>)> {
+    let (listing, failure) = match (list(settings), choice) {
         // Only what it is compared with is in the list.
         (Err(error), Choice::Given(_)) => {
-            warning!("{error:#}: the bundle is compared with no other");
-            bundle_format::report::Listing::default()
+            (bundle_format::report::Listing::default(), Some(format!("{error:#}")))
         }
-        (listing, _) => listing?,
+        (listing, _) => (listing?, None),
     };
     let now = chrono::Utc::now();
     let random = usize::try_from(now.timestamp_subsec_micros()).unwrap_or_default();
     let bundle = Bundle::open(&choose(choice, &listing, now, random)?)?;
-    Ok((bundle, listing))
+    Ok((bundle, listing, failure))
 }
 
 /// Drills a bundle.
@@ -84,7 +83,7 @@ fn drill(
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
-    let (bundle, listing) = chosen(&settings, &options.choice)?;
+    let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
     let reports = Reports::open(&settings.deploy);
     let history = reports.history()?;
     let drills = drills.insert(Drills::lock(&settings.dir)?);
@@ -108,7 +107,8 @@ fn drill(
         }
     };
     info!("drilling {} in {}", bundle.dir.display(), workplace.dir.display());
-    let drill = Drill::new(settings, bundle, listing, history, workplace, shared);
+    let mut drill = Drill::new(settings, bundle, listing, history, workplace, shared);
+    drill.unlisted = unlisted;
     drill.keep.set(options.keep);
     let ended = Sequence { drill: &drill, options }.run();
     let cleared = clear(drill, options.keep);

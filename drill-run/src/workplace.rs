@@ -62,7 +62,7 @@ impl Workplace {
         let removed = dir.clone();
         // Before it is there, since a signal may come between the two.
         let guard = cleanup::on_failure(move || {
-            if let Err(error) = remove_tree(&removed) {
+            if let Err(error) = remove_drill(&removed) {
                 warning!("{error:#}; the next drill removes it");
             }
         });
@@ -88,7 +88,7 @@ impl Workplace {
         if let Some(guard) = self.guard.take() {
             guard.disarm();
         }
-        remove_tree(&self.dir)
+        remove_drill(&self.dir)
     }
 
     /// Keeps the directory, also from the next drills.
@@ -137,23 +137,40 @@ fn remove_leftovers(root: &Path) -> Result<()> {
     for entry in std::fs::read_dir(root).with_context(failed)? {
         let entry = entry.with_context(failed)?;
         let path = entry.path();
-        if !entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        let is_directory = entry.file_type().with_context(failed)?.is_dir();
+        if !(is_directory && is_drill(&entry.file_name().to_string_lossy())) {
             continue;
         }
         if path.join(KEPT).exists() {
             info!("{} was kept by a drill with --keep, and is left alone", path.display());
             continue;
         }
-        let (of_server, of_app) = (path.join(SERVER), path.join(APP));
-        let stopped = if of_server.is_dir() { server::remove_leftover(&of_server) } else { Ok(()) };
-        let down = if of_app.is_dir() { app::remove_leftover(&of_app) } else { Ok(()) };
-        let removed = stopped.and(down).and_then(|()| remove_tree(&path));
-        removed.with_context(|| {
+        remove_drill(&path).with_context(|| {
             format!("removing {}, which a killed drill has left; nothing was done", path.display())
         })?;
         info!("removed {}, which a killed drill had left", path.display());
     }
     Ok(())
+}
+
+/// Whether it is the name of a drill's directory.
+fn is_drill(name: &str) -> bool {
+    let Some(time) = name.strip_prefix(PREFIX) else { return false };
+    let fits = |(at, byte): (usize, u8)| match at {
+        8 => byte == b'T',
+        21 => byte == b'Z',
+        _ => byte.is_ascii_digit(),
+    };
+    time.len() == 22 && time.bytes().enumerate().all(fits)
+}
+
+/// Removes the directory of a drill, once nothing runs any more that it alone names.
+fn remove_drill(dir: &Path) -> Result<()> {
+    let is_there = |dir: &Path| dir.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let (of_server, of_app) = (dir.join(SERVER), dir.join(APP));
+    let stopped = if is_there(&of_server) { server::remove_leftover(&of_server) } else { Ok(()) };
+    let down = if is_there(&of_app) { app::remove_leftover(&of_app) } else { Ok(()) };
+    stopped.and(down).and_then(|()| remove_tree(dir))
 }
 
 /// Removes a directory with all that is in it, following no link.
@@ -202,11 +219,15 @@ mod tests {
         let leftover = root.join("drill-20260421T020000000000Z");
         std::fs::create_dir(&leftover).unwrap();
         std::fs::write(root.join("other"), "").unwrap();
+        // Neither of these is a drill's.
+        std::fs::create_dir(root.join("drill-notes")).unwrap();
+        std::os::unix::fs::symlink(parent.path(), root.join("drill-20260421T020000000001Z"))
+            .unwrap();
         Workplace::open(&drills).unwrap().keep().unwrap();
         assert!(!leftover.exists());
         // The one that was kept, the lock, and what is not a drill's.
         Workplace::open(&drills).unwrap().remove().unwrap();
-        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 3);
+        assert_eq!(std::fs::read_dir(&root).unwrap().count(), 5);
     }
 
     #[test]

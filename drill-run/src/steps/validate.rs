@@ -28,6 +28,13 @@ pub fn run(drill: &Drill) -> Result<()> {
     let check: BundleCheck = verify_tool(&drill.bundle).report()?;
     judge(drill, &check)?;
     same_seal(drill);
+    if let Some(why) = &drill.unlisted {
+        drill.results.failed(
+            "bundles of the deployment",
+            "listed, for the one before",
+            why.clone(),
+        );
+    }
     let dump: Dump = inspect_tool(&drill.bundle).json()?;
     indexed(drill, &dump);
     domain(drill);

@@ -124,11 +124,11 @@ fn an_old_bundle_is_drilled_at_random_and_one_from_a_sealed_file_with_its_key() 
     command.arg(keys.join("b.tar.age")).arg("-i").arg(keys.join("key"));
     let drilled = report(&run(command, "")?.expect(0))?;
     assert_eq!(drilled.bundle.name, stand.bundle.file_name().context("a name")?.to_string_lossy());
-    assert_eq!(sh(&stand.drill_dir(), "ls -A")?, "lock\nunsealed.lock\n");
+    assert_eq!(sh(&stand.drill_dir(), "ls -A")?, ".unsealed.lock\nlock\n");
     // What one that was killed has left.
-    sh(&stand.drill_dir(), "mkdir unsealed && touch unsealed/x")?;
+    sh(&stand.drill_dir(), "mkdir .drill-unsealed && touch .drill-unsealed/x")?;
     stand.drill(&["--newest", "--only", "validate"])?.expect(0);
-    assert_eq!(sh(&stand.drill_dir(), "ls -A")?, "lock\nunsealed.lock\n");
+    assert_eq!(sh(&stand.drill_dir(), "ls -A")?, ".unsealed.lock\nlock\n");
     Ok(())
 }
 
