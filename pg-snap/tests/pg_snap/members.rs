@@ -144,6 +144,11 @@ fn the_index_lists_where_each_section_lies_and_what_it_contains() -> Result<()> 
     Ok(())
 }
 
+/// A report of a dump, whether or not the dump has an index, which a pipe does not show.
+fn without_index(report: &[u8]) -> String {
+    String::from_utf8_lossy(report).replace("\"indexed\":true", "\"indexed\":false")
+}
+
 #[test]
 fn a_dump_cut_behind_its_end_marker_between_members_is_whole_and_cut_anywhere_else_is_not()
 -> Result<()> {
@@ -174,7 +179,7 @@ fn a_dump_cut_behind_its_end_marker_between_members_is_whole_and_cut_anywhere_el
             out.status
         );
         if wanted == 0 {
-            reports.push(out.stdout);
+            reports.push(without_index(&out.stdout));
         }
     }
     ensure!(
@@ -199,8 +204,8 @@ fn inspect_reports_the_same_from_the_index_as_from_the_whole_dump() -> Result<()
             ensure!(
                 by_index.status.success() && in_full.status.success() && piped.status.success()
             );
-            let [by_index, in_full, piped] = [by_index, in_full, piped]
-                .map(|out| String::from_utf8_lossy(&out.stdout).into_owned());
+            let [by_index, in_full, piped] =
+                [by_index, in_full, piped].map(|out| without_index(&out.stdout));
             ensure_alike(&in_full, &by_index, &format!("{database} {form:?}"))?;
             ensure!(piped == in_full, "{database} {form:?}");
         }
