@@ -34,6 +34,12 @@ fn prepare(deployment: &Deployment, example: &str) -> Result<()> {
         let out = deployment.stage("pg-snap", &["load", "database.sql.gz"]).output()?;
         ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
+    if example.contains("s3://offsite") {
+        // An object that the examples of one object can read.
+        let put = ["put", "s3://offsite/a.tar.age", "a.tar.age"];
+        let out = deployment.stage("obj-mirror", &put).output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
     if example.contains("--resume") {
         // The other steps are left to do.
         let bundle = format!("backups/{BUNDLE}");
@@ -75,6 +81,8 @@ fn run(deployment: &Deployment, example: &str) -> Result<()> {
 fn every_example_of_every_help_runs_as_printed() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     sh(deployment.dir(), &format!("sed -i 's/^PIPRIO_DOMAIN=.*/PIPRIO_DOMAIN={DOMAIN}/' .env"))?;
+    deployment.s3().create_bucket("offsite")?;
+    sh(deployment.dir(), "echo sealed > a.tar.age")?;
     deployment.backup(&[])?.expect(0);
     let bundle = deployment.newest_bundle()?;
     sh(deployment.dir(), &format!("mv '{}' pristine", bundle.display()))?;

@@ -28,8 +28,8 @@ Every part is sent with its MD5 and SHA-256, which the server compares. The part
 
 EXAMPLES
   obj-mirror put s3://offsite/a.tar.age < a.tar.age
-  obj-mirror put s3://offsite/a.tar.age -- bundle-manifest pack a -- age -R backup.pub
-  obj-mirror put --retain-days 30 --retain-mode compliance s3://offsite/a.tar.age a.tar.age
+  obj-mirror put s3://offsite/a.tar -- bundle-manifest pack backups/piprio_20260421T020000Z
+  obj-mirror put --retain-days 30 --retain-mode compliance s3://offsite/locked a.tar.age
 
 EXIT STATUS
   0  stored

@@ -183,7 +183,7 @@ fn minio(secrets: &Path, facts: &Facts) -> String {
     format!(
         "S3_ACCESS_KEY=$(cat {secrets}/s3_access_key) S3_SECRET_KEY=$(cat {secrets}/s3_secret_key)\n\
          export S3_ACCESS_KEY S3_SECRET_KEY\n\
-         exec {server} --listen 127.0.0.1:{port} --bucket {BUCKET}",
+         exec {server} --listen 127.0.0.1:{port} --bucket {BUCKET} --object-lock",
         secrets = quoted(secrets),
         server = quoted(&facts.s3_server),
         port = facts.s3_port,
