@@ -41,7 +41,7 @@ pub fn copy_to(copy: impl Fn(&str) + Send + Sync + 'static) {
     COPY.get_or_init(|| Box::new(copy));
 }
 
-/// A line as [`line`] writes it, without its end.
+/// A line as [`line()`] writes it, without its end.
 #[must_use]
 pub fn formatted(text: &dyn std::fmt::Display) -> String {
     let tool = TOOL.get().copied().unwrap_or("pipe-kit");

@@ -63,7 +63,7 @@ impl Store {
     /// Uploads one part, numbered from 1, with its checksums.
     ///
     /// # Errors
-    /// [`Kind::Garbled`](crate::s3::fault::Kind::Garbled) if the server received other bytes.
+    /// [`Kind::Garbled`] if the server received other bytes.
     pub async fn put_part(
         &self,
         upload: &Upload,
