@@ -84,7 +84,7 @@ pub fn remove(dir: &Path) -> Result<()> {
         if containers.is_empty() && volumes.is_empty() {
             return Ok(());
         }
-        // What is gone by now is an error too: the lists decide.
+        // What no longer exists is an error too: the lists decide.
         if !containers.is_empty() {
             let mut remove = docker(&["container", "rm", "--force", "--volumes"]);
             last = act(remove.args(containers), "docker container rm");

@@ -18,7 +18,7 @@ pub struct Cluster {
 }
 
 /// Each major at hand, oldest first.
-#[allow(clippy::print_stdout, reason = "a test tells what it skips")]
+#[allow(clippy::print_stdout, reason = "a test reports what it skips")]
 pub fn releases() -> Result<Vec<Release>> {
     let releases = Release::all()?;
     for major in WANTED.iter().filter(|major| !releases.iter().any(|r| r.major == **major)) {

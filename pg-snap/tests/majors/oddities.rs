@@ -50,7 +50,7 @@ fn by_psql(from: &Cluster, database: &str, to: &Cluster, newest: &Cluster) -> Re
 }
 
 #[test]
-#[allow(clippy::print_stdout, reason = "a test tells what it skips")]
+#[allow(clippy::print_stdout, reason = "a test reports what it skips")]
 fn oddities_go_to_their_own_and_the_next_major_as_pg_dump_and_psql_take_them() -> Result<()> {
     let clusters = extended()?;
     let (newest, _) = clusters.last().context("no cluster")?;

@@ -35,7 +35,7 @@ fn seeds() -> Result<Vec<u64>> {
 }
 
 /// Those that the machine has, or that root can make here.
-#[allow(clippy::print_stdout, reason = "a test tells what it skips")]
+#[allow(clippy::print_stdout, reason = "a test reports what it skips")]
 fn locales() -> Result<Vec<String>> {
     let all = || -> Result<String> {
         let out = Command::new("locale").arg("-a").output().context("locale -a")?;

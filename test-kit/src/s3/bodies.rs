@@ -10,7 +10,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
     Whole,
-    /// It breaks off after its first half.
+    /// The connection ends after the first half.
     Cut,
     /// Its first byte is another one.
     Garbled,

@@ -1,4 +1,4 @@
-//! Colours that can be told apart, in both themes.
+//! Distinguishable colours, in both themes.
 
 use std::collections::BTreeMap;
 
