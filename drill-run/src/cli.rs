@@ -110,7 +110,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
 }
 
 fn verify_reports(settings: &Settings) -> Result<Exit> {
-    let chain = Reports::open(&settings.deploy).verify()?;
+    let chain = Reports::open(&settings.deploy, &settings.state_dir()).verify()?;
     let text: String = chain.lines.iter().map(|line| format!("{line}\n")).collect();
     pipe_kit::output::print(&text)?;
     let reports = pipe_kit::text::count(chain.reports, "report");

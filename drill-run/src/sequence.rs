@@ -9,9 +9,7 @@ use crate::step::Step;
 use crate::workplace::{Drills, Workplace};
 use crate::{priority, script, steps};
 use anyhow::{Context, Result};
-use bundle_format::report::{
-    DrillLevel, DrillRecord, DrillReport, DrillResult, DrillVerdict, RunKind,
-};
+use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict, RunKind};
 use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use run_events::{Events, Record};
@@ -84,7 +82,7 @@ fn drill(
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
     let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
-    let reports = Reports::open(&settings.deploy);
+    let reports = Reports::open(&settings.deploy, &settings.state_dir());
     let history = reports.history()?;
     let drills = drills.insert(Drills::lock(&settings.dir)?);
     let record = options.is_whole().then(|| recorded(&settings, &bundle, options.level, events));
@@ -130,7 +128,7 @@ fn recorded(
     let record = events.open(&settings.state_dir(), &settings.root, Some(&bundle.dir));
     record.change(|run| {
         run.bytes = bundle.bytes();
-        run.drill = Some(DrillRecord { level, ..DrillRecord::default() });
+        run.drill.get_or_insert_default().level = level;
     });
     record
 }
@@ -179,13 +177,16 @@ impl End {
         let mut report = self.results.ended(result);
         let dir = match &self.record {
             Some(record) => {
-                let dir = self.reports.write(&mut report).context("writing the report");
+                let written = self.reports.write(&mut report).context("writing the report");
                 record.change(|run| {
                     let drill = run.drill.get_or_insert_default();
                     drill.result = Some(result);
-                    drill.report = dir.as_ref().ok().cloned();
+                    if let Ok(written) = &written {
+                        drill.report = Some(written.dir.clone());
+                        drill.newest_report = Some(written.newest.clone());
+                    }
                 });
-                Some(dir?)
+                Some(written?.dir)
             }
             None => None,
         };
