@@ -48,7 +48,7 @@ EXIT STATUS:
   2  wrong usage
   4  the bundle is damaged; --verify-reports: a report is missing or was changed
   5  refused: no bundle, no room, no PostgreSQL for it, another drill is running, or a hook failed
-  128+N  signal N";
+  128+N  signal N; 143 also after DRILL_TIMEOUT_HOURS";
 
 /// Restore a bundle where it harms nothing, prove what came back, and remove it again
 ///

@@ -4,6 +4,7 @@ pub mod app;
 mod baseline;
 mod bundle;
 mod cli;
+mod deadline;
 mod drill;
 mod dry_run;
 mod environment;

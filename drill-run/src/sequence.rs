@@ -1,6 +1,7 @@
 //! The sequence itself: the steps in order, what ends it, and what is left.
 
 use crate::bundle::{Bundle, Choice, choose, list};
+use crate::deadline::Deadline;
 use crate::drill::Drill;
 use crate::report::Reports;
 use crate::results::Results;
@@ -81,6 +82,7 @@ fn drill(
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
+    let (deadline, running) = Deadline::start(settings.limit)?;
     let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
     let reports = Reports::open(&settings.deploy, &settings.state_dir());
     let history = reports.history()?;
@@ -91,7 +93,7 @@ fn drill(
         DrillReport { level: options.level, bundle: bundle.described(), ..DrillReport::default() };
     let results = Arc::new(Results::begin(begun));
     let shared = (Arc::clone(&results), record.clone());
-    let end = Arc::new(End { results, record, reports, written: Mutex::new(None) });
+    let end = Arc::new(End { results, record, reports, deadline, written: Mutex::new(None) });
     // After a signal it comes when nothing of the drill is left, and before the end of the events.
     let on_signal = {
         let end = Arc::clone(&end);
@@ -109,6 +111,7 @@ fn drill(
     drill.unlisted = unlisted;
     drill.keep.set(options.keep);
     let ended = Sequence { drill: &drill, options }.run();
+    drop(running);
     let cleared = clear(drill, options.keep);
     let result = ended.unwrap_or_else(|| end.results.result());
     let reported = end.report(result);
@@ -163,6 +166,7 @@ struct End {
     /// None: a part of a drill is neither recorded nor reported.
     record: Option<Arc<Record>>,
     reports: Reports,
+    deadline: Deadline,
     /// The report, and where it was written.
     written: Mutex<Option<(DrillReport, Option<PathBuf>)>>,
 }
@@ -196,6 +200,10 @@ impl End {
 
     /// After a signal: nobody else reports it.
     fn interrupted(&self) {
+        if self.deadline.is_over() {
+            let expected = format!("at most {}", self.deadline.words());
+            self.results.failed("time of the drill", expected, "ended before it was complete");
+        }
         if let Err(error) = self.report(DrillResult::Interrupted) {
             warning!("{error:#}");
         }

@@ -108,6 +108,28 @@ fn a_drill_that_is_ended_by_a_signal_leaves_nothing_but_a_report_of_that() -> Re
 }
 
 #[test]
+fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let place = Place::new()?;
+    stand.add_check("waits.sh", "sleep 100000\n")?;
+    sh(stand.deployment.dir(), "echo DRILL_TIMEOUT_HOURS=0.002 >> .env")?;
+    let mark = format!("overdue-{}", std::process::id());
+    let mut running = Running::start(&stand, &mark, &place)?;
+    let ended = running.child.wait()?;
+    let log = std::fs::read_to_string(&running.log)?;
+    assert_eq!(ended.code(), Some(143), "{log}");
+    assert!(log.contains("has not ended within 0.002 h (DRILL_TIMEOUT_HOURS)"), "{log}");
+    assert_eq!(processes(&mark)?, Vec::<String>::new(), "{log}");
+    assert_eq!(place.left(&stand)?, "", "{log}");
+    let newest = stand.reports()?.pop().context("no report")?;
+    let report: DrillReport = serde_json::from_slice(&std::fs::read(newest.join("report.json"))?)?;
+    assert_eq!(report.result, DrillResult::Interrupted);
+    let check = report.checks.iter().find(|check| check.check == "time of the drill");
+    assert_eq!(check.context("no check")?.expected, "at most 0.002 h (DRILL_TIMEOUT_HOURS)");
+    Ok(())
+}
+
+#[test]
 fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
     let stand = Stand::new(40)?;
     let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));
