@@ -10,6 +10,7 @@ mod dry_run;
 mod environment;
 mod mirror;
 mod priority;
+mod processes;
 mod report;
 mod results;
 mod script;

@@ -8,7 +8,7 @@ use crate::results::Results;
 use crate::settings::Settings;
 use crate::step::Step;
 use crate::workplace::{Drills, Workplace};
-use crate::{priority, script, steps};
+use crate::{priority, processes, script, steps};
 use anyhow::{Context, Result};
 use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict, RunKind};
 use pipe_kit::mutex::lock;
@@ -82,6 +82,7 @@ fn drill(
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
+    processes::adopt();
     let (deadline, running) = Deadline::start(settings.limit)?;
     let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
     let reports = Reports::open(&settings.deploy, &settings.state_dir());
