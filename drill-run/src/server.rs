@@ -41,6 +41,7 @@ pub struct PrivateServer {
     place: Place,
     version: String,
     source: String,
+    has_own_network: bool,
     undo: Undo,
 }
 
@@ -73,20 +74,23 @@ impl PrivateServer {
         source.require_room(request)?;
         let undo = Undo::new(&dir);
         let name = source.name();
-        let (place, version) = match source {
+        let (place, version, has_own_network) = match source {
             Source::Host { account, programs } => {
                 let (bytes, keep) = (request.bytes, request.keep);
                 let it = Local { dir: &dir, bytes, account: &account, programs: &programs, keep };
-                let socket = it.start(&undo)?.to_string_lossy().into_owned();
-                (Place::Host { socket, programs: programs.dir }, programs.version)
+                let (socket, has_own_network) = it.start(&undo)?;
+                let socket = socket.to_string_lossy().into_owned();
+                let place = Place::Host { socket, programs: programs.dir };
+                (place, programs.version, has_own_network)
             }
             Source::Image(image) => {
                 let (bytes, major) = (request.bytes, request.major);
                 let it = Container { dir: &dir, bytes, major, image: &image };
-                (Place::Container, it.start(&undo)?)
+                (Place::Container, it.start(&undo)?, true)
             }
         };
-        Ok(Self { dir, place, version: version.to_string(), source: name, undo })
+        let version = version.to_string();
+        Ok(Self { dir, place, version, source: name, has_own_network, undo })
     }
 
     /// A program that is a client of the server, with the variables of [`PrivateServer::environment`] and without
@@ -122,6 +126,12 @@ impl PrivateServer {
     /// The server's release, such as `15.20`.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// Whether it has a network of its own, in which nothing can be reached. Without one, code of the dump can connect
+    /// to whatever this host can.
+    pub fn has_own_network(&self) -> bool {
+        self.has_own_network
     }
 
     /// The directory of its programs, or `image NAME`.

@@ -94,7 +94,7 @@ fn is_program(exe: &Path) -> bool {
     let name = exe.file_name().unwrap_or_default().to_string_lossy();
     // As the kernel shows a program whose package was updated.
     let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
-    matches!(name, "postgres" | "initdb" | "setpriv")
+    matches!(name, "postgres" | "initdb" | "setpriv" | "unshare")
 }
 
 #[cfg(test)]
