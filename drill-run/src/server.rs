@@ -162,15 +162,18 @@ impl PrivateServer {
         let (port, user) = (settings::PORT, settings::SUPERUSER);
         match &self.place {
             Place::Host { socket, .. } => {
+                // Its id may be another's by now: a server that was kept may have ended long ago.
                 let short = record::Record::read(&self.dir).unwrap_or_default().short;
                 let short = short.map(|path| format!(" {}", quote(&path.to_string_lossy())));
                 let pid_file =
                     quote(&record::data(&self.dir).join("postmaster.pid").to_string_lossy());
                 format!(
                     "psql -h {} -p {port} -U {user} -l\n\
-                     pid=$(head -n 1 {pid_file}); kill -QUIT \"$pid\"; \
-                     while kill -0 \"$pid\" 2>/dev/null; do sleep 0.1; done; rm -r {dir}{}\n",
+                     pid=$(head -n 1 {pid_file}); \
+                     while grep -aqsF -e {} \"/proc/$pid/cmdline\"; do \
+                     kill -QUIT \"$pid\" || :; sleep 0.1; done; rm -r {dir}{}\n",
                     quote(socket),
+                    quote(&record::mark(&self.dir)),
                     short.unwrap_or_default()
                 )
             }

@@ -149,6 +149,24 @@ fn a_path_that_no_client_could_name_has_a_short_one_while_the_server_runs() {
     assert_nothing_is_left(&long);
 }
 
+/// The two commands of a server that is kept.
+fn hint(dir: &Path) -> String {
+    let server = PrivateServer {
+        dir: dir.to_owned(),
+        place: crate::server::Place::Host {
+            socket: record::data(dir).to_str().unwrap().to_owned(),
+            programs: PathBuf::new(),
+        },
+        version: String::new(),
+        source: String::new(),
+        has_own_network: false,
+        undo: crate::server::Undo::new(dir),
+    };
+    let text = server.connect_hint();
+    server.keep();
+    text
+}
+
 #[test]
 fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     if !has_postgres() {
@@ -159,19 +177,7 @@ fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     assert_ne!(holder.line(), "it has ended");
     assert_eq!(holder.end(), Some(0));
     assert_eq!(servers(&place.dir()).len(), 1);
-    let hint = PrivateServer {
-        dir: place.dir(),
-        place: crate::server::Place::Host {
-            socket: record::data(&place.dir()).to_str().unwrap().to_owned(),
-            programs: PathBuf::new(),
-        },
-        version: String::new(),
-        source: String::new(),
-        has_own_network: false,
-        undo: crate::server::Undo::new(&place.dir()),
-    };
-    let text = hint.connect_hint();
-    hint.keep();
+    let text = hint(&place.dir());
     let mut sh = Command::new("sh");
     sh.args(["-euc", &text]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = sh.output().unwrap();
@@ -179,6 +185,32 @@ fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     assert!(output.status.success() && out.contains("template0"), "{output:?}");
     wait_until("the server's end", || servers(&place.dir()).is_empty());
     assert!(!place.dir().exists());
+}
+
+#[test]
+fn the_removal_of_a_kept_server_that_has_ended_leaves_the_process_with_its_id_alone() {
+    if !has_postgres() {
+        return;
+    }
+    let place = Place::new();
+    let mut holder = Holder::start(&[], "keep", &place.dir(), &[]);
+    assert_ne!(holder.line(), "it has ended");
+    assert_eq!(holder.end(), Some(0));
+    let [pid] = servers(&place.dir())[..] else { panic!("one server") };
+    // As in a crash of the host, its file stays.
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait_until("the server's end", || servers(&place.dir()).is_empty());
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid_file = record::data(&place.dir()).join("postmaster.pid");
+    std::fs::write(pid_file, format!("{}\n", other.id())).unwrap();
+    let text = hint(&place.dir());
+    let remove = text.lines().nth(1).unwrap();
+    assert!(Command::new("sh").args(["-euc", remove]).status().unwrap().success());
+    assert!(!place.dir().exists());
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]
