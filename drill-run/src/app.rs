@@ -15,7 +15,7 @@ use crate::secrets::Secrets;
 use anyhow::Result;
 use bundle_format::report::{DrillCheck, DrillVerdict, HealthReport};
 use deployment::{Deployment, Plan};
-use pipe_kit::{info, warning};
+use pipe_kit::{Stop, info, warning};
 use program::Program;
 use project::Project;
 use std::path::{Path, PathBuf};
@@ -102,10 +102,34 @@ pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
     commands.iter().map(Program::to_shell).collect()
 }
 
+/// Refuses services that the deployment does not have: one with a wrong name would run.
+///
+/// # Errors
+/// [`Stop::usage`] with the names; if the driver does not answer.
+pub fn refuse_unknown(skip: &[String], driver: &Path, deploy: &Path) -> Result<()> {
+    if skip.is_empty() {
+        return Ok(());
+    }
+    let list = Program::new(driver).of_deployment().variable("PIPRIO_DEPLOY", deploy).args(["ps"]);
+    let listed = list.capture()?;
+    let known: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
+    let unknown = skip.iter().map(String::as_str).filter(|name| !known.contains(name));
+    let unknown: Vec<&str> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::usage(format!(
+        "DRILL_SKIP_SERVICES: no service of this deployment is called {}; they are {}",
+        unknown.join(" "),
+        known.join(" ")
+    ))
+    .into())
+}
+
 /// Restores the services, checks them, and removes all of it again, whatever happens.
 ///
 /// # Errors
-/// [`pipe_kit::Stop::usage`] where the deployment's driver knows no drills; [`pipe_kit::Stop::refused`] where
+/// [`Stop::usage`] where the deployment's driver knows no drills; [`Stop::refused`] where
 /// its services cannot be restored apart, or there is no room; if something of it cannot be removed.
 pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
     script::refuse_if_others_may_write(request.scripts)?;

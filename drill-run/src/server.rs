@@ -17,7 +17,7 @@ mod room;
 mod settings;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod undo;
 mod version;
 

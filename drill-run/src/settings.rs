@@ -19,6 +19,8 @@ pub struct Settings {
     pub user: String,
     /// `DRILL_DATA_KEYS`: the secrets that the restored data needs.
     pub data_keys: Vec<String>,
+    /// `DRILL_SKIP_SERVICES`: services that do not run in a drill.
+    pub skip_services: Vec<String>,
     /// The goal of the recovery time, in seconds.
     pub rto_goal: Option<f64>,
     /// The goal of the data's age, in seconds.
@@ -63,6 +65,7 @@ impl Settings {
             root,
             user: required("DRILL_USER")?,
             data_keys: words("DRILL_DATA_KEYS"),
+            skip_services: words("DRILL_SKIP_SERVICES"),
             rto_goal: goal("DRILL_RTO_GOAL_MINUTES", 60.0)?,
             rpo_goal: goal("DRILL_RPO_GOAL_HOURS", 3600.0)?,
             limit: limit(&required("DRILL_TIMEOUT_HOURS")?)?,

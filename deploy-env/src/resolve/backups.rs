@@ -28,6 +28,11 @@ impl Resolver<'_> {
         if let Some(names) = self.take("DRILL_DATA_KEYS") {
             self.export("DRILL_DATA_KEYS", names);
         }
+        if let Some(names) = self.take("DRILL_SKIP_SERVICES") {
+            let is_separator = |c: char| c == ',' || c.is_whitespace();
+            let names: Vec<&str> = names.split(is_separator).filter(|it| !it.is_empty()).collect();
+            self.export("DRILL_SKIP_SERVICES", names.join(" "));
+        }
         for key in ["DRILL_RTO_GOAL_MINUTES", "DRILL_RPO_GOAL_HOURS"] {
             let Some(text) = self.take(key) else { continue };
             let number = text.parse::<u32>().ok().filter(|number| *number > 0);
