@@ -99,6 +99,8 @@ pub const SETTINGS: &[Setting] = &[
     plain("DRILL_DATA_KEYS", None),
     plain("DRILL_RTO_GOAL_MINUTES", None),
     plain("DRILL_RPO_GOAL_HOURS", None),
+    plain("DRILL_TIMEOUT_HOURS", Some("12")),
+    plain("DRILL_SKIP_SERVICES", None),
     plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),

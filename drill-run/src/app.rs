@@ -5,18 +5,17 @@ mod checks;
 mod deployment;
 mod endpoints;
 mod environment;
-mod mask;
 mod notes;
-mod processes;
 mod program;
 mod project;
 mod scripts;
 
+use crate::script;
+use crate::secrets::Secrets;
 use anyhow::Result;
 use bundle_format::report::{DrillCheck, DrillVerdict, HealthReport};
 use deployment::{Deployment, Plan};
-use mask::Mask;
-use pipe_kit::{info, warning};
+use pipe_kit::{Stop, info, warning};
 use program::Program;
 use project::Project;
 use std::path::{Path, PathBuf};
@@ -103,24 +102,49 @@ pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
     commands.iter().map(Program::to_shell).collect()
 }
 
+/// Refuses services that the deployment does not have: one with a wrong name would run.
+///
+/// # Errors
+/// [`Stop::usage`] with the names; if the driver does not answer.
+pub fn refuse_unknown(skip: &[String], driver: &Path, deploy: &Path) -> Result<()> {
+    if skip.is_empty() {
+        return Ok(());
+    }
+    let list = Program::new(driver).of_deployment().variable("PIPRIO_DEPLOY", deploy).args(["ps"]);
+    let listed = list.capture()?;
+    let known: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
+    let unknown = skip.iter().map(String::as_str).filter(|name| !known.contains(name));
+    let unknown: Vec<&str> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::usage(format!(
+        "DRILL_SKIP_SERVICES: no service of this deployment is called {}; they are {}",
+        unknown.join(" "),
+        known.join(" ")
+    ))
+    .into())
+}
+
 /// Restores the services, checks them, and removes all of it again, whatever happens.
 ///
 /// # Errors
-/// [`pipe_kit::Stop::usage`] where the deployment's driver knows no drills; [`pipe_kit::Stop::refused`] where
+/// [`Stop::usage`] where the deployment's driver knows no drills; [`Stop::refused`] where
 /// its services cannot be restored apart, or there is no room; if something of it cannot be removed.
 pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
-    let scripts = scripts::list(request.scripts)?;
+    script::refuse_if_others_may_write(request.scripts)?;
+    let scripts = script::files(request.scripts, "sh")?;
     let project = Project::begin(request.dir, request.project, request.driver)?;
     let deployment = Deployment::make(&request.plan())?;
     let mut found = checks::of_deployment(&deployment);
-    let mask = Mask::of(&request.plan().deploy(), &deployment.variables());
-    let restored = restore(request, &mask)?;
+    let secrets = Secrets::of_config(&request.plan().deploy())?;
+    let restored = restore(request, &secrets)?;
     let is_restored = restored.verdict == DrillVerdict::Pass;
     found.push(restored);
     found.extend(isolation(request, is_restored)?);
     found.extend(health(request)?);
     if is_restored {
-        found.extend(run_scripts(request, &deployment, &scripts, &mask)?);
+        found.extend(run_scripts(request, &deployment, &scripts, &secrets)?);
     }
     match request.keep {
         true => info!("kept: the project {}; to remove it: {}", request.project, project.keep()),
@@ -130,12 +154,12 @@ pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
 }
 
 /// The toolkit's own restore, with the drill's settings alone.
-fn restore(request: &AppRequest<'_>, mask: &Mask) -> Result<DrillCheck> {
+fn restore(request: &AppRequest<'_>, secrets: &Secrets) -> Result<DrillCheck> {
     let log = request.log("restore");
     info!("restoring into {}; the log is {}", request.project, log.display());
     let begun = Instant::now();
     let status = request.restore(&request.plan().domain()?).logged(&log)?;
-    Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, mask)))
+    Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, secrets)))
 }
 
 /// A restore that failed early has started no service.
@@ -170,31 +194,30 @@ fn run_scripts(
     request: &AppRequest<'_>,
     deployment: &Deployment,
     scripts: &[PathBuf],
-    mask: &Mask,
+    secrets: &Secrets,
 ) -> Result<Vec<DrillCheck>> {
     if scripts.is_empty() {
         return Ok(Vec::new());
     }
     let urls = scripts::urls(&request.plan(), deployment)?;
+    let variables = scripts::variables(&request.plan(), &urls);
+    let dir = request.dir.join("script");
+    deployment::make_dir(&dir)?;
     let mut found = Vec::new();
-    for (script, n) in scripts.iter().zip(1..) {
+    for script in scripts {
         let name = script.file_name().unwrap_or_default().to_string_lossy();
-        let log = request.log(&format!("script-{n}"));
-        let status = scripts::program(script, &request.plan(), &urls).logged(&log)?;
-        let last = last_lines(&log, mask);
-        let (verdict, detail) = match scripts::failure(status) {
-            None => (DrillVerdict::Pass, last),
-            Some(how) => (DrillVerdict::Finding, format!("{how}: {last}")),
-        };
+        let ended = script::run(script, &dir, variables.clone())?;
+        let verdict = if ended.passed { DrillVerdict::Pass } else { DrillVerdict::Finding };
+        let detail = secrets.masked(&ended.detail);
         found.push(checks::check(format!("drill.d/app/{name}"), verdict, "status 0", detail));
     }
     Ok(found)
 }
 
 /// The end of a log as one line, without secrets.
-fn last_lines(log: &Path, mask: &Mask) -> String {
+fn last_lines(log: &Path, secrets: &Secrets) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
-    let text = mask.masked(&String::from_utf8_lossy(&bytes));
+    let text = secrets.masked(&String::from_utf8_lossy(&bytes));
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("; ");
     let begin = last.chars().count().saturating_sub(LAST_CHARACTERS);
@@ -247,10 +270,10 @@ mod tests {
     fn the_end_of_a_log_is_one_line() {
         let log = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(log.path(), "1\n2\n\n3\n4\n5\u{1b}[1m\n6\n").unwrap();
-        let line = last_lines(log.path(), &Mask::default());
+        let line = last_lines(log.path(), &Secrets::default());
         assert_eq!(line, "2; 3; 4; 5\\u{1b}[1m; 6");
         std::fs::write(log.path(), "x".repeat(3000)).unwrap();
-        assert_eq!(last_lines(log.path(), &Mask::default()).len(), LAST_CHARACTERS);
-        assert_eq!(last_lines(Path::new("/gone"), &Mask::default()), "");
+        assert_eq!(last_lines(log.path(), &Secrets::default()).len(), LAST_CHARACTERS);
+        assert_eq!(last_lines(Path::new("/gone"), &Secrets::default()), "");
     }
 }

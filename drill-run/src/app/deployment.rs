@@ -188,13 +188,6 @@ impl Deployment {
         }
     }
 
-    /// Names of all secrets that are variables.
-    pub fn variables(&self) -> Vec<String> {
-        let kept = self.kept.iter().map(|(name, _)| name);
-        let all = self.replaced.iter().chain(kept).filter(|name| !name.contains('/'));
-        all.cloned().collect()
-    }
-
     fn point_at_services(&mut self, plan: &Plan<'_>) -> Result<()> {
         let settings = Settings {
             postgres_host: plan.setting("POSTGRES_HOST")?,
@@ -240,7 +233,11 @@ impl Deployment {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<()> {
+/// A directory that nobody else can enter.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_dir(dir: &Path) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).create(dir);
     made.with_context(|| format!("creating {}", dir.display()))
 }
@@ -280,6 +277,5 @@ mod tests {
         deployment.read_secrets("replaced\tA\nkept\tsecrets/k\tdata-key\nreplaced\tsecrets/b\n");
         assert_eq!(deployment.replaced, ["A", "secrets/b"]);
         assert_eq!(deployment.kept, [("secrets/k".to_owned(), "data-key".to_owned())]);
-        assert_eq!(deployment.variables(), ["A"]);
     }
 }

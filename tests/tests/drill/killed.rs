@@ -108,6 +108,77 @@ fn a_drill_that_is_ended_by_a_signal_leaves_nothing_but_a_report_of_that() -> Re
 }
 
 #[test]
+fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let place = Place::new()?;
+    stand.add_check("waits.sh", "sleep 100000\n")?;
+    sh(stand.deployment.dir(), "echo DRILL_TIMEOUT_HOURS=0.002 >> .env")?;
+    let mark = format!("overdue-{}", std::process::id());
+    let mut running = Running::start(&stand, &mark, &place)?;
+    let ended = running.child.wait()?;
+    let log = std::fs::read_to_string(&running.log)?;
+    assert_eq!(ended.code(), Some(143), "{log}");
+    assert!(log.contains("has not ended within 0.002 h (DRILL_TIMEOUT_HOURS)"), "{log}");
+    assert_eq!(processes(&mark)?, Vec::<String>::new(), "{log}");
+    assert_eq!(place.left(&stand)?, "", "{log}");
+    let newest = stand.reports()?.pop().context("no report")?;
+    let report: DrillReport = serde_json::from_slice(&std::fs::read(newest.join("report.json"))?)?;
+    assert_eq!(report.result, DrillResult::Interrupted);
+    let check = report.checks.iter().find(|check| check.check == "time of the drill");
+    assert_eq!(check.context("no check")?.expected, "at most 0.002 h (DRILL_TIMEOUT_HOURS)");
+    Ok(())
+}
+
+/// A check that leaves three programs running: one of its own, one of a session of its own, and one that has nothing of
+/// the drill's environment either. Then it does something more.
+fn leaves_programs(stand: &Stand, mark: &str, more: &str) -> Result<()> {
+    let sleep = |n: u32| format!("bash -c 'exec -a {mark}-{n} sleep 100000' &\n");
+    let text = format!(
+        "trap '' HUP\n{}setsid {}env -i PATH=\"$PATH\" setsid {}until [[ $(grep -lsa {mark}-. /proc/[0-9]*/cmdline | \
+         wc -l) -ge 3 ]]; do sleep 0.05; done\n: > \"$TMPDIR/../begun\"\n{more}\n",
+        sleep(1),
+        sleep(2),
+        sleep(3)
+    );
+    stand.add_check("leaves.sh", &text)
+}
+
+#[test]
+fn what_a_check_leaves_running_ends_with_it_and_on_a_signal() -> Result<()> {
+    let stand = Stand::new(40)?;
+    let place = Place::new()?;
+    let mark = format!("left-{}", std::process::id());
+    leaves_programs(&stand, &mark, "echo fine")?;
+    let report = stand.report(&stand.bundle, 0)?;
+    let check = report.checks.iter().find(|check| check.check == "leaves.sh");
+    let found = &check.context("no check")?.found;
+    assert!(found.starts_with("it left ") && found.ends_with(" now ended: fine"), "{found}");
+    assert_eq!(processes(&format!("{mark}-"))?, Vec::<String>::new());
+
+    leaves_programs(&stand, &mark, "sleep 100000")?;
+    for signal in [Signal::TERM, Signal::KILL] {
+        let own = format!("left-by-{}-{signal:?}", std::process::id());
+        let mut running = Running::start(&stand, &own, &place)?;
+        wait_until("the check", || {
+            anyhow::ensure!(running.child.try_wait()?.is_none(), "the drill ended");
+            let found = "find backups -name begun 2>/dev/null || true";
+            Ok(!sh(stand.deployment.dir(), found)?.is_empty())
+        })?;
+        running.end(signal)?;
+        if signal == Signal::KILL {
+            // Nothing of the drill is in its environment, and nobody that it knew is there any more.
+            sh(stand.deployment.dir(), &format!("pkill -f '^{mark}-3'"))?;
+            stand.add_check("leaves.sh", "echo fine")?;
+            stand.drill(&["--newest"])?.expect(0);
+        }
+        let log = std::fs::read_to_string(&running.log)?;
+        assert_eq!(processes(&format!("{mark}-"))?, Vec::<String>::new(), "{signal:?}: {log}");
+        assert_eq!(place.left(&stand)?, "", "{signal:?}: {log}");
+    }
+    Ok(())
+}
+
+#[test]
 fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
     let stand = Stand::new(40)?;
     let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));

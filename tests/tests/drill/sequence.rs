@@ -186,8 +186,14 @@ fn a_goal_that_is_missed_is_a_finding_and_the_list_and_the_health_check_show_the
     assert!(found.iter().any(|line| line.contains("age of the data (RPO)")), "{found:?}");
     assert!(line(&stand.deployment.health_check()?)?.starts_with("warn "));
     stand.drill(&["--verify-reports"])?.expect(0);
+    sh(stand.deployment.dir(), "cp -a .drills .all")?;
     std::fs::remove_dir_all(&stand.reports()?[0])?;
     stand.drill(&["--verify-reports"])?.expect(4);
+    sh(stand.deployment.dir(), "rm -r .drills && mkdir .drills")?;
+    let emptied = stand.drill(&["--verify-reports"])?.expect(4);
+    assert!(emptied.stdout.contains("missing: last-drill.json names it"), "{}", emptied.stdout);
+    sh(stand.deployment.dir(), "rm -r .drills && mv .all .drills")?;
+    stand.drill(&["--verify-reports"])?.expect(0);
     Ok(())
 }
 
