@@ -1,13 +1,14 @@
 //! The command line.
 
-use crate::bundles::{self, Bundle};
-use crate::calendar::Calendar;
-use crate::clock::Reading;
-use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
+use crate::bundles;
 use crate::record::Record;
 use crate::removal::{self, Removal};
 use crate::report::{Outcome, Report};
 use anyhow::{Context, Result, bail};
+use bundle_format::retention::Bundle;
+use bundle_format::retention::Calendar;
+use bundle_format::retention::clock::Reading;
+use bundle_format::retention::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use clap::Parser;
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
