@@ -22,7 +22,16 @@ pub fn list(args: &List) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     let remote = args.link.remote(&path, None)?;
     let runtime = runtime()?;
-    let first = runtime.block_on(remote.page(None))?;
+    let first = match args.json {
+        false => runtime.block_on(remote.page(None))?,
+        true => match runtime.block_on(remote.first_page_if_allowed())? {
+            Some(page) => page,
+            None => {
+                print_json(&BucketObjects { allowed: false, objects: Vec::new() })?;
+                return Ok(Exit::Done);
+            }
+        },
+    };
     let listing = runtime.block_on(remote.list(first))?;
     for failure in &listing.failures {
         pipe_kit::log::line(format_args!("{}: {}", printable(&failure.key), failure.reason));
@@ -34,7 +43,7 @@ pub fn list(args: &List) -> Result<Exit> {
     };
     let objects: Vec<BucketObject> = listing.objects.into_iter().map(object).collect();
     if args.json {
-        print_json(&BucketObjects { objects })?;
+        print_json(&BucketObjects { allowed: true, objects })?;
     } else {
         let line =
             |object: &BucketObject| format!("{:>15} {}\n", object.size, printable(&object.key));

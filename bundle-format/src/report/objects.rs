@@ -25,6 +25,8 @@ pub struct BucketStatus {
 /// `obj-mirror list --json`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BucketObjects {
+    /// Whether the keys may list them.
+    pub allowed: bool,
     /// The objects, sorted by key.
     pub objects: Vec<BucketObject>,
 }

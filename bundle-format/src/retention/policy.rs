@@ -168,6 +168,18 @@ fn is_future(bundle: &Bundle, now: DateTime<Utc>) -> bool {
     bundle.taken - now > TOLERANCE
 }
 
+/// What holds all removal back. The clock comes first, since everything else depends on it.
+#[must_use]
+pub fn hold(own: &[Bundle], clock: &Reading) -> Option<Hold> {
+    if clock.jump.is_some() {
+        Some(Hold::Clock)
+    } else if own.iter().any(|bundle| bundle.shrunk.is_some()) {
+        Some(Hold::Shrunk)
+    } else {
+        None
+    }
+}
+
 /// Separates the bundles of a deployment from those of others. A bundle of an unknown deployment counts as its own
 /// in a root that holds no other deployment's bundles, and as foreign in a shared root.
 #[must_use]

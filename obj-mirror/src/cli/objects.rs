@@ -137,8 +137,9 @@ EXAMPLES
   obj-mirror list --json s3://offsite
 
 EXIT STATUS
-  0  done
-  1  failed: the bucket is missing, the keys are refused, or the server is unreachable
+  0  done; with --json also if the keys are refused: \"allowed\": false
+  1  failed: the bucket is missing or the server is unreachable; without --json also if the keys
+     are refused
   3  some keys cannot be read; each is named on stderr")]
 pub struct List {
     /// s3://BUCKET[/PREFIX]
