@@ -6,3 +6,4 @@ mod copies;
 mod kit;
 mod prune;
 mod send;
+mod whole;
