@@ -1,9 +1,9 @@
 //! Copies that are not what was written: found by `verify`, and by whoever fetches them.
 
 use crate::kit::{Bench, NAME, end};
-use pipeline_tests::tool;
 use std::fs;
 use std::path::PathBuf;
+use test_kit::tool;
 
 const OTHER: &str = "piprio_20260422T020000Z";
 

@@ -1,11 +1,11 @@
 //! What the tests here share: bundles without a deployment, keys, and two destinations.
 
-use pipeline_tests::tools::workspace;
-use pipeline_tests::{S3, tool, tool_path};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
+use test_kit::tools::workspace;
+use test_kit::{S3, tool, tool_path};
 
 pub const NAME: &str = "piprio_20260421T020000Z";
 pub const OFFSITE: &str = "offsite";

@@ -2,7 +2,7 @@
 
 use crate::kit::{Bench, end};
 use chrono::{TimeDelta, Utc};
-use pipeline_tests::S3;
+use test_kit::S3;
 
 /// The name of a bundle so many days old.
 fn aged(days: i64) -> String {

@@ -1,10 +1,10 @@
 //! What is sent, to whom, and what is not.
 
 use crate::kit::{Bench, NAME, OFFSITE, end};
-use pipeline_tests::S3;
-use pipeline_tests::s3::faults::{Act, Fault};
-use pipeline_tests::s3::keys::UPLOAD_ONLY;
 use std::fs;
+use test_kit::S3;
+use test_kit::s3::faults::{Act, Fault};
+use test_kit::s3::keys::UPLOAD_ONLY;
 
 fn both() -> [String; 2] {
     [format!("{NAME}.tar.age"), format!("{NAME}.tar.age.json")]
@@ -60,7 +60,7 @@ fn a_destination_that_fails_does_not_stop_the_others() {
             ended.reports("was not copied to SHIP_1").reports("1 copy failed");
         }
         assert_eq!(bench.copies().len(), 2, "{operation}");
-        pipeline_tests::s3::faults::clear(&bench.s3.endpoint()).unwrap();
+        test_kit::s3::faults::clear(&bench.s3.endpoint()).unwrap();
         bench.ship(&["verify", "--sample", "1"]);
         for name in bench.copies() {
             fs::remove_file(bench.path("copies").join(name)).unwrap();

@@ -1,8 +1,8 @@
 //! A deployment whose host is lost, and that comes back from a copy elsewhere.
 
-use pipeline_tests::S3;
-use pipeline_tests::deployment::{DOMAIN, Deployment, Options, run, sh};
 use std::path::Path;
+use test_kit::S3;
+use test_kit::deployment::{DOMAIN, Deployment, Options, run, sh};
 
 fn answers(config: &str) -> String {
     format!("{DOMAIN}\n{config}\n")
