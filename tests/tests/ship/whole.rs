@@ -1,5 +1,6 @@
 //! A deployment whose host is lost, and that comes back from a copy elsewhere.
 
+use bundle_format::report::{DrillReport, DrillResult};
 use std::path::Path;
 use test_kit::S3;
 use test_kit::deployment::{DOMAIN, Deployment, Options, run, sh};
@@ -70,6 +71,10 @@ fn a_lost_host_comes_back_from_a_copy_in_a_bucket() {
     let run = deployment.restore(Path::new(&url), &["-i", &key], &answers("n")).unwrap().expect(0);
     assert!(run.stderr.contains("with the settings of SHIP_1"), "{}", run.stderr);
     assert_eq!(deployment.state().unwrap(), before);
+    let drilled = deployment.run_script("drill.sh", &["--json", &url, "-i", &key], "").unwrap();
+    let report: DrillReport = serde_json::from_str(&drilled.expect(0).stdout).unwrap();
+    assert_eq!((report.bundle.name, report.result), (name.clone(), DrillResult::Passed));
+    assert!(!deployment.dir().join("backups/.drill/.drill-unsealed").exists());
     let wrong = "piprio_20200101T000000Z.tar.age";
     for suffix in ["", ".json"] {
         let body = offsite.client().get(("offsite", &format!("host1/{name}.tar.age{suffix}")));
