@@ -78,13 +78,27 @@ split_keys() {
   done
 }
 
-# unseal FILE DIR: opens a file of seal.sh into DIR, which is emptied first, with the keys of split_keys; the
+# Whether this names a file of seal.sh, or a copy of ship.sh elsewhere.
+is_copy() { [[ "$1" == s3://* || -f "$1" ]]; }
+
+# unseal COPY DIR: opens what is_copy knows into DIR, which is emptied first, with the keys of split_keys; the
 # bundle's path is then in the variable bundle.
 unseal() {
+  local name="${1##*/}"
   rm -rf -- "$2"
-  stage bash "$scripts/unseal.sh" "$1" "${keys[@]}" "$2" >/dev/null
-  # shellcheck disable=SC2034  # the caller's
+  if [[ "$1" == s3://* ]]; then
+    stage ship-run fetch "$1" -- bash "$scripts/unseal.sh" - "${keys[@]}" "$2" >/dev/null
+    # These keys are of the copies, and not of the deployment.
+    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_CA_BUNDLE
+  else
+    stage bash "$scripts/unseal.sh" "$1" "${keys[@]}" "$2" >/dev/null
+  fi
   bundle="$(printf '%s' "$2"/piprio_*)"
+  # A copy under another bundle's name is intact, and still not what was asked for.
+  if [[ "$name" =~ ^piprio_[0-9]{8}T[0-9]{6}Z\. && "${bundle##*/}" != "${name%%.*}" ]]; then
+    rm -rf -- "$2"
+    die 4 "$1 holds ${bundle##*/}: it was renamed or replaced; nothing was restored"
+  fi
 }
 
 # Calls the function finish of the caller with the exit status at the end, however that comes.

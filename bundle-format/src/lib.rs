@@ -2,6 +2,8 @@
 //!
 //! - [`name`], [`layout`], [`manifest`], [`sums`], [`domain`]: what a bundle is called and made of;
 //! - [`parts`]: how a large object is divided;
+//! - [`retention`]: which bundles are kept;
+//! - [`shipped`]: what lies beside a sealed bundle that was copied elsewhere;
 //! - [`report`]: what a tool prints as JSON for the tools that read it.
 
 pub mod domain;
@@ -10,6 +12,8 @@ pub mod manifest;
 pub mod name;
 pub mod parts;
 pub mod report;
+pub mod retention;
+pub mod shipped;
 pub mod sums;
 
 #[doc(hidden)]

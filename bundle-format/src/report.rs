@@ -24,5 +24,5 @@ pub use drill::{
     DrillStep, DrillVerdict, DrilledBundle, PreviousDrill,
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
-pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};
+pub use objects::{BucketObject, BucketObjects, BucketStatus, MirrorCheck, MirrorProblem};
 pub use run::{ComponentBytes, DestinationRecord, DrillRecord, RunKind, RunRecord, StageRecord};

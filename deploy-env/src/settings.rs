@@ -23,7 +23,7 @@ const fn secret(key: &'static str) -> Setting {
     Setting { key, default: None, secret: true }
 }
 
-/// All settings, in the order of the documentation.
+/// All settings but [`DESTINATIONS`], in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     plain("PIPRIO_DOMAIN", None),
     plain("PIPRIO_VERSION", Some("unknown")),
@@ -93,6 +93,13 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_KEEP_MONTHLY", Some("0")),
     plain("BACKUP_KEEP_YEARLY", Some("0")),
     plain("BACKUP_LINK", Some("no")),
+    plain("BACKUP_SHIP", Some("yes")),
+    plain("SHIP_RECIPIENTS", None),
+    plain("SHIP_KEEP_DAYS", None),
+    plain("SHIP_KEEP_DAILY", None),
+    plain("SHIP_KEEP_WEEKLY", None),
+    plain("SHIP_KEEP_MONTHLY", None),
+    plain("SHIP_KEEP_YEARLY", None),
     plain("ALARM_SHRINK_PERCENT", Some("50")),
     plain("DRILL_DIR", None),
     plain("DRILL_USER", Some("postgres")),
@@ -124,9 +131,52 @@ pub const SECRET_VARIABLES: [&str; 6] = [
     "NOTIFY_URL",
 ];
 
+/// The settings of one destination of sealed copies: where it is, and how it is reached.
+macro_rules! destination {
+    ($name:literal) => {
+        [
+            plain($name, None),
+            plain(concat!($name, "_ENDPOINT"), None),
+            plain(concat!($name, "_REGION"), None),
+            plain(concat!($name, "_CA_BUNDLE"), None),
+            secret(concat!($name, "_ACCESS_KEY")),
+            plain(concat!($name, "_ACCESS_KEY_FILE"), None),
+            secret(concat!($name, "_SECRET_KEY")),
+            plain(concat!($name, "_SECRET_KEY_FILE"), None),
+            plain(concat!($name, "_PROFILE"), None),
+            plain(concat!($name, "_RETAIN_DAYS"), None),
+            plain(concat!($name, "_RETAIN_MODE"), None),
+            plain(concat!($name, "_MAX_RATE"), None),
+        ]
+    };
+}
+
+/// The settings of the destinations of sealed copies, those of one in a row.
+pub const DESTINATIONS: &[[Setting; 12]] = &[
+    destination!("SHIP_1"),
+    destination!("SHIP_2"),
+    destination!("SHIP_3"),
+    destination!("SHIP_4"),
+    destination!("SHIP_5"),
+    destination!("SHIP_6"),
+    destination!("SHIP_7"),
+    destination!("SHIP_8"),
+    destination!("SHIP_9"),
+];
+
+/// Every setting, in the order of the documentation.
+fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(DESTINATIONS.iter().flatten())
+}
+
 /// The setting of a name.
 pub fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|s| s.key == key)
+    all().find(|s| s.key == key)
+}
+
+/// Where a setting stands in the documentation.
+pub fn position(key: &str) -> Option<usize> {
+    all().position(|s| s.key == key)
 }
 
 /// Whether there is a setting of that name, its own or libpq's.

@@ -4,7 +4,7 @@ mod link;
 mod objects;
 
 pub use link::Link;
-pub use objects::{Get, Put};
+pub use objects::{Delete, Get, List, Put};
 
 use crate::s3::rate::parse_bytes;
 use crate::s3::tagging::TagPolicy;
@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const AFTER: &str = "\
 One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only \
 keys below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the \
-name of a command (put, get, verify, status, make-bucket) is written ./verify.
+name of a command (put, get, list, delete, verify, status, make-bucket) is written ./verify.
 
 Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a \
 leading, trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is \
@@ -158,6 +158,10 @@ pub enum Command {
     Put(Put),
     /// Write one object to standard output, and check it
     Get(Get),
+    /// List the objects of a bucket with their sizes
+    List(List),
+    /// Delete objects
+    Delete(Delete),
 }
 
 /// `obj-mirror verify`

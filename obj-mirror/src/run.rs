@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
-use crate::{get, make_bucket, pull, push, put, status, verify};
+use crate::{get, keys, make_bucket, pull, push, put, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
@@ -16,6 +16,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Some(Command::MakeBucket(args)) => make_bucket::run(&args),
         Some(Command::Put(args)) => put::run(&args),
         Some(Command::Get(args)) => get::run(&args),
+        Some(Command::List(args)) => keys::list(&args),
+        Some(Command::Delete(args)) => keys::delete(&args),
         None => mirror(&cli.mirror),
     }
 }

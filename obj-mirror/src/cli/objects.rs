@@ -127,6 +127,55 @@ pub struct Get {
     pub link: Link,
 }
 
+/// `obj-mirror list`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Each line is a size in bytes and a key without PREFIX, sorted by key.
+
+EXAMPLES
+  obj-mirror list s3://offsite/host1
+  obj-mirror list --json s3://offsite
+
+EXIT STATUS
+  0  done; with --json also if the keys are refused: \"allowed\": false
+  1  failed: the bucket is missing or the server is unreachable; without --json also if the keys
+     are refused
+  3  some keys cannot be read; each is named on stderr")]
+pub struct List {
+    /// s3://BUCKET[/PREFIX]
+    #[arg(value_name = "BUCKET")]
+    pub bucket: String,
+
+    /// How to connect to the server
+    #[command(flatten)]
+    pub link: Link,
+
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `obj-mirror delete`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A missing object counts as deleted. In a bucket that keeps versions, the object is only hidden.
+
+EXAMPLES
+  obj-mirror delete s3://offsite/a.tar.age
+
+EXIT STATUS
+  0  none of the objects is there any more
+  3  some were not deleted, for example because they are locked; each is named on stderr")]
+pub struct Delete {
+    /// s3://BUCKET/KEY
+    #[arg(value_name = "OBJECT", required = true)]
+    pub objects: Vec<String>,
+
+    /// How to connect to the server
+    #[command(flatten)]
+    pub link: Link,
+}
+
 fn sha256(text: &str) -> Result<String, String> {
     match text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         true => Ok(text.to_ascii_lowercase()),

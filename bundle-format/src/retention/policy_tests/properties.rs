@@ -1,10 +1,10 @@
 //! The policy's properties, over random histories and clocks.
 
 use super::{DAY, aged, decide, now, policy};
-use crate::bundles::Bundle;
-use crate::policy::Reason::Future;
-use crate::policy::{Policy, Verdict};
-use bundle_format::report::BundleState::{self, Damaged, Intact, Unknown, Unsealed};
+use crate::report::BundleState::{self, Damaged, Intact, Unknown, Unsealed};
+use crate::retention::bundle::Bundle;
+use crate::retention::policy::Reason::Future;
+use crate::retention::policy::{Policy, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

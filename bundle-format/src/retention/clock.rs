@@ -2,7 +2,7 @@
 //! passed from run to run. A step of the clock that no usual pause explains does not count, so neither a clock that
 //! is ahead nor a long pause makes a bundle old at once.
 
-use crate::bundles::Bundle;
+use crate::retention::bundle::Bundle;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -40,11 +40,13 @@ pub struct Jump {
 
 impl Jump {
     /// Whether the clock went back.
+    #[must_use]
     pub fn is_back(self) -> bool {
         self.to < self.from
     }
 
     /// The jump as a phrase.
+    #[must_use]
     pub fn phrase(self) -> String {
         let apart = self.to - self.from;
         let (days, side) =
@@ -71,12 +73,14 @@ pub struct Reading {
 
 impl Reading {
     /// Ages by the bundles' names alone.
+    #[must_use]
     pub fn by_names(bundles: &[Bundle], now: DateTime<Utc>) -> Self {
         let ages = bundles.iter().map(|b| (b.name.clone(), now - b.taken)).collect();
         Self { now, jump: None, ages, pauses: Vec::new() }
     }
 
     /// Reads the clock against the last run; without one, against the bundles' names.
+    #[must_use]
     pub fn new(bundles: &[Bundle], now: DateTime<Utc>, last: Option<&Run>) -> Self {
         let last = last.cloned().or_else(|| from_names(bundles, now));
         let Some(last) = last else { return Self::by_names(bundles, now) };
@@ -101,6 +105,7 @@ impl Reading {
     }
 
     /// A bundle's age; negative where it is dated ahead of the clock.
+    #[must_use]
     pub fn age(&self, bundle: &Bundle) -> TimeDelta {
         self.ages.get(&bundle.name).copied().unwrap_or(self.now - bundle.taken)
     }

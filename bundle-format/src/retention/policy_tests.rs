@@ -2,12 +2,12 @@
 
 mod properties;
 
-use crate::bundles::Bundle;
-use crate::calendar::Calendar;
-use crate::clock::Reading;
-use crate::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
-use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
-use bundle_format::report::BundleState::{self, Damaged, Intact, Unknown, Unsealed};
+use crate::report::BundleState::{self, Damaged, Intact, Unknown, Unsealed};
+use crate::retention::bundle::Bundle;
+use crate::retention::calendar::Calendar;
+use crate::retention::clock::Reading;
+use crate::retention::policy::Reason::{AmongLast, Future, NewestIntact, NoneIntact, Old, Young};
+use crate::retention::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 
 const DAY: i64 = 86_400;

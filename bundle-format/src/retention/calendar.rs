@@ -5,8 +5,8 @@
 //! under one clock. A part has periods of its own, and each separation allows for [`SURPLUS`] more of them, which is the
 //! most that a separation and a shifted part can add to the periods that a right clock would have counted.
 
-use crate::bundles::Bundle;
-use crate::clock::{Reading, TOLERANCE};
+use crate::retention::bundle::Bundle;
+use crate::retention::clock::{Reading, TOLERANCE};
 use chrono::{DateTime, Datelike, TimeDelta, Utc};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,8 +1,8 @@
 //! Retention under clocks that are wrong.
 
-use crate::bundles::Bundle;
-use crate::history::{DAY, KEEP, Root, ahead, bundle, faults, start};
-use crate::policy;
+use crate::retention::bundle::Bundle;
+use crate::retention::history::{DAY, KEEP, Root, ahead, bundle, faults, start};
+use crate::retention::policy;
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

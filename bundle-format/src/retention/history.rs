@@ -1,10 +1,10 @@
 //! A history of backups, for tests: a root and its record, under clocks that may be wrong.
 
-use crate::bundles::Bundle;
-use crate::calendar::Calendar;
-use crate::clock::{Reading, Run};
-use crate::policy::{self, Decision, Hold, Policy, Verdict};
-use bundle_format::report::BundleState;
+use crate::report::BundleState;
+use crate::retention::bundle::Bundle;
+use crate::retention::calendar::Calendar;
+use crate::retention::clock::{Reading, Run};
+use crate::retention::policy::{self, Decision, Hold, Policy, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeMap;

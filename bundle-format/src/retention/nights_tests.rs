@@ -1,10 +1,10 @@
 //! 400 nights in six zones whose clocks change twice a year: what is kept is what the policy promises, and what the
 //! documentation shows.
 
-use crate::calendar::{Calendar, Period};
-use crate::clock::Reading;
-use crate::history::Root;
-use crate::policy::{Reason, Verdict};
+use crate::retention::calendar::{Calendar, Period};
+use crate::retention::clock::Reading;
+use crate::retention::history::Root;
+use crate::retention::policy::{Reason, Verdict};
 use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -14,7 +14,7 @@ use std::process::Command;
 const NIGHTS: i64 = 400;
 const KEEP_DAYS: u32 = 7;
 const CALENDAR: Calendar = Calendar { daily: 10, weekly: 5, monthly: 12, yearly: 3 };
-const PAGE: &str = include_str!("../../docs/RETENTION.md");
+const PAGE: &str = include_str!("../../../docs/RETENTION.md");
 
 /// A zone: its offset from UTC in minutes, and the changes of it.
 struct Zone {

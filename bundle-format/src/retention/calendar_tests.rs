@@ -1,10 +1,10 @@
 //! Retention by the calendar: its rules, and that no wrong clock makes it lose more.
 
-use crate::calendar::{Calendar, Period};
-use crate::clock::Reading;
-use crate::history::{DAY, Fault, Root, ahead, bundle, faults, start};
-use crate::policy::{self, Reason, Verdict};
-use bundle_format::report::BundleState;
+use crate::report::BundleState;
+use crate::retention::calendar::{Calendar, Period};
+use crate::retention::clock::Reading;
+use crate::retention::history::{DAY, Fault, Root, ahead, bundle, faults, start};
+use crate::retention::policy::{self, Reason, Verdict};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use std::collections::BTreeSet;

@@ -1,10 +1,10 @@
 //! Which bundles are kept and which are removed, and why: a pure function of their names' times, their states,
 //! their ages and what holds removal back.
 
-use crate::bundles::Bundle;
-use crate::calendar::{self, Calendar, Period};
-use crate::clock::{Reading, TOLERANCE};
-use bundle_format::domain::{differ, known};
+use crate::domain::{differ, known};
+use crate::retention::bundle::Bundle;
+use crate::retention::calendar::{self, Calendar, Period};
+use crate::retention::clock::{Reading, TOLERANCE};
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// What to keep.
@@ -65,6 +65,7 @@ pub enum Hold {
 
 impl Reason {
     /// The reason as a phrase.
+    #[must_use]
     pub fn phrase(self, policy: Policy) -> String {
         let days = policy.keep_days;
         match self {
@@ -103,6 +104,7 @@ pub struct Decision {
 }
 
 /// Decides on every bundle; the result is sorted newest first, by time and then by name.
+#[must_use]
 pub fn decide(
     bundles: &[Bundle],
     clock: &Reading,
@@ -166,8 +168,21 @@ fn is_future(bundle: &Bundle, now: DateTime<Utc>) -> bool {
     bundle.taken - now > TOLERANCE
 }
 
+/// What holds all removal back. The clock comes first, since everything else depends on it.
+#[must_use]
+pub fn hold(own: &[Bundle], clock: &Reading) -> Option<Hold> {
+    if clock.jump.is_some() {
+        Some(Hold::Clock)
+    } else if own.iter().any(|bundle| bundle.shrunk.is_some()) {
+        Some(Hold::Shrunk)
+    } else {
+        None
+    }
+}
+
 /// Separates the bundles of a deployment from those of others. A bundle of an unknown deployment counts as its own
 /// in a root that holds no other deployment's bundles, and as foreign in a shared root.
+#[must_use]
 pub fn own(bundles: Vec<Bundle>, domain: Option<&str>) -> (Vec<Bundle>, Vec<Bundle>) {
     let Some(domain) = known(domain) else { return (bundles, Vec::new()) };
     let is_other = |bundle: &Bundle| differ(bundle.domain.as_deref(), Some(domain));
