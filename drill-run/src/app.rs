@@ -14,13 +14,14 @@ use crate::script;
 use crate::secrets::Secrets;
 use anyhow::Result;
 use bundle_format::report::{DrillCheck, DrillVerdict, HealthReport};
-use deployment::{Deployment, Plan};
+use deployment::Deployment;
 use pipe_kit::{Stop, info, warning};
 use program::Program;
 use project::Project;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+pub use deployment::Plan;
 pub use project::remove_leftover;
 
 /// What the health check looks at: the disk is this host's, and the drill has no bundles.
@@ -32,64 +33,37 @@ const LAST_CHARACTERS: usize = 2000;
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub struct AppRequest<'a> {
-    /// The deployment whose services they are.
-    pub deploy: &'a Path,
-    /// The bundle's directory.
-    pub bundle: &'a Path,
-    /// An empty directory that nobody else may enter. It is empty again afterwards.
-    pub dir: &'a Path,
-    /// The name of the Compose project: `piprio-drill-…`.
-    pub project: &'a str,
-    /// `DRILL_DATA_KEYS`: variables, and files below `secrets/`, that the restored data needs.
-    pub data_keys: &'a [String],
-    /// Services that are left out.
-    pub skip: &'a [String],
-    /// The service driver's program.
-    pub driver: &'a Path,
+    /// What is restored, and where.
+    pub plan: Plan<'a>,
     /// The operator's checks: `DEPLOY/drill.d/app`.
     pub scripts: &'a Path,
-    /// Bytes of the database and of the objects.
-    pub bytes: u64,
     /// How long services may take to become ready, in seconds.
     pub wait_seconds: u32,
     /// Leave it running, and print how to remove it.
     pub keep: bool,
 }
 
-impl<'a> AppRequest<'a> {
-    fn plan(&self) -> Plan<'a> {
-        Plan {
-            from: self.deploy,
-            bundle: self.bundle,
-            dir: self.dir,
-            project: self.project,
-            data_keys: self.data_keys,
-            skip: self.skip,
-            driver: self.driver,
-            bytes: self.bytes,
-        }
-    }
-
+impl AppRequest<'_> {
     fn restore(&self, domain: &str) -> Program {
-        let tool = self.plan().resolved().args(["restore-run"]).args([self.bundle]);
+        let tool = self.plan.resolved().args(["restore-run"]).args([self.plan.bundle]);
         let tool = tool.args(["--confirm", domain, "--config", "no", "--no-root-lock", "--wait"]);
         tool.args([self.wait_seconds.to_string()])
     }
 
     fn health(&self) -> Program {
         let probes = ["health-probe", "--json", "--quiet", "--only", PROBES];
-        self.plan().resolved().args(probes)
+        self.plan.resolved().args(probes)
     }
 
     fn log(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.log"))
+        self.plan.dir.join(format!("{name}.log"))
     }
 }
 
 /// The commands, in order, as they would be typed.
 #[must_use]
 pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
-    let plan = request.plan();
+    let plan = &request.plan;
     let commands = [
         plan.extract(),
         plan.replace_secrets(),
@@ -97,7 +71,7 @@ pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
         request.restore("DOMAIN"),
         request.health(),
         plan.driver().args(["isolation"]),
-        plan.driver().args(["destroy", "--project", request.project]),
+        plan.driver().args(["destroy", "--project", request.plan.project]),
     ];
     commands.iter().map(Program::to_shell).collect()
 }
@@ -134,10 +108,10 @@ pub fn refuse_unknown(skip: &[String], driver: &Path, deploy: &Path) -> Result<(
 pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
     script::refuse_if_others_may_write(request.scripts)?;
     let scripts = script::files(request.scripts, "sh")?;
-    let project = Project::begin(request.dir, request.project, request.driver)?;
-    let deployment = Deployment::make(&request.plan())?;
+    let project = Project::begin(request.plan.dir, request.plan.project, request.plan.driver)?;
+    let deployment = Deployment::make(&request.plan)?;
     let mut found = checks::of_deployment(&deployment);
-    let secrets = Secrets::of_config(&request.plan().deploy())?;
+    let secrets = Secrets::of_config(&request.plan.deploy())?;
     let restored = restore(request, &secrets)?;
     let is_restored = restored.verdict == DrillVerdict::Pass;
     found.push(restored);
@@ -147,7 +121,9 @@ pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
         found.extend(run_scripts(request, &deployment, &scripts, &secrets)?);
     }
     match request.keep {
-        true => info!("kept: the project {}; to remove it: {}", request.project, project.keep()),
+        true => {
+            info!("kept: the project {}; to remove it: {}", request.plan.project, project.keep())
+        }
         false => project.remove()?,
     }
     Ok(found)
@@ -156,15 +132,15 @@ pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
 /// The toolkit's own restore, with the drill's settings alone.
 fn restore(request: &AppRequest<'_>, secrets: &Secrets) -> Result<DrillCheck> {
     let log = request.log("restore");
-    info!("restoring into {}; the log is {}", request.project, log.display());
+    info!("restoring into {}; the log is {}", request.plan.project, log.display());
     let begun = Instant::now();
-    let status = request.restore(&request.plan().domain()?).logged(&log)?;
+    let status = request.restore(&request.plan.domain()?).logged(&log)?;
     Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, secrets)))
 }
 
 /// A restore that failed early has started no service.
 fn isolation(request: &AppRequest<'_>, is_restored: bool) -> Result<Vec<DrillCheck>> {
-    let (finished, text) = request.plan().driver().args(["isolation"]).outcome()?;
+    let (finished, text) = request.plan.driver().args(["isolation"]).outcome()?;
     let found = checks::of_isolation(&text);
     if !found.is_empty() {
         return Ok(found);
@@ -199,9 +175,9 @@ fn run_scripts(
     if scripts.is_empty() {
         return Ok(Vec::new());
     }
-    let urls = scripts::urls(&request.plan(), deployment)?;
-    let variables = scripts::variables(&request.plan(), &urls);
-    let dir = request.dir.join("script");
+    let urls = scripts::urls(&request.plan, deployment)?;
+    let variables = scripts::variables(&request.plan, &urls);
+    let dir = request.plan.dir.join("script");
     deployment::make_dir(&dir)?;
     let mut found = Vec::new();
     for script in scripts {
@@ -232,15 +208,17 @@ mod tests {
     fn every_command_is_shown_and_none_has_a_secret() {
         let (keys, skip) = (["credential_key".to_owned()], ["mailer".to_owned()]);
         let request = AppRequest {
-            deploy: Path::new("/srv/deploy"),
-            bundle: Path::new("/b/piprio_1"),
-            dir: Path::new("/b/.drill/1/app"),
-            project: "piprio-drill-1",
-            data_keys: &keys,
-            skip: &skip,
-            driver: Path::new("/srv/deploy/scripts/drivers/compose"),
+            plan: Plan {
+                from: Path::new("/srv/deploy"),
+                bundle: Path::new("/b/piprio_1"),
+                dir: Path::new("/b/.drill/1/app"),
+                project: "piprio-drill-1",
+                data_keys: &keys,
+                skip: &skip,
+                driver: Path::new("/srv/deploy/scripts/drivers/compose"),
+                bytes: 4096,
+            },
             scripts: Path::new("/srv/deploy/drill.d/app"),
-            bytes: 4096,
             wait_seconds: 60,
             keep: false,
         };

@@ -1,6 +1,6 @@
 //! `app`: the product's own services, in a project of their own.
 
-use crate::app::{self, AppRequest};
+use crate::app::{self, AppRequest, Plan};
 use crate::bundle::Bundle;
 use crate::drill::{Drill, Dump, estimated_bytes};
 use crate::results::Judged;
@@ -65,19 +65,17 @@ impl<'a> App<'a> {
     }
 
     fn request(&self, keep: bool) -> AppRequest<'_> {
-        AppRequest {
-            deploy: &self.settings.deploy,
+        let plan = Plan {
+            from: &self.settings.deploy,
             bundle: &self.bundle.dir,
             dir: &self.dir,
             project: &self.project,
             data_keys: &self.settings.data_keys,
             skip: &self.settings.skip_services,
             driver: &self.settings.driver,
-            scripts: &self.scripts,
             bytes: self.bytes,
-            wait_seconds: WAIT_SECONDS,
-            keep,
-        }
+        };
+        AppRequest { plan, scripts: &self.scripts, wait_seconds: WAIT_SECONDS, keep }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Drills that are ended at any moment: nothing is left but the report, at the latest after the next one.
 
 use crate::kit::{Stand, marked, processes, temporary};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use bundle_format::report::{DrillReport, DrillResult};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
@@ -18,9 +18,9 @@ fn pause(random: &mut fastrand::Rng) -> Duration {
 }
 
 /// How often a drill is ended: a hundred times where the tests try everything.
-fn tries() -> usize {
+fn tries(few: usize) -> usize {
     let is_full = std::env::var_os("PIPRIO_TEST_FULL").is_some_and(|value| value == "yes");
-    if is_full { 100 } else { 8 }
+    if is_full { 100 } else { few }
 }
 
 /// A drill that runs, and its log so far.
@@ -86,7 +86,7 @@ impl Place {
 fn a_drill_that_is_ended_by_a_signal_leaves_nothing_but_a_report_of_that() -> Result<()> {
     let stand = Stand::new(40)?;
     let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));
-    for at in 0..tries() {
+    for at in 0..tries(8) {
         let mark = format!("terminated-{}-{at}", std::process::id());
         let mut running = Running::start(&stand, &mark, &place)?;
         let (step, pause) = (STEPS[at % STEPS.len()], pause(&mut random));
@@ -160,7 +160,7 @@ fn what_a_check_leaves_running_ends_with_it_and_on_a_signal() -> Result<()> {
         let own = format!("left-by-{}-{signal:?}", std::process::id());
         let mut running = Running::start(&stand, &own, &place)?;
         wait_until("the check", || {
-            anyhow::ensure!(running.child.try_wait()?.is_none(), "the drill ended");
+            ensure!(running.child.try_wait()?.is_none(), "the drill ended");
             let found = "find backups -name begun 2>/dev/null || true";
             Ok(!sh(stand.deployment.dir(), found)?.is_empty())
         })?;
@@ -182,21 +182,33 @@ fn what_a_check_leaves_running_ends_with_it_and_on_a_signal() -> Result<()> {
 fn what_a_killed_drill_leaves_is_removed_by_the_next() -> Result<()> {
     let stand = Stand::new(40)?;
     let (place, mut random) = (Place::new()?, fastrand::Rng::with_seed(9));
-    let mut marks = Vec::new();
-    for at in 0..tries() {
+    let begun = Instant::now();
+    stand.drill(&["--newest"])?.expect(0);
+    let whole = u64::try_from(begun.elapsed().as_millis())?;
+    let (mut marks, mut killed) = (Vec::new(), 0);
+    for at in 0..tries(16) {
         let mark = format!("killed-{}-{at}", std::process::id());
         let mut running = Running::start(&stand, &mark, &place)?;
-        let (step, pause) = (STEPS[at % STEPS.len()], pause(&mut random));
-        running.wait_for(step, pause)?;
+        // By turns at any moment, and in a step, since most of the time passes in a few of them.
+        let moment = if at % 2 == 0 {
+            let moment = Duration::from_millis(random.u64(0..whole));
+            std::thread::sleep(moment);
+            format!("{moment:?}")
+        } else {
+            let (step, pause) = (STEPS[at / 2 % STEPS.len()], pause(&mut random));
+            running.wait_for(step, pause)?;
+            format!("{step} + {pause:?}")
+        };
         let ended = running.end(Signal::KILL)?;
         let log = std::fs::read_to_string(&running.log)?;
-        assert!(
-            ended.signal() == Some(9) || ended.success(),
-            "{step} + {pause:?}: {ended:?}\n{log}"
-        );
+        assert!(ended.signal() == Some(9) || ended.success(), "{moment}: {ended:?}\n{log}");
+        killed += usize::from(!ended.success());
         marks.push(mark);
     }
+    println!("{killed} of {} were killed before their end", marks.len());
+    ensure!(killed > marks.len() / 2, "only {killed} of {} were killed", marks.len());
     stand.drill(&["--newest"])?.expect(0);
+    stand.drill(&["--verify-reports"])?.expect(0);
     for mark in marks {
         assert_eq!(processes(&mark)?, Vec::<String>::new(), "{mark}");
     }
@@ -212,7 +224,7 @@ fn a_check_ends_with_the_drill_that_is_killed() -> Result<()> {
     stand.add_check("sleeps.sh", "echo begun > \"$TMPDIR/../begun\"; sleep 500\n")?;
     let mut running = Running::start(&stand, &format!("check-{}", std::process::id()), &place)?;
     wait_until("the check", || {
-        anyhow::ensure!(running.child.try_wait()?.is_none(), "the drill ended");
+        ensure!(running.child.try_wait()?.is_none(), "the drill ended");
         Ok(!sh(stand.deployment.dir(), "find backups -name begun 2>/dev/null || true")?.is_empty())
     })?;
     assert!(!processes(&check)?.is_empty());
