@@ -88,7 +88,7 @@ fn make(settings: &Settings, json: bool, events: &Events, held: &mut Held) -> Re
 
 /// Copies the bundle to other places. The bundle is complete, and no failure here denies it.
 fn ship(settings: &Settings, bundle: &Path) -> Result<Exit> {
-    for tool in copying(settings, bundle) {
+    if let Some(tool) = copying(settings, bundle) {
         tool.run().map_err(|error| {
             let path = bundle.display();
             let message = format!("{path} is complete, but it is not copied everywhere: {error:#}");

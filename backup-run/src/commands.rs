@@ -69,13 +69,13 @@ fn by_calendar(settings: &Settings) -> impl Iterator<Item = &str> {
     rules.flat_map(|(option, number)| [*option, number.as_str()])
 }
 
-/// The commands that copy a finished bundle to other places.
-pub fn copying(settings: &Settings, bundle: &Path) -> Vec<Tool> {
+/// The command that copies a finished bundle to other places.
+pub fn copying(settings: &Settings, bundle: &Path) -> Option<Tool> {
     if !settings.ships || settings.safety_backup {
-        return Vec::new();
+        return None;
     }
-    let prune = settings.prunes_copies.then(|| Tool::new("ship-run").arg("prune"));
-    [Tool::new("ship-run").arg(bundle)].into_iter().chain(prune).collect()
+    let prune = settings.prunes_copies.then_some("--prune");
+    Some(Tool::new("ship-run").args(prune).arg(bundle))
 }
 
 /// The mirror of the newest intact bundle, where bundles are linked. A safety backup is what a restore falls back on:
@@ -147,15 +147,15 @@ mod tests {
     #[test]
     fn a_bundle_is_copied_where_a_destination_is_set_and_never_for_a_restore() {
         let bundle = Bundle::at(Path::new("/r"), chrono::DateTime::UNIX_EPOCH);
-        let shown = |settings: &Settings| -> Vec<String> {
-            copying(settings, &bundle.path).iter().map(Tool::to_shell).collect()
+        let shown = |settings: &Settings| {
+            copying(settings, &bundle.path).map(|tool| tool.to_shell()).unwrap_or_default()
         };
         let ships = Settings { ships: true, ..settings() };
-        assert_eq!(shown(&settings()), [""; 0]);
-        assert_eq!(shown(&ships), ["ship-run /r/piprio_19700101T000000Z"]);
+        assert_eq!(shown(&settings()), "");
+        assert_eq!(shown(&ships), "ship-run /r/piprio_19700101T000000Z");
         let prunes = Settings { prunes_copies: true, ..ships.clone() };
-        assert_eq!(shown(&prunes)[1], "ship-run prune");
-        assert_eq!(shown(&Settings { safety_backup: true, ..ships }), [""; 0]);
+        assert_eq!(shown(&prunes), "ship-run --prune /r/piprio_19700101T000000Z");
+        assert_eq!(shown(&Settings { safety_backup: true, ..ships }), "");
     }
 
     #[test]

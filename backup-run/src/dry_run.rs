@@ -33,7 +33,7 @@ pub fn run(settings: &Settings) -> Result<Exit> {
         };
         text += &format!("{}\n    {line}\n", stage.heading());
     }
-    for tool in copying(settings, &bundle.path) {
+    if let Some(tool) = copying(settings, &bundle.path) {
         text += &format!("then\n    {}\n", tool.to_shell());
     }
     pipe_kit::output::print(&text)?;

@@ -4,6 +4,7 @@
 //! - [`parts`]: how a large object is divided;
 //! - [`retention`]: which bundles are kept;
 //! - [`shipped`]: what lies beside a sealed bundle that was copied elsewhere;
+//! - [`shipments`]: what was copied where;
 //! - [`report`]: what a tool prints as JSON for the tools that read it.
 
 pub mod domain;
@@ -13,6 +14,7 @@ pub mod name;
 pub mod parts;
 pub mod report;
 pub mod retention;
+pub mod shipments;
 pub mod shipped;
 pub mod sums;
 

@@ -11,7 +11,7 @@ mod objects;
 mod run;
 
 pub use bundles::{
-    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShrunkBundle,
+    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShippedTo, ShrunkBundle,
 };
 pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
 pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};

@@ -2,6 +2,7 @@
 //! that open it. A hash over its own text shows that it is as it was written.
 
 use crate::BundleName;
+use crate::shipments::Shipment;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -50,6 +51,13 @@ impl ShippedManifest {
         text.pop();
         let check = check(text.as_bytes());
         Ok(format!("{text}{BEFORE_CHECK}{check}{AFTER_CHECK}\n"))
+    }
+
+    /// The copy that it describes, as this host records it.
+    #[must_use]
+    pub fn shipment(&self) -> Shipment {
+        let (seal, sha256) = (self.seal.clone(), Some(self.sha256.clone()));
+        Shipment { seal, sha256, size: self.size, at: self.shipped }
     }
 
     /// Reads the text of the file.

@@ -113,6 +113,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
     plain("HEALTH_MAX_DRILL_AGE_DAYS", Some("0")),
+    plain("HEALTH_MAX_SHIP_AGE_HOURS", Some("36")),
     plain("HOOK_TIMEOUT_SECONDS", Some("600")),
     secret("NOTIFY_PING"),
     plain("NOTIFY_PING_FILE", None),

@@ -2,6 +2,7 @@
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
+use pipe_kit::progress::Progress;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -61,6 +62,8 @@ pub struct Cli {
     #[command(flatten)]
     pub(crate) send: Send,
     #[command(flatten)]
+    pub(crate) progress: Progress,
+    #[command(flatten)]
     pub(crate) quiet: Quiet,
 }
 
@@ -75,6 +78,9 @@ pub struct Send {
     /// Copy every intact bundle of BACKUP_ROOT that a destination lacks, the newest first
     #[arg(long)]
     pub all: bool,
+    /// Then remove old copies, as ship-run prune does, where all that was to be sent is
+    #[arg(long)]
+    pub prune: bool,
     /// Print a report as JSON
     #[arg(long)]
     pub json: bool,

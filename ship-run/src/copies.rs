@@ -4,6 +4,7 @@ use crate::place::Destination;
 use crate::place::remote_file::RemoteFile;
 use anyhow::Result;
 use bundle_format::BundleName;
+use bundle_format::shipments::Shipment;
 use bundle_format::shipped::{SUFFIX, ShippedManifest, sealed_name};
 use std::collections::BTreeMap;
 
@@ -33,6 +34,11 @@ impl Copy {
         let size = self.size.unwrap_or_default();
         let expected = manifest.size;
         (size != expected).then(|| format!("it has {size} bytes, not {expected}"))
+    }
+
+    /// As this host would have recorded it, if it is described.
+    pub fn shipment(&self) -> Option<Shipment> {
+        self.manifest.as_ref().ok().map(ShippedManifest::shipment)
     }
 
     /// Whether it is complete, and of a bundle with this seal.
@@ -106,7 +112,7 @@ mod tests {
             std::fs::write(dir.path().join(name), text).unwrap();
         }
         let place = Place::Directory(Directory::new(dir.path()));
-        let destination = Destination { number: 1, place, retain_days: None };
+        let destination = Destination { number: 1, name: "d".into(), place, retain_days: None };
         of(&destination).unwrap().iter().map(Copy::problem).collect()
     }
 

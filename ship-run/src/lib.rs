@@ -9,6 +9,7 @@ mod fetch;
 mod list;
 mod place;
 mod prune;
+mod record;
 mod run;
 mod send;
 mod settings;

@@ -15,6 +15,8 @@ use std::ops::Range;
 pub struct Destination {
     /// From 1 to 9.
     pub number: u8,
+    /// Where it is, without secrets: as recorded.
+    pub name: String,
     pub place: Place,
     /// Days that each copy is locked.
     pub retain_days: Option<u32>,
@@ -26,19 +28,9 @@ pub enum Place {
     Directory(Directory),
 }
 
-impl Destination {
-    /// Where it is, without its number.
-    pub fn place_text(&self) -> String {
-        match &self.place {
-            Place::Bucket(bucket) => bucket.to_string(),
-            Place::Directory(directory) => directory.to_string(),
-        }
-    }
-}
-
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SHIP_{} ({})", self.number, self.place_text())
+        write!(f, "SHIP_{} ({})", self.number, self.name)
     }
 }
 

@@ -1,11 +1,14 @@
 //! `ship-run prune`: removes old copies, by the rule that bundles are removed by.
 
 mod ages;
+mod report;
 
 use crate::cli::Prune;
 use crate::copies::{self, Copy};
 use crate::place::{Destination, Place};
 use crate::prune::ages::Ages;
+use crate::prune::report::{Outcome, Report, What};
+use crate::record::Record;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use bundle_format::domain::known;
@@ -16,60 +19,60 @@ use bundle_format::retention::{Bundle, Calendar};
 use bundle_format::shipped::SUFFIX;
 use chrono::{DateTime, Utc};
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, lock, warning};
-use serde::Serialize;
+use pipe_kit::{Exit, warning};
 
-/// What became of one copy.
-#[derive(Debug, Serialize)]
-struct Outcome {
-    destination: String,
-    file: String,
-    /// `kept`, `removed`, `failed`, or with `--dry-run` `to remove`
-    outcome: &'static str,
-    reason: String,
-}
-
-/// Removes old copies.
+/// Removes old copies, and prints what became of each.
 ///
 /// # Errors
-/// [`Stop::incomplete`] if a destination failed, or a copy was not removed.
+/// [`pipe_kit::Stop::incomplete`] if a destination failed, or a copy was not removed.
 pub fn run(settings: &Settings, args: &Prune) -> Result<Exit> {
-    let destinations = settings.destinations()?;
-    let state = settings.state_dir()?;
-    let _lock = lock::take_directory(&state, "another run of ship.sh")?;
-    let of = settings.calendar;
+    let destinations: Vec<&Destination> = settings.destinations()?.iter().collect();
+    let _lock = settings.lock()?;
+    let Policy { keep_days, calendar: of, .. } = settings.policy;
     let calendar = Calendar {
         daily: args.keep_daily.unwrap_or(of.daily),
         weekly: args.keep_weekly.unwrap_or(of.weekly),
         monthly: args.keep_monthly.unwrap_or(of.monthly),
         yearly: args.keep_yearly.unwrap_or(of.yearly),
     };
-    let keep_days = args.keep_days.unwrap_or(settings.keep_days);
+    let keep_days = args.keep_days.unwrap_or(keep_days);
     let policy = Policy { keep_days, keep_last: args.keep_last, calendar };
+    let mut shipped = Record::read(settings.record_file());
+    let report = prune(settings, &destinations, policy, args.dry_run, &mut shipped)?;
+    report.print(args.json)?;
+    report.verdict()
+}
+
+/// Removes old copies of these destinations. The caller holds the lock.
+///
+/// # Errors
+/// If the bundles of this host cannot be listed, or what was done cannot be recorded.
+pub fn prune(
+    settings: &Settings,
+    destinations: &[&Destination],
+    policy: Policy,
+    is_dry: bool,
+    shipped: &mut Record,
+) -> Result<Report> {
     let alarm = alarm(settings)?;
-    let mut ages = Ages::read(state.join("retention.json"));
-    let (mut outcomes, mut failed) = (Vec::new(), 0);
+    let mut ages = Ages::read(settings.ages_file());
+    let mut report = Report::default();
     for destination in destinations {
-        let run = Run { settings, destination, policy, alarm: alarm.as_deref(), dry: args.dry_run };
-        if let Err(error) = run.prune(&mut ages, &mut outcomes) {
+        let run = Run { settings, destination, policy, alarm: alarm.as_deref(), is_dry };
+        if let Err(error) = run.prune(&mut ages, &mut report) {
             warning!("{destination}: {error:#}");
-            failed += 1;
+            report.failed += 1;
         }
     }
-    if !args.dry_run {
+    if !is_dry {
         ages.write()?;
+        for (destination, bundle) in report.removed() {
+            let of_number = destinations.iter().find(|d| d.to_string() == destination);
+            of_number.iter().for_each(|destination| shipped.remove(destination, bundle));
+        }
+        shipped.write();
     }
-    let line =
-        |o: &Outcome| format!("{}  {}  {}: {}\n", o.destination, o.file, o.outcome, o.reason);
-    pipe_kit::output::print(&match args.json {
-        true => serde_json::to_string(&outcomes)? + "\n",
-        false => outcomes.iter().map(line).collect(),
-    })?;
-    failed += outcomes.iter().filter(|outcome| outcome.outcome == "failed").count();
-    match failed {
-        0 => Ok(Exit::Done),
-        n => Err(Stop::incomplete(format!("{n} failed, each named above")).into()),
-    }
+    Ok(report)
 }
 
 /// Why the alarm of this host's bundles is on, if it is.
@@ -90,27 +93,17 @@ struct Run<'a> {
     destination: &'a Destination,
     policy: Policy,
     alarm: Option<&'a str>,
-    dry: bool,
+    is_dry: bool,
 }
 
 impl Run<'_> {
-    fn prune(&self, ages: &mut Ages, outcomes: &mut Vec<Outcome>) -> Result<()> {
+    fn prune(&self, ages: &mut Ages, report: &mut Report) -> Result<()> {
         let copies = copies::of(self.destination)?;
         let bundles = copies.iter().map(bundle).collect();
         let (own, others) = policy::own(bundles, self.settings.domain.as_deref());
         let clock = Reading::new(&own, Utc::now(), ages.last(self.destination));
         let hold = policy::hold(&own, &clock).or(self.alarm.map(|_| Hold::Shrunk));
-        match (hold, clock.jump, self.alarm) {
-            (Some(Hold::Clock), Some(jump), _) => warning!(
-                "{}: {}: this run removes nothing there; the next one continues",
-                self.destination,
-                jump.phrase()
-            ),
-            (Some(Hold::Shrunk), _, Some(alarm)) => warning!(
-                "nothing is removed, because {alarm}; if that is intended: backup.sh --accept"
-            ),
-            _ => {}
-        }
+        self.warn(hold, &clock);
         let mut decisions = policy::decide(&own, &clock, hold, self.policy);
         decisions.extend(others.into_iter().map(|bundle| Decision {
             bundle,
@@ -122,36 +115,50 @@ impl Run<'_> {
             let copy = copies.iter().find(|copy| copy.file == decision.bundle.name);
             let Some(copy) = copy else { continue };
             let outcome = self.carry_out(copy, decision);
-            if outcome.outcome == "removed" {
+            if outcome.outcome == What::Removed {
                 left.retain(|bundle| bundle.name != copy.file);
             }
-            outcomes.push(outcome);
+            report.outcomes.push(outcome);
         }
-        if let (false, Place::Directory(directory)) = (self.dry, &self.destination.place) {
+        if let (false, Place::Directory(directory)) = (self.is_dry, &self.destination.place) {
             directory.remove_partials()?;
         }
         ages.note(self.destination, clock.run(left.iter()));
         Ok(())
     }
 
+    fn warn(&self, hold: Option<Hold>, clock: &Reading) {
+        match (hold, clock.jump, self.alarm) {
+            (Some(Hold::Clock), Some(jump), _) => warning!(
+                "{}: {}: this run removes nothing there; the next one continues",
+                self.destination,
+                jump.phrase()
+            ),
+            (Some(Hold::Shrunk), _, Some(alarm)) => warning!(
+                "nothing is removed, because {alarm}; if that is intended: backup.sh --accept"
+            ),
+            _ => {}
+        }
+    }
+
     fn carry_out(&self, copy: &Copy, decision: &Decision) -> Outcome {
         let reason = decision.reason.phrase(self.policy);
         let (outcome, reason) = match (decision.verdict, locked_until(copy, Utc::now())) {
-            (Verdict::Keep, _) => ("kept", reason),
+            (Verdict::Keep, _) => (What::Kept, reason),
             (Verdict::Remove, Some(until)) => {
-                ("kept", format!("{reason}, and locked until {}", until.to_rfc3339()))
+                (What::Kept, format!("{reason}, and locked until {}", until.to_rfc3339()))
             }
-            (Verdict::Remove, None) if self.dry => ("to remove", reason),
+            (Verdict::Remove, None) if self.is_dry => (What::ToRemove, reason),
             (Verdict::Remove, None) => match self.remove(copy) {
-                Ok(()) => ("removed", reason),
+                Ok(()) => (What::Removed, reason),
                 Err(error) => {
                     warning!("{}: {}: {error:#}", self.destination, copy.file);
-                    ("failed", format!("{error:#}"))
+                    (What::Failed, format!("{error:#}"))
                 }
             },
         };
         let (destination, file) = (self.destination.to_string(), copy.file.clone());
-        Outcome { destination, file, outcome, reason }
+        Outcome { destination, file, outcome, reason, bundle: copy.name.clone() }
     }
 
     /// The description goes last: it shows that something is left.

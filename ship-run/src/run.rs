@@ -12,6 +12,7 @@ use pipe_kit::Exit;
 /// See the exit statuses in the help.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
+    cli.progress.apply();
     // The copies' descriptions and records.
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     if let Some(Command::Fetch(args)) = &cli.command {

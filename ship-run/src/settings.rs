@@ -5,8 +5,11 @@ use crate::place::directory::Directory;
 use crate::place::{Destination, Place};
 use anyhow::{Context, Result};
 use bundle_format::retention::Calendar;
+use bundle_format::retention::policy::Policy;
+use bundle_format::shipments;
 use chrono::{DateTime, TimeDelta, Utc};
 use pipe_kit::Stop;
+use pipe_kit::lock::{self, Lock};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -28,9 +31,8 @@ pub struct Settings {
     pub deploy: PathBuf,
     pub root: PathBuf,
     pub domain: Option<String>,
-    pub keep_days: u32,
-    /// What is kept beyond that.
-    pub calendar: Calendar,
+    /// Which copies are kept.
+    pub policy: Policy,
     pub recipients: Option<Recipients>,
     pub destinations: Vec<Destination>,
 }
@@ -71,22 +73,40 @@ impl Settings {
             deploy: required("PIPRIO_DEPLOY")?.into(),
             root: required("BACKUP_ROOT")?.into(),
             domain: get("PIPRIO_DOMAIN"),
-            keep_days: keep("DAYS", 30)?,
-            calendar,
+            policy: Policy { keep_days: keep("DAYS", 30)?, keep_last: 1, calendar },
             recipients: get("SHIP_RECIPIENTS").map(|text| recipients(&text)),
             destinations: destinations(&get)?,
         })
     }
 
-    /// Where this program keeps its state. The directory that holds it is made if it is missing.
+    /// Where the toolkit keeps its state.
+    pub fn state_dir(&self) -> PathBuf {
+        self.deploy.join(".restore")
+    }
+
+    /// The record of what was copied where.
+    pub fn record_file(&self) -> PathBuf {
+        self.state_dir().join(shipments::FILE)
+    }
+
+    /// The record of the last removal.
+    pub fn ages_file(&self) -> PathBuf {
+        self.own_dir().join("retention.json")
+    }
+
+    fn own_dir(&self) -> PathBuf {
+        self.state_dir().join("ship")
+    }
+
+    /// Takes the lock of runs that change copies. The directory that holds it is made if it is missing.
     ///
     /// # Errors
-    /// If it cannot be made.
-    pub fn state_dir(&self) -> Result<PathBuf> {
-        let dir = self.deploy.join(".restore");
+    /// [`Stop::refused`] if another run holds it.
+    pub fn lock(&self) -> Result<Lock> {
+        let dir = self.state_dir();
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.with_context(|| format!("creating {}", dir.display()))?;
-        Ok(dir.join("ship"))
+        lock::take_directory(&self.own_dir(), "another run of ship.sh")
     }
 
     /// The destinations.
@@ -112,7 +132,7 @@ pub fn destinations(get: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Destinat
 
 fn destination(
     number: u8,
-    place: &str,
+    setting: &str,
     get: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Destination> {
     let own = |suffix: &str| get(&format!("SHIP_{number}_{suffix}"));
@@ -121,9 +141,9 @@ fn destination(
         days.parse::<u32>().map_err(|_| wrong())
     });
     let days = days.transpose()?;
-    let place = match place.strip_prefix("s3://") {
+    let place = match setting.strip_prefix("s3://") {
         Some(rest) => Place::Bucket(Bucket::new(rest, number, &own)),
-        None if place.contains(':') => {
+        None if setting.contains(':') => {
             let why = "is neither s3://BUCKET[/PREFIX] nor a directory";
             return Err(Stop::usage(format!("SHIP_{number} {why}")).into());
         }
@@ -131,9 +151,9 @@ fn destination(
             let why = "a directory locks nothing; it is for s3://";
             return Err(Stop::usage(format!("SHIP_{number}_RETAIN_DAYS: {why}")).into());
         }
-        None => Place::Directory(Directory::new(Path::new(place))),
+        None => Place::Directory(Directory::new(Path::new(setting))),
     };
-    Ok(Destination { number, place, retain_days: days })
+    Ok(Destination { number, name: shipments::place(setting), place, retain_days: days })
 }
 
 fn recipients(text: &str) -> Recipients {
@@ -170,11 +190,11 @@ mod tests {
         let settings = read(&[("SHIP_3", "/copies"), ("SHIP_1", "s3://b/p")]).unwrap();
         let shown: Vec<_> = settings.destinations.iter().map(ToString::to_string).collect();
         assert_eq!(shown, ["SHIP_1 (s3://b/p)", "SHIP_3 (/copies)"]);
-        assert_eq!(settings.keep_days, 7);
-        assert!(settings.calendar.is_empty());
+        assert_eq!(settings.policy.keep_days, 7);
+        assert!(settings.policy.calendar.is_empty());
         let kept =
             [("BACKUP_KEEP_WEEKLY", "5"), ("BACKUP_KEEP_DAILY", "7"), ("SHIP_KEEP_DAILY", "0")];
-        let calendar = read(&kept).unwrap().calendar;
+        let calendar = read(&kept).unwrap().policy.calendar;
         assert_eq!(calendar, Calendar { weekly: 5, ..Calendar::default() });
         assert!(read(&[]).unwrap().destinations().is_err());
         for wrong in [

@@ -33,11 +33,11 @@ impl Ages {
     }
 
     pub fn last(&self, destination: &Destination) -> Option<&Run> {
-        self.runs.get(&destination.place_text())
+        self.runs.get(&destination.name)
     }
 
     pub fn note(&mut self, destination: &Destination, run: Run) {
-        self.runs.insert(destination.place_text(), run);
+        self.runs.insert(destination.name.clone(), run);
     }
 
     pub fn write(&self) -> Result<()> {

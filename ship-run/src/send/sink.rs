@@ -11,6 +11,7 @@ use std::process::ChildStdin;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// Blocks that wait for a destination.
 const AHEAD: usize = 8;
@@ -36,6 +37,7 @@ pub struct Sink {
     /// None once it has failed, or everything was given.
     to: Option<SyncSender<Piece>>,
     thread: JoinHandle<Result<()>>,
+    begun: Instant,
 }
 
 impl Sink {
@@ -44,6 +46,7 @@ impl Sink {
     /// # Errors
     /// If the destination cannot be written to.
     pub fn start(destination: &Destination, file: &str) -> Result<Self> {
+        let begun = Instant::now();
         let (to, pieces) = sync_channel(AHEAD);
         let thread = std::thread::Builder::new().name(format!("ship-{}", destination.number));
         let thread = match &destination.place {
@@ -56,7 +59,7 @@ impl Sink {
                 thread.spawn(move || write(file, &pieces))
             }
         };
-        Ok(Self { to: Some(to), thread: thread.context("starting a thread")? })
+        Ok(Self { to: Some(to), thread: thread.context("starting a thread")?, begun })
     }
 
     /// Passes a piece on. False if the copy has failed.
@@ -68,10 +71,12 @@ impl Sink {
         given
     }
 
-    /// Waits until the copy has its name, or nothing is left of it.
-    pub fn finish(mut self) -> Result<()> {
+    /// Waits until the copy has its name, or nothing is left of it. Also returns how long that took.
+    pub fn finish(mut self) -> (Result<()>, Duration) {
         self.to = None;
-        self.thread.join().unwrap_or_else(|_| Err(anyhow!("writing the copy was interrupted")))
+        let joined = self.thread.join();
+        let written = joined.unwrap_or_else(|_| Err(anyhow!("writing the copy was interrupted")));
+        (written, self.begun.elapsed())
     }
 }
 

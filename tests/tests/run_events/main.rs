@@ -8,6 +8,7 @@ mod notify;
 mod receiver;
 mod records;
 mod refusals;
+mod ships;
 mod signals;
 
 use anyhow::{Context, Result};

@@ -1,0 +1,147 @@
+//! What this host has copied where: `DEPLOY/.restore/ship/shipped.json`.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The file, in the directory of the toolkit's state.
+pub const FILE: &str = "ship/shipped.json";
+/// The most copies that are remembered of a place.
+const REMEMBERED: usize = 1000;
+
+/// One copy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shipment {
+    /// The SHA-256 of the bundle's seal, hex.
+    pub seal: Option<String>,
+    /// Of the sealed file, hex; none in a restic repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Of the sealed file, or of the files of the bundle, in bytes.
+    pub size: u64,
+    /// When it was copied, or found to be there.
+    pub at: DateTime<Utc>,
+}
+
+/// The copies by place and bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Shipments(BTreeMap<String, BTreeMap<String, Shipment>>);
+
+impl Shipments {
+    /// Reads the file. One that is missing or cannot be read is empty.
+    #[must_use]
+    pub fn read(file: &Path) -> Self {
+        // Reading a named pipe in its place would block.
+        let is_file = file.symlink_metadata().is_ok_and(|found| found.is_file());
+        let text = if is_file { std::fs::read(file).unwrap_or_default() } else { Vec::new() };
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    /// The copy of a bundle at a place.
+    #[must_use]
+    pub fn get(&self, place: &str, bundle: &str) -> Option<&Shipment> {
+        self.0.get(place)?.get(bundle)
+    }
+
+    /// The copy at a place whose bundle is the newest, with the bundle's name.
+    #[must_use]
+    pub fn newest(&self, place: &str) -> Option<(&str, &Shipment)> {
+        let (name, shipment) = self.0.get(place)?.last_key_value()?;
+        Some((name, shipment))
+    }
+
+    /// The copies of a bundle, each with its place.
+    pub fn of_bundle(&self, bundle: &str) -> impl Iterator<Item = (&str, &Shipment)> {
+        self.0.iter().filter_map(move |(place, copies)| Some((place.as_str(), copies.get(bundle)?)))
+    }
+
+    /// Notes a copy.
+    pub fn add(&mut self, place: &str, bundle: &str, shipment: Shipment) {
+        let copies = self.0.entry(place.to_owned()).or_default();
+        copies.insert(bundle.to_owned(), shipment);
+        while copies.len() > REMEMBERED {
+            copies.pop_first();
+        }
+    }
+
+    /// Notes that a copy is gone.
+    pub fn remove(&mut self, place: &str, bundle: &str) {
+        if let Some(copies) = self.0.get_mut(place) {
+            copies.remove(bundle);
+        }
+    }
+}
+
+/// The name of a destination: its setting `SHIP_n`, without a password that a URL in it holds.
+#[must_use]
+pub fn place(setting: &str) -> String {
+    let text = match setting.starts_with("s3://") {
+        true => setting.trim_end_matches('/'),
+        false => setting,
+    };
+    let Some(scheme) = text.find("://") else { return text.to_owned() };
+    let (scheme, rest) = text.split_at(scheme + 3);
+    let (server, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let server = server.rsplit_once('@').map_or(server, |(_, server)| server);
+    format!("{scheme}{server}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shipment(seal: &str) -> Shipment {
+        let at = "2026-04-21T02:10:00Z".parse().unwrap();
+        Shipment { seal: Some(seal.into()), sha256: Some("ab".into()), size: 7, at }
+    }
+
+    #[test]
+    fn copies_are_found_by_place_by_bundle_and_by_age() {
+        let mut shipments = Shipments::default();
+        for (place, bundle) in [("/a", "b2"), ("/a", "b1"), ("s3://b", "b1")] {
+            shipments.add(place, bundle, shipment(bundle));
+        }
+        assert_eq!(shipments.newest("/a").unwrap().0, "b2");
+        assert_eq!(shipments.newest("/other"), None);
+        let places: Vec<_> = shipments.of_bundle("b1").map(|(place, _)| place).collect();
+        assert_eq!(places, ["/a", "s3://b"]);
+        shipments.remove("/a", "b2");
+        assert_eq!(shipments.get("/a", "b2"), None);
+        assert!(shipments.get("/a", "b1").is_some());
+    }
+
+    #[test]
+    fn the_file_has_the_documented_shape_and_one_that_is_damaged_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("shipped.json");
+        let mut shipments = Shipments::default();
+        shipments.add("/a", "b", shipment("cd"));
+        let text = serde_json::to_string(&shipments).unwrap();
+        assert_eq!(
+            text,
+            r#"{"/a":{"b":{"seal":"cd","sha256":"ab","size":7,"at":"2026-04-21T02:10:00Z"}}}"#
+        );
+        std::fs::write(&file, &text).unwrap();
+        assert_eq!(Shipments::read(&file), shipments);
+        std::fs::write(&file, &text[1..]).unwrap();
+        assert_eq!(Shipments::read(&file), Shipments::default());
+        std::fs::remove_file(&file).unwrap();
+        assert_eq!(Shipments::read(&file), Shipments::default());
+    }
+
+    #[test]
+    fn the_name_of_a_place_holds_no_password() {
+        for (setting, name) in [
+            ("s3://b/p/", "s3://b/p"),
+            ("/mnt/copies", "/mnt/copies"),
+            ("restic:/srv/r", "restic:/srv/r"),
+            ("restic:rest:https://u:p%40w@h:8000/r", "restic:rest:https://h:8000/r"),
+            ("restic:rest:https://u:p@w@h", "restic:rest:https://h"),
+            ("restic:s3:https://h/b@c", "restic:s3:https://h/b@c"),
+        ] {
+            assert_eq!(place(setting), name);
+        }
+    }
+}
