@@ -6,12 +6,19 @@ use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a receiver that drips sends a byte.
+const DRIP: Duration = Duration::from_millis(200);
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// The method and the path.
     pub line: String,
+    /// The header lines.
+    pub head: Vec<String>,
+    /// The body.
     pub body: String,
 }
 
@@ -22,6 +29,8 @@ pub enum Manner {
     Status(u16),
     /// Never.
     Silent,
+    /// Byte by byte, without an end.
+    Dripping,
     /// With 200, over TLS.
     Tls(Arc<ServerConfig>),
 }
@@ -33,6 +42,10 @@ pub struct Receiver {
 }
 
 impl Receiver {
+    /// Listens on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If there is none.
     pub fn start(manner: Manner) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("a port")?;
         let address = listener.local_addr()?.to_string();
@@ -49,11 +62,12 @@ impl Receiver {
     }
 
     /// Where it listens, `HOST:PORT`.
+    #[must_use]
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What has come since the last call.
+    /// What has come since the last call, in that order.
     pub fn take(&self) -> Vec<Request> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -61,21 +75,35 @@ impl Receiver {
 
 fn serve(stream: TcpStream, manner: &Manner, received: &Mutex<Vec<Request>>) -> Result<()> {
     match manner {
-        Manner::Status(status) => answer(stream, Some(*status), received),
-        Manner::Silent => answer(stream, None, received),
         Manner::Tls(config) => {
             let connection = ServerConnection::new(Arc::clone(config))?;
-            answer(StreamOwned::new(connection, stream), Some(200), received)
+            answer(StreamOwned::new(connection, stream), manner, received)
         }
+        _ => answer(stream, manner, received),
     }
 }
 
 fn answer(
     stream: impl Read + Write,
-    status: Option<u16>,
+    manner: &Manner,
     received: &Mutex<Vec<Request>>,
 ) -> Result<()> {
     let mut reader = BufReader::new(stream);
+    let request = request(&mut reader)?;
+    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    let status = match manner {
+        Manner::Status(status) => *status,
+        Manner::Tls(_) => 200,
+        // The connection stays open for as long as the client waits.
+        Manner::Silent => return Ok(reader.read_to_end(&mut Vec::new()).map(drop)?),
+        Manner::Dripping => return drip(reader.into_inner()),
+    };
+    let mut stream = reader.into_inner();
+    write!(stream, "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK")?;
+    Ok(stream.flush()?)
+}
+
+fn request(reader: &mut impl BufRead) -> Result<Request> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -85,35 +113,37 @@ fn answer(
         }
         lines.push(line.trim_end().to_owned());
     }
+    ensure!(!lines.is_empty(), "no request line");
+    let line = lines.remove(0).trim_end_matches(" HTTP/1.1").to_owned();
     let length = lines.iter().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
     });
     let mut body = vec![0; length.unwrap_or(0)];
     reader.read_exact(&mut body)?;
-    let line = lines[0].trim_end_matches(" HTTP/1.1").to_owned();
-    let request = Request { line, body: String::from_utf8(body)? };
-    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
-    match status {
-        Some(status) => {
-            let mut stream = reader.into_inner();
-            write!(
-                stream,
-                "HTTP/1.1 {status} X\r\ncontent-length: 2\r\nconnection: close\r\n\r\nOK"
-            )?;
-            Ok(stream.flush()?)
-        }
-        // The connection stays open for as long as the client waits.
-        None => Ok(reader.read_to_end(&mut Vec::new()).map(drop)?),
+    Ok(Request { line, head: lines, body: String::from_utf8(body)? })
+}
+
+/// Ends when the client closes the connection.
+fn drip(mut stream: impl Write) -> Result<()> {
+    stream.write_all(b"HTTP/1.1 200 X\r\nx: ")?;
+    loop {
+        stream.write_all(b"x")?;
+        stream.flush()?;
+        std::thread::sleep(DRIP);
     }
 }
 
 /// The request lines.
+#[must_use]
 pub fn lines(requests: &[Request]) -> Vec<&str> {
     requests.iter().map(|request| request.line.as_str()).collect()
 }
 
 /// The `event` and the `text` of each message.
+///
+/// # Errors
+/// If one is no JSON.
 pub fn messages(requests: &[Request]) -> Result<Vec<(String, String)>> {
     let read = |request: &Request| -> Result<(String, String)> {
         let message: Value = serde_json::from_str(&request.body)?;
