@@ -1,15 +1,19 @@
 //! A receiver of pings and messages: as much of a web server as they need.
 
+use crate::process::wait_until;
 use anyhow::{Context, Result, ensure};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How often a receiver that drips sends a byte.
 const DRIP: Duration = Duration::from_millis(200);
+/// The request of [`Receiver::drain`], which is none of those received.
+const DRAIN: &str = "GET /drain";
 
 /// One request, as it came.
 #[derive(Clone, Debug)]
@@ -39,6 +43,8 @@ pub enum Manner {
 pub struct Receiver {
     address: String,
     requests: Arc<Mutex<Vec<Request>>>,
+    /// How many connections are open.
+    open: Arc<AtomicUsize>,
 }
 
 impl Receiver {
@@ -50,15 +56,21 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").context("a port")?;
         let address = listener.local_addr()?.to_string();
         let requests = Arc::new(Mutex::new(Vec::new()));
-        let received = Arc::clone(&requests);
+        let open = Arc::new(AtomicUsize::new(0));
+        let (received, counted) = (Arc::clone(&requests), Arc::clone(&open));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let (manner, received) = (manner.clone(), Arc::clone(&received));
-                // A client that goes away is its own affair.
-                std::thread::spawn(move || serve(stream, &manner, &received).ok());
+                let counted = Arc::clone(&counted);
+                counted.fetch_add(1, Ordering::SeqCst);
+                std::thread::spawn(move || {
+                    // A client that goes away is its own affair.
+                    let _ = serve(stream, &manner, &received);
+                    counted.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Ok(Self { address, requests })
+        Ok(Self { address, requests, open })
     }
 
     /// Where it listens, `HOST:PORT`.
@@ -70,6 +82,19 @@ impl Receiver {
     /// What has come since the last call, in that order.
     pub fn take(&self) -> Vec<Request> {
         std::mem::take(&mut *self.requests.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// As [`Receiver::take`], also with what a client has sent that was killed since.
+    ///
+    /// # Errors
+    /// If a client keeps its connection open.
+    pub fn drain(&self) -> Result<Vec<Request>> {
+        // Connections are accepted in their order: once this one is, all before it are.
+        let mut stream = TcpStream::connect(&self.address)?;
+        write!(stream, "{DRAIN} HTTP/1.1\r\n\r\n")?;
+        stream.read_to_end(&mut Vec::new())?;
+        wait_until("all connections to close", || Ok(self.open.load(Ordering::SeqCst) == 0))?;
+        Ok(self.take())
     }
 }
 
@@ -90,7 +115,9 @@ fn answer(
 ) -> Result<()> {
     let mut reader = BufReader::new(stream);
     let request = request(&mut reader)?;
-    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    if request.line != DRAIN {
+        received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    }
     let status = match manner {
         Manner::Status(status) => *status,
         Manner::Tls(_) => 200,
@@ -151,4 +178,30 @@ pub fn messages(requests: &[Request]) -> Result<Vec<(String, String)>> {
         Ok((text("event"), text("text")))
     };
     requests.iter().map(read).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_client_sent_that_is_gone_is_received_too() {
+        let receiver = Receiver::start(Manner::Status(200)).unwrap();
+        for at in 0..20 {
+            let mut stream = TcpStream::connect(receiver.address()).unwrap();
+            write!(stream, "POST /{at} HTTP/1.1\r\ncontent-length: 2\r\n\r\nhi").unwrap();
+        }
+        // One that was killed in the middle of it.
+        let mut half = TcpStream::connect(receiver.address()).unwrap();
+        write!(half, "POST /half HTTP/1.1\r\ncontent-length: 9\r\n\r\nhi").unwrap();
+        drop(half);
+        let received = receiver.drain().unwrap();
+        let mut seen = lines(&received);
+        seen.sort_unstable();
+        let mut sent: Vec<_> = (0..20).map(|at| format!("POST /{at}")).collect();
+        sent.sort_unstable();
+        assert_eq!(seen, sent);
+        assert!(received.iter().all(|request| request.body == "hi"));
+        assert!(receiver.take().is_empty());
+    }
 }
