@@ -26,13 +26,16 @@ pub const HOLDER: &str = "another backup or restore";
 /// # Errors
 /// The error names the step that failed, the state that the deployment is in, and the command that continues.
 pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
-    let bundle = Bundle::open(dir)?;
+    let bundle = Bundle::open(dir);
     if options.dry_run {
-        return Run::new(bundle, settings, options)?.dry_run();
+        return Run::new(bundle?, settings, options)?.dry_run();
     }
-    let events = Events::begin(RunKind::Restore);
+    let kind = RunKind::Restore;
+    // A path that leads to no directory is a mistyped command. A directory that is no bundle any more is a failure.
+    let is_mistyped = bundle.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Usage);
+    let events = if is_mistyped { Events::none(kind) } else { Events::begin(kind) };
     let mut locks = Vec::new();
-    let result = restore(bundle, settings, options, &events, &mut locks);
+    let result = bundle.and_then(|b| restore(b, settings, options, &events, &mut locks));
     events.end(&result);
     result
 }

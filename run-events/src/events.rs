@@ -1,17 +1,18 @@
 //! The events of a run: one call at its start, one under its locks, one at its end.
 
+use crate::begun::Begun;
 use crate::capture::Capture;
 use crate::hooks::{About, Hooks, When};
 use crate::mask::Secrets;
 use crate::message::Message;
 use crate::metrics;
 use crate::notify::Notifier;
-use crate::record::Record;
+use crate::record::{Record, now};
 use crate::settings::{Settings, message_url, ping_url};
 use crate::tally::Tallies;
 use anyhow::Result;
 use bundle_format::report::{RunKind, RunRecord};
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, log, status, warning};
@@ -30,6 +31,7 @@ const LIMIT_AFTER_SIGNAL: Duration = Duration::from_secs(20);
 /// 4. [`Events::end`], while the locks are still held.
 pub struct Events {
     kind: RunKind,
+    started: DateTime<Utc>,
     /// None for a run that is a part of another.
     run: Option<(Arc<Run>, Guard)>,
 }
@@ -45,6 +47,8 @@ struct Run {
 
 #[derive(Default)]
 struct State {
+    /// None before the beginning of the run is noted, and after its end is reported.
+    begun: Option<Begun>,
     record: Option<Arc<Record>>,
     /// Whether hooks of before were reached.
     is_hooked: bool,
@@ -53,35 +57,36 @@ struct State {
 }
 
 impl Events {
-    /// A run begins.
+    /// A run begins. Those of its kind that were killed are reported.
     #[must_use]
     pub fn begin(kind: RunKind) -> Self {
         let Some(settings) = Settings::from_environment() else { return Self::none(kind) };
         let notifier = Notifier::new(ping_url(kind), message_url());
         let capture = Mutex::new(notifier.is_needed().then(Capture::begin));
         let run = Arc::new(Run { kind, settings, notifier, capture, state: Mutex::default() });
-        run.notifier.start();
         let ended = Arc::clone(&run);
+        // First of all: what has begun also ends, whenever a signal comes.
         let guard = cleanup::on_failure(move || ended.finish());
-        Self { kind, run: Some((run, guard)) }
+        let started = now();
+        for killed in run.note_begin(started) {
+            run.report_killed(killed);
+        }
+        run.notifier.start();
+        Self { kind, started, run: Some((run, guard)) }
     }
 
     /// A run that is a part of another: it is recorded, and nobody is notified.
     #[must_use]
     pub fn none(kind: RunKind) -> Self {
-        Self { kind, run: None }
+        Self { kind, started: now(), run: None }
     }
 
     /// The locks are held: the record begins. `bundle` is the one that the run is about, if it is there already.
     #[must_use]
     pub fn open(&self, state_dir: &Path, root: &Path, bundle: Option<&Path>) -> Arc<Record> {
-        let previous = Record::read(state_dir, self.kind).filter(|run| run.status.is_none());
-        let record = Arc::new(Record::begin(state_dir, self.kind, root, bundle));
+        let record = Arc::new(Record::begin(state_dir, self.kind, self.started, root, bundle));
         if let Some((run, _)) = &self.run {
             lock(&run.state).record = Some(Arc::clone(&record));
-            if let Some(killed) = previous {
-                run.report_killed(&killed);
-            }
         }
         record
     }
@@ -122,15 +127,45 @@ impl Run {
         About { bundle: record.and_then(|record| record.get().bundle), status }
     }
 
-    /// A run that was killed could not report that; its record shows it.
-    fn report_killed(&self, killed: &RunRecord) {
-        Tallies::read(&self.settings.state_dir()).failed(self.kind);
-        let reason = format!(
-            "the run that began at {} was killed, or the host went down",
-            killed.started.to_rfc3339_opts(SecondsFormat::Secs, true)
-        );
-        let message = self.message(Some(killed), &reason).failure(None, &self.secrets());
-        self.notifier.report(&message);
+    /// Notes that this run has begun; returns the killed runs that it has to report.
+    fn note_begin(&self, started: DateTime<Utc>) -> Vec<Begun> {
+        let mut state = lock(&self.state);
+        // The end of this run may have been reported already.
+        if cleanup::is_ending() {
+            return Vec::new();
+        }
+        match Begun::begin(&self.settings.state_dir(), self.kind, started) {
+            Ok((begun, killed)) => {
+                state.begun = Some(begun);
+                killed
+            }
+            Err(error) => {
+                warning!("the beginning of the run is not noted: {error:#}");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A run that was killed could not report that. If its record shows that it had done everything, that is no
+    /// failure.
+    fn report_killed(&self, killed: Begun) {
+        let record = Record::read(&self.settings.state_dir(), self.kind);
+        let record = record.filter(|record| record.started == killed.started);
+        let status = record.as_ref().and_then(|record| record.status);
+        if status != Some(0) {
+            let when = match status {
+                None => "",
+                Some(_) => ", after it had failed",
+            };
+            let reason = format!(
+                "the run that began at {} was killed, or the host went down{when}",
+                killed.started.to_rfc3339_opts(SecondsFormat::Secs, true)
+            );
+            let message = self.message(record.as_ref(), &reason).failure(status, &self.secrets());
+            self.notifier.report(&message);
+            Tallies::read(&self.settings.state_dir()).failed(self.kind);
+        }
+        killed.end();
     }
 
     fn finish(&self) {
@@ -152,6 +187,9 @@ impl Run {
             self.hooks().after(when, &self.about(Some(status)));
         }
         self.notify(status, error, record.map(|record| record.get()).as_ref());
+        if let Some(begun) = lock(&self.state).begun.take() {
+            begun.end();
+        }
         if let Some(file) = &self.settings.metrics {
             let written = metrics::write(&self.settings, file);
             written.unwrap_or_else(|error| warning!("the metrics are not written: {error:#}"));
@@ -179,10 +217,10 @@ impl Run {
             (0, Some(_)) => Some(message.recovery(&secrets)),
             _ => Some(message.failure(Some(status), &secrets)),
         };
+        let delivered = self.notifier.end(status, &log, &secrets, message.as_ref());
         if status != 0 {
             tallies.failed(self.kind);
         }
-        let delivered = self.notifier.end(status, &log, &secrets, message.as_ref());
         // A recovery that was not delivered is reported by the next success.
         if status == 0 && (delivered || self.notifier.hook.is_none()) {
             tallies.recovered(self.kind);

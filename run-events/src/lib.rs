@@ -3,6 +3,7 @@
 //!
 //! A runner calls [`Events`] at its start and at its end, and writes its stages into the [`Record`] in between.
 
+mod begun;
 mod capture;
 mod events;
 mod exclusive;

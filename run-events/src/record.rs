@@ -26,11 +26,17 @@ impl Record {
         serde_json::from_slice(&text).ok()
     }
 
-    /// A run that begins. `bundle` is the one that it is about, if it is there already.
+    /// A run that has begun. `bundle` is the one that it is about, if it is there already.
     #[must_use]
-    pub fn begin(state_dir: &Path, kind: RunKind, root: &Path, bundle: Option<&Path>) -> Self {
+    pub fn begin(
+        state_dir: &Path,
+        kind: RunKind,
+        started: DateTime<Utc>,
+        root: &Path,
+        bundle: Option<&Path>,
+    ) -> Self {
         let previous = Self::read(state_dir, kind);
-        let mut run = RunRecord::begin(now(), root.to_owned(), previous.as_ref());
+        let mut run = RunRecord::begin(started, root.to_owned(), previous.as_ref());
         run.bundle = bundle.map(Path::to_owned);
         let record = Self { file: state_dir.join(kind.record_name()), run: Mutex::new(run) };
         record.change(|_| {});
@@ -90,7 +96,7 @@ impl Record {
 }
 
 /// To the second, as names of bundles are.
-fn now() -> DateTime<Utc> {
+pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(0)
 }
 
@@ -103,7 +109,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let read = || Record::read(dir.path(), RunKind::Restore);
         assert_eq!(read(), None);
-        let begin = || Record::begin(dir.path(), RunKind::Restore, Path::new("/b"), None);
+        let begin = || Record::begin(dir.path(), RunKind::Restore, now(), Path::new("/b"), None);
         let record = begin();
         record.begin_stage("database");
         let run = read().unwrap();
@@ -124,7 +130,8 @@ mod tests {
 
     #[test]
     fn a_record_that_cannot_be_written_stops_nothing() {
-        let record = Record::begin(Path::new("/proc/none"), RunKind::Backup, Path::new("/b"), None);
+        let (dir, root) = (Path::new("/proc/none"), Path::new("/b"));
+        let record = Record::begin(dir, RunKind::Backup, now(), root, None);
         record.begin_stage("database");
         record.end(0);
         assert_eq!(record.get().status, Some(0));

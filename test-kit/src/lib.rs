@@ -7,6 +7,7 @@
 //! - [`likeness`]: whether two databases are the same;
 //! - [`oddities`]: a database with everything in it that a dump can get wrong;
 //! - [`product`]: a product's application, for the deployment in containers;
+//! - [`receiver`]: a receiver of pings and messages;
 //! - [`tools`]: the workspace's programs, built once a process;
 //! - [`trace`]: what a run asks of the system;
 //! - [`s3`]: the S3 server itself, and a client for tests.
@@ -19,6 +20,7 @@ pub mod oddities;
 pub mod postgres;
 pub mod process;
 pub mod product;
+pub mod receiver;
 pub mod redis;
 pub mod s3;
 pub mod tools;

@@ -2,7 +2,6 @@
 
 use crate::hooks::{LINE, log, write_hook};
 use crate::metrics::{measured, samples, value};
-use crate::receiver::{Manner, Receiver, lines, messages};
 use crate::record;
 use anyhow::{Context, Result};
 use bundle_format::report::RunKind::{Backup, Drill};
@@ -13,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use test_kit::deployment::{Deployment, Run, sh};
 use test_kit::process::wait_until;
+use test_kit::receiver::{Manner, Receiver, lines, messages};
 
 /// A deployment with a bundle, hooks of drills that note each call, and a receiver of everything.
 struct Stand {

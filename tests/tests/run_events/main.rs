@@ -3,9 +3,9 @@
 
 mod drills;
 mod hooks;
+mod killed;
 mod metrics;
 mod notify;
-mod receiver;
 mod records;
 mod refusals;
 mod ships;

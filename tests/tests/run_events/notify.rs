@@ -2,7 +2,6 @@
 
 use crate::hooks::write_hook;
 use crate::metrics::measured;
-use crate::receiver::{Manner, Receiver, Request, lines, messages};
 use crate::{ANSWERS, deployment, replace};
 use anyhow::{Context, Result, ensure};
 use rcgen::{CertificateParams, KeyPair};
@@ -12,6 +11,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use test_kit::deployment::{Deployment, Run};
+use test_kit::receiver::{Manner, Receiver, Request, lines, messages};
 
 /// Every secret of a test deployment that a program of it could print.
 fn secrets(deployment: &Deployment) -> Vec<String> {

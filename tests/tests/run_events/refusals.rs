@@ -1,12 +1,12 @@
 //! Runs that are refused, or fail in other ways: each is one message and one step of the counter.
 
 use crate::metrics::{measured, samples};
-use crate::receiver::{Manner, Receiver, lines, messages};
 use crate::{ANSWERS, replace};
 use anyhow::{Result, ensure};
 use rustix::fs::{FlockOperation, flock};
 use std::path::Path;
 use test_kit::deployment::{Deployment, Run};
+use test_kit::receiver::{Manner, Receiver, lines, messages};
 
 /// What is watched of a deployment.
 struct Watched {
@@ -106,4 +106,19 @@ fn every_way_to_fail_is_one_message_and_counts_once_and_so_is_the_recovery() -> 
     watched.succeeds(backup()?, &[])?;
     assert_eq!((watched.failures("backup"), watched.failures("restore")), (5.0, 3.0));
     Ok(())
+}
+
+#[test]
+fn a_bundle_that_is_none_any_more_is_a_failure_and_a_mistyped_path_is_none() -> Result<()> {
+    let watched = Watched::new()?;
+    watched.succeeds(watched.deployment.backup(&[])?, &[])?;
+    let bundle = watched.deployment.newest_bundle()?;
+    let restore = |bundle: &Path| watched.deployment.restore(bundle, &[], ANSWERS);
+    restore(&bundle.with_extension("typo"))?.expect(2);
+    assert!(watched.pings.take().is_empty() && watched.hooks.take().is_empty());
+    let (manifest, aside) = (bundle.join("MANIFEST.txt"), bundle.with_extension("manifest"));
+    std::fs::rename(&manifest, &aside)?;
+    watched.fails("restore", 4, || restore(&bundle))?;
+    std::fs::rename(&aside, &manifest)?;
+    watched.succeeds(restore(&bundle)?, &["recovery"])
 }

@@ -1,7 +1,6 @@
 //! Runs that a signal ends.
 
 use crate::metrics::{measured, samples};
-use crate::receiver::{Manner, Receiver, lines, messages};
 use crate::{record, replace};
 use anyhow::{Context, Result};
 use bundle_format::report::RunKind::Backup;
@@ -10,12 +9,16 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use test_kit::deployment::Deployment;
 use test_kit::process::wait_until;
+use test_kit::receiver::{Manner, Receiver, lines, messages};
 
 /// Starts a backup whose dump waits for ever, and ends it with a signal once it waits.
 fn backup_ended_by(deployment: &Deployment, signal: Signal) -> Result<ExitStatus> {
     let begun = deployment.dir().join("begun");
-    let replaced =
-        replace(deployment, "pg-snap", &format!("touch '{}'; exec sleep 1000", begun.display()))?;
+    let replaced = replace(
+        deployment,
+        "pg-snap",
+        &format!("touch '{}'; while kill -0 $PPID; do sleep 0.1; done", begun.display()),
+    )?;
     let mut command = deployment.script("backup.sh", &[]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn()?;

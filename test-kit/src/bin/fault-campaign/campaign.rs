@@ -3,6 +3,7 @@
 use crate::fault::{Ending, Fault, Scale};
 use crate::stand::Stand;
 use crate::table::{Row, Table};
+use crate::watch::Alarm;
 use crate::{
     backup_killed, corruption, disk_full, restore_killed, server_killed, stopped, storage,
 };
@@ -84,6 +85,29 @@ impl Campaign {
             let row = self.row(&*fault)?;
             self.table.0.push(row);
         }
+        self.recover()
+    }
+
+    /// What has failed is made to work again. If an operator is not sent that, it is a loss of the last fault.
+    fn recover(&mut self) -> Result<()> {
+        let recovered = self.stand.as_ref().map_or(Ok(()), Stand::recovers);
+        match (recovered, self.table.0.pop()) {
+            (Ok(()), row) => self.table.0.extend(row),
+            (Err(error), Some(mut row)) => {
+                self.lose(&mut row, "a good run afterwards", &error)?;
+                self.table.0.push(row);
+            }
+            (Err(error), None) => return Err(error),
+        }
+        Ok(())
+    }
+
+    fn lose(&mut self, row: &mut Row, what: &str, error: &anyhow::Error) -> Result<()> {
+        row.lost(error.is::<Alarm>());
+        let state = self.stand()?.describe();
+        info!("{what}, seed {}: LOSS: {error:#}\n{state}", self.seed);
+        // What is broken now must not look like a loss of the next try.
+        self.stand = None;
         Ok(())
     }
 
@@ -112,13 +136,7 @@ impl Campaign {
                     row.skip(&why);
                     break;
                 }
-                Err(error) => {
-                    row.lost();
-                    let state = self.stand()?.describe();
-                    info!("{name}, try {n}, seed {}: LOSS: {error:#}\n{state}", self.seed);
-                    // What is broken now must not look like a loss of the next try.
-                    self.stand = None;
-                }
+                Err(error) => self.lose(&mut row, &format!("{name}, try {n}"), &error)?,
             }
         }
         info!("{row} {} s", start.elapsed().as_secs());

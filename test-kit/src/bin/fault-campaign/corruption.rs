@@ -2,6 +2,7 @@
 
 use crate::change::{Change, Files};
 use crate::fault::{Ending, Fault, Scale};
+use crate::script::Script;
 use crate::stand::Stand;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -120,9 +121,7 @@ fn refused(stand: &Stand, bundle: &Path) -> Result<()> {
     let services = [&APPS[..], &STATEFUL[..]].concat();
     let pids = || services.iter().map(|s| stand.deployment.pid(s)).collect::<Result<Vec<_>>>();
     let before = pids()?;
-    let mut command = stand.script("restore.sh", &[]);
-    command.arg(bundle);
-    let run = crate::launched::Launched::start(command)?.finish()?;
+    let run = stand.launch(Script::Restore, &[bundle.as_os_str()])?.finish()?;
     ensure!(
         run.status == i32::from(Exit::Damaged.code()),
         "restore ended with {}: {}",

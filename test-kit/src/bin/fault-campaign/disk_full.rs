@@ -1,8 +1,8 @@
 //! Less room than is needed: the run fails, what was there before stays, the room is given back.
 
 use crate::fault::{Ending, Fault, Scale};
-use crate::launched::Launched;
 use crate::room::{Mounted, Room};
+use crate::script::Script;
 use crate::server_killed;
 use crate::stand::{Stand, ended, last_words};
 use crate::traces;
@@ -70,9 +70,7 @@ impl Fault for BundleRoot {
 }
 
 fn backup_to(stand: &Stand, root: &Path) -> Result<Run> {
-    let mut command = stand.script("backup.sh", &[]);
-    command.arg(root);
-    Launched::start(command)?.finish()
+    stand.launch(Script::Backup, &[root.as_os_str()])?.finish()
 }
 
 /// A good bundle on the small disk.

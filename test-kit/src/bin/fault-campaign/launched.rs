@@ -1,7 +1,10 @@
 //! A script on its way, in a process group of its own, so that it can be hit at any moment.
 
 use crate::processes;
+use crate::script::Script;
+use crate::watch::{Ended, Watch};
 use anyhow::{Context, Result, bail};
+use chrono::{DateTime, Utc};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -10,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use test_kit::deployment::Run;
+use test_kit::process::wait_until;
 
 const PAUSE: Duration = Duration::from_millis(2);
 /// How long what a killed run has left running may go on before it counts as left for good.
@@ -20,6 +24,15 @@ pub struct Launched {
     child: Child,
     stdout: Heard,
     stderr: Heard,
+    /// Until it has ended.
+    watched: Option<Watched>,
+}
+
+/// A run of which an operator hears.
+struct Watched {
+    watch: Arc<Watch>,
+    script: Script,
+    launched: DateTime<Utc>,
 }
 
 /// A stream's text so far.
@@ -49,12 +62,18 @@ impl Heard {
 }
 
 impl Launched {
+    /// Starts a script, of whose run an operator hears.
+    pub fn watched(watch: &Arc<Watch>, script: Script, command: Command) -> Result<Self> {
+        let watched = Watched { watch: Arc::clone(watch), script, launched: Utc::now() };
+        Ok(Self { watched: Some(watched), ..Self::start(command)? })
+    }
+
     pub fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().context("starting a script")?;
         let stdout = Heard::listen(child.stdout.take().context("no pipe")?);
         let stderr = Heard::listen(child.stderr.take().context("no pipe")?);
-        Ok(Self { child, stdout, stderr })
+        Ok(Self { child, stdout, stderr, watched: None })
     }
 
     /// The script's own process, and so its group.
@@ -109,12 +128,15 @@ impl Launched {
     /// The script's exit status, 128 + N for signal N, whatever it has left running.
     ///
     /// # Errors
-    /// If it does not end within the time.
+    /// If it does not end within the time, or an operator was sent something else than how it ended.
     pub fn status_within(&mut self, time: Duration) -> Result<i32> {
         let until = Instant::now() + time;
         loop {
             if let Some(status) = self.child.try_wait().context("a script's status")? {
-                return Ok(status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(1));
+                let ended = status.code().or(status.signal().map(|n| 128 + n)).unwrap_or(1);
+                let is_killed = status.signal() == Some(Signal::KILL.as_raw());
+                self.check((!is_killed).then_some(ended))?;
+                return Ok(ended);
             }
             if Instant::now() > until {
                 let left = names(&processes::of_group(self.id()));
@@ -123,6 +145,16 @@ impl Launched {
             }
             std::thread::sleep(PAUSE);
         }
+    }
+
+    fn check(&mut self, status: Option<i32>) -> Result<()> {
+        let Some(Watched { watch, script, launched }) = self.watched.take() else { return Ok(()) };
+        // What it has left running keeps the pipe open, so its end cannot be waited for.
+        let logged = |text: &str| {
+            let is_read = || Ok(self.log().contains(text) || self.stderr.reader.is_finished());
+            wait_until("the log", is_read).is_ok() && self.log().contains(text)
+        };
+        watch.check(&Ended { script, launched, status, logged: &logged })
     }
 
     /// Waits for its end and that of all that it started.

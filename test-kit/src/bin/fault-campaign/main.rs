@@ -9,9 +9,11 @@ mod corruption;
 mod disk_full;
 mod fault;
 mod launched;
+mod operator;
 mod processes;
 mod restore_killed;
 mod room;
+mod script;
 mod server_killed;
 mod stand;
 mod stopped;
@@ -19,6 +21,7 @@ mod storage;
 mod table;
 mod traces;
 mod victim;
+mod watch;
 
 use std::process::ExitCode;
 

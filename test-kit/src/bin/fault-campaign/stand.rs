@@ -1,12 +1,15 @@
 //! The deployment that faults are shown on, with one good bundle of a known state.
 
 use crate::launched::Launched;
+use crate::script::Script;
 use crate::traces;
+use crate::watch::Watch;
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
 use pipe_kit::cleanup::{self, Guard};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use test_kit::deployment::{BUCKET, DATABASE, DOMAIN, Deployment, Options, Run};
 
@@ -27,6 +30,7 @@ pub struct Stand {
     pub backup_takes: Duration,
     pub restore_takes: Duration,
     contents: traces::Contents,
+    watch: Arc<Watch>,
     /// `TMPDIR` of every script.
     tmp: PathBuf,
     _removal: Guard,
@@ -58,6 +62,7 @@ impl Stand {
                 key.as_bytes(),
             )?;
         }
+        let watch = Arc::new(Watch::new(deployment.dir())?);
         let mut stand = Self {
             deployment,
             bundle: PathBuf::new(),
@@ -65,6 +70,7 @@ impl Stand {
             backup_takes: Duration::ZERO,
             restore_takes: Duration::ZERO,
             contents: traces::Contents::default(),
+            watch,
             tmp,
             _removal: removal,
         };
@@ -86,30 +92,22 @@ impl Stand {
         self.is_restored()
     }
 
-    /// A script in its own process group and with its own directory for temporary files.
-    pub fn launch(&self, script: &str, arguments: &[&str]) -> Result<Launched> {
-        Launched::start(self.script(script, arguments))
-    }
-
-    pub fn script(&self, script: &str, arguments: &[&str]) -> Command {
-        let mut command = self.deployment.script(script, arguments);
-        command.env("TMPDIR", &self.tmp);
-        command
+    /// Starts a script in its own process group and with its own directory for temporary files.
+    pub fn launch(&self, script: Script, arguments: &[&OsStr]) -> Result<Launched> {
+        let mut command = self.deployment.script(&format!("{}.sh", script.name()), &[]);
+        command.args(arguments).env("TMPDIR", &self.tmp);
+        Launched::watched(&self.watch, script, command)
     }
 
     pub fn launch_backup(&self) -> Result<Launched> {
-        self.launch("backup.sh", &[])
+        self.launch(Script::Backup, &[])
     }
 
     /// A restore of the bundle that needs no answers; `more` are further options.
     pub fn launch_restore(&self, more: &[&str]) -> Result<Launched> {
-        self.launch_restore_of(&self.bundle, more)
-    }
-
-    pub fn launch_restore_of(&self, bundle: &Path, more: &[&str]) -> Result<Launched> {
-        let mut command = self.script("restore.sh", &[]);
-        command.arg(bundle).args(["--confirm", DOMAIN, "--config", "yes"]).args(more);
-        Launched::start(command)
+        let options = ["--confirm", DOMAIN, "--config", "yes"].iter().chain(more);
+        let arguments = std::iter::once(self.bundle.as_os_str()).chain(options.map(OsStr::new));
+        self.launch(Script::Restore, &arguments.collect::<Vec<_>>())
     }
 
     pub fn backup(&self) -> Result<Run> {
@@ -252,6 +250,17 @@ impl Stand {
     pub fn restores_again(&self) -> Result<()> {
         ended(&self.restore()?, 0).context("a plain restore afterwards")?;
         self.is_restored()
+    }
+
+    /// After failures, a good run of the same kind: its recovery is reported.
+    pub fn recovers(&self) -> Result<()> {
+        if self.watch.is_failing(Script::Backup) {
+            self.backs_up_again()?;
+        }
+        if self.watch.is_failing(Script::Restore) {
+            self.restores_again()?;
+        }
+        Ok(())
     }
 
     pub fn remove_other_bundles(&self) -> Result<()> {

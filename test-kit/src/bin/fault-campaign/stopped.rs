@@ -5,6 +5,7 @@ use crate::fault::{Ending, Fault, Scale};
 use crate::launched::Launched;
 use crate::processes;
 use crate::restore_killed;
+use crate::script::Script;
 use crate::stand::{Stand, ended, last_words};
 use anyhow::{Context, Result, ensure};
 use fastrand::Rng;
@@ -14,12 +15,6 @@ use std::time::Duration;
 /// How long a script may take to end when it is told to, its stage stopped: long enough for a
 /// stage's own patience with what it has started.
 const BOUND: Duration = Duration::from_secs(60);
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Script {
-    Backup,
-    Restore,
-}
 
 pub fn faults() -> Vec<Box<dyn Fault>> {
     vec![
@@ -31,10 +26,6 @@ pub fn faults() -> Vec<Box<dyn Fault>> {
 }
 
 impl Script {
-    fn name(self) -> &'static str {
-        if self == Self::Backup { "backup" } else { "restore" }
-    }
-
     fn launch(self, stand: &Stand) -> Result<Launched> {
         if self == Self::Backup { stand.launch_backup() } else { stand.launch_restore(&[]) }
     }

@@ -24,10 +24,13 @@ impl Row {
         *self.outcomes.entry(outcome.to_owned()).or_default() += 1;
     }
 
-    /// A try in which one was broken.
-    pub fn lost(&mut self) {
+    /// A try in which one was broken; `is_alarm` if that was the one of what an operator is sent.
+    pub fn lost(&mut self, is_alarm: bool) {
         self.tries += 1;
         self.losses += 1;
+        if is_alarm {
+            *self.outcomes.entry("alarm".to_owned()).or_default() += 1;
+        }
     }
 
     /// This machine cannot show the fault.
@@ -78,13 +81,13 @@ mod tests {
         let mut row = Row::new("a bit flipped");
         row.held("refused");
         row.held("refused");
-        row.lost();
+        row.lost(true);
         let mut none = Row::new("a full disk");
         none.skip("no tmpfs");
         let table = Table(vec![row, none]);
         assert_eq!(table.losses(), 1);
         let text = table.to_string();
-        assert!(text.contains("| a bit flipped | 3 | refused 2 | 1 |"), "{text}");
+        assert!(text.contains("| a bit flipped | 3 | alarm 1, refused 2 | 1 |"), "{text}");
         assert!(text.contains("| a full disk | 0 | skipped: no tmpfs | 0 |"), "{text}");
         assert!(text.ends_with("| all | 3 | | 1 |\n"), "{text}");
     }

@@ -13,12 +13,13 @@ pub type Contents = BTreeMap<PathBuf, Option<Vec<u8>>>;
 /// How the names of our tools' temporary files begin.
 const TEMPORARY: &str = pipe_kit::atomic::PREFIX;
 /// What stays in `.restore/` between runs.
-const KEPT: [&str; 7] = [
+const KEPT: [&str; 8] = [
     "events.json",
     "events.lock",
     "last-backup.json",
     "last-restore.json",
     "lock",
+    "metrics.lock",
     "retention.json",
     "roots.json",
 ];
