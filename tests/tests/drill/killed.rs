@@ -134,8 +134,8 @@ fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Resu
 fn leaves_programs(stand: &Stand, mark: &str, more: &str) -> Result<()> {
     let sleep = |n: u32| format!("bash -c 'exec -a {mark}-{n} sleep 100000' &\n");
     let text = format!(
-        "trap '' HUP\n{}setsid {}env -i PATH=\"$PATH\" setsid {}until [[ $(grep -lsa {mark}-. /proc/[0-9]*/cmdline | \
-         wc -l) -ge 3 ]]; do sleep 0.05; done\n: > \"$TMPDIR/../begun\"\n{more}\n",
+        "trap '' HUP\nown=$TMPDIR; TMPDIR=$(mktemp -d)\n{}setsid {}env -i PATH=\"$PATH\" setsid {}until [[ $(grep -lsa {mark}-. /proc/[0-9]*/cmdline | \
+         wc -l) -ge 3 ]]; do sleep 0.05; done\n: > \"$own/../begun\"\n{more}\n",
         sleep(1),
         sleep(2),
         sleep(3)
@@ -221,7 +221,7 @@ fn a_check_ends_with_the_drill_that_is_killed() -> Result<()> {
     let stand = Stand::new(40)?;
     let place = Place::new()?;
     let check = stand.deployment.dir().join("drill.d/sleeps.sh").display().to_string();
-    stand.add_check("sleeps.sh", "echo begun > \"$TMPDIR/../begun\"; sleep 500\n")?;
+    stand.add_check("sleeps.sh", "echo begun > \"$own/../begun\"; sleep 500\n")?;
     let mut running = Running::start(&stand, &format!("check-{}", std::process::id()), &place)?;
     wait_until("the check", || {
         ensure!(running.child.try_wait()?.is_none(), "the drill ended");
