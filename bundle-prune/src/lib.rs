@@ -9,6 +9,8 @@ mod clock;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod deployments_tests;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod nights_tests;
