@@ -22,6 +22,9 @@ pub struct Shipment {
     pub size: u64,
     /// When it was copied, or found to be there.
     pub at: DateTime<Utc>,
+    /// Whether a check has found it damaged since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// The copies by place and bundle.
@@ -45,11 +48,11 @@ impl Shipments {
         self.0.get(place)?.get(bundle)
     }
 
-    /// The copy at a place whose bundle is the newest, with the bundle's name.
+    /// The copy at a place whose bundle is the newest, with the bundle's name. One that is damaged does not count.
     #[must_use]
     pub fn newest(&self, place: &str) -> Option<(&str, &Shipment)> {
-        let (name, shipment) = self.0.get(place)?.last_key_value()?;
-        Some((name, shipment))
+        let mut good = self.0.get(place)?.iter().filter(|(_, shipment)| !shipment.damaged);
+        good.next_back().map(|(name, shipment)| (name.as_str(), shipment))
     }
 
     /// The copies of a bundle, each with its place.
@@ -66,6 +69,13 @@ impl Shipments {
         }
     }
 
+    /// Notes what a check has found of a copy.
+    pub fn set_damaged(&mut self, place: &str, bundle: &str, damaged: bool) {
+        if let Some(copy) = self.0.get_mut(place).and_then(|copies| copies.get_mut(bundle)) {
+            copy.damaged = damaged;
+        }
+    }
+
     /// Notes that a copy is gone.
     pub fn remove(&mut self, place: &str, bundle: &str) {
         if let Some(copies) = self.0.get_mut(place) {
@@ -74,13 +84,21 @@ impl Shipments {
     }
 }
 
-/// The name of a destination: its setting `SHIP_n`, without a password that a URL in it holds.
+/// The name of a destination: its setting `SHIP_n`, with `SHIP_n_ENDPOINT` where there is one, because two storages
+/// can have buckets of one name. It holds no password.
 #[must_use]
-pub fn place(setting: &str) -> String {
-    let text = match setting.starts_with("s3://") {
-        true => setting.trim_end_matches('/'),
-        false => setting,
-    };
+pub fn place(setting: &str, endpoint: Option<&str>) -> String {
+    let is_bucket = setting.starts_with("s3://");
+    let place = without_password(if is_bucket { setting.trim_end_matches('/') } else { setting });
+    match endpoint.filter(|_| is_bucket) {
+        Some(endpoint) => {
+            format!("{place} at {}", without_password(endpoint.trim_end_matches('/')))
+        }
+        None => place,
+    }
+}
+
+fn without_password(text: &str) -> String {
     let Some(scheme) = text.find("://") else { return text.to_owned() };
     let (scheme, rest) = text.split_at(scheme + 3);
     let (server, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -94,7 +112,8 @@ mod tests {
 
     fn shipment(seal: &str) -> Shipment {
         let at = "2026-04-21T02:10:00Z".parse().unwrap();
-        Shipment { seal: Some(seal.into()), sha256: Some("ab".into()), size: 7, at }
+        let (seal, sha256) = (Some(seal.into()), Some("ab".into()));
+        Shipment { seal, sha256, size: 7, at, damaged: false }
     }
 
     #[test]
@@ -107,6 +126,8 @@ mod tests {
         assert_eq!(shipments.newest("/other"), None);
         let places: Vec<_> = shipments.of_bundle("b1").map(|(place, _)| place).collect();
         assert_eq!(places, ["/a", "s3://b"]);
+        shipments.set_damaged("/a", "b2", true);
+        assert_eq!(shipments.newest("/a").unwrap().0, "b1");
         shipments.remove("/a", "b2");
         assert_eq!(shipments.get("/a", "b2"), None);
         assert!(shipments.get("/a", "b1").is_some());
@@ -141,7 +162,10 @@ mod tests {
             ("restic:rest:https://u:p@w@h", "restic:rest:https://h"),
             ("restic:s3:https://h/b@c", "restic:s3:https://h/b@c"),
         ] {
-            assert_eq!(place(setting), name);
+            assert_eq!(place(setting, None), name);
         }
+        let endpoint = Some("https://u:p@s3.example.org/");
+        assert_eq!(place("s3://b/p", endpoint), "s3://b/p at https://s3.example.org");
+        assert_eq!(place("/mnt/copies", endpoint), "/mnt/copies");
     }
 }

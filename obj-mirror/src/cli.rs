@@ -6,11 +6,11 @@ mod objects;
 pub use link::Link;
 pub use objects::{Delete, Get, List, Put};
 
-use crate::s3::rate::parse_bytes;
 use crate::s3::tagging::TagPolicy;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use pipe_kit::progress::Progress;
+use pipe_kit::text::parse_bytes;
 use std::path::PathBuf;
 
 const AFTER: &str = "\

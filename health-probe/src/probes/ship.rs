@@ -70,7 +70,7 @@ mod tests {
             let mut shipments = Shipments::default();
             let taken = now - TimeDelta::hours(hours);
             let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-            let shipment = Shipment { seal: None, sha256: None, size: 1, at: now };
+            let shipment = Shipment { seal: None, sha256: None, size: 1, at: now, damaged: false };
             shipments.add("/a", &name, shipment);
             shipments
         };
