@@ -1,7 +1,7 @@
 //! The lists of docs/PITR.md, typed exactly.
 
 use crate::kit::{Host, name_objects};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
 use test_kit::deployment::{DOMAIN, Run};
 use test_kit::process::wait_until;
@@ -205,6 +205,38 @@ fn the_rows_are_those_of_the_chosen_time_and_each_object_that_they_name_exists()
     host.typed(conf, "")?.expect(0);
     follow(&host, rows, &day.actual)?;
     assert!(host.rows()? == day.rows, "the rows are not those of the chosen time");
+    let backup = &steps[position(&steps, "--type=full backup")?];
+    follow(&host, std::slice::from_ref(backup), &day.actual)?;
+    unreachable_targets(&host, rows, &day)
+}
+
+/// The table of problems: a target before every backup, and one after every change.
+fn unreachable_targets(host: &Host, rows: &[Step], day: &Day) -> Result<()> {
+    let [stop, Step::Type(restore, _), start, look] = rows else { bail!("other commands") };
+    let only = |step: &Step| follow(host, std::slice::from_ref(step), &day.actual);
+    only(stop)?;
+    let early = day.actual.at("2001-01-01 00:00:00+00").in_place(restore);
+    let refused = host.typed(&early, "")?;
+    assert_ne!(refused.status, 0);
+    assert!(refused.stderr.contains("unable to find backup set"), "{}", refused.stderr);
+    only(start)?;
+    assert!(host.rows()? == day.rows, "a refused restore changed the rows");
+
+    let time = host.deployment.psql("select clock_timestamp() + interval '1 hour'")?;
+    let late = day.actual.at(&time).in_place(restore);
+    only(stop)?;
+    host.typed(&late, "")?.expect(0);
+    let Step::Type(start_command, _) = start else { bail!("not a command") };
+    // It may have answered before it found the end of the WAL.
+    host.typed(start_command, "")?;
+    wait_until("the server's end", || {
+        Ok(host.deployment.ps()?.contains(&("postgres".to_owned(), "stopped".to_owned())))
+    })?;
+    let (command, _) = late.split_once(" --type=time").context("no --type=time")?;
+    host.typed(&format!("{command} --type=default restore"), "")?.expect(0);
+    only(start)?;
+    only(look)?;
+    assert!(host.rows()? == day.rows, "the rows are not those of the end of the WAL");
     Ok(())
 }
 
