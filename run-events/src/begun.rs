@@ -1,18 +1,31 @@
-//! The runs that have begun and not yet reported how they ended: `DEPLOY/.restore/begun-KIND-TIME-PID`, an empty file
-//! that its run keeps locked. One that nobody has locked is that of a run that was killed, or ended with its host.
+//! The runs that have begun and not yet reported how they ended: `DEPLOY/.restore/begun-KIND-TIME-PID`, a file that its
+//! run keeps locked. One that nobody has locked is that of a run that was killed, or ended with its host.
+//!
+//! The file is empty until the run has ended; then it has a line of JSON, a [`Note`]. Lines are only appended, since a
+//! file that replaces it would not be locked. The last one that is complete counts.
 
 use crate::exclusive::Exclusive;
 use anyhow::{Context, Result};
-use bundle_format::report::RunKind;
+use bundle_format::report::{RunKind, RunRecord};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use pipe_kit::atomic::sync_directory;
+use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 const PREFIX: &str = "begun-";
 const TIME: &str = "%Y%m%dT%H%M%SZ";
+
+/// What is known of a run whose end is not reported yet.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Note {
+    /// Its exit status; none before its end.
+    pub status: Option<u8>,
+    /// What it had recorded. Its record itself is replaced by that of the next run.
+    pub record: Option<RunRecord>,
+}
 
 /// A run that has not reported its end, with its lock.
 #[derive(Debug)]
@@ -20,8 +33,8 @@ pub struct Begun {
     /// When it began, to the second.
     pub started: DateTime<Utc>,
     path: PathBuf,
-    /// Never read: it is unlocked when it is closed.
-    _lock: File,
+    /// Unlocked when it is closed.
+    file: File,
 }
 
 impl Begun {
@@ -44,7 +57,25 @@ impl Begun {
         let file = file.with_context(|| format!("creating {}", path.display()))?;
         file.try_lock().with_context(|| format!("locking {}", path.display()))?;
         sync_directory(state_dir)?;
-        Ok((Self { started, path, _lock: file }, killed))
+        Ok((Self { started, path, file }, killed))
+    }
+
+    /// What it has noted.
+    pub fn noted(&self) -> Note {
+        let text = std::fs::read_to_string(&self.path).unwrap_or_default();
+        let notes = text.lines().rev().filter_map(|line| serde_json::from_str(line).ok());
+        notes.into_iter().next().unwrap_or_default()
+    }
+
+    /// Notes this in the place of what was noted before.
+    ///
+    /// # Errors
+    /// If it cannot be written; what was noted before then counts.
+    pub fn note(&mut self, note: &Note) -> Result<()> {
+        // What a full disk left of an earlier line must not spoil this one.
+        let line = format!("\n{}\n", serde_json::to_string(note)?);
+        let written = self.file.write_all(line.as_bytes()).and_then(|()| self.file.sync_data());
+        written.with_context(|| format!("writing {}", self.path.display()))
     }
 
     /// Its end is reported.
@@ -71,7 +102,7 @@ fn killed(state_dir: &Path, kind: RunKind) -> Result<Vec<Begun>> {
         };
         let is_killed = file.try_lock().is_ok() && file.metadata().is_ok_and(|m| m.nlink() > 0);
         if is_killed {
-            found.push(Begun { started, path, _lock: file });
+            found.push(Begun { started, path, file });
         }
     }
     found.sort_by_key(|begun| begun.started);
@@ -145,6 +176,21 @@ mod tests {
         let killed = wait_for_killed(dir.path(), 2);
         let started: Vec<_> = killed.iter().map(|begun| begun.started).collect();
         assert_eq!(started, [at("2026-04-21T02:00:00Z"), at("2026-04-22T02:00:00Z")]);
+    }
+
+    #[test]
+    fn what_a_run_noted_last_is_known_after_it_was_killed_whatever_a_full_disk_left_of_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut run, _) = Begun::begin(dir.path(), Backup, at("2026-04-21T02:00:00Z")).unwrap();
+        assert_eq!(run.noted(), Note::default());
+        let record = RunRecord::begin(run.started, "/b".into(), None);
+        run.file.write_all(b"{\"status\":3,").unwrap();
+        run.note(&Note { status: Some(1), ..Note::default() }).unwrap();
+        let note = Note { status: Some(4), record: Some(record) };
+        run.note(&note).unwrap();
+        run.file.write_all(b"{\"status\":5,").unwrap();
+        drop(run);
+        assert_eq!(wait_for_killed(dir.path(), 1)[0].noted(), note);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The events of a run: one call at its start, one under its locks, one at its end.
 
-use crate::begun::Begun;
+use crate::begun::{Begun, Note};
 use crate::capture::Capture;
 use crate::hooks::{About, Hooks, When};
 use crate::mask::Secrets;
@@ -146,12 +146,12 @@ impl Run {
         }
     }
 
-    /// A run that was killed could not report that. If its record shows that it had done everything, that is no
-    /// failure.
+    /// A run that was killed could not report that. If it had done everything, that is no failure.
     fn report_killed(&self, killed: Begun) {
-        let record = Record::read(&self.settings.state_dir(), self.kind);
-        let record = record.filter(|record| record.started == killed.started);
-        let status = record.as_ref().and_then(|record| record.status);
+        let Note { status, record } = killed.noted();
+        let recorded = || Record::read(&self.settings.state_dir(), self.kind);
+        let record = record.or_else(recorded).filter(|record| record.started == killed.started);
+        let status = status.or_else(|| record.as_ref()?.status);
         if status != Some(0) {
             let when = match status {
                 None => "",
@@ -178,6 +178,7 @@ impl Run {
             (None, Some(ended)) => ended,
             (None, None) => (Exit::Failed.code(), None),
         };
+        self.note_end(status, record.as_deref());
         // Also where a signal, or a failure to print, came after the runner had recorded its end.
         if let Some(record) = record.as_ref().filter(|record| record.get().status != Some(status)) {
             record.end(status);
@@ -193,6 +194,22 @@ impl Run {
         if let Some(file) = &self.settings.metrics {
             let written = metrics::write(&self.settings, file);
             written.unwrap_or_else(|error| warning!("the metrics are not written: {error:#}"));
+        }
+    }
+
+    /// Notes how this run has ended, before anything can take long: until the end is reported it may be killed, and
+    /// another run of its kind, which is a part of another, may replace the record.
+    fn note_end(&self, status: u8, record: Option<&Record>) {
+        let record = record.map(|record| {
+            let mut run = record.get();
+            if run.status != Some(status) {
+                run.end(now(), status);
+            }
+            run
+        });
+        if let Some(begun) = &mut lock(&self.state).begun {
+            let noted = begun.note(&Note { status: Some(status), record });
+            noted.unwrap_or_else(|error| warning!("the end of the run is not noted: {error:#}"));
         }
     }
 
