@@ -60,6 +60,11 @@ impl Begun {
         Ok((Self { started, path, file }, killed))
     }
 
+    /// Its name among the runs of this deployment: that of its file.
+    pub fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// What it has noted.
     pub fn noted(&self) -> Note {
         let text = std::fs::read_to_string(&self.path).unwrap_or_default();

@@ -3,6 +3,7 @@
 use crate::begun::{Begun, Note};
 use crate::capture::Capture;
 use crate::hooks::{About, Hooks, When};
+use crate::killed::Reporter;
 use crate::mask::Secrets;
 use crate::message::Message;
 use crate::metrics;
@@ -68,10 +69,10 @@ impl Events {
         // First of all: what has begun also ends, whenever a signal comes.
         let guard = cleanup::on_failure(move || ended.finish());
         let started = now();
-        for killed in run.note_begin(started) {
-            run.report_killed(killed);
-        }
+        let killed = run.note_begin(started);
+        Reporter { settings: &run.settings, notifier: &run.notifier, kind }.report(killed);
         run.notifier.start();
+        cleanup::halt_if_ending();
         Self { kind, started, run: Some((run, guard)) }
     }
 
@@ -146,28 +147,6 @@ impl Run {
         }
     }
 
-    /// A run that was killed could not report that. If it had done everything, that is no failure.
-    fn report_killed(&self, killed: Begun) {
-        let Note { status, record } = killed.noted();
-        let recorded = || Record::read(&self.settings.state_dir(), self.kind);
-        let record = record.or_else(recorded).filter(|record| record.started == killed.started);
-        let status = status.or_else(|| record.as_ref()?.status);
-        if status != Some(0) {
-            let when = match status {
-                None => "",
-                Some(_) => ", after it had failed",
-            };
-            let reason = format!(
-                "the run that began at {} was killed, or the host went down{when}",
-                killed.started.to_rfc3339_opts(SecondsFormat::Secs, true)
-            );
-            let message = self.message(record.as_ref(), &reason).failure(status, &self.secrets());
-            self.notifier.report(&message);
-            Tallies::read(&self.settings.state_dir()).failed(self.kind);
-        }
-        killed.end();
-    }
-
     fn finish(&self) {
         let (ended, record, is_hooked) = {
             let mut state = lock(&self.state);
@@ -187,7 +166,8 @@ impl Run {
             let when = if status == 0 { When::After } else { When::Failed };
             self.hooks().after(when, &self.about(Some(status)));
         }
-        self.notify(status, error, record.map(|record| record.get()).as_ref());
+        let name = lock(&self.state).begun.as_ref().map(Begun::name);
+        self.notify(status, error, record.map(|record| record.get()).as_ref(), name.as_deref());
         if let Some(begun) = lock(&self.state).begun.take() {
             begun.end();
         }
@@ -213,7 +193,13 @@ impl Run {
         }
     }
 
-    fn notify(&self, status: u8, error: Option<String>, record: Option<&RunRecord>) {
+    fn notify(
+        &self,
+        status: u8,
+        error: Option<String>,
+        record: Option<&RunRecord>,
+        name: Option<&str>,
+    ) {
         let mut log = lock(&self.capture).take().map(Capture::finish).unwrap_or_default();
         // The runner prints it last, when nothing is captured any more.
         log += &error.as_ref().map(|error| log::formatted(error) + "\n").unwrap_or_default();
@@ -236,7 +222,7 @@ impl Run {
         };
         let delivered = self.notifier.end(status, &log, &secrets, message.as_ref());
         if status != 0 {
-            tallies.failed(self.kind);
+            tallies.failed(self.kind, name);
         }
         // A recovery that was not delivered is reported by the next success.
         if status == 0 && (delivered || self.notifier.hook.is_none()) {

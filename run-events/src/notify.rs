@@ -4,7 +4,7 @@
 use crate::mask::Secrets;
 use crate::tail::end_of;
 use pipe_kit::mutex::lock;
-use pipe_kit::warning;
+use pipe_kit::{cleanup, warning};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -52,9 +52,9 @@ impl Notifier {
         self.deliver(self.pinged("start", String::new()).into_iter().collect(), EARLY);
     }
 
-    /// Another run has failed without reporting it.
-    pub fn report(&self, message: &serde_json::Value) {
-        self.deliver(self.message(message).into_iter().collect(), EARLY);
+    /// Another run has failed without reporting it. Returns whether the message was delivered.
+    pub fn report(&self, message: &serde_json::Value) -> bool {
+        self.deliver(self.message(message).into_iter().collect(), EARLY) == [true]
     }
 
     /// The run has ended. Returns whether the message was delivered, where there is one.
@@ -85,12 +85,14 @@ impl Notifier {
         Some(Delivery { setting: "NOTIFY_URL", url, content_type: "application/json", body })
     }
 
-    /// Delivers all at the same time; returns for each whether it was accepted.
+    /// Delivers all at the same time; returns for each whether it was accepted. Once a signal ends the run, only the end
+    /// of the run is delivered.
     fn deliver(&self, deliveries: Vec<Delivery>, most: Duration) -> Vec<bool> {
         let mut left = lock(&self.left);
         let limit = most.min(*left);
-        if deliveries.is_empty() {
-            return Vec::new();
+        // Looked up under the lock: once the end of the run is being delivered, its beginning no longer is.
+        if deliveries.is_empty() || cleanup::is_ending() {
+            return vec![false; deliveries.len()];
         }
         let begun = Instant::now();
         let waiting: Vec<_> = deliveries.into_iter().map(|d| (d.setting, d.start(limit))).collect();
