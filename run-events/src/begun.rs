@@ -9,8 +9,9 @@ use anyhow::{Context, Result};
 use bundle_format::report::{RunKind, RunRecord};
 use chrono::{DateTime, NaiveDateTime, Utc};
 use pipe_kit::atomic::sync_directory;
+use pipe_kit::warning;
 use serde::{Deserialize, Serialize};
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -53,7 +54,7 @@ impl Begun {
         let killed = killed(state_dir, kind)?;
         let name = format!("{}{}-{}", prefix(kind), started.format(TIME), std::process::id());
         let path = state_dir.join(name);
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path);
+        let file = writable().create(true).mode(0o600).open(&path);
         let file = file.with_context(|| format!("creating {}", path.display()))?;
         file.try_lock().with_context(|| format!("locking {}", path.display()))?;
         sync_directory(state_dir)?;
@@ -94,19 +95,42 @@ fn prefix(kind: RunKind) -> String {
     format!("{PREFIX}{}-", kind.word())
 }
 
+/// NFS locks a file exclusively only through a descriptor that may write.
+fn writable() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).append(true);
+    options
+}
+
+/// Whether a run is killed: it no longer holds its lock.
+///
+/// # Errors
+/// If that cannot be determined.
+fn is_killed(locked: Result<(), TryLockError>) -> std::io::Result<bool> {
+    match locked {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 fn killed(state_dir: &Path, kind: RunKind) -> Result<Vec<Begun>> {
     let reading = || format!("reading {}", state_dir.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(state_dir).with_context(reading)? {
         let path = entry.with_context(reading)?.path();
         let Some(started) = started(&path, kind) else { continue };
-        let file = match File::open(&path) {
+        let file = match writable().open(&path) {
             // That run has just reported its end.
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             file => file.with_context(|| format!("opening {}", path.display()))?,
         };
-        let is_killed = file.try_lock().is_ok() && file.metadata().is_ok_and(|m| m.nlink() > 0);
-        if is_killed {
+        let is_killed = is_killed(file.try_lock()).unwrap_or_else(|error| {
+            let path = path.display();
+            warning!("{path}: cannot lock it ({error}), so a run that was killed is not reported");
+            false
+        });
+        if is_killed && file.metadata().is_ok_and(|meta| meta.nlink() > 0) {
             found.push(Begun { started, path, file });
         }
     }
@@ -196,6 +220,19 @@ mod tests {
         run.file.write_all(b"{\"status\":5,").unwrap();
         drop(run);
         assert_eq!(wait_for_killed(dir.path(), 1)[0].noted(), note);
+    }
+
+    #[test]
+    fn only_a_lock_that_is_held_is_that_of_a_running_run_and_nfs_can_take_it() {
+        assert!(is_killed(Ok(())).unwrap());
+        assert!(!is_killed(Err(TryLockError::WouldBlock)).unwrap());
+        let error = std::io::Error::from_raw_os_error(9);
+        assert_eq!(is_killed(Err(TryLockError::Error(error))).unwrap_err().raw_os_error(), Some(9));
+        let dir = tempfile::tempdir().unwrap();
+        drop(Begun::begin(dir.path(), Backup, at("2026-04-22T02:00:00Z")).unwrap());
+        let killed = wait_for_killed(dir.path(), 1);
+        let mode = rustix::fs::fcntl_getfl(&killed[0].file).unwrap() & rustix::fs::OFlags::ACCMODE;
+        assert_eq!(mode, rustix::fs::OFlags::RDWR);
     }
 
     #[test]
