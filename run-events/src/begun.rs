@@ -43,7 +43,7 @@ impl Begun {
     /// report, and no other one finds them meanwhile.
     ///
     /// # Errors
-    /// If the directory of the state cannot be read or written.
+    /// If the directory of the state cannot be written.
     pub fn begin(
         state_dir: &Path,
         kind: RunKind,
@@ -51,7 +51,10 @@ impl Begun {
     ) -> Result<(Self, Vec<Self>)> {
         // A file that is not yet locked must not pass for one of a killed run.
         let _exclusive = Exclusive::of_state(state_dir)?;
-        let killed = killed(state_dir, kind)?;
+        let killed = killed(state_dir, kind).unwrap_or_else(|error| {
+            warning!("runs that were killed are not reported: {error:#}");
+            Vec::new()
+        });
         let name = format!("{}{}-{}", prefix(kind), started.format(TIME), std::process::id());
         let path = state_dir.join(name);
         let file = writable().create(true).mode(0o600).open(&path);
@@ -114,28 +117,39 @@ fn is_killed(locked: Result<(), TryLockError>) -> std::io::Result<bool> {
     }
 }
 
+/// Those of a kind. One that cannot be examined hides no other.
+///
+/// # Errors
+/// If the directory cannot be read.
 fn killed(state_dir: &Path, kind: RunKind) -> Result<Vec<Begun>> {
     let reading = || format!("reading {}", state_dir.display());
     let mut found = Vec::new();
     for entry in std::fs::read_dir(state_dir).with_context(reading)? {
         let path = entry.with_context(reading)?.path();
         let Some(started) = started(&path, kind) else { continue };
-        let file = match writable().open(&path) {
-            // That run has just reported its end.
-            Err(error) if error.kind() == ErrorKind::NotFound => continue,
-            file => file.with_context(|| format!("opening {}", path.display()))?,
-        };
-        let is_killed = is_killed(file.try_lock()).unwrap_or_else(|error| {
-            let path = path.display();
-            warning!("{path}: cannot lock it ({error}), so a run that was killed is not reported");
-            false
-        });
-        if is_killed && file.metadata().is_ok_and(|meta| meta.nlink() > 0) {
-            found.push(Begun { started, path, file });
+        match take_killed(&path) {
+            Ok(Some(file)) => found.push(Begun { started, path, file }),
+            Ok(None) => {}
+            Err(error) => warning!(
+                "{0}: {error}; if that run was killed, it is not reported; once no {1} is running, as root: rm {0}",
+                path.display(),
+                kind.word()
+            ),
         }
     }
     found.sort_by_key(|begun| begun.started);
     Ok(found)
+}
+
+/// The file of a run, locked, if it was killed.
+fn take_killed(path: &Path) -> std::io::Result<Option<File>> {
+    let file = match writable().open(path) {
+        // That run has just reported its end.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    let is_killed = is_killed(file.try_lock())? && file.metadata()?.nlink() > 0;
+    Ok(is_killed.then_some(file))
 }
 
 /// When the run of a file began; none for another file.
@@ -233,6 +247,19 @@ mod tests {
         let killed = wait_for_killed(dir.path(), 1);
         let mode = rustix::fs::fcntl_getfl(&killed[0].file).unwrap() & rustix::fs::OFlags::ACCMODE;
         assert_eq!(mode, rustix::fs::OFlags::RDWR);
+    }
+
+    #[test]
+    fn one_that_cannot_be_opened_hides_neither_the_others_nor_the_run_that_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let broken = dir.path().join("begun-backup-20260420T020000Z-1");
+        // Nobody can open it, not even root.
+        std::os::unix::fs::symlink(&broken, &broken).unwrap();
+        drop(Begun::begin(dir.path(), Backup, at("2026-04-21T02:00:00Z")).unwrap());
+        let (running, _) = Begun::begin(dir.path(), Backup, at("2026-04-22T02:00:00Z")).unwrap();
+        let killed = wait_for_killed(dir.path(), 1);
+        assert_eq!(killed[0].started, at("2026-04-21T02:00:00Z"));
+        assert!(running.path.exists());
     }
 
     #[test]
