@@ -26,6 +26,9 @@ pub struct Note {
     pub status: Option<u8>,
     /// What it had recorded. Its record itself is replaced by that of the next run.
     pub record: Option<RunRecord>,
+    /// How many runs have reported it in vain.
+    #[serde(default)]
+    pub tries: u32,
 }
 
 /// A run that has not reported its end, with its lock.
@@ -229,7 +232,7 @@ mod tests {
         let record = RunRecord::begin(run.started, "/b".into(), None);
         run.file.write_all(b"{\"status\":3,").unwrap();
         run.note(&Note { status: Some(1), ..Note::default() }).unwrap();
-        let note = Note { status: Some(4), record: Some(record) };
+        let note = Note { status: Some(4), record: Some(record), tries: 2 };
         run.note(&note).unwrap();
         run.file.write_all(b"{\"status\":5,").unwrap();
         drop(run);

@@ -7,7 +7,7 @@ use crate::killed::Reporter;
 use crate::mask::Secrets;
 use crate::message::Message;
 use crate::metrics;
-use crate::notify::Notifier;
+use crate::notify::{AGAIN, EARLY, Notifier};
 use crate::record::{Record, now};
 use crate::settings::{Settings, message_url, ping_url};
 use crate::tally::Tallies;
@@ -51,6 +51,8 @@ struct State {
     /// None before the beginning of the run is noted, and after its end is reported.
     begun: Option<Begun>,
     record: Option<Arc<Record>>,
+    /// Killed runs whose message could not be delivered.
+    kept: Vec<Begun>,
     /// Whether hooks of before were reached.
     is_hooked: bool,
     /// The exit status, once the runner has one, and its error.
@@ -69,8 +71,9 @@ impl Events {
         // First of all: what has begun also ends, whenever a signal comes.
         let guard = cleanup::on_failure(move || ended.finish());
         let started = now();
-        let killed = run.note_begin(started);
-        Reporter { settings: &run.settings, notifier: &run.notifier, kind }.report(killed);
+        let reporter = run.reporter();
+        let kept = reporter.report(reporter.count(run.note_begin(started)), EARLY);
+        lock(&run.state).kept = kept;
         run.notifier.start();
         cleanup::halt_if_ending();
         Self { kind, started, run: Some((run, guard)) }
@@ -121,6 +124,10 @@ impl Run {
             None => self.settings.hook_limit,
         };
         Hooks { settings: &self.settings, kind: self.kind, limit }
+    }
+
+    fn reporter(&self) -> Reporter<'_> {
+        Reporter { settings: &self.settings, notifier: &self.notifier, kind: self.kind }
     }
 
     fn about(&self, status: Option<u8>) -> About {
@@ -188,7 +195,7 @@ impl Run {
             run
         });
         if let Some(begun) = &mut lock(&self.state).begun {
-            let noted = begun.note(&Note { status: Some(status), record });
+            let noted = begun.note(&Note { status: Some(status), record, tries: 0 });
             noted.unwrap_or_else(|error| warning!("the end of the run is not noted: {error:#}"));
         }
     }
@@ -215,8 +222,12 @@ impl Run {
             _ => "the log has the reason".to_owned(),
         };
         let message = self.message(record, &reason);
+        let kept = std::mem::take(&mut lock(&self.state).kept);
+        let kept = self.reporter().report(kept, AGAIN);
         let message = match (status, since) {
             (0, None) => None,
+            // A recovery from a failure that nobody received would leave that failure the last word.
+            (0, Some(_)) if !kept.is_empty() => None,
             (0, Some(_)) => Some(message.recovery(&secrets)),
             _ => Some(message.failure(Some(status), &secrets)),
         };
@@ -240,5 +251,44 @@ impl Run {
         } else {
             Secrets::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::tests::serve;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn no_recovery_is_sent_before_the_failure_that_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { deploy: dir.path().to_owned(), ..Settings::default() };
+        let state_dir = settings.state_dir();
+        let (notifier, requests) = serve(vec![500, 500, 500, 200, 200]);
+        let kind = RunKind::Backup;
+        let capture = Mutex::default();
+        let run = Run { kind, settings, notifier, capture, state: Mutex::default() };
+        drop(Begun::begin(&state_dir, kind, now() - TimeDelta::hours(1)).unwrap());
+        for _ in 0..2 {
+            // A child that another test has just forked may hold the lock.
+            let killed = (0..100).find_map(|_| {
+                let (own, killed) = Begun::begin(&state_dir, kind, now()).unwrap();
+                own.end();
+                std::thread::sleep(Duration::from_millis(20));
+                killed.into_iter().next()
+            });
+            let counted = run.reporter().count(killed.into_iter().collect());
+            lock(&run.state).kept = run.reporter().report(counted, Duration::from_secs(60));
+            run.notify(0, None, None, None);
+        }
+        let events = requests.try_iter().map(|sent| {
+            let body: serde_json::Value = serde_json::from_str(sent.lines().last()?).ok()?;
+            Some(body["event"].as_str()?.to_owned())
+        });
+        let events: Vec<_> = events.flatten().collect();
+        assert_eq!(events, ["failure", "failure", "failure", "failure", "recovery"]);
+        let tally = Tallies::read(&state_dir).of(kind);
+        assert_eq!((tally.failures, tally.failing_since), (1, None));
     }
 }
