@@ -57,7 +57,11 @@ struct State {
     is_hooked: bool,
     /// The exit status, once the runner has one, and its error.
     ended: Option<(u8, Option<String>)>,
+    /// Why a signal ended the run, where it sent that itself.
+    why: Option<Why>,
 }
+
+type Why = Box<dyn Fn() -> Option<String> + Send>;
 
 impl Events {
     /// A run begins. Those of its kind that were killed are reported.
@@ -105,6 +109,13 @@ impl Events {
             return Ok(());
         }
         run.hooks().before(&run.about(None))
+    }
+
+    /// Why the run ends itself by a signal, if it does: asked when a signal has ended it.
+    pub fn on_signal(&self, why: impl Fn() -> Option<String> + Send + 'static) {
+        if let Some((run, _)) = &self.run {
+            lock(&run.state).why = Some(Box::new(why));
+        }
     }
 
     /// The run has ended. What fails from here on is a warning.
@@ -215,7 +226,7 @@ impl Run {
         let secrets = self.secrets();
         let reason = match (&error, since) {
             (Some(error), _) => error.clone(),
-            (None, _) if cleanup::signal().is_some() => "ended by a signal".to_owned(),
+            (None, _) if cleanup::signal().is_some() => self.why_ended(),
             (None, Some(since)) if status == 0 => {
                 format!("after failures since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
             }
@@ -241,6 +252,11 @@ impl Run {
         }
     }
 
+    fn why_ended(&self) -> String {
+        let why = lock(&self.state).why.as_ref().and_then(|why| why());
+        why.unwrap_or_else(|| "ended by a signal".to_owned())
+    }
+
     fn message<'a>(&'a self, record: Option<&'a RunRecord>, reason: &'a str) -> Message<'a> {
         Message { settings: &self.settings, kind: self.kind, record, reason }
     }
@@ -259,6 +275,22 @@ mod tests {
     use super::*;
     use crate::notify::tests::serve;
     use chrono::TimeDelta;
+
+    #[test]
+    fn what_ends_itself_by_a_signal_reports_why() {
+        let (settings, notifier) = (Settings::default(), Notifier::new(None, None));
+        let (capture, state) = (Mutex::default(), Mutex::default());
+        let run = Run { kind: RunKind::Drill, settings, notifier, capture, state };
+        let run = Arc::new(run);
+        let guard = cleanup::on_failure(|| {});
+        let events =
+            Events { kind: RunKind::Drill, started: now(), run: Some((Arc::clone(&run), guard)) };
+        assert_eq!(run.why_ended(), "ended by a signal");
+        for (why, shown) in [(None, "ended by a signal"), (Some("too long"), "too long")] {
+            events.on_signal(move || why.map(str::to_owned));
+            assert_eq!(run.why_ended(), shown);
+        }
+    }
 
     #[test]
     fn no_recovery_is_sent_before_the_failure_that_it_ends() {
