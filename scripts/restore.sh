@@ -3,7 +3,8 @@
 #   restore.sh                              lists the bundles
 #   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
 #   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
-#   restore.sh s3://BUCKET/….tar.age [-i IDENTITY]   the same from a copy of ship.sh
+#   restore.sh s3://BUCKET/….tar.age [-i IDENTITY] | restic:REPOSITORY:BUNDLE | SHIP_n:BUNDLE [-i IDENTITY]
+#                                           the same from a copy of ship.sh
 #   restore.sh BUNDLE --resume              continues an unfinished restore
 #   restore.sh --abandon                    abandons it
 #   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
@@ -18,7 +19,7 @@ if (( $# == 0 )); then
   run bundle-manifest list "$root"
 fi
 case "$1" in
-  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
 # Without settings, or with broken ones, restore-run prints what to do.

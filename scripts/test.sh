@@ -11,6 +11,7 @@ trap 'sort -u -- "$PIPRIO_TEST_SKIPPED"; rm -f -- "$PIPRIO_TEST_SKIPPED"' EXIT
 
 ./scripts/dependencies.sh
 ./scripts/postgres-majors.sh || printf 'test.sh: the tests across PostgreSQL majors skip those that are missing\n' >&2
+./scripts/monitoring-tools.sh || printf 'test.sh: the tests of contrib/ skip what is missing\n' >&2
 mapfile -t shell < <(find scripts .ci tests/compose tests/fixtures/systemctl -type f ! -name '*.py' ! -name '*.yml' ! -name env ! -name Dockerfile | sort)
 shellcheck "${shell[@]}"
 cargo fmt --all --check

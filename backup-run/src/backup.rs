@@ -33,10 +33,14 @@ pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     events.end(&result);
     // A copy may take hours, and a restore must not wait for it.
     drop(held.locks);
-    match held.bundle {
-        Some(bundle) if result.is_ok() => ship(settings, &bundle),
-        _ => result,
+    let Some(bundle) = held.bundle else { return result };
+    // Also if comparing or pruning has failed: the bundle is worth no less.
+    let shipped = ship(settings, &bundle);
+    match (&result, &shipped) {
+        (Err(_), Err(error)) => warning!("{error:#}"),
+        (Err(_), Ok(_)) | (Ok(_), _) => {}
     }
+    result.and(shipped)
 }
 
 /// What a run holds until it has notified of its end.
@@ -75,6 +79,7 @@ fn make(settings: &Settings, json: bool, events: &Events, held: &mut Held) -> Re
             drop(unfinished);
         }
     }
+    held.bundle = backup.bundle.is_published().then(|| backup.bundle.path.clone());
     let printed = if json { pipe_kit::output::print(&backup.record.json()?) } else { Ok(()) };
     if let Some((exit, error)) = lock(&failure).take() {
         return Err(Stop::with_exit(exit, error).into());
@@ -82,7 +87,6 @@ fn make(settings: &Settings, json: bool, events: &Events, held: &mut Held) -> Re
     printed.inspect_err(|_| backup.end(Exit::Failed.code())).with_context(|| {
         format!("{} is complete, but the record was not printed", backup.bundle.path.display())
     })?;
-    held.bundle = Some(backup.bundle.path.clone());
     Ok(Exit::Done)
 }
 

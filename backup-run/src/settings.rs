@@ -75,7 +75,7 @@ impl Settings {
             keep_days: required("BACKUP_KEEP_DAYS")?,
             keep_by_calendar: keep_by_calendar()?,
             shrink_percent: required("ALARM_SHRINK_PERCENT")?,
-            ships: variable("BACKUP_SHIP").is_some_and(|text| text == "yes") && has_destination(),
+            ships: variable("BACKUP_SHIP").is_none_or(|text| text != "no") && has_destination(),
             prunes_copies: variable("SHIP_KEEP_DAYS").is_some(),
             safety_backup: false,
             accept: false,

@@ -8,6 +8,8 @@ pub mod clock;
 #[cfg(test)]
 mod clock_tests;
 #[cfg(test)]
+mod deployments_tests;
+#[cfg(test)]
 mod history;
 #[cfg(test)]
 mod nights_tests;

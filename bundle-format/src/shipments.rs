@@ -24,6 +24,9 @@ pub struct Shipment {
     pub size: u64,
     /// When it was copied, or found to be there.
     pub at: DateTime<Utc>,
+    /// Whether a check has found it damaged since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 /// The copies by place and bundle.
@@ -47,10 +50,11 @@ impl Shipments {
         self.0.get(place)?.get(bundle)
     }
 
-    /// The bundles that were copied to a place, the newest first.
+    /// The bundles that were copied to a place, the newest first. A copy that is damaged does not count.
     pub fn at(&self, place: &str) -> impl Iterator<Item = BundleName> {
-        let names = self.0.get(place).into_iter().flat_map(|copies| copies.keys().rev());
-        names.filter_map(|name| BundleName::parse(OsStr::new(name)))
+        let copies = self.0.get(place).into_iter().flat_map(|copies| copies.iter().rev());
+        let good = copies.filter(|(_, shipment)| !shipment.damaged);
+        good.filter_map(|(name, _)| BundleName::parse(OsStr::new(name)))
     }
 
     /// The copies of a bundle, each with its place.
@@ -67,6 +71,13 @@ impl Shipments {
         }
     }
 
+    /// Notes what a check has found of a copy.
+    pub fn set_damaged(&mut self, place: &str, bundle: &str, damaged: bool) {
+        if let Some(copy) = self.0.get_mut(place).and_then(|copies| copies.get_mut(bundle)) {
+            copy.damaged = damaged;
+        }
+    }
+
     /// Notes that a copy is gone.
     pub fn remove(&mut self, place: &str, bundle: &str) {
         if let Some(copies) = self.0.get_mut(place) {
@@ -75,13 +86,21 @@ impl Shipments {
     }
 }
 
-/// The name of a destination: its setting `SHIP_n`, without a password that a URL in it holds.
+/// The name of a destination: its setting `SHIP_n`, with `SHIP_n_ENDPOINT` where there is one, because two storages
+/// can have buckets of one name. It holds no password.
 #[must_use]
-pub fn place(setting: &str) -> String {
-    let text = match setting.starts_with("s3://") {
-        true => setting.trim_end_matches('/'),
-        false => setting,
-    };
+pub fn place(setting: &str, endpoint: Option<&str>) -> String {
+    let is_bucket = setting.starts_with("s3://");
+    let place = without_password(if is_bucket { setting.trim_end_matches('/') } else { setting });
+    match endpoint.filter(|_| is_bucket) {
+        Some(endpoint) => {
+            format!("{place} at {}", without_password(endpoint.trim_end_matches('/')))
+        }
+        None => place,
+    }
+}
+
+fn without_password(text: &str) -> String {
     let Some(scheme) = text.find("://") else { return text.to_owned() };
     let (scheme, rest) = text.split_at(scheme + 3);
     let (server, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
@@ -95,7 +114,8 @@ mod tests {
 
     fn shipment(seal: &str) -> Shipment {
         let at = "2026-04-21T02:10:00Z".parse().unwrap();
-        Shipment { seal: Some(seal.into()), sha256: Some("ab".into()), size: 7, at }
+        let (seal, sha256) = (Some(seal.into()), Some("ab".into()));
+        Shipment { seal, sha256, size: 7, at, damaged: false }
     }
 
     #[test]
@@ -110,6 +130,9 @@ mod tests {
         assert_eq!(shipments.at("/other").count(), 0);
         let places: Vec<_> = shipments.of_bundle("b1").map(|(place, _)| place).collect();
         assert_eq!(places, ["/a", "s3://b"]);
+        shipments.set_damaged("/a", new, true);
+        let names: Vec<_> = shipments.at("/a").map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(names, [old]);
         shipments.remove("/a", new);
         assert_eq!(shipments.get("/a", new), None);
         assert!(shipments.get("/a", "b1").is_some());
@@ -144,7 +167,10 @@ mod tests {
             ("restic:rest:https://u:p@w@h", "restic:rest:https://h"),
             ("restic:s3:https://h/b@c", "restic:s3:https://h/b@c"),
         ] {
-            assert_eq!(place(setting), name);
+            assert_eq!(place(setting, None), name);
         }
+        let endpoint = Some("https://u:p@s3.example.org/");
+        assert_eq!(place("s3://b/p", endpoint), "s3://b/p at https://s3.example.org");
+        assert_eq!(place("/mnt/copies", endpoint), "/mnt/copies");
     }
 }

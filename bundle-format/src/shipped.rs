@@ -57,7 +57,7 @@ impl ShippedManifest {
     #[must_use]
     pub fn shipment(&self) -> Shipment {
         let (seal, sha256) = (self.seal.clone(), Some(self.sha256.clone()));
-        Shipment { seal, sha256, size: self.size, at: self.shipped }
+        Shipment { seal, sha256, size: self.size, at: self.shipped, damaged: false }
     }
 
     /// Reads the text of the file.

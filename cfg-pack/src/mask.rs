@@ -251,7 +251,7 @@ fn is_harmless(key: &str) -> bool {
 /// Whether a key is `SHIP_1` to `SHIP_9`, or one of its settings that is not secret.
 fn is_destination(key: &str) -> bool {
     let Some(rest) = key.strip_prefix("SHIP_") else { return false };
-    let own = ["", "_CA_BUNDLE", "_ENDPOINT", "_MAX_RATE", "_PROFILE"];
+    let own = ["", "_CA_BUNDLE", "_ENDPOINT", "_FORCE_PATH_STYLE", "_MAX_RATE", "_PROFILE"];
     rest.starts_with(|digit| matches!(digit, '1'..='9')) && own.contains(&&rest[1..])
 }
 

@@ -145,6 +145,8 @@ macro_rules! destination {
             secret(concat!($name, "_SECRET_KEY")),
             plain(concat!($name, "_SECRET_KEY_FILE"), None),
             plain(concat!($name, "_PROFILE"), None),
+            plain(concat!($name, "_FORCE_PATH_STYLE"), None),
+            plain(concat!($name, "_PASSWORD_FILE"), None),
             plain(concat!($name, "_RETAIN_DAYS"), None),
             plain(concat!($name, "_RETAIN_MODE"), None),
             plain(concat!($name, "_MAX_RATE"), None),
@@ -153,7 +155,7 @@ macro_rules! destination {
 }
 
 /// The settings of the destinations of sealed copies, those of one in a row.
-pub const DESTINATIONS: &[[Setting; 12]] = &[
+pub const DESTINATIONS: &[[Setting; 14]] = &[
     destination!("SHIP_1"),
     destination!("SHIP_2"),
     destination!("SHIP_3"),
@@ -208,7 +210,7 @@ pub fn mask_urls(text: &str) -> String {
 }
 
 fn mask_word(word: &str) -> String {
-    let at = word.find("://").map(|at| word[..at].rfind('=').map_or(0, |at| at + 1));
+    let at = word.find("://").map(|at| word[..at].rfind(['=', ':']).map_or(0, |at| at + 1));
     let Some((before, url)) = at.map(|at| word.split_at(at)) else { return word.to_owned() };
     match Url::parse(url) {
         Ok(mut url) if url.password().is_some() => match url.set_password(Some("***")) {
@@ -230,6 +232,7 @@ mod tests {
         let table = [
             ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
             ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
+            ("restic:rest:https://u:hunter2@h/r", "restic:rest:https://u:***@h/r"),
             ("api=http://u:hunter2@h/x web=http://w/", "api=http://u:***@h/x web=http://w/"),
             ("redis://u:hun/ter2@h", "***"),
             ("plain text = x", "plain text = x"),

@@ -33,8 +33,9 @@ impl Deadline {
         let wait = move || {
             if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
                 own.is_over.store(true, Ordering::SeqCst);
-                warning!("the drill has not ended within {}; it is ended", own.words());
+                // First: a warning that nobody reads may block.
                 let _ = kill_process(getpid(), Signal::TERM);
+                warning!("the drill has not ended within {}; it is ended", own.words());
             }
         };
         let started = std::thread::Builder::new().name("deadline".into()).spawn(wait);

@@ -87,9 +87,13 @@ pub fn environment() -> Variables {
     names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
 }
 
-/// The variable by which what a script has left running is found, also by the next drill.
+/// The variable by which what a script has left running is found, also by the next drill. It is of no other use, so a
+/// script does not change it, as it may `TMPDIR`.
+const MARK: &str = "PIPRIO_DRILL";
+
+/// [`MARK`], for the scripts that run in this directory.
 pub fn mark(dir: &Path) -> Variable {
-    Variable::new("TMPDIR", dir)
+    Variable::new(MARK, dir)
 }
 
 /// Runs a script with bash, with these variables alone, in a directory that is the one of its temporary files too.
@@ -102,7 +106,8 @@ pub fn run(script: &Path, dir: &Path, variables: Variables) -> Result<Ended> {
     // It ends with us, however we end: what it uses is removed.
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "TERM"]).args(PREFIX);
-    command.arg(script).current_dir(dir).env_clear().envs(variables).env("TMPDIR", dir);
+    command.arg(script).current_dir(dir).env_clear().envs(variables);
+    command.env("TMPDIR", dir).env(MARK, dir);
     command.stdin(Stdio::null());
     command.stdout(out.try_clone().context("a script's output")?);
     command.stderr(out.try_clone().context("a script's output")?);
@@ -111,8 +116,9 @@ pub fn run(script: &Path, dir: &Path, variables: Variables) -> Result<Ended> {
     let after_signal = left.clone();
     let guard = cleanup::on_failure(move || drop(after_signal.end()));
     let finished = child::spawn(&mut command, name.as_ref())?.finish()?;
+    let ended = left.end();
     guard.disarm();
-    let ended = left.end().with_context(|| format!("{name} has left a process"))?;
+    let ended = ended.with_context(|| format!("{name} has left a process"))?;
     let code = finished.status.code();
     let how = match code {
         Some(0) => String::new(),

@@ -102,7 +102,10 @@ impl Settings {
         let days = number("HEALTH_MAX_DRILL_AGE_DAYS")?;
         let ship_hours = number("HEALTH_MAX_SHIP_AGE_HOURS")?;
         let deploy: PathBuf = need("PIPRIO_DEPLOY")?.into();
-        let places = (1..=9).filter_map(|number| get(&format!("SHIP_{number}")));
+        let place = |number| {
+            let endpoint = get(&format!("SHIP_{number}_ENDPOINT"));
+            Some(shipments::place(&get(&format!("SHIP_{number}"))?, endpoint.as_deref()))
+        };
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
@@ -113,7 +116,7 @@ impl Settings {
             backups,
             drills: deploy.join(".drills"),
             state_dir: deploy.join(".restore"),
-            places: places.map(|setting| shipments::place(&setting)).collect(),
+            places: (1..=9).filter_map(place).collect(),
             domain: get("PIPRIO_DOMAIN"),
             timeout: Duration::from_secs(number("HEALTH_TIMEOUT_SECONDS")?),
             limits: Limits {

@@ -6,11 +6,11 @@ mod objects;
 pub use link::Link;
 pub use objects::{Delete, Get, List, Put};
 
-use crate::s3::rate::parse_bytes;
 use crate::s3::tagging::TagPolicy;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use pipe_kit::progress::Progress;
+use pipe_kit::text::parse_bytes;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
@@ -49,6 +49,7 @@ EXAMPLES
   obj-mirror s3://documents minio/            copy a bucket to a directory; run it again to continue
   obj-mirror --delete minio/ s3://documents   make the bucket identical to the directory
   obj-mirror --dry-run --delete minio/ s3://documents
+  obj-mirror --ignore-existing minio/ s3://documents    add what is missing, replace and delete nothing
   obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
   obj-mirror verify minio/                    compare every object with the index
   obj-mirror status s3://documents --json     count the objects and bytes of a bucket
@@ -115,6 +116,10 @@ pub struct Mirror {
     /// exit with status 3
     #[arg(long, conflicts_with = "delete")]
     pub skip_damaged: bool,
+
+    /// Send only objects that the bucket does not have; one that it has stays as it is, whatever its content
+    #[arg(long, conflicts_with = "delete")]
+    pub ignore_existing: bool,
 
     /// Link unchanged objects from the mirror DIR instead of fetching them from the bucket
     #[arg(long, value_name = "DIR")]

@@ -19,7 +19,8 @@ const JOBS: usize = 16;
 /// # Errors
 /// [`Stop::incomplete`] if a key cannot be read.
 pub fn list(args: &List) -> Result<Exit> {
-    let path = BucketPath::parse(&args.bucket)?;
+    let BucketPath { bucket, prefix } = BucketPath::parse(&args.bucket)?;
+    let path = BucketPath { bucket, prefix: format!("{prefix}{}", args.begins) };
     let remote = args.link.remote(&path, None)?;
     let runtime = runtime()?;
     let first = match args.json {
@@ -37,7 +38,7 @@ pub fn list(args: &List) -> Result<Exit> {
         pipe_kit::log::line(format_args!("{}: {}", printable(&failure.key), failure.reason));
     }
     let object = |object: crate::s3::page::Listed| BucketObject {
-        key: object.key,
+        key: format!("{}{}", args.begins, object.key),
         size: object.size,
         modified: object.modified,
     };

@@ -36,6 +36,9 @@ fn mirror(args: &Mirror) -> Result<Exit> {
         (Location::Bucket(_), Location::Directory(_)) if args.skip_damaged => {
             Err(Stop::usage("--skip-damaged requires a directory as the source").into())
         }
+        (Location::Bucket(_), Location::Directory(_)) if args.ignore_existing => {
+            Err(Stop::usage("--ignore-existing requires a directory as the source").into())
+        }
         (Location::Directory(_), Location::Bucket(_)) if args.link_dest.is_some() => {
             Err(Stop::usage("--link-dest requires a directory as the destination").into())
         }

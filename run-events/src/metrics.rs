@@ -1,6 +1,8 @@
 //! `METRICS_FILE`: the records of all kinds of runs and the list of bundles, as Prometheus reads text.
 
 mod exposition;
+#[cfg(test)]
+mod published;
 
 use crate::exclusive::{self, Exclusive};
 use crate::limited;

@@ -6,7 +6,9 @@
 mod cli;
 mod copies;
 mod fetch;
+mod init;
 mod list;
+mod mounts;
 mod place;
 mod prune;
 mod record;

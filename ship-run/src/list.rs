@@ -3,6 +3,7 @@
 use crate::cli::List;
 use crate::copies::{self, Copy};
 use crate::place::Destination;
+use crate::record::Record;
 use crate::settings::Settings;
 use anyhow::Result;
 use pipe_kit::{Exit, Stop, text, warning};
@@ -13,7 +14,7 @@ use serde::Serialize;
 struct Listed {
     destination: String,
     file: String,
-    /// Of the sealed file, in bytes.
+    /// Of the sealed file, or of the bundle in a snapshot, in bytes.
     size: Option<u64>,
     domain: Option<String>,
     retain_until: Option<String>,
@@ -28,8 +29,9 @@ struct Listed {
 pub fn run(settings: &Settings, args: &List) -> Result<Exit> {
     let mut listed = Vec::new();
     let mut failed = 0;
+    let shipped = Record::read(settings.record_file());
     for destination in settings.destinations()? {
-        match copies::of(destination) {
+        match copies::of(destination, &shipped) {
             Ok(copies) => listed.extend(copies.iter().map(|copy| entry(destination, copy))),
             Err(error) => {
                 warning!("{destination} cannot be listed: {error:#}");
@@ -49,14 +51,13 @@ pub fn run(settings: &Settings, args: &List) -> Result<Exit> {
 }
 
 fn entry(destination: &Destination, copy: &Copy) -> Listed {
-    let manifest = copy.manifest.as_ref().ok();
     Listed {
         destination: destination.to_string(),
         file: copy.file.clone(),
         size: copy.size,
-        domain: manifest.map(|manifest| manifest.domain.clone()),
-        retain_until: manifest.and_then(|m| m.retain_until).map(|time| time.to_rfc3339()),
-        problem: copy.problem(),
+        domain: copy.domain().map(str::to_owned),
+        retain_until: copy.retain_until().map(|time| time.to_rfc3339()),
+        problem: copy.state.problem().map(str::to_owned),
     }
 }
 

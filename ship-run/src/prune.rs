@@ -4,13 +4,13 @@ mod ages;
 mod report;
 
 use crate::cli::Prune;
-use crate::copies::{self, Copy};
+use crate::copies::{self, Copy, Form, State};
 use crate::place::{Destination, Place};
 use crate::prune::ages::Ages;
 use crate::prune::report::{Outcome, Report, What};
 use crate::record::Record;
 use crate::settings::Settings;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use bundle_format::domain::known;
 use bundle_format::report::{BundleState, Listing};
 use bundle_format::retention::clock::Reading;
@@ -28,7 +28,7 @@ use pipe_kit::{Exit, warning};
 pub fn run(settings: &Settings, args: &Prune) -> Result<Exit> {
     let destinations: Vec<&Destination> = settings.destinations()?.iter().collect();
     let _lock = settings.lock()?;
-    let Policy { keep_days, calendar: of, .. } = settings.policy;
+    let Policy { keep_days, calendar: of, .. } = settings.policy()?;
     let calendar = Calendar {
         daily: args.keep_daily.unwrap_or(of.daily),
         weekly: args.keep_weekly.unwrap_or(of.weekly),
@@ -59,7 +59,7 @@ pub fn prune(
     let mut report = Report::default();
     for destination in destinations {
         let run = Run { settings, destination, policy, alarm: alarm.as_deref(), is_dry };
-        if let Err(error) = run.prune(&mut ages, &mut report) {
+        if let Err(error) = run.prune(shipped, &mut ages, &mut report) {
             warning!("{destination}: {error:#}");
             report.failed += 1;
         }
@@ -97,10 +97,13 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn prune(&self, ages: &mut Ages, report: &mut Report) -> Result<()> {
-        let copies = copies::of(self.destination)?;
-        let bundles = copies.iter().map(bundle).collect();
-        let (own, others) = policy::own(bundles, self.settings.domain.as_deref());
+    fn prune(&self, shipped: &Record, ages: &mut Ages, report: &mut Report) -> Result<()> {
+        let copies = copies::of(self.destination, shipped)?;
+        // What is not known of a copy may be what keeps it.
+        let is_known = |copy: &&Copy| !matches!(copy.state, State::Unread(..) | State::Unfinished);
+        let (known, unknown): (Vec<_>, Vec<_>) = copies.iter().partition(is_known);
+        let bundles = known.into_iter().map(bundle).collect();
+        let (own, others) = self.own(bundles);
         let clock = Reading::new(&own, Utc::now(), ages.last(self.destination));
         let hold = policy::hold(&own, &clock).or(self.alarm.map(|_| Hold::Shrunk));
         self.warn(hold, &clock);
@@ -110,21 +113,32 @@ impl Run<'_> {
             verdict: Verdict::Keep,
             reason: Reason::Foreign,
         }));
-        let mut left = own.clone();
-        for decision in &decisions {
-            let copy = copies.iter().find(|copy| copy.file == decision.bundle.name);
-            let Some(copy) = copy else { continue };
-            let outcome = self.carry_out(copy, decision);
-            if outcome.outcome == What::Removed {
-                left.retain(|bundle| bundle.name != copy.file);
-            }
-            report.outcomes.push(outcome);
+        let decided = decisions.iter().filter_map(|decision| {
+            Some((copies.iter().find(|copy| copy.file == decision.bundle.name)?, decision))
+        });
+        let outcomes = self.carry_out(&decided.collect::<Vec<_>>())?;
+        let is_removed = |bundle: &Bundle| {
+            outcomes.iter().any(|o| o.outcome == What::Removed && o.file == bundle.name)
+        };
+        ages.note(self.destination, clock.run(own.iter().filter(|bundle| !is_removed(bundle))));
+        report.outcomes.extend(outcomes);
+        let kept = |copy: &&Copy| {
+            let reason = copy.state.problem().unwrap_or_default().to_owned();
+            self.outcome(copy, What::Kept, reason)
+        };
+        report.outcomes.extend(unknown.iter().map(kept));
+        if let (false, Place::Files(files)) = (self.is_dry, &self.destination.place) {
+            files.remove_unfinished()?;
         }
-        if let (false, Place::Directory(directory)) = (self.is_dry, &self.destination.place) {
-            directory.remove_partials()?;
-        }
-        ages.note(self.destination, clock.run(left.iter()));
         Ok(())
+    }
+
+    /// The copies of this deployment, and the others. Without a domain of its own, those of any known one are others'.
+    fn own(&self, bundles: Vec<Bundle>) -> (Vec<Bundle>, Vec<Bundle>) {
+        match known(self.settings.domain.as_deref()) {
+            Some(domain) => policy::own(bundles, Some(domain)),
+            None => bundles.into_iter().partition(|bundle| bundle.domain.is_none()),
+        }
     }
 
     fn warn(&self, hold: Option<Hold>, clock: &Reading) {
@@ -141,38 +155,80 @@ impl Run<'_> {
         }
     }
 
-    fn carry_out(&self, copy: &Copy, decision: &Decision) -> Outcome {
-        let reason = decision.reason.phrase(self.policy);
-        let (outcome, reason) = match (decision.verdict, locked_until(copy, Utc::now())) {
-            (Verdict::Keep, _) => (What::Kept, reason),
-            (Verdict::Remove, Some(until)) => {
-                (What::Kept, format!("{reason}, and locked until {}", until.to_rfc3339()))
+    fn carry_out(&self, decided: &[(&Copy, &Decision)]) -> Result<Vec<Outcome>> {
+        let mut outcomes = Vec::new();
+        let mut old = Vec::new();
+        let of_restic = match &self.destination.place {
+            Place::Restic(repository) => {
+                Some(repository.outdated(self.policy, self.settings.domain.as_deref())?)
             }
-            (Verdict::Remove, None) if self.is_dry => (What::ToRemove, reason),
-            (Verdict::Remove, None) => match self.remove(copy) {
-                Ok(()) => (What::Removed, reason),
-                Err(error) => {
-                    warning!("{}: {}: {error:#}", self.destination, copy.file);
-                    (What::Failed, format!("{error:#}"))
-                }
-            },
+            _ => None,
         };
-        let (destination, file) = (self.destination.to_string(), copy.file.clone());
-        Outcome { destination, file, outcome, reason, bundle: copy.name.clone() }
+        for (copy, decision) in decided {
+            let reason = decision.reason.phrase(self.policy);
+            let is_kept_by_restic = match (&of_restic, &copy.form) {
+                (Some(outdated), Form::Snapshot(snapshot)) => !outdated.contains(&snapshot.id),
+                _ => false,
+            };
+            match (decision.verdict, locked_until(copy, Utc::now())) {
+                (Verdict::Keep, _) => outcomes.push(self.outcome(copy, What::Kept, reason)),
+                (Verdict::Remove, Some(until)) => {
+                    let reason = format!("{reason}, and locked until {}", until.to_rfc3339());
+                    outcomes.push(self.outcome(copy, What::Kept, reason));
+                }
+                (Verdict::Remove, None) if is_kept_by_restic => {
+                    let reason = format!("{reason}, and kept by restic's own policy");
+                    outcomes.push(self.outcome(copy, What::Kept, reason));
+                }
+                (Verdict::Remove, None) if self.is_dry => {
+                    outcomes.push(self.outcome(copy, What::ToRemove, reason));
+                }
+                (Verdict::Remove, None) => old.push((*copy, reason)),
+            }
+        }
+        outcomes.extend(self.remove(old));
+        Ok(outcomes)
+    }
+
+    fn remove(&self, old: Vec<(&Copy, String)>) -> Vec<Outcome> {
+        let removed = |copy: &Copy, reason: String, result: Result<()>| match result {
+            Ok(()) => self.outcome(copy, What::Removed, reason),
+            Err(error) => {
+                warning!("{}: {}: {error:#}", self.destination, copy.file);
+                self.outcome(copy, What::Failed, format!("{error:#}"))
+            }
+        };
+        if let Place::Restic(repository) = &self.destination.place {
+            let ids: Vec<&str> = old.iter().filter_map(|(copy, _)| copy.snapshot_id()).collect();
+            let result = if ids.is_empty() { Ok(()) } else { repository.remove(&ids) };
+            let why = result.err().map(|error| format!("{error:#}"));
+            let one = |why: &Option<String>| why.clone().map_or(Ok(()), |why| Err(anyhow!(why)));
+            return old
+                .into_iter()
+                .map(|(copy, reason)| removed(copy, reason, one(&why)))
+                .collect();
+        }
+        let one = |(copy, reason): (&Copy, String)| removed(copy, reason, self.remove_files(copy));
+        old.into_iter().map(one).collect()
     }
 
     /// The description goes last: it shows that something is left.
-    fn remove(&self, copy: &Copy) -> Result<()> {
-        let place = &self.destination.place;
-        place.remove(&copy.file)?;
-        place.remove(&format!("{}{SUFFIX}", copy.file))
+    fn remove_files(&self, copy: &Copy) -> Result<()> {
+        let Place::Files(files) = &self.destination.place else { return Ok(()) };
+        files.remove(&copy.file)?;
+        files.remove(&format!("{}{SUFFIX}", copy.file))
+    }
+
+    fn outcome(&self, copy: &Copy, outcome: What, reason: String) -> Outcome {
+        let (destination, file) = (self.destination.to_string(), copy.file.clone());
+        Outcome { destination, file, outcome, reason, bundle: copy.name.clone() }
     }
 }
 
 /// The copy as the rule sees it: complete or not.
 fn bundle(copy: &Copy) -> Bundle {
-    let is_complete = copy.problem().is_none();
-    let domain = copy.manifest.as_ref().ok().and_then(|m| known(Some(&m.domain)));
+    let is_complete = copy.is_complete();
+    let domain = known(copy.domain());
     Bundle {
         name: copy.file.clone(),
         taken: copy.name.taken(),
@@ -183,5 +239,5 @@ fn bundle(copy: &Copy) -> Bundle {
 }
 
 fn locked_until(copy: &Copy, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    copy.manifest.as_ref().ok()?.retain_until.filter(|until| *until > now)
+    copy.retain_until().filter(|until| *until > now)
 }

@@ -37,6 +37,16 @@ impl Record {
         self.get(destination, bundle).is_some_and(is_other)
     }
 
+    /// Whether a check has found the copy damaged.
+    pub fn is_damaged(&self, destination: &Destination, bundle: &BundleName) -> bool {
+        self.get(destination, bundle).is_some_and(|copied| copied.damaged)
+    }
+
+    /// Notes what a check has found.
+    pub fn set_damaged(&mut self, destination: &Destination, bundle: &BundleName, damaged: bool) {
+        self.shipments.set_damaged(&destination.name, bundle.as_str(), damaged);
+    }
+
     pub fn add(&mut self, destination: &Destination, bundle: &BundleName, shipment: Shipment) {
         self.shipments.add(&destination.name, bundle.as_str(), shipment);
     }

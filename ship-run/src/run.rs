@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use crate::settings::Settings;
-use crate::{fetch, list, prune, send, verify};
+use crate::{fetch, init, list, prune, send, verify};
 use anyhow::Result;
 use pipe_kit::Exit;
 
@@ -21,6 +21,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     pipe_kit::deploy_env::ensure_resolved()?;
     let settings = Settings::from_environment()?;
     match &cli.command {
+        Some(Command::Init(_)) => init::run(&settings),
         Some(Command::List(args)) => list::run(&settings, args),
         Some(Command::Verify(args)) => verify::run(&settings, args),
         Some(Command::Prune(args)) => prune::run(&settings, args),

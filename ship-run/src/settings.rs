@@ -1,8 +1,8 @@
 //! The settings of this run, as `deploy-env` has exported them.
 
-use crate::place::bucket::Bucket;
-use crate::place::directory::Directory;
-use crate::place::{Destination, Place};
+mod destinations;
+
+use crate::place::Destination;
 use anyhow::{Context, Result};
 use bundle_format::retention::Calendar;
 use bundle_format::retention::policy::Policy;
@@ -12,10 +12,9 @@ use pipe_kit::Stop;
 use pipe_kit::lock::{self, Lock};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// The most destinations.
-const MOST: u8 = 9;
+pub use destinations::{Get, destinations};
 
 /// What encrypts the copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,8 +30,8 @@ pub struct Settings {
     pub deploy: PathBuf,
     pub root: PathBuf,
     pub domain: Option<String>,
-    /// Which copies are kept.
-    pub policy: Policy,
+    /// Which copies are kept; or what is wrong with that.
+    policy: Result<Policy, String>,
     pub recipients: Option<Recipients>,
     pub destinations: Vec<Destination>,
 }
@@ -41,7 +40,7 @@ impl Settings {
     /// Reads the environment.
     ///
     /// # Errors
-    /// [`Stop::usage`] for a setting that is missing or wrong.
+    /// [`Stop::usage`] for a setting that is missing.
     pub fn from_environment() -> Result<Self> {
         Self::read(&|name| std::env::var(name).ok())
     }
@@ -53,30 +52,23 @@ impl Settings {
                 || Stop::usage(format!("{name} is not set; run this as deploy-env -- ship-run …"));
             get(name).with_context(usage)
         };
-        // The rules for bundles, where there are none for copies.
-        let keep = |rule: &str, default: u32| match ["SHIP_KEEP_", "BACKUP_KEEP_"]
-            .iter()
-            .find_map(|start| Some((format!("{start}{rule}"), get(&format!("{start}{rule}"))?)))
-        {
-            None => Ok(default),
-            Some((name, text)) => {
-                text.parse().map_err(|_| Stop::usage(format!("{name} is not a number")))
-            }
-        };
-        let calendar = Calendar {
-            daily: keep("DAILY", 0)?,
-            weekly: keep("WEEKLY", 0)?,
-            monthly: keep("MONTHLY", 0)?,
-            yearly: keep("YEARLY", 0)?,
-        };
+        let deploy: PathBuf = required("PIPRIO_DEPLOY")?.into();
         Ok(Self {
-            deploy: required("PIPRIO_DEPLOY")?.into(),
             root: required("BACKUP_ROOT")?.into(),
             domain: get("PIPRIO_DOMAIN"),
-            policy: Policy { keep_days: keep("DAYS", 30)?, keep_last: 1, calendar },
+            policy: policy(&get),
             recipients: get("SHIP_RECIPIENTS").map(|text| recipients(&text)),
-            destinations: destinations(&get)?,
+            destinations: destinations(&get, &deploy),
+            deploy,
         })
+    }
+
+    /// Which copies are kept.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if a setting of it is wrong.
+    pub fn policy(&self) -> Result<Policy> {
+        self.policy.clone().map_err(|why| Stop::usage(why).into())
     }
 
     /// Where the toolkit keeps its state.
@@ -121,39 +113,24 @@ impl Settings {
     }
 }
 
-/// The destinations that are set in the environment.
-///
-/// # Errors
-/// [`Stop::usage`] for one that is wrong.
-pub fn destinations(get: &dyn Fn(&str) -> Option<String>) -> Result<Vec<Destination>> {
-    let numbers = (1..=MOST).filter_map(|number| Some((number, get(&format!("SHIP_{number}"))?)));
-    numbers.map(|(number, place)| destination(number, &place, get)).collect()
-}
-
-fn destination(
-    number: u8,
-    setting: &str,
-    get: &dyn Fn(&str) -> Option<String>,
-) -> Result<Destination> {
-    let own = |suffix: &str| get(&format!("SHIP_{number}_{suffix}"));
-    let days = own("RETAIN_DAYS").map(|days| {
-        let wrong = || Stop::usage(format!("SHIP_{number}_RETAIN_DAYS is not a number of days"));
-        days.parse::<u32>().map_err(|_| wrong())
-    });
-    let days = days.transpose()?;
-    let place = match setting.strip_prefix("s3://") {
-        Some(rest) => Place::Bucket(Bucket::new(rest, number, &own)),
-        None if setting.contains(':') => {
-            let why = "is neither s3://BUCKET[/PREFIX] nor a directory";
-            return Err(Stop::usage(format!("SHIP_{number} {why}")).into());
-        }
-        None if days.is_some() => {
-            let why = "a directory locks nothing; it is for s3://";
-            return Err(Stop::usage(format!("SHIP_{number}_RETAIN_DAYS: {why}")).into());
-        }
-        None => Place::Directory(Directory::new(Path::new(setting))),
+/// The rules for bundles, where there are none for copies.
+fn policy(get: &Get) -> Result<Policy, String> {
+    let keep = |rule: &str, default: u32| {
+        let names = ["SHIP_KEEP_", "BACKUP_KEEP_"].map(|start| format!("{start}{rule}"));
+        let Some((name, text)) = names.iter().find_map(|name| Some((name, get(name)?))) else {
+            return Ok(default);
+        };
+        let least = u32::from(rule == "DAYS");
+        let number = text.parse().ok().filter(|number| *number >= least);
+        number.ok_or_else(|| format!("{name} must be a whole number, {least} or more"))
     };
-    Ok(Destination { number, name: shipments::place(setting), place, retain_days: days })
+    let calendar = Calendar {
+        daily: keep("DAILY", 0)?,
+        weekly: keep("WEEKLY", 0)?,
+        monthly: keep("MONTHLY", 0)?,
+        yearly: keep("YEARLY", 0)?,
+    };
+    Ok(Policy { keep_days: keep("DAYS", 30)?, keep_last: 1, calendar })
 }
 
 fn recipients(text: &str) -> Recipients {
@@ -177,33 +154,29 @@ impl Destination {
 mod tests {
     use super::*;
 
-    fn read(pairs: &[(&str, &str)]) -> Result<Settings> {
+    fn read(pairs: &[(&str, &str)]) -> Settings {
         let common = [("PIPRIO_DEPLOY", "/d"), ("BACKUP_ROOT", "/r"), ("BACKUP_KEEP_DAYS", "7")];
-        Settings::read(&|name| {
+        let variable = |name: &str| {
             let all = pairs.iter().chain(&common);
             all.into_iter().find(|(n, _)| *n == name).map(|(_, v)| (*v).to_owned())
-        })
+        };
+        Settings::read(&variable).unwrap()
     }
 
     #[test]
-    fn destinations_are_read_in_order_and_gaps_are_none() {
-        let settings = read(&[("SHIP_3", "/copies"), ("SHIP_1", "s3://b/p")]).unwrap();
-        let shown: Vec<_> = settings.destinations.iter().map(ToString::to_string).collect();
-        assert_eq!(shown, ["SHIP_1 (s3://b/p)", "SHIP_3 (/copies)"]);
-        assert_eq!(settings.policy.keep_days, 7);
-        assert!(settings.policy.calendar.is_empty());
+    fn the_rules_for_bundles_hold_where_there_are_none_for_copies() {
+        let policy = read(&[]).policy().unwrap();
+        assert!(policy.keep_days == 7 && policy.calendar.is_empty());
         let kept =
             [("BACKUP_KEEP_WEEKLY", "5"), ("BACKUP_KEEP_DAILY", "7"), ("SHIP_KEEP_DAILY", "0")];
-        let calendar = read(&kept).unwrap().policy.calendar;
+        let calendar = read(&kept).policy().unwrap().calendar;
         assert_eq!(calendar, Calendar { weekly: 5, ..Calendar::default() });
-        assert!(read(&[]).unwrap().destinations().is_err());
-        for wrong in [
-            &[("SHIP_1", "ftp://x")][..],
-            &[("SHIP_1", "s3://b"), ("SHIP_1_RETAIN_DAYS", "x")],
-            &[("SHIP_1", "/d"), ("SHIP_1_RETAIN_DAYS", "3")],
-        ] {
-            assert!(read(wrong).is_err(), "{wrong:?}");
+        // What is wrong with them concerns removal alone.
+        for wrong in [("SHIP_KEEP_DAYS", "0"), ("SHIP_KEEP_YEARLY", "x")] {
+            let error = read(&[wrong, ("SHIP_1", "/copies")]).policy().unwrap_err();
+            assert!(error.to_string().starts_with(wrong.0), "{error}");
         }
+        assert!(read(&[]).destinations().is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! - [`Deployment`]: all of them together, with the toolkit installed;
 //! - [`extension`]: a PostgreSQL that knows extensions of our own;
 //! - [`likeness`]: whether two databases are the same;
+//! - [`monitoring`]: programs and types of Prometheus and Grafana;
 //! - [`oddities`]: a database with everything in it that a dump can get wrong;
 //! - [`product`]: a product's application, for the deployment in containers;
 //! - [`receiver`]: a receiver of pings and messages;
@@ -15,6 +16,7 @@
 pub mod deployment;
 pub mod extension;
 pub mod likeness;
+pub mod monitoring;
 pub mod object_storage;
 pub mod oddities;
 pub mod postgres;

@@ -1,5 +1,6 @@
 //! Retention under clocks that are wrong.
 
+use crate::report::BundleState;
 use crate::retention::bundle::Bundle;
 use crate::retention::history::{DAY, KEEP, Root, ahead, bundle, faults, start};
 use crate::retention::policy;
@@ -107,6 +108,24 @@ fn a_bundle_dated_far_back_by_a_wrong_clock_is_as_old_as_the_nights_since() {
         root.backup(start() + TimeDelta::days(night), TimeDelta::zero());
     }
     assert!(root.bundles.iter().all(|b| b.name != odd));
+}
+
+#[test]
+fn the_last_good_bundle_outlives_damaged_ones_whatever_the_clock_made_its_name() {
+    for ahead in [-20_000, -400, -3, 3, 400] {
+        let mut root = Root::nights(0, 40);
+        let truth = start() + TimeDelta::days(40);
+        root.backup(truth, TimeDelta::days(ahead));
+        let last = root.made.iter().find(|(_, made)| **made == truth).unwrap().0.clone();
+        for night in 41..120 {
+            let now = start() + TimeDelta::days(night);
+            root.bundles.push(Bundle { state: BundleState::Damaged, ..bundle(now) });
+            root.prune(now);
+            assert!(root.bundles.iter().any(|b| b.name == last), "{ahead}: {night}");
+        }
+        let good: Vec<_> = root.bundles.iter().filter(|b| b.state.is_good()).collect();
+        assert!(good.len() <= 2, "{ahead}: {good:?}");
+    }
 }
 
 proptest! {

@@ -34,7 +34,7 @@ pub enum Reason {
     Young,
     /// Its name lies more than a day in the future: some clock is or was wrong.
     Future,
-    /// There is no newer good bundle.
+    /// There is no newer good bundle, by name or by age.
     NewestIntact,
     /// One of the last ones that `--keep-last` asks for.
     AmongLast,
@@ -118,9 +118,13 @@ pub fn decide(
         .filter(|bundle| bundle.state.is_good() && !is_future(bundle, clock.now))
         .collect();
     let of_calendar = calendar::kept(&good, clock, policy.calendar);
+    // A wrong clock may have given the last one an old name. The one before it then has the same age: a jump of the
+    // clock does not count.
+    let lowest_age = good.iter().map(|bundle| clock.age(bundle)).min();
     let decision = |bundle: &Bundle| {
         let place = Place {
             rank: good.iter().position(|other| other.name == bundle.name),
+            is_youngest: bundle.state.is_good() && Some(clock.age(bundle)) == lowest_age,
             none_good: good.is_empty(),
             period: of_calendar.get(&bundle.name).copied(),
         };
@@ -140,6 +144,8 @@ pub fn decide(
 struct Place {
     /// How many good bundles are newer, where it is good.
     rank: Option<usize>,
+    /// Whether it is good, and no good bundle has a lower age.
+    is_youngest: bool,
     /// Whether there is no good bundle.
     none_good: bool,
     /// The period of which the calendar keeps it.
@@ -153,7 +159,7 @@ fn reason(bundle: &Bundle, place: Place, clock: &Reading, policy: Policy) -> Rea
         Reason::Young
     } else if place.none_good {
         Reason::NoneIntact
-    } else if place.rank == Some(0) {
+    } else if place.rank == Some(0) || place.is_youngest {
         Reason::NewestIntact
     } else if place.rank.is_some_and(|rank| rank < policy.keep_last) {
         Reason::AmongLast

@@ -23,7 +23,7 @@ pub fn of(shipments: &Shipments, bundle: &Path, name: &str) -> Vec<ShippedTo> {
         return Vec::new();
     }
     let seal = hash::file(&bundle.join(SEAL), |_| {}).ok().map(|digest| hex(&digest));
-    let own = copies.filter(|(_, shipment)| shipment.seal == seal);
+    let own = copies.filter(|(_, shipment)| shipment.seal == seal && !shipment.damaged);
     own.map(|(place, shipment)| ShippedTo { destination: place.into(), timestamp: shipment.at })
         .collect()
 }
@@ -42,7 +42,7 @@ mod tests {
         let at = "2026-04-21T02:10:00Z".parse().unwrap();
         for (place, seal) in [("/a", "now"), ("/b", "before it was changed")] {
             let seal = Some(hex(&Sha256::digest(seal)));
-            shipments.add(place, "x", Shipment { seal, sha256: None, size: 1, at });
+            shipments.add(place, "x", Shipment { seal, sha256: None, size: 1, at, damaged: false });
         }
         let destinations = |name| {
             let copies = of(&shipments, dir.path(), name);

@@ -17,8 +17,13 @@ const NOTHING: Duration = Duration::from_secs(10);
 /// Starts a program in a network of its own, in which nothing can be reached, not even this host. A socket with a path
 /// is in the filesystem, so the server's clients reach it. Root may do so; others may with a user namespace, where the
 /// kernel permits that to them. It becomes the program, so the process is the same.
-const OWN_NETWORK: [&[&str]; 2] =
-    [&["unshare", "--net"], &["unshare", "--user", "--map-current-user", "--net"]];
+const OWN_NETWORK: [&[&str]; 2] = [
+    &["unshare", "--net", "sh", "-c", WITH_LOOPBACK, "sh"],
+    &["unshare", "--user", "--map-current-user", "--net"],
+];
+/// The statistics collector of PostgreSQL 14 and older needs the network's own loopback interface, and autovacuum needs
+/// the collector. Without them the server runs too.
+const WITH_LOOPBACK: &str = r#"ip link set lo up 2>/dev/null; exec "$@""#;
 /// Standard input becomes descriptor 3; see [`super::local`].
 const WITH_DIRECTORY: &str = r#"exec 3<&0 </dev/null; exec "$@""#;
 

@@ -78,7 +78,7 @@ mod tests {
             let mut shipments = Shipments::default();
             let taken = now - TimeDelta::hours(hours);
             let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-            let shipment = Shipment { seal: None, sha256: None, size: 1, at: now };
+            let shipment = Shipment { seal: None, sha256: None, size: 1, at: now, damaged: false };
             shipments.add("/a", &name, shipment);
             shipments
         };
@@ -132,7 +132,8 @@ mod tests {
             for hours in hours {
                 let taken = now - TimeDelta::hours(*hours);
                 let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-                let shipment = Shipment { seal: None, sha256: None, size: 1, at: now };
+                let shipment =
+                    Shipment { seal: None, sha256: None, size: 1, at: now, damaged: false };
                 shipments.add("/a", &name, shipment);
             }
             let probe = judged("/a", &shipments, None, Duration::from_secs(36 * 3600), now);

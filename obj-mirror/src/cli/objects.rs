@@ -3,8 +3,8 @@
 use crate::cli::link::Link;
 use crate::object::range::ByteRange;
 use crate::s3::lock::RetainMode;
-use crate::s3::rate::parse_bytes;
 use clap::Args;
+use pipe_kit::text::parse_bytes;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -102,9 +102,10 @@ EXAMPLES
 
 EXIT STATUS
   0  complete, and the checksum matches if there is one
-  1  failed: there is no such object, the keys are refused, or the server is unreachable
+  1  failed: there is no such object, or the server is unreachable
   2  wrong usage, or standard output is a terminal
-  4  the received bytes do not have the object's checksum")]
+  4  the received bytes do not have the object's checksum
+  5  the keys are refused")]
 pub struct Get {
     /// s3://BUCKET/KEY
     #[arg(value_name = "OBJECT")]
@@ -145,6 +146,10 @@ pub struct List {
     /// s3://BUCKET[/PREFIX]
     #[arg(value_name = "BUCKET")]
     pub bucket: String,
+
+    /// List only keys that begin with this, after PREFIX
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub begins: String,
 
     /// How to connect to the server
     #[command(flatten)]

@@ -1,9 +1,12 @@
 //! A bucket, or a folder of it, by way of `obj-mirror`.
 
+use crate::place::directory::too_large;
 use crate::place::remote_file::RemoteFile;
 use anyhow::{Context, Result};
-use bundle_format::report::BucketObjects;
+use bundle_format::name::PREFIX;
+use bundle_format::report::{BucketObject, BucketObjects};
 use pipe_kit::child::{self, Finished, Running};
+use pipe_kit::progress::Bar;
 use pipe_kit::text::hex;
 use pipe_kit::{Exit, Stop};
 use sha2::{Digest, Sha256};
@@ -14,7 +17,8 @@ use std::process::{Command, Stdio};
 
 const PROGRAM: &str = "obj-mirror";
 /// Variables that steer `obj-mirror`, and may be of another storage here.
-const VARIABLES: [&str; 16] = [
+/// They are the operator's, and a new host has no others.
+pub const VARIABLES: [&str; 16] = [
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
     "AWS_SESSION_TOKEN",
@@ -54,7 +58,8 @@ enum Access {
 impl Bucket {
     /// A destination; `rest` is what follows `s3://`, `own` looks a setting of the destination up.
     pub fn new(rest: &str, number: u8, own: &dyn Fn(&str) -> Option<String>) -> Self {
-        const PLAIN: [(&str, &str); 6] = [
+        const PLAIN: [(&str, &str); 7] = [
+            ("FORCE_PATH_STYLE", "S3_FORCE_PATH_STYLE"),
             ("ENDPOINT", "AWS_ENDPOINT_URL"),
             ("REGION", "AWS_REGION"),
             ("CA_BUNDLE", "AWS_CA_BUNDLE"),
@@ -114,39 +119,50 @@ impl Bucket {
         Ok(command)
     }
 
-    /// Runs it and returns what it prints.
-    fn capture(&self, arguments: &[&str]) -> Result<Vec<u8>> {
+    /// Runs it and returns what it prints, but not more than `most` and a byte, and how it ended.
+    fn capture(&self, arguments: &[&str], most: u64) -> Result<(Vec<u8>, Finished)> {
         let mut command = self.command(arguments)?;
         command.stdout(Stdio::piped());
         let mut running = child::spawn_captured(&mut command, PROGRAM)?;
         let mut bytes = Vec::new();
-        if let Some(mut stdout) = running.take_stdout() {
-            stdout.read_to_end(&mut bytes).context("reading from obj-mirror")?;
+        if let Some(stdout) = running.take_stdout() {
+            // Closed here: a writer of more ends.
+            stdout.take(most + 1).read_to_end(&mut bytes).context("reading from obj-mirror")?;
         }
-        ended(running.finish()?).map(|()| bytes)
+        Ok((bytes, running.finish()?))
     }
 
-    /// Lists the files.
+    /// Lists the files whose names begin as those of bundles.
     ///
     /// # Errors
     /// [`Stop::refused`] if the keys may not list.
     pub fn list(&self) -> Result<Vec<RemoteFile>> {
         let place = format!("s3://{}/{}", self.bucket, self.prefix);
-        let text = self.capture(&["list", "--quiet", "--json", &place])?;
+        let arguments = ["list", "--quiet", "--json", "--begins", PREFIX, &place];
+        let (text, finished) = self.capture(&arguments, u64::MAX - 1)?;
+        // Keys that no request can name are no copies.
+        if finished.status.code() != Some(Exit::Incomplete.code().into()) {
+            ended(finished)?;
+        }
         let listed: BucketObjects =
             serde_json::from_slice(&text).context("reading the report of obj-mirror list")?;
         if !listed.allowed {
             return Err(Stop::refused(format!("the keys are refused to list {place}")).into());
         }
-        let file = |object: bundle_format::report::BucketObject| RemoteFile {
+        let file = |object: BucketObject| RemoteFile {
             name: object.key,
             size: object.size,
+            modified: object.modified,
         };
         Ok(listed.objects.into_iter().map(file).collect())
     }
 
-    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        self.capture(&["get", "--quiet", &self.url(name)])
+    pub fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
+        let (bytes, finished) = self.capture(&["get", "--quiet", &self.url(name)], most)?;
+        if bytes.len() as u64 > most {
+            return Err(too_large(most));
+        }
+        ended(finished).map(|()| bytes)
     }
 
     pub fn write(&self, name: &str, bytes: &[u8], retain_days: Option<u32>) -> Result<()> {
@@ -159,29 +175,41 @@ impl Bucket {
         ended(running.finish()?)
     }
 
-    pub fn check(&self, name: &str, range: Option<Range<u64>>, sha256: &str) -> Result<()> {
+    pub fn check(
+        &self,
+        name: &str,
+        range: Option<Range<u64>>,
+        sha256: &str,
+        bar: &Bar,
+    ) -> Result<()> {
         let (url, range) = (self.url(name), range.map(|r| format!("{}-{}", r.start, r.end - 1)));
         let mut arguments = vec!["get", "--quiet", "--sha256", sha256];
         arguments.extend(range.iter().flat_map(|range| ["--range", range]));
         arguments.extend(self.rate());
         arguments.push(&url);
         let mut command = self.command(&arguments)?;
-        command.stdout(Stdio::null());
-        ended(child::spawn_captured(&mut command, PROGRAM)?.finish()?)
+        command.stdout(Stdio::piped());
+        let mut running = child::spawn_captured(&mut command, PROGRAM)?;
+        if let Some(stdout) = running.take_stdout() {
+            std::io::copy(&mut bar.wrap_read(stdout), &mut std::io::sink())
+                .context("reading from obj-mirror")?;
+        }
+        ended(running.finish()?)
     }
 
-    /// Starts a download; with the file's SHA-256, if that is known.
-    pub fn start_get(&self, name: &str, sha256: Option<&str>, to: Stdio) -> Result<Running> {
+    /// Starts a download into a pipe; with the file's SHA-256, if that is known.
+    pub fn start_get(&self, name: &str, sha256: Option<&str>) -> Result<Running> {
         let url = self.url(name);
         let mut arguments = vec!["get", "--quiet"];
         arguments.extend(sha256.iter().flat_map(|sha256| ["--sha256", sha256]));
         arguments.push(&url);
         let mut command = self.command(&arguments)?;
-        child::spawn_captured(command.stdout(to), PROGRAM)
+        child::spawn_captured(command.stdout(Stdio::piped()), PROGRAM)
     }
 
     pub fn remove(&self, name: &str) -> Result<()> {
-        self.capture(&["delete", "--quiet", &self.url(name)]).map(drop)
+        let (_, finished) = self.capture(&["delete", "--quiet", &self.url(name)], 0)?;
+        ended(finished)
     }
 
     /// Starts an upload that reads from its standard input.
@@ -218,6 +246,7 @@ pub fn ended(finished: Finished) -> Result<()> {
     let exit = match finished.status.code() {
         Some(4) => Exit::Damaged,
         Some(2) => Exit::Usage,
+        Some(5) => Exit::Refused,
         _ => Exit::Failed,
     };
     let mut lines = finished.stderr.iter().rev();

@@ -1,13 +1,16 @@
 //! A directory, such as that of a disk that is mounted for copies.
 
+use crate::mounts::Mounted;
 use crate::place::remote_file::RemoteFile;
 use anyhow::{Context, Result, bail};
+use bundle_format::name::PREFIX;
 use bundle_format::shipped;
 use pipe_kit::cleanup::{self, Guard};
+use pipe_kit::progress::Bar;
 use pipe_kit::text::hex;
 use pipe_kit::{Stop, atomic, lock};
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
-use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -17,7 +20,11 @@ use std::path::{Path, PathBuf};
 const BLOCK: usize = 1 << 20;
 
 /// A directory.
-pub struct Directory(PathBuf);
+pub struct Directory {
+    path: PathBuf,
+    /// Where its disk was mounted, as far as that is known.
+    mounted: Option<Mounted>,
+}
 
 /// A file that is being written, as `.NAME.partial`. Dropped uncommitted, or ended by a signal, it leaves nothing.
 pub struct NewFile {
@@ -30,38 +37,75 @@ pub struct NewFile {
 
 impl Directory {
     pub fn new(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self { path: path.to_owned(), mounted: None }
+    }
+
+    /// With what is known of the place of its disk.
+    pub fn mounted(self, mounted: Option<Mounted>) -> Self {
+        Self { mounted, ..self }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The directory is never created: where a disk is not mounted, the copy would fill another one.
     fn require(&self) -> Result<()> {
-        match self.0.is_dir() {
+        let path = self.path.display();
+        if let Some(mounted) = self.mounted.as_ref().filter(|m| m.is_missing(&self.path)) {
+            let (place, record) = (mounted.place.display(), mounted.record.display());
+            bail!(
+                "{path} was on a filesystem that was mounted at {place}, and nothing is mounted there now; mount it \
+                 (mount {place}); if copies shall be kept on the disk below from now on: rm '{record}'"
+            );
+        }
+        match self.path.is_dir() {
             true => Ok(()),
             false => bail!(
-                "there is no directory {}; is its disk mounted? if it is to be new: mkdir -m 0700 '{}'",
-                self.0.display(),
-                self.0.display()
+                "there is no directory {path}; is its disk mounted? if it is to be new: mkdir -m 0700 '{path}'"
             ),
         }
     }
 
+    /// Lists the files whose names begin as those of bundles.
     pub fn list(&self) -> Result<Vec<RemoteFile>> {
+        let mut files = self.files()?;
+        files.retain(|file| file.name.starts_with(PREFIX));
+        Ok(files)
+    }
+
+    fn files(&self) -> Result<Vec<RemoteFile>> {
         self.require()?;
-        let reading = || format!("reading {}", self.0.display());
+        let reading = || format!("reading {}", self.path.display());
         let mut files = Vec::new();
-        for entry in std::fs::read_dir(&self.0).with_context(reading)? {
+        for entry in std::fs::read_dir(&self.path).with_context(reading)? {
             let entry = entry.with_context(reading)?;
             let meta = entry.metadata().with_context(reading)?;
             if let (true, Ok(name)) = (meta.is_file(), entry.file_name().into_string()) {
-                files.push(RemoteFile { name, size: meta.len() });
+                let modified = meta.modified().with_context(reading)?.into();
+                files.push(RemoteFile { name, size: meta.len(), modified });
             }
         }
         Ok(files)
     }
 
-    pub fn read(&self, name: &str) -> Result<Vec<u8>> {
-        let path = self.0.join(name);
-        std::fs::read(&path).with_context(|| format!("reading {}", path.display()))
+    /// Opens a file for reading.
+    pub fn open(&self, name: &str) -> Result<File> {
+        self.require()?;
+        let path = self.path.join(name);
+        open_regular(&path).with_context(|| format!("reading {}", path.display()))
+    }
+
+    pub fn read(&self, name: &str, most: u64) -> Result<Vec<u8>> {
+        let path = self.path.join(name);
+        let reading = || format!("reading {}", path.display());
+        let file = open_regular(&path).with_context(reading)?;
+        let mut bytes = Vec::new();
+        file.take(most + 1).read_to_end(&mut bytes).with_context(reading)?;
+        match bytes.len() as u64 > most {
+            true => Err(too_large(most)),
+            false => Ok(bytes),
+        }
     }
 
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<()> {
@@ -70,10 +114,16 @@ impl Directory {
         file.commit()
     }
 
-    pub fn check(&self, name: &str, range: Option<Range<u64>>, sha256: &str) -> Result<()> {
-        let path = self.0.join(name);
+    pub fn check(
+        &self,
+        name: &str,
+        range: Option<Range<u64>>,
+        sha256: &str,
+        bar: &Bar,
+    ) -> Result<()> {
+        let path = self.path.join(name);
         let reading = || format!("reading {}", path.display());
-        let mut file = File::open(&path).with_context(reading)?;
+        let mut file = open_regular(&path).with_context(reading)?;
         let length = range.as_ref().map_or(u64::MAX, |range| range.end - range.start);
         if let Some(range) = range {
             file.seek(SeekFrom::Start(range.start)).with_context(reading)?;
@@ -82,7 +132,10 @@ impl Directory {
         loop {
             match rest.read(&mut block) {
                 Ok(0) => break,
-                Ok(n) => hash.update(&block[..n]),
+                Ok(n) => {
+                    hash.update(&block[..n]);
+                    bar.inc(n as u64);
+                }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error).with_context(reading),
             }
@@ -95,12 +148,12 @@ impl Directory {
     }
 
     pub fn remove(&self, name: &str) -> Result<()> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("removing {}", path.display()))
             }
-            _ => atomic::sync_directory(&self.0),
+            _ => atomic::sync_directory(&self.path),
         }
     }
 
@@ -110,27 +163,34 @@ impl Directory {
     /// [`Stop::refused`] if another run is writing it.
     pub fn create(&self, name: &str) -> Result<NewFile> {
         self.require()?;
-        let partial = self.0.join(format!(".{name}.partial"));
+        let partial = self.path.join(format!(".{name}.partial"));
         let lock = lock::take(&partial, "another run that copies this bundle")?;
         let undone = partial.clone();
         let guard = cleanup::on_failure(move || {
             let _ = std::fs::remove_file(undone);
         });
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(true).mode(0o600).open(&partial);
+        // Others may be able to write there: what lies in its place must not lead elsewhere.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = options.write(true).create(true).mode(0o600).custom_flags(flags).open(&partial);
+        let file = file.and_then(|file| {
+            require_regular(&file)?;
+            file.set_len(0)?;
+            Ok(file)
+        });
         let file = file.with_context(|| format!("creating {}", partial.display()))?;
-        Ok(NewFile { file, partial, target: self.0.join(name), guard, _lock: lock })
+        Ok(NewFile { file, partial, target: self.path.join(name), guard, _lock: lock })
     }
 
     /// Removes what killed runs have left of copies of bundles; a file that a run is writing stays.
     pub fn remove_partials(&self) -> Result<()> {
-        for RemoteFile { name, .. } in self.list()? {
+        for RemoteFile { name, .. } in self.files()? {
             let inner = name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial"));
             let of_copy = inner.map(|inner| inner.strip_suffix(shipped::SUFFIX).unwrap_or(inner));
             if of_copy.and_then(shipped::sealed_name).is_none() {
                 continue;
             }
-            if let Ok(_lock) = lock::take(&self.0.join(&name), "another run") {
+            if let Ok(_lock) = lock::take(&self.path.join(&name), "another run") {
                 self.remove(&name)?;
             }
         }
@@ -154,10 +214,25 @@ impl NewFile {
     }
 }
 
-impl fmt::Display for Directory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.display())
+/// Opens a file and nothing else: a named pipe in its place would block.
+fn open_regular(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    require_regular(&file)?;
+    Ok(file)
+}
+
+fn require_regular(file: &File) -> std::io::Result<()> {
+    match file.metadata()?.is_file() {
+        true => Ok(()),
+        false => Err(std::io::Error::other("it is not a regular file")),
     }
+}
+
+/// The error of a description that is larger than any is.
+pub fn too_large(most: u64) -> anyhow::Error {
+    let most = pipe_kit::text::size(most);
+    Stop::damaged(format!("it is larger than {most}")).into()
 }
 
 #[cfg(test)]
@@ -165,7 +240,7 @@ mod tests {
     use super::*;
 
     fn names(directory: &Directory) -> Vec<String> {
-        let mut names: Vec<_> = directory.list().unwrap().into_iter().map(|f| f.name).collect();
+        let mut names: Vec<_> = directory.files().unwrap().into_iter().map(|f| f.name).collect();
         names.sort();
         names
     }
@@ -181,9 +256,14 @@ mod tests {
         drop(half);
         assert!(names(&directory).is_empty());
         directory.write("a", b"whole").unwrap();
-        directory.check("a", None, &hex(&Sha256::digest(b"whole"))).unwrap();
-        directory.check("a", Some(1..3), &hex(&Sha256::digest(b"ho"))).unwrap();
-        assert!(directory.check("a", Some(1..3), &hex(&Sha256::digest(b"hO"))).is_err());
+        let check = |range, text: &str| {
+            directory.check("a", range, &hex(&Sha256::digest(text)), &Bar::hidden())
+        };
+        check(None, "whole").unwrap();
+        check(Some(1..3), "ho").unwrap();
+        assert!(check(Some(1..3), "hO").is_err());
+        assert_eq!(directory.read("a", 5).unwrap(), b"whole");
+        assert!(directory.read("a", 4).is_err());
         directory.remove("a").unwrap();
         directory.remove("a").unwrap();
         assert!(names(&directory).is_empty());

@@ -1,7 +1,7 @@
 //! What became of each bundle at each destination, for the report and for the record of the run.
 
 use crate::place::Destination;
-use anyhow::{Result, bail};
+use anyhow::Result;
 use bundle_format::report::{DestinationRecord, RunRecord};
 use chrono::{SubsecRound, Utc};
 use pipe_kit::{Exit, Stop, status, warning};
@@ -20,6 +20,9 @@ struct Outcome {
     /// What was sent, in bytes.
     bytes: Option<u64>,
     error: Option<String>,
+    /// The status of the failure.
+    #[serde(skip)]
+    exit: Option<Exit>,
 }
 
 /// The outcomes of a run.
@@ -76,12 +79,13 @@ impl Outcomes {
             record.bytes = Some(record.bytes.unwrap_or_default() + bytes.unwrap_or_default());
             record.status = record.status.or(error.as_ref().map(|error| status::of(error).code()));
         }
+        let exit = error.as_ref().map(status::of);
         let error = error.map(|error| status::one_line(&error));
         if let Some(error) = &error {
             warning!("{bundle} was not copied to {destination}: {error}");
         }
         let (bundle, destination) = (bundle.to_owned(), destination.to_string());
-        self.outcomes.push(Outcome { bundle, destination, outcome, bytes, error });
+        self.outcomes.push(Outcome { bundle, destination, outcome, bytes, error, exit });
         self.write();
     }
 
@@ -115,7 +119,8 @@ impl Outcomes {
         match failed {
             0 => Ok(Exit::Done),
             n if n == self.outcomes.len() => {
-                bail!("nothing was copied; the causes are named above")
+                let what = "nothing was copied; the causes are named above";
+                Err(Stop::with_exit(self.common_status(), what).into())
             }
             n => {
                 let failed = if n == 1 { "1 copy".to_owned() } else { format!("{n} copies") };
@@ -123,6 +128,13 @@ impl Outcomes {
                 Err(Stop::incomplete(what).into())
             }
         }
+    }
+
+    /// The status of the failures, if all have the same.
+    fn common_status(&self) -> Exit {
+        let mut failures = self.outcomes.iter().filter_map(|outcome| outcome.exit);
+        let first = failures.next().unwrap_or(Exit::Failed);
+        if failures.all(|exit| exit == first) { first } else { Exit::Failed }
     }
 
     /// Prints the outcomes as JSON.

@@ -12,21 +12,31 @@ use std::process::{Command, Stdio};
 ///
 /// # Errors
 /// If it cannot be started.
-pub fn start(settings: &Settings, recipients: &Recipients, bundle: &Bundle) -> Result<Running> {
+pub fn start(settings: &Settings, bundle: &Bundle) -> Result<Running> {
     let scripts = std::env::var_os("PIPRIO_SCRIPTS").map(PathBuf::from);
     let script = scripts.unwrap_or_else(|| settings.deploy.join("scripts")).join("seal.sh");
     let mut command = Command::new("bash");
     command.arg(script).arg(&bundle.path).stdin(Stdio::null()).stdout(Stdio::piped());
-    match recipients {
-        Recipients::Age(file) => {
+    match &settings.recipients {
+        None => return Err(no_recipients()),
+        Some(Recipients::Age(file)) => {
             command.arg("-R").arg(file);
         }
-        Recipients::Gpg(keys) => {
+        Some(Recipients::Gpg(keys)) => {
             command.arg("--gpg");
             command.args(keys.iter().flat_map(|key| ["-r", key]));
         }
     }
     child::spawn(&mut command, "seal.sh")
+}
+
+/// The error of a sealed copy for nobody.
+pub fn no_recipients() -> anyhow::Error {
+    Stop::refused(
+        "SHIP_RECIPIENTS is not set, and nothing leaves this host unencrypted; make a key elsewhere (age-keygen -o \
+         backup.key), copy its public half here (age-keygen -y backup.key > certs/backup.pub), and set SHIP_RECIPIENTS",
+    )
+    .into()
 }
 
 /// Whether the bundle is sealed whole.

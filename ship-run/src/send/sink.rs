@@ -2,19 +2,24 @@
 
 use crate::place::bucket::{self, Bucket};
 use crate::place::directory::NewFile;
-use crate::place::{Destination, Place};
-use anyhow::{Context, Result, anyhow};
+use crate::place::{Destination, Files, Place, unusable};
+use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::child::Running;
 use pipe_kit::framed::Writer;
 use std::io::BufWriter;
 use std::process::ChildStdin;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Blocks that wait for a destination.
 const AHEAD: usize = 8;
+/// The pause between two tries to pass on a block.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How long a destination may take nothing. All of them are as fast as the slowest, but none stops the others.
+const STALLED: Duration = Duration::from_secs(15 * 60);
+/// How long one may take for what it was given, once all was given.
+const LAST: Duration = Duration::from_secs(2 * 3600);
 
 /// Bytes that several sinks share.
 #[derive(Clone)]
@@ -36,7 +41,8 @@ pub enum Piece {
 pub struct Sink {
     /// None once it has failed, or everything was given.
     to: Option<SyncSender<Piece>>,
-    thread: JoinHandle<Result<()>>,
+    ended: Receiver<Result<()>>,
+    is_stalled: bool,
     begun: Instant,
 }
 
@@ -48,36 +54,77 @@ impl Sink {
     pub fn start(destination: &Destination, file: &str) -> Result<Self> {
         let begun = Instant::now();
         let (to, pieces) = sync_channel(AHEAD);
+        let (end, ended) = sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("ship-{}", destination.number));
         let thread = match &destination.place {
-            Place::Bucket(bucket) => {
+            Place::Files(Files::Bucket(bucket)) => {
                 let put = start_put(bucket, file, destination.retain_days)?;
-                thread.spawn(move || upload(put, &pieces))
+                thread.spawn(move || drop(end.send(upload(put, &pieces))))
             }
-            Place::Directory(directory) => {
+            Place::Files(Files::Directory(directory)) => {
                 let file = directory.create(file)?;
-                thread.spawn(move || write(file, &pieces))
+                thread.spawn(move || drop(end.send(write(file, &pieces))))
             }
+            Place::Unusable(why) => return Err(unusable(why)),
+            Place::Restic(_) => bail!("a restic repository takes no sealed file"),
         };
-        Ok(Self { to: Some(to), thread: thread.context("starting a thread")?, begun })
+        // It is not joined: one that hangs must not stop the others.
+        thread.context("starting a thread")?;
+        Ok(Self { to: Some(to), ended, is_stalled: false, begun })
     }
 
     /// Passes a piece on. False if the copy has failed.
     pub fn give(&mut self, piece: Piece) -> bool {
-        let given = self.to.as_ref().is_some_and(|to| to.send(piece).is_ok());
-        if !given {
-            self.to = None;
+        let Some(to) = &self.to else { return false };
+        match give_within(to, piece, STALLED) {
+            Given::Taken => return true,
+            Given::Failed => {}
+            Given::Stalled => self.is_stalled = true,
         }
-        given
+        self.to = None;
+        false
     }
 
     /// Waits until the copy has its name, or nothing is left of it. Also returns how long that took.
     pub fn finish(mut self) -> (Result<()>, Duration) {
         self.to = None;
-        let joined = self.thread.join();
-        let written = joined.unwrap_or_else(|_| Err(anyhow!("writing the copy was interrupted")));
+        let written = match self.is_stalled {
+            true => Err(stalled(STALLED)),
+            false => match self.ended.recv_timeout(LAST) {
+                Ok(written) => written,
+                Err(RecvTimeoutError::Timeout) => Err(stalled(LAST)),
+                Err(RecvTimeoutError::Disconnected) => {
+                    Err(anyhow!("writing the copy was interrupted"))
+                }
+            },
+        };
         (written, self.begun.elapsed())
     }
+}
+
+enum Given {
+    Taken,
+    /// The thread has ended.
+    Failed,
+    Stalled,
+}
+
+fn give_within(to: &SyncSender<Piece>, piece: Piece, limit: Duration) -> Given {
+    let begun = Instant::now();
+    let mut piece = piece;
+    loop {
+        match to.try_send(piece) {
+            Ok(()) => return Given::Taken,
+            Err(TrySendError::Disconnected(_)) => return Given::Failed,
+            Err(TrySendError::Full(_)) if begun.elapsed() >= limit => return Given::Stalled,
+            Err(TrySendError::Full(back)) => piece = back,
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+fn stalled(limit: Duration) -> anyhow::Error {
+    anyhow!("it took nothing for {} min, and was given up", limit.as_secs() / 60)
 }
 
 fn start_put(bucket: &Bucket, file: &str, days: Option<u32>) -> Result<(Running, ChildStdin)> {
@@ -122,4 +169,19 @@ fn write(mut file: NewFile, pieces: &Receiver<Piece>) -> Result<()> {
 
 fn unfinished() -> anyhow::Error {
     anyhow!("the bundle could not be sealed, so nothing was stored")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_destination_that_takes_nothing_is_given_up_and_one_that_has_failed_at_once() {
+        let (to, pieces) = sync_channel(1);
+        let limit = Duration::from_millis(20);
+        assert!(matches!(give_within(&to, Piece::Finish, limit), Given::Taken));
+        assert!(matches!(give_within(&to, Piece::Finish, limit), Given::Stalled));
+        drop(pieces);
+        assert!(matches!(give_within(&to, Piece::Finish, STALLED), Given::Failed));
+    }
 }

@@ -1,17 +1,13 @@
-//! `METRICS_FILE`, and what `contrib/` makes of it: alert rules and a dashboard.
+//! `METRICS_FILE`.
 
 use crate::{ANSWERS, deployment, replace};
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use std::collections::BTreeMap;
-use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use test_kit::deployment::Deployment;
-use test_kit::process::{free_port, wait_until};
-use test_kit::skipped;
-use test_kit::tools::workspace;
+use test_kit::monitoring;
+use test_kit::process::{Server, free_port, wait_until};
 
 /// The samples of a file: each metric with its labels, and its value.
 pub fn samples(file: &Path) -> Result<BTreeMap<String, f64>> {
@@ -82,93 +78,48 @@ fn each_run_leaves_its_metrics_and_each_failure_counts_once() -> Result<()> {
     Ok(())
 }
 
-/// Prometheus's own programs accept the file, where they are installed.
+/// Prometheus's own programs accept the file, and read from it what is in it.
 fn is_accepted(file: &Path) -> Result<()> {
-    if let Some(mut promtool) = program("promtool") {
+    if let Some(mut promtool) = monitoring::program("promtool")? {
         let input = std::fs::File::open(file)?;
         let out = promtool.args(["check", "metrics"]).stdin(input).output()?;
-        ensure!(out.status.success(), "promtool: {}", String::from_utf8_lossy(&out.stderr));
+        let found = [&out.stdout[..], &out.stderr].map(String::from_utf8_lossy).concat();
+        ensure!(out.status.success() && found.is_empty(), "promtool: {found}");
     }
-    let Some(mut exporter) = program("prometheus-node-exporter") else { return Ok(()) };
+    let Some(mut exporter) = monitoring::program("prometheus-node-exporter")? else {
+        return Ok(());
+    };
+    let collected = tempfile::tempdir()?;
+    let text = std::fs::read_to_string(file)?;
+    std::fs::write(collected.path().join("one.prom"), &text)?;
+    // That of another deployment of this host.
+    let other = text.replace("domain=\"demo.piprio.test\"", "domain=\"other.piprio.test\"");
+    std::fs::write(collected.path().join("other.prom"), &other)?;
     let address = format!("127.0.0.1:{}", free_port()?);
     exporter.args(["--collector.disable-defaults", "--collector.textfile"]);
-    exporter.arg("--collector.textfile.directory").arg(file.parent().context("a directory")?);
-    exporter.arg(format!("--web.listen-address={address}")).stderr(Stdio::null());
-    let _exporter = Ended(exporter.spawn()?);
+    exporter.arg("--collector.textfile.directory").arg(collected.path());
+    exporter.arg(format!("--web.listen-address={address}"));
+    let log = collected.path().join("log");
+    let _exporter = Server::spawn(&mut exporter, &log)?;
     let ask = || ureq::get(format!("http://{address}/metrics")).call();
     wait_until("node_exporter", || Ok(ask().is_ok()))?;
     let answer = ask()?.body_mut().read_to_string()?;
-    for line in ["node_textfile_scrape_error 0", "piprio_backup_last_run_status{domain="] {
-        ensure!(answer.contains(line), "{line} is not in\n{answer}");
-    }
+    ensure!(answer.contains("\nnode_textfile_scrape_error 0\n"), "{answer}");
+    let read = parsed(answer.lines().filter(|line| line.starts_with("piprio_")))?;
+    let written = parsed(text.lines().chain(other.lines()).filter(|line| !line.starts_with('#')))?;
+    assert_eq!(read, written);
     Ok(())
 }
 
-/// A process that ends with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// A program that may not be installed.
-fn program(name: &str) -> Option<Command> {
-    let found =
-        Command::new(name).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if found.is_err_and(|error| error.kind() == ErrorKind::NotFound) {
-        skipped!("{name} is not installed");
-        return None;
-    }
-    Some(Command::new(name))
-}
-
-#[test]
-fn the_alert_rules_fire_when_they_should_and_only_then() -> Result<()> {
-    let Some(mut promtool) = program("promtool") else { return Ok(()) };
-    let dir = workspace().join("contrib/prometheus");
-    let out =
-        promtool.args(["test", "rules", "piprio.rules.test.yml"]).current_dir(dir).output()?;
-    ensure!(
-        out.status.success(),
-        "{}{}",
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
-    );
-    Ok(())
-}
-
-/// The names of our metrics in a text.
-fn metrics_in(text: &str) -> Vec<String> {
-    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words = text.split(|c| !is_name(c)).filter(|word| word.starts_with("piprio_"));
-    words.map(str::to_owned).collect()
-}
-
-#[test]
-fn alerts_dashboard_and_documentation_name_the_same_metrics() -> Result<()> {
-    let read = |name: &str| std::fs::read_to_string(workspace().join(name));
-    let page = read("docs/MONITORING.md")?;
-    let documented = metrics_in(&page.replace("KIND", "ship"));
-    let of_kind = |name: &str| {
-        let generic = ["backup", "restore", "drill"].map(|kind| format!("piprio_{kind}_"));
-        generic.iter().fold(name.to_owned(), |name, kind| name.replace(kind, "piprio_ship_"))
-    };
-    let dashboard: Value = serde_json::from_str(&read("contrib/grafana/piprio-dashboard.json")?)?;
-    let panels = dashboard["panels"].as_array().context("no panels")?;
-    let mut ids: Vec<_> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
-    ids.dedup();
-    assert_eq!(ids.len(), panels.len());
-    let queries = panels.iter().flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
-    let queries: Vec<&str> = queries.filter_map(|target| target["expr"].as_str()).collect();
-    assert!(queries.len() >= panels.len());
-    for text in [queries.join("\n"), read("contrib/prometheus/piprio.rules.yml")?] {
-        for name in metrics_in(&text) {
-            let known = documented.contains(&name) || documented.contains(&of_kind(&name));
-            ensure!(known, "docs/MONITORING.md lacks {name}");
-        }
-    }
-    Ok(())
+/// Samples with their labels in order, and their values.
+fn parsed<'a>(lines: impl Iterator<Item = &'a str>) -> Result<BTreeMap<String, f64>> {
+    lines
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').context("no value")?;
+            let (name, labels) = name.trim_end_matches('}').split_once('{').context("no labels")?;
+            let mut labels: Vec<&str> = labels.split(',').collect();
+            labels.sort_unstable();
+            Ok((format!("{name}{{{}}}", labels.join(",")), value.parse()?))
+        })
+        .collect()
 }

@@ -44,11 +44,37 @@ fn a_hundred_damaged_cut_replaced_and_swapped_copies_are_all_found() {
         }
         let ended = verify(&["verify"]);
         assert_eq!(ended.code, Some(4), "try {number}, {}: {}", names[which], ended.err);
+        restore_or_refuse(&bench, &names[which], number);
         for (name, bytes) in names.iter().zip(&good) {
             fs::write(place(name), bytes).unwrap();
         }
     }
     verify(&["verify"]).with(0);
+}
+
+/// A sealed file that is not as it was is refused. If only its description is damaged, its own encryption proves it.
+fn restore_or_refuse(bench: &Bench, changed: &str, number: usize) {
+    let bundle = changed.split('.').next().unwrap();
+    let into = bench.path(&format!("try-{number}"));
+    let program = tool("bundle-manifest").display().to_string();
+    let mut command = bench.ship_command(&[
+        "fetch",
+        &format!("SHIP_2:{bundle}"),
+        "--",
+        &program,
+        "unpack",
+        "-",
+        into.to_str().unwrap(),
+        "-i",
+        "key",
+    ]);
+    let ended = end(command.env_remove("SHIP_1"));
+    match ended.code {
+        Some(0) if changed.ends_with(".json") => {
+            bench.sh(&format!("diff -r 'backups/{bundle}' '{}/{bundle}'", into.display()));
+        }
+        code => assert_eq!(code, Some(4), "try {number}, {changed}: {}", ended.err),
+    }
 }
 
 #[test]

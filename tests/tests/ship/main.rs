@@ -4,6 +4,8 @@
 
 mod copies;
 mod kit;
+mod places;
 mod prune;
+mod restic;
 mod send;
 mod whole;

@@ -37,7 +37,11 @@ fn a_lost_host_comes_back_from_a_copy_in_a_bucket() {
     let place = tempfile::tempdir().unwrap();
     set_up(&deployment, &offsite, place.path());
     let backed_up = deployment.backup(&[]).unwrap().expect(0);
-    assert!(backed_up.stderr.contains("to SHIP_1 (s3://offsite/host1)"), "{}", backed_up.stderr);
+    assert!(
+        backed_up.stderr.contains("to SHIP_1 (s3://offsite/host1 at http://"),
+        "{}",
+        backed_up.stderr
+    );
     let bundle = deployment.newest_bundle().unwrap();
     assert_eq!(backed_up.stdout.lines().next(), bundle.to_str());
     let name = bundle.file_name().unwrap().to_str().unwrap().to_owned();
