@@ -1,8 +1,10 @@
 //! What this host has copied where: `DEPLOY/.restore/ship/shipped.json`.
 
+use crate::name::BundleName;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 /// The file, in the directory of the toolkit's state.
@@ -48,11 +50,11 @@ impl Shipments {
         self.0.get(place)?.get(bundle)
     }
 
-    /// The copy at a place whose bundle is the newest, with the bundle's name. One that is damaged does not count.
-    #[must_use]
-    pub fn newest(&self, place: &str) -> Option<(&str, &Shipment)> {
-        let mut good = self.0.get(place)?.iter().filter(|(_, shipment)| !shipment.damaged);
-        good.next_back().map(|(name, shipment)| (name.as_str(), shipment))
+    /// The bundles that were copied to a place, the newest first. A copy that is damaged does not count.
+    pub fn at(&self, place: &str) -> impl Iterator<Item = BundleName> {
+        let copies = self.0.get(place).into_iter().flat_map(|copies| copies.iter().rev());
+        let good = copies.filter(|(_, shipment)| !shipment.damaged);
+        good.filter_map(|(name, _)| BundleName::parse(OsStr::new(name)))
     }
 
     /// The copies of a bundle, each with its place.
@@ -119,17 +121,20 @@ mod tests {
     #[test]
     fn copies_are_found_by_place_by_bundle_and_by_age() {
         let mut shipments = Shipments::default();
-        for (place, bundle) in [("/a", "b2"), ("/a", "b1"), ("s3://b", "b1")] {
+        let (old, new) = ("piprio_20260420T020000Z", "piprio_20260421T020000Z");
+        for (place, bundle) in [("/a", new), ("/a", old), ("/a", "b1"), ("s3://b", "b1")] {
             shipments.add(place, bundle, shipment(bundle));
         }
-        assert_eq!(shipments.newest("/a").unwrap().0, "b2");
-        assert_eq!(shipments.newest("/other"), None);
+        let names: Vec<_> = shipments.at("/a").map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(names, [new, old]);
+        assert_eq!(shipments.at("/other").count(), 0);
         let places: Vec<_> = shipments.of_bundle("b1").map(|(place, _)| place).collect();
         assert_eq!(places, ["/a", "s3://b"]);
-        shipments.set_damaged("/a", "b2", true);
-        assert_eq!(shipments.newest("/a").unwrap().0, "b1");
-        shipments.remove("/a", "b2");
-        assert_eq!(shipments.get("/a", "b2"), None);
+        shipments.set_damaged("/a", new, true);
+        let names: Vec<_> = shipments.at("/a").map(|name| name.as_str().to_owned()).collect();
+        assert_eq!(names, [old]);
+        shipments.remove("/a", new);
+        assert_eq!(shipments.get("/a", new), None);
         assert!(shipments.get("/a", "b1").is_some());
     }
 

@@ -84,6 +84,8 @@ fn drill(
     priority::lower();
     processes::adopt();
     let (deadline, running) = Deadline::start(settings.limit)?;
+    let own = deadline.clone();
+    events.on_signal(move || own.is_over().then(|| format!("not ended within {}", own.words())));
     let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
     let reports = Reports::open(&settings.deploy, &settings.state_dir());
     let history = reports.history()?;

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bundle_format::report::ComponentBytes;
-use bundle_format::{layout, manifest};
+use bundle_format::{BundleName, layout, manifest};
 use pipe_kit::Stop;
 use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
@@ -42,6 +42,17 @@ impl Bundle {
             Err(e) => return Err(e).with_context(|| format!("reading {}", file.display())),
         };
         Ok(Self { dir, manifest })
+    }
+
+    /// Whether a directory is a bundle, however damaged: by its name, or by a file that no other directory has.
+    pub fn is_one(dir: &Path) -> bool {
+        let Ok(dir) = dir.canonicalize() else { return false };
+        let is_named = dir.file_name().is_some_and(|name| {
+            BundleName::parse(name).or_else(|| BundleName::parse_partial(name)).is_some()
+        });
+        let files = [layout::MANIFEST, layout::SEAL, layout::DATABASE];
+        let has_one = || files.iter().any(|file| dir.join(file).symlink_metadata().is_ok());
+        dir.is_dir() && (is_named || has_one())
     }
 
     /// Which bundle it is, wherever it lies: a hash over its manifest and its seal, in hex.
@@ -117,6 +128,29 @@ mod tests {
         assert_eq!(bundle(Some("a")), bundle(Some("a")));
         assert_ne!(bundle(Some("a")), bundle(Some("b")));
         assert_ne!(bundle(Some("a")), bundle(None));
+    }
+
+    #[test]
+    fn a_damaged_bundle_is_one_by_its_name_or_one_of_its_files_and_no_other_directory_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let is_one = |name: &str, file: Option<&str>| {
+            let dir = dir.path().join(name);
+            std::fs::create_dir_all(&dir).unwrap();
+            if let Some(file) = file {
+                std::fs::write(dir.join(file), "").unwrap();
+            }
+            Bundle::is_one(&dir)
+        };
+        assert!(is_one("piprio_20260421T020000Z", None));
+        assert!(is_one(".piprio_20260421T020000Z.partial", None));
+        assert!(!is_one("backups", None) && !is_one("data", Some("minio")));
+        for (name, file) in [("a", "MANIFEST.txt"), ("b", "SHA256SUMS"), ("c", "database.sql.gz")] {
+            assert!(is_one(name, Some(file)), "{file}");
+        }
+        assert!(!Bundle::is_one(&dir.path().join("piprio_20260422T020000Z")));
+        let file = dir.path().join("piprio_20260423T020000Z");
+        std::fs::write(&file, "").unwrap();
+        assert!(!Bundle::is_one(&file));
     }
 
     #[test]

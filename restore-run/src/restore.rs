@@ -31,9 +31,8 @@ pub fn run(dir: &Path, settings: Settings, options: Options) -> Result<Exit> {
         return Run::new(bundle?, settings, options)?.dry_run();
     }
     let kind = RunKind::Restore;
-    // A path that leads to no directory is a mistyped command. A directory that is no bundle any more is a failure.
-    let is_mistyped = bundle.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Usage);
-    let events = if is_mistyped { Events::none(kind) } else { Events::begin(kind) };
+    // A path that leads to no bundle is a mistyped command. A bundle that cannot be restored any more is a failure.
+    let events = if Bundle::is_one(dir) { Events::begin(kind) } else { Events::none(kind) };
     let mut locks = Vec::new();
     let result = bundle.and_then(|b| restore(b, settings, options, &events, &mut locks));
     events.end(&result);

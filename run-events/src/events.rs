@@ -1,12 +1,13 @@
 //! The events of a run: one call at its start, one under its locks, one at its end.
 
-use crate::begun::Begun;
+use crate::begun::{Begun, Note};
 use crate::capture::Capture;
 use crate::hooks::{About, Hooks, When};
+use crate::killed::Reporter;
 use crate::mask::Secrets;
 use crate::message::Message;
 use crate::metrics;
-use crate::notify::Notifier;
+use crate::notify::{AGAIN, EARLY, Notifier};
 use crate::record::{Record, now};
 use crate::settings::{Settings, message_url, ping_url};
 use crate::tally::Tallies;
@@ -50,11 +51,17 @@ struct State {
     /// None before the beginning of the run is noted, and after its end is reported.
     begun: Option<Begun>,
     record: Option<Arc<Record>>,
+    /// Killed runs whose message could not be delivered.
+    kept: Vec<Begun>,
     /// Whether hooks of before were reached.
     is_hooked: bool,
     /// The exit status, once the runner has one, and its error.
     ended: Option<(u8, Option<String>)>,
+    /// Why a signal ended the run, where it sent that itself.
+    why: Option<Why>,
 }
+
+type Why = Box<dyn Fn() -> Option<String> + Send>;
 
 impl Events {
     /// A run begins. Those of its kind that were killed are reported.
@@ -68,10 +75,11 @@ impl Events {
         // First of all: what has begun also ends, whenever a signal comes.
         let guard = cleanup::on_failure(move || ended.finish());
         let started = now();
-        for killed in run.note_begin(started) {
-            run.report_killed(killed);
-        }
+        let reporter = run.reporter();
+        let kept = reporter.report(reporter.count(run.note_begin(started)), EARLY);
+        lock(&run.state).kept = kept;
         run.notifier.start();
+        cleanup::halt_if_ending();
         Self { kind, started, run: Some((run, guard)) }
     }
 
@@ -103,6 +111,13 @@ impl Events {
         run.hooks().before(&run.about(None))
     }
 
+    /// Why the run ends itself by a signal, if it does: asked when a signal has ended it.
+    pub fn on_signal(&self, why: impl Fn() -> Option<String> + Send + 'static) {
+        if let Some((run, _)) = &self.run {
+            lock(&run.state).why = Some(Box::new(why));
+        }
+    }
+
     /// The run has ended. What fails from here on is a warning.
     pub fn end(self, result: &Result<Exit>) {
         let Some((run, guard)) = self.run else { return };
@@ -120,6 +135,10 @@ impl Run {
             None => self.settings.hook_limit,
         };
         Hooks { settings: &self.settings, kind: self.kind, limit }
+    }
+
+    fn reporter(&self) -> Reporter<'_> {
+        Reporter { settings: &self.settings, notifier: &self.notifier, kind: self.kind }
     }
 
     fn about(&self, status: Option<u8>) -> About {
@@ -146,28 +165,6 @@ impl Run {
         }
     }
 
-    /// A run that was killed could not report that. If its record shows that it had done everything, that is no
-    /// failure.
-    fn report_killed(&self, killed: Begun) {
-        let record = Record::read(&self.settings.state_dir(), self.kind);
-        let record = record.filter(|record| record.started == killed.started);
-        let status = record.as_ref().and_then(|record| record.status);
-        if status != Some(0) {
-            let when = match status {
-                None => "",
-                Some(_) => ", after it had failed",
-            };
-            let reason = format!(
-                "the run that began at {} was killed, or the host went down{when}",
-                killed.started.to_rfc3339_opts(SecondsFormat::Secs, true)
-            );
-            let message = self.message(record.as_ref(), &reason).failure(status, &self.secrets());
-            self.notifier.report(&message);
-            Tallies::read(&self.settings.state_dir()).failed(self.kind);
-        }
-        killed.end();
-    }
-
     fn finish(&self) {
         let (ended, record, is_hooked) = {
             let mut state = lock(&self.state);
@@ -178,6 +175,7 @@ impl Run {
             (None, Some(ended)) => ended,
             (None, None) => (Exit::Failed.code(), None),
         };
+        self.note_end(status, record.as_deref());
         // Also where a signal, or a failure to print, came after the runner had recorded its end.
         if let Some(record) = record.as_ref().filter(|record| record.get().status != Some(status)) {
             record.end(status);
@@ -186,7 +184,8 @@ impl Run {
             let when = if status == 0 { When::After } else { When::Failed };
             self.hooks().after(when, &self.about(Some(status)));
         }
-        self.notify(status, error, record.map(|record| record.get()).as_ref());
+        let name = lock(&self.state).begun.as_ref().map(Begun::name);
+        self.notify(status, error, record.map(|record| record.get()).as_ref(), name.as_deref());
         if let Some(begun) = lock(&self.state).begun.take() {
             begun.end();
         }
@@ -196,7 +195,29 @@ impl Run {
         }
     }
 
-    fn notify(&self, status: u8, error: Option<String>, record: Option<&RunRecord>) {
+    /// Notes how this run has ended, before anything can take long: until the end is reported it may be killed, and
+    /// another run of its kind, which is a part of another, may replace the record.
+    fn note_end(&self, status: u8, record: Option<&Record>) {
+        let record = record.map(|record| {
+            let mut run = record.get();
+            if run.status != Some(status) {
+                run.end(now(), status);
+            }
+            run
+        });
+        if let Some(begun) = &mut lock(&self.state).begun {
+            let noted = begun.note(&Note { status: Some(status), record, tries: 0 });
+            noted.unwrap_or_else(|error| warning!("the end of the run is not noted: {error:#}"));
+        }
+    }
+
+    fn notify(
+        &self,
+        status: u8,
+        error: Option<String>,
+        record: Option<&RunRecord>,
+        name: Option<&str>,
+    ) {
         let mut log = lock(&self.capture).take().map(Capture::finish).unwrap_or_default();
         // The runner prints it last, when nothing is captured any more.
         log += &error.as_ref().map(|error| log::formatted(error) + "\n").unwrap_or_default();
@@ -205,26 +226,35 @@ impl Run {
         let secrets = self.secrets();
         let reason = match (&error, since) {
             (Some(error), _) => error.clone(),
-            (None, _) if cleanup::signal().is_some() => "ended by a signal".to_owned(),
+            (None, _) if cleanup::signal().is_some() => self.why_ended(),
             (None, Some(since)) if status == 0 => {
                 format!("after failures since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
             }
             _ => "the log has the reason".to_owned(),
         };
         let message = self.message(record, &reason);
+        let kept = std::mem::take(&mut lock(&self.state).kept);
+        let kept = self.reporter().report(kept, AGAIN);
         let message = match (status, since) {
             (0, None) => None,
+            // A recovery from a failure that nobody received would leave that failure the last word.
+            (0, Some(_)) if !kept.is_empty() => None,
             (0, Some(_)) => Some(message.recovery(&secrets)),
             _ => Some(message.failure(Some(status), &secrets)),
         };
         let delivered = self.notifier.end(status, &log, &secrets, message.as_ref());
         if status != 0 {
-            tallies.failed(self.kind);
+            tallies.failed(self.kind, name);
         }
         // A recovery that was not delivered is reported by the next success.
         if status == 0 && (delivered || self.notifier.hook.is_none()) {
             tallies.recovered(self.kind);
         }
+    }
+
+    fn why_ended(&self) -> String {
+        let why = lock(&self.state).why.as_ref().and_then(|why| why());
+        why.unwrap_or_else(|| "ended by a signal".to_owned())
     }
 
     fn message<'a>(&'a self, record: Option<&'a RunRecord>, reason: &'a str) -> Message<'a> {
@@ -237,5 +267,60 @@ impl Run {
         } else {
             Secrets::default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notify::tests::serve;
+    use chrono::TimeDelta;
+
+    #[test]
+    fn what_ends_itself_by_a_signal_reports_why() {
+        let (settings, notifier) = (Settings::default(), Notifier::new(None, None));
+        let (capture, state) = (Mutex::default(), Mutex::default());
+        let run = Run { kind: RunKind::Drill, settings, notifier, capture, state };
+        let run = Arc::new(run);
+        let guard = cleanup::on_failure(|| {});
+        let events =
+            Events { kind: RunKind::Drill, started: now(), run: Some((Arc::clone(&run), guard)) };
+        assert_eq!(run.why_ended(), "ended by a signal");
+        for (why, shown) in [(None, "ended by a signal"), (Some("too long"), "too long")] {
+            events.on_signal(move || why.map(str::to_owned));
+            assert_eq!(run.why_ended(), shown);
+        }
+    }
+
+    #[test]
+    fn no_recovery_is_sent_before_the_failure_that_it_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings { deploy: dir.path().to_owned(), ..Settings::default() };
+        let state_dir = settings.state_dir();
+        let (notifier, requests) = serve(vec![500, 500, 500, 200, 200]);
+        let kind = RunKind::Backup;
+        let capture = Mutex::default();
+        let run = Run { kind, settings, notifier, capture, state: Mutex::default() };
+        drop(Begun::begin(&state_dir, kind, now() - TimeDelta::hours(1)).unwrap());
+        for _ in 0..2 {
+            // A child that another test has just forked may hold the lock.
+            let killed = (0..100).find_map(|_| {
+                let (own, killed) = Begun::begin(&state_dir, kind, now()).unwrap();
+                own.end();
+                std::thread::sleep(Duration::from_millis(20));
+                killed.into_iter().next()
+            });
+            let counted = run.reporter().count(killed.into_iter().collect());
+            lock(&run.state).kept = run.reporter().report(counted, Duration::from_secs(60));
+            run.notify(0, None, None, None);
+        }
+        let events = requests.try_iter().map(|sent| {
+            let body: serde_json::Value = serde_json::from_str(sent.lines().last()?).ok()?;
+            Some(body["event"].as_str()?.to_owned())
+        });
+        let events: Vec<_> = events.flatten().collect();
+        assert_eq!(events, ["failure", "failure", "failure", "failure", "recovery"]);
+        let tally = Tallies::read(&state_dir).of(kind);
+        assert_eq!((tally.failures, tally.failing_since), (1, None));
     }
 }

@@ -8,6 +8,7 @@ mod capture;
 mod events;
 mod exclusive;
 mod hooks;
+mod killed;
 mod limited;
 mod mask;
 mod message;

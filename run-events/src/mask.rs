@@ -1,12 +1,13 @@
 //! Secrets in what is sent away: each one that is known is replaced.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use url::Url;
 
 const MASK: &str = "***";
 /// Shorter secrets are replaced only where they stand alone: they are part of common words.
 const SHORT: usize = 4;
-/// Files in `secrets/` that are larger hold no passwords.
+/// Files that are larger hold no passwords.
 const LARGEST: u64 = 64 * 1024;
 
 /// The secrets of a deployment.
@@ -17,13 +18,17 @@ pub struct Secrets {
 }
 
 impl Secrets {
-    /// Those of the settings of this run, the passwords of all URLs in its environment, and the files in `secrets/`.
+    /// Those of the settings of this run, the passwords of all URLs in its environment, the files in `secrets/`, and
+    /// those that variables name as such.
     pub fn of_run(deploy: &Path) -> Self {
         let names = std::env::var("PIPRIO_SECRETS").unwrap_or_default();
         let of_settings = names.split_whitespace().filter_map(|name| std::env::var(name).ok());
         let in_urls = std::env::vars_os().filter_map(|(_, value)| value.into_string().ok());
         let in_urls = in_urls.flat_map(|value| passwords(&value));
-        Self::new(of_settings.chain(in_urls).chain(in_files(&deploy.join("secrets"))))
+        let in_secrets = std::fs::read_dir(deploy.join("secrets")).into_iter().flatten().flatten();
+        let in_secrets = in_secrets.map(|entry| entry.path());
+        let files = in_secrets.chain(named_files(std::env::vars_os(), deploy));
+        Self::new(of_settings.chain(in_urls).chain(files.filter_map(|path| read_small(&path))))
     }
 
     /// Of these, each also as a part of a URL, and line by line.
@@ -89,12 +94,25 @@ fn passwords(text: &str) -> Vec<String> {
     found
 }
 
-fn in_files(dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let files = entries.flatten().map(|entry| entry.path());
-    let small = files
-        .filter(|path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST));
-    small.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+/// The files that settings of keys and passwords name, wherever they lie.
+fn named_files(
+    variables: impl Iterator<Item = (OsString, OsString)>,
+    deploy: &Path,
+) -> impl Iterator<Item = PathBuf> {
+    let is_secret = |name: &OsString| {
+        let name = name.as_encoded_bytes();
+        name.ends_with(b"_KEY_FILE") || name.ends_with(b"_PASSWORD_FILE")
+    };
+    variables.filter(move |(name, _)| is_secret(name)).map(|(_, path)| deploy.join(path))
+}
+
+/// Reading a pipe in a file's place could wait without end.
+fn read_small(path: &Path) -> Option<String> {
+    let meta = path.metadata().ok()?;
+    if !meta.is_file() || meta.len() > LARGEST {
+        return None;
+    }
+    std::fs::read_to_string(path).ok()
 }
 
 #[cfg(test)]
@@ -138,5 +156,23 @@ mod tests {
         std::fs::write(secrets.join("token"), "from a file\n").unwrap();
         std::fs::write(secrets.join("noise"), b"\xFF\xFE").unwrap();
         assert_eq!(Secrets::of_run(dir.path()).mask("it is from a file."), "it is ***.");
+    }
+    #[test]
+    fn files_that_settings_of_keys_and_passwords_name_are_known_wherever_they_lie() {
+        let variables = [
+            ("SHIP_1_SECRET_KEY_FILE", "/etc/ship/key"),
+            ("RESTIC_PASSWORD_FILE", "restic"),
+            ("METRICS_FILE", "/var/metrics"),
+            ("SHIP_1", "s3://b"),
+        ];
+        let variables = variables.map(|(name, value)| (name.into(), value.into()));
+        let found: Vec<_> = named_files(variables.into_iter(), Path::new("/d")).collect();
+        assert_eq!(found, [Path::new("/etc/ship/key"), Path::new("/d/restic")]);
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("key");
+        std::fs::write(&file, "of a destination\n").unwrap();
+        assert_eq!(Secrets::new(read_small(&file)).mask("it is of a destination."), "it is ***.");
+        std::fs::write(&file, vec![b'a'; 64 * 1024 + 1]).unwrap();
+        assert_eq!((read_small(&file), read_small(dir.path())), (None, None));
     }
 }

@@ -245,7 +245,7 @@ mod tests {
     fn the_file_has_what_the_records_and_the_list_hold() {
         let dir = tempfile::tempdir().unwrap();
         let mut tallies = Tallies::read(dir.path());
-        tallies.failed(RunKind::Backup);
+        tallies.failed(RunKind::Backup, None);
         let mut done = record();
         done.end(at("2026-04-21T02:01:40Z"), 0);
         let mut ship = record();
@@ -312,7 +312,7 @@ mod tests {
             let written = scope.spawn(|| write(&settings, &file));
             // Time enough to overtake, if it could.
             std::thread::sleep(Duration::from_millis(100));
-            Tallies::read(&state_dir).failed(RunKind::Backup);
+            Tallies::read(&state_dir).failed(RunKind::Backup, None);
             drop(other);
             written.join().unwrap().unwrap();
         });

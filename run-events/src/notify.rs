@@ -4,7 +4,7 @@
 use crate::mask::Secrets;
 use crate::tail::end_of;
 use pipe_kit::mutex::lock;
-use pipe_kit::warning;
+use pipe_kit::{cleanup, warning};
 use std::sync::Mutex;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -14,8 +14,10 @@ use url::Url;
 
 /// How long all deliveries of a run may take together.
 const MOST: Duration = Duration::from_secs(9);
-/// How long one may take before the end of the run, so that some time is left for that.
-const EARLY: Duration = Duration::from_millis(2500);
+/// How long the beginning may take, and the reports of killed runs, so that some time is left for the end.
+pub const EARLY: Duration = Duration::from_millis(2500);
+/// How long those reports may take that are tried again at the end.
+pub const AGAIN: Duration = Duration::from_millis(1500);
 /// How much of the log is sent, in bytes.
 const LOG: usize = 100_000;
 
@@ -52,9 +54,9 @@ impl Notifier {
         self.deliver(self.pinged("start", String::new()).into_iter().collect(), EARLY);
     }
 
-    /// Another run has failed without reporting it.
-    pub fn report(&self, message: &serde_json::Value) {
-        self.deliver(self.message(message).into_iter().collect(), EARLY);
+    /// Another run has failed without reporting it. Returns whether the message was delivered.
+    pub fn report(&self, message: &serde_json::Value, limit: Duration) -> bool {
+        self.deliver(self.message(message).into_iter().collect(), limit) == [true]
     }
 
     /// The run has ended. Returns whether the message was delivered, where there is one.
@@ -85,12 +87,14 @@ impl Notifier {
         Some(Delivery { setting: "NOTIFY_URL", url, content_type: "application/json", body })
     }
 
-    /// Delivers all at the same time; returns for each whether it was accepted.
+    /// Delivers all at the same time; returns for each whether it was accepted. Once a signal ends the run, only the end
+    /// of the run is delivered.
     fn deliver(&self, deliveries: Vec<Delivery>, most: Duration) -> Vec<bool> {
         let mut left = lock(&self.left);
         let limit = most.min(*left);
-        if deliveries.is_empty() {
-            return Vec::new();
+        // Looked up under the lock: once the end of the run is being delivered, its beginning no longer is.
+        if deliveries.is_empty() || limit.is_zero() || cleanup::is_ending() {
+            return vec![false; deliveries.len()];
         }
         let begun = Instant::now();
         let waiting: Vec<_> = deliveries.into_iter().map(|d| (d.setting, d.start(limit))).collect();
@@ -171,8 +175,35 @@ fn reason(error: &Error, limit: Duration) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A server that answers requests with these statuses, and passes on what it received.
+    pub fn serve(statuses: Vec<u16>) -> (Notifier, mpsc::Receiver<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/u", listener.local_addr().unwrap()).parse().unwrap();
+        let (received, requests) = mpsc::channel();
+        std::thread::spawn(move || {
+            for status in statuses {
+                let mut stream = listener.accept().unwrap().0;
+                let mut text = String::new();
+                while !text.ends_with('}') {
+                    let mut bytes = [0; 4096];
+                    let read = stream.read(&mut bytes).unwrap();
+                    text += std::str::from_utf8(&bytes[..read]).unwrap();
+                }
+                received.send(text).unwrap();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} X\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                )
+                .unwrap();
+            }
+        });
+        (Notifier::new(None, Some(url)), requests)
+    }
 
     #[test]
     fn a_ping_adds_a_segment_to_the_path_and_keeps_the_rest() {

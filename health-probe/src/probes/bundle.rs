@@ -14,7 +14,7 @@ use std::time::Duration;
 /// The name of the line, whichever bundle it is about.
 pub const NAME: &str = "newest";
 /// How many seconds a bundle's time may be ahead of the clock.
-const AHEAD: i64 = 24 * 3600;
+pub const AHEAD: i64 = 24 * 3600;
 
 /// How old the newest bundle is and whether a quick check finds it whole. What is wrong with it is a warning, since
 /// the deployment itself works.

@@ -1,12 +1,12 @@
 //! The newest copy at a destination, by the records of shipments: no destination is asked.
 
+use super::bundle::AHEAD;
 use crate::probe::{Facts, Probe};
 use bundle_format::BundleName;
 use bundle_format::report::{DestinationRecord, ProbeKind, ProbeVerdict, RunKind, RunRecord};
 use bundle_format::shipments::{FILE, Shipments};
 use chrono::{DateTime, Utc};
 use pipe_kit::text::age;
-use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -29,14 +29,21 @@ fn judged(
     let warn = |detail: String| Probe::new(ProbeKind::Ship, place, ProbeVerdict::Warn, detail);
     let failed = last.and_then(|last| last.status).filter(|status| *status != 0);
     let failed_text = failed.map(|status| format!("the last shipment failed (status {status})"));
-    let newest = shipments.newest(place);
-    let taken =
-        newest.and_then(|(name, _)| Some((name, BundleName::parse(OsStr::new(name))?.taken())));
-    let Some((name, taken)) = taken else {
-        let failed = failed_text.map(|text| format!("{text}; ")).unwrap_or_default();
-        return warn(format!("{failed}nothing was copied there; bash scripts/ship.sh --newest"));
+    let seconds_of = |bundle: &BundleName| (now - bundle.taken()).num_seconds();
+    // One that was made under a wrong clock would hide for long that nothing is copied any more.
+    let (ahead, mut others): (Vec<_>, Vec<_>) =
+        shipments.at(place).partition(|bundle| seconds_of(bundle) < -AHEAD);
+    let of_ahead = match ahead.len() {
+        0 => String::new(),
+        count => format!("; {count} dated in the future, not counted"),
     };
-    let seconds = (now - taken).num_seconds();
+    if others.is_empty() {
+        let failed = failed_text.map(|text| format!("{text}; ")).unwrap_or_default();
+        let what = if ahead.is_empty() { "nothing" } else { "only what is dated in the future" };
+        return warn(format!("{failed}{what} was copied there; bash scripts/ship.sh --newest"));
+    }
+    let bundle = others.swap_remove(0);
+    let (name, seconds) = (bundle.as_str(), seconds_of(&bundle));
     let is_old = seconds > max_age.as_secs().cast_signed();
     let mut detail = format!("{name}, {} old", age(seconds.max(0)));
     if is_old {
@@ -45,6 +52,7 @@ fn judged(
     if let Some(text) = &failed_text {
         detail += &format!("; {text}");
     }
+    detail += &of_ahead;
     let probe = match is_old || failed.is_some() {
         true => warn(detail),
         false => Probe::pass(ProbeKind::Ship, place, detail),
@@ -112,6 +120,44 @@ mod tests {
             let probe =
                 judged("/a", &shipments, last.as_ref(), Duration::from_secs(36 * 3600), now);
             assert_eq!((probe.verdict, probe.detail.as_str()), (verdict, detail));
+        }
+    }
+
+    #[test]
+    fn a_bundle_dated_in_the_future_does_not_hide_that_nothing_is_copied_any_more() {
+        use ProbeVerdict::{Pass, Warn};
+        let now: DateTime<Utc> = "2026-04-21T02:00:00Z".parse().unwrap();
+        let outcome = |hours: &[i64]| {
+            let mut shipments = Shipments::default();
+            for hours in hours {
+                let taken = now - TimeDelta::hours(*hours);
+                let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
+                let shipment =
+                    Shipment { seal: None, sha256: None, size: 1, at: now, damaged: false };
+                shipments.add("/a", &name, shipment);
+            }
+            let probe = judged("/a", &shipments, None, Duration::from_secs(36 * 3600), now);
+            (probe.verdict, probe.detail.replace("piprio_", ""))
+        };
+        for (hours, verdict, detail) in [
+            (&[-24][..], Pass, "20260422T020000Z, 0 s old"),
+            (
+                &[-25, 37, 60],
+                Warn,
+                "20260419T130000Z, 37 h old (more than 36 h); 1 dated in the future, not counted",
+            ),
+            (
+                &[-8760, -25, 3],
+                Pass,
+                "20260420T230000Z, 3 h old; 2 dated in the future, not counted",
+            ),
+            (
+                &[-25],
+                Warn,
+                "only what is dated in the future was copied there; bash scripts/ship.sh --newest",
+            ),
+        ] {
+            assert_eq!(outcome(hours), (verdict, detail.to_owned()));
         }
     }
 

@@ -9,6 +9,7 @@ use std::process::{Child, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use test_kit::deployment::sh;
 use test_kit::process::{PATIENCE, wait_until};
+use test_kit::receiver::{Manner, Receiver, messages};
 
 const STEPS: [&str; 6] = ["validate", "server", "load", "compare", "config", "checks"];
 
@@ -112,7 +113,9 @@ fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Resu
     let stand = Stand::new(40)?;
     let place = Place::new()?;
     stand.add_check("waits.sh", "sleep 100000\n")?;
-    sh(stand.deployment.dir(), "echo DRILL_TIMEOUT_HOURS=0.002 >> .env")?;
+    let hooks = Receiver::start(Manner::Status(200))?;
+    let lines = format!("DRILL_TIMEOUT_HOURS=0.002\\nNOTIFY_URL=http://{}/u", hooks.address());
+    sh(stand.deployment.dir(), &format!("printf '{lines}\\n' >> .env"))?;
     let mark = format!("overdue-{}", std::process::id());
     let mut running = Running::start(&stand, &mark, &place)?;
     let ended = running.child.wait()?;
@@ -126,6 +129,9 @@ fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Resu
     assert_eq!(report.result, DrillResult::Interrupted);
     let check = report.checks.iter().find(|check| check.check == "time of the drill");
     assert_eq!(check.context("no check")?.expected, "at most 0.002 h (DRILL_TIMEOUT_HOURS)");
+    let sent = messages(&hooks.take())?;
+    let reason = ": not ended within 0.002 h (DRILL_TIMEOUT_HOURS)";
+    assert!(matches!(&sent[..], [(_, text)] if text.ends_with(reason)), "{sent:?}");
     Ok(())
 }
 

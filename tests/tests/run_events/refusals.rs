@@ -2,7 +2,7 @@
 
 use crate::metrics::{measured, samples};
 use crate::{ANSWERS, replace};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use rustix::fs::{FlockOperation, flock};
 use std::path::Path;
 use test_kit::deployment::{Deployment, Run};
@@ -115,6 +115,7 @@ fn a_bundle_that_is_none_any_more_is_a_failure_and_a_mistyped_path_is_none() -> 
     let bundle = watched.deployment.newest_bundle()?;
     let restore = |bundle: &Path| watched.deployment.restore(bundle, &[], ANSWERS);
     restore(&bundle.with_extension("typo"))?.expect(2);
+    restore(bundle.parent().context("a root")?)?.expect(4);
     assert!(watched.pings.take().is_empty() && watched.hooks.take().is_empty());
     let (manifest, aside) = (bundle.join("MANIFEST.txt"), bundle.with_extension("manifest"));
     std::fs::rename(&manifest, &aside)?;

@@ -2,13 +2,13 @@
 
 use crate::hooks::{LINE, log, write_hook};
 use crate::metrics::{measured, samples, value};
-use crate::receiver::{Manner, Receiver, lines, messages};
 use crate::record;
 use anyhow::Result;
 use bundle_format::report::RunKind::Ship;
 use bundle_format::report::{HealthReport, ProbeKind, ProbeVerdict};
 use std::path::{Path, PathBuf};
 use test_kit::deployment::{Deployment, sh};
+use test_kit::receiver::{Manner, Receiver, lines, messages};
 
 /// A deployment with two directories that it ships to, hooks that note each call, and a receiver of everything.
 struct Stand {

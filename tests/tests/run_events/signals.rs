@@ -1,12 +1,13 @@
 //! Runs that a signal ends.
 
-use crate::metrics::{measured, samples};
+use crate::metrics::{measured, samples, value};
 use crate::{record, replace};
 use anyhow::{Context, Result};
 use bundle_format::report::RunKind::Backup;
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use test_kit::deployment::Deployment;
 use test_kit::process::wait_until;
 use test_kit::receiver::{Manner, Receiver, lines, messages};
@@ -23,12 +24,16 @@ fn backup_ended_by(deployment: &Deployment, signal: Signal) -> Result<ExitStatus
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut child = command.spawn()?;
     wait_until("the dump", || Ok(begun.exists()))?;
-    let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process id")?;
-    kill_process(pid, signal)?;
+    send(&child, signal)?;
     let status = child.wait()?;
     std::fs::remove_file(begun)?;
     replaced.put_back()?;
     Ok(status)
+}
+
+fn send(child: &Child, signal: Signal) -> Result<()> {
+    let pid = Pid::from_raw(i32::try_from(child.id())?).context("a process id")?;
+    Ok(kill_process(pid, signal)?)
 }
 
 #[test]
@@ -67,5 +72,64 @@ fn a_run_that_a_signal_ends_reports_that_once_or_its_successor_does() -> Result<
     let events: Vec<_> = sent.iter().map(|(event, _)| event.as_str()).collect();
     assert_eq!(events, ["failure", "recovery"]);
     assert!(sent[0].1.contains("was killed, or the host went down"), "{sent:?}");
+    Ok(())
+}
+
+#[test]
+fn a_killed_run_that_a_signal_kept_from_being_reported_is_reported_later_and_counted_once()
+-> Result<()> {
+    let (hooks, silent) = (Receiver::start(Manner::Status(200))?, Receiver::start(Manner::Silent)?);
+    let (deployment, metrics) = measured(&format!("\nNOTIFY_URL=http://{}/u\n", hooks.address()))?;
+    backup_ended_by(&deployment, Signal::KILL)?;
+    let mut command = deployment.script("backup.sh", &[]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.env("NOTIFY_URL", format!("http://{}/u", silent.address()));
+    let mut child = command.spawn()?;
+    wait_until("the report of the killed run", || Ok(!silent.take().is_empty()))?;
+    send(&child, Signal::TERM)?;
+    assert_eq!(child.wait()?.code(), Some(143));
+    assert!(hooks.take().is_empty());
+    deployment.backup(&[])?.expect(0);
+    let sent = messages(&hooks.take())?;
+    let events: Vec<_> = sent.iter().map(|(event, _)| event.as_str()).collect();
+    assert_eq!(events, ["failure", "recovery"], "{sent:?}");
+    assert!(sent[0].1.contains("was killed, or the host went down"), "{sent:?}");
+    assert_eq!(value(&samples(&metrics)?, "piprio_backup_failed_runs_total"), 2.0);
+    Ok(())
+}
+
+#[test]
+fn a_run_that_a_signal_ends_before_it_has_reported_its_beginning_reports_only_its_end() -> Result<()>
+{
+    let (pings, hooks) =
+        (Receiver::start(Manner::Status(200))?, Receiver::start(Manner::Status(200))?);
+    let (deployment, metrics) = measured(&format!(
+        "\nNOTIFY_PING=http://{}/p\nNOTIFY_URL=http://{}/u\n",
+        pings.address(),
+        hooks.address()
+    ))?;
+    deployment.backup(&[])?.expect(0);
+    pings.take();
+    let (path, log) = (deployment.dir().join(".restore/events.lock"), deployment.dir().join("log"));
+    let held = std::fs::File::open(&path)?;
+    flock(&held, FlockOperation::NonBlockingLockExclusive)?;
+    let mut command = deployment.script("backup.sh", &[]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(std::fs::File::create(&log)?);
+    let mut child = command.spawn()?;
+    let open = format!("/proc/{}/fd", child.id());
+    wait_until("the run to wait", || {
+        let mut files = std::fs::read_dir(&open)?.flatten();
+        Ok(files.any(|file| std::fs::read_link(file.path()).is_ok_and(|file| file == path)))
+    })?;
+    send(&child, Signal::TERM)?;
+    wait_until("the signal", || Ok(std::fs::read_to_string(&log)?.contains("ended by SIGTERM")))?;
+    drop(held);
+    assert_eq!(child.wait()?.code(), Some(143));
+    assert_eq!(lines(&pings.take()), ["POST /p/143"]);
+    let sent = messages(&hooks.take())?;
+    assert_eq!(sent.iter().map(|(event, _)| event.as_str()).collect::<Vec<_>>(), ["failure"]);
+    deployment.backup(&[])?.expect(0);
+    assert_eq!(messages(&hooks.take())?[0].0, "recovery");
+    assert_eq!(value(&samples(&metrics)?, "piprio_backup_failed_runs_total"), 1.0);
     Ok(())
 }
