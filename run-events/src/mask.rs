@@ -8,6 +8,8 @@ const MASK: &str = "***";
 const SHORT: usize = 4;
 /// Files in `secrets/` that are larger hold no passwords.
 const LARGEST: u64 = 64 * 1024;
+/// How many directories deep they are looked for: a link may lead up again.
+const DEEPEST: u32 = 4;
 
 /// The secrets of a deployment.
 #[derive(Clone, Default)]
@@ -88,12 +90,23 @@ fn passwords(text: &str) -> Vec<String> {
     found
 }
 
+/// Those of a directory and the directories in it. Links are followed: some systems give secrets as links.
 fn in_files(dir: &Path) -> Vec<String> {
-    let Ok(entries) = std::fs::read_dir(dir) else { return Vec::new() };
-    let files = entries.flatten().map(|entry| entry.path());
-    let small = files
-        .filter(|path| path.metadata().is_ok_and(|meta| meta.is_file() && meta.len() <= LARGEST));
-    small.filter_map(|path| std::fs::read_to_string(path).ok()).collect()
+    let mut found = Vec::new();
+    let mut dirs = vec![(dir.to_owned(), 0)];
+    while let Some((dir, depth)) = dirs.pop() {
+        for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+        {
+            match path.metadata() {
+                Ok(meta) if meta.is_dir() && depth < DEEPEST => dirs.push((path, depth + 1)),
+                Ok(meta) if meta.is_file() && meta.len() <= LARGEST => {
+                    found.extend(std::fs::read_to_string(path));
+                }
+                _ => {}
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]
@@ -134,6 +147,10 @@ mod tests {
         std::fs::create_dir(&secrets).unwrap();
         std::fs::write(secrets.join("token"), "from a file\n").unwrap();
         std::fs::write(secrets.join("noise"), b"\xFF\xFE").unwrap();
-        assert_eq!(Secrets::of_run(dir.path()).mask("it is from a file."), "it is ***.");
+        std::fs::create_dir(secrets.join("keys")).unwrap();
+        std::fs::write(secrets.join("keys/one"), "from below").unwrap();
+        std::os::unix::fs::symlink("..", secrets.join("keys/up")).unwrap();
+        let masked = Secrets::of_run(dir.path()).mask("it is from a file, from below.");
+        assert_eq!(masked, "it is ***, ***.");
     }
 }
