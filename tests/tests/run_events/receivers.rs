@@ -51,8 +51,11 @@ fn waited(run: &Run) -> Result<f64> {
     Ok(late + pings.iter().sum::<f64>())
 }
 
+/// The status of a run.
+type Status = Option<u8>;
+
 /// The outcome of a run, without its times.
-fn outcome(record: RunRecord) -> (Option<u8>, Vec<(String, Option<u8>)>, bool) {
+fn outcome(record: RunRecord) -> (Status, Vec<(String, Status)>, bool) {
     let stages = record.stages.into_iter().map(|stage| (stage.stage, stage.status)).collect();
     (record.status, stages, record.bundle.is_some())
 }
