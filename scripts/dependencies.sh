@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that tests, demo and fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, pigz, strace, faketime, age, GnuPG, acl, attr, PgBouncer, pip, a C linker, a C++ compiler, a
-# German and an Argentine locale.
+# ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pip, a C linker, a C++
+# compiler, a German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 set -euo pipefail
@@ -22,6 +22,7 @@ else
   need shellcheck shellcheck
   need age age
   need gpg gnupg
+  need restic restic
   need setfacl acl
   need setfattr attr
   python3 -m pip --version &>/dev/null || packages+=(python3-pip)

@@ -3,6 +3,8 @@
 #   drill.sh                                 drills the newest bundle
 #   drill.sh BUNDLE | --newest | --random    drills this one, the newest, or any that is older than a week
 #   drill.sh FILE.tar.age [-i IDENTITY]      the same from a file of seal.sh, opened below DRILL_DIR
+#   drill.sh s3://BUCKET/….tar.age [-i IDENTITY] | restic:REPOSITORY:BUNDLE | SHIP_n:BUNDLE [-i IDENTITY]
+#                                            the same from a copy of ship.sh
 #   drill.sh --verify-reports                checks that no report is missing or was changed
 # All other options go to drill-run; see drill-run --help. What was opened is removed at the end.
 set -euo pipefail
@@ -10,7 +12,7 @@ set -euo pipefail
 . "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
 
 case "${1:-}" in
-  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$scripts/drill.sh"; exit 0 ;;
+  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/drill.sh"; exit 0 ;;
 esac
 find_deployment
 split_keys "$@"
@@ -18,7 +20,7 @@ file=''
 before=''
 for at in "${!options[@]}"; do
   # The word after one of these is its value.
-  if [[ "${options[at]}" != -* && "$before" != --level && "$before" != --only && -f "${options[at]}" ]]; then
+  if [[ "${options[at]}" != -* && "$before" != --level && "$before" != --only ]] && is_copy "${options[at]}"; then
     file="${options[at]}"
     break
   fi

@@ -14,8 +14,8 @@ set -euo pipefail
 umask 077
 unset CDPATH
 
-tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run drill-run health-probe compose-driver)
-wrappers=(backup.sh restore.sh drill.sh health-check.sh seal.sh unseal.sh lib.sh)
+tools=(deploy-env pg-snap obj-mirror cfg-pack bundle-manifest bundle-prune backup-run restore-run drill-run ship-run health-probe compose-driver)
+wrappers=(backup.sh restore.sh drill.sh health-check.sh seal.sh unseal.sh ship.sh lib.sh)
 
 log() { printf 'install.sh: %s\n' "$*" >&2; }
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"

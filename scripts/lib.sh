@@ -78,13 +78,51 @@ split_keys() {
   done
 }
 
-# unseal FILE DIR: opens a file of seal.sh into DIR, which is emptied first, with the keys of split_keys; the
+# Whether this names a file of seal.sh, or a copy of ship.sh elsewhere.
+is_copy() { [[ "$1" == s3://* || "$1" == restic:* || "$1" == SHIP_[1-9]:* || -f "$1" ]]; }
+
+fetch_sealed() { stage ship-run fetch "$1" -- bash "$scripts/unseal.sh" - "${keys[@]}" "$2" >/dev/null; }
+
+# Of the keys, only the file with a passphrase is for a repository.
+fetch_snapshot() {
+  local password=() at
+  for at in "${!keys[@]}"; do
+    [[ "${keys[at]}" != --passphrase-file ]] || password=(--passphrase-file "${keys[at + 1]}")
+  done
+  stage ship-run fetch --into "$2" "${password[@]}" "$1" >/dev/null
+}
+
+# unseal COPY DIR: opens what is_copy knows into DIR, which is emptied first, with the keys of split_keys; the
 # bundle's path is then in the variable bundle.
 unseal() {
+  local name="${1##*[/:]}" status=0
   rm -rf -- "$2"
-  stage bash "$scripts/unseal.sh" "$1" "${keys[@]}" "$2" >/dev/null
-  # shellcheck disable=SC2034  # the caller's
+  case "$1" in
+    restic:*) fetch_snapshot "$1" "$2" ;;
+    SHIP_[1-9]:*)
+      if [[ "$(deploy-env get --deploy "$PIPRIO_DEPLOY" "${1%%:*}" 2>/dev/null || printenv "${1%%:*}")" == restic:* ]]; then
+        fetch_snapshot "$1" "$2"
+      else
+        fetch_sealed "$1" "$2"
+      fi
+      ;;
+    s3://*) fetch_sealed "$1" "$2" ;;
+    *) stage bash "$scripts/unseal.sh" "$1" "${keys[@]}" "$2" >/dev/null ;;
+  esac || status=$?
+  if (( status != 0 )); then
+    # What was opened before the failure is no bundle to restore.
+    rm -rf -- "$2"
+    exit "$status"
+  fi
+  # These keys are of the copies, and not of the deployment.
+  unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN AWS_PROFILE AWS_ENDPOINT_URL AWS_REGION AWS_CA_BUNDLE \
+    S3_FORCE_PATH_STYLE RESTIC_REPOSITORY RESTIC_PASSWORD RESTIC_PASSWORD_FILE RESTIC_PASSWORD_COMMAND
   bundle="$(printf '%s' "$2"/piprio_*)"
+  # A copy under another bundle's name is intact, and still not what was asked for.
+  if [[ "$name" =~ ^piprio_[0-9]{8}T[0-9]{6}Z(\.|$) && "${bundle##*/}" != "${name%%.*}" ]]; then
+    rm -rf -- "$2"
+    die 4 "$1 holds ${bundle##*/}: it was renamed or replaced; nothing was restored"
+  fi
 }
 
 # Calls the function finish of the caller with the exit status at the end, however that comes.

@@ -3,6 +3,8 @@
 #   restore.sh                              lists the bundles
 #   restore.sh BUNDLE [--force-config]      restores one, after the deployment's domain is typed
 #   restore.sh FILE.tar.age [-i IDENTITY]   the same from a file of seal.sh, opened below the bundle root
+#   restore.sh s3://BUCKET/….tar.age [-i IDENTITY] | restic:REPOSITORY:BUNDLE | SHIP_n:BUNDLE [-i IDENTITY]
+#                                           the same from a copy of ship.sh
 #   restore.sh BUNDLE --resume              continues an unfinished restore
 #   restore.sh --abandon                    abandons it
 #   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
@@ -17,13 +19,13 @@ if (( $# == 0 )); then
   run bundle-manifest list "$root"
 fi
 case "$1" in
-  -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
+  -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
 # Without settings, or with broken ones, restore-run prints what to do.
 root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)" || root="$PIPRIO_DEPLOY/backups"
 unsealed="$root/.unsealed"
-[[ -f "$1" || "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || run restore-run "$@"
+is_copy "$1" || [[ "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || run restore-run "$@"
 
 # Nothing is decrypted for a restore whose settings do not resolve.
 [[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true
@@ -50,7 +52,7 @@ finish() {
   exit "$status"
 }
 finish_at_end
-if [[ -f "$bundle" ]]; then
+if is_copy "$bundle"; then
   # What an earlier run has left there is decrypted again.
   unseal "$bundle" "$unsealed"
 fi

@@ -1,7 +1,7 @@
 //! The sequence itself.
 
 use crate::bundle::{Bundle, remove_partials};
-use crate::commands::{Commands, link_source};
+use crate::commands::{Commands, copying, link_source};
 use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;
@@ -28,17 +28,34 @@ pub fn run(settings: &Settings, json: bool) -> Result<Exit> {
     let kind = RunKind::Backup;
     // The restore that started a safety backup notifies of both.
     let events = if settings.safety_backup { Events::none(kind) } else { Events::begin(kind) };
-    let mut locks = Vec::new();
-    let result = make(settings, json, &events, &mut locks);
+    let mut held = Held::default();
+    let result = make(settings, json, &events, &mut held);
     events.end(&result);
-    result
+    // A copy may take hours, and a restore must not wait for it.
+    drop(held.locks);
+    let Some(bundle) = held.bundle else { return result };
+    // Also if comparing or pruning has failed: the bundle is worth no less.
+    let shipped = ship(settings, &bundle);
+    match (&result, &shipped) {
+        (Err(_), Err(error)) => warning!("{error:#}"),
+        (Err(_), Ok(_)) | (Ok(_), _) => {}
+    }
+    result.and(shipped)
+}
+
+/// What a run holds until it has notified of its end.
+#[derive(Default)]
+struct Held {
+    locks: Vec<Lock>,
+    /// The path of the bundle, once it is complete.
+    bundle: Option<PathBuf>,
 }
 
 /// Makes a bundle. The locks are the caller's to release.
-fn make(settings: &Settings, json: bool, events: &Events, locks: &mut Vec<Lock>) -> Result<Exit> {
+fn make(settings: &Settings, json: bool, events: &Events, held: &mut Held) -> Result<Exit> {
     root::refuse_if_unmounted(settings)?;
     let root = make_directories(settings)?;
-    *locks = take_locks(settings, &root)?;
+    held.locks = take_locks(settings, &root)?;
     root::record(settings).unwrap_or_else(|error| warning!("{error:#}"));
     let bundle = Bundle::with_free_name(&root);
     let link = link_source(settings, &bundle);
@@ -62,6 +79,7 @@ fn make(settings: &Settings, json: bool, events: &Events, locks: &mut Vec<Lock>)
             drop(unfinished);
         }
     }
+    held.bundle = backup.bundle.is_published().then(|| backup.bundle.path.clone());
     let printed = if json { pipe_kit::output::print(&backup.record.json()?) } else { Ok(()) };
     if let Some((exit, error)) = lock(&failure).take() {
         return Err(Stop::with_exit(exit, error).into());
@@ -69,6 +87,18 @@ fn make(settings: &Settings, json: bool, events: &Events, locks: &mut Vec<Lock>)
     printed.inspect_err(|_| backup.end(Exit::Failed.code())).with_context(|| {
         format!("{} is complete, but the record was not printed", backup.bundle.path.display())
     })?;
+    Ok(Exit::Done)
+}
+
+/// Copies the bundle to other places. The bundle is complete, and no failure here denies it.
+fn ship(settings: &Settings, bundle: &Path) -> Result<Exit> {
+    if let Some(tool) = copying(settings, bundle) {
+        tool.run().map_err(|error| {
+            let path = bundle.display();
+            let message = format!("{path} is complete, but it is not copied everywhere: {error:#}");
+            Stop::with_exit(Exit::Failed, message)
+        })?;
+    }
     Ok(Exit::Done)
 }
 

@@ -20,6 +20,9 @@ STAGES, in this order:
   alarm      bundle-manifest alarm: compares it with the bundle before it
   prune      bundle-prune: removes bundles older than BACKUP_KEEP_DAYS that neither BACKUP_KEEP_DAILY,
              nor _WEEKLY, _MONTHLY or _YEARLY keeps
+If SHIP_1 to SHIP_9 name destinations and BACKUP_SHIP is yes, ship-run then copies the bundle
+there, and with SHIP_KEEP_DAYS removes old copies. The backup's locks are released by then.
+
 The programs are searched for on PATH. A stage that fails ends the run. If it fails before
 publish, no bundle is made, and earlier bundles are unchanged; if it fails later, the bundle is
 complete, and nothing is pruned.
@@ -37,7 +40,8 @@ EXAMPLES
 
 EXIT STATUS
   0  done
-  1  a stage failed: it ended with a status that is not listed here, or with 2
+  1  a stage failed: it ended with a status that is not listed here, or with 2; or the bundle is
+     complete, but it is not copied to every destination
   2  wrong usage, or a wrong setting
   3  some objects could not be read; no bundle was made
   4  what was written is damaged; no bundle was made

@@ -5,7 +5,7 @@ use crate::settings::Settings;
 use crate::stage::Stage;
 use pipe_kit::tool::Tool;
 use pipe_kit::warning;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What the commands are made of.
 pub struct Commands<'a> {
@@ -69,6 +69,15 @@ fn by_calendar(settings: &Settings) -> impl Iterator<Item = &str> {
     rules.flat_map(|(option, number)| [*option, number.as_str()])
 }
 
+/// The command that copies a finished bundle to other places.
+pub fn copying(settings: &Settings, bundle: &Path) -> Option<Tool> {
+    if !settings.ships || settings.safety_backup {
+        return None;
+    }
+    let prune = settings.prunes_copies.then_some("--prune");
+    Some(Tool::new("ship-run").args(prune).arg(bundle))
+}
+
 /// The mirror of the newest intact bundle, where bundles are linked. A safety backup is what a restore falls back on:
 /// it stands alone.
 pub fn link_source(settings: &Settings, bundle: &Bundle) -> Option<PathBuf> {
@@ -94,7 +103,6 @@ pub fn link_source(settings: &Settings, bundle: &Bundle) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
 
     fn settings() -> Settings {
         Settings {
@@ -134,6 +142,20 @@ mod tests {
                 .into(),
         ];
         assert_eq!(shown(&settings(), None), expected);
+    }
+
+    #[test]
+    fn a_bundle_is_copied_where_a_destination_is_set_and_never_for_a_restore() {
+        let bundle = Bundle::at(Path::new("/r"), chrono::DateTime::UNIX_EPOCH);
+        let shown = |settings: &Settings| {
+            copying(settings, &bundle.path).map(|tool| tool.to_shell()).unwrap_or_default()
+        };
+        let ships = Settings { ships: true, ..settings() };
+        assert_eq!(shown(&settings()), "");
+        assert_eq!(shown(&ships), "ship-run /r/piprio_19700101T000000Z");
+        let prunes = Settings { prunes_copies: true, ..ships.clone() };
+        assert_eq!(shown(&prunes), "ship-run --prune /r/piprio_19700101T000000Z");
+        assert_eq!(shown(&Settings { safety_backup: true, ..ships }), "");
     }
 
     #[test]

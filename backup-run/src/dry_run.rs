@@ -2,7 +2,7 @@
 
 use crate::backup::refuse_if_unfinished;
 use crate::bundle::Bundle;
-use crate::commands::{Commands, link_source};
+use crate::commands::{Commands, copying, link_source};
 use crate::root::refuse_if_unmounted;
 use crate::settings::Settings;
 use crate::stage::Stage;
@@ -32,6 +32,9 @@ pub fn run(settings: &Settings) -> Result<Exit> {
             Err(reason) => format!("# skipped: {reason}"),
         };
         text += &format!("{}\n    {line}\n", stage.heading());
+    }
+    if let Some(tool) = copying(settings, &bundle.path) {
+        text += &format!("then\n    {}\n", tool.to_shell());
     }
     pipe_kit::output::print(&text)?;
     refuse_if_unfinished(settings)?;

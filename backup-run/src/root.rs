@@ -4,11 +4,11 @@
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
+use pipe_kit::mount::{existing, is_mount_point, mount_point};
 use pipe_kit::tool::Tool;
 use pipe_kit::{Stop, info};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Where the filesystem of each root is mounted, by the root's path as it was given.
@@ -77,31 +77,6 @@ pub fn record(settings: &Settings) -> Result<()> {
 
 fn absolute(path: &Path) -> Result<PathBuf> {
     std::path::absolute(path).with_context(|| format!("finding {}", path.display()))
-}
-
-/// The path without links, or its nearest directory that exists.
-fn existing(path: &Path) -> PathBuf {
-    let real = path.ancestors().find_map(|path| path.canonicalize().ok());
-    real.unwrap_or_else(|| PathBuf::from("/"))
-}
-
-/// The device of a directory; what an automounter mounts there is mounted by this.
-fn device(dir: &Path) -> Option<u64> {
-    dir.join(".").metadata().ok().map(|found| found.dev())
-}
-
-/// The topmost directory of the filesystem that a directory is on.
-fn mount_point(dir: &Path) -> PathBuf {
-    let here = device(dir);
-    let same = dir.ancestors().take_while(|dir| device(dir) == here);
-    same.last().unwrap_or(dir).to_owned()
-}
-
-fn is_mount_point(dir: &Path) -> bool {
-    match dir.parent() {
-        None => true,
-        Some(parent) => device(dir).is_some_and(|here| device(parent) != Some(here)),
-    }
 }
 
 #[cfg(test)]

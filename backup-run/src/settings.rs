@@ -22,6 +22,10 @@ pub struct Settings {
     /// What retention keeps beyond that, as options of `bundle-prune` with their numbers.
     pub keep_by_calendar: Vec<(&'static str, String)>,
     pub shrink_percent: String,
+    /// Whether the bundle is copied to other places afterwards.
+    pub ships: bool,
+    /// Whether old copies are removed then.
+    pub prunes_copies: bool,
     /// Run for a restore, under its locks.
     pub safety_backup: bool,
     /// Accept that this bundle holds far less than the one before.
@@ -50,6 +54,10 @@ fn keep_by_calendar() -> Result<Vec<(&'static str, String)>> {
     rules.into_iter().map(|(option, name)| Ok((option, required(name)?))).collect()
 }
 
+fn has_destination() -> bool {
+    (1..=9).any(|number| variable(&format!("SHIP_{number}")).is_some())
+}
+
 impl Settings {
     /// Reads the environment.
     ///
@@ -67,6 +75,8 @@ impl Settings {
             keep_days: required("BACKUP_KEEP_DAYS")?,
             keep_by_calendar: keep_by_calendar()?,
             shrink_percent: required("ALARM_SHRINK_PERCENT")?,
+            ships: variable("BACKUP_SHIP").is_none_or(|text| text != "no") && has_destination(),
+            prunes_copies: variable("SHIP_KEEP_DAYS").is_some(),
             safety_backup: false,
             accept: false,
             accept_root: false,

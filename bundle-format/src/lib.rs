@@ -2,6 +2,9 @@
 //!
 //! - [`name`], [`layout`], [`manifest`], [`sums`], [`domain`]: what a bundle is called and made of;
 //! - [`parts`]: how a large object is divided;
+//! - [`retention`]: which bundles are kept;
+//! - [`shipped`]: what lies beside a sealed bundle that was copied elsewhere;
+//! - [`shipments`]: what was copied where;
 //! - [`report`]: what a tool prints as JSON for the tools that read it.
 
 pub mod domain;
@@ -10,6 +13,9 @@ pub mod manifest;
 pub mod name;
 pub mod parts;
 pub mod report;
+pub mod retention;
+pub mod shipments;
+pub mod shipped;
 pub mod sums;
 
 #[doc(hidden)]

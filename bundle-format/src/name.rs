@@ -4,7 +4,8 @@
 use chrono::{DateTime, NaiveDateTime, SecondsFormat, Utc};
 use std::ffi::OsStr;
 
-const PREFIX: &str = "piprio_";
+/// How the names of bundles begin.
+pub const PREFIX: &str = "piprio_";
 const SHAPE: &str = "dddddddd_dddddd_";
 
 /// The moment that the name of a drill's report holds: `drill_YYYYMMDDTHHMMSSZ`. `None` for anything else.

@@ -11,7 +11,7 @@ mod objects;
 mod run;
 
 pub use bundles::{
-    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShrunkBundle,
+    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShippedTo, ShrunkBundle,
 };
 pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
 pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};
@@ -24,5 +24,5 @@ pub use drill::{
     DrillStep, DrillVerdict, DrilledBundle, PreviousDrill,
 };
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
-pub use objects::{BucketStatus, MirrorCheck, MirrorProblem};
+pub use objects::{BucketObject, BucketObjects, BucketStatus, MirrorCheck, MirrorProblem};
 pub use run::{ComponentBytes, DestinationRecord, DrillRecord, RunKind, RunRecord, StageRecord};

@@ -241,6 +241,10 @@ enum Command {
         /// Directory with the reports of drills [default: .drills of PIPRIO_DEPLOY, where that is set]
         #[arg(long, value_name = "DIR")]
         drills: Option<PathBuf>,
+        /// File with what was copied where [default: .restore/ship/shipped.json of PIPRIO_DEPLOY, where
+        /// that is set]
+        #[arg(long, value_name = "FILE")]
+        shipped: Option<PathBuf>,
         /// Print only the bundles' paths, one per line
         #[arg(long, conflicts_with = "json")]
         paths: bool,
@@ -286,8 +290,9 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Command::Unpack { file, dir, identity, passphrase_file } => {
             unpack::run(&file, &dir, &Keys { identities: identity, passphrase_file })
         }
-        Command::List { root, newest, intact, domain, drills, paths, json } => {
-            list::run(&root, &list::Options { newest, intact, domain, drills, paths, json })
+        Command::List { root, newest, intact, domain, drills, shipped, paths, json } => {
+            let options = list::Options { newest, intact, domain, drills, shipped, paths, json };
+            list::run(&root, &options)
         }
         Command::Diff { before, after, json } => diff::run(&before, &after, json),
         Command::Alarm { dir, shrink_percent, accept } => alarm::run(&dir, shrink_percent, accept),

@@ -1,6 +1,7 @@
 //! `list`: the finished bundles below a root.
 
 mod drills;
+mod shipments;
 
 use crate::alarm::mark::{self, Mark};
 use crate::bundle::{domain, problems, root, structure, tree};
@@ -9,8 +10,9 @@ use anyhow::{Context, Result};
 use bundle_format::BundleName;
 use bundle_format::domain::{UNKNOWN, differ};
 use bundle_format::report::{
-    BundleCheck, BundleState, DrillResult, Drilled, ListedBundle, Listing, ShrunkBundle,
+    BundleCheck, BundleState, DrillResult, Drilled, ListedBundle, Listing, ShippedTo, ShrunkBundle,
 };
+use bundle_format::shipments::Shipments;
 use chrono::{DateTime, TimeDelta, Utc};
 use drills::Drills;
 use pipe_kit::{Exit, text};
@@ -30,6 +32,8 @@ pub struct Options {
     pub domain: Option<String>,
     /// The directory with the reports of drills.
     pub drills: Option<PathBuf>,
+    /// The file with what was copied where.
+    pub shipped: Option<PathBuf>,
     /// Their paths, one a line.
     pub paths: bool,
     /// As JSON.
@@ -104,12 +108,21 @@ fn rows(
 ) -> Vec<ListedBundle> {
     let drills = drills::directory(options.drills.as_deref());
     let drills = drills.map(|dir| Drills::read(&dir)).unwrap_or_default();
-    let rows = names.iter().map(|name| row(root, name, now, &drills));
+    let shipments = shipments::file(options.shipped.as_deref());
+    let shipments = shipments.map(|file| Shipments::read(&file)).unwrap_or_default();
+    let history = History { drills, shipments };
+    let rows = names.iter().map(|name| row(root, name, now, &history));
     let wanted = |row: &ListedBundle| !options.intact || row.state == BundleState::Intact;
     rows.filter(wanted).take(if options.newest { 1 } else { usize::MAX }).collect()
 }
 
-fn row(root: &Path, name: &BundleName, now: DateTime<Utc>, drills: &Drills) -> ListedBundle {
+/// What was done with bundles since.
+struct History {
+    drills: Drills,
+    shipments: Shipments,
+}
+
+fn row(root: &Path, name: &BundleName, now: DateTime<Utc>, history: &History) -> ListedBundle {
     let path = root.join(name.as_str());
     let mut row = ListedBundle {
         name: name.as_str().to_owned(),
@@ -122,7 +135,8 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>, drills: &Drills) -> L
         state: BundleState::Unknown,
         reason: None,
         shrunk: mark::read(&path).map(|mark| mark.phrase()),
-        drilled: drills.of(&path, name.as_str()),
+        drilled: history.drills.of(&path, name.as_str()),
+        shipped: shipments::of(&history.shipments, &path, name.as_str()),
     };
     match structure::read(&path) {
         Ok(found) => {
@@ -149,9 +163,9 @@ fn reason(report: &BundleCheck) -> Option<String> {
 }
 
 fn table(rows: &[ListedBundle], now: DateTime<Utc>) -> String {
-    let cells: Vec<[String; 7]> = rows.iter().map(|row| cells(row, now)).collect();
+    let cells: Vec<[String; 8]> = rows.iter().map(|row| cells(row, now)).collect();
     let width = |column: usize| cells.iter().map(|c| c[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 7] = std::array::from_fn(width);
+    let widths: [usize; 8] = std::array::from_fn(width);
     cells.iter().fold(String::new(), |mut text, row| {
         let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
@@ -160,7 +174,7 @@ fn table(rows: &[ListedBundle], now: DateTime<Utc>) -> String {
     })
 }
 
-fn cells(row: &ListedBundle, now: DateTime<Utc>) -> [String; 7] {
+fn cells(row: &ListedBundle, now: DateTime<Utc>) -> [String; 8] {
     let mut state = match &row.reason {
         Some(reason) => format!("{}: {reason}", row.state.word()),
         None => row.state.word().to_owned(),
@@ -176,7 +190,16 @@ fn cells(row: &ListedBundle, now: DateTime<Utc>) -> [String; 7] {
         row.domain.clone(),
         state,
         row.drilled.as_ref().map(|drilled| drill(drilled, now)).unwrap_or_default(),
+        copies(&row.shipped, now),
     ]
+}
+
+/// The copies elsewhere as a phrase: when the last was made, and where they are.
+fn copies(shipped: &[ShippedTo], now: DateTime<Utc>) -> String {
+    let Some(last) = shipped.iter().map(|copy| copy.timestamp).max() else { return String::new() };
+    let places: Vec<&str> = shipped.iter().map(|copy| copy.destination.as_str()).collect();
+    let age = text::age((now - last).num_seconds().max(0));
+    format!("shipped {age} ago to {}", text::one_line(&places.join(", ")))
 }
 
 /// The last drill as a phrase: when it was, and how long the recovery took, or that it did not pass.
@@ -233,5 +256,13 @@ mod tests {
         assert_eq!(ends[0], "drilled 24 h ago, loaded in 42.0 s");
         assert_eq!(ends[1], "intact; holds far less than x: y");
         assert_eq!(ends[2], "drill 24 h ago: finding");
+        let copy = |place: &str, hours| ShippedTo {
+            destination: place.to_owned(),
+            timestamp: now - TimeDelta::hours(hours),
+        };
+        rows[1].shipped = vec![copy("/mnt/copies", 3), copy("s3://offsite/h", 2)];
+        let text = table(&rows, now);
+        let end = text.lines().nth(1).unwrap().rsplit("  ").next().unwrap();
+        assert_eq!(end, "shipped 2 h ago to /mnt/copies, s3://offsite/h");
     }
 }

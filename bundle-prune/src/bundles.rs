@@ -3,26 +3,11 @@
 use anyhow::{Context, Result};
 use bundle_format::BundleName;
 use bundle_format::domain::known;
-use bundle_format::report::{BundleState, ListedBundle, Listing};
-use chrono::{DateTime, Utc};
+use bundle_format::report::{ListedBundle, Listing};
+use bundle_format::retention::Bundle;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-
-/// One bundle, as far as retention needs it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bundle {
-    /// Its directory's name.
-    pub name: String,
-    /// When it was taken, by its name, UTC.
-    pub taken: DateTime<Utc>,
-    /// What a quick check concludes.
-    pub state: BundleState,
-    /// The domain of its deployment, where that is known.
-    pub domain: Option<String>,
-    /// What it lacks of the bundle before it, where that set the alarm off.
-    pub shrunk: Option<String>,
-}
 
 /// Lists the finished bundles below a root, in any order.
 ///
@@ -39,27 +24,26 @@ pub fn list(root: &Path) -> Result<Vec<Bundle>> {
 pub(crate) fn read(text: &str) -> Result<Vec<Bundle>> {
     let listing: Listing = serde_json::from_str(text)
         .context("the report of bundle-manifest list cannot be read; nothing was removed")?;
-    listing.bundles.into_iter().map(Bundle::checked).collect()
+    listing.bundles.into_iter().map(checked).collect()
 }
 
-impl Bundle {
-    /// A listed bundle. A name that does not hold the listed time is refused, since bundles are removed by name.
-    fn checked(listed: ListedBundle) -> Result<Self> {
-        let ListedBundle { name, timestamp: taken, state, domain, shrunk, .. } = listed;
-        let read = BundleName::parse(OsStr::new(&name));
-        if read.is_none_or(|read| read.taken() != taken) {
-            anyhow::bail!(
-                "bundle-manifest list names {name:?}, which does not match its time {taken}; nothing was removed"
-            );
-        }
-        let domain = known(Some(&domain)).map(str::to_owned);
-        Ok(Self { name, taken, state, domain, shrunk })
+/// A listed bundle. A name that does not hold the listed time is refused, since bundles are removed by name.
+fn checked(listed: ListedBundle) -> Result<Bundle> {
+    let ListedBundle { name, timestamp: taken, state, domain, shrunk, .. } = listed;
+    let read = BundleName::parse(OsStr::new(&name));
+    if read.is_none_or(|read| read.taken() != taken) {
+        anyhow::bail!(
+            "bundle-manifest list names {name:?}, which does not match its time {taken}; nothing was removed"
+        );
     }
+    let domain = known(Some(&domain)).map(str::to_owned);
+    Ok(Bundle { name, taken, state, domain, shrunk })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bundle_format::report::BundleState;
 
     fn listing(name: &str, taken: &str) -> String {
         let bundle = ListedBundle {

@@ -1,13 +1,14 @@
 //! The command line.
 
-use crate::bundles::{self, Bundle};
-use crate::calendar::Calendar;
-use crate::clock::Reading;
-use crate::policy::{self, Decision, Hold, Policy, Reason, Verdict};
+use crate::bundles;
 use crate::record::Record;
 use crate::removal::{self, Removal};
 use crate::report::{Outcome, Report};
 use anyhow::{Context, Result, bail};
+use bundle_format::retention::Bundle;
+use bundle_format::retention::Calendar;
+use bundle_format::retention::clock::Reading;
+use bundle_format::retention::policy::{self, Decision, Policy, Reason, Verdict};
 use clap::Parser;
 use pipe_kit::Exit;
 use pipe_kit::log::Quiet;
@@ -109,7 +110,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let record = record_file(cli.record).map(|file| Record::read(file, &root)).transpose()?;
     let (own, others) = policy::own(bundles::list(&root)?, cli.domain.as_deref());
     let clock = Reading::new(&own, chrono::Utc::now(), record.as_ref().and_then(Record::last));
-    let hold = hold(&own, &clock);
+    let hold = policy::hold(&own, &clock);
     let mut decisions = policy::decide(&own, &clock, hold, policy);
     warn(&decisions, &clock, policy);
     decisions.extend(others.into_iter().map(foreign));
@@ -144,17 +145,6 @@ fn record_file(given: Option<PathBuf>) -> Option<PathBuf> {
         Some(Path::new(&deployment).join(".restore/retention.json"))
     };
     given.or_else(of_deployment)
-}
-
-/// What holds all removal back. The clock comes first, since everything else depends on it.
-fn hold(own: &[Bundle], clock: &Reading) -> Option<Hold> {
-    if clock.jump.is_some() {
-        Some(Hold::Clock)
-    } else if own.iter().any(|bundle| bundle.shrunk.is_some()) {
-        Some(Hold::Shrunk)
-    } else {
-        None
-    }
 }
 
 fn foreign(bundle: Bundle) -> Decision {

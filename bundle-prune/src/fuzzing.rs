@@ -2,9 +2,9 @@
 //! one is broken.
 
 use crate::bundles;
-use crate::calendar::Calendar;
-use crate::clock::Reading;
-use crate::policy::{Policy, Verdict, decide};
+use bundle_format::retention::Calendar;
+use bundle_format::retention::clock::Reading;
+use bundle_format::retention::policy::{Policy, Verdict, decide};
 use chrono::DateTime;
 
 /// A list that is accepted names only what lies in the root, and its newest good bundle is kept whatever the

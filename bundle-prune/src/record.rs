@@ -1,7 +1,7 @@
 //! The record of the last run, a file in the deployment: for each root, what the next run must know.
 
-use crate::clock::Run;
 use anyhow::{Context, Result};
+use bundle_format::retention::clock::Run;
 use pipe_kit::atomic::{self, AtomicFile};
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;

@@ -1,7 +1,7 @@
 //! What was decided and what was done.
 
-use crate::calendar::Calendar;
-use crate::policy::{Decision, Policy, Verdict};
+use bundle_format::retention::Calendar;
+use bundle_format::retention::policy::{Decision, Policy, Verdict};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::Serialize;
 use std::fmt::Write;

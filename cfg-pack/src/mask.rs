@@ -13,6 +13,7 @@ const HARMLESS_KEYS: &[&str] = &[
     "BACKUP_KEEP_WEEKLY",
     "BACKUP_KEEP_YEARLY",
     "BACKUP_LINK",
+    "BACKUP_SHIP",
     "DRILL_DATA_KEYS",
     "DRILL_USER",
     "OBJECT_STORAGE",
@@ -43,6 +44,11 @@ const HARMLESS_KEYS: &[&str] = &[
     "REDIS_URL",
     "S3_ENDPOINT",
     "S3_FORCE_PATH_STYLE",
+    "SHIP_KEEP_DAILY",
+    "SHIP_KEEP_MONTHLY",
+    "SHIP_KEEP_WEEKLY",
+    "SHIP_KEEP_YEARLY",
+    "SHIP_RECIPIENTS",
     "SYSTEMD_UNITS",
 ];
 
@@ -238,7 +244,15 @@ fn is_harmless(key: &str) -> bool {
         |word: &str| SECRET_WORDS.iter().any(|secret| word.trim_matches('-').starts_with(secret));
     let names_a_secret = key.split(['_', '.', '-']).any(is_secret) && !PLACES.contains(&last_word);
     HARMLESS_KEYS.contains(&key.as_str())
+        || is_destination(&key)
         || (!names_a_secret && (HARMLESS_WORDS.contains(&last_word) || key.starts_with(PUBLIC)))
+}
+
+/// Whether a key is `SHIP_1` to `SHIP_9`, or one of its settings that is not secret.
+fn is_destination(key: &str) -> bool {
+    let Some(rest) = key.strip_prefix("SHIP_") else { return false };
+    let own = ["", "_CA_BUNDLE", "_ENDPOINT", "_FORCE_PATH_STYLE", "_MAX_RATE", "_PROFILE"];
+    rest.starts_with(|digit| matches!(digit, '1'..='9')) && own.contains(&&rest[1..])
 }
 
 /// Whether a value of a harmless key may hold a secret all the same: options, JSON, a URL with a token.

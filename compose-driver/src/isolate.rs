@@ -50,12 +50,16 @@ pub fn isolate(drill: &Deployment, deploy: &Deployment, skip: &[String], bytes: 
     let active = configuration::active(&compose, &source)?;
     drop(links);
     let skip: BTreeSet<String> = skip.iter().cloned().collect();
+    let known = plan::services(&configured)?;
+    if let Some(name) = skip.iter().find(|name| !known.contains_key(*name)) {
+        return Err(Stop::usage(format!("--skip: there is no service {name}")).into());
+    }
     let facts = Facts {
         project: &project,
         drill: drill.dir(),
         deploy: deploy.dir(),
         done: &done(&production),
-        images: &lookup::images(plan::services(&configured)?, &active, &production)?,
+        images: &lookup::images(known, &active, &production)?,
         active: &active,
         skip: &skip,
         subnet: &subnet::free()?,

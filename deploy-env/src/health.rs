@@ -12,7 +12,7 @@ pub struct Limit {
 }
 
 /// All of them.
-pub const LIMITS: [Limit; 11] = [
+pub const LIMITS: [Limit; 12] = [
     Limit { key: "BACKUP_KEEP_DAILY", least: 0, most: 110_000 },
     Limit { key: "BACKUP_KEEP_WEEKLY", least: 0, most: 110_000 },
     Limit { key: "BACKUP_KEEP_MONTHLY", least: 0, most: 110_000 },
@@ -23,6 +23,7 @@ pub const LIMITS: [Limit; 11] = [
     Limit { key: "HEALTH_MIN_FREE_MIB", least: 0, most: u32::MAX },
     Limit { key: "HEALTH_MAX_BUNDLE_AGE_HOURS", least: 0, most: u32::MAX },
     Limit { key: "HEALTH_MAX_DRILL_AGE_DAYS", least: 0, most: u32::MAX },
+    Limit { key: "HEALTH_MAX_SHIP_AGE_HOURS", least: 0, most: u32::MAX },
     Limit { key: "HOOK_TIMEOUT_SECONDS", least: 1, most: 86_400 },
 ];
 

@@ -17,6 +17,7 @@ mod backups;
 mod cache;
 mod database;
 mod notifications;
+mod ship;
 mod unused;
 
 /// One line of the report.
@@ -63,7 +64,7 @@ const REDIS: &[(&str, u16)] = &[("redis", 6379), ("rediss", 6379)];
 pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
     let mut out = resolve_with(deployment, layers, None)?;
     unused::report(layers, &out.exports);
-    out.rows.sort_by_key(|row| settings::SETTINGS.iter().position(|s| s.key == row.key));
+    out.rows.sort_by_key(|row| settings::position(row.key));
     Ok(out)
 }
 
@@ -114,6 +115,7 @@ impl Resolver<'_> {
         self.export("PIPRIO_VERSION", version);
         self.backups()?;
         self.drills()?;
+        self.ship()?;
         let name = self.required("SERVICE_DRIVER")?;
         let scripts = self.layers.environment.get("PIPRIO_SCRIPTS").map(String::as_str);
         let units = self.take("SYSTEMD_UNITS");

@@ -23,7 +23,7 @@ const fn secret(key: &'static str) -> Setting {
     Setting { key, default: None, secret: true }
 }
 
-/// All settings, in the order of the documentation.
+/// All settings but [`DESTINATIONS`], in the order of the documentation.
 pub const SETTINGS: &[Setting] = &[
     plain("PIPRIO_DOMAIN", None),
     plain("PIPRIO_VERSION", Some("unknown")),
@@ -93,17 +93,27 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_KEEP_MONTHLY", Some("0")),
     plain("BACKUP_KEEP_YEARLY", Some("0")),
     plain("BACKUP_LINK", Some("no")),
+    plain("BACKUP_SHIP", Some("yes")),
+    plain("SHIP_RECIPIENTS", None),
+    plain("SHIP_KEEP_DAYS", None),
+    plain("SHIP_KEEP_DAILY", None),
+    plain("SHIP_KEEP_WEEKLY", None),
+    plain("SHIP_KEEP_MONTHLY", None),
+    plain("SHIP_KEEP_YEARLY", None),
     plain("ALARM_SHRINK_PERCENT", Some("50")),
     plain("DRILL_DIR", None),
     plain("DRILL_USER", Some("postgres")),
     plain("DRILL_DATA_KEYS", None),
     plain("DRILL_RTO_GOAL_MINUTES", None),
     plain("DRILL_RPO_GOAL_HOURS", None),
+    plain("DRILL_TIMEOUT_HOURS", Some("12")),
+    plain("DRILL_SKIP_SERVICES", None),
     plain("HEALTH_TIMEOUT_SECONDS", Some("5")),
     plain("HEALTH_MAX_LATENCY_MS", Some("2000")),
     plain("HEALTH_MIN_FREE_MIB", Some("1024")),
     plain("HEALTH_MAX_BUNDLE_AGE_HOURS", Some("26")),
     plain("HEALTH_MAX_DRILL_AGE_DAYS", Some("0")),
+    plain("HEALTH_MAX_SHIP_AGE_HOURS", Some("36")),
     plain("HOOK_TIMEOUT_SECONDS", Some("600")),
     secret("NOTIFY_PING"),
     plain("NOTIFY_PING_FILE", None),
@@ -122,9 +132,54 @@ pub const SECRET_VARIABLES: [&str; 6] = [
     "NOTIFY_URL",
 ];
 
+/// The settings of one destination of sealed copies: where it is, and how it is reached.
+macro_rules! destination {
+    ($name:literal) => {
+        [
+            plain($name, None),
+            plain(concat!($name, "_ENDPOINT"), None),
+            plain(concat!($name, "_REGION"), None),
+            plain(concat!($name, "_CA_BUNDLE"), None),
+            secret(concat!($name, "_ACCESS_KEY")),
+            plain(concat!($name, "_ACCESS_KEY_FILE"), None),
+            secret(concat!($name, "_SECRET_KEY")),
+            plain(concat!($name, "_SECRET_KEY_FILE"), None),
+            plain(concat!($name, "_PROFILE"), None),
+            plain(concat!($name, "_FORCE_PATH_STYLE"), None),
+            plain(concat!($name, "_PASSWORD_FILE"), None),
+            plain(concat!($name, "_RETAIN_DAYS"), None),
+            plain(concat!($name, "_RETAIN_MODE"), None),
+            plain(concat!($name, "_MAX_RATE"), None),
+        ]
+    };
+}
+
+/// The settings of the destinations of sealed copies, those of one in a row.
+pub const DESTINATIONS: &[[Setting; 14]] = &[
+    destination!("SHIP_1"),
+    destination!("SHIP_2"),
+    destination!("SHIP_3"),
+    destination!("SHIP_4"),
+    destination!("SHIP_5"),
+    destination!("SHIP_6"),
+    destination!("SHIP_7"),
+    destination!("SHIP_8"),
+    destination!("SHIP_9"),
+];
+
+/// Every setting, in the order of the documentation.
+fn all() -> impl Iterator<Item = &'static Setting> {
+    SETTINGS.iter().chain(DESTINATIONS.iter().flatten())
+}
+
 /// The setting of a name.
 pub fn find(key: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|s| s.key == key)
+    all().find(|s| s.key == key)
+}
+
+/// Where a setting stands in the documentation.
+pub fn position(key: &str) -> Option<usize> {
+    all().position(|s| s.key == key)
 }
 
 /// Whether there is a setting of that name, its own or libpq's.
@@ -155,7 +210,7 @@ pub fn mask_urls(text: &str) -> String {
 }
 
 fn mask_word(word: &str) -> String {
-    let at = word.find("://").map(|at| word[..at].rfind('=').map_or(0, |at| at + 1));
+    let at = word.find("://").map(|at| word[..at].rfind(['=', ':']).map_or(0, |at| at + 1));
     let Some((before, url)) = at.map(|at| word.split_at(at)) else { return word.to_owned() };
     match Url::parse(url) {
         Ok(mut url) if url.password().is_some() => match url.set_password(Some("***")) {
@@ -177,6 +232,7 @@ mod tests {
         let table = [
             ("redis://127.0.0.1:6379", "redis://127.0.0.1:6379"),
             ("redis://:hunter2@h:1/0", "redis://:***@h:1/0"),
+            ("restic:rest:https://u:hunter2@h/r", "restic:rest:https://u:***@h/r"),
             ("api=http://u:hunter2@h/x web=http://w/", "api=http://u:***@h/x web=http://w/"),
             ("redis://u:hun/ter2@h", "***"),
             ("plain text = x", "plain text = x"),

@@ -5,23 +5,23 @@ mod checks;
 mod deployment;
 mod endpoints;
 mod environment;
-mod mask;
 mod notes;
-mod processes;
 mod program;
 mod project;
 mod scripts;
 
+use crate::script;
+use crate::secrets::Secrets;
 use anyhow::Result;
 use bundle_format::report::{DrillCheck, DrillVerdict, HealthReport};
-use deployment::{Deployment, Plan};
-use mask::Mask;
-use pipe_kit::{info, warning};
+use deployment::Deployment;
+use pipe_kit::{Stop, info, warning};
 use program::Program;
 use project::Project;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+pub use deployment::Plan;
 pub use project::remove_leftover;
 
 /// What the health check looks at: the disk is this host's, and the drill has no bundles.
@@ -33,64 +33,37 @@ const LAST_CHARACTERS: usize = 2000;
 /// What is asked for.
 #[derive(Clone, Copy)]
 pub struct AppRequest<'a> {
-    /// The deployment whose services they are.
-    pub deploy: &'a Path,
-    /// The bundle's directory.
-    pub bundle: &'a Path,
-    /// An empty directory that nobody else may enter. It is empty again afterwards.
-    pub dir: &'a Path,
-    /// The name of the Compose project: `piprio-drill-…`.
-    pub project: &'a str,
-    /// `DRILL_DATA_KEYS`: variables, and files below `secrets/`, that the restored data needs.
-    pub data_keys: &'a [String],
-    /// Services that are left out.
-    pub skip: &'a [String],
-    /// The service driver's program.
-    pub driver: &'a Path,
+    /// What is restored, and where.
+    pub plan: Plan<'a>,
     /// The operator's checks: `DEPLOY/drill.d/app`.
     pub scripts: &'a Path,
-    /// Bytes of the database and of the objects.
-    pub bytes: u64,
     /// How long services may take to become ready, in seconds.
     pub wait_seconds: u32,
     /// Leave it running, and print how to remove it.
     pub keep: bool,
 }
 
-impl<'a> AppRequest<'a> {
-    fn plan(&self) -> Plan<'a> {
-        Plan {
-            from: self.deploy,
-            bundle: self.bundle,
-            dir: self.dir,
-            project: self.project,
-            data_keys: self.data_keys,
-            skip: self.skip,
-            driver: self.driver,
-            bytes: self.bytes,
-        }
-    }
-
+impl AppRequest<'_> {
     fn restore(&self, domain: &str) -> Program {
-        let tool = self.plan().resolved().args(["restore-run"]).args([self.bundle]);
+        let tool = self.plan.resolved().args(["restore-run"]).args([self.plan.bundle]);
         let tool = tool.args(["--confirm", domain, "--config", "no", "--no-root-lock", "--wait"]);
         tool.args([self.wait_seconds.to_string()])
     }
 
     fn health(&self) -> Program {
         let probes = ["health-probe", "--json", "--quiet", "--only", PROBES];
-        self.plan().resolved().args(probes)
+        self.plan.resolved().args(probes)
     }
 
     fn log(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.log"))
+        self.plan.dir.join(format!("{name}.log"))
     }
 }
 
 /// The commands, in order, as they would be typed.
 #[must_use]
 pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
-    let plan = request.plan();
+    let plan = &request.plan;
     let commands = [
         plan.extract(),
         plan.replace_secrets(),
@@ -98,49 +71,76 @@ pub fn plan(request: &AppRequest<'_>) -> Vec<String> {
         request.restore("DOMAIN"),
         request.health(),
         plan.driver().args(["isolation"]),
-        plan.driver().args(["destroy", "--project", request.project]),
+        plan.driver().args(["destroy", "--project", request.plan.project]),
     ];
     commands.iter().map(Program::to_shell).collect()
+}
+
+/// Refuses services that the deployment does not have: one with a wrong name would run.
+///
+/// # Errors
+/// [`Stop::usage`] with the names; if the driver does not answer.
+pub fn refuse_unknown(skip: &[String], driver: &Path, deploy: &Path) -> Result<()> {
+    if skip.is_empty() {
+        return Ok(());
+    }
+    let list = Program::new(driver).of_deployment().variable("PIPRIO_DEPLOY", deploy).args(["ps"]);
+    let listed = list.capture()?;
+    let known: Vec<&str> = listed.lines().filter_map(|line| line.split('\t').next()).collect();
+    let unknown = skip.iter().map(String::as_str).filter(|name| !known.contains(name));
+    let unknown: Vec<&str> = unknown.collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(Stop::usage(format!(
+        "DRILL_SKIP_SERVICES: no service of this deployment is called {}; they are {}",
+        unknown.join(" "),
+        known.join(" ")
+    ))
+    .into())
 }
 
 /// Restores the services, checks them, and removes all of it again, whatever happens.
 ///
 /// # Errors
-/// [`pipe_kit::Stop::usage`] where the deployment's driver knows no drills; [`pipe_kit::Stop::refused`] where
+/// [`Stop::usage`] where the deployment's driver knows no drills; [`Stop::refused`] where
 /// its services cannot be restored apart, or there is no room; if something of it cannot be removed.
 pub fn run(request: &AppRequest<'_>) -> Result<Vec<DrillCheck>> {
-    let scripts = scripts::list(request.scripts)?;
-    let project = Project::begin(request.dir, request.project, request.driver)?;
-    let deployment = Deployment::make(&request.plan())?;
+    script::refuse_if_others_may_write(request.scripts)?;
+    let scripts = script::files(request.scripts, "sh")?;
+    let project = Project::begin(request.plan.dir, request.plan.project, request.plan.driver)?;
+    let deployment = Deployment::make(&request.plan)?;
     let mut found = checks::of_deployment(&deployment);
-    let mask = Mask::of(&request.plan().deploy(), &deployment.variables());
-    let restored = restore(request, &mask)?;
+    let secrets = Secrets::of_config(&request.plan.deploy())?;
+    let restored = restore(request, &secrets)?;
     let is_restored = restored.verdict == DrillVerdict::Pass;
     found.push(restored);
     found.extend(isolation(request, is_restored)?);
     found.extend(health(request)?);
     if is_restored {
-        found.extend(run_scripts(request, &deployment, &scripts, &mask)?);
+        found.extend(run_scripts(request, &deployment, &scripts, &secrets)?);
     }
     match request.keep {
-        true => info!("kept: the project {}; to remove it: {}", request.project, project.keep()),
+        true => {
+            info!("kept: the project {}; to remove it: {}", request.plan.project, project.keep())
+        }
         false => project.remove()?,
     }
     Ok(found)
 }
 
 /// The toolkit's own restore, with the drill's settings alone.
-fn restore(request: &AppRequest<'_>, mask: &Mask) -> Result<DrillCheck> {
+fn restore(request: &AppRequest<'_>, secrets: &Secrets) -> Result<DrillCheck> {
     let log = request.log("restore");
-    info!("restoring into {}; the log is {}", request.project, log.display());
+    info!("restoring into {}; the log is {}", request.plan.project, log.display());
     let begun = Instant::now();
-    let status = request.restore(&request.plan().domain()?).logged(&log)?;
-    Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, mask)))
+    let status = request.restore(&request.plan.domain()?).logged(&log)?;
+    Ok(checks::of_restore(status, begun.elapsed().as_secs(), &last_lines(&log, secrets)))
 }
 
 /// A restore that failed early has started no service.
 fn isolation(request: &AppRequest<'_>, is_restored: bool) -> Result<Vec<DrillCheck>> {
-    let (finished, text) = request.plan().driver().args(["isolation"]).outcome()?;
+    let (finished, text) = request.plan.driver().args(["isolation"]).outcome()?;
     let found = checks::of_isolation(&text);
     if !found.is_empty() {
         return Ok(found);
@@ -170,31 +170,30 @@ fn run_scripts(
     request: &AppRequest<'_>,
     deployment: &Deployment,
     scripts: &[PathBuf],
-    mask: &Mask,
+    secrets: &Secrets,
 ) -> Result<Vec<DrillCheck>> {
     if scripts.is_empty() {
         return Ok(Vec::new());
     }
-    let urls = scripts::urls(&request.plan(), deployment)?;
+    let urls = scripts::urls(&request.plan, deployment)?;
+    let variables = scripts::variables(&request.plan, &urls);
+    let dir = request.plan.dir.join("script");
+    deployment::make_dir(&dir)?;
     let mut found = Vec::new();
-    for (script, n) in scripts.iter().zip(1..) {
+    for script in scripts {
         let name = script.file_name().unwrap_or_default().to_string_lossy();
-        let log = request.log(&format!("script-{n}"));
-        let status = scripts::program(script, &request.plan(), &urls).logged(&log)?;
-        let last = last_lines(&log, mask);
-        let (verdict, detail) = match scripts::failure(status) {
-            None => (DrillVerdict::Pass, last),
-            Some(how) => (DrillVerdict::Finding, format!("{how}: {last}")),
-        };
+        let ended = script::run(script, &dir, variables.clone())?;
+        let verdict = if ended.passed { DrillVerdict::Pass } else { DrillVerdict::Finding };
+        let detail = secrets.masked(&ended.detail);
         found.push(checks::check(format!("drill.d/app/{name}"), verdict, "status 0", detail));
     }
     Ok(found)
 }
 
 /// The end of a log as one line, without secrets.
-fn last_lines(log: &Path, mask: &Mask) -> String {
+fn last_lines(log: &Path, secrets: &Secrets) -> String {
     let bytes = std::fs::read(log).unwrap_or_default();
-    let text = mask.masked(&String::from_utf8_lossy(&bytes));
+    let text = secrets.masked(&String::from_utf8_lossy(&bytes));
     let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last = lines[lines.len().saturating_sub(LAST_LINES)..].join("; ");
     let begin = last.chars().count().saturating_sub(LAST_CHARACTERS);
@@ -209,15 +208,17 @@ mod tests {
     fn every_command_is_shown_and_none_has_a_secret() {
         let (keys, skip) = (["credential_key".to_owned()], ["mailer".to_owned()]);
         let request = AppRequest {
-            deploy: Path::new("/srv/deploy"),
-            bundle: Path::new("/b/piprio_1"),
-            dir: Path::new("/b/.drill/1/app"),
-            project: "piprio-drill-1",
-            data_keys: &keys,
-            skip: &skip,
-            driver: Path::new("/srv/deploy/scripts/drivers/compose"),
+            plan: Plan {
+                from: Path::new("/srv/deploy"),
+                bundle: Path::new("/b/piprio_1"),
+                dir: Path::new("/b/.drill/1/app"),
+                project: "piprio-drill-1",
+                data_keys: &keys,
+                skip: &skip,
+                driver: Path::new("/srv/deploy/scripts/drivers/compose"),
+                bytes: 4096,
+            },
             scripts: Path::new("/srv/deploy/drill.d/app"),
-            bytes: 4096,
             wait_seconds: 60,
             keep: false,
         };
@@ -247,10 +248,10 @@ mod tests {
     fn the_end_of_a_log_is_one_line() {
         let log = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(log.path(), "1\n2\n\n3\n4\n5\u{1b}[1m\n6\n").unwrap();
-        let line = last_lines(log.path(), &Mask::default());
+        let line = last_lines(log.path(), &Secrets::default());
         assert_eq!(line, "2; 3; 4; 5\\u{1b}[1m; 6");
         std::fs::write(log.path(), "x".repeat(3000)).unwrap();
-        assert_eq!(last_lines(log.path(), &Mask::default()).len(), LAST_CHARACTERS);
-        assert_eq!(last_lines(Path::new("/gone"), &Mask::default()), "");
+        assert_eq!(last_lines(log.path(), &Secrets::default()).len(), LAST_CHARACTERS);
+        assert_eq!(last_lines(Path::new("/gone"), &Secrets::default()), "");
     }
 }

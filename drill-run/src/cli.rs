@@ -48,7 +48,7 @@ EXIT STATUS:
   2  wrong usage
   4  the bundle is damaged; --verify-reports: a report is missing or was changed
   5  refused: no bundle, no room, no PostgreSQL for it, another drill is running, or a hook failed
-  128+N  signal N";
+  128+N  signal N; 143 also after DRILL_TIMEOUT_HOURS";
 
 /// Restore a bundle where it harms nothing, prove what came back, and remove it again
 ///
@@ -110,7 +110,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
 }
 
 fn verify_reports(settings: &Settings) -> Result<Exit> {
-    let chain = Reports::open(&settings.deploy).verify()?;
+    let chain = Reports::open(&settings.deploy, &settings.state_dir()).verify()?;
     let text: String = chain.lines.iter().map(|line| format!("{line}\n")).collect();
     pipe_kit::output::print(&text)?;
     let reports = pipe_kit::text::count(chain.reports, "report");

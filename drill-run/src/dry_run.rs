@@ -117,11 +117,10 @@ impl Plan<'_> {
         if queries.is_empty() && scripts.is_empty() {
             return Ok(vec![format!("# there are no checks in {}", dir.display())]);
         }
-        let limit = |script: &PathBuf| {
-            let tool =
-                Tool::new("timeout").args(["--kill-after", script::GRACE, script::LIMIT, "bash"]);
-            tool.arg(script).to_shell()
+        let limited = |script: &PathBuf| {
+            let [program, arguments @ ..] = script::PREFIX;
+            Tool::new(program).args(arguments).arg(script).to_shell()
         };
-        Ok(queries.iter().map(|file| self.psql(file)).chain(scripts.iter().map(limit)).collect())
+        Ok(queries.iter().map(|file| self.psql(file)).chain(scripts.iter().map(limited)).collect())
     }
 }

@@ -28,9 +28,10 @@ pub fn ensure_detached() -> Result<()> {
     Err(anyhow!(command.exec()).context(format!("starting {}", own.display())))
 }
 
-/// Addresses and credentials of database, storage and cache, and whatever is named as a secret.
+/// Addresses and credentials of database, storage, cache and copies, and whatever is named as a secret.
 fn leads_to_production(name: &str) -> bool {
-    const BEGINNINGS: [&str; 6] = ["PG", "AWS_", "REDIS_", "S3_", "MINIO_", "SMTP_"];
+    const BEGINNINGS: [&str; 8] =
+        ["PG", "AWS_", "REDIS_", "S3_", "MINIO_", "SMTP_", "SHIP_", "RESTIC_"];
     const WORDS: [&str; 4] = ["PASSWORD", "SECRET", "TOKEN", "CREDENTIAL"];
     // It only names those that are secret: what is sent away is masked by them.
     if name == "PIPRIO_SECRETS" {
@@ -57,6 +58,8 @@ mod tests {
             "MINIO_ROOT_USER",
             "READINESS_URLS",
             "SMTP_PASSWORD",
+            "SHIP_1",
+            "SHIP_1_ACCESS_KEY",
             "POSTGRES_PASSWORD_FILE",
         ] {
             assert!(leads_to_production(name), "{name}");

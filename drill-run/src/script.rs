@@ -1,7 +1,8 @@
 //! The operator's own checks: the files of `DEPLOY/drill.d`.
 
+use crate::processes::{Left, Variable};
 use anyhow::{Context, Result};
-use pipe_kit::{Stop, child};
+use pipe_kit::{Stop, child, cleanup};
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
@@ -10,8 +11,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// How long a script may take, in seconds, and how long it then has to end.
-pub const LIMIT: &str = "600";
-pub const GRACE: &str = "10";
+const LIMIT: &str = "600";
+const GRACE: &str = "10";
+/// What a script is started with.
+pub const PREFIX: [&str; 5] = ["timeout", "--kill-after", GRACE, LIMIT, "bash"];
 /// `timeout` ends with it when the time is over, and with it or 137 when it had to kill.
 const OVERDUE: [i32; 2] = [124, 137];
 /// How much of a script's output is kept.
@@ -75,47 +78,68 @@ pub struct Ended {
     pub detail: String,
 }
 
-/// Runs a script with bash, in an environment with these variables, `PATH`, `HOME`, the locale, and nothing else.
+/// Variables of an environment.
+pub type Variables = Vec<(OsString, OsString)>;
+
+/// What a script has of our environment, unless it is given another.
+pub fn environment() -> Variables {
+    let names = ["PATH", "HOME", "LANG", "LC_ALL", "TZ"].into_iter();
+    names.filter_map(|name| Some((name.into(), std::env::var_os(name)?))).collect()
+}
+
+/// The variable by which what a script has left running is found, also by the next drill. It is of no other use, so a
+/// script does not change it, as it may `TMPDIR`.
+const MARK: &str = "PIPRIO_DRILL";
+
+/// [`MARK`], for the scripts that run in this directory.
+pub fn mark(dir: &Path) -> Variable {
+    Variable::new(MARK, dir)
+}
+
+/// Runs a script with bash, with these variables alone, in a directory that is the one of its temporary files too.
+/// Nothing that it starts is left.
 ///
 /// # Errors
-/// If it cannot be started.
-pub fn run(script: &Path, dir: &Path, variables: &[(String, OsString)]) -> Result<Ended> {
-    let log = dir.join("output");
-    let mut options = OpenOptions::new();
-    let mut out = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&log)
-        .with_context(|| format!("creating {}", log.display()))?;
+/// If it cannot be started, or something of it does not end.
+pub fn run(script: &Path, dir: &Path, variables: Variables) -> Result<Ended> {
+    let mut out = output(dir)?;
     // It ends with us, however we end: what it uses is removed.
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "TERM", "timeout", "--kill-after", GRACE, LIMIT, "bash"]);
-    command.arg(script).current_dir(dir);
-    command.env_clear().env("TMPDIR", dir);
-    for name in ["PATH", "HOME", "LANG", "LC_ALL", "TZ"] {
-        if let Some(value) = std::env::var_os(name) {
-            command.env(name, value);
-        }
-    }
-    command.envs(variables.iter().map(|(name, value)| (name, value)));
+    command.args(["--pdeathsig", "TERM"]).args(PREFIX);
+    command.arg(script).current_dir(dir).env_clear().envs(variables);
+    command.env("TMPDIR", dir).env(MARK, dir);
     command.stdin(Stdio::null());
     command.stdout(out.try_clone().context("a script's output")?);
     command.stderr(out.try_clone().context("a script's output")?);
     let name = script.file_name().unwrap_or_default().to_string_lossy();
-    let finished = child::spawn(&mut command, name)?.finish()?;
+    let left = Left::by(mark(dir))?;
+    let after_signal = left.clone();
+    let guard = cleanup::on_failure(move || drop(after_signal.end()));
+    let finished = child::spawn(&mut command, name.as_ref())?.finish()?;
+    let ended = left.end();
+    guard.disarm();
+    let ended = ended.with_context(|| format!("{name} has left a process"))?;
     let code = finished.status.code();
-    let last = last_lines(&mut out)?;
     let how = match code {
         Some(0) => String::new(),
         Some(code) if OVERDUE.contains(&code) => format!("ended after {LIMIT} s"),
         Some(code) => format!("status {code}"),
         None => "ended by a signal".to_owned(),
     };
-    let detail = [how, last].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>();
-    Ok(Ended { passed: code == Some(0), detail: detail.join(": ") })
+    let left = match ended {
+        0 => String::new(),
+        ended => format!("it left {}, now ended", pipe_kit::text::count(ended, "program")),
+    };
+    let parts = [how, left, last_lines(&mut out)?].into_iter().filter(|part| !part.is_empty());
+    Ok(Ended { passed: code == Some(0), detail: parts.collect::<Vec<_>>().join(": ") })
+}
+
+/// The file for what a script writes.
+fn output(dir: &Path) -> Result<File> {
+    let log = dir.join("output");
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(true).mode(0o600).open(&log);
+    file.with_context(|| format!("creating {}", log.display()))
 }
 
 fn last_lines(file: &mut File) -> Result<String> {
@@ -132,12 +156,15 @@ fn last_lines(file: &mut File) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsRawFd;
 
     fn ended(text: &str) -> Ended {
         let dir = tempfile::tempdir().unwrap();
         let script = dir.path().join("it.sh");
         std::fs::write(&script, text).unwrap();
-        run(&script, dir.path(), &[("DRILL_DATABASE".to_owned(), "d".into())]).unwrap()
+        let mut variables = environment();
+        variables.push(("DRILL_DATABASE".into(), "d".into()));
+        run(&script, dir.path(), variables).unwrap()
     }
 
     #[test]
@@ -154,6 +181,19 @@ mod tests {
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
         let it = ended("env | grep -c CARGO_MANIFEST_DIR; [[ -n $PATH && -n $TMPDIR ]]");
         assert_eq!(it, Ended { passed: true, detail: "0".into() });
+    }
+
+    #[test]
+    fn what_a_script_leaves_running_is_ended_with_it() {
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let fd = format!("/proc/{}/fd/{}", std::process::id(), writer.as_raw_fd());
+        let it = ended(&format!(
+            "exec 3>{fd}; trap '' TERM; sleep 1000 & setsid sleep 1000 & (sleep 1000 & sleep 1000) & echo fine"
+        ));
+        assert!(it.passed && it.detail.ends_with(" programs, now ended: fine"), "{it:?}");
+        drop(writer);
+        // Its end comes when no process has the pipe any more.
+        assert_eq!(reader.read(&mut [0]).unwrap(), 0);
     }
 
     #[test]

@@ -1,17 +1,16 @@
 //! The sequence itself: the steps in order, what ends it, and what is left.
 
 use crate::bundle::{Bundle, Choice, choose, list};
+use crate::deadline::Deadline;
 use crate::drill::Drill;
 use crate::report::Reports;
 use crate::results::Results;
 use crate::settings::Settings;
 use crate::step::Step;
 use crate::workplace::{Drills, Workplace};
-use crate::{priority, script, steps};
+use crate::{priority, processes, script, steps};
 use anyhow::{Context, Result};
-use bundle_format::report::{
-    DrillLevel, DrillRecord, DrillReport, DrillResult, DrillVerdict, RunKind,
-};
+use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict, RunKind};
 use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use run_events::{Events, Record};
@@ -83,8 +82,10 @@ fn drill(
     }
     script::refuse_if_others_may_write(&settings.checks_dir())?;
     priority::lower();
+    processes::adopt();
+    let (deadline, running) = Deadline::start(settings.limit)?;
     let (bundle, listing, unlisted) = chosen(&settings, &options.choice)?;
-    let reports = Reports::open(&settings.deploy);
+    let reports = Reports::open(&settings.deploy, &settings.state_dir());
     let history = reports.history()?;
     let drills = drills.insert(Drills::lock(&settings.dir)?);
     let record = options.is_whole().then(|| recorded(&settings, &bundle, options.level, events));
@@ -93,7 +94,7 @@ fn drill(
         DrillReport { level: options.level, bundle: bundle.described(), ..DrillReport::default() };
     let results = Arc::new(Results::begin(begun));
     let shared = (Arc::clone(&results), record.clone());
-    let end = Arc::new(End { results, record, reports, written: Mutex::new(None) });
+    let end = Arc::new(End { results, record, reports, deadline, written: Mutex::new(None) });
     // After a signal it comes when nothing of the drill is left, and before the end of the events.
     let on_signal = {
         let end = Arc::clone(&end);
@@ -111,6 +112,7 @@ fn drill(
     drill.unlisted = unlisted;
     drill.keep.set(options.keep);
     let ended = Sequence { drill: &drill, options }.run();
+    drop(running);
     let cleared = clear(drill, options.keep);
     let result = ended.unwrap_or_else(|| end.results.result());
     let reported = end.report(result);
@@ -130,7 +132,7 @@ fn recorded(
     let record = events.open(&settings.state_dir(), &settings.root, Some(&bundle.dir));
     record.change(|run| {
         run.bytes = bundle.bytes();
-        run.drill = Some(DrillRecord { level, ..DrillRecord::default() });
+        run.drill.get_or_insert_default().level = level;
     });
     record
 }
@@ -165,6 +167,7 @@ struct End {
     /// None: a part of a drill is neither recorded nor reported.
     record: Option<Arc<Record>>,
     reports: Reports,
+    deadline: Deadline,
     /// The report, and where it was written.
     written: Mutex<Option<(DrillReport, Option<PathBuf>)>>,
 }
@@ -179,13 +182,16 @@ impl End {
         let mut report = self.results.ended(result);
         let dir = match &self.record {
             Some(record) => {
-                let dir = self.reports.write(&mut report).context("writing the report");
+                let written = self.reports.write(&mut report).context("writing the report");
                 record.change(|run| {
                     let drill = run.drill.get_or_insert_default();
                     drill.result = Some(result);
-                    drill.report = dir.as_ref().ok().cloned();
+                    if let Ok(written) = &written {
+                        drill.report = Some(written.dir.clone());
+                        drill.newest_report = Some(written.newest.clone());
+                    }
                 });
-                Some(dir?)
+                Some(written?.dir)
             }
             None => None,
         };
@@ -195,6 +201,10 @@ impl End {
 
     /// After a signal: nobody else reports it.
     fn interrupted(&self) {
+        if self.deadline.is_over() {
+            let expected = format!("at most {}", self.deadline.words());
+            self.results.failed("time of the drill", expected, "ended before it was complete");
+        }
         if let Err(error) = self.report(DrillResult::Interrupted) {
             warning!("{error:#}");
         }

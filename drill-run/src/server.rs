@@ -17,7 +17,7 @@ mod room;
 mod settings;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub mod tests;
 mod undo;
 mod version;
 
@@ -41,6 +41,7 @@ pub struct PrivateServer {
     place: Place,
     version: String,
     source: String,
+    has_own_network: bool,
     undo: Undo,
 }
 
@@ -73,20 +74,23 @@ impl PrivateServer {
         source.require_room(request)?;
         let undo = Undo::new(&dir);
         let name = source.name();
-        let (place, version) = match source {
+        let (place, version, has_own_network) = match source {
             Source::Host { account, programs } => {
                 let (bytes, keep) = (request.bytes, request.keep);
                 let it = Local { dir: &dir, bytes, account: &account, programs: &programs, keep };
-                let socket = it.start(&undo)?.to_string_lossy().into_owned();
-                (Place::Host { socket, programs: programs.dir }, programs.version)
+                let (socket, has_own_network) = it.start(&undo)?;
+                let socket = socket.to_string_lossy().into_owned();
+                let place = Place::Host { socket, programs: programs.dir };
+                (place, programs.version, has_own_network)
             }
             Source::Image(image) => {
                 let (bytes, major) = (request.bytes, request.major);
                 let it = Container { dir: &dir, bytes, major, image: &image };
-                (Place::Container, it.start(&undo)?)
+                (Place::Container, it.start(&undo)?, true)
             }
         };
-        Ok(Self { dir, place, version: version.to_string(), source: name, undo })
+        let version = version.to_string();
+        Ok(Self { dir, place, version, source: name, has_own_network, undo })
     }
 
     /// A program that is a client of the server, with the variables of [`PrivateServer::environment`] and without
@@ -124,6 +128,12 @@ impl PrivateServer {
         &self.version
     }
 
+    /// Whether it has a network of its own, in which nothing can be reached. Without one, code of the dump can connect
+    /// to whatever this host can.
+    pub fn has_own_network(&self) -> bool {
+        self.has_own_network
+    }
+
     /// The directory of its programs, or `image NAME`.
     pub fn source(&self) -> &str {
         &self.source
@@ -152,15 +162,18 @@ impl PrivateServer {
         let (port, user) = (settings::PORT, settings::SUPERUSER);
         match &self.place {
             Place::Host { socket, .. } => {
+                // Its id may be another's by now: a server that was kept may have ended long ago.
                 let short = record::Record::read(&self.dir).unwrap_or_default().short;
                 let short = short.map(|path| format!(" {}", quote(&path.to_string_lossy())));
                 let pid_file =
                     quote(&record::data(&self.dir).join("postmaster.pid").to_string_lossy());
                 format!(
                     "psql -h {} -p {port} -U {user} -l\n\
-                     pid=$(head -n 1 {pid_file}); kill -QUIT \"$pid\"; \
-                     while kill -0 \"$pid\" 2>/dev/null; do sleep 0.1; done; rm -r {dir}{}\n",
+                     pid=$(head -n 1 {pid_file}); \
+                     while grep -aqsF -e {} \"/proc/$pid/cmdline\"; do \
+                     kill -QUIT \"$pid\" || :; sleep 0.1; done; rm -r {dir}{}\n",
                     quote(socket),
+                    quote(&record::mark(&self.dir)),
                     short.unwrap_or_default()
                 )
             }

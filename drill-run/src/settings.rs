@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What a drill needs to know.
 #[derive(Clone, Debug, Default)]
@@ -18,10 +19,14 @@ pub struct Settings {
     pub user: String,
     /// `DRILL_DATA_KEYS`: the secrets that the restored data needs.
     pub data_keys: Vec<String>,
+    /// `DRILL_SKIP_SERVICES`: services that do not run in a drill.
+    pub skip_services: Vec<String>,
     /// The goal of the recovery time, in seconds.
     pub rto_goal: Option<f64>,
     /// The goal of the data's age, in seconds.
     pub rpo_goal: Option<f64>,
+    /// How long a whole drill may take.
+    pub limit: Option<Duration>,
     /// Less than this percentage of what was there before is a finding.
     pub shrink_percent: u64,
     /// The service driver's program.
@@ -60,8 +65,10 @@ impl Settings {
             root,
             user: required("DRILL_USER")?,
             data_keys: words("DRILL_DATA_KEYS"),
+            skip_services: words("DRILL_SKIP_SERVICES"),
             rto_goal: goal("DRILL_RTO_GOAL_MINUTES", 60.0)?,
             rpo_goal: goal("DRILL_RPO_GOAL_HOURS", 3600.0)?,
+            limit: limit(&required("DRILL_TIMEOUT_HOURS")?)?,
             shrink_percent: percent.parse().map_err(|_| not_a_number("ALARM_SHRINK_PERCENT"))?,
             driver: required("PIPRIO_DRIVER")?.into(),
             scripts: variable("PIPRIO_SCRIPTS").map(PathBuf::from),
@@ -83,6 +90,14 @@ impl Settings {
 fn goal(name: &str, unit: f64) -> Result<Option<f64>> {
     let number = |text: String| text.parse::<u32>().map_err(|_| not_a_number(name));
     Ok(variable(name).map(number).transpose()?.map(|number| f64::from(number) * unit))
+}
+
+/// Of hours; none of 0.
+fn limit(hours: &str) -> Result<Option<Duration>> {
+    let hours = hours.parse::<f64>().ok();
+    let limit = hours.and_then(|hours| Duration::try_from_secs_f64(hours * 3600.0).ok());
+    let limit = limit.ok_or_else(|| not_a_number("DRILL_TIMEOUT_HOURS"))?;
+    Ok(Some(limit).filter(|limit| !limit.is_zero()))
 }
 
 fn not_a_number(name: &str) -> Stop {

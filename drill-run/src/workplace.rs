@@ -1,6 +1,6 @@
 //! Where a drill works: a directory of its own below `DRILL_DIR`, which is removed at the end whatever happens.
 
-use crate::{app, server};
+use crate::{app, script, server};
 use anyhow::{Context, Result};
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::lock::{self, Lock};
@@ -17,6 +17,8 @@ const PREFIX: &str = "drill-";
 pub const SERVER: &str = "server";
 /// The directory of the product's services in that of a drill.
 pub const APP: &str = "app";
+/// The directory of the operator's scripts in that of a drill.
+pub const SCRIPT: &str = "script";
 /// The file in the directory of a drill that is kept.
 const KEPT: &str = "kept";
 /// How often the removal of a directory is tried, and the pause between two tries: a program that is just ending may
@@ -168,9 +170,10 @@ fn is_drill(name: &str) -> bool {
 fn remove_drill(dir: &Path) -> Result<()> {
     let is_there = |dir: &Path| dir.symlink_metadata().is_ok_and(|found| found.is_dir());
     let (of_server, of_app) = (dir.join(SERVER), dir.join(APP));
+    let ended = script::mark(&dir.join(SCRIPT)).end_all();
     let stopped = if is_there(&of_server) { server::remove_leftover(&of_server) } else { Ok(()) };
     let down = if is_there(&of_app) { app::remove_leftover(&of_app) } else { Ok(()) };
-    stopped.and(down).and_then(|()| remove_tree(dir))
+    ended.and(stopped).and(down).and_then(|()| remove_tree(dir))
 }
 
 /// Removes a directory with all that is in it, following no link.

@@ -7,6 +7,7 @@ mod disk;
 mod drill;
 mod readiness;
 mod services;
+mod ship;
 mod storage;
 
 use crate::limit::Limit;
@@ -58,6 +59,15 @@ pub fn all(settings: &Settings) -> Vec<Task> {
         let probe =
             move |settings: &Settings, _: Limit| vec![drill::probe(&settings.drills, max_age)];
         tasks.push(task(settings, ProbeKind::Drill, drill::NAME, probe));
+    }
+    if let Some(max_age) = settings.limits.ship_age {
+        for place in settings.places.clone() {
+            let name = place.clone();
+            let probe = move |settings: &Settings, _: Limit| {
+                vec![ship::probe(&settings.state_dir, &place, max_age)]
+            };
+            tasks.push(task(settings, ProbeKind::Ship, &name, probe));
+        }
     }
     tasks
 }

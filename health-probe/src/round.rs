@@ -46,10 +46,10 @@ fn run(tasks: Vec<Task>, timeout: Duration) -> Vec<Probe> {
         .collect()
 }
 
-/// The verdict without an answer. Bundles and drills are no part of the running deployment, so they only warn.
+/// The verdict without an answer. Bundles, drills and copies are no part of the running deployment, so they only warn.
 fn unanswered(kind: ProbeKind) -> ProbeVerdict {
     match kind {
-        ProbeKind::Bundle | ProbeKind::Drill => ProbeVerdict::Warn,
+        ProbeKind::Bundle | ProbeKind::Drill | ProbeKind::Ship => ProbeVerdict::Warn,
         _ => ProbeVerdict::Fail,
     }
 }

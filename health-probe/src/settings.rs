@@ -1,6 +1,7 @@
 //! What is probed, by the resolved environment.
 
 use anyhow::{Context, Result, anyhow, bail};
+use bundle_format::shipments;
 use pipe_kit::Stop;
 use pipe_kit::address::Addresses;
 use redis_link::{Files, Server};
@@ -28,6 +29,10 @@ pub struct Settings {
     pub backups: PathBuf,
     /// The directory of the reports of drills.
     pub drills: PathBuf,
+    /// The directory of the toolkit's state.
+    pub state_dir: PathBuf,
+    /// Where bundles are copied to.
+    pub places: Vec<String>,
     /// The deployment's domain, where one is set. Bundles of other deployments do not count.
     pub domain: Option<String>,
     /// How long one probe may take, unless the command line sets it.
@@ -49,6 +54,8 @@ pub struct Limits {
     pub bundle_age: Option<Duration>,
     /// The greatest age of the newest drill that passed; `None` where no drill is expected.
     pub drill_age: Option<Duration>,
+    /// The greatest age of the newest bundle that each destination has; `None` where none is expected.
+    pub ship_age: Option<Duration>,
 }
 
 /// The deployment's own object storage.
@@ -93,7 +100,12 @@ impl Settings {
         let backups: PathBuf = need("BACKUP_ROOT")?.into();
         let hours = number("HEALTH_MAX_BUNDLE_AGE_HOURS")?;
         let days = number("HEALTH_MAX_DRILL_AGE_DAYS")?;
+        let ship_hours = number("HEALTH_MAX_SHIP_AGE_HOURS")?;
         let deploy: PathBuf = need("PIPRIO_DEPLOY")?.into();
+        let place = |number| {
+            let endpoint = get(&format!("SHIP_{number}_ENDPOINT"));
+            Some(shipments::place(&get(&format!("SHIP_{number}"))?, endpoint.as_deref()))
+        };
         Ok(Self {
             driver: need("PIPRIO_DRIVER")?.into(),
             redis_url,
@@ -103,6 +115,8 @@ impl Settings {
             disks: vec![("deployment", deploy.clone()), ("backups", backups.clone())],
             backups,
             drills: deploy.join(".drills"),
+            state_dir: deploy.join(".restore"),
+            places: (1..=9).filter_map(place).collect(),
             domain: get("PIPRIO_DOMAIN"),
             timeout: Duration::from_secs(number("HEALTH_TIMEOUT_SECONDS")?),
             limits: Limits {
@@ -110,6 +124,8 @@ impl Settings {
                 free: number("HEALTH_MIN_FREE_MIB")?.saturating_mul(1 << 20),
                 bundle_age: (hours > 0).then(|| Duration::from_secs(hours.saturating_mul(3600))),
                 drill_age: (days > 0).then(|| Duration::from_secs(days.saturating_mul(86_400))),
+                ship_age: (ship_hours > 0)
+                    .then(|| Duration::from_secs(ship_hours.saturating_mul(3600))),
             },
             resolve: Addresses::parse(&get("PIPRIO_RESOLVE").unwrap_or_default())?,
             secrets,
@@ -156,6 +172,9 @@ mod tests {
             "HEALTH_MIN_FREE_MIB" => "1024",
             "HEALTH_MAX_BUNDLE_AGE_HOURS" => "26",
             "HEALTH_MAX_DRILL_AGE_DAYS" => "8",
+            "HEALTH_MAX_SHIP_AGE_HOURS" => "36",
+            "SHIP_1" => "s3://offsite/h/",
+            "SHIP_3" => "restic:rest:https://u:pw@h/r",
             "READINESS_URLS" => "api=http://u:s3cret@a/ready?x=y web=http://w/",
             "PIPRIO_RESOLVE" => "minio:9000:172.18.0.2:9000 redis:6379:[fd00::2]:6379",
             _ => return None,
@@ -174,7 +193,10 @@ mod tests {
         let bundle_age = Some(Duration::from_secs(26 * 3600));
         let latency = Duration::from_secs(2);
         let drill_age = Some(Duration::from_secs(8 * 86_400));
-        assert_eq!(settings.limits, Limits { latency, free: 1 << 30, bundle_age, drill_age });
+        let ship_age = Some(Duration::from_secs(36 * 3600));
+        let limits = Limits { latency, free: 1 << 30, bundle_age, drill_age, ship_age };
+        assert_eq!(settings.limits, limits);
+        assert_eq!(settings.places, ["s3://offsite/h", "restic:rest:https://h/r"]);
     }
 
     #[test]
@@ -189,11 +211,13 @@ mod tests {
     #[test]
     fn no_hours_and_days_mean_that_no_bundle_and_no_drill_is_expected() {
         let none = |name: &str| match name {
-            "HEALTH_MAX_BUNDLE_AGE_HOURS" | "HEALTH_MAX_DRILL_AGE_DAYS" => Some("0".to_owned()),
+            "HEALTH_MAX_BUNDLE_AGE_HOURS"
+            | "HEALTH_MAX_DRILL_AGE_DAYS"
+            | "HEALTH_MAX_SHIP_AGE_HOURS" => Some("0".to_owned()),
             _ => environment(name),
         };
         let limits = Settings::read(none).unwrap().limits;
-        assert_eq!((limits.bundle_age, limits.drill_age), (None, None));
+        assert_eq!((limits.bundle_age, limits.drill_age, limits.ship_age), (None, None, None));
     }
 
     #[test]

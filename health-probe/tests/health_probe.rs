@@ -59,6 +59,7 @@ fn tool(dir: &TempDir) -> Command {
         .env("HEALTH_MIN_FREE_MIB", "0")
         .env("HEALTH_MAX_BUNDLE_AGE_HOURS", "26")
         .env("HEALTH_MAX_DRILL_AGE_DAYS", "0")
+        .env("HEALTH_MAX_SHIP_AGE_HOURS", "36")
         .env("OBJECT_STORAGE", "bundled")
         .env("S3_BUCKET", "documents")
         .env("PGDATABASE", "piprio")

@@ -4,19 +4,19 @@ mod link;
 mod objects;
 
 pub use link::Link;
-pub use objects::{Get, Put};
+pub use objects::{Delete, Get, List, Put};
 
-use crate::s3::rate::parse_bytes;
 use crate::s3::tagging::TagPolicy;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::log::Quiet;
 use pipe_kit::progress::Progress;
+use pipe_kit::text::parse_bytes;
 use std::path::PathBuf;
 
 const AFTER: &str = "\
 One side is a bucket, s3://BUCKET[/PREFIX], the other a directory. PREFIX names a folder: only \
 keys below PREFIX/ are mirrored, and the mirror stores them without it. A directory that has the \
-name of a command (put, get, verify, status, make-bucket) is written ./verify.
+name of a command (put, get, list, delete, verify, status, make-bucket) is written ./verify.
 
 Each object is stored at its key's own path. A key that cannot be a path (`a` beside `a/b`, a \
 leading, trailing or double slash, `.` or `..`, a control byte, a segment over 255 bytes) is \
@@ -49,6 +49,7 @@ EXAMPLES
   obj-mirror s3://documents minio/            copy a bucket to a directory; run it again to continue
   obj-mirror --delete minio/ s3://documents   make the bucket identical to the directory
   obj-mirror --dry-run --delete minio/ s3://documents
+  obj-mirror --ignore-existing minio/ s3://documents    add what is missing, replace and delete nothing
   obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
   obj-mirror verify minio/                    compare every object with the index
   obj-mirror status s3://documents --json     count the objects and bytes of a bucket
@@ -116,6 +117,10 @@ pub struct Mirror {
     #[arg(long, conflicts_with = "delete")]
     pub skip_damaged: bool,
 
+    /// Send only objects that the bucket does not have; one that it has stays as it is, whatever its content
+    #[arg(long, conflicts_with = "delete")]
+    pub ignore_existing: bool,
+
     /// Link unchanged objects from the mirror DIR instead of fetching them from the bucket
     #[arg(long, value_name = "DIR")]
     pub link_dest: Option<PathBuf>,
@@ -158,6 +163,10 @@ pub enum Command {
     Put(Put),
     /// Write one object to standard output, and check it
     Get(Get),
+    /// List the objects of a bucket with their sizes
+    List(List),
+    /// Delete objects
+    Delete(Delete),
 }
 
 /// `obj-mirror verify`

@@ -194,6 +194,7 @@ impl Transfer {
                 anyhow!("bucket {bucket} at {url} has no such object ({error})")
             }
             Kind::Changed => anyhow!("it changed while it was read; run it again"),
+            Kind::Denied => Stop::refused(format!("{:#}", self.store.fatal(error))).into(),
             _ => self.store.fatal(error),
         }
     }

@@ -6,6 +6,7 @@
 
 mod cli;
 mod get;
+mod keys;
 mod location;
 mod make_bucket;
 mod mirror;

@@ -63,7 +63,8 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     let mut summary = Summary::new("push");
     summary.objects = sources.keys.len() as u64;
     summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan = plan::plan_push(sources.objects, listing.objects, &sources.keys);
+    let plan =
+        plan::plan_push(sources.objects, listing.objects, &sources.keys, args.ignore_existing);
     summary.unchanged = plan.keep;
     let mut extra = BTreeSet::new();
     if args.delete {

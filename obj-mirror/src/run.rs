@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command, Mirror};
 use crate::location::Location;
-use crate::{get, make_bucket, pull, push, put, status, verify};
+use crate::{get, keys, make_bucket, pull, push, put, status, verify};
 use anyhow::Result;
 use pipe_kit::{Exit, Stop};
 
@@ -16,6 +16,8 @@ pub fn run(cli: Cli) -> Result<Exit> {
         Some(Command::MakeBucket(args)) => make_bucket::run(&args),
         Some(Command::Put(args)) => put::run(&args),
         Some(Command::Get(args)) => get::run(&args),
+        Some(Command::List(args)) => keys::list(&args),
+        Some(Command::Delete(args)) => keys::delete(&args),
         None => mirror(&cli.mirror),
     }
 }
@@ -33,6 +35,9 @@ fn mirror(args: &Mirror) -> Result<Exit> {
     match (side(&args.source)?, side(&args.destination)?) {
         (Location::Bucket(_), Location::Directory(_)) if args.skip_damaged => {
             Err(Stop::usage("--skip-damaged requires a directory as the source").into())
+        }
+        (Location::Bucket(_), Location::Directory(_)) if args.ignore_existing => {
+            Err(Stop::usage("--ignore-existing requires a directory as the source").into())
         }
         (Location::Directory(_), Location::Bucket(_)) if args.link_dest.is_some() => {
             Err(Stop::usage("--link-dest requires a directory as the destination").into())

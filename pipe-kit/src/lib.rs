@@ -28,6 +28,7 @@ pub mod framed;
 pub mod input;
 pub mod lock;
 pub mod log;
+pub mod mount;
 pub mod mutex;
 pub mod output;
 pub mod progress;

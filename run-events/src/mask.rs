@@ -76,7 +76,8 @@ fn mask_words(text: &str, secret: &str) -> String {
 fn passwords(text: &str) -> Vec<String> {
     let urls = text.split_whitespace().filter_map(|word| {
         let scheme = word.find("://")?;
-        let start = word[..scheme].rfind('=').map_or(0, |at| at + 1);
+        // Before the scheme stands a name, or the kind of a repository.
+        let start = word[..scheme].rfind(['=', ':']).map_or(0, |at| at + 1);
         Url::parse(&word[start..]).ok()
     });
     let mut found = Vec::new();
@@ -136,8 +137,10 @@ mod tests {
 
     #[test]
     fn passwords_of_urls_are_secrets_in_both_forms() {
-        let found = passwords("api=http://u:p%2Bw@h/x redis://:plain@h text=1 web=http://h/");
-        assert_eq!(found, ["p+w", "p%2Bw", "plain", "plain"]);
+        let found = passwords(
+            "api=http://u:p%2Bw@h/x redis://:plain@h text=1 web=http://h/ restic:rest:https://u:pw@h/r",
+        );
+        assert_eq!(found, ["p+w", "p%2Bw", "plain", "plain", "pw", "pw"]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The tools that the contracts are about.
-pub const TOOLS: [&str; 11] = [
+pub const TOOLS: [&str; 12] = [
     "deploy-env",
     "pg-snap",
     "obj-mirror",
@@ -19,6 +19,7 @@ pub const TOOLS: [&str; 11] = [
     "backup-run",
     "restore-run",
     "drill-run",
+    "ship-run",
     "health-probe",
     "compose-driver",
 ];

@@ -34,10 +34,11 @@ fn prepare(deployment: &Deployment, example: &str) -> Result<()> {
         let out = deployment.stage("pg-snap", &["load", "database.sql.gz"]).output()?;
         ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
-    if example.contains("s3://offsite") {
-        // An object that the examples of one object can read.
-        let put = ["put", "s3://offsite/a.tar.age", "a.tar.age"];
-        let out = deployment.stage("obj-mirror", &put).output()?;
+    if example.contains("s3://offsite") || example.starts_with("ship-run") {
+        // A copy that the examples of one object, and those of copies, can read.
+        let ship =
+            format!("ship-run backups/{BUNDLE} && obj-mirror put s3://offsite/a.tar.age a.tar.age");
+        let out = deployment.stage("bash", &["-c", &ship]).output()?;
         ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     }
     if example.contains("--resume") {
@@ -77,12 +78,29 @@ fn run(deployment: &Deployment, example: &str) -> Result<()> {
     Ok(())
 }
 
+/// Makes a bucket of the deployment's own storage the destination of copies.
+fn ship_to_itself(deployment: &Deployment) -> Result<()> {
+    deployment.s3().create_bucket("offsite")?;
+    let facts = deployment.facts();
+    sh(
+        deployment.dir(),
+        &format!(
+            "echo sealed > a.tar.age && age-keygen 2>/dev/null | age-keygen -y > backup.pub
+             printf '%s\\n' BACKUP_SHIP=no SHIP_RECIPIENTS=backup.pub SHIP_1=s3://offsite/host1 \
+               'SHIP_1_ENDPOINT={}' 'SHIP_1_ACCESS_KEY={}' 'SHIP_1_SECRET_KEY={}' >> .env",
+            facts.s3_endpoint(),
+            facts.s3_access_key,
+            facts.s3_secret_key
+        ),
+    )
+    .map(drop)
+}
+
 #[test]
 fn every_example_of_every_help_runs_as_printed() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     sh(deployment.dir(), &format!("sed -i 's/^PIPRIO_DOMAIN=.*/PIPRIO_DOMAIN={DOMAIN}/' .env"))?;
-    deployment.s3().create_bucket("offsite")?;
-    sh(deployment.dir(), "echo sealed > a.tar.age")?;
+    ship_to_itself(&deployment)?;
     deployment.backup(&[])?.expect(0);
     let bundle = deployment.newest_bundle()?;
     sh(deployment.dir(), &format!("mv '{}' pristine", bundle.display()))?;

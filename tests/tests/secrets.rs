@@ -153,7 +153,19 @@ fn a_diff_shows_the_settings_that_are_no_secret_and_hides_all_others() -> Result
         let keys = table.lines().filter_map(|line| line.trim().strip_prefix(mark)?.split_once('"'));
         keys.map(|(key, _)| key.to_owned()).collect()
     };
-    let (plain, secret) = (keys_after("plain(\""), keys_after("secret(\""));
+    let (mut plain, mut secret) = (keys_after("plain(\""), keys_after("secret(\""));
+    // The settings of each destination, which the table has once.
+    let of_nine = |mark: &str| -> Vec<String> {
+        let suffixes = keys_after(mark);
+        let of = |n: u8| suffixes.iter().map(move |suffix| format!("SHIP_{n}{suffix}"));
+        (1..=9).flat_map(of).collect()
+    };
+    plain.extend((1..=9).map(|n| format!("SHIP_{n}")));
+    plain.extend(of_nine("plain(concat!($name, \""));
+    secret.extend(of_nine("secret(concat!($name, \""));
+    ensure!(
+        plain.contains(&"SHIP_9_MAX_RATE".into()) && secret.contains(&"SHIP_1_SECRET_KEY".into())
+    );
     ensure!(plain.len() > 40 && secret.len() > 5, "{plain:?} {secret:?}");
     let dir = tempfile::tempdir()?;
     let cfg_pack = |verb: &str| {

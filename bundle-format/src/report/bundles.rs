@@ -76,6 +76,15 @@ pub struct Drilled {
     pub rto_seconds: Option<f64>,
 }
 
+/// A copy of a bundle elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShippedTo {
+    /// The destination, without secrets.
+    pub destination: String,
+    /// When it was copied.
+    pub timestamp: DateTime<Utc>,
+}
+
 /// One finished bundle of a [`Listing`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ListedBundle {
@@ -102,6 +111,9 @@ pub struct ListedBundle {
     /// Its last drill; null where it was never drilled as it is now.
     #[serde(default)]
     pub drilled: Option<Drilled>,
+    /// Where this host has copied it to, as it is now.
+    #[serde(default)]
+    pub shipped: Vec<ShippedTo>,
 }
 
 /// `bundle-manifest verify --json`
@@ -153,6 +165,10 @@ mod tests {
                 result: DrillResult::Passed,
                 rto_seconds: Some(1.5),
             }),
+            shipped: vec![ShippedTo {
+                destination: "s3://offsite".to_owned(),
+                timestamp: "2026-04-21T02:10:00Z".parse().unwrap(),
+            }],
             ..ListedBundle::default()
         };
         let shrunk = ShrunkBundle { name: "b".to_owned(), reason: "r".to_owned() };
@@ -165,7 +181,7 @@ mod tests {
         let text = serde_json::to_string(&listing).unwrap();
         assert_eq!(
             text,
-            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null,"drilled":{"drill":"drill_20260422T020000Z","timestamp":"2026-04-22T02:00:00Z","result":"passed","rto_seconds":1.5}}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}]}"#
+            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null,"drilled":{"drill":"drill_20260422T020000Z","timestamp":"2026-04-22T02:00:00Z","result":"passed","rto_seconds":1.5},"shipped":[{"destination":"s3://offsite","timestamp":"2026-04-21T02:10:00Z"}]}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}]}"#
         );
         assert_eq!(serde_json::from_str::<Listing>(&text).unwrap(), listing);
     }

@@ -23,6 +23,8 @@ pub enum ProbeKind {
     Bundle,
     /// The last drill passed, and is not older than it should be.
     Drill,
+    /// The newest copy elsewhere is not older than it should be.
+    Ship,
 }
 
 impl ProbeKind {
@@ -38,6 +40,7 @@ impl ProbeKind {
             Self::Disk => "disk",
             Self::Bundle => "bundle",
             Self::Drill => "drill",
+            Self::Ship => "ship",
         }
     }
 }

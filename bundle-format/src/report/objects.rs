@@ -1,5 +1,6 @@
-//! `obj-mirror status` and `obj-mirror verify`.
+//! `obj-mirror status`, `obj-mirror list` and `obj-mirror verify`.
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// `obj-mirror status --json`
@@ -19,6 +20,26 @@ pub struct BucketStatus {
     pub bytes: u64,
     /// Whether every object is counted: with `--quick`, only the first page is.
     pub complete: bool,
+}
+
+/// `obj-mirror list --json`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketObjects {
+    /// Whether the keys may list them.
+    pub allowed: bool,
+    /// The objects, sorted by key.
+    pub objects: Vec<BucketObject>,
+}
+
+/// One object of a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketObject {
+    /// Its key, without the prefix that was listed.
+    pub key: String,
+    /// Its size, in bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: DateTime<Utc>,
 }
 
 /// `obj-mirror verify --json`

@@ -1,6 +1,6 @@
 //! The record of a run: `DEPLOY/.restore/last-backup.json` and its like.
 
-use super::drill::{DrillLevel, DrillResult};
+use super::drill::{DrillLevel, DrillResult, PreviousDrill};
 use crate::manifest::Parsed;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -119,6 +119,18 @@ pub struct DrillRecord {
     pub rto_seconds: Option<f64>,
     /// The report's directory, once it is written.
     pub report: Option<PathBuf>,
+    /// The newest report that was ever written, as far as this deployment knows: it is there even if the reports are
+    /// not.
+    #[serde(default)]
+    pub newest_report: Option<PreviousDrill>,
+}
+
+impl DrillRecord {
+    /// That of the next drill, which begins: this one's place is taken by it, at any moment.
+    fn next(&self) -> Option<Self> {
+        let newest_report = Some(self.newest_report.clone()?);
+        Some(Self { newest_report, ..Self::default() })
+    }
 }
 
 impl RunRecord {
@@ -135,7 +147,7 @@ impl RunRecord {
             stages: Vec::new(),
             bytes: ComponentBytes::default(),
             destinations: Vec::new(),
-            drill: None,
+            drill: previous.and_then(|previous| previous.drill.as_ref()?.next()),
         }
     }
 
@@ -201,16 +213,18 @@ mod tests {
             result: Some(DrillResult::Finding),
             rto_seconds: Some(41.2),
             report: Some("/d/.drills/drill_x".into()),
+            newest_report: Some(PreviousDrill { drill: "drill_x".into(), sha256: "0a".into() }),
             ..DrillRecord::default()
         });
         let text = serde_json::to_string(&record).unwrap();
-        assert!(
-            text.ends_with(
-                r#","drill":{"result":"finding","level":"data","rto_seconds":41.2,"report":"/d/.drills/drill_x"}}"#
-            ),
-            "{text}"
-        );
+        let newest = r#","newest_report":{"drill":"drill_x","sha256":"0a"}"#;
+        let drill = r#"{"result":"finding","level":"data","rto_seconds":41.2,"report":"/d/.drills/drill_x""#;
+        assert!(text.ends_with(&format!(r#","drill":{drill}{newest}}}}}"#)), "{text}");
         assert_eq!(serde_json::from_str::<RunRecord>(&text).unwrap(), record);
+        let next = RunRecord::begin(at(90), "/b".into(), Some(&record)).drill.unwrap();
+        assert_eq!((next.newest_report, next.result), (record.drill.unwrap().newest_report, None));
+        let older: RunRecord = serde_json::from_str(&text.replace(newest, "")).unwrap();
+        assert_eq!(RunRecord::begin(at(90), "/b".into(), Some(&older)).drill, None);
     }
 
     #[test]

@@ -28,6 +28,11 @@ impl Resolver<'_> {
         if let Some(names) = self.take("DRILL_DATA_KEYS") {
             self.export("DRILL_DATA_KEYS", names);
         }
+        if let Some(names) = self.take("DRILL_SKIP_SERVICES") {
+            let is_separator = |c: char| c == ',' || c.is_whitespace();
+            let names: Vec<&str> = names.split(is_separator).filter(|it| !it.is_empty()).collect();
+            self.export("DRILL_SKIP_SERVICES", names.join(" "));
+        }
         for key in ["DRILL_RTO_GOAL_MINUTES", "DRILL_RPO_GOAL_HOURS"] {
             let Some(text) = self.take(key) else { continue };
             let number = text.parse::<u32>().ok().filter(|number| *number > 0);
@@ -35,6 +40,31 @@ impl Resolver<'_> {
                 .ok_or_else(|| Stop::usage(format!("{key} must be a whole number, 1 or more")))?;
             self.export(key, number.to_string());
         }
+        let hours = hours(&self.required("DRILL_TIMEOUT_HOURS")?)?;
+        self.export("DRILL_TIMEOUT_HOURS", hours);
         Ok(())
+    }
+}
+
+/// How long a drill may take: also a part of an hour.
+fn hours(text: &str) -> Result<String> {
+    const MOST: u32 = 8760;
+    let hours = text.parse::<f64>().ok().filter(|hours| (0.0..=f64::from(MOST)).contains(hours));
+    let wrong = || Stop::usage(format!("DRILL_TIMEOUT_HOURS must be a number from 0 to {MOST}"));
+    Ok(hours.ok_or_else(wrong)?.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::hours;
+
+    #[test]
+    fn a_limit_may_be_a_part_of_an_hour_and_nothing_without_an_end() {
+        for (text, expected) in [("12", "12"), ("0.5", "0.5"), ("0", "0"), ("08.50", "8.5")] {
+            assert_eq!(hours(text).unwrap(), expected);
+        }
+        for text in ["", "-1", "8761", "inf", "NaN", "1,5", "1h"] {
+            assert!(hours(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Where a run is reported to. A mistake here is a warning: no backup or restore depends on it.
 
 use super::Resolver;
-use crate::settings::SECRET_VARIABLES;
+use crate::settings::{self, SECRET_VARIABLES};
 use pipe_kit::warning;
 use url::Url;
 
@@ -25,7 +25,10 @@ impl Resolver<'_> {
     /// Names the variables whose values must not leave this host.
     pub fn name_secrets(&mut self) {
         let exported = self.out.exports.iter().map(|(name, _)| *name);
-        let names: Vec<_> = exported.filter(|name| SECRET_VARIABLES.contains(name)).collect();
+        let is_secret = |name: &&str| {
+            SECRET_VARIABLES.contains(name) || settings::find(name).is_some_and(|s| s.secret)
+        };
+        let names: Vec<_> = exported.filter(is_secret).collect();
         self.export("PIPRIO_SECRETS", names.join(" "));
     }
 }
@@ -65,6 +68,9 @@ mod tests {
             ("AWS_SESSION_TOKEN", "planted-4"),
             ("NOTIFY_PING", "https://h/planted-5/{run}"),
             ("NOTIFY_URL", "https://h/planted-6"),
+            ("SHIP_1", "s3://offsite"),
+            ("SHIP_1_ACCESS_KEY", "planted-7"),
+            ("SHIP_1_SECRET_KEY", "planted-8"),
         ];
         let resolved = resolved(&file);
         let named = resolved.exports.iter().find(|(name, _)| *name == "PIPRIO_SECRETS");
@@ -72,7 +78,7 @@ mod tests {
         let holding = resolved.exports.iter().filter(|(_, value)| value.contains("planted"));
         let holding: Vec<&str> = holding.map(|(name, _)| *name).collect();
         assert_eq!(holding, named);
-        assert_eq!(named.len(), SECRET_VARIABLES.len());
+        assert_eq!(named.len(), SECRET_VARIABLES.len() + 2);
     }
 
     #[test]

@@ -46,20 +46,25 @@ const HEALTH: [(&str, &str); 5] = [
 pub struct Plan<'a> {
     /// The deployment whose services they are.
     pub from: &'a Path,
+    /// The bundle's directory.
     pub bundle: &'a Path,
-    /// The drill's directory.
+    /// An empty directory that nobody else may enter. It is empty again afterwards.
     pub dir: &'a Path,
+    /// The name of the Compose project: `piprio-drill-…`.
     pub project: &'a str,
+    /// `DRILL_DATA_KEYS`: variables, and files below `secrets/`, that the restored data needs.
     pub data_keys: &'a [String],
+    /// Services that are left out.
     pub skip: &'a [String],
+    /// The service driver's program.
     pub driver: &'a Path,
-    /// Bytes that its volumes will take.
+    /// Bytes of the database and of the objects, which its volumes will take.
     pub bytes: u64,
 }
 
 impl Plan<'_> {
     /// Its directory.
-    pub fn deploy(&self) -> PathBuf {
+    pub(super) fn deploy(&self) -> PathBuf {
         self.dir.join(DEPLOY)
     }
 
@@ -68,14 +73,14 @@ impl Plan<'_> {
         self.deploy().join("backups")
     }
 
-    pub fn extract(&self) -> Program {
+    pub(super) fn extract(&self) -> Program {
         let tool =
             Program::new("cfg-pack").args(["extract", "--quiet", "--root"]).args([self.deploy()]);
         let tool = tool.args([".env", "--optional", "secrets", "--optional", "certs"]);
         tool.input(&self.bundle.join(layout::CONFIG))
     }
 
-    pub fn replace_secrets(&self) -> Program {
+    pub(super) fn replace_secrets(&self) -> Program {
         let mut tool = Program::new("deploy-env").args(["replace-secrets"]).args([self.deploy()]);
         for name in self.data_keys {
             tool = tool.args(["--keep", name]);
@@ -97,7 +102,7 @@ impl Plan<'_> {
         tool
     }
 
-    pub fn isolate(&self) -> Program {
+    pub(super) fn isolate(&self) -> Program {
         let mut tool = self.driver().of_deployment().args(["isolate", "--from"]).args([self.from]);
         for name in self.skip {
             tool = tool.args(["--skip", name]);
@@ -106,12 +111,12 @@ impl Plan<'_> {
     }
 
     /// The driver, for the drill's deployment.
-    pub fn driver(&self) -> Program {
+    pub(super) fn driver(&self) -> Program {
         Program::new(self.driver).variable("PIPRIO_DEPLOY", self.deploy())
     }
 
     /// A program with the drill's settings.
-    pub fn resolved(&self) -> Program {
+    pub(super) fn resolved(&self) -> Program {
         Program::new("deploy-env").args(["--deploy"]).args([self.deploy()]).args(["--afresh", "--"])
     }
 
@@ -122,7 +127,7 @@ impl Plan<'_> {
     }
 
     /// The domain, which confirms a restore.
-    pub fn domain(&self) -> Result<String> {
+    pub(super) fn domain(&self) -> Result<String> {
         self.setting("PIPRIO_DOMAIN")
     }
 }
@@ -188,13 +193,6 @@ impl Deployment {
         }
     }
 
-    /// Names of all secrets that are variables.
-    pub fn variables(&self) -> Vec<String> {
-        let kept = self.kept.iter().map(|(name, _)| name);
-        let all = self.replaced.iter().chain(kept).filter(|name| !name.contains('/'));
-        all.cloned().collect()
-    }
-
     fn point_at_services(&mut self, plan: &Plan<'_>) -> Result<()> {
         let settings = Settings {
             postgres_host: plan.setting("POSTGRES_HOST")?,
@@ -240,7 +238,11 @@ impl Deployment {
     }
 }
 
-fn make_dir(dir: &Path) -> Result<()> {
+/// A directory that nobody else can enter.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_dir(dir: &Path) -> Result<()> {
     let made = DirBuilder::new().mode(0o700).create(dir);
     made.with_context(|| format!("creating {}", dir.display()))
 }
@@ -280,6 +282,5 @@ mod tests {
         deployment.read_secrets("replaced\tA\nkept\tsecrets/k\tdata-key\nreplaced\tsecrets/b\n");
         assert_eq!(deployment.replaced, ["A", "secrets/b"]);
         assert_eq!(deployment.kept, [("secrets/k".to_owned(), "data-key".to_owned())]);
-        assert_eq!(deployment.variables(), ["A"]);
     }
 }

@@ -1,7 +1,7 @@
 //! The drill's project: noted before anything of it is there, so that what a killed drill left is found.
 
-use super::processes;
 use super::program::Program;
+use crate::processes::Variable;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::atomic::AtomicFile;
 use pipe_kit::cleanup::{self, Guard};
@@ -82,7 +82,9 @@ impl Note {
     }
 
     fn remove(&self, dir: &Path) -> Result<()> {
-        processes::end_all(&dir.join(DEPLOY))?;
+        // A restore that is ended brings services back first, which a drill has no use for, and which would create anew
+        // what is being removed.
+        Variable::new("PIPRIO_DEPLOY", dir.join(DEPLOY)).end_all()?;
         let tool = self.destroy(dir);
         tool.capture().with_context(|| {
             format!("the project {} is not removed; to do that: {}", self.project, tool.to_shell())

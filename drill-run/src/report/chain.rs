@@ -1,6 +1,6 @@
 //! The order of reports, and whether any is missing or was changed.
 
-use bundle_format::report::PreviousDrill;
+use bundle_format::report::{PreviousDrill, RunKind};
 use pipe_kit::text::one_line;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -38,7 +38,8 @@ impl Stored {
     }
 }
 
-/// The file `newest.json`: the newest report when one was last written.
+/// What names the newest report when one was last written: the file `newest.json` beside the reports, and the record of
+/// the last drill, which is not among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Newest {
     /// There is none.
@@ -75,8 +76,18 @@ pub fn in_order<T>(mut reports: Vec<T>, stored: impl Fn(&T) -> &Stored) -> Vec<T
 /// The report that a new one names as the one before it. `stored` is in order.
 ///
 /// What `newest.json` names counts even if that report is missing or was changed, so that the new report shows it
-/// for good. A drill that was killed just before it wrote that file leaves it one report behind.
-pub fn before_next(stored: &[&Stored], newest: &Newest) -> Option<PreviousDrill> {
+/// for good. A drill that was killed just before it wrote that file leaves it one report behind. What the record names
+/// counts if that report is missing.
+pub fn before_next(
+    stored: &[&Stored],
+    newest: &Newest,
+    recorded: &Newest,
+) -> Option<PreviousDrill> {
+    if let Newest::Names(named) = recorded
+        && !stored.iter().any(|s| s.name == named.drill)
+    {
+        return Some(named.clone());
+    }
     let last = stored.iter().rev().find(|s| s.sha256.is_some());
     if let Newest::Names(named) = newest
         && last.and_then(|s| s.previous()) != Some(named)
@@ -91,6 +102,7 @@ pub fn before_next(stored: &[&Stored], newest: &Newest) -> Option<PreviousDrill>
 pub fn findings(
     stored: &[&Stored],
     newest: &Newest,
+    recorded: &Newest,
     file_hash: impl Fn(&str, &str) -> Option<String>,
 ) -> Vec<String> {
     let hashes: BTreeMap<&str, Option<&str>> =
@@ -129,6 +141,9 @@ pub fn findings(
         }
     }
     lines.extend(newest_finding(stored, &hashes, newest));
+    if recorded != newest {
+        lines.extend(recorded_finding(&hashes, recorded));
+    }
     lines.iter().map(|line| one_line(line)).collect()
 }
 
@@ -162,6 +177,16 @@ fn named_finding(
             "{drill}: changed: {by} names another SHA-256 of its report.json, {sha256}"
         )),
         Some(Some(_)) => None,
+    }
+}
+
+/// The record is not written in the moment in which the report is: newer reports are right.
+fn recorded_finding(hashes: &BTreeMap<&str, Option<&str>>, recorded: &Newest) -> Option<String> {
+    let record = RunKind::Drill.record_name();
+    match recorded {
+        Newest::Missing => None,
+        Newest::Unreadable(reason) => Some(format!("{record}: unreadable: {reason}")),
+        Newest::Names(named) => named_finding(hashes, named, &record),
     }
 }
 

@@ -3,7 +3,7 @@
 use super::chain::{self, FILES, Link, Newest, Stored};
 use super::{markdown, page};
 use anyhow::{Context, Result, anyhow, bail};
-use bundle_format::report::{DRILL_FORMAT, DrillReport, PreviousDrill};
+use bundle_format::report::{DRILL_FORMAT, DrillReport, PreviousDrill, RunKind, RunRecord};
 use chrono::{NaiveDateTime, TimeDelta};
 use pipe_kit::atomic;
 use pipe_kit::mutex::lock;
@@ -29,6 +29,17 @@ const TRIES: i64 = 3600;
 #[derive(Clone, Debug)]
 pub struct Reports {
     dir: PathBuf,
+    /// Where the record of the last drill is.
+    state: PathBuf,
+}
+
+/// A report that was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Its name and hash.
+    pub newest: PreviousDrill,
 }
 
 /// What a check of all reports found.
@@ -57,10 +68,11 @@ struct Entry {
 }
 
 impl Reports {
-    /// The reports of the deployment in this directory. Nothing is read or created yet.
+    /// The reports of the deployment in this directory, whose record of the last drill is in `state`. Nothing is read
+    /// or created yet.
     #[must_use]
-    pub fn open(deploy: &Path) -> Self {
-        Self { dir: deploy.join(".drills") }
+    pub fn open(deploy: &Path, state: &Path) -> Self {
+        Self { dir: deploy.join(".drills"), state: state.to_owned() }
     }
 
     /// Every readable report, oldest first. Warns of the others.
@@ -76,7 +88,8 @@ impl Reports {
     /// # Errors
     /// If the directory cannot be read.
     pub fn verify(&self) -> Result<ChainReport> {
-        let newest = self.newest();
+        // Before the reports: a drill that ends meanwhile writes its report first.
+        let (recorded, newest) = (self.recorded(), self.newest());
         let entries = self.entries()?;
         let stored: Vec<&Stored> = entries.iter().map(|e| &e.stored).collect();
         let hash = |name: &str, file: &str| {
@@ -85,19 +98,19 @@ impl Reports {
         let last = stored
             .last()
             .and_then(|s| Some(PreviousDrill { drill: s.name.clone(), sha256: s.sha256.clone()? }));
-        let lines = chain::findings(&stored, &newest, hash);
+        let lines = chain::findings(&stored, &newest, &recorded, hash);
         Ok(ChainReport { lines, reports: stored.len(), newest: last })
     }
 
-    /// Writes a report and returns its directory, which appears whole or not at all. Sets the report's `drill`,
-    /// `previous` and `files`.
+    /// Writes a report, whose directory appears whole or not at all. Sets the report's `drill`, `previous` and
+    /// `files`.
     ///
     /// The caller holds the lock of drills. A signal that arrives meanwhile ends the process when the report is
     /// written.
     ///
     /// # Errors
     /// If the directory cannot be read or written to.
-    pub fn write(&self, report: &mut DrillReport) -> Result<PathBuf> {
+    pub fn write(&self, report: &mut DrillReport) -> Result<Written> {
         let writing = Arc::new(Mutex::new(()));
         // Declared first, so that it is dropped last: if it ran on this thread, it would wait for this thread.
         let guard;
@@ -110,7 +123,7 @@ impl Reports {
         written
     }
 
-    fn write_next(&self, report: &mut DrillReport) -> Result<PathBuf> {
+    fn write_next(&self, report: &mut DrillReport) -> Result<Written> {
         match DirBuilder::new().mode(0o700).create(&self.dir) {
             Err(e) if e.kind() != ErrorKind::AlreadyExists => {
                 return Err(e).with_context(|| format!("creating {}", self.dir.display()));
@@ -124,22 +137,23 @@ impl Reports {
         }
         let entries = self.entries()?;
         let stored: Vec<&Stored> = entries.iter().map(|e| &e.stored).collect();
-        report.previous = chain::before_next(&stored, &newest);
+        report.previous = chain::before_next(&stored, &newest, &self.recorded());
         let before = history_of(&entries);
         for later in 0..TRIES {
             let time = report.started + TimeDelta::seconds(later);
             report.drill = time.format(NAME).to_string();
             let dir = self.dir.join(&report.drill);
             if dir.symlink_metadata().is_err()
-                && let Some(json_hash) = self.publish(report, &before)?
+                && let Some(sha256) = self.publish(report, &before)?
             {
-                self.note_newest(&report.drill, json_hash).with_context(|| {
+                let newest = PreviousDrill { drill: report.drill.clone(), sha256 };
+                self.note_newest(&newest).with_context(|| {
                     format!(
                         "the report is complete in {}, but is not noted as the newest",
                         dir.display()
                     )
                 })?;
-                return Ok(dir);
+                return Ok(Written { dir, newest });
             }
         }
         bail!("{} has a report for each second after {}", self.dir.display(), report.started)
@@ -195,10 +209,9 @@ impl Reports {
         Ok(Some(sha256(&json)))
     }
 
-    fn note_newest(&self, drill: &str, sha256: String) -> Result<()> {
-        let newest = PreviousDrill { drill: drill.to_owned(), sha256 };
+    fn note_newest(&self, newest: &PreviousDrill) -> Result<()> {
         let path = self.dir.join(NEWEST);
-        let text = serde_json::to_string(&newest).context("writing its name as JSON")? + "\n";
+        let text = serde_json::to_string(newest).context("writing its name as JSON")? + "\n";
         // No `AtomicFile`: a signal lets this thread create none, but waits for it here.
         let new = self.dir.join(format!("{}{NEWEST}", atomic::PREFIX));
         let renamed = write_file(&new, text.as_bytes()).and_then(|()| {
@@ -209,6 +222,23 @@ impl Reports {
         }
         renamed?;
         atomic::sync_directory(&self.dir)
+    }
+
+    /// The newest report by the record of the last drill.
+    fn recorded(&self) -> Newest {
+        let read = read_file(&self.state.join(RunKind::Drill.record_name()));
+        let bytes = match read {
+            Err(e) if e.downcast_ref() == Some(&Errno::NOENT) => return Newest::Missing,
+            Err(e) => return Newest::Unreadable(format!("{e:#}")),
+            Ok(bytes) => bytes,
+        };
+        match serde_json::from_slice::<RunRecord>(&bytes) {
+            Ok(run) => {
+                let named = run.drill.and_then(|drill| drill.newest_report);
+                named.map_or(Newest::Missing, Newest::Names)
+            }
+            Err(e) => Newest::Unreadable(e.to_string()),
+        }
     }
 
     fn newest(&self) -> Newest {

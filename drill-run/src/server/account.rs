@@ -14,6 +14,16 @@ const LOOK_UP: Duration = Duration::from_secs(30);
 /// How long a program may take that does nothing.
 const NOTHING: Duration = Duration::from_secs(10);
 
+/// Starts a program in a network of its own, in which nothing can be reached, not even this host. A socket with a path
+/// is in the filesystem, so the server's clients reach it. Root may do so; others may with a user namespace, where the
+/// kernel permits that to them. It becomes the program, so the process is the same.
+const OWN_NETWORK: [&[&str]; 2] = [
+    &["unshare", "--net", "sh", "-c", WITH_LOOPBACK, "sh"],
+    &["unshare", "--user", "--map-current-user", "--net"],
+];
+/// The statistics collector of PostgreSQL 14 and older needs the network's own loopback interface, and autovacuum needs
+/// the collector. Without them the server runs too.
+const WITH_LOOPBACK: &str = r#"ip link set lo up 2>/dev/null; exec "$@""#;
 /// Standard input becomes descriptor 3; see [`super::local`].
 const WITH_DIRECTORY: &str = r#"exec 3<&0 </dev/null; exec "$@""#;
 
@@ -24,6 +34,8 @@ pub struct Account {
     other: Option<(String, u32, u32)>,
     /// Whether `setpriv` is there and has what is needed.
     has_setpriv: bool,
+    /// What gives a program a network of its own; empty where the kernel does not let us.
+    own_network: &'static [&'static str],
 }
 
 impl Account {
@@ -42,7 +54,7 @@ impl Account {
             ))
             .into());
         }
-        let mut account = Self { other, has_setpriv: true };
+        let mut account = Self { other, has_setpriv: true, own_network: &[] };
         let mut nothing = account.command("true", false);
         match (bounded::read(&mut nothing, NOTHING, "setpriv"), &account.other) {
             (Ok(ended), None) => account.has_setpriv = ended.status.success(),
@@ -57,7 +69,19 @@ impl Account {
                 })?;
             }
         }
+        let is_permitted = |words: &&'static [&'static str]| {
+            let candidate = Self { own_network: words, ..account.clone() };
+            let mut nothing = candidate.server("true", false);
+            let ended = bounded::read(&mut nothing, NOTHING, "unshare");
+            ended.is_ok_and(|ended| ended.status.success())
+        };
+        account.own_network = OWN_NETWORK.into_iter().find(is_permitted).unwrap_or_default();
         Ok(account)
+    }
+
+    /// A server as this user: as [`Self::command`], in a network of its own where the kernel lets us.
+    pub fn server(&self, program: impl AsRef<OsStr>, outlives: bool) -> Command {
+        self.after(self.own_network, program, outlives)
     }
 
     /// A program as this user, with the directory that is its standard input as descriptor 3. It can gain no
@@ -67,8 +91,13 @@ impl Account {
     /// By `setpriv` rather than the standard library: that sets the ids and drops the groups, but leaves
     /// inheritable capabilities and the way back by a set-user-id program, and has no such signal.
     pub fn command(&self, program: impl AsRef<OsStr>, outlives: bool) -> Command {
+        self.after(&[], program, outlives)
+    }
+
+    fn after(&self, first: &[&str], program: impl AsRef<OsStr>, outlives: bool) -> Command {
         let mut command = Command::new("sh");
-        command.args(["-c", WITH_DIRECTORY, "sh"]).args(self.words(outlives)).arg(program);
+        command.args(["-c", WITH_DIRECTORY, "sh"]).args(first);
+        command.args(self.words(outlives)).arg(program);
         // Our environment has secrets of the deployment, which the server's user may not know.
         const PASSED: [&str; 3] = ["PATH", "LD_LIBRARY_PATH", "TZ"];
         command.env_clear().env("LC_ALL", "C").current_dir("/");

@@ -4,17 +4,16 @@
 //! for, and its container would come after our removal of it. A signal waits for these children instead, by the
 //! lock that the caller holds ([`super::undo`]), and their limits bound that.
 
+use crate::processes::is_readable;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::text;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::fs::File;
 use std::io::{self, Read, Seek};
-use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a program has to end by itself after SIGTERM.
 const GRACE: Duration = Duration::from_secs(1);
@@ -27,19 +26,6 @@ pub struct Ended {
     /// What it printed.
     pub text: String,
     errors: String,
-}
-
-/// Waits until a descriptor can be read, for so long at most. A pidfd can be read when its process has ended.
-pub fn is_readable(descriptor: impl AsFd, limit: Duration) -> bool {
-    let start = Instant::now();
-    loop {
-        let left = Timespec::try_from(limit.saturating_sub(start.elapsed())).ok();
-        let mut events = [PollFd::new(&descriptor, PollFlags::IN)];
-        match poll(&mut events, left.as_ref()) {
-            Err(rustix::io::Errno::INTR) => {}
-            result => return result.is_ok_and(|n| n > 0),
-        }
-    }
 }
 
 /// Runs a program to its end, in a process group of its own: Ctrl-C must not end it before us. `what` names it in

@@ -41,11 +41,11 @@ pub struct Local<'a> {
 }
 
 impl Local<'_> {
-    /// Starts it, and gives the directory by which clients reach its socket.
+    /// Starts it, and gives the directory by which clients reach its socket, and whether it has a network of its own.
     ///
     /// # Errors
     /// If it does not start in time; what there is of it is then for `undo`.
-    pub fn start(&self, undo: &Undo) -> Result<PathBuf> {
+    pub fn start(&self, undo: &Undo) -> Result<(PathBuf, bool)> {
         let data = record::data(self.dir);
         let socket = undo.make(|_| self.prepare(&data))?;
         undo.make(|_| self.initdb(&data))?;
@@ -55,7 +55,8 @@ impl Local<'_> {
             Ok(())
         })?;
         self.wait(undo, &data, &socket)?;
-        Ok(socket)
+        let has_own_network = undo.make(|child| Ok(has_own_network(child.as_ref())))?;
+        Ok((socket, has_own_network))
     }
 
     fn prepare(&self, data: &Path) -> Result<PathBuf> {
@@ -73,19 +74,19 @@ impl Local<'_> {
         socket::make_short(data, note)
     }
 
-    /// One of the server's programs, with the data directory, and the log for all that it prints.
-    fn command(&self, name: &str, data: &Path) -> Result<Command> {
+    /// Gives one of the server's programs the data directory, and the log for all that it prints.
+    fn with_data(&self, mut command: Command, data: &Path) -> Result<Command> {
         let log = record::log(self.dir);
         let log = File::options().append(true).open(&log);
         let log = log.context("opening the server's log")?;
         let dir = File::open(data).with_context(|| format!("opening {}", data.display()))?;
-        let mut command = self.account.command(self.programs.dir.join(name), self.keep);
         command.args(["-D", DIRECTORY]).stdin(dir).stdout(log.try_clone()?).stderr(log);
         Ok(command)
     }
 
     fn initdb(&self, data: &Path) -> Result<()> {
-        let mut command = self.command("initdb", data)?;
+        let initdb = self.account.command(self.programs.dir.join("initdb"), self.keep);
+        let mut command = self.with_data(initdb, data)?;
         let status = bounded::run(command.args(settings::INITDB), INITDB, "initdb")?;
         if !status.success() {
             bail!(
@@ -99,7 +100,8 @@ impl Local<'_> {
 
     fn spawn(&self, data: &Path) -> Result<Child> {
         let memory = memory::available();
-        let mut command = self.command("postgres", data)?;
+        let postgres = self.account.server(self.programs.dir.join("postgres"), self.keep);
+        let mut command = self.with_data(postgres, data)?;
         command.args(settings::arguments(self.bytes, memory, DIRECTORY, &mark(self.dir)));
         // Ctrl-C is for us, who then stop it.
         command.process_group(0).spawn().context("starting postgres")
@@ -137,6 +139,13 @@ impl Local<'_> {
         let last = log.lines().rev().find(|line| !line.trim().is_empty());
         text::one_line(last.unwrap_or("it logged nothing").trim())
     }
+}
+
+/// Whether a child has another network than we have, by what the kernel shows of it.
+fn has_own_network(child: Option<&Child>) -> bool {
+    let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    let its = child.and_then(|child| network(&child.id().to_string()));
+    its.is_some() && network("self") != its
 }
 
 /// Whether the server accepts connections, as it writes itself into line 8 of its file.

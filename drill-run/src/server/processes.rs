@@ -1,10 +1,9 @@
 //! The processes of a private server, which are found by what they are, never by an id alone.
 
-use super::bounded::is_readable;
 use super::record::{self, mark};
-use anyhow::{Context, Result, bail};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use crate::processes::{hold, ids, is_readable, parent};
+use anyhow::{Result, bail};
+use rustix::process::{Signal, pidfd_send_signal};
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
@@ -63,30 +62,13 @@ fn end(found: &BTreeMap<i32, OwnedFd>) {
 }
 
 impl Server {
-    /// Its processes. Each is checked again when its descriptor is there, so that it is no other by now.
+    /// Its processes.
     fn find(&self) -> Result<BTreeMap<i32, OwnedFd>> {
-        let entries = std::fs::read_dir("/proc").context("reading /proc")?.flatten();
-        let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        let ids: Vec<i32> = ids.collect();
-        let mut found = self.open(&ids, |pid| self.has(pid))?;
+        let ids = ids()?;
+        let mut found = hold(&ids, |pid| self.has(pid))?;
         let is_child = |pid| parent(pid).is_some_and(|parent| found.contains_key(&parent));
-        let children = self.open(&ids, is_child)?;
+        let children = hold(&ids, is_child)?;
         found.extend(children);
-        Ok(found)
-    }
-
-    fn open(&self, ids: &[i32], is_ours: impl Fn(i32) -> bool) -> Result<BTreeMap<i32, OwnedFd>> {
-        let mut found = BTreeMap::new();
-        for id in ids.iter().copied().filter(|id| is_ours(*id)) {
-            let pid = Pid::from_raw(id).context("a process id")?;
-            match pidfd_open(pid, PidfdFlags::empty()) {
-                Ok(pidfd) if is_ours(id) && !is_readable(&pidfd, Duration::ZERO) => {
-                    found.insert(id, pidfd);
-                }
-                Ok(_) | Err(Errno::SRCH) => {}
-                Err(error) => return Err(error).with_context(|| format!("opening process {id}")),
-            }
-        }
         Ok(found)
     }
 
@@ -112,16 +94,7 @@ fn is_program(exe: &Path) -> bool {
     let name = exe.file_name().unwrap_or_default().to_string_lossy();
     // As the kernel shows a program whose package was updated.
     let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
-    matches!(name, "postgres" | "initdb" | "setpriv")
-}
-
-fn parent(pid: i32) -> Option<i32> {
-    parent_in(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-}
-
-/// The second field after the name, which may hold blanks and parentheses itself.
-fn parent_in(stat: &str) -> Option<i32> {
-    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+    matches!(name, "postgres" | "initdb" | "setpriv" | "unshare")
 }
 
 #[cfg(test)]
@@ -129,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_and_parents_are_read_as_the_kernel_shows_them() {
+    fn programs_are_known_as_the_kernel_shows_them() {
         for (exe, expected) in [
             ("/usr/lib/postgresql/15/bin/postgres", true),
             ("/usr/lib/postgresql/15/bin/postgres (deleted)", true),
@@ -140,9 +113,6 @@ mod tests {
         ] {
             assert_eq!(is_program(Path::new(exe)), expected, "{exe}");
         }
-        assert_eq!(parent_in("12 (a) S b)) S 7 12 12"), Some(7));
-        assert_eq!((parent_in(""), parent_in("1 (x) S")), (None, None));
-        assert_eq!(parent(std::process::id().cast_signed()).map(|_| ()), Some(()));
     }
 
     #[test]

@@ -49,8 +49,8 @@ const FIXED: [&str; 25] = [
     "min_wal_size=32MB",
     "checkpoint_timeout=1h",
     "checkpoint_warning=0",
-    // A load analyzes what it has loaded.
-    "autovacuum=off",
+    // Where it is off, a load gathers complete statistics of all tables, which takes as long as their rows.
+    "autovacuum=on",
     // A server that has crashed once must not seem to be well.
     "restart_after_crash=off",
     "jit=off",

@@ -86,7 +86,7 @@ fn has_postgres() -> bool {
 }
 
 /// Reports that a test is skipped, and why, even if its output is captured.
-fn skipped(why: &str) {
+pub fn skipped(why: &str) {
     let thread = std::thread::current();
     let line = format!("skipped: {}: {why}\n", thread.name().unwrap_or("a test"));
     std::io::stderr().write_all(line.as_bytes()).unwrap();

@@ -71,8 +71,12 @@ impl Undo {
 
 fn undo(made: &mut Made, dir: PathBuf) {
     let mut child = made.child.take();
-    // What we have just started may not be known yet by what it is.
-    if let Some(pid) = child.as_ref().and_then(|child| Pid::from_raw(child.id().cast_signed())) {
+    // What we have just started may not be known yet by what it is. Once it was waited for, its id may be another's.
+    let running = child.as_mut().and_then(|child| match child.try_wait() {
+        Ok(None) => Pid::from_raw(child.id().cast_signed()),
+        _ => None,
+    });
+    if let Some(pid) = running {
         let _ = kill_process(pid, Signal::QUIT);
     }
     let result = remove(&dir);
@@ -86,5 +90,47 @@ fn undo(made: &mut Made, dir: PathBuf) {
             dir.display()
         ),
         (result, _) => made.result = Some(result),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Starts a program with this id, where the kernel can be asked for it: root can.
+    fn start_with_id(id: u32) -> Option<Child> {
+        for _ in 0..1000 {
+            std::fs::write("/proc/sys/kernel/ns_last_pid", (id - 1).to_string()).ok()?;
+            let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+            if child.id() == id {
+                return Some(child);
+            }
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        None
+    }
+
+    #[test]
+    fn a_process_that_has_the_id_of_a_server_that_has_ended_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let undo = Undo::new(dir.path());
+        let mut server = Command::new("true").spawn().unwrap();
+        let id = server.id();
+        server.wait().unwrap();
+        undo.make(|child| {
+            *child = Some(server);
+            Ok(())
+        })
+        .unwrap();
+        let other = start_with_id(id);
+        undo.now().unwrap();
+        let Some(mut other) = other else {
+            return crate::server::tests::skipped("the kernel gives no id a second time here");
+        };
+        assert!(other.try_wait().unwrap().is_none());
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

@@ -1,6 +1,6 @@
 //! `app`: the product's own services, in a project of their own.
 
-use crate::app::{self, AppRequest};
+use crate::app::{self, AppRequest, Plan};
 use crate::bundle::Bundle;
 use crate::drill::{Drill, Dump, estimated_bytes};
 use crate::results::Judged;
@@ -15,13 +15,14 @@ const COMPOSE: &str = "compose";
 /// How long services may take to become ready, in seconds.
 const WAIT_SECONDS: u32 = 300;
 
-/// Refuses a deployment whose services cannot be started apart from those that run.
+/// Refuses a deployment whose services cannot be started apart from those that run, and one that leaves out services
+/// that it does not have.
 ///
 /// # Errors
 /// [`Stop::usage`] with the reason.
 pub fn refuse_unless_possible(settings: &Settings) -> Result<()> {
     if is_compose(&settings.driver, &settings.deploy, settings.scripts.as_deref()) {
-        return Ok(());
+        return app::refuse_unknown(&settings.skip_services, &settings.driver, &settings.deploy);
     }
     Err(Stop::usage(format!(
         "--level app needs services of Docker Compose: those of {} have one place each (units, ports, data \
@@ -64,19 +65,17 @@ impl<'a> App<'a> {
     }
 
     fn request(&self, keep: bool) -> AppRequest<'_> {
-        AppRequest {
-            deploy: &self.settings.deploy,
+        let plan = Plan {
+            from: &self.settings.deploy,
             bundle: &self.bundle.dir,
             dir: &self.dir,
             project: &self.project,
             data_keys: &self.settings.data_keys,
-            skip: &[],
+            skip: &self.settings.skip_services,
             driver: &self.settings.driver,
-            scripts: &self.scripts,
             bytes: self.bytes,
-            wait_seconds: WAIT_SECONDS,
-            keep,
-        }
+        };
+        AppRequest { plan, scripts: &self.scripts, wait_seconds: WAIT_SECONDS, keep }
     }
 }
 
@@ -125,5 +124,29 @@ mod tests {
         };
         let error = refuse_unless_possible(&settings).unwrap_err();
         assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+    }
+
+    #[test]
+    fn a_service_that_is_left_out_must_be_one_of_the_deployment() {
+        let dir = tempfile::tempdir().unwrap();
+        let drivers = dir.path().join("scripts/drivers");
+        std::fs::create_dir_all(&drivers).unwrap();
+        let script = "[ \"$*\" = ps ] && [ \"$PIPRIO_DEPLOY\" = '@' ] && printf 'api\\trunning\\nmailer\\tdone\\n'";
+        let script = script.replace('@', &dir.path().display().to_string());
+        crate::server::tests::write_script(&drivers.join(COMPOSE), &script);
+        let refused = |names: &[&str]| {
+            let settings = Settings {
+                deploy: dir.path().into(),
+                driver: drivers.join(COMPOSE),
+                skip_services: names.iter().map(|name| (*name).to_owned()).collect(),
+                ..Settings::default()
+            };
+            refuse_unless_possible(&settings).err()
+        };
+        assert!(refused(&[]).is_none() && refused(&["mailer", "api"]).is_none());
+        let error = refused(&["api", "mail", "web"]).unwrap();
+        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
+        let message = "DRILL_SKIP_SERVICES: no service of this deployment is called mail web; they are api mailer";
+        assert_eq!(error.to_string(), message);
     }
 }

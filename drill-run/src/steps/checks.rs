@@ -5,8 +5,8 @@ use crate::results::NAMED;
 use crate::script::{self, Ended};
 use crate::sql;
 use crate::steps::objects::KEYS;
+use crate::workplace::SCRIPT;
 use anyhow::{Context, Result};
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// The files of SQL, in order; that of the step `objects` is not one of them.
@@ -75,19 +75,20 @@ fn run_script(drill: &Drill, file: &Path) -> Result<()> {
         return Ok(());
     };
     let database = drill.loaded().unwrap_or_default();
+    let mut variables = script::environment();
     let own = drill.server()?.environment(database).into_iter();
-    let own = own.map(|(name, value)| (name, OsString::from(value)));
+    variables.extend(own.map(|(name, value)| (name.into(), value.into())));
     let more = [
         ("DRILL_CONFIG", config.as_os_str()),
         ("DRILL_BUNDLE", drill.bundle.dir.as_os_str()),
         ("DRILL_DATABASE", database.as_ref()),
     ];
-    let more = more.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let dir = drill.workplace.dir.join("script");
+    variables.extend(more.map(|(name, value)| (name.into(), value.to_owned())));
+    let dir = drill.workplace.dir.join(SCRIPT);
     if !dir.exists() {
-        drill.workplace.subdirectory("script")?;
+        drill.workplace.subdirectory(SCRIPT)?;
     }
-    let Ended { passed, detail } = script::run(file, &dir, &own.chain(more).collect::<Vec<_>>())?;
+    let Ended { passed, detail } = script::run(file, &dir, variables)?;
     match passed {
         true => drill.results.pass(name, "status 0", detail),
         false => drill.results.finding(name, "status 0", detail),

@@ -61,6 +61,11 @@ pub fn run(drill: &Drill) -> Result<()> {
         format!("{needed} or newer"),
         format!("{version} of {source}"),
     );
+    let network = ("network of the server", "its own, in which nothing can be reached");
+    match server.has_own_network() {
+        true => drill.results.pass(network.0, network.1, network.1),
+        false => drill.results.note(network.0, network.1, "this host's: unshare is not permitted"),
+    }
     if !missing.is_empty() {
         let found = format!("{} not installed in {source}", missing.join(", "));
         drill.results.failed("extensions of the dump", "installed in the private server", found);

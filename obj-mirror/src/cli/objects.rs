@@ -3,8 +3,8 @@
 use crate::cli::link::Link;
 use crate::object::range::ByteRange;
 use crate::s3::lock::RetainMode;
-use crate::s3::rate::parse_bytes;
 use clap::Args;
+use pipe_kit::text::parse_bytes;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -102,9 +102,10 @@ EXAMPLES
 
 EXIT STATUS
   0  complete, and the checksum matches if there is one
-  1  failed: there is no such object, the keys are refused, or the server is unreachable
+  1  failed: there is no such object, or the server is unreachable
   2  wrong usage, or standard output is a terminal
-  4  the received bytes do not have the object's checksum")]
+  4  the received bytes do not have the object's checksum
+  5  the keys are refused")]
 pub struct Get {
     /// s3://BUCKET/KEY
     #[arg(value_name = "OBJECT")]
@@ -121,6 +122,59 @@ pub struct Get {
     /// Limit the connection to BYTES per second: 500000, 20M, 1.5MiB
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub max_rate: Option<u64>,
+
+    /// How to connect to the server
+    #[command(flatten)]
+    pub link: Link,
+}
+
+/// `obj-mirror list`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Each line is a size in bytes and a key without PREFIX, sorted by key.
+
+EXAMPLES
+  obj-mirror list s3://offsite/host1
+  obj-mirror list --json s3://offsite
+
+EXIT STATUS
+  0  done; with --json also if the keys are refused: \"allowed\": false
+  1  failed: the bucket is missing or the server is unreachable; without --json also if the keys
+     are refused
+  3  some keys cannot be read; each is named on stderr")]
+pub struct List {
+    /// s3://BUCKET[/PREFIX]
+    #[arg(value_name = "BUCKET")]
+    pub bucket: String,
+
+    /// List only keys that begin with this, after PREFIX
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub begins: String,
+
+    /// How to connect to the server
+    #[command(flatten)]
+    pub link: Link,
+
+    /// Print the list as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `obj-mirror delete`
+#[derive(Args, Debug)]
+#[command(after_help = "\
+A missing object counts as deleted. In a bucket that keeps versions, the object is only hidden.
+
+EXAMPLES
+  obj-mirror delete s3://offsite/a.tar.age
+
+EXIT STATUS
+  0  none of the objects is there any more
+  3  some were not deleted, for example because they are locked; each is named on stderr")]
+pub struct Delete {
+    /// s3://BUCKET/KEY
+    #[arg(value_name = "OBJECT", required = true)]
+    pub objects: Vec<String>,
 
     /// How to connect to the server
     #[command(flatten)]

@@ -20,11 +20,12 @@ pub struct PushPlan {
 }
 
 /// Plans a push. `source_keys` are all keys of the source, also of objects that cannot be sent, so that
-/// these are not deleted as extra.
+/// these are not deleted as extra. With `ignore_existing`, an object that the bucket has stays as it is.
 pub fn plan_push(
     sources: Vec<Source>,
     listing: Vec<Listed>,
     source_keys: &HashSet<String>,
+    ignore_existing: bool,
 ) -> PushPlan {
     let mut plan = PushPlan::default();
     let mut there: BTreeMap<String, Listed> =
@@ -32,6 +33,7 @@ pub fn plan_push(
     for source in sources {
         match there.remove(&source.key) {
             None => plan.send.push(source),
+            Some(_) if ignore_existing => plan.keep += 1,
             Some(object) if object.size != source.size => plan.send.push(source),
             Some(object) => match &source.entry {
                 Some(e) if is_current(e, &object) => {
@@ -83,12 +85,23 @@ mod tests {
             sources,
             there.map(Listed::sample).to_vec(),
             &HashSet::from(["broken".into()]),
+            false,
         );
         let keys = |sources: &[Source]| sources.iter().map(|s| s.key.clone()).collect::<Vec<_>>();
         assert_eq!(plan.keep, 1);
         assert_eq!(keys(&plan.send), ["changed", "new", "grown"]);
         let checked: Vec<_> = plan.check.iter().map(|(s, _)| s.key.as_str()).collect();
         assert_eq!(checked, ["parts", "rewritten", "plain"]);
+        assert_eq!(plan.extra, BTreeSet::from(["extra".to_owned()]));
+    }
+
+    #[test]
+    fn an_object_that_exists_is_never_replaced_with_that_option() {
+        let grown = Source { size: 9, ..source("grown", None) };
+        let there = ["grown", "extra"].map(Listed::sample).to_vec();
+        let plan = plan_push(vec![grown, source("new", None)], there, &HashSet::new(), true);
+        assert_eq!((plan.keep, plan.check.len()), (1, 0));
+        assert_eq!(plan.send.iter().map(|s| s.key.as_str()).collect::<Vec<_>>(), ["new"]);
         assert_eq!(plan.extra, BTreeSet::from(["extra".to_owned()]));
     }
 }

@@ -35,28 +35,6 @@ impl Rate {
     }
 }
 
-/// Parses a number of bytes: `500000`, `20M`, `1.5MiB`, `2GB`. Units are powers of 1,000, with an `i` of
-/// 1,024.
-pub fn parse_bytes(text: &str) -> Result<u64, String> {
-    let wrong = || "expected a number of bytes, such as 500000, 20M or 1.5MiB".to_owned();
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| wrong())?;
-    let unit = unit.trim().trim_end_matches("/s").to_ascii_lowercase();
-    let factor: f64 = match unit.trim_end_matches('b') {
-        "" => 1.0,
-        "k" => 1e3,
-        "m" => 1e6,
-        "g" => 1e9,
-        "ki" => 1024.0,
-        "mi" => 1024.0 * 1024.0,
-        "gi" => 1024.0 * 1024.0 * 1024.0,
-        _ => return Err(wrong()),
-    };
-    let bytes = number * factor;
-    if (1.0..1e15).contains(&bytes) { Ok(bytes as u64) } else { Err(wrong()) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,16 +49,5 @@ mod tests {
         assert!((0.4..0.6).contains(&second.as_secs_f64()), "{second:?}");
         assert!((1.4..1.6).contains(&third.as_secs_f64()), "{third:?}");
         assert!(Rate::default().reserve(u64::MAX).is_none());
-    }
-
-    #[test]
-    fn a_rate_is_read_with_its_unit() {
-        let cases = [("500000", 500_000), ("20M", 20_000_000), ("20MB/s", 20_000_000)];
-        for (text, bytes) in cases.into_iter().chain([("1.5MiB", 1_572_864), ("1k", 1000)]) {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
-        }
-        for wrong in ["", "0", "fast", "M", "-1", "1T", "1.2.3"] {
-            assert!(parse_bytes(wrong).is_err(), "{wrong}");
-        }
     }
 }

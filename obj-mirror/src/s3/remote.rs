@@ -94,6 +94,15 @@ impl Remote {
         }
     }
 
+    /// The first page; none if the keys may not list, or are wrong.
+    pub async fn first_page_if_allowed(&self) -> Result<Option<(Listing, Option<String>)>> {
+        match self.request_page(None).await {
+            Ok(page) => Ok(Some(page)),
+            Err(error) if error.kind == Kind::Denied => Ok(None),
+            Err(error) => Err(self.store.fatal(&error)),
+        }
+    }
+
     async fn request_page(
         &self,
         token: Option<&str>,

@@ -138,3 +138,30 @@ fn a_missing_bucket_is_not_made() {
     );
     assert!(bench.s3.client().list("missing", "").is_err());
 }
+
+#[test]
+fn with_ignore_existing_what_is_missing_is_added_and_nothing_is_replaced_or_deleted() {
+    let bench = with_objects(&["a", "b", "c"]);
+    bench.pull();
+    bench.s3.client().delete((BUCKET, "b")).unwrap();
+    // Of the same size, so that only its content differs.
+    bench.s3.put("a", &[], b"A").unwrap();
+    bench.s3.put("c", &[], b"longer").unwrap();
+    bench.s3.put("added", &[], b"x").unwrap();
+    let options = ["--ignore-existing", "minio", "s3://documents"];
+    let plan = bench.run(&[&["--dry-run"], &options[..]].concat()).with(0);
+    assert_eq!(plan.out, "upload b\n");
+    let summary = bench.counted(&options);
+    assert_eq!((&summary["transferred"], &summary["unchanged"]), (&1.into(), &2.into()));
+    assert_eq!(bench.keys(), ["a", "added", "b", "c"]);
+    let body = |key: &str| bench.s3.client().get((BUCKET, key)).unwrap().body;
+    assert_eq!(
+        [body("a"), body("b"), body("c")],
+        [b"A".to_vec(), b"b".to_vec(), b"longer".to_vec()]
+    );
+
+    bench.run(&["--ignore-existing", "--delete", "minio", "s3://documents"]).with(2);
+    bench.run(&["--ignore-existing", "s3://documents", "other"]).with(2);
+    bench.run(&["minio", "s3://documents"]).with(0);
+    assert_eq!([body("a"), body("c")], [b"a", b"c"]);
+}

@@ -4,7 +4,7 @@
 use crate::kit::{CREDENTIAL, Deploy, Host, image, random};
 use anyhow::{Context, Result, ensure};
 use bundle_format::report::{DrillCheck, DrillVerdict};
-use drill_run::app::{self, AppRequest};
+use drill_run::app::{self, AppRequest, Plan};
 use serde::{Deserialize, Serialize};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -139,16 +139,19 @@ impl<'a> Drill<'a> {
 fn a_drill_in_a_process_of_its_own() -> Result<()> {
     let Ok(asked) = std::env::var(ASKED) else { return Ok(()) };
     let asked: Asked = serde_json::from_str(&asked)?;
-    let found = app::run(&AppRequest {
-        deploy: &asked.deploy,
+    let plan = Plan {
+        from: &asked.deploy,
         bundle: &asked.bundle,
         dir: &asked.dir,
         project: &asked.project,
         data_keys: &["credential_encryption_key".to_owned()],
         skip: &[],
         driver: &asked.deploy.join("scripts/drivers/compose"),
-        scripts: &asked.deploy.join("drill.d/app"),
         bytes: 1 << 20,
+    };
+    let found = app::run(&AppRequest {
+        plan,
+        scripts: &asked.deploy.join("drill.d/app"),
         wait_seconds: 60,
         keep: asked.keep,
     })?;

@@ -4,6 +4,7 @@ use crate::contract::{SLEEPS, service, with_each, yaml};
 use crate::drill_app::Project;
 use crate::kit::{Deploy, Host};
 use anyhow::Result;
+use std::path::Path;
 use test_kit::deployment::sh;
 use test_kit::process::wait_until;
 
@@ -16,6 +17,57 @@ fn prepared<'a>(host: &'a Host, name: &str, project: &str) -> Result<Deploy<'a>>
         format!("COMPOSE_PROJECT_NAME={project}\nCOMPOSE_FILE=compose.drill.yml\nCOLOUR=drill\n");
     std::fs::write(dir.join(".env"), env)?;
     Ok(Deploy { host, dir })
+}
+
+/// Routes that no rule leads to, and which are gone when this is dropped.
+struct Routes;
+
+impl Routes {
+    const TABLE: &str = "47113";
+
+    fn add(ranges: &[&str]) -> Result<Self> {
+        let routes = Self;
+        for range in ranges {
+            sh(Path::new("/"), &format!("ip route add blackhole {range} table {}", Self::TABLE))?;
+        }
+        Ok(routes)
+    }
+}
+
+impl Drop for Routes {
+    fn drop(&mut self) {
+        let _ = sh(Path::new("/"), &format!("ip route flush table {}", Self::TABLE));
+    }
+}
+
+#[test]
+fn addresses_of_a_route_of_any_table_are_not_taken() -> Result<()> {
+    if sh(Path::new("/"), "ip -V").is_err() {
+        test_kit::skipped!("there is no program ip to add a route with");
+        return Ok(());
+    }
+    with_each(|host| {
+        let deploy = host.deploy("deploy", &yaml(&[service("api", SLEEPS, "")]));
+        deploy.compose("up -d")?;
+        // All but one.
+        let _routes = Routes::add(&[
+            "198.18.0.0/16",
+            "198.19.0.0/17",
+            "198.19.128.0/18",
+            "198.19.192.0/19",
+            "198.19.224.0/20",
+            "198.19.240.0/21",
+            "198.19.248.0/22",
+            "198.19.252.0/23",
+            "198.19.254.0/24",
+        ])?;
+        let project = Project::new();
+        let drill = prepared(host, "drill/deploy", &project.0)?;
+        drill.driver(&["isolate", "--from", "deploy", "--room", "1"]).expect(0);
+        let file = std::fs::read_to_string(drill.file("compose.drill.yml"))?;
+        assert!(file.contains("\"198.19.255.0/24\""), "{file}");
+        Ok(())
+    })
 }
 
 #[test]

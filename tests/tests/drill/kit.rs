@@ -22,9 +22,15 @@ pub struct Stand {
 impl Stand {
     /// A deployment that a drill can look into, backed up once.
     pub fn new(docs: u32) -> Result<Self> {
+        let stand = Self::without_checks(docs)?;
+        checks(&stand.deployment, &["objects.sql"])?;
+        Ok(stand)
+    }
+
+    /// The same without anything in `drill.d`.
+    pub fn without_checks(docs: u32) -> Result<Self> {
         let deployment = Deployment::temporary(&Options { docs, ..Options::default() })?;
         fill(&deployment)?;
-        checks(&deployment, &["objects.sql"])?;
         deployment.backup(&[])?.expect(0);
         let bundle = deployment.newest_bundle()?;
         Ok(Self { deployment, bundle })
@@ -106,6 +112,16 @@ pub fn checks(deployment: &Deployment, other: &[&str]) -> Result<()> {
     std::fs::write(dir.join("objects.sql"), "select key, content_type from public.files;\n")?;
     // As a package's files would be: root runs nothing that others may write.
     sh(&dir, "chmod go-w . *").map(drop)
+}
+
+/// A bundle of the same content, so many days older.
+pub fn older(stand: &Stand, days: i64) -> Result<String> {
+    let name = bundle_format::BundleName::parse(stand.bundle.file_name().context("a name")?);
+    let taken = name.context("a bundle")?.taken() - chrono::TimeDelta::days(days);
+    let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
+    let script = format!("cp -a '{}' {name}", stand.bundle.display());
+    sh(stand.bundle.parent().context("a root")?, &script)?;
+    Ok(name)
 }
 
 /// Every finding, as a line.

@@ -4,6 +4,7 @@
 
 mod killed;
 mod kit;
+mod runbook;
 mod schedule;
 mod semantic;
 mod sequence;

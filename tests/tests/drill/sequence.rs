@@ -1,6 +1,6 @@
 //! Which bundle, which steps, what else happens at the same time, and what is refused.
 
-use crate::kit::{Stand, findings};
+use crate::kit::{Stand, findings, older};
 use anyhow::{Context, Result, ensure};
 use bundle_format::report::{DrillReport, DrillResult, DrillVerdict};
 use std::process::Stdio;
@@ -9,16 +9,6 @@ use test_kit::process::wait_until;
 
 fn report(run: &Run) -> Result<DrillReport> {
     serde_json::from_str(&run.stdout).with_context(|| run.stdout.clone())
-}
-
-/// A bundle of the same content, so many days older.
-fn older(stand: &Stand, days: i64) -> Result<String> {
-    let name = bundle_format::BundleName::parse(stand.bundle.file_name().context("a name")?);
-    let taken = name.context("a bundle")?.taken() - chrono::TimeDelta::days(days);
-    let name = taken.format("piprio_%Y%m%dT%H%M%SZ").to_string();
-    let script = format!("cp -a '{}' {name}", stand.bundle.display());
-    sh(stand.bundle.parent().context("a root")?, &script)?;
-    Ok(name)
 }
 
 #[test]
@@ -186,8 +176,14 @@ fn a_goal_that_is_missed_is_a_finding_and_the_list_and_the_health_check_show_the
     assert!(found.iter().any(|line| line.contains("age of the data (RPO)")), "{found:?}");
     assert!(line(&stand.deployment.health_check()?)?.starts_with("warn "));
     stand.drill(&["--verify-reports"])?.expect(0);
+    sh(stand.deployment.dir(), "cp -a .drills .all")?;
     std::fs::remove_dir_all(&stand.reports()?[0])?;
     stand.drill(&["--verify-reports"])?.expect(4);
+    sh(stand.deployment.dir(), "rm -r .drills && mkdir .drills")?;
+    let emptied = stand.drill(&["--verify-reports"])?.expect(4);
+    assert!(emptied.stdout.contains("missing: last-drill.json names it"), "{}", emptied.stdout);
+    sh(stand.deployment.dir(), "rm -r .drills && mv .all .drills")?;
+    stand.drill(&["--verify-reports"])?.expect(0);
     Ok(())
 }
 

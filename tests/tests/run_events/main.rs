@@ -10,6 +10,7 @@ mod receivers;
 mod records;
 mod refusals;
 mod secrets;
+mod ships;
 mod signals;
 
 use anyhow::{Context, Result};

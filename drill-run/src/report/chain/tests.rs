@@ -34,7 +34,7 @@ fn newest_of(reports: &[Stored]) -> Newest {
 fn check(reports: Vec<Stored>, newest: &Newest) -> Vec<String> {
     let ordered = in_order(reports, |report| report);
     let ordered: Vec<&Stored> = ordered.iter().collect();
-    findings(&ordered, newest, |_, _| Some(HASH.to_owned()))
+    findings(&ordered, newest, &Newest::Missing, |_, _| Some(HASH.to_owned()))
 }
 
 /// Names in any order: a clock may have been wrong.
@@ -59,7 +59,7 @@ proptest! {
         let ordered = in_order(reports, |report| report);
         prop_assert_eq!(ordered.iter().map(|r| &r.name).collect::<Vec<_>>(), names.iter().collect::<Vec<_>>());
         let ordered: Vec<&Stored> = ordered.iter().collect();
-        prop_assert_eq!(before_next(&ordered, &newest), ordered.last().map(|last| named(last)));
+        prop_assert_eq!(before_next(&ordered, &newest, &newest), ordered.last().map(|last| named(last)));
     }
 
     #[test]
@@ -70,7 +70,7 @@ proptest! {
         prop_assert!(is_found(&check(reports.clone(), &newest), &removed.name));
         // The next drill names the one that should be there.
         let ordered = in_order(reports, |report| report);
-        let previous = before_next(&ordered.iter().collect::<Vec<_>>(), &newest);
+        let previous = before_next(&ordered.iter().collect::<Vec<_>>(), &newest, &Newest::Missing);
         let mut reports = ordered;
         reports.push(Stored { name: "next".into(), sha256: Some("n".into()), link: Ok(link("next", previous)) });
         let newest = newest_of(&reports);
@@ -136,8 +136,8 @@ fn a_drill_killed_before_it_was_noted_is_no_finding_and_the_next_one_follows_it(
     assert_eq!(check(reports.clone(), &one_behind), [""; 0]);
     assert_eq!(check(reports[..1].to_vec(), &Newest::Missing), [""; 0]);
     let stored: Vec<&Stored> = reports.iter().collect();
-    assert_eq!(before_next(&stored, &one_behind), Some(named(&reports[2])));
-    assert_eq!(before_next(&stored, &Newest::Missing), Some(named(&reports[2])));
+    assert_eq!(before_next(&stored, &one_behind, &one_behind), Some(named(&reports[2])));
+    assert_eq!(before_next(&stored, &Newest::Missing, &Newest::Missing), Some(named(&reports[2])));
     let two_behind = newest_of(&reports[..1]);
     assert_eq!(
         check(reports, &two_behind),
@@ -169,7 +169,7 @@ fn each_line_names_the_report_and_what_is_wrong_with_it() {
     );
     let file = |file: &str, hash: Option<&str>| {
         let stored: Vec<&Stored> = whole.iter().collect();
-        findings(&stored, &newest, |name, f| match (name, f) {
+        findings(&stored, &newest, &Newest::Missing, |name, f| match (name, f) {
             ("drill_2", f) if f == file => hash.map(str::to_owned),
             _ => Some(HASH.to_owned()),
         })

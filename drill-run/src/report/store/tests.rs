@@ -2,21 +2,32 @@
 
 use super::*;
 use crate::report::samples::passed;
+use bundle_format::report::DrillRecord;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 fn deploy() -> (TempDir, Reports) {
     let deploy = tempfile::tempdir().unwrap();
-    let reports = Reports::open(deploy.path());
+    let reports = Reports::open(deploy.path(), &deploy.path().join(".restore"));
     (deploy, reports)
 }
 
 fn write(reports: &Reports, started: &str) -> String {
     let mut report = DrillReport { started: started.parse().unwrap(), ..passed() };
-    let dir = reports.write(&mut report).unwrap();
-    assert_eq!(dir, reports.dir.join(&report.drill));
+    let written = reports.write(&mut report).unwrap();
+    assert_eq!(written.dir, reports.dir.join(&report.drill));
+    assert_eq!(written.newest.drill, report.drill);
+    record(reports, written.newest);
     report.drill
+}
+
+/// The record of a drill that has written this report.
+fn record(reports: &Reports, newest: PreviousDrill) {
+    let mut run = RunRecord::begin(chrono::DateTime::default(), "/b".into(), None);
+    run.drill = Some(DrillRecord { newest_report: Some(newest), ..DrillRecord::default() });
+    fs::create_dir_all(&reports.state).unwrap();
+    fs::write(reports.state.join("last-drill.json"), serde_json::to_vec(&run).unwrap()).unwrap();
 }
 
 /// A history in which the clock was once in the future.
@@ -39,6 +50,9 @@ fn copy(reports: &Reports) -> (TempDir, Reports) {
             fs::copy(file.path(), target.join(file.file_name())).unwrap();
         }
     }
+    fs::create_dir(&other.state).unwrap();
+    let name = "last-drill.json";
+    fs::copy(reports.state.join(name), other.state.join(name)).unwrap();
     (deploy, other)
 }
 
@@ -138,6 +152,39 @@ fn whatever_is_missing_changed_or_swapped_is_found_and_the_next_drill_does_not_h
     let (_deploy, copy) = copy(&reports);
     fs::remove_file(copy.dir.join(NEWEST)).unwrap();
     assert_eq!(copy.verify().unwrap().lines, ["newest.json: missing"]);
+}
+
+#[test]
+fn reports_that_were_all_removed_or_the_last_of_them_with_the_note_of_it_are_missed() {
+    let (_deploy, reports) = deploy();
+    let written = written(&reports);
+    let last = &written[4];
+    assert_found(&reports, &[last], "emptied", |dir| {
+        fs::remove_dir_all(dir).unwrap();
+        fs::create_dir(dir).unwrap();
+    });
+    assert_found(&reports, &[last], "directory removed", |dir| fs::remove_dir_all(dir).unwrap());
+    for kept in 1..4 {
+        assert_found(&reports, &[last], "set back", |dir| {
+            let json = fs::read(dir.join(&written[kept]).join(JSON)).unwrap();
+            let newest = PreviousDrill { drill: written[kept].clone(), sha256: sha256(&json) };
+            for name in &written[kept + 1..] {
+                fs::remove_dir_all(dir.join(name)).unwrap();
+            }
+            fs::write(dir.join(NEWEST), serde_json::to_vec(&newest).unwrap()).unwrap();
+        });
+    }
+    let (_deploy, copy) = copy(&reports);
+    let record_file = copy.state.join("last-drill.json");
+    fs::write(&record_file, "{").unwrap();
+    let lines = copy.verify().unwrap().lines;
+    assert!(lines[0].starts_with("last-drill.json: unreadable: "), "{lines:?}");
+    // The record of a drill that was killed when it had written its report, and of one before there was any.
+    let json = fs::read(copy.dir.join(&written[3]).join(JSON)).unwrap();
+    record(&copy, PreviousDrill { drill: written[3].clone(), sha256: sha256(&json) });
+    assert!(copy.verify().unwrap().is_good());
+    fs::remove_file(record_file).unwrap();
+    assert!(copy.verify().unwrap().is_good());
 }
 
 #[test]

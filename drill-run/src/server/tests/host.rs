@@ -5,9 +5,10 @@ use crate::server::{Account, plan};
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 
-/// The inodes of sockets that listen on TCP.
-fn listening() -> BTreeSet<String> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(std::fs::read_to_string);
+/// The inodes of sockets that listen on TCP, in the network of a process.
+fn listening(pid: u32) -> BTreeSet<String> {
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    let tables = ["tcp", "tcp6"].map(read);
     let text = tables.into_iter().filter_map(Result::ok).collect::<String>();
     let fields = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
     const LISTEN: &str = "0A";
@@ -23,6 +24,14 @@ fn sockets(pid: u32) -> BTreeSet<String> {
         Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
     };
     links.filter_map(inode).collect()
+}
+
+/// What gives a program a network of its own, if that is permitted here to this user.
+fn can_have_own_network(words: &[&str]) -> bool {
+    let mut words = words.iter().chain(&["true"]);
+    let mut command = Command::new(words.next().unwrap());
+    let ended = command.args(words).stderr(Stdio::null()).status();
+    ended.is_ok_and(|status| status.success())
 }
 
 /// Every file below a directory.
@@ -55,7 +64,7 @@ fn a_server_is_reached_by_its_socket_alone_and_leaves_nothing() {
     }
     // The kernel's word, not the server's.
     let [pid] = servers(&place.dir())[..] else { panic!("one server") };
-    assert!(!sockets(pid).is_empty() && sockets(pid).is_disjoint(&listening()));
+    assert!(!sockets(pid).is_empty() && sockets(pid).is_disjoint(&listening(pid)));
     assert_eq!(psql(&server, "select count(rolpassword) from pg_authid").unwrap(), "0");
     let is_password = |path: &PathBuf| path.to_string_lossy().to_lowercase().contains("pass");
     assert_eq!(files(&place.dir()).into_iter().find(is_password), None);
@@ -71,6 +80,41 @@ fn a_server_is_reached_by_its_socket_alone_and_leaves_nothing() {
     server.stop().unwrap();
     assert_nothing_is_left(&place.dir());
     assert!(!has(&shared()));
+}
+
+#[test]
+fn code_of_a_dump_reaches_nothing_that_listens_on_this_host() {
+    if !has_postgres() {
+        return;
+    }
+    let place = Place::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connect =
+        |sh: &str| format!("{sh} -c '</dev/tcp/127.0.0.1/{port} && echo reached' 2>/dev/null");
+    let reached = Command::new("sh").args(["-c", &connect("bash")]).output().unwrap().stdout;
+    assert_eq!(reached, b"reached\n");
+    let server = PrivateServer::start(&request(&place.dir())).unwrap();
+    if !server.has_own_network() {
+        let ids = if rustix::process::geteuid().is_root() {
+            &["unshare", "--net"][..]
+        } else {
+            &["unshare", "-Un"]
+        };
+        assert!(!can_have_own_network(ids), "it is permitted, and was not done");
+        return skipped("the kernel does not let this user have a network of its own");
+    }
+    let program = format!("{} || echo no", connect("bash").replace('\'', "''"));
+    let sql =
+        format!("create temp table t (a text); copy t from program '{program}'; select a from t");
+    assert_eq!(psql(&server, &sql).unwrap(), "no");
+    if rustix::process::geteuid().is_root() {
+        let up = "create temp table u (a text); copy u from program 'ip -o link show dev lo up | wc -l'; \
+                  select a from u";
+        assert_eq!(psql(&server, up).unwrap(), "1");
+    }
+    server.stop().unwrap();
+    assert_nothing_is_left(&place.dir());
 }
 
 #[test]
@@ -110,6 +154,24 @@ fn a_path_that_no_client_could_name_has_a_short_one_while_the_server_runs() {
     assert_nothing_is_left(&long);
 }
 
+/// The two commands of a server that is kept.
+fn hint(dir: &Path) -> String {
+    let server = PrivateServer {
+        dir: dir.to_owned(),
+        place: crate::server::Place::Host {
+            socket: record::data(dir).to_str().unwrap().to_owned(),
+            programs: PathBuf::new(),
+        },
+        version: String::new(),
+        source: String::new(),
+        has_own_network: false,
+        undo: crate::server::Undo::new(dir),
+    };
+    let text = server.connect_hint();
+    server.keep();
+    text
+}
+
 #[test]
 fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     if !has_postgres() {
@@ -120,18 +182,7 @@ fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     assert_ne!(holder.line(), "it has ended");
     assert_eq!(holder.end(), Some(0));
     assert_eq!(servers(&place.dir()).len(), 1);
-    let hint = PrivateServer {
-        dir: place.dir(),
-        place: crate::server::Place::Host {
-            socket: record::data(&place.dir()).to_str().unwrap().to_owned(),
-            programs: PathBuf::new(),
-        },
-        version: String::new(),
-        source: String::new(),
-        undo: crate::server::Undo::new(&place.dir()),
-    };
-    let text = hint.connect_hint();
-    hint.keep();
+    let text = hint(&place.dir());
     let mut sh = Command::new("sh");
     sh.args(["-euc", &text]).env_clear().env("PATH", std::env::var_os("PATH").unwrap());
     let output = sh.output().unwrap();
@@ -139,6 +190,32 @@ fn the_two_commands_of_a_kept_server_reach_and_remove_it() {
     assert!(output.status.success() && out.contains("template0"), "{output:?}");
     wait_until("the server's end", || servers(&place.dir()).is_empty());
     assert!(!place.dir().exists());
+}
+
+#[test]
+fn the_removal_of_a_kept_server_that_has_ended_leaves_the_process_with_its_id_alone() {
+    if !has_postgres() {
+        return;
+    }
+    let place = Place::new();
+    let mut holder = Holder::start(&[], "keep", &place.dir(), &[]);
+    assert_ne!(holder.line(), "it has ended");
+    assert_eq!(holder.end(), Some(0));
+    let [pid] = servers(&place.dir())[..] else { panic!("one server") };
+    // As in a crash of the host, its file stays.
+    let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    wait_until("the server's end", || servers(&place.dir()).is_empty());
+    let mut other = Command::new("sleep").arg("1000").spawn().unwrap();
+    let pid_file = record::data(&place.dir()).join("postmaster.pid");
+    std::fs::write(pid_file, format!("{}\n", other.id())).unwrap();
+    let text = hint(&place.dir());
+    let remove = text.lines().nth(1).unwrap();
+    assert!(Command::new("sh").args(["-euc", remove]).status().unwrap().success());
+    assert!(!place.dir().exists());
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
 }
 
 #[test]
@@ -156,6 +233,10 @@ fn an_ordinary_user_needs_no_other_and_the_server_runs_as_that_user() {
     assert_ne!(holder.line(), "it has ended");
     let [pid] = servers(&place.dir())[..] else { panic!("one server") };
     assert_eq!(std::fs::metadata(format!("/proc/{pid}")).unwrap().uid(), uid);
+    let own = [&ids[..], &["unshare", "--user", "--map-current-user", "--net"]].concat();
+    let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).unwrap();
+    let is_own = network(&pid.to_string()) != network("self");
+    assert_eq!(is_own, can_have_own_network(&own));
     assert_eq!(holder.end(), Some(0));
     assert_nothing_is_left(&place.dir());
 }

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copies bundles, encrypted, to the destinations SHIP_1 to SHIP_9.
+#   ship.sh --newest | --all | BUNDLE       copies the newest bundle, all that are missing, or one
+#   ship.sh list | verify [--sample PERCENT] | prune
+#   ship.sh init                            creates the restic repositories that do not exist
+# All options go to ship-run; see ship-run --help.
+set -euo pipefail
+# shellcheck source=lib.sh
+. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+
+find_deployment
+find_terminal
+run ship-run "$@"

@@ -1,0 +1,204 @@
+//! A restic repository. It has its own encryption and deduplication, so bundles go there as they are.
+
+mod access;
+mod backup;
+pub mod snapshot;
+
+use crate::place::restic::access::Access;
+use crate::place::restic::snapshot::{Groups, Snapshot};
+use anyhow::{Context, Result, anyhow};
+use bundle_format::layout::SEAL;
+use bundle_format::retention::policy::Policy;
+use pipe_kit::child::{self, Finished};
+use pipe_kit::text::hex;
+use pipe_kit::{Exit, Stop, info, text};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+use std::process::Stdio;
+
+const PROGRAM: &str = "restic";
+/// The most that the seal of a bundle has.
+const LARGEST_SEAL: u64 = 64 << 20;
+
+/// A repository, and how it is reached.
+pub struct Repository {
+    access: Access,
+    /// Bytes per second.
+    max_rate: Option<u64>,
+}
+
+/// How many bytes a snapshot restores.
+#[derive(serde::Deserialize)]
+struct Size {
+    total_size: u64,
+}
+
+impl Repository {
+    /// The one of a destination; `repository` is what follows `restic:`, `own` looks a setting of the destination up.
+    ///
+    /// # Errors
+    /// Why it cannot be used.
+    pub fn new(
+        repository: &str,
+        number: u8,
+        own: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, String> {
+        let rate = own("MAX_RATE").map(|rate| text::parse_bytes(&rate));
+        let max_rate = rate.transpose().map_err(|why| format!("SHIP_{number}_MAX_RATE: {why}"))?;
+        Ok(Self { access: Access::own(repository, number, own)?, max_rate })
+    }
+
+    /// One with the settings of the environment.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if the environment has none.
+    pub fn of_environment(repository: &str, password_file: Option<&Path>) -> Result<Self> {
+        let access = Access::of_environment(repository, password_file)?;
+        Ok(Self { access, max_rate: None })
+    }
+
+    /// Creates it, unless it is there. Returns whether it was created.
+    pub fn create(&self) -> Result<bool> {
+        if self.run(&["cat", "config"]).is_ok() {
+            return Ok(false);
+        }
+        self.run(&["init"]).map(|()| true)
+    }
+
+    /// The snapshots of bundles.
+    pub fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        self.json(&["snapshots", "--no-lock", "--json", "--tag", snapshot::TAG])
+    }
+
+    /// Checks the repository: its structure, and so many percent of its data, all without a number.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if it is damaged.
+    pub fn check(&self, percent: Option<u32>) -> Result<()> {
+        self.unlock();
+        let part = match percent {
+            None => "--read-data".to_owned(),
+            Some(percent) => format!("--read-data-subset={percent}%"),
+        };
+        let Err(error) = self.run(&["check", &part]) else { return Ok(()) };
+        // Its status does not distinguish damage from a repository that cannot be reached.
+        self.run(&["cat", "config"])?;
+        Err(Stop::damaged(format!("{error:#}")).into())
+    }
+
+    /// The SHA-256 of the seal that a snapshot has, hex.
+    pub fn seal_of(&self, snapshot: &Snapshot, bundle: &str) -> Result<String> {
+        let path = format!("/{bundle}/{SEAL}");
+        let bytes = self.capture(&["dump", "--no-lock", &snapshot.id, &path], LARGEST_SEAL)?;
+        Ok(hex(&Sha256::digest(bytes)))
+    }
+
+    /// The ids of the snapshots that restic's own policy would remove.
+    pub fn outdated(&self, policy: Policy, domain: Option<&str>) -> Result<BTreeSet<String>> {
+        let of = policy.calendar;
+        let rules = [
+            ("--keep-within", format!("{}d", policy.keep_days)),
+            ("--keep-last", policy.keep_last.max(1).to_string()),
+            ("--keep-daily", of.daily.to_string()),
+            ("--keep-weekly", of.weekly.to_string()),
+            ("--keep-monthly", of.monthly.to_string()),
+            ("--keep-yearly", of.yearly.to_string()),
+        ];
+        let tags = match domain {
+            Some(domain) => format!("{},{}", snapshot::TAG, snapshot::domain_tag(domain)),
+            None => snapshot::TAG.to_owned(),
+        };
+        let mut arguments =
+            vec!["forget", "--no-lock", "--dry-run", "--json", "--group-by", "", "--tag", &tags];
+        let set = rules.iter().filter(|(_, number)| number != "0");
+        arguments.extend(set.flat_map(|(option, number)| [*option, number.as_str()]));
+        let bytes = self.capture(&arguments, u64::MAX)?;
+        // It prints nothing about no snapshot.
+        let groups =
+            if bytes.is_empty() { Ok(Groups::new()) } else { serde_json::from_slice(&bytes) };
+        let groups = groups.context("reading the report of restic forget")?;
+        let removed = groups.into_iter().flat_map(|group| group.remove.unwrap_or_default());
+        Ok(removed.map(|snapshot| snapshot.id).collect())
+    }
+
+    /// Removes snapshots, and the data that no other one needs.
+    pub fn remove(&self, ids: &[&str]) -> Result<()> {
+        self.unlock();
+        self.run(&[&["forget"], ids].concat())?;
+        // It ends with 0 for one that it has not found.
+        let left: BTreeSet<String> = self.snapshots()?.into_iter().map(|s| s.id).collect();
+        if let Some(id) = ids.iter().find(|id| left.contains(**id)) {
+            return Err(anyhow!("restic forget has not removed the snapshot {id}"));
+        }
+        self.run(&["prune"]).context("the snapshots are removed, and their data is not")
+    }
+
+    /// How many bytes a snapshot restores.
+    pub fn restore_size(&self, snapshot: &Snapshot) -> Result<u64> {
+        let arguments = ["stats", "--no-lock", "--json", "--mode", "restore-size", &snapshot.id];
+        Ok(self.json::<Size>(&arguments)?.total_size)
+    }
+
+    /// Restores a snapshot into a directory.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if it cannot be restored whole, and the repository can be read.
+    pub fn restore(&self, snapshot: &Snapshot, to: &Path) -> Result<()> {
+        let rate = self.kib_per_second().map(|rate| format!("--limit-download={rate}"));
+        let target = format!("--target={}", to.display());
+        let mut arguments = vec!["restore", "--no-lock", &target];
+        arguments.extend(rate.as_deref());
+        arguments.push(&snapshot.id);
+        let Err(error) = self.run(&arguments) else { return Ok(()) };
+        self.run(&["cat", "config"])?;
+        Err(Stop::damaged(format!("{error:#}")).into())
+    }
+
+    /// Removes locks that killed runs have left. One that is in use stays.
+    fn unlock(&self) {
+        if let Err(error) = self.run(&["unlock"]) {
+            info!("the locks of killed runs are not removed: {error:#}");
+        }
+    }
+
+    fn kib_per_second(&self) -> Option<u64> {
+        self.max_rate.map(|rate| (rate / 1024).max(1))
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<()> {
+        let mut command = self.access.command(arguments)?;
+        command.stdout(Stdio::null());
+        self.ended(child::spawn_captured(&mut command, PROGRAM)?.finish()?)
+    }
+
+    fn capture(&self, arguments: &[&str], most: u64) -> Result<Vec<u8>> {
+        let mut command = self.access.command(arguments)?;
+        let mut running = child::spawn_captured(command.stdout(Stdio::piped()), PROGRAM)?;
+        let mut bytes = Vec::new();
+        if let Some(stdout) = running.take_stdout() {
+            stdout.take(most).read_to_end(&mut bytes).context("reading from restic")?;
+        }
+        self.ended(running.finish()?).map(|()| bytes)
+    }
+
+    fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
+        let bytes = self.capture(arguments, u64::MAX)?;
+        serde_json::from_slice(&bytes)
+            .with_context(|| format!("reading the report of restic {}", arguments[0]))
+    }
+
+    /// The failure of restic, with the line that names it.
+    fn ended(&self, finished: Finished) -> Result<()> {
+        if finished.status.success() {
+            return Ok(());
+        }
+        let lines: Vec<&String> = finished.stderr.iter().filter(|line| !line.is_empty()).collect();
+        let fatal = lines.iter().find(|line| line.starts_with("Fatal: "));
+        let line = fatal.or(lines.last()).map(|line| self.access.mask(line));
+        let how = finished.describe(line.as_deref());
+        Err(Stop::with_exit(Exit::Failed, how).into())
+    }
+}

@@ -1,0 +1,114 @@
+//! The bundles to be sent.
+
+use crate::settings::Settings;
+use anyhow::{Context, Result, bail};
+use bundle_format::BundleName;
+use bundle_format::layout::{MANIFEST, SEAL};
+use bundle_format::manifest::Parsed;
+use bundle_format::report::Listing;
+use pipe_kit::Stop;
+use pipe_kit::text::hex;
+use pipe_kit::tool::Tool;
+use sha2::{Digest, Sha256};
+use std::fs::{File, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// A bundle on this host, locked together with other readers: retention keeps it.
+pub struct Bundle {
+    pub path: PathBuf,
+    pub name: BundleName,
+    /// `unknown`, if its manifest has none.
+    pub domain: String,
+    /// The SHA-256 of its seal, hex; none if it has no seal.
+    pub seal: Option<String>,
+    /// The size of its files by its manifest, as far as it has them.
+    pub bytes: u64,
+    _lock: File,
+}
+
+impl Bundle {
+    /// Reads what identifies a bundle, and locks it.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if the directory is not named as a bundle; [`Stop::refused`] if it is being removed; if it
+    /// cannot be read.
+    pub fn at(path: &Path) -> Result<Self> {
+        let path = path.canonicalize().with_context(|| format!("opening {}", path.display()))?;
+        let name = BundleName::parse(path.file_name().unwrap_or_default()).ok_or_else(|| {
+            Stop::usage(format!("{} is not named piprio_YYYYMMDDTHHMMSSZ", path.display()))
+        })?;
+        let lock = lock(&path)?;
+        let read = |file: &str| match std::fs::read(path.join(file)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("reading {}", path.join(file).display()))
+            }
+        };
+        let manifest = read(MANIFEST)?.unwrap_or_default();
+        let Parsed { domain, database, objects, config, .. } =
+            Parsed::read(&String::from_utf8_lossy(&manifest));
+        let objects = objects.flatten().map(|extent| extent.bytes);
+        let bytes = [database, objects, config].into_iter().flatten().sum();
+        let seal = read(SEAL)?.map(|seal| hex(&Sha256::digest(seal)));
+        let domain = domain.unwrap_or_else(|| "unknown".into());
+        Ok(Self { name, domain, seal, bytes, path, _lock: lock })
+    }
+}
+
+/// Locks a bundle's directory together with other readers. A filesystem without such locks is no reason to refuse.
+fn lock(dir: &Path) -> Result<File> {
+    let opened = File::open(dir).with_context(|| format!("opening {}", dir.display()))?;
+    match opened.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => {
+            Err(Stop::refused(format!("{} is being removed", dir.display())).into())
+        }
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(opened),
+    }
+}
+
+/// The path of the newest intact bundle of the deployment.
+///
+/// # Errors
+/// If there is none.
+pub fn newest(settings: &Settings) -> Result<Vec<PathBuf>> {
+    let list =
+        Tool::new("bundle-manifest").args(["list", "--quiet", "--newest", "--intact", "--paths"]);
+    let list = list.args(domain(settings)).arg(&settings.root);
+    let path = list.capture()?;
+    match path.trim_end() {
+        "" => bail!("{} has no intact bundle; make one: backup.sh", settings.root.display()),
+        path => Ok(vec![path.into()]),
+    }
+}
+
+/// The paths of all intact bundles of the deployment, the newest first.
+pub fn all(settings: &Settings) -> Result<Vec<PathBuf>> {
+    let list = Tool::new("bundle-manifest").args(["list", "--quiet", "--intact", "--json"]);
+    let list: Listing = list.args(domain(settings)).arg(&settings.root).json()?;
+    Ok(list.bundles.into_iter().map(|bundle| bundle.path.into()).collect())
+}
+
+fn domain(settings: &Settings) -> impl Iterator<Item = &str> {
+    settings.domain.iter().flat_map(|domain| ["--domain", domain])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bundle_that_is_sent_cannot_be_locked_by_who_would_remove_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("piprio_20260421T020000Z");
+        std::fs::create_dir(&path).unwrap();
+        let bundle = Bundle::at(&path).unwrap();
+        let remover = File::open(&path).unwrap();
+        assert!(remover.try_lock().is_err());
+        drop(bundle);
+        remover.try_lock().unwrap();
+        let error = Bundle::at(&path).err().unwrap();
+        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
+    }
+}

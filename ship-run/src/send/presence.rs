@@ -1,0 +1,81 @@
+//! Whether a destination has a bundle already. A copy is never written over unless it is known to be of no use: a
+//! second one whose description then fails would make a good copy one that no restore accepts.
+
+use crate::copies::{self, Copy, Form, Listing, State};
+use crate::place::{Destination, Place};
+use crate::record::Record;
+use crate::send::bundle::Bundle;
+use anyhow::Result;
+use pipe_kit::{Exit, Stop, status, warning};
+use std::rc::Rc;
+
+/// The listing of a destination, made once in a run.
+pub type Listed = Rc<Result<Listing, (Exit, String)>>;
+
+/// Lists a destination for the bundles of a run.
+pub fn list(destination: &Destination) -> Listed {
+    let listed = copies::list(destination);
+    Rc::new(listed.map_err(|error| (status::of(&error), status::one_line(&error))))
+}
+
+/// Whether the bundle is there.
+///
+/// # Errors
+/// If that is not known, or another bundle is there under its name.
+pub fn is_present(
+    destination: &Destination,
+    listed: &Listed,
+    bundle: &Bundle,
+    shipped: &mut Record,
+) -> Result<bool> {
+    let listing = match &**listed {
+        Ok(listing) => listing,
+        // Keys that can only upload cannot list. What this host has recorded counts.
+        Err((Exit::Refused, _)) if matches!(destination.place, Place::Files(_)) => {
+            return Ok(is_recorded(destination, bundle, shipped));
+        }
+        Err((exit, why)) => return Err(Stop::with_exit(*exit, why.clone()).into()),
+    };
+    let copies = copies::of_bundle(destination, listing, &bundle.name, shipped);
+    let is_same = |copy: &&Copy| copy.is_complete() && copy.seal() == bundle.seal.as_deref();
+    if let Some(same) = copies.iter().find(is_same) {
+        // Also of a copy that this host has no record of.
+        if let Some(shipment) = same.shipment() {
+            shipped.add(destination, &bundle.name, shipment);
+        }
+        return Ok(true);
+    }
+    for copy in &copies {
+        match &copy.state {
+            State::Unread(_, Exit::Refused) if is_recorded(destination, bundle, shipped) => {
+                return Ok(true);
+            }
+            State::Unread(why, exit) => {
+                let why = format!("it is not known whether {} is there: {why}", copy.file);
+                return Err(Stop::with_exit(*exit, why).into());
+            }
+            // A snapshot beside it does no harm.
+            State::Complete if matches!(copy.form, Form::Sealed(_)) => {
+                let domain = copy.domain().unwrap_or("unknown");
+                return Err(Stop::refused(format!(
+                    "another bundle of that name is there, of {domain}; two deployments need two prefixes"
+                ))
+                .into());
+            }
+            // It would not store again what it takes for stored.
+            State::Suspect if matches!(copy.form, Form::Snapshot(_)) => return Ok(true),
+            State::Damaged(_) | State::Suspect => {
+                let why = copy.state.problem().unwrap_or_default();
+                warning!("{destination}: {}: {why}; it is copied again", copy.file);
+            }
+            State::Complete | State::Unfinished => {}
+        }
+    }
+    shipped.remove(destination, &bundle.name);
+    Ok(false)
+}
+
+fn is_recorded(destination: &Destination, bundle: &Bundle, shipped: &Record) -> bool {
+    let copy = shipped.get(destination, &bundle.name);
+    copy.is_some_and(|copy| copy.seal == bundle.seal && !copy.damaged)
+}

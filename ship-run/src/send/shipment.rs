@@ -1,0 +1,263 @@
+//! Sends bundles, each to the destinations that lack it.
+
+use crate::place::restic::Repository;
+use crate::place::restic::snapshot::tags;
+use crate::place::{Destination, Place};
+use crate::record::Record;
+use crate::send::bundle::Bundle;
+use crate::send::outcomes::{Attempt, Outcomes};
+use crate::send::presence::{self, Listed};
+use crate::send::sink::{Piece, Sink};
+use crate::send::tee::{self, Passed};
+use crate::send::{describing, sealing};
+use crate::settings::{Recipients, Settings};
+use anyhow::{Context, Result};
+use bundle_format::shipments::Shipment;
+use bundle_format::shipped::{AGE, GPG};
+use chrono::Utc;
+use pipe_kit::tool::Tool;
+use pipe_kit::{Exit, Stop, info, status, text, warning};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// What is sent where.
+pub struct Shipments<'a> {
+    pub settings: &'a Settings,
+    pub destinations: &'a [Destination],
+}
+
+/// How the writing of one copy ended, and how long it took.
+type Written = (Result<Shipment>, Duration);
+
+impl Shipments<'_> {
+    /// Sends bundles. If there are several, one that fails does not keep the others from being sent.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if a bundle is damaged, [`Stop::incomplete`] if some destinations failed.
+    pub fn send(
+        &self,
+        bundles: &[PathBuf],
+        shipped: &mut Record,
+        outcomes: &mut Outcomes,
+    ) -> Result<Exit> {
+        for destination in self.destinations {
+            if let Place::Files(files) = &destination.place
+                && let Err(error) = files.remove_unfinished()
+            {
+                info!("{destination}: what killed runs have left is not removed: {error:#}");
+            }
+        }
+        let listings: Vec<Listed> = self.destinations.iter().map(presence::list).collect();
+        let mut failed = None;
+        for path in bundles {
+            let sent = Bundle::at(path)
+                .and_then(|bundle| self.send_one(&bundle, &listings, shipped, outcomes));
+            match sent {
+                Err(error) if bundles.len() > 1 => {
+                    warning!("{}: {error:#}", path.display());
+                    let exit = status::of(&error);
+                    // Damage outweighs everything else.
+                    if failed != Some(Exit::Damaged) {
+                        failed = Some(exit);
+                    }
+                }
+                sent => sent?,
+            }
+        }
+        match failed {
+            None => outcomes.verdict(),
+            Some(exit) => {
+                Err(Stop::with_exit(exit, "some bundles were not copied, each named above").into())
+            }
+        }
+    }
+
+    /// Sends one bundle to the destinations that lack it.
+    fn send_one(
+        &self,
+        bundle: &Bundle,
+        listings: &[Listed],
+        shipped: &mut Record,
+        outcomes: &mut Outcomes,
+    ) -> Result<()> {
+        let name = bundle.name.as_str();
+        let mut lacking = Vec::new();
+        for (destination, listed) in self.destinations.iter().zip(listings) {
+            match presence::is_present(destination, listed, bundle, shipped) {
+                Ok(true) => {
+                    info!("{destination} has {name} already");
+                    outcomes.note(destination, name, Attempt::Present);
+                }
+                Ok(false) => lacking.push(destination),
+                Err(error) => {
+                    outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
+                }
+            }
+        }
+        let (plain, sealed): (Vec<_>, Vec<_>) =
+            lacking.into_iter().partition(|d| matches!(d.place, Place::Restic(_)));
+        let is_whole = self.send_sealed(bundle, &sealed, shipped, outcomes);
+        shipped.write();
+        let is_whole = is_whole?;
+        self.send_plain(bundle, &plain, is_whole, shipped, outcomes)?;
+        shipped.write();
+        Ok(())
+    }
+
+    /// Seals the bundle once for all of these destinations. Returns whether every file of it was found intact.
+    fn send_sealed(
+        &self,
+        bundle: &Bundle,
+        lacking: &[&Destination],
+        shipped: &mut Record,
+        outcomes: &mut Outcomes,
+    ) -> Result<bool> {
+        let name = bundle.name.as_str();
+        let is_age = !matches!(self.settings.recipients, Some(Recipients::Gpg(_)));
+        let file = format!("{name}{}", if is_age { AGE } else { GPG });
+        let mut open = Vec::new();
+        for destination in lacking {
+            match Sink::start(destination, &file) {
+                Ok(sink) => open.push((*destination, sink)),
+                Err(error) => {
+                    outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
+                }
+            }
+        }
+        if open.is_empty() {
+            return Ok(false);
+        }
+        let (destinations, sinks): (Vec<_>, Vec<_>) = open.into_iter().unzip();
+        let (passed, written) = match self.pass(bundle, &file, &destinations, sinks) {
+            Ok(passed) => passed,
+            Err(error) if status::of(&error) == Exit::Damaged => return Err(error),
+            // What is wrong with the recipients concerns no repository.
+            Err(error) => {
+                let (exit, why) = (status::of(&error), status::one_line(&error));
+                for destination in destinations {
+                    let error = Stop::with_exit(exit, why.clone()).into();
+                    outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
+                }
+                return Ok(false);
+            }
+        };
+        for (destination, (written, took)) in destinations.into_iter().zip(written) {
+            let attempt = match written {
+                Ok(shipment) => {
+                    info!("copied {name} to {destination}: {}", text::size(passed.size));
+                    shipped.add(destination, &bundle.name, shipment);
+                    Attempt::Sent(passed.size, took)
+                }
+                Err(error) => Attempt::Failed(error, took),
+            };
+            outcomes.note(destination, name, attempt);
+        }
+        Ok(passed.size > 0)
+    }
+
+    /// Seals the bundle into the sinks, and describes each copy as soon as it is whole. The results are in the order of
+    /// the sinks.
+    ///
+    /// # Errors
+    /// If the bundle cannot be sealed; nothing is stored anywhere then.
+    fn pass(
+        &self,
+        bundle: &Bundle,
+        file: &str,
+        destinations: &[&Destination],
+        mut sinks: Vec<Sink>,
+    ) -> Result<(Passed, Vec<Written>)> {
+        let mut sealing = sealing::start(self.settings, bundle)?;
+        let from = sealing.take_stdout().context("a pipe")?;
+        let passed = tee::run(from, &mut sinks);
+        let sealed = match &passed {
+            Ok(_) => sealing.finish().and_then(sealing::ended),
+            Err(_) => {
+                // Ends it.
+                drop(sealing);
+                Ok(())
+            }
+        };
+        let whole = match (&sealed, &passed) {
+            (Ok(()), Ok(passed)) => Some(passed),
+            _ => None,
+        };
+        let finish = |(mut sink, destination): (Sink, &Destination)| -> Written {
+            if whole.is_some() {
+                sink.give(Piece::Finish);
+            }
+            let (written, took) = sink.finish();
+            let described = written.and_then(|()| {
+                let passed = whole.context("the bundle is not sealed")?;
+                describing::describe(destination, bundle, file, passed)
+            });
+            (described, took)
+        };
+        let written = std::thread::scope(|scope| {
+            let running: Vec<_> = sinks
+                .into_iter()
+                .zip(destinations)
+                .map(|(sink, destination)| scope.spawn(move || finish((sink, destination))))
+                .collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined.map(|one| one.unwrap_or_else(|_| interrupted())).collect::<Vec<Written>>()
+        });
+        sealed?;
+        match passed {
+            Ok(passed) => Ok((passed, written)),
+            // Each of them has its own error.
+            Err(_) if written.iter().all(|(result, _)| result.is_err()) => {
+                Ok((Passed::default(), written))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Stores the bundle in these repositories. `is_whole`: every file of it was found intact already.
+    fn send_plain(
+        &self,
+        bundle: &Bundle,
+        lacking: &[&Destination],
+        mut is_whole: bool,
+        shipped: &mut Record,
+        outcomes: &mut Outcomes,
+    ) -> Result<()> {
+        let name = bundle.name.as_str();
+        for destination in lacking {
+            let Place::Restic(repository) = &destination.place else { continue };
+            if !is_whole {
+                verify(bundle)?;
+                is_whole = true;
+            }
+            let begun = Instant::now();
+            let attempt = match store(repository, bundle) {
+                Ok(bytes) => {
+                    info!("copied {name} to {destination}: {} added", text::size(bytes));
+                    let (seal, size) = (bundle.seal.clone(), bundle.bytes);
+                    let at = Utc::now();
+                    let shipment = Shipment { seal, sha256: None, size, at, damaged: false };
+                    shipped.add(destination, &bundle.name, shipment);
+                    Attempt::Sent(bytes, begun.elapsed())
+                }
+                Err(error) => Attempt::Failed(error, begun.elapsed()),
+            };
+            outcomes.note(destination, name, attempt);
+        }
+        Ok(())
+    }
+}
+
+fn store(repository: &Repository, bundle: &Bundle) -> Result<u64> {
+    let tags = tags(&bundle.name, &bundle.domain, bundle.seal.as_deref(), bundle.bytes);
+    repository.backup(&bundle.path, &bundle.name, &tags)
+}
+
+/// A damaged bundle goes nowhere.
+fn verify(bundle: &Bundle) -> Result<()> {
+    let verify = Tool::new("bundle-manifest").args(["verify", "--quiet"]).arg(&bundle.path);
+    verify.run().context("nothing was copied")
+}
+
+fn interrupted() -> Written {
+    (Err(anyhow::anyhow!("writing the copy was interrupted")), Duration::ZERO)
+}

@@ -1,0 +1,11 @@
+//! `ship.sh`: sealed copies of bundles elsewhere, and a deployment restored from one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod copies;
+mod kit;
+mod places;
+mod prune;
+mod restic;
+mod send;
+mod whole;

@@ -1,0 +1,118 @@
+//! A deployment whose host is lost, and that comes back from a copy elsewhere.
+
+use bundle_format::report::{DrillReport, DrillResult};
+use std::path::Path;
+use test_kit::S3;
+use test_kit::deployment::{DOMAIN, Deployment, Options, run, sh};
+
+fn answers(config: &str) -> String {
+    format!("{DOMAIN}\n{config}\n")
+}
+
+/// Sets the deployment up to copy to a bucket and to a directory after each backup.
+fn set_up(deployment: &Deployment, offsite: &S3, place: &Path) {
+    let keys: Vec<String> = offsite.env().into_iter().map(|(_, value)| value).collect();
+    sh(
+        deployment.dir(),
+        &format!(
+            "age-keygen -o '{0}/key' 2>/dev/null && age-keygen -y '{0}/key' > backup.pub
+             mkdir '{0}/copies'
+             printf '%s' '{1}' > secrets/ship_access && printf '%s' '{2}' > secrets/ship_secret
+             printf '%s\\n' SHIP_RECIPIENTS=backup.pub SHIP_1=s3://offsite/host1 'SHIP_1_ENDPOINT={3}' \
+               SHIP_1_ACCESS_KEY_FILE=/run/secrets/ship_access \
+               SHIP_1_SECRET_KEY_FILE=secrets/ship_secret 'SHIP_2={0}/copies' >> .env",
+            place.display(),
+            keys[2],
+            keys[3],
+            keys[0]
+        ),
+    )
+    .unwrap();
+}
+
+#[test]
+fn a_lost_host_comes_back_from_a_copy_in_a_bucket() {
+    let offsite = S3::start("offsite").unwrap();
+    let deployment = Deployment::temporary(&Options::default()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    set_up(&deployment, &offsite, place.path());
+    let backed_up = deployment.backup(&[]).unwrap().expect(0);
+    assert!(
+        backed_up.stderr.contains("to SHIP_1 (s3://offsite/host1 at http://"),
+        "{}",
+        backed_up.stderr
+    );
+    let bundle = deployment.newest_bundle().unwrap();
+    assert_eq!(backed_up.stdout.lines().next(), bundle.to_str());
+    let name = bundle.file_name().unwrap().to_str().unwrap().to_owned();
+    deployment.run_script("ship.sh", &["verify"], "").unwrap().expect(0);
+    let before = deployment.state().unwrap();
+
+    // The host is lost: nothing runs, nothing is configured, nothing is stored.
+    deployment.redis(&["FLUSHALL"]).unwrap();
+    deployment.psql_in("postgres", "drop database piprio with (force)").unwrap();
+    sh(deployment.dir(), "scripts/drivers/process stop api worker redis minio postgres").unwrap();
+    sh(deployment.dir(), "rm -rf .env secrets certs backups .restore backup.pub").unwrap();
+
+    let key = place.path().join("key").display().to_string();
+    let url = format!("s3://offsite/host1/{name}.tar.age");
+    let restore = |arguments: &[&str], stdin: &str| {
+        let mut command = deployment.script("restore.sh", &[&[url.as_str()], arguments].concat());
+        // A new host has no settings; these are the client's own variables.
+        command.envs(offsite.env());
+        run(command, stdin).unwrap()
+    };
+    let bootstrapped = restore(&["-i", &key, "--bootstrap"], &answers("")).expect(0);
+    let next = bootstrapped.stderr.lines().find_map(|line| line.split_once(", then: "));
+    let next = next.unwrap_or_else(|| panic!("{}", bootstrapped.stderr)).1.to_owned();
+    let mode = sh(deployment.dir(), "stat -c %a backups/.unsealed").unwrap();
+    assert_eq!(mode.trim(), "700");
+    sh(deployment.dir(), &format!("printf '{DOMAIN}\\nn\\n' | {next}")).unwrap();
+    assert_eq!(deployment.state().unwrap(), before);
+    assert!(!deployment.dir().join("backups/.unsealed").exists());
+
+    // Configured again, the host uses its own settings; and a copy of another is refused.
+    let run = deployment.restore(Path::new(&url), &["-i", &key], &answers("n")).unwrap().expect(0);
+    assert!(run.stderr.contains("with the settings of SHIP_1"), "{}", run.stderr);
+    assert_eq!(deployment.state().unwrap(), before);
+    let drilled = deployment.run_script("drill.sh", &["--json", &url, "-i", &key], "").unwrap();
+    let report: DrillReport = serde_json::from_str(&drilled.expect(0).stdout).unwrap();
+    assert_eq!((report.bundle.name, report.result), (name.clone(), DrillResult::Passed));
+    assert!(!deployment.dir().join("backups/.drill/.drill-unsealed").exists());
+    let wrong = "piprio_20200101T000000Z.tar.age";
+    for suffix in ["", ".json"] {
+        let body = offsite.client().get(("offsite", &format!("host1/{name}.tar.age{suffix}")));
+        let body = body.unwrap().body;
+        let renamed = String::from_utf8_lossy(&body).into_owned();
+        let body = if suffix.is_empty() { body } else { renamed.replace(&name, "x").into() };
+        offsite.put(&format!("host1/{wrong}{suffix}"), &[], &body).unwrap();
+    }
+    let renamed = format!("s3://offsite/host1/{wrong}");
+    let run = deployment.restore(Path::new(&renamed), &["-i", &key], &answers("n")).unwrap();
+    assert!(run.expect(4).stderr.contains("it was renamed or replaced"));
+    let copy = place.path().join("copies").join(format!("{name}.tar.age"));
+    let moved = place.path().join(wrong);
+    std::fs::copy(copy, &moved).unwrap();
+    deployment.restore(&moved, &["-i", &key], &answers("n")).unwrap().expect(4);
+    assert!(!deployment.dir().join("backups/.unsealed").join(&name).exists());
+}
+
+#[test]
+fn a_copy_that_fails_does_not_spoil_the_backup_and_can_be_switched_off() {
+    let offsite = S3::start("offsite").unwrap();
+    let deployment = Deployment::temporary(&Options::default()).unwrap();
+    let place = tempfile::tempdir().unwrap();
+    set_up(&deployment, &offsite, place.path());
+    drop(offsite);
+    let run = deployment.backup(&[]).unwrap().expect(1);
+    let bundle = deployment.newest_bundle().unwrap();
+    let complete = format!("{} is complete, but it is not copied everywhere", bundle.display());
+    assert!(run.stderr.contains(&complete), "{}", run.stderr);
+    assert_eq!(run.stdout.lines().next(), bundle.to_str());
+    assert_eq!(std::fs::read_dir(place.path().join("copies")).unwrap().count(), 2);
+    sh(deployment.dir(), "echo BACKUP_SHIP=no >> .env; rm secrets/ship_secret").unwrap();
+    deployment.backup(&[]).unwrap().expect(0);
+    assert_eq!(std::fs::read_dir(place.path().join("copies")).unwrap().count(), 2);
+    // Even the safety backup of a restore is not held up by destinations.
+    deployment.restore(&bundle, &["--safety-backup"], &answers("n")).unwrap().expect(0);
+}
