@@ -3,7 +3,7 @@
 use crate::kit::{Host, name_objects};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
-use test_kit::deployment::{DOMAIN, Run};
+use test_kit::deployment::{BUCKET, DOMAIN, Run};
 use test_kit::process::wait_until;
 use test_kit::tools::workspace;
 
@@ -138,7 +138,7 @@ impl Day {
         for key in [SWEPT, KEPT] {
             host.add(key, "of the day")?;
         }
-        deployment.s3().put((test_kit::deployment::BUCKET, REPLACED), &[], b"of the day")?;
+        deployment.s3().put((BUCKET, REPLACED), &[], b"of the day")?;
         deployment.psql("update tenant_0001.documents set title = 'of the day' where id < 9")?;
         named += 4;
         let (rows, time) = (host.rows()?, host.now()?);
@@ -158,6 +158,8 @@ impl Day {
         deployment.backup(&[])?.expect(0);
         let after = name(&deployment.newest_bundle()?)?;
         host.delete(SWEPT)?;
+        // No bundle has this content.
+        deployment.s3().put((BUCKET, REPLACED), &[], b"of the evening")?;
         Ok(Self {
             actual: Actual { time, before, after },
             morning,
@@ -245,7 +247,7 @@ fn check(host: &Host, day: &Day, done: &[(String, Run)]) -> Result<()> {
     let (check, found) = one(done, "comm -23")?;
     assert_eq!(found.stdout, format!("{}\n", day.named));
     let bodies = [DELETED, SWEPT, KEPT, REPLACED, LATE].map(|key| host.body(key).ok());
-    let expected = ["of the night", "of the day", "of the day", "of the day", "of the evening"];
+    let expected = ["of the night", "of the day", "of the day", "of the evening", "of the evening"];
     assert_eq!(bodies, expected.map(|body| Some(body.to_owned())));
     assert_eq!(std::fs::read(host.deploy().join(KEY))?, day.encryption_key);
     assert_eq!(host.deployment.redis(&["DBSIZE"])?, "0");
