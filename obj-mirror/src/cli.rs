@@ -49,7 +49,7 @@ EXAMPLES
   obj-mirror s3://documents minio/            copy a bucket to a directory; run it again to continue
   obj-mirror --delete minio/ s3://documents   make the bucket identical to the directory
   obj-mirror --dry-run --delete minio/ s3://documents
-  obj-mirror --ignore-existing minio/ s3://documents    add what is missing, replace and delete nothing
+  obj-mirror --ignore-existing minio/ s3://documents   add only what is missing
   obj-mirror --link-dest minio/ s3://documents today/   fetch what changed, link the rest
   obj-mirror verify minio/                    compare every object with the index
   obj-mirror status s3://documents --json     count the objects and bytes of a bucket
