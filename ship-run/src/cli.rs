@@ -116,7 +116,7 @@ EXAMPLES
 
 EXIT STATUS
   0  all are there
-  2  wrong usage, or no destination is a restic repository
+  2  wrong usage, or no destination is set
   3  some could not be created; each is named on stderr")]
 pub struct Init {}
 

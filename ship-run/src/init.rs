@@ -24,7 +24,10 @@ pub fn run(settings: &Settings) -> Result<Exit> {
         }
     }
     match (found, failed) {
-        (0, _) => Err(Stop::usage("no destination is a restic repository").into()),
+        (0, _) => {
+            info!("no destination is a restic repository, so there is nothing to create");
+            Ok(Exit::Done)
+        }
         (_, 0) => Ok(Exit::Done),
         (_, n) => Err(Stop::incomplete(format!("{n} not created, each named above")).into()),
     }
