@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the packages that tests, demo and fuzzing need and this machine lacks: PostgreSQL, Redis,
-# ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pip, a C linker, a C++
+# ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pgBackRest, pip, a C linker, a C++
 # compiler, a German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
@@ -31,6 +31,7 @@ else
   need strace strace
   need faketime faketime
   [[ -x /usr/sbin/pgbouncer ]] || need pgbouncer pgbouncer
+  need pgbackrest pgbackrest
   need flock util-linux
   [[ -e /usr/share/i18n/locales/de_DE ]] || packages+=(locales)
 fi

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use pipe_kit::text::hex;
 use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
 
 /// What stands for a secret.
@@ -35,6 +36,8 @@ impl Secrets {
             found.extend(values(&String::from_utf8_lossy(&text)));
         }
         of_directory(&config.join("secrets"), &mut found)?;
+        let encoded: Vec<String> = found.iter().map(|secret| percent_encoded(secret)).collect();
+        found.extend(encoded);
         let mut found: Vec<String> = found.into_iter().filter(|s| s.len() >= SHORTEST).collect();
         found.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Ok(Self(found))
@@ -126,6 +129,22 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
+/// As a part of a URL.
+fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                encoded.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
 /// Without line breaks.
 fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -161,6 +180,7 @@ mod tests {
         let secrets = Secrets::of_config(dir.path()).unwrap();
         for hidden in [
             "pass word",
+            "pass%20word",
             "ff000102030405",
             "FF000102030405",
             "/wABAgMEBQ==",

@@ -15,9 +15,12 @@ use crate::put::ending::Ending;
 use crate::put::input::{Input, Opened};
 use crate::put::upload::{Destination, Failed, Stored};
 use crate::report::print_json;
+use crate::s3::fault::Kind;
 use crate::s3::lock::Retention;
+use crate::s3::retry::retrying;
+use crate::s3::store::Store;
 use crate::s3::tasks::runtime;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{Duration, Utc};
 use pipe_kit::{Exit, cleanup, info, warning};
 use serde::Serialize;
@@ -72,7 +75,31 @@ pub fn run(args: &Put) -> Result<Exit> {
             true => format!("it is not known whether {to} was stored; run it again"),
         })
     })?;
+    if let Some(retention) = retention {
+        // The connections of the upload ended with it.
+        let store = args.link.remote(&bucket, None)?.store;
+        runtime()?.block_on(prove_lock(&store, &to, retention))?;
+    }
     report(&to, &stored, args.json)
+}
+
+/// Some servers accept a lock and do not know what it is.
+async fn prove_lock(store: &Store, to: &ObjectPath, wanted: Retention) -> Result<()> {
+    let what = format!("{to} is stored");
+    match retrying(|_| store.locked_until(&to.key)).await {
+        Ok(Some(until)) if until >= wanted.until - Duration::minutes(1) => Ok(()),
+        Ok(Some(until)) => bail!("{what}, but it is locked only until {}", until.to_rfc3339()),
+        Ok(None) => bail!(
+            "{what}, but the server shows no lock of it: it does not support Object Lock, or the keys may read objects \
+             and lack s3:GetObjectRetention"
+        ),
+        // Keys that can only upload.
+        Err(error) if error.kind == Kind::Denied => Ok(()),
+        Err(error) => {
+            warning!("{what}; whether it is locked could not be checked: {error}");
+            Ok(())
+        }
+    }
 }
 
 /// Sends the input. A signal aborts the upload before it ends the process.

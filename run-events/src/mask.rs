@@ -9,6 +9,8 @@ const MASK: &str = "***";
 const SHORT: usize = 4;
 /// Files that are larger hold no passwords.
 const LARGEST: u64 = 64 * 1024;
+/// How many directories deep they are looked for: a link may lead up again.
+const DEEPEST: u32 = 4;
 
 /// The secrets of a deployment.
 #[derive(Clone, Default)]
@@ -25,10 +27,10 @@ impl Secrets {
         let of_settings = names.split_whitespace().filter_map(|name| std::env::var(name).ok());
         let in_urls = std::env::vars_os().filter_map(|(_, value)| value.into_string().ok());
         let in_urls = in_urls.flat_map(|value| passwords(&value));
-        let in_secrets = std::fs::read_dir(deploy.join("secrets")).into_iter().flatten().flatten();
-        let in_secrets = in_secrets.map(|entry| entry.path());
-        let files = in_secrets.chain(named_files(std::env::vars_os(), deploy));
-        Self::new(of_settings.chain(in_urls).chain(files.filter_map(|path| read_small(&path))))
+        let named = named_files(std::env::vars_os(), deploy);
+        let in_files = in_files(&deploy.join("secrets")).into_iter();
+        let in_files = in_files.chain(named.filter_map(|path| read_small(&path)));
+        Self::new(of_settings.chain(in_urls).chain(in_files))
     }
 
     /// Of these, each also as a part of a URL, and line by line.
@@ -94,6 +96,23 @@ fn passwords(text: &str) -> Vec<String> {
     found
 }
 
+/// Those of a directory and the directories in it. Links are followed: some systems give secrets as links.
+fn in_files(dir: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut dirs = vec![(dir.to_owned(), 0)];
+    while let Some((dir, depth)) = dirs.pop() {
+        for path in std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
+        {
+            if depth < DEEPEST && path.is_dir() {
+                dirs.push((path, depth + 1));
+            } else {
+                found.extend(read_small(&path));
+            }
+        }
+    }
+    found
+}
+
 /// The files that settings of keys and passwords name, wherever they lie.
 fn named_files(
     variables: impl Iterator<Item = (OsString, OsString)>,
@@ -155,7 +174,11 @@ mod tests {
         std::fs::create_dir(&secrets).unwrap();
         std::fs::write(secrets.join("token"), "from a file\n").unwrap();
         std::fs::write(secrets.join("noise"), b"\xFF\xFE").unwrap();
-        assert_eq!(Secrets::of_run(dir.path()).mask("it is from a file."), "it is ***.");
+        std::fs::create_dir(secrets.join("keys")).unwrap();
+        std::fs::write(secrets.join("keys/one"), "from below").unwrap();
+        std::os::unix::fs::symlink("..", secrets.join("keys/up")).unwrap();
+        let masked = Secrets::of_run(dir.path()).mask("it is from a file, from below.");
+        assert_eq!(masked, "it is ***, ***.");
     }
     #[test]
     fn files_that_settings_of_keys_and_passwords_name_are_known_wherever_they_lie() {

@@ -1,7 +1,6 @@
 //! Where the disk of a directory is mounted, `DEPLOY/.restore/ship/mounts.json`: a directory whose disk is not
 //! mounted must not take copies, which would fill the disk below.
 
-use crate::place::{Destination, Files, Place};
 use anyhow::{Context, Result};
 use pipe_kit::atomic::{self, AtomicFile};
 use pipe_kit::mount::{existing, is_mount_point, mount_point};
@@ -40,11 +39,9 @@ impl Mounts {
     }
 
     /// Records where copies have gone, if that is not the deployment's filesystem.
-    pub fn note(mut self, destinations: &[&Destination]) {
+    pub fn note<'a>(mut self, directories: impl Iterator<Item = &'a Path>) {
         let before = self.places.clone();
-        for destination in destinations {
-            let Place::Files(Files::Directory(directory)) = &destination.place else { continue };
-            let path = directory.path();
+        for path in directories {
             let mounted = mount_point(&existing(path));
             if mounted == mount_point(&existing(&self.deploy)) {
                 self.places.remove(path);
@@ -95,13 +92,8 @@ mod tests {
     fn only_a_filesystem_other_than_the_deployments_is_recorded() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join(".restore/ship")).unwrap();
-        let at = |path: &Path| {
-            let place =
-                Place::Files(Files::Directory(crate::place::directory::Directory::new(path)));
-            Destination { number: 1, name: String::new(), place, retain_days: None }
-        };
-        let (same, other) = (at(dir.path()), at(Path::new("/proc/self")));
-        Mounts::read(dir.path()).note(&[&same, &other]);
+        let directories = [dir.path(), Path::new("/proc/self")];
+        Mounts::read(dir.path()).note(directories.into_iter());
         let mounts = Mounts::read(dir.path());
         assert_eq!(mounts.of(dir.path()), None);
         assert_eq!(mounts.of(Path::new("/proc/self")).unwrap().place, Path::new("/proc"));

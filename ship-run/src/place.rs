@@ -14,6 +14,7 @@ use pipe_kit::Stop;
 use pipe_kit::progress::Bar;
 use std::fmt;
 use std::ops::Range;
+use std::path::Path;
 
 /// The most that a description has. What is larger is none.
 pub const LARGEST_DESCRIPTION: u64 = 2 << 20;
@@ -43,6 +44,16 @@ pub enum Place {
 pub enum Files {
     Bucket(Bucket),
     Directory(Directory),
+}
+
+impl Destination {
+    /// The directory, if it is one.
+    pub fn directory(&self) -> Option<&Path> {
+        match &self.place {
+            Place::Files(Files::Directory(directory)) => Some(directory.path()),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Destination {

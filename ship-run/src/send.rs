@@ -71,7 +71,7 @@ fn ship(
     });
     outcomes.end(&sent);
     let reached: Vec<_> = destinations.iter().filter(|d| outcomes.is_complete(d)).collect();
-    Mounts::read(&settings.deploy).note(&reached);
+    Mounts::read(&settings.deploy).note(reached.iter().filter_map(|one| one.directory()));
     let pruned = match args.prune {
         true => stage(&run, "prune", || prune_reached(settings, &reached, &mut shipped)),
         false => Ok(Exit::Done),

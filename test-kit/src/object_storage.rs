@@ -69,6 +69,14 @@ impl S3 {
         Self::start_with(bucket, &["--object-lock".as_ref()])
     }
 
+    /// A server that accepts a lock, and shows none.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_hiding_locks(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--object-lock".as_ref(), "--hide-locks".as_ref()])
+    }
+
     /// A server that does not understand `x-amz-checksum-*`.
     ///
     /// # Errors

@@ -18,10 +18,19 @@ fn times() -> Result<Vec<String>> {
     let fields: Vec<&str> =
         cron.lines().last().context("an empty template")?.split_whitespace().collect();
     ensure!(fields[2..5] == ["*", "*", "*"], "not every night: {fields:?}");
-    Ok(vec![
+    let mut times = vec![
         calendar.context("no OnCalendar for every night")?.to_owned(),
         format!("{:0>2}:{:0>2}:00", fields[1], fields[0]),
-    ])
+    ];
+    // Of pgBackRest's jobs, the backups; a check of every hour has no time.
+    let jobs = read("pgbackrest/cron")?;
+    let jobs = jobs.lines().filter(|line| line.ends_with(" backup"));
+    times.extend(jobs.filter_map(|job| {
+        let (minute, rest) = job.split_once(' ')?;
+        Some(format!("{:0>2}:{minute:0>2}:00", rest.split_whitespace().next()?))
+    }));
+    ensure!(times.len() == 4, "{times:?}");
+    Ok(times)
 }
 
 /// How many of those local times a zone has.

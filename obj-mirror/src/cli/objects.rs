@@ -26,6 +26,9 @@ Every part is sent with its MD5 and SHA-256, which the server compares. The part
 8 MiB, and twice as large after each 1,000 parts. At most 32 MiB of them are in memory; parts over
 16 MiB lie in temporary files.
 
+With --retain-days, the stored object must be shown as locked, if the keys may look: some servers accept
+a lock that they do not keep.
+
 EXAMPLES
   obj-mirror put s3://offsite/a.tar.age < a.tar.age
   obj-mirror put s3://offsite/a.tar -- bundle-manifest pack backups/piprio_20260421T020000Z

@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use http::HeaderMap;
 use md5::{Digest, Md5};
 
+const RETAIN_UNTIL: &str = "x-amz-object-lock-retain-until-date";
+
 /// Who can end the lock of an object early.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum RetainMode {
@@ -43,7 +45,7 @@ impl Retention {
     /// Adds the headers that lock an object as it is stored.
     pub fn add_to(self, headers: &mut HeaderMap) -> Answer<()> {
         headers.insert("x-amz-object-lock-mode", value(self.mode.name())?);
-        headers.insert("x-amz-object-lock-retain-until-date", value(&self.date())?);
+        headers.insert(RETAIN_UNTIL, value(&self.date())?);
         Ok(())
     }
 }
@@ -68,6 +70,18 @@ impl Store {
             ..S3Request::default()
         };
         self.expect(request, &[200]).await?.bytes().await.map(drop)
+    }
+}
+
+impl Store {
+    /// Until when the server shows an object as locked; none if it shows no lock.
+    pub async fn locked_until(&self, key: &str) -> Answer<Option<DateTime<Utc>>> {
+        let request = S3Request { method: "HEAD", key: Some(key), ..S3Request::default() };
+        let mut response = self.expect(request, &[200]).await?;
+        response.bytes().await?;
+        let shown = response.headers.get(RETAIN_UNTIL).and_then(|value| value.to_str().ok());
+        let until = shown.and_then(|text| DateTime::parse_from_rfc3339(text).ok());
+        Ok(until.map(|until| until.with_timezone(&Utc)))
     }
 }
 

@@ -164,6 +164,9 @@ impl Directory {
     pub fn create(&self, name: &str) -> Result<NewFile> {
         self.require()?;
         let partial = self.path.join(format!(".{name}.partial"));
+        if partial.symlink_metadata().is_ok_and(|found| !found.is_file()) {
+            bail!("{} is in the way: it is not a regular file; remove it", partial.display());
+        }
         let lock = lock::take(&partial, "another run that copies this bundle")?;
         let undone = partial.clone();
         let guard = cleanup::on_failure(move || {
@@ -267,6 +270,10 @@ mod tests {
         directory.remove("a").unwrap();
         directory.remove("a").unwrap();
         assert!(names(&directory).is_empty());
+        // What leads elsewhere is not followed.
+        std::os::unix::fs::symlink(dir.path().join("elsewhere"), dir.path().join(".a.partial"))
+            .unwrap();
+        assert!(directory.create("a").is_err() && !dir.path().join("elsewhere").exists());
         let missing = Directory::new(&dir.path().join("none"));
         assert!(missing.list().is_err() && missing.create("a").is_err());
     }

@@ -4,7 +4,7 @@ mod access;
 mod backup;
 pub mod snapshot;
 
-use crate::place::restic::access::Access;
+use crate::place::restic::access::{Access, PROGRAM};
 use crate::place::restic::snapshot::{Groups, Snapshot};
 use anyhow::{Context, Result, anyhow};
 use bundle_format::layout::SEAL;
@@ -19,7 +19,6 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
-const PROGRAM: &str = "restic";
 /// The most that the seal of a bundle has.
 const LARGEST_SEAL: u64 = 64 << 20;
 

@@ -38,6 +38,9 @@ struct Cli {
     /// Let objects be locked, as a bucket with Object Lock does
     #[arg(long)]
     object_lock: bool,
+    /// Show no lock of an object, as a server that accepts locks and does not know them
+    #[arg(long)]
+    hide_locks: bool,
     /// Refuse requests with x-amz-checksum headers
     #[arg(long)]
     refuse_checksums: bool,
@@ -69,6 +72,7 @@ fn run(cli: Cli) -> Result<Exit> {
             octets: cli.octets,
             demands_md5: cli.demand_md5,
             refuses_checksums: cli.refuse_checksums,
+            hides_locks: cli.hide_locks,
         };
         let mut server = Server::bind(cli.listen, keys, store, cli.object_lock).await?.by(rules);
         if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {

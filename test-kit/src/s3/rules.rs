@@ -29,6 +29,8 @@ pub struct Rules {
     pub demands_md5: bool,
     /// Requests with `x-amz-checksum-*` are not understood, as some servers have it.
     pub refuses_checksums: bool,
+    /// No answer shows the lock of an object.
+    pub hides_locks: bool,
 }
 
 /// A request that is answered at once.
@@ -106,6 +108,10 @@ impl Rules {
 
     /// Gives back what was marked.
     pub(super) fn release(self, headers: &mut HeaderMap) {
+        if self.hides_locks {
+            headers.remove("x-amz-object-lock-mode");
+            headers.remove("x-amz-object-lock-retain-until-date");
+        }
         if !self.octets {
             return;
         }

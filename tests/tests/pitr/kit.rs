@@ -190,12 +190,19 @@ impl Host {
     /// The whole database as text.
     pub fn rows(&self) -> Result<String> {
         let mut dump = self.deployment.postgres_client("pg_dump");
+        dump.arg("--lock-wait-timeout=60s");
         postgres::canonical(&output_of(&mut dump)?)
     }
 
     /// The server's present time.
     pub fn now(&self) -> Result<String> {
         self.deployment.psql("select clock_timestamp()")
+    }
+
+    /// Stops the server and empties its data directory, and removes pgBackRest's configuration.
+    pub fn lose_server(&self) -> Result<()> {
+        self.deployment.stop(&["postgres"])?;
+        sh(self.data(), "rm -r etc/pgbackrest; find postgres -mindepth 1 -delete").map(drop)
     }
 
     /// The deployment's directory.

@@ -1,9 +1,9 @@
 //! The lists of docs/PITR.md, typed exactly.
 
 use crate::kit::{Host, name_objects};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::Path;
-use test_kit::deployment::{DOMAIN, Run};
+use test_kit::deployment::{BUCKET, DOMAIN, Run};
 use test_kit::process::wait_until;
 use test_kit::tools::workspace;
 
@@ -57,6 +57,11 @@ struct Actual {
 }
 
 impl Actual {
+    /// The same bundles, with another time.
+    fn at(&self, time: &str) -> Self {
+        Self { time: time.to_owned(), before: self.before.clone(), after: self.after.clone() }
+    }
+
     fn in_place(&self, command: &str) -> String {
         command.replace(TIME, &self.time).replace(BEFORE, &self.before).replace(AFTER, &self.after)
     }
@@ -71,10 +76,11 @@ fn follow(host: &Host, steps: &[Step], actual: &Actual) -> Result<Vec<(String, R
             Step::Type(command, answers) => {
                 let command = actual.in_place(command);
                 let mut ended = host.typed(&command, answers)?.expect(0);
-                if command.contains("pg_is_wal_replay_paused") {
+                // What the page has its reader repeat.
+                if command.contains("pg_is_in_recovery") {
                     wait_until("the replay to end", || {
                         ended = host.typed(&command, answers)?.expect(0);
-                        Ok(ended.stdout.starts_with("t|"))
+                        Ok(ended.stdout.starts_with("f|"))
                     })?;
                 }
                 done.push((command, ended));
@@ -104,6 +110,9 @@ struct Day {
     rows_in_the_morning: String,
     /// The rows at the chosen time.
     rows: String,
+    /// A time after the mistake.
+    evening: String,
+    rows_in_the_evening: String,
     named: usize,
     encryption_key: Vec<u8>,
 }
@@ -129,17 +138,17 @@ impl Day {
         for key in [SWEPT, KEPT] {
             host.add(key, "of the day")?;
         }
-        deployment.s3().put((test_kit::deployment::BUCKET, REPLACED), &[], b"of the day")?;
+        deployment.s3().put((BUCKET, REPLACED), &[], b"of the day")?;
         deployment.psql("update tenant_0001.documents set title = 'of the day' where id < 9")?;
         named += 4;
         let (rows, time) = (host.rows()?, host.now()?);
 
-        let gone = [DELETED, SWEPT].join("', '");
-        deployment.psql(&format!(
-            "drop schema tenant_0002 cascade; delete from public.files where key in ('{gone}')"
-        ))?;
+        deployment.psql("drop schema tenant_0002 cascade; truncate public.files")?;
         host.delete(DELETED)?;
         host.add(LATE, "of the evening")?;
+        let (rows_in_the_evening, evening) = (host.rows()?, host.now()?);
+        // The last change before a target is recognized by one after it.
+        deployment.psql("insert into public.schema_migrations values ('night', 'night', now())")?;
         let encryption_key = std::fs::read(host.deploy().join(KEY))?;
         std::fs::write(host.deploy().join(KEY), [7; 32])?;
         for command in host.scheduled()? {
@@ -149,8 +158,18 @@ impl Day {
         deployment.backup(&[])?.expect(0);
         let after = name(&deployment.newest_bundle()?)?;
         host.delete(SWEPT)?;
-        let actual = Actual { time, before, after };
-        Ok(Self { actual, morning, rows_in_the_morning, rows, named, encryption_key })
+        // No bundle has this content.
+        deployment.s3().put((BUCKET, REPLACED), &[], b"of the evening")?;
+        Ok(Self {
+            actual: Actual { time, before, after },
+            morning,
+            rows_in_the_morning,
+            rows,
+            evening,
+            rows_in_the_evening,
+            named,
+            encryption_key,
+        })
     }
 }
 
@@ -170,16 +189,56 @@ fn the_rows_are_those_of_the_chosen_time_and_each_object_that_they_name_exists()
 
     let steps = section("Return to a point in time")?;
     let restore = position(&steps, "stop postgres")?;
-    let look = position(&steps, "pg_is_wal_replay_paused")?;
+    let rows = &steps[restore..=position(&steps, "pg_is_in_recovery")?];
     follow(&host, &steps[..restore], &day.actual)?;
     // First with a time that is wrong, to come back from.
-    let Actual { before, after, .. } = &day.actual;
-    let wrong = Actual { time: day.morning.clone(), before: before.clone(), after: after.clone() };
-    follow(&host, &steps[restore..=look], &wrong)?;
+    follow(&host, rows, &day.actual.at(&day.morning))?;
     assert!(host.rows()? == day.rows_in_the_morning, "the rows are not those of the morning");
     let done = follow(&host, &steps[restore..], &day.actual)?;
     check(&host, &day, &done)?;
     assert_eq!(host.deployment.bundles()?.len(), bundles + 2);
+
+    // A time that the server left when it went back.
+    follow(&host, rows, &day.actual.at(&day.evening))?;
+    assert!(host.rows()? == day.rows_in_the_evening, "the rows are not those of the evening");
+    host.lose_server()?;
+    host.typed("sudo install -d -m 700 -o postgres /etc/pgbackrest", "")?.expect(0);
+    let conf = "sudo install -m 600 -o postgres deploy/secrets/pgbackrest.conf /etc/pgbackrest/pgbackrest.conf";
+    host.typed(conf, "")?.expect(0);
+    follow(&host, rows, &day.actual)?;
+    assert!(host.rows()? == day.rows, "the rows are not those of the chosen time");
+    let backup = &steps[position(&steps, "--type=full backup")?];
+    follow(&host, std::slice::from_ref(backup), &day.actual)?;
+    unreachable_targets(&host, rows, &day)
+}
+
+/// The table of problems: a target before every backup, and one after every change.
+fn unreachable_targets(host: &Host, rows: &[Step], day: &Day) -> Result<()> {
+    let [stop, Step::Type(restore, _), start, look] = rows else { bail!("other commands") };
+    let only = |step: &Step| follow(host, std::slice::from_ref(step), &day.actual);
+    only(stop)?;
+    let early = day.actual.at("2001-01-01 00:00:00+00").in_place(restore);
+    let refused = host.typed(&early, "")?;
+    assert_ne!(refused.status, 0);
+    assert!(refused.stderr.contains("unable to find backup set"), "{}", refused.stderr);
+    only(start)?;
+    assert!(host.rows()? == day.rows, "a refused restore changed the rows");
+
+    let time = host.deployment.psql("select clock_timestamp() + interval '1 hour'")?;
+    let late = day.actual.at(&time).in_place(restore);
+    only(stop)?;
+    host.typed(&late, "")?.expect(0);
+    let Step::Type(start_command, _) = start else { bail!("not a command") };
+    // It may have answered before it found the end of the WAL.
+    host.typed(start_command, "")?;
+    wait_until("the server's end", || {
+        Ok(host.deployment.ps()?.contains(&("postgres".to_owned(), "stopped".to_owned())))
+    })?;
+    let (command, _) = late.split_once(" --type=time").context("no --type=time")?;
+    host.typed(&format!("{command} --type=default restore"), "")?.expect(0);
+    only(start)?;
+    only(look)?;
+    assert!(host.rows()? == day.rows, "the rows are not those of the end of the WAL");
     Ok(())
 }
 
@@ -188,7 +247,7 @@ fn check(host: &Host, day: &Day, done: &[(String, Run)]) -> Result<()> {
     let (check, found) = one(done, "comm -23")?;
     assert_eq!(found.stdout, format!("{}\n", day.named));
     let bodies = [DELETED, SWEPT, KEPT, REPLACED, LATE].map(|key| host.body(key).ok());
-    let expected = ["of the night", "of the day", "of the day", "of the day", "of the evening"];
+    let expected = ["of the night", "of the day", "of the day", "of the evening", "of the evening"];
     assert_eq!(bodies, expected.map(|body| Some(body.to_owned())));
     assert_eq!(std::fs::read(host.deploy().join(KEY))?, day.encryption_key);
     assert_eq!(host.deployment.redis(&["DBSIZE"])?, "0");

@@ -6,8 +6,10 @@ mod hooks;
 mod killed;
 mod metrics;
 mod notify;
+mod receivers;
 mod records;
 mod refusals;
+mod secrets;
 mod ships;
 mod signals;
 

@@ -2,15 +2,15 @@
 
 use crate::hooks::write_hook;
 use crate::metrics::measured;
+use crate::receivers::backup_notifying;
 use crate::{ANSWERS, deployment, replace};
 use anyhow::{Context, Result, ensure};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::PrivateKeyDer;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use test_kit::deployment::{Deployment, Run};
+use test_kit::deployment::Deployment;
 use test_kit::receiver::{Manner, Receiver, Request, lines, messages};
 
 /// Every secret of a test deployment that a program of it could print.
@@ -114,56 +114,6 @@ fn each_run_pings_twice_with_its_masked_log_and_failures_and_recoveries_are_mess
     for (file, text) in state_files(&deployment)?.into_iter().chain([(metrics, written)]) {
         let leaked = secrets.iter().find(|secret| text.contains(*secret));
         ensure!(leaked.is_none(), "{leaked:?} is in {}", file.display());
-    }
-    Ok(())
-}
-
-/// A backup whose notifications go to an address.
-fn backup_notifying(deployment: &Deployment, url: &str, roots: Option<&Path>) -> Result<Run> {
-    let mut command = deployment.script("backup.sh", &[]);
-    command
-        .env("NOTIFY_PING", format!("{url}/planted-ping"))
-        .env("NOTIFY_URL", format!("{url}/planted-url"));
-    if let Some(roots) = roots {
-        command.env("SSL_CERT_FILE", roots);
-    }
-    test_kit::deployment::run(command, "")
-}
-
-#[test]
-fn a_receiver_that_is_dead_slow_or_wrong_changes_nothing_but_a_warning() -> Result<()> {
-    let deployment = deployment("")?;
-    let closed = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
-    let (silent, broken) =
-        (Receiver::start(Manner::Silent)?, Receiver::start(Manner::Status(500))?);
-    for (address, why) in [
-        (closed.as_str(), "no connection"),
-        (silent.address(), "no answer within"),
-        (broken.address(), "the answer is 500"),
-        ("no-such-host.invalid", "its host cannot be reached"),
-    ] {
-        let bundles = deployment.bundles()?.len();
-        let run = backup_notifying(&deployment, &format!("http://{address}"), None)?.expect(0);
-        assert_eq!(deployment.bundles()?.len(), bundles + 1);
-        let warning = format!("backup-run: warning: NOTIFY_PING was not notified: {why}");
-        assert_eq!(run.stderr.matches(&warning).count(), 2, "{address}: {}", run.stderr);
-        assert!(!run.stderr.contains("planted"), "{}", run.stderr);
-    }
-    assert_eq!((silent.take().len(), broken.take().len()), (2, 2));
-
-    // A failure stays the failure that it is.
-    let replaced = replace(&deployment, "pg-snap", "exit 4")?;
-    let run = backup_notifying(&deployment, &format!("http://{closed}"), None)?.expect(4);
-    assert!(run.stderr.contains("NOTIFY_URL was not notified"), "{}", run.stderr);
-    replaced.put_back()?;
-    // A recovery that nobody received is sent again.
-    let receiver = Receiver::start(Manner::Status(200))?;
-    for (address, received) in
-        [(closed.as_str(), 0), (receiver.address(), 1), (receiver.address(), 0)]
-    {
-        backup_notifying(&deployment, &format!("http://{address}"), None)?.expect(0);
-        let sent = receiver.take();
-        assert_eq!(sent.iter().filter(|r| r.line == "POST /planted-url").count(), received);
     }
     Ok(())
 }

@@ -79,6 +79,7 @@ fn a_lost_host_comes_back_from_a_copy_in_a_bucket() {
     let report: DrillReport = serde_json::from_str(&drilled.expect(0).stdout).unwrap();
     assert_eq!((report.bundle.name, report.result), (name.clone(), DrillResult::Passed));
     assert!(!deployment.dir().join("backups/.drill/.drill-unsealed").exists());
+    refused_leaves_nothing(&deployment, &offsite, &name, &key);
     let wrong = "piprio_20200101T000000Z.tar.age";
     for suffix in ["", ".json"] {
         let body = offsite.client().get(("offsite", &format!("host1/{name}.tar.age{suffix}")));
@@ -97,6 +98,27 @@ fn a_lost_host_comes_back_from_a_copy_in_a_bucket() {
     assert!(!deployment.dir().join("backups/.unsealed").join(&name).exists());
 }
 
+/// Another encryption of the same bundle opens, and is not the file that its description describes.
+fn refused_leaves_nothing(deployment: &Deployment, offsite: &S3, name: &str, key: &str) {
+    let object = format!("host1/{name}.tar.age");
+    let good = offsite.client().get(("offsite", &object)).unwrap().body;
+    let other = deployment.dir().join("other.tar.age");
+    std::fs::write(&other, &good).unwrap();
+    let again = format!(
+        "age -d -i '{key}' other.tar.age | age -r \"$(age-keygen -y '{key}')\" > new && mv new other.tar.age"
+    );
+    sh(deployment.dir(), &again).unwrap();
+    offsite.put(&object, &[], &std::fs::read(&other).unwrap()).unwrap();
+    let url = format!("s3://offsite/{object}");
+    let run = deployment.restore(Path::new(&url), &["-i", key], &answers("n")).unwrap().expect(4);
+    assert!(!run.stderr.contains("is kept"), "{}", run.stderr);
+    assert!(!deployment.dir().join("backups/.unsealed").exists());
+    deployment.run_script("drill.sh", &[&url, "-i", key], "").unwrap().expect(4);
+    assert!(!deployment.dir().join("backups/.drill/.drill-unsealed").exists());
+    offsite.put(&object, &[], &good).unwrap();
+    std::fs::remove_file(other).unwrap();
+}
+
 #[test]
 fn a_copy_that_fails_does_not_spoil_the_backup_and_can_be_switched_off() {
     let offsite = S3::start("offsite").unwrap();
@@ -113,6 +135,18 @@ fn a_copy_that_fails_does_not_spoil_the_backup_and_can_be_switched_off() {
     sh(deployment.dir(), "echo BACKUP_SHIP=no >> .env; rm secrets/ship_secret").unwrap();
     deployment.backup(&[]).unwrap().expect(0);
     assert_eq!(std::fs::read_dir(place.path().join("copies")).unwrap().count(), 2);
+    // What fails after the bundle is complete does not keep it from being copied.
+    sh(deployment.dir(), "sed -i 's/^BACKUP_SHIP=no/BACKUP_SHIP=yes/; s/^SHIP_1=.*/SHIP_1=/' .env")
+        .unwrap();
+    sh(deployment.dir(), "mv bin/bundle-prune aside; printf '#!/bin/sh\\nexit 1\\n' > bin/bundle-prune; chmod 755 bin/bundle-prune").unwrap();
+    let run = deployment.backup(&[]).unwrap().expect(1);
+    assert!(run.stderr.contains("pruning older bundles failed"), "{}", run.stderr);
+    assert_eq!(std::fs::read_dir(place.path().join("copies")).unwrap().count(), 4);
+    sh(
+        deployment.dir(),
+        "mv aside bin/bundle-prune; sed -i 's/^BACKUP_SHIP=yes/BACKUP_SHIP=no/' .env",
+    )
+    .unwrap();
     // Even the safety backup of a restore is not held up by destinations.
     deployment.restore(&bundle, &["--safety-backup"], &answers("n")).unwrap().expect(0);
 }

@@ -6,6 +6,8 @@ use pipe_kit::Stop;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+/// The program.
+pub const PROGRAM: &str = "restic";
 /// Variables that steer restic, and may be of another repository here.
 const VARIABLES: [&str; 6] = [
     "RESTIC_REPOSITORY",
@@ -102,7 +104,7 @@ impl Access {
     /// [`Stop::refused`] if it is not installed; if a key cannot be read.
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         require_program()?;
-        let mut command = Command::new(super::PROGRAM);
+        let mut command = Command::new(PROGRAM);
         // Snapshots are dated by the names of bundles, which are UTC.
         command.stdin(Stdio::null()).env("TZ", "UTC").env("RESTIC_PROGRESS_FPS", "1");
         if OF_CACHE.iter().all(|name| std::env::var_os(name).is_none_or(|dir| dir.is_empty())) {
@@ -157,7 +159,7 @@ impl Access {
 
 fn require_program() -> Result<()> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&path).any(|dir| dir.join(super::PROGRAM).is_file()) {
+    match std::env::split_paths(&path).any(|dir| dir.join(PROGRAM).is_file()) {
         true => Ok(()),
         false => Err(Stop::refused("restic is not installed: apt-get install restic").into()),
     }

@@ -1,6 +1,7 @@
 //! `restic backup` of one bundle.
 
-use super::{PROGRAM, Repository};
+use crate::place::restic::Repository;
+use crate::place::restic::access::PROGRAM;
 use anyhow::{Context, Result, anyhow};
 use bundle_format::BundleName;
 use pipe_kit::progress::{self, Bar};
