@@ -227,7 +227,7 @@ fn a_check_ends_with_the_drill_that_is_killed() -> Result<()> {
     let stand = Stand::new(40)?;
     let place = Place::new()?;
     let check = stand.deployment.dir().join("drill.d/sleeps.sh").display().to_string();
-    stand.add_check("sleeps.sh", "echo begun > \"$own/../begun\"; sleep 500\n")?;
+    stand.add_check("sleeps.sh", "echo begun > \"$TMPDIR/../begun\"; sleep 500\n")?;
     let mut running = Running::start(&stand, &format!("check-{}", std::process::id()), &place)?;
     wait_until("the check", || {
         ensure!(running.child.try_wait()?.is_none(), "the drill ended");
