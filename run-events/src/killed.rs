@@ -12,8 +12,8 @@ use chrono::{SecondsFormat, TimeDelta};
 use pipe_kit::{cleanup, warning};
 use std::time::{Duration, Instant};
 
-/// How many runs report a killed one in vain, and for how long, before it is given up. Both: some runs begin every
-/// hour, and others once a week.
+/// How many runs report a killed one in vain, and for how long, before no further one tries. Both: some runs begin
+/// every hour, and others once a week.
 const TRIES: u32 = 10;
 const PATIENCE: TimeDelta = TimeDelta::days(7);
 

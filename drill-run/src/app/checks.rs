@@ -82,7 +82,7 @@ pub fn of_isolation(text: &str) -> Vec<DrillCheck> {
 /// The lines of the health check.
 pub fn of_health(report: &HealthReport) -> Vec<DrillCheck> {
     let probes = report.probes.iter().map(|probe| {
-        // One-shots do not run in a drill: a service that has ended has given up.
+        // One-shots do not run in a drill: a service that has ended will not start again.
         let has_ended = probe.facts.get("state").is_some_and(|state| state == "done");
         let verdict = match probe.verdict {
             ProbeVerdict::Pass if has_ended => DrillVerdict::Finding,

@@ -124,7 +124,7 @@ fn give_within(to: &SyncSender<Piece>, piece: Piece, limit: Duration) -> Given {
 }
 
 fn stalled(limit: Duration) -> anyhow::Error {
-    anyhow!("it took nothing for {} min, and was given up", limit.as_secs() / 60)
+    anyhow!("it accepted nothing for {} min; the copy to it was stopped", limit.as_secs() / 60)
 }
 
 fn start_put(bucket: &Bucket, file: &str, days: Option<u32>) -> Result<(Running, ChildStdin)> {
