@@ -8,20 +8,24 @@ use crate::docker::{self, ANSWER};
 use crate::drill::{self, LABEL};
 use anyhow::{Result, bail};
 use pipe_kit::{Stop, info};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 /// How long the engine may take to remove all of one kind.
 const REMOVE: Duration = Duration::from_secs(120);
-/// What is just being created when the rest is removed is found the next time.
+/// What is just being created when the rest is removed is found the next time: it is looked for until nothing was
+/// there twice.
 const ROUNDS: u32 = 10;
 const REST: Duration = Duration::from_secs(1);
+
+const VOLUME: &str = "volume";
 
 /// In this order: a volume or network in use is not removed.
 const KINDS: [Kind; 3] = [
     Kind { name: "container", list: &["ps", "-aq", "--no-trunc"], remove: &["rm", "-fv"] },
-    Kind { name: "volume", list: &["volume", "ls", "-q"], remove: &["volume", "rm", "-f"] },
+    Kind { name: VOLUME, list: &["volume", "ls", "-q"], remove: &["volume", "rm", "-f"] },
     Kind {
         name: "network",
         list: &["network", "ls", "-q", "--no-trunc"],
@@ -36,15 +40,25 @@ struct Kind {
 }
 
 impl Kind {
-    fn of(&self, project: &str) -> Result<Vec<String>> {
+    fn all(&self, filter: &[&str]) -> Result<BTreeSet<String>> {
         let mut command = docker::command(self.list);
-        command.arg("--filter").arg(format!("label={LABEL}={project}"));
+        command.args(filter);
         let text = client::text(command, ANSWER, &format!("docker {}", self.list[0]))?;
         Ok(text.split_whitespace().map(str::to_owned).collect())
     }
 
+    /// Those that have the project's label; and a volume of these names also without it: the engine makes one when it
+    /// creates a container whose volume has just been removed.
+    fn of(&self, project: &str, names: &BTreeSet<String>) -> Result<BTreeSet<String>> {
+        let mut ids = self.all(&["--filter", &format!("label={LABEL}={project}")])?;
+        if self.name == VOLUME && !names.is_empty() {
+            ids.extend(self.all(&[])?.intersection(names).cloned());
+        }
+        Ok(ids)
+    }
+
     /// What cannot be removed now is listed again.
-    fn remove(&self, ids: &[String]) -> Result<()> {
+    fn remove(&self, ids: &BTreeSet<String>) -> Result<()> {
         let mut command = docker::command(self.remove);
         command.args(ids).stdout(Stdio::null()).stderr(Stdio::null());
         client::run(command, REMOVE, &format!("docker {}", self.remove.join(" "))).map(drop)
@@ -82,19 +96,24 @@ pub fn meant(dir: &Path, named: Option<&str>) -> Result<String> {
 /// If some are left, or the engine does not answer.
 pub fn destroy(project: &str) -> Result<()> {
     let mut removed = 0;
+    let mut volumes = BTreeSet::new();
     let mut left = Vec::new();
+    let mut was_empty = false;
     for _ in 0..ROUNDS {
         left.clear();
         for kind in KINDS {
-            let ids = kind.of(project)?;
+            let ids = kind.of(project, &volumes)?;
             if ids.is_empty() {
                 continue;
             }
             kind.remove(&ids)?;
             removed += ids.len();
             left.push(pipe_kit::text::count(ids.len(), kind.name));
+            if kind.name == VOLUME {
+                volumes.extend(ids);
+            }
         }
-        if left.is_empty() {
+        if std::mem::replace(&mut was_empty, left.is_empty()) && was_empty {
             info!("{project}: {} removed", pipe_kit::text::count(removed, "part"));
             return Ok(());
         }

@@ -177,3 +177,26 @@ fn a_command_whose_output_has_no_place_to_go_is_not_run() {
     shell.assert().code(1).stderr(contains("standard output is closed"));
     assert!(!stand.path("run").exists());
 }
+
+#[test]
+fn a_volume_that_the_engine_made_again_without_its_label_is_removed_and_no_other() {
+    // It comes back when it was removed, once: for a container that was being created.
+    let stand = Stand::new(
+        "
+echo \"$*\" >> \"$root/calls\"
+case \"$*\" in
+*label=*) [ -e \"$root/again\" ] || [ \"$1\" != volume ] || echo piprio-drill-1_db ;;
+'volume ls -q') echo piprio-drill-1_db2; [ -e \"$root/removed\" ] || echo piprio-drill-1_db ;;
+'volume rm -f piprio-drill-1_db') [ ! -e \"$root/again\" ] || : > \"$root/removed\"; : > \"$root/again\" ;;
+*) exit 99 ;;
+esac",
+    );
+    stand
+        .run(&["destroy", "--project", "piprio-drill-1"])
+        .assert()
+        .success()
+        .stderr(contains("piprio-drill-1: 2 parts removed"));
+    assert!(stand.path("removed").exists());
+    let calls = std::fs::read_to_string(stand.path("calls")).unwrap();
+    assert_eq!(calls.matches("volume rm").count(), 2, "{calls}");
+}

@@ -17,6 +17,9 @@ use std::time::{Duration, Instant};
 /// How often it is looked whether processes have ended, and the pause in between.
 const TRIES: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
+/// A pause for what takes no longer than a system call.
+const MOMENT: Duration = Duration::from_millis(2);
+const MOMENTS: u32 = 10;
 
 /// Whether processes whose parent has ended become our children.
 static ADOPTS: AtomicBool = AtomicBool::new(false);
@@ -82,6 +85,21 @@ fn parent_in(stat: &str) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// A process's environment. One that is just becoming another program shows none for a moment: it is read again, so that
+/// it is not taken for one that has none.
+fn environment(pid: i32) -> Vec<u8> {
+    for _ in 0..MOMENTS {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        // Neither the kernel's own threads nor one that has ended is a program.
+        let is_program = || std::fs::read_link(format!("/proc/{pid}/exe")).is_ok();
+        if !environment.is_empty() || !is_program() {
+            return environment;
+        }
+        std::thread::sleep(MOMENT);
+    }
+    Vec::new()
+}
+
 /// A variable that only the processes of a drill have in their environment.
 #[derive(Clone, Debug)]
 pub struct Variable(Vec<u8>);
@@ -93,8 +111,7 @@ impl Variable {
     }
 
     fn is_of(&self, pid: i32) -> bool {
-        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-        environment.split(|byte| *byte == 0).any(|it| it == self.0)
+        environment(pid).split(|byte| *byte == 0).any(|it| it == self.0)
     }
 
     /// Ends every process that has it.
@@ -157,11 +174,18 @@ fn children() -> Result<impl Iterator<Item = i32>> {
 /// Kills all that are ours, until there is none: each may have started another. Gives their number.
 fn end(is_ours: impl Fn(i32) -> bool) -> Result<usize> {
     let mut ended = BTreeSet::new();
+    let mut was_empty = false;
     for _ in 0..TRIES {
         let found = hold(&ids()?, &is_ours)?;
         if found.is_empty() {
-            return Ok(ended.len());
+            // One that starts another and ends while the list is read is in it no more, and the other not yet.
+            if std::mem::replace(&mut was_empty, true) {
+                return Ok(ended.len());
+            }
+            std::thread::sleep(MOMENT);
+            continue;
         }
+        was_empty = false;
         let start = Instant::now();
         for (pid, pidfd) in &found {
             ended.insert(*pid);
@@ -187,6 +211,23 @@ mod tests {
         assert_eq!(parent_in("12 (a) S b)) S 7 12 12"), Some(7));
         assert_eq!((parent_in(""), parent_in("1 (x) S")), (None, None));
         assert_eq!(parent(std::process::id().cast_signed()).map(|_| ()), Some(()));
+    }
+
+    #[test]
+    fn one_that_becomes_another_program_again_and_again_is_found_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("again");
+        std::fs::write(&script, "#!/bin/sh\nexec \"$0\"\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(&script, mode).unwrap();
+        for _ in 0..50 {
+            let mut child = Command::new(&script).env("PIPRIO_DEPLOY", dir.path()).spawn().unwrap();
+            Variable::new("PIPRIO_DEPLOY", dir.path()).end_all().unwrap();
+            let ended = child.try_wait().unwrap();
+            child.kill().unwrap();
+            child.wait().unwrap();
+            assert!(ended.is_some());
+        }
     }
 
     #[test]

@@ -57,7 +57,9 @@ impl Drop for Project {
         let script = format!(
             "docker ps -aq {filter} | xargs -r docker rm -fv
              docker volume ls -q {filter} | xargs -r docker volume rm
-             docker network ls -q {filter} | xargs -r docker network rm"
+             docker volume ls -q --filter name={}_ | xargs -r docker volume rm
+             docker network ls -q {filter} | xargs -r docker network rm",
+            self.0
         );
         if let Err(error) = sh(Path::new("/"), &script) {
             eprintln!("taking down: {error:#}");
