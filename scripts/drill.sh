@@ -8,8 +8,11 @@
 #   drill.sh --verify-reports                checks that no report is missing or was changed
 # All other options go to drill-run; see drill-run --help. What was opened is removed at the end.
 set -euo pipefail
+self="${BASH_SOURCE[0]}"
+[[ "$self" == */* ]] || self="./$self"
+[[ ! -L "$self" ]] || self="$(readlink -f -- "$self")"
 # shellcheck source=lib.sh
-. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+. "${self%/*}/lib.sh"
 
 case "${1:-}" in
   -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$scripts/drill.sh"; exit 0 ;;
@@ -27,8 +30,12 @@ for at in "${!options[@]}"; do
   before="${options[at]}"
 done
 # Without settings, or with broken ones, drill-run prints what to do.
-dir="$(deploy-env get --deploy "$PIPRIO_DEPLOY" DRILL_DIR 2>/dev/null)" || dir=''
-[[ -n "$dir" ]] || dir="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)/.drill" || dir="$PIPRIO_DEPLOY/backups/.drill"
+capture deploy-env get --deploy "$PIPRIO_DEPLOY" DRILL_DIR 2>/dev/null || REPLY=''
+dir="$REPLY"
+if [[ -z "$dir" ]]; then
+  capture deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null || REPLY="$PIPRIO_DEPLOY/backups"
+  dir="$REPLY/.drill"
+fi
 if [[ -z "$file" ]]; then
   (( ${#keys[@]} == 0 )) || die 2 "${keys[0]} needs a FILE to open"
   # What a drill of a file has left that was killed.
@@ -42,7 +49,8 @@ fi
 # Nothing is decrypted for a deployment whose settings do not resolve.
 deploy-env --deploy "$PIPRIO_DEPLOY" -- true
 mkdir -p -- "$dir"
-[[ -O "$dir" && -z "$(find "$dir" -maxdepth 0 -perm /077)" ]] ||
+capture find "$dir" -maxdepth 0 -perm /077
+[[ -O "$dir" && -z "$REPLY" ]] ||
   die 5 "$dir belongs to another user, or others may enter it, and a drill opens production's data there; nothing was done; chmod 700 $(printf %q "$dir"), or set DRILL_DIR to another directory"
 exec 8>>"$dir/.unsealed.lock"
 flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/.unsealed.lock); nothing was done"

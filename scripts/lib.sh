@@ -3,26 +3,88 @@
 
 set -euo pipefail
 umask 077
-# With it, `cd` goes elsewhere and prints where.
-unset CDPATH
 
 script="${0##*/}"
-scripts="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 
 log() { printf '%s: %s\n' "$script" "$*" >&2; }
 # die STATUS MESSAGE…
 die() { log "${@:2}"; exit "$1"; }
 
+child=''
+# Ends the command that is running, if one is, and waits until it has cleaned up.
+end_stage() {
+  [[ -n "$child" ]] || return 0
+  kill -TERM "$child" 2>/dev/null || true
+  # A stopped process would not receive it.
+  kill -CONT "$child" 2>/dev/null || true
+  wait "$child" 2>/dev/null || true
+}
+trap end_stage EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+trap 'exit 129' HUP
+
+# capture CMD…: the line that a command prints, in REPLY. A signal ends it with this shell, also while it is stopped.
+capture() {
+  local output status=0
+  exec {output}< <(exec "$@" 8>&-)
+  child=$!
+  wait "$child" || status=$?
+  child=''
+  REPLY=''
+  IFS= read -r REPLY <&"$output" || true
+  exec {output}<&-
+  return "$status"
+}
+
+# absolute PATH: the same path from the root, without . and .., in REPLY. Starts no process.
+absolute() {
+  local path="$1/" part
+  [[ "$path" == /* ]] || path="$PWD/$path"
+  REPLY=''
+  while [[ -n "$path" ]]; do
+    part="${path%%/*}"
+    path="${path#*/}"
+    case "$part" in
+      '' | .) ;;
+      ..) REPLY="${REPLY%/*}" ;;
+      *) REPLY+="/$part" ;;
+    esac
+  done
+  REPLY="${REPLY:-/}"
+}
+
+# physical PATH: the same without links, in REPLY. Starts a process only where there is a link.
+physical() {
+  local path="$1"
+  [[ "$path" == /* ]] || path="$PWD/$path"
+  while [[ "$path" == */* ]]; do
+    if [[ -L "$path" ]]; then
+      capture readlink -f -- "$1"
+      return
+    fi
+    path="${path%/*}"
+  done
+  absolute "$1"
+}
+
+physical "${BASH_SOURCE[0]}"
+scripts="${REPLY%/*}"
+
 # The deployment: $PIPRIO_DEPLOY, else the parent of the scripts' directory.
 find_deployment() {
   local dir="${PIPRIO_DEPLOY:-$scripts/..}"
-  PIPRIO_DEPLOY="$(cd -- "$dir" 2>/dev/null && pwd)" || die 2 "there is no deployment directory $dir"
+  absolute "$dir"
+  [[ -d "$REPLY" && -x "$REPLY" ]] || die 2 "there is no deployment directory $dir"
+  PIPRIO_DEPLOY="$REPLY"
   export PIPRIO_DEPLOY PIPRIO_SCRIPTS="$scripts"
   local bin="$PIPRIO_DEPLOY/bin"
   [[ -d "$bin" ]] || return 0
   # Root runs nothing that another user could have put there.
-  if (( EUID == 0 )) && [[ -n "$(find -L "$bin" -maxdepth 1 -perm /022 -print -quit)" ]]; then
-    die 5 "$bin, or a program in it, can be written to by others; nothing is run from there; chmod -R go-w '$bin'"
+  if (( EUID == 0 )); then
+    capture find -L "$bin" -maxdepth 1 -perm /022 -print -quit || die 1 "find cannot examine $bin; nothing is run from there"
+    [[ -z "$REPLY" ]] ||
+      die 5 "$bin, or a program in it, can be written to by others; nothing is run from there; chmod -R go-w '$bin'"
   fi
   export PATH="$bin:$PATH"
 }
@@ -39,12 +101,11 @@ find_terminal() {
   local fd
   for fd in 0 1 2; do
     [[ -t "$fd" ]] || continue
-    GPG_TTY="$(tty <&"$fd")" && export GPG_TTY
+    capture tty <&"$fd" && export GPG_TTY="$REPLY"
     break
   done
 }
 
-child=''
 # stage CMD…: runs a command so that a signal reaches this shell, and through it the command, at once. It
 # does not inherit the lock at descriptor 8. With PIPE_KIT_PARENT it ends when this shell is killed.
 stage() {
@@ -55,15 +116,6 @@ stage() {
   child=''
   (( status == 0 )) || log "${1##*/} failed (status $status)"
   return "$status"
-}
-
-# Ends the command that is running, if one is, and waits until it has cleaned up.
-end_stage() {
-  [[ -n "$child" ]] || return 0
-  kill -TERM "$child" 2>/dev/null || true
-  # A stopped process would not receive it.
-  kill -CONT "$child" 2>/dev/null || true
-  wait "$child" 2>/dev/null || true
 }
 
 # split_keys ARGS…: the options of unseal.sh into the array keys, all others into the array options.
@@ -100,7 +152,9 @@ unseal() {
   case "$1" in
     restic:*) fetch_snapshot "$1" "$2" ;;
     SHIP_[1-9]:*)
-      if [[ "$(deploy-env get --deploy "$PIPRIO_DEPLOY" "${1%%:*}" 2>/dev/null || printenv "${1%%:*}")" == restic:* ]]; then
+      local destination="${1%%:*}"
+      capture deploy-env get --deploy "$PIPRIO_DEPLOY" "$destination" 2>/dev/null || REPLY="${!destination:-}"
+      if [[ "$REPLY" == restic:* ]]; then
         fetch_snapshot "$1" "$2"
       else
         fetch_sealed "$1" "$2"
@@ -126,9 +180,4 @@ unseal() {
 }
 
 # Calls the function finish of the caller with the exit status at the end, however that comes.
-finish_at_end() {
-  trap 'finish "$?"' EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM
-  trap 'exit 129' HUP
-}
+finish_at_end() { trap 'finish "$?"' EXIT; }

@@ -10,22 +10,31 @@
 #   restore.sh BUNDLE --bootstrap           on a new host: puts the configuration in place, and stops
 # All other options go to restore-run; see restore-run --help.
 set -euo pipefail
+self="${BASH_SOURCE[0]}"
+[[ "$self" == */* ]] || self="./$self"
+[[ ! -L "$self" ]] || self="$(readlink -f -- "$self")"
 # shellcheck source=lib.sh
-. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+. "${self%/*}/lib.sh"
 
 if (( $# == 0 )); then
   find_deployment
-  root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT)"
-  run bundle-manifest list "$root"
+  capture deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT
+  run bundle-manifest list "$REPLY"
 fi
 case "$1" in
   -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$scripts/restore.sh"; exit 0 ;;
 esac
 find_deployment
 # Without settings, or with broken ones, restore-run prints what to do.
-root="$(deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null)" || root="$PIPRIO_DEPLOY/backups"
+capture deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null || REPLY="$PIPRIO_DEPLOY/backups"
+root="$REPLY"
 unsealed="$root/.unsealed"
-is_copy "$1" || [[ "$(readlink -m -- "$1")" == "$(readlink -m -- "$unsealed")"/* ]] || run restore-run "$@"
+if ! is_copy "$1"; then
+  capture readlink -m -- "$unsealed"
+  within="$REPLY/"
+  capture readlink -m -- "$1"
+  [[ "$REPLY" == "$within"* ]] || run restore-run "$@"
+fi
 
 # Nothing is decrypted for a restore whose settings do not resolve.
 [[ ! -e "$PIPRIO_DEPLOY/.env" || " $* " == *" --bootstrap "* ]] || deploy-env --deploy "$PIPRIO_DEPLOY" -- true

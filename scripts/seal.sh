@@ -7,8 +7,11 @@
 # verified against its seal while it is read. Exit status: 0 done, 1 failed, 2 usage, 4 the bundle is
 # damaged, 5 a key is refused, 128+N signal N. A failed run leaves an empty FILE.
 set -euo pipefail
+self="${BASH_SOURCE[0]}"
+[[ "$self" == */* ]] || self="./$self"
+[[ ! -L "$self" ]] || self="$(readlink -f -- "$self")"
 # shellcheck source=lib.sh
-. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+. "${self%/*}/lib.sh"
 
 # No questions, no keys from the network, and no trust except the keyring's, regardless of gpg.conf.
 gpg_options=(gpg --batch --no-tty --trust-model auto --no-auto-key-locate)

@@ -5,8 +5,11 @@
 #   ship.sh init                            creates the restic repositories that do not exist
 # All options go to ship-run; see ship-run --help.
 set -euo pipefail
+self="${BASH_SOURCE[0]}"
+[[ "$self" == */* ]] || self="./$self"
+[[ ! -L "$self" ]] || self="$(readlink -f -- "$self")"
 # shellcheck source=lib.sh
-. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+. "${self%/*}/lib.sh"
 
 find_deployment
 find_terminal

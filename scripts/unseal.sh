@@ -6,8 +6,11 @@
 # 4 damaged or truncated, 5 refused (the bundle exists already, or there is not enough space), 128+N signal N.
 # A failed run leaves nothing.
 set -euo pipefail
+self="${BASH_SOURCE[0]}"
+[[ "$self" == */* ]] || self="./$self"
+[[ ! -L "$self" ]] || self="$(readlink -f -- "$self")"
 # shellcheck source=lib.sh
-. "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/lib.sh"
+. "${self%/*}/lib.sh"
 
 case "${1:-}" in
   -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$scripts/unseal.sh"; exit 0 ;;
