@@ -42,6 +42,12 @@ impl Header {
 
     /// Writes the header of a member of so many bytes.
     pub fn write(self, member: u32, out: &mut Vec<u8>) {
+        self.write_constant(out);
+        out.extend_from_slice(&member.to_le_bytes());
+    }
+
+    /// All but the length, which comes last.
+    fn write_constant(self, out: &mut Vec<u8>) {
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&NO_TIME);
         out.extend_from_slice(&(self.extra() as u16).to_le_bytes());
@@ -50,7 +56,6 @@ impl Header {
             out.extend_from_slice(&[0; ALIGNMENT]);
         }
         out.extend_from_slice(&LENGTH);
-        out.extend_from_slice(&member.to_le_bytes());
     }
 }
 
@@ -74,6 +79,15 @@ pub fn lengths(member: &[u8]) -> Option<Lengths> {
         extra = rest;
     }
     None
+}
+
+/// Whether a header that is as long as one of ours is one, byte by byte: no checksum covers it.
+pub fn is_intact(header: &[u8]) -> bool {
+    [Header::Plain, Header::Aligning].iter().filter(|one| one.length() == header.len()).all(|one| {
+        let mut constant = Vec::with_capacity(header.len());
+        one.write_constant(&mut constant);
+        header.starts_with(&constant)
+    })
 }
 
 #[cfg(test)]
