@@ -59,7 +59,7 @@ pub fn write_section(
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
-        .args(["-d", &format!("{} {}", run.server.target(run.database), money_options())])
+        .args(["-d", &format!("{} {}", run.server.target(run.database), connection_options())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
@@ -70,9 +70,7 @@ pub fn write_section(
         .read_to_end(&mut held)
         .context("reading the output of pg_dump")?;
     let preamble = Preamble::of(&held, section == PgDumpSection::PreData, run.server.version.major);
-    if !preamble.title.is_empty() {
-        text.apart(&preamble.title)?;
-    }
+    text.apart(&preamble.title)?;
     text.head(&preamble.settings)?;
     held = preamble.rest;
     let mut block = vec![0; 256 * 1024];
@@ -98,17 +96,17 @@ pub fn write_section(
     Ok(preamble.key)
 }
 
-/// The locale in which pg_dump writes money, as a connection option, because pg_dump sets none itself. The
-/// operator's own options stay.
-fn money_options() -> String {
+/// The locale in which pg_dump writes money, which it does not set itself, and no limit for the statements
+/// before the one by which it removes the database's own limit. The operator's own options stay.
+fn connection_options() -> String {
     let own = std::env::var("PGOPTIONS").unwrap_or_default();
     let own = own.replace('\\', "\\\\").replace('\'', "\\'");
-    format!("options='{own} -c lc_monetary=C'")
+    format!("options='{own} -c lc_monetary=C -c statement_timeout=0'")
 }
 
 /// Where the text of a section goes.
 pub trait TextSink {
-    /// Takes what differs in every dump, as a member of its own.
+    /// Ends the member, and takes what differs in every dump, if there is any, as a member of its own.
     fn apart(&mut self, text: &[u8]) -> Result<()>;
     /// Takes the settings at its head.
     fn head(&mut self, text: &[u8]) -> Result<()>;

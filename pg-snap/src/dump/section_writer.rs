@@ -86,10 +86,13 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
         Ok(n)
     }
 
-    /// Adds a text as a member of its own that is not compressed: one that differs in every dump, and must
-    /// change neither other members nor their places.
+    /// Ends the member, and adds a text, if it is not empty, as a member of its own that is not compressed:
+    /// one that differs in every dump, and must change neither other members nor their places.
     pub fn write_apart(&mut self, text: &[u8]) -> Result<()> {
         self.flush()?;
+        if text.is_empty() {
+            return Ok(());
+        }
         self.bytes += text.len() as u64;
         self.sink.accept(gzip::stored(text))
     }
