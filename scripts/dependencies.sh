@@ -4,6 +4,7 @@
 # compiler, a German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
+#   dependencies.sh dedup     instead, what scripts/bench-dedup.sh needs: PostgreSQL, restic, Python, a C linker
 set -euo pipefail
 
 have_postgres() { command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
@@ -17,6 +18,9 @@ need cc gcc libc6-dev
 if [[ "${1:-}" == bench ]]; then
   need hyperfine hyperfine
   need pigz pigz
+elif [[ "${1:-}" == dedup ]]; then
+  need restic restic
+  need python3 python3
 else
   need redis-server redis-server
   need shellcheck shellcheck
@@ -44,5 +48,5 @@ if (( ${#packages[@]} > 0 )); then
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
 fi
 # The message language of some tests' servers; without it, those tests are skipped.
-[[ "${1:-}" == bench || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||
+[[ -n "${1:-}" || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||
   printf 'dependencies.sh: no locale de_DE.UTF-8\n' >&2

@@ -5,6 +5,7 @@
 //! each table in a transaction of its own, so that no session holds many locks. The reorder buffer puts
 //! the sections that the workers make into the order of the plan.
 
+mod boundary;
 mod catalog;
 mod copy;
 mod passes;

@@ -174,7 +174,6 @@ pub fn zipped(bytes: &[u8]) {
 pub fn deflated(recipe: &[u8]) {
     let text = cooked(recipe);
     let member = Deflater::new(Level::Fast).member(&text).unwrap_or_default();
-    assert_eq!(Inflater::length(&member), Some(member.len()));
     assert!(Inflater::new().text(&member).is_ok_and(|read| read == text));
     let mut others = Vec::new();
     let read = flate2::read::GzDecoder::new(&member[..]).read_to_end(&mut others);

@@ -2,6 +2,7 @@
 //! reads as one stream, and read as one stream from any writer.
 
 mod fast;
+mod header;
 mod member;
 mod stream;
 

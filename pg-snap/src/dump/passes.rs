@@ -29,6 +29,11 @@ impl<'a, S: Sink> Passes<'a, S> {
         Self { scanner: Scanner::default(), sorter }
     }
 
+    /// Adds text to the beginning, as a member of its own.
+    pub fn apart(&mut self, text: &[u8]) -> Result<()> {
+        self.sorter.sections[0].write_apart(text)
+    }
+
     /// Adds text to the beginning, as it is.
     pub fn head(&mut self, text: &[u8]) -> Result<()> {
         self.sorter.sections[0].write(text)

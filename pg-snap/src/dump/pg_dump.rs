@@ -10,6 +10,7 @@ use std::io::Read;
 use std::process::Stdio;
 
 pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
+const RESTRICT: &[u8] = b"\\restrict ";
 const UNRESTRICT: &[u8] = b"\\unrestrict ";
 /// Bytes that are searched for a dump's head, and held back for its end.
 const MARGIN: usize = 16 * 1024;
@@ -58,7 +59,7 @@ pub fn write_section(
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
-        .args(["-d", &format!("{} {}", run.server.target(run.database), money_options())])
+        .args(["-d", &format!("{} {}", run.server.target(run.database), connection_options())])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
@@ -69,6 +70,7 @@ pub fn write_section(
         .read_to_end(&mut held)
         .context("reading the output of pg_dump")?;
     let preamble = Preamble::of(&held, section == PgDumpSection::PreData, run.server.version.major);
+    text.apart(&preamble.title)?;
     text.head(&preamble.settings)?;
     held = preamble.rest;
     let mut block = vec![0; 256 * 1024];
@@ -94,22 +96,28 @@ pub fn write_section(
     Ok(preamble.key)
 }
 
-/// The locale in which pg_dump writes money, as a connection option, because pg_dump sets none itself. The
-/// operator's own options stay.
-fn money_options() -> String {
+/// The locale in which pg_dump writes money, which it does not set itself, and no limit for the statements
+/// before the one by which it removes the database's own limit. The operator's own options stay.
+fn connection_options() -> String {
     let own = std::env::var("PGOPTIONS").unwrap_or_default();
     let own = own.replace('\\', "\\\\").replace('\'', "\\'");
-    format!("options='{own} -c lc_monetary=C'")
+    format!("options='{own} -c lc_monetary=C -c statement_timeout=0'")
 }
 
 /// Where the text of a section goes.
 pub trait TextSink {
+    /// Ends the member, and takes what differs in every dump, if there is any, as a member of its own.
+    fn apart(&mut self, text: &[u8]) -> Result<()>;
     /// Takes the settings at its head.
     fn head(&mut self, text: &[u8]) -> Result<()>;
     fn write(&mut self, text: &[u8]) -> Result<()>;
 }
 
 impl<S: Sink> TextSink for SectionWriter<'_, S> {
+    fn apart(&mut self, text: &[u8]) -> Result<()> {
+        SectionWriter::write_apart(self, text)
+    }
+
     fn head(&mut self, text: &[u8]) -> Result<()> {
         SectionWriter::write(self, text)
     }
@@ -120,6 +128,10 @@ impl<S: Sink> TextSink for SectionWriter<'_, S> {
 }
 
 impl<S: Sink> TextSink for Passes<'_, S> {
+    fn apart(&mut self, text: &[u8]) -> Result<()> {
+        Passes::apart(self, text)
+    }
+
     fn head(&mut self, text: &[u8]) -> Result<()> {
         Passes::head(self, text)
     }
@@ -134,6 +146,9 @@ impl<S: Sink> TextSink for Passes<'_, S> {
 struct Preamble {
     /// Of its `\restrict` line.
     key: Option<Vec<u8>>,
+    /// Up to the `\restrict` line, whose key is another one in every dump; empty if there is none, and for a
+    /// later section.
+    title: Vec<u8>,
     /// The settings; empty for a later section, because those of the first one are in force.
     settings: Vec<u8>,
     rest: Vec<u8>,
@@ -143,22 +158,26 @@ impl Preamble {
     fn of(text: &[u8], first: bool, server_major: u32) -> Self {
         let Some(end) = memchr::memmem::find(text, LAST_SETTING) else {
             // Without the usual last setting, drop at least the line that psql would take for a wrong key.
-            let rest = lines(text).filter(|line| !line.starts_with(b"\\restrict "));
+            let rest = lines(text).filter(|line| !line.starts_with(RESTRICT));
             return Self {
                 key: None,
+                title: Vec::new(),
                 settings: Vec::new(),
                 rest: rest.collect::<Vec<_>>().concat(),
             };
         };
         let (head, rest) = text.split_at(end + LAST_SETTING.len());
-        let key = lines(head).find_map(|line| line.strip_prefix(b"\\restrict "));
-        let key = key.map(|key| key.trim_ascii_end().to_vec());
-        let settings = match first {
-            true => [&without_unknown_settings(head, server_major), SAME_TEXT].concat(),
-            false => Vec::new(),
-        };
-        let rest = if first { rest } else { rest.trim_ascii_start() };
-        Self { key, settings, rest: rest.to_vec() }
+        let before =
+            lines(head).take_while(|line| !line.starts_with(RESTRICT)).map(<[u8]>::len).sum();
+        let line = lines(&head[before..]).next().unwrap_or_default();
+        let key = line.strip_prefix(RESTRICT).map(|key| key.trim_ascii_end().to_vec());
+        if !first {
+            let rest = rest.trim_ascii_start().to_vec();
+            return Self { key, title: Vec::new(), settings: Vec::new(), rest };
+        }
+        let (title, settings) = head.split_at(if key.is_some() { before + line.len() } else { 0 });
+        let settings = [&without_unknown_settings(settings, server_major), SAME_TEXT].concat();
+        Self { key, title: title.to_vec(), settings, rest: rest.to_vec() }
     }
 }
 
@@ -173,7 +192,7 @@ fn without_unknown_settings(head: &[u8], server_major: u32) -> Vec<u8> {
     }
     let preamble = |line: &&[u8]| {
         line.len() <= 1
-            || [&b"--"[..], b"SET ", b"\\restrict ", b"SELECT pg_catalog.set_config("]
+            || [&b"--"[..], b"SET ", b"SELECT pg_catalog.set_config("]
                 .iter()
                 .any(|start| line.starts_with(start))
     };
@@ -218,13 +237,9 @@ mod tests {
         assert_eq!(later.key.as_deref(), Some(&b"abc"[..]));
         assert_eq!((later.settings.as_slice(), later.rest.as_slice()), (&b""[..], &rest[..]));
         let first = Preamble::of(head, true, 15);
-        assert_eq!(
-            first.settings,
-            [&head[..first.settings.len() - SAME_TEXT.len()], SAME_TEXT].concat()
-        );
-        let whole =
-            [&first.settings[..first.settings.len() - SAME_TEXT.len()], &first.rest].concat();
-        assert_eq!(whole, head);
+        assert!(first.title.ends_with(b"\n\n\\restrict abc\n"), "{first:?}");
+        let settings = first.settings.strip_suffix(SAME_TEXT).unwrap();
+        assert_eq!([&first.title, settings, &first.rest].concat(), head);
         let bare = Preamble::of(b"\\restrict abc\nSELECT 1;\n", false, 15);
         assert_eq!((bare.key, bare.rest), (None, b"SELECT 1;\n".to_vec()));
     }

@@ -1,7 +1,8 @@
 //! Makes a section of the dump: text in, gzip members out.
 
+use super::boundary;
 use super::reorder_buffer::{ReorderBuffer, SectionLabel};
-use crate::gzip::{Deflater, MEMBER};
+use crate::gzip::{self, Deflater, MEMBER};
 use anyhow::Result;
 use std::io;
 
@@ -35,27 +36,34 @@ impl Sink for BufferedSection<'_> {
     }
 }
 
+/// Bytes of text that are held. More than a member's, so that what is left when one is cut off seldom
+/// has to be moved.
+const HELD: usize = 2 * MEMBER;
+/// How much room there is at least for what is read next.
+const ROOM: usize = 256 << 10;
+
 /// Cuts text into blocks and compresses each.
 pub struct SectionWriter<'a, S> {
     deflater: &'a mut Deflater,
     sink: &'a mut S,
-    block: Vec<u8>,
-    /// Bytes of the block that are text.
-    used: usize,
+    held: Vec<u8>,
+    /// `held[begin..end]` is text that is not compressed yet.
+    begin: usize,
+    end: usize,
     /// Bytes of text so far.
     pub bytes: u64,
 }
 
 impl<'a, S: Sink> SectionWriter<'a, S> {
     pub fn new(deflater: &'a mut Deflater, sink: &'a mut S) -> Self {
-        Self { deflater, sink, block: vec![0; MEMBER], used: 0, bytes: 0 }
+        Self { deflater, sink, held: vec![0; HELD], begin: 0, end: 0, bytes: 0 }
     }
 
     pub fn write(&mut self, mut text: &[u8]) -> Result<()> {
         while !text.is_empty() {
-            let n = text.len().min(MEMBER - self.used);
-            self.fill(|block| {
-                block[..n].copy_from_slice(&text[..n]);
+            let n = self.fill(|room| {
+                let n = text.len().min(room.len());
+                room[..n].copy_from_slice(&text[..n]);
                 Ok(n)
             })?;
             text = &text[n..];
@@ -65,26 +73,48 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
 
     /// Adds what `read` puts into the buffer; returns how much that was.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-        let n = read(&mut self.block[self.used..])?;
-        self.used += n;
+        if self.held.len() - self.end < ROOM {
+            self.held.copy_within(self.begin..self.end, 0);
+            (self.begin, self.end) = (0, self.end - self.begin);
+        }
+        let n = read(&mut self.held[self.end..])?;
+        self.end += n;
         self.bytes += n as u64;
-        if self.used == MEMBER {
+        while self.end - self.begin >= MEMBER {
             self.dispatch()?;
         }
         Ok(n)
     }
 
+    /// Ends the member, and adds a text, if it is not empty, as a member of its own that is not compressed:
+    /// one that differs in every dump, and must change neither other members nor their places.
+    pub fn write_apart(&mut self, text: &[u8]) -> Result<()> {
+        self.flush()?;
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.bytes += text.len() as u64;
+        self.sink.accept(gzip::stored(text))
+    }
+
     fn dispatch(&mut self) -> Result<()> {
-        let member = self.deflater.member(&self.block[..self.used]).map_err(compressing)?;
-        self.used = 0;
+        let text = &self.held[self.begin..self.end];
+        let text = &text[..boundary::first_member(text)];
+        let member = self.deflater.member(text).map_err(compressing)?;
+        self.begin += text.len();
         self.sink.accept(member)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        while self.begin < self.end {
+            self.dispatch()?;
+        }
+        Ok(())
     }
 
     /// Compresses the rest; returns the length of the text.
     pub fn finish(mut self) -> Result<u64> {
-        if self.used > 0 {
-            self.dispatch()?;
-        }
+        self.flush()?;
         Ok(self.bytes)
     }
 }

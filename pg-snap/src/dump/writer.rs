@@ -2,7 +2,7 @@
 
 use super::pg_dump::END_MARKER;
 use super::reorder_buffer::SectionLabel;
-use crate::gzip::{Deflater, Level, MEMBER};
+use crate::gzip::{self, Deflater, Level, MEMBER};
 use crate::index::{Index, Kind, Section};
 use anyhow::{Context, Result};
 use pipe_kit::output::Output;
@@ -48,14 +48,15 @@ impl DumpWriter {
 
     /// Writes the end marker, and after it the index. `key` is that of the `\restrict` line at the head.
     pub fn finish(mut self, key: Option<&[u8]>, level: Level) -> Result<()> {
-        let mut deflater = Deflater::new(level);
         let mut end = END_MARKER.to_vec();
         if let Some(key) = key {
             end.extend_from_slice(&[b"\\unrestrict ", key, b"\n\n"].concat());
         }
-        let member = deflater.member(&end).context("compressing the dump")?;
+        // Not compressed, because the key would change the length, and so the index.
+        let member = gzip::stored(&end);
         self.section(SectionLabel::of(Kind::End, end.len() as u64), &[member])?;
         let begin = self.offset;
+        let mut deflater = Deflater::new(level);
         for block in self.index.to_text()?.as_bytes().chunks(MEMBER) {
             let member = deflater.member(block).context("compressing the dump")?;
             self.member(&member)?;

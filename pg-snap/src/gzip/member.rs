@@ -2,22 +2,20 @@
 //!
 //! A member of ours has its own length in its header (an extra field, RFC 1952), so that a reader
 //! finds the next one without inflating, and several can be inflated at once. Others skip the field.
+//! Nothing in a member depends on where it is or on what comes before it.
 
 use super::fast::{self, FastCompressor};
+use super::header::{self, Header};
 use libdeflater::{CompressionLvl, Compressor, Crc, Decompressor};
 use std::io;
 
-/// Bytes of text in a member, at most. Large enough that starting with an empty dictionary costs under 1 %.
-pub const MEMBER: usize = 1 << 20;
+/// Bytes of text in a member that is written, at most.
+pub const MEMBER: usize = 1 << 21;
 const _: () = assert!(MEMBER <= fast::LONGEST);
-
-const MAGIC: [u8; 4] = [0x1f, 0x8b, 8, 4];
-/// Two bytes of length, the field's name, its length.
-const EXTRA: [u8; 6] = [8, 0, b'P', b'S', 4, 0];
-const HEADER: usize = 20;
+/// Bytes of a member, and of its text, that are read at once. What is larger, of whatever writer, is read
+/// as a stream.
+pub const AT_ONCE: usize = 2 * MEMBER;
 const TRAILER: usize = 8;
-/// Text that does not compress is in stored blocks, whose heads take less than this.
-const LONGEST: usize = HEADER + TRAILER + MEMBER + MEMBER / 4096;
 
 /// How hard to compress. The doc comments are the text of `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -63,37 +61,29 @@ impl Deflater {
                 &made[..length]
             }
         };
-        // Without spare capacity: many members may wait in memory.
-        let mut member = Vec::with_capacity(HEADER + deflated.len() + TRAILER);
-        member.resize(HEADER, 0);
-        member.extend_from_slice(deflated);
-        Ok(finish(member, text))
+        Ok(assemble(Header::Aligning, &[deflated], text))
     }
 }
 
-/// The text as a member that is not compressed, so that its length follows from the text's.
+/// The text as a member that is not compressed, so that its length follows from the text's. Text beyond
+/// 65,535 bytes is left out.
 pub fn stored(text: &[u8]) -> Vec<u8> {
-    let mut member = vec![0; HEADER];
     let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
     let text = &text[..usize::from(length)];
-    member.push(1);
-    member.extend_from_slice(&length.to_le_bytes());
-    member.extend_from_slice(&(!length).to_le_bytes());
-    member.extend_from_slice(text);
-    finish(member, text)
+    let [a, b] = length.to_le_bytes();
+    assemble(Header::Plain, &[&[1, a, b, !a, !b], text], text)
 }
 
-fn finish(mut member: Vec<u8>, text: &[u8]) -> Vec<u8> {
+fn assemble(header: Header, deflated: &[&[u8]], text: &[u8]) -> Vec<u8> {
+    let length = header.length() + deflated.iter().map(|part| part.len()).sum::<usize>() + TRAILER;
+    // Without spare capacity: many members may wait in memory.
+    let mut member = Vec::with_capacity(length);
+    header.write(low_32(length), &mut member);
+    deflated.iter().for_each(|part| member.extend_from_slice(part));
     let mut crc = Crc::new();
     crc.update(text);
     member.extend_from_slice(&crc.sum().to_le_bytes());
     member.extend_from_slice(&low_32(text.len()).to_le_bytes());
-    let length = low_32(member.len());
-    member[..4].copy_from_slice(&MAGIC);
-    // No time, no hint of the level; the operating system is unknown.
-    member[9] = 255;
-    member[10..16].copy_from_slice(&EXTRA);
-    member[16..HEADER].copy_from_slice(&length.to_le_bytes());
     member
 }
 
@@ -101,35 +91,34 @@ fn low_32(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 
+/// How long the text of a complete member is, by its own trailer; a shorter input has none.
+pub fn text_length(member: &[u8]) -> usize {
+    member.last_chunk().map_or(0, |size| u32::from_le_bytes(*size) as usize)
+}
+
 pub struct Inflater(Decompressor);
 
 impl Inflater {
-    /// Bytes of a member that [`Inflater::length`] needs.
-    pub const HEAD: usize = HEADER;
-
     pub fn new() -> Self {
         Self(Decompressor::new())
-    }
-
-    /// The length of the member that begins so, if it is one of ours.
-    pub fn length(head: &[u8]) -> Option<usize> {
-        let ours = head.len() >= HEADER && head[..4] == MAGIC && head[10..16] == EXTRA;
-        let length = head.get(16..HEADER)?.try_into().map(u32::from_le_bytes).ok()? as usize;
-        (ours && (HEADER + TRAILER..=LONGEST).contains(&length)).then_some(length)
     }
 
     /// The text of a complete member of ours.
     ///
     /// # Errors
-    /// `InvalidData` if it is damaged.
+    /// `InvalidData` if it is damaged, or its text is longer than [`AT_ONCE`].
     pub fn text(&mut self, member: &[u8]) -> io::Result<Vec<u8>> {
-        if Self::length(member) != Some(member.len()) {
+        let lengths = header::lengths(member).unwrap_or_default();
+        let body = member.get(lengths.header..).filter(|_| lengths.member == member.len());
+        let Some((body, trailer)) = body.and_then(|body| body.split_last_chunk::<TRAILER>()) else {
             return Err(invalid("a gzip member does not have the length in its header"));
+        };
+        if !header::is_intact(&member[..lengths.header]) {
+            return Err(invalid("a gzip member has a damaged header"));
         }
-        let (body, trailer) = member[HEADER..].split_at(member.len() - HEADER - TRAILER);
-        let word = |at: usize| trailer[at..at + 4].try_into().map_or(0, u32::from_le_bytes);
-        let (crc, size) = (word(0), word(4) as usize);
-        if size > MEMBER {
+        let [c0, c1, c2, c3, ..] = *trailer;
+        let (crc, size) = (u32::from_le_bytes([c0, c1, c2, c3]), text_length(member));
+        if size > AT_ONCE {
             return Err(invalid("a gzip member is longer than allowed"));
         }
         let mut text = vec![0; size];
@@ -178,7 +167,7 @@ mod tests {
             for level in [Level::Fast, Level::Default, Level::Small] {
                 let member = Deflater::new(level).member(&text).unwrap();
                 assert!(member.capacity() < member.len() + 64);
-                assert_eq!(Inflater::length(&member), Some(member.len()));
+                assert_eq!(header::lengths(&member).unwrap().member, member.len());
                 assert!(Inflater::new().text(&member).unwrap() == text);
                 assert!(gunzip(&member) == text);
             }
@@ -190,7 +179,7 @@ mod tests {
     fn a_stored_members_length_follows_from_its_texts() {
         for text in [&b"here"[..], b"thee"] {
             let member = stored(text);
-            assert_eq!(member.len(), HEADER + 5 + text.len() + TRAILER);
+            assert_eq!(member.len(), Header::Plain.length() + 5 + text.len() + TRAILER);
             assert_eq!(gunzip(&member), text);
             assert_eq!(Inflater::new().text(&member).unwrap(), text);
         }
@@ -200,7 +189,7 @@ mod tests {
     fn a_damaged_member_is_an_error() {
         let member =
             Deflater::new(Level::Default).member(&b"some text, some more\n".repeat(50)).unwrap();
-        for at in (0..member.len()).filter(|at| !(4..10).contains(at)) {
+        for at in 0..member.len() {
             let mut damaged = member.clone();
             damaged[at] ^= 0x21;
             assert!(Inflater::new().text(&damaged).is_err(), "byte {at}");

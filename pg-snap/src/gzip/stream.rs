@@ -1,6 +1,7 @@
 //! The text of a dump as a stream, from any writer.
 
-use super::Inflater;
+use super::header;
+use super::member::{AT_ONCE, Inflater, text_length};
 use anyhow::{Context, Result};
 use flate2::read::MultiGzDecoder;
 use std::io::{self, BufRead, BufReader, Read};
@@ -24,8 +25,8 @@ pub fn members_in(input: impl Read + Send) -> impl Read + Send {
 /// The part of a member that was already read, and what follows.
 type Remainder<R> = io::Chain<io::Cursor<Vec<u8>>, BufReader<R>>;
 
-/// Members of ours are inflated one by one, which is fastest; from the first other
-/// member on, a general decoder reads the rest.
+/// Members of ours are inflated one by one, which is fastest; from the first other member on, or the first
+/// that is too large for the memory, a general decoder reads the rest.
 struct MemberReader<R: Read> {
     input: Option<BufReader<R>>,
     others: Option<MultiGzDecoder<Remainder<R>>>,
@@ -42,23 +43,43 @@ impl<R: Read> MemberReader<R> {
 
     /// The next member's text; false at the end of the input, or if the rest is for the general decoder.
     fn advance(&mut self) -> io::Result<bool> {
-        let Some(input) = &mut self.input else { return Ok(false) };
         self.member.clear();
-        input.by_ref().take(Inflater::HEAD as u64).read_to_end(&mut self.member)?;
+        self.read_to(header::FIXED)?;
         if self.member.is_empty() {
             return Ok(false);
         }
-        let Some(length) = Inflater::length(&self.member) else {
-            let begun = io::Cursor::new(std::mem::take(&mut self.member));
-            self.others = self.input.take().map(|rest| MultiGzDecoder::new(begun.chain(rest)));
+        if let Some(extra) = header::extra_length(&self.member) {
+            self.read_to(header::FIXED + extra)?;
+        }
+        let length = header::lengths(&self.member).map(|lengths| lengths.member);
+        let Some(length) = length.filter(|length| *length <= AT_ONCE) else {
+            self.leave_the_rest();
             return Ok(false);
         };
-        let rest = length - Inflater::HEAD;
-        if input.by_ref().take(rest as u64).read_to_end(&mut self.member)? < rest {
+        self.read_to(length)?;
+        if self.member.len() < length {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a gzip member is truncated"));
+        }
+        if text_length(&self.member) > AT_ONCE {
+            self.leave_the_rest();
+            return Ok(false);
         }
         self.text = io::Cursor::new(self.inflater.text(&self.member)?);
         Ok(true)
+    }
+
+    /// Reads until so many bytes of the member are there, or the input ends.
+    fn read_to(&mut self, length: usize) -> io::Result<()> {
+        let Some(input) = &mut self.input else { return Ok(()) };
+        let rest = length.saturating_sub(self.member.len());
+        input.take(rest as u64).read_to_end(&mut self.member)?;
+        Ok(())
+    }
+
+    /// Leaves this member and what follows it to the general decoder.
+    fn leave_the_rest(&mut self) {
+        let begun = io::Cursor::new(std::mem::take(&mut self.member));
+        self.others = self.input.take().map(|rest| MultiGzDecoder::new(begun.chain(rest)));
     }
 }
 
@@ -123,6 +144,7 @@ impl Read for ReadAhead {
 
 #[cfg(test)]
 mod tests {
+    use super::super::header::Header;
     use super::super::{Deflater, Level, MEMBER};
     use super::*;
     use flate2::Compression;
@@ -138,6 +160,28 @@ mod tests {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::new(1));
         encoder.write_all(text).unwrap();
         encoder.finish().unwrap()
+    }
+
+    /// One member with its length in its header, of any size.
+    fn with_length(text: &[u8]) -> Vec<u8> {
+        let plain = others(text);
+        let mut member = Vec::new();
+        Header::Plain.write((plain.len() + 10).try_into().unwrap(), &mut member);
+        member.extend_from_slice(&plain[10..]);
+        member
+    }
+
+    #[test]
+    fn members_that_are_too_large_to_be_read_at_once_are_read_all_the_same() {
+        let compressible = b"1\ta row like others\n".repeat(AT_ONCE / 16);
+        let incompressible: Vec<u8> = sample().into_iter().cycle().take(AT_ONCE + 9).collect();
+        for text in [compressible, incompressible] {
+            let large = with_length(&text);
+            assert!(text_length(&large) > AT_ONCE);
+            let dump = [with_length(b"a\n"), ours(b"b\n"), large, ours(b"c\n")].concat();
+            assert!(unzip(dump.clone()).unwrap() == [b"a\nb\n", &text[..], b"c\n"].concat());
+            assert!(unzip(dump[..dump.len() - 200].to_vec()).is_err());
+        }
     }
 
     fn unzip(bytes: Vec<u8>) -> io::Result<Vec<u8>> {

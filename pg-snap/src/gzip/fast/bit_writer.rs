@@ -3,7 +3,7 @@
 use super::boxed::boxed;
 
 /// Bytes of the longest text.
-pub const LONGEST: usize = 1 << 20;
+pub const LONGEST: usize = 1 << 21;
 
 /// Bytes of room: more than the longest text takes, compressed or stored. A power of two, so that a
 /// masked place is known to be inside.
