@@ -3,7 +3,10 @@
 # debootstrap where they are missing, starts an engine where none runs, builds the image (kept by
 # the engine for the next run), and leaves no container, volume or network.
 #   test-compose.sh [FILTER…]       the tests, or those whose names contain FILTER
+#   test-compose.sh --first […]     all of them on docker-compose, the first version, alone
 #   test-compose.sh --throughput    instead, the speed of a dump through `exec` beside TCP
+# Tests of the driver run on each Compose that there is, all others on the plugin of the client, which is fetched
+# where it is missing.
 # If no engine is available, prints `skipped: why` and exits with 0.
 set -euo pipefail
 unset CDPATH
@@ -15,21 +18,36 @@ skip() {
   exit 0
 }
 
+first=''
 case "${1:-}" in
-  -h | --help) sed -n '2,7s/^# \{0,1\}//p' "scripts/test-compose.sh"; exit 0 ;;
+  -h | --help) sed -n '2,10s/^# \{0,1\}//p' "scripts/test-compose.sh"; exit 0 ;;
+  --first) first=yes; shift ;;
 esac
 (( EUID == 0 )) || skip 'an engine and its images take root'
 
 packages=()
 command -v docker >/dev/null && command -v dockerd >/dev/null || docker info >/dev/null 2>&1 || packages+=(docker.io)
-docker compose version >/dev/null 2>&1 || command -v docker-compose >/dev/null || packages+=(docker-compose)
+command -v docker-compose >/dev/null || packages+=(docker-compose)
 command -v iptables >/dev/null || packages+=(iptables)
+command -v busybox >/dev/null || packages+=(busybox-static)
 command -v debootstrap >/dev/null || packages+=(debootstrap)
 if (( ${#packages[@]} > 0 )); then
   log "installing ${packages[*]}"
   command -v apt-get >/dev/null || skip "no apt-get to install ${packages[*]} with"
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"; } >&2 ||
     skip "${packages[*]} cannot be installed"
+fi
+
+if [[ -n "$first" ]]; then
+  PATH="$PWD/tests/compose/without-plugin:$PATH"
+elif ! docker compose version >/dev/null 2>&1; then
+  status=0
+  plugin="$(./scripts/compose-v2.sh)" || status=$?
+  case "$status" in
+    0) PATH="$plugin:$PATH" ;;
+    75) log 'skipped: Compose as a plugin (above): all tests run on docker-compose' ;;
+    *) exit "$status" ;;
+  esac
 fi
 
 work="$(mktemp -d)"

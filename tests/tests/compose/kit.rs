@@ -61,6 +61,11 @@ impl Host {
         self.root.path()
     }
 
+    /// Whether Compose is a plugin of the engine's client here.
+    pub fn has_plugin(&self) -> bool {
+        composes().into_iter().any(|(name, path)| name == "docker compose" && path == self.path)
+    }
+
     /// A directory with a Compose file.
     pub fn deploy(&self, name: &str, yaml: &str) -> Deploy<'_> {
         let dir = self.dir().join(name);
@@ -206,12 +211,10 @@ impl<'a> Deploy<'a> {
         self.driver(&["ps"]).expect(0).stdout.replace('\t', " ")
     }
 
-    /// `docker-compose ARGS…`, whichever this host has.
+    /// `docker compose ARGS…`, or `docker-compose`, whichever this host has.
     pub fn compose(&self, line: &str) -> Result<String> {
-        let line = format!(
-            "if docker compose version >/dev/null 2>&1; then docker compose {line}
-             else docker-compose {line}; fi"
-        );
+        let program = if self.host.has_plugin() { "docker compose" } else { "docker-compose" };
+        let line = format!("{program} {line}");
         let mut command = self.host.command("bash");
         command.args(["-c", &line]).current_dir(&self.dir);
         Ok(run(command, "")?.expect(0).stdout)

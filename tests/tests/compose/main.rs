@@ -12,6 +12,7 @@ mod contract;
 mod drill;
 mod drill_app;
 mod exec;
+mod features;
 mod health;
 mod isolate;
 mod kit;

@@ -53,6 +53,10 @@ pub fn follow(host: &Host, lines: &[Line], bundle: &Path, port: u16) -> Result<(
             .replace("/srv/", &format!("{}/", host.dir().display()))
             .replace("piprio_20261126T013000Z", &name)
             .replace("18080", &port.to_string());
+        let command = match host.has_plugin() {
+            true => command,
+            false => command.replace("docker compose", "docker-compose"),
+        };
         println!("$ {command}");
         host.typed(&command, &line.answers)?.expect(0);
     }
