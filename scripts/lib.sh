@@ -24,16 +24,22 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 trap 'exit 129' HUP
 
-# capture CMD…: the line that a command prints, in REPLY. A signal ends it with this shell, also while it is stopped.
+# capture CMD…: the first line that a command prints, in REPLY; for less than a pipe holds. A signal ends the command
+# with this shell, also while it is stopped.
 capture() {
-  local output status=0
-  exec {output}< <(exec "$@" 8>&-)
+  local pipe status=0
+  # The status of a process substitution can be lost, that of a job cannot: only the pipe is used of this one.
+  exec {pipe}<> <(:)
+  child=$!
+  wait "$child" || true
+  "$@" >&"$pipe" {pipe}>&- 8>&- <&0 &
   child=$!
   wait "$child" || status=$?
   child=''
-  REPLY=''
-  IFS= read -r REPLY <&"$output" || true
-  exec {output}<&-
+  # There is a line, whatever was printed.
+  printf '\n' >&"$pipe"
+  IFS= read -r REPLY <&"$pipe"
+  exec {pipe}>&-
   return "$status"
 }
 

@@ -127,3 +127,25 @@ fn a_link_to_a_wrapper_or_to_its_directory_leads_to_the_deployment() -> Result<(
     }
     Ok(())
 }
+
+#[test]
+fn a_commands_first_line_and_its_status_are_never_lost() -> Result<()> {
+    let script = r#"
+        . "$1"
+        for (( i = 0; i < 400; i++ )); do
+          status=0
+          capture bash -c "echo first; echo second; exit $(( i % 3 ))" || status=$?
+          [[ "$status $REPLY" == "$(( i % 3 )) first" ]] || die 1 "$i: $status $REPLY"
+        done
+        capture true
+        [[ -z "$REPLY" ]] || die 1 "$REPLY"
+        capture printf 'no line feed'
+        [[ "$REPLY" == 'no line feed' ]] || die 1 "$REPLY"
+        capture cat <<< 'its input'
+        [[ "$REPLY" == 'its input' ]] || die 1 "$REPLY"
+    "#;
+    let lib = workspace().join("scripts/lib.sh");
+    let out = Command::new("bash").args(["-c", script, "test"]).arg(lib).output()?;
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    Ok(())
+}

@@ -65,13 +65,20 @@ impl Deflater {
     }
 }
 
-/// The text as a member that is not compressed, so that its length follows from the text's. Text beyond
-/// 65,535 bytes is left out.
+/// The text as a member that is not compressed, so that its length follows from the text's.
 pub fn stored(text: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
-    let text = &text[..usize::from(length)];
-    let [a, b] = length.to_le_bytes();
-    assemble(Header::Plain, &[&[1, a, b, !a, !b], text], text)
+    let mut blocks = Vec::with_capacity(text.len() + 5);
+    let mut rest = text;
+    loop {
+        let (block, after) = rest.split_at(rest.len().min(usize::from(u16::MAX)));
+        let [a, b] = (block.len() as u16).to_le_bytes();
+        blocks.extend_from_slice(&[u8::from(after.is_empty()), a, b, !a, !b]);
+        blocks.extend_from_slice(block);
+        rest = after;
+        if rest.is_empty() {
+            return assemble(Header::Plain, &[&blocks], text);
+        }
+    }
 }
 
 fn assemble(header: Header, deflated: &[&[u8]], text: &[u8]) -> Vec<u8> {
@@ -177,11 +184,14 @@ mod tests {
 
     #[test]
     fn a_stored_members_length_follows_from_its_texts() {
-        for text in [&b"here"[..], b"thee"] {
+        let long = noise(200_000);
+        for (text, blocks) in
+            [(&b""[..], 1), (b"here", 1), (b"thee", 1), (&long[..65_535], 1), (&long, 4)]
+        {
             let member = stored(text);
-            assert_eq!(member.len(), Header::Plain.length() + 5 + text.len() + TRAILER);
-            assert_eq!(gunzip(&member), text);
-            assert_eq!(Inflater::new().text(&member).unwrap(), text);
+            assert_eq!(member.len(), Header::Plain.length() + 5 * blocks + text.len() + TRAILER);
+            assert!(gunzip(&member) == text);
+            assert!(Inflater::new().text(&member).unwrap() == text);
         }
     }
 
