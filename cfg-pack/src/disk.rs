@@ -1,5 +1,5 @@
 //! A deployment's directory, walked without following links: only its first-level names may be
-//! links to another place, and only where the caller says so.
+//! links to another place, and only where the caller allows it.
 
 use crate::rel_path::{RelPath, shown};
 use anyhow::{Context, Result, anyhow};
@@ -162,7 +162,7 @@ impl Location {
     }
 
     /// Opens the file that is here to read it; none if it is no file. A link is followed only if
-    /// `through` says so.
+    /// `through` is true.
     pub fn read(&self, through: bool) -> io::Result<Option<File>> {
         let nofollow = if through { OFlags::empty() } else { OFlags::NOFOLLOW };
         let fd =

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// The least status that may not be the command's own, but tell of the client's end.
+/// The least status that may be the client's own, and not the command's.
 const CLIENT_FAILED: u8 = 125;
 
 /// Sends the output into the pipe and becomes the command.

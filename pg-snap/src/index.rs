@@ -81,7 +81,7 @@ impl Index {
         Ok(text)
     }
 
-    /// The last member, which tells that the index begins at `offset`.
+    /// The last member, which records that the index begins at `offset`.
     pub fn locator(offset: u64) -> Vec<u8> {
         stored(format!("{LOCATOR}{offset:0width$}\n", width = DIGITS).as_bytes())
     }

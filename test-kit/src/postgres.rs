@@ -116,8 +116,8 @@ impl Postgres {
         let mut up = false;
         wait_until("PostgreSQL to start", || {
             // Its own word, not an answer on the port: another server may answer there.
-            let says = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            up = says.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+            let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
+            up = text.lines().nth(7).is_some_and(|status| status.trim() == "ready");
             Ok(up || server.ended()?.is_some())
         })?;
         if !up {

@@ -37,7 +37,7 @@ pub fn why_not() -> Result<Option<String>> {
 }
 
 /// Runs a command and all that it starts under `strace -f` with further options. Services that it
-/// has started go on when it has ended, untraced.
+/// has started continue when it has ended, untraced.
 ///
 /// # Errors
 /// If it cannot be started, or does not end in time.

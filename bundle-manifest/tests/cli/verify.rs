@@ -232,7 +232,7 @@ fn a_quick_check_runs_no_other_tool_and_reads_nothing_big() {
     };
     quick().success();
     fs::write(&path, &dump[1..]).unwrap();
-    quick().code(4).stderr(contains("has 1048575 bytes, and the manifest says 1048576"));
+    quick().code(4).stderr(contains("has 1048575 bytes, and the manifest lists 1048576"));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn an_object_of_another_size_is_found_without_reading_it() {
     quick(&world)
         .code(4)
         .stderr(contains("minio/ holds 2 objects of 20 bytes"))
-        .stderr(contains("minio/b/c has 17 bytes, and the mirror's index says 5"));
+        .stderr(contains("minio/b/c has 17 bytes, and the mirror's index lists 5"));
 }
 
 #[test]

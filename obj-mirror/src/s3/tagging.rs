@@ -65,7 +65,7 @@ impl Tagging {
             && query(&pairs).len() <= LONGEST_HEADER
     }
 
-    /// Ensures that an uploaded object has its tags. `in_header` says whether they were in its request: the
+    /// Ensures that an uploaded object has its tags. `in_header`: whether they were in its request: the
     /// first time, the stored tags are read back.
     pub async fn ensure(
         &self,

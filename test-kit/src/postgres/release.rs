@@ -101,7 +101,7 @@ impl Release {
         // `postgres (PostgreSQL) 15.18 (Debian …)`
         let version = banner.split_whitespace().nth(2).unwrap_or_default();
         let major = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        release.major = major.parse().with_context(|| format!("postgres says {banner}"))?;
+        release.major = major.parse().with_context(|| format!("postgres prints {banner}"))?;
         Ok(release)
     }
 

@@ -16,7 +16,7 @@ use test_kit::deployment::Run;
 use test_kit::process::wait_until;
 
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long what a killed run has left running may go on before it counts as left for good.
+/// How long what a killed run has left running may continue before it counts as left for good.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A running script.
@@ -85,7 +85,7 @@ impl Launched {
         self.stderr.so_far()
     }
 
-    /// Waits until it has said something on stderr; false if it ended before.
+    /// Waits until it has written something to stderr; false if it ended before.
     pub fn wait_for(&mut self, words: &str) -> Result<bool> {
         loop {
             let ended = self.has_ended()?;

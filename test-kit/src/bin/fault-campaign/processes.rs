@@ -1,4 +1,4 @@
-//! What runs on this machine, as `/proc` tells it.
+//! What runs on this machine, as `/proc` lists it.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};

@@ -58,7 +58,7 @@ impl Fault for Pull {
             stand.mirrors_the_bucket(bundle).with_context(report)?;
         }
         let loud = run.stderr.contains("no bundle was made") && run.stderr.contains("obj-mirror");
-        ensure!(run.status == 0 || loud, "it does not say what failed: {}", report());
+        ensure!(run.status == 0 || loud, "it does not name what failed: {}", report());
         stand.remove_other_bundles()?;
         Ending::held(if run.status == 0 { "a whole bundle" } else { "failed, no bundle" })
     }
@@ -92,7 +92,7 @@ impl Fault for Push {
         }
         let loud = [Exit::Failed, Exit::Incomplete, Exit::Refused].map(|e| i32::from(e.code()));
         ensure!(loud.contains(&run.status), "an odd status: {}", report());
-        // Dead, it is started anew, and is empty; else it goes on, and does nothing wrong any more.
+        // Dead, it is started anew, and is empty; else it runs on, without further faults.
         if stand.deployment.s3_faults_end().is_err() {
             stand.deployment.start(&["minio"])?;
         }
