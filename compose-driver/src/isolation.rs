@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_out_fails_the_check_that_is_about_it() {
+    fn each_route_outside_fails_the_check_that_is_about_it() {
         let bind = |source: &str, rw: bool| json!([{"Type": "bind", "Source": source, "Destination": "/x", "RW": rw}]);
         assert_eq!(wrong(&[], true, Some("")), [""; 0]);
         assert_eq!(wrong(&[], true, Some("198.18.37.254")), [""; 0]);

@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_with_the_directory_that_it_is_relative_to() {
+    fn a_path_is_reported_with_the_directory_that_it_is_relative_to() {
         let text = r#"AT_FDCWD</here>, "a", 5</there>, "b", 0) = 0"#.to_owned();
         let call = Call { name: "renameat2".into(), text, lines: (0, 0) };
         assert_eq!(call.paths(), ["/here/a", "/there/b"]);

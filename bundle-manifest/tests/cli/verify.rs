@@ -163,7 +163,7 @@ fn the_other_tools_reasons_are_relayed() {
 }
 
 #[test]
-fn a_seal_that_says_the_same_in_another_way_is_damage() {
+fn a_seal_with_the_same_sums_written_in_another_way_is_damage() {
     let world = World::new();
     let path = world.finished(true).join("SHA256SUMS");
     let seal = fs::read_to_string(&path).unwrap();

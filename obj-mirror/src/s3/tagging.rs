@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_too_long_for_a_header_go_on_their_own() {
+    fn tags_too_long_for_a_header_are_sent_on_their_own() {
         let tags = |n: usize| Tags::from([("k".to_owned(), "ü".repeat(n))]);
         assert!(Tagging::default().fits_header(&tags(100)));
         assert!(!Tagging::default().fits_header(&tags(400)));

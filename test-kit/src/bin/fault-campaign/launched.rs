@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_is_heard_while_it_runs_and_its_end_is_told() {
+    fn what_it_prints_is_read_while_it_runs_and_its_end_is_reported() {
         let mut run = sh("echo first >&2; sleep 0.2; echo out; exit 7");
         assert!(run.wait_for("first").unwrap());
         assert!(!run.has_ended().unwrap());
