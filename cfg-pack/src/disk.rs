@@ -169,7 +169,7 @@ impl Location {
             rustix::fs::openat(&self.dir, self.name.as_slice(), READ | nofollow, Mode::empty());
         let file = match fd {
             Ok(fd) => File::from(fd),
-            // A link that leads nowhere, or a socket.
+            // A dangling link, or a socket.
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::NODEV) if through => {
                 return Ok(None);
             }

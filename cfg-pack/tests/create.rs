@@ -253,6 +253,6 @@ fn a_full_disk_and_a_closed_output_are_failures() {
 fn quiet_prints_nothing_and_no_secret_is_ever_printed() {
     let d = Deployment::usual();
     d.run("create").args(["--quiet", ".env", "--optional", "none"]).assert().success().stderr("");
-    let loud = d.run("create").args([".env", "secrets", "certs"]).assert().success();
-    loud.stderr(contains("hunter2").not());
+    let logged = d.run("create").args([".env", "secrets", "certs"]).assert().success();
+    logged.stderr(contains("hunter2").not());
 }

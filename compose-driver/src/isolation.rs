@@ -186,7 +186,7 @@ fn writable(container: &Container, dir: &Path) -> Option<String> {
     paths.find(|path| !Path::new(path).starts_with(dir)).map(str::to_owned)
 }
 
-/// A route to an address that nobody has leads nowhere.
+/// A route to an address that nobody has reaches nothing.
 fn routes(containers: &[Container], networks: &[Network], routes: &Routes<'_>) -> Option<Check> {
     let nobodys: BTreeSet<&str> = networks.iter().flat_map(Network::nobodys).collect();
     let mut wrong = Vec::new();

@@ -4,7 +4,7 @@ mod initdb;
 mod release;
 
 pub use initdb::{LC_MESSAGES, PASSWORD, USER, initdb};
-pub use release::{Release, programs, speaks};
+pub use release::{Release, has_locale, programs};
 
 use crate::process::{ATTEMPTS, Server, free_port, wait_until};
 use crate::user::{as_server_user, give_to_server_user};

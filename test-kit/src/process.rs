@@ -49,7 +49,7 @@ fn lock(port: u16) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("piprio-test-port-{port}"))?)
 }
 
-/// Asks again and again until the answer is yes.
+/// Asks repeatedly until the answer is yes.
 ///
 /// # Errors
 /// If it is not within [`PATIENCE`], or asking fails; `what` names what was waited for.

@@ -11,7 +11,7 @@ const ENCODINGS: [(&str, &str); 4] = [
     ("LATIN1", "'Ünïcödé ß'"),
     ("EUC_JP", "'漢字 かな'"),
     ("WIN1251", "'Кириллица'"),
-    // Bytes that mean nothing to anybody.
+    // Bytes that are no characters in any encoding.
     ("SQL_ASCII", r"E'\xff\xfe \xc3\x28'"),
 ];
 

@@ -206,14 +206,14 @@ fn a_signal_while_an_answer_is_waited_for_ends_the_restore_and_is_reported() -> 
         ("Type the deployment's domain", "", "INT", 130, "nothing was changed"),
         ("Replace secrets/", DOMAIN, "TERM", 143, "half restored; api worker are left stopped"),
     ] {
-        let heard = tempfile::NamedTempFile::new()?;
+        let printed = tempfile::NamedTempFile::new()?;
         let mut command = deployment.script("restore.sh", &[]);
-        command.arg(&bundle).stdin(Stdio::piped()).stderr(heard.reopen()?).stdout(Stdio::null());
+        command.arg(&bundle).stdin(Stdio::piped()).stderr(printed.reopen()?).stdout(Stdio::null());
         let mut child = command.spawn()?;
         let mut answers = child.stdin.take().context("stdin")?;
         answers
             .write_all(format!("{given}\n").repeat(usize::from(!given.is_empty())).as_bytes())?;
-        let words = || std::fs::read_to_string(heard.path());
+        let words = || std::fs::read_to_string(printed.path());
         wait_until("the question", || Ok(words()?.contains(question)))?;
         sh(Path::new("/"), &format!("kill -{signal} {}", child.id()))?;
         let ended = wait_until("the end", || Ok(child.try_wait()?.is_some()));

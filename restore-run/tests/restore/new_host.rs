@@ -121,7 +121,7 @@ fn a_bootstrap_that_was_interrupted_continues_by_itself() -> Result<()> {
     assert!(run.stderr.contains("0 replaced"), "{}", run.stderr);
     assert_eq!(deployment.state()?, before);
 
-    // A file of somebody else's is no bootstrap broken off, though nothing would be replaced.
+    // A file of somebody else's is no interrupted bootstrap, though nothing would be replaced.
     sh(deployment.dir(), "rm -rf .env secrets certs && mkdir certs && touch certs/another")?;
     deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
     assert!(!deployment.dir().join(".env").exists());

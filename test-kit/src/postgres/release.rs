@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// Whether this machine has a locale, and PostgreSQL its language: without, the server speaks English.
 #[must_use]
-pub fn speaks(locale: &str) -> bool {
+pub fn has_locale(locale: &str) -> bool {
     let all = Command::new("locale").arg("-a").output().map(|out| out.stdout).unwrap_or_default();
     let plain = |name: &str| name.to_lowercase().replace('-', "");
     let has = String::from_utf8_lossy(&all).lines().any(|name| plain(name) == plain(locale));

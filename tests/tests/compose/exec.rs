@@ -274,13 +274,13 @@ fn an_unpublished_port_answers_at_the_containers_address_and_a_published_one_her
             let address = deploy.driver(&["addr", name, "7000"]).expect(0).stdout;
             assert_eq!(address.starts_with("127.0.0.1:"), is_here, "{address}");
             let (host, port) = address.trim().rsplit_once(':').context("HOST:PORT")?;
-            let mut heard = String::new();
+            let mut answer = String::new();
             wait_until("an answer", || {
                 let ask = format!("cat < /dev/tcp/{host}/{port}");
-                heard = sh(&deploy.dir, &ask).unwrap_or_default();
-                Ok(!heard.is_empty())
+                answer = sh(&deploy.dir, &ask).unwrap_or_default();
+                Ok(!answer.is_empty())
             })?;
-            assert_eq!(heard, "here\n");
+            assert_eq!(answer, "here\n");
         }
         deploy.driver(&["stop", "inner"]).expect(0);
         let run = run(deploy.driver_command(&["addr", "inner", "7000"]), "")?.expect(1);

@@ -136,11 +136,11 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
 
 /// Ends a restore by Ctrl-C once a line was read; returns what it printed.
 fn interrupted(deploy: &Deploy, bundle: &Path, line: &str) -> Result<String> {
-    let heard = tempfile::NamedTempFile::new()?;
+    let printed = tempfile::NamedTempFile::new()?;
     let mut command = deploy.script("restore.sh", &[]);
     command.arg(bundle).args(["--confirm", DOMAIN, "--config", "no"]).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::null()).stderr(heard.reopen()?).spawn()?;
-    let words = || std::fs::read_to_string(heard.path());
+    let mut child = command.stdout(Stdio::null()).stderr(printed.reopen()?).spawn()?;
+    let words = || std::fs::read_to_string(printed.path());
     wait_until(line, || Ok(words()?.contains(line) || child.try_wait()?.is_some()))?;
     sh(&deploy.dir, &format!("kill -INT {}", child.id()))?;
     wait_until("the end", || Ok(child.try_wait()?.is_some()))?;
