@@ -88,9 +88,9 @@ measure() {
   local status=0
   sync
   settle_garage
-  /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/said" 2>&1 || status=$?
+  /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/output" 2>&1 || status=$?
   if (( status != 0 )); then
-    log "$1: $2 failed ($status): $(tail -n 1 "$work/said")"
+    log "$1: $2 failed ($status): $(tail -n 1 "$work/output")"
     [[ "$2" != obj-mirror ]] || failed=yes
     return
   fi

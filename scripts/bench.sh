@@ -42,7 +42,7 @@ while (( $# > 0 )); do
     -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --*)
       name="${1#--}"
-      [[ "$name" =~ ^[a-z]+$ && -v "option[$name]" ]] || die 2 "unknown option $1; bench.sh -h tells which there are"
+      [[ "$name" =~ ^[a-z]+$ && -v "option[$name]" ]] || die 2 "unknown option $1; see bench.sh -h"
       (( $# > 1 )) || die 2 "$1 needs a value"
       [[ "$name" =~ ^(out|sql)$ || "$2" =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "$1 needs a number from 1"
       option[$name]="$2"
@@ -79,7 +79,7 @@ fi
 if [[ -v wanted[many-tables] ]]; then bench_many_tables; fi
 if [[ -v wanted[objects] ]]; then
   if command -v garage > /dev/null; then
-    printf '\n### Objects\n\n' | tell
+    printf '\n### Objects\n\n' | append_results
     stage "$root/scripts/bench-objects.sh" --runs "${option[runs]}" --out "$out" || ours_failed=$(( ours_failed + 1 ))
     cat -- "$out/results-objects.md" >> "$out/results.md"
   else

@@ -64,7 +64,7 @@ fn make(settings: &Settings, json: bool, events: &Events, held: &mut Held) -> Re
     let failure = Arc::new(Mutex::new(None));
     let unfinished = {
         let (backup, failure) = (Arc::clone(&backup), Arc::clone(&failure));
-        cleanup::on_failure(move || backup.give_up(&mut lock(&failure)))
+        cleanup::on_failure(move || backup.end_failed(&mut lock(&failure)))
     };
     let commands = Commands { settings, bundle: &backup.bundle, link };
     match events.before().and_then(|()| backup.run_stages(&commands, json)) {
@@ -197,7 +197,7 @@ impl Backup {
 
     /// Cleans up after a failure or a signal, and completes the failure's text. After a signal nobody else
     /// prints it.
-    fn give_up(&self, failure: &mut Option<(Exit, String)>) {
+    fn end_failed(&self, failure: &mut Option<(Exit, String)>) {
         let state = self.clean_up();
         let signal = cleanup::exit_status();
         let status = match failure {

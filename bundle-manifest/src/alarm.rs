@@ -71,7 +71,7 @@ impl NewBundle<'_> {
         Ok(Exit::Done)
     }
 
-    /// Ends the alarms whose losses this bundle does not have; returns whether another one goes on.
+    /// Ends the alarms whose losses this bundle does not have; returns whether another one remains.
     fn recheck(
         &self,
         marked: &[(BundleName, Mark)],

@@ -18,7 +18,7 @@ EXAMPLES
   bundle-manifest verify backups/piprio_20260421T020000Z
   bundle-manifest verify --quick --json backups/piprio_20260421T020000Z
   bundle-manifest list backups
-  bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
+  bundle-manifest diff backups/piprio_20260420T020000Z backups/piprio_20260421T020000Z
   bundle-manifest pack backups/piprio_20260421T020000Z > bundle.tar
   bundle-manifest pack backups/piprio_20260421T020000Z | bundle-manifest unpack - unpacked
 
@@ -132,8 +132,8 @@ dumps and the mirrors; no row and no object is read. For the config archive, nam
 settings are printed, never a value. Runs pg-snap, found on PATH.
 
 EXAMPLES
-  bundle-manifest diff backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
-  bundle-manifest diff --json backups/piprio_20260421T020000Z backups/piprio_20260421T020000Z
+  bundle-manifest diff backups/piprio_20260420T020000Z backups/piprio_20260421T020000Z
+  bundle-manifest diff --json backups/piprio_20260420T020000Z backups/piprio_20260421T020000Z
 
 EXIT STATUS
   0  done, whether or not anything changed
@@ -142,7 +142,8 @@ EXIT STATUS
 
 const AFTER_ALARM: &str = "\
 The alarm is raised if a schema is gone, if a table that had rows is empty, or if the number of
-rows or objects is below --shrink-percent of the number before. The alarm is a warning, and a
+rows (of all, or of a schema that had 100 or more) or of objects (of all, or under a prefix that had
+100 or more) is below --shrink-percent of the number before. The alarm is a warning, and a
 mark beside the bundle (.NAME.shrunk). While there is a mark, bundle-prune removes no bundle of
 the same deployment, and the health check warns. The alarm ends when a later bundle has
 everything again that was missing, or with --accept. Runs pg-snap, found on PATH.

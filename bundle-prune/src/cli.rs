@@ -29,7 +29,7 @@ and neither do damaged bundles. The rules for weeks, months and years work alike
 be kept by several. Days begin at midnight, and all times are UTC, as in the bundles' names.
 
 If the record shows that the clock went back by more than a day, or forward by more than two
-usual intervals between runs, the run removes nothing and warns about the clock. That time
+usual intervals between runs plus six hours, the run removes nothing and warns about the clock. That time
 counts towards no age, so a wrong clock makes no bundle old. Bundles that were made before it, and
 after it, are counted apart: up to two more days, weeks, months or years are then kept.
 

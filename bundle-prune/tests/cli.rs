@@ -1,6 +1,6 @@
 //! bundle-prune through its binary. `bundle-manifest` is a stand-in that keeps the contract: each
-//! bundle's state is what its file `STATE` says.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! bundle's state is what its file `STATE` contains.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 use assert_cmd::Command;
 use chrono::{TimeDelta, Utc};
@@ -108,7 +108,7 @@ fn keeps_the_newest_intact_bundle_however_old() {
 }
 
 #[test]
-fn without_an_intact_bundle_nothing_is_removed_and_it_is_said() {
+fn without_an_intact_bundle_nothing_is_removed_and_that_is_reported() {
     let world = World::new();
     let old = world.bundle(400 * 24, "damaged");
     world.prune(&["--quiet"]).success().stderr(contains("no bundle is intact, so none is removed"));
@@ -128,7 +128,7 @@ fn a_bundle_of_the_future_is_kept_and_warned_of() {
 }
 
 #[test]
-fn a_run_whose_clock_contradicts_the_last_one_removes_nothing_and_the_next_goes_on() {
+fn a_run_whose_clock_contradicts_the_last_one_removes_nothing_and_the_next_continues() {
     let world = World::new();
     let young = world.bundle(1, "intact");
     let old = world.bundle(31 * 24, "intact");

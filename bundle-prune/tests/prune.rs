@@ -1,5 +1,5 @@
 //! `bundle-prune` over the real `bundle-manifest`, on directories of every kind that a bundle root
-//! may come to hold: what it says in a dry run is what it then does, and the floor is never damage.
+//! may come to hold: what it prints in a dry run is what it then does, and the floor is never damage.
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
@@ -133,7 +133,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
     #[test]
-    fn a_dry_run_changes_nothing_and_says_what_a_real_run_then_does(
+    fn a_dry_run_changes_nothing_and_prints_what_a_real_run_then_does(
         things in things(), days in 1..9u32, last in 0..4u32,
     ) {
         let root = Root::new();

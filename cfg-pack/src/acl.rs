@@ -15,7 +15,7 @@ const OTHER: u16 = 0x20;
 const NO_ID: u32 = u32::MAX;
 
 /// Who may do what; rights are bits: read 4, write 2, execute 1. Without named entries and mask it is
-/// what a mode says.
+/// what a mode grants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Acl {
     pub user: u8,
@@ -28,13 +28,13 @@ pub struct Acl {
 }
 
 impl Acl {
-    /// What permission bits say.
+    /// What permission bits grant.
     pub fn of_mode(mode: u32) -> Self {
         let bits = |shift: u32| ((mode >> shift) & 7) as u8;
         Self { user: bits(6), group: bits(3), other: bits(0), ..Self::default() }
     }
 
-    /// Whether a mode cannot say it.
+    /// Whether a mode cannot express it.
     pub fn is_extended(&self) -> bool {
         self.mask.is_some() || !self.users.is_empty() || !self.groups.is_empty()
     }

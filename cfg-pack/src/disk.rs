@@ -1,5 +1,5 @@
 //! A deployment's directory, walked without following links: only its first-level names may be
-//! links to another place, and only where the caller says so.
+//! links to another place, and only where the caller allows it.
 
 use crate::rel_path::{RelPath, shown};
 use anyhow::{Context, Result, anyhow};
@@ -162,14 +162,14 @@ impl Location {
     }
 
     /// Opens the file that is here to read it; none if it is no file. A link is followed only if
-    /// `through` says so.
+    /// `through` is true.
     pub fn read(&self, through: bool) -> io::Result<Option<File>> {
         let nofollow = if through { OFlags::empty() } else { OFlags::NOFOLLOW };
         let fd =
             rustix::fs::openat(&self.dir, self.name.as_slice(), READ | nofollow, Mode::empty());
         let file = match fd {
             Ok(fd) => File::from(fd),
-            // A link that leads nowhere, or a socket.
+            // A dangling link, or a socket.
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::NODEV) if through => {
                 return Ok(None);
             }

@@ -65,7 +65,7 @@ pub struct Change {
 ///
 /// # Errors
 /// [`Stop::damaged`] if an entry would go through a link that is on disk; [`Stop::refused`] if a
-/// first-level link leads nowhere; if the disk cannot be read.
+/// first-level link is dangling; if the disk cannot be read.
 pub fn plan<'a>(
     archive: &Archive,
     chosen: Vec<Chosen<'a>>,

@@ -225,7 +225,7 @@ impl Scan {
         })
     }
 
-    /// Whether a link means the same once it is extracted elsewhere: what its text says by names
+    /// Whether a link means the same once it is extracted elsewhere: what its text resolves to by names
     /// alone is what the system finds, and will be there.
     fn stays(&self, path: &RelPath, target: &[u8], real: &Path) -> Result<bool> {
         let to = match links::resolve(path, target) {

@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_is_the_same_is_not_said_to_differ() {
+    fn a_secret_that_is_the_same_is_not_shown_as_different() {
         let text = diff("TOKEN=a\nPORT=1\n", "TOKEN=a\nPORT=2\n", false);
         assert!(text.contains(" TOKEN=***\n"), "{text}");
     }

@@ -53,8 +53,8 @@ fn the_same_input_gives_the_same_bytes_whatever_the_order_of_paths() {
     let again =
         d.run("create").args(["certs", "./secrets/", ".env", "secrets/deep"]).assert().success();
     assert!(again.get_output().stdout == archive, "the bytes differ");
-    assert_eq!(&archive[4..8], &[0; 4], "the gzip header tells no time");
-    assert_eq!(archive[3] & 0x08, 0, "the gzip header tells no name");
+    assert_eq!(&archive[4..8], &[0; 4], "the gzip header has no time");
+    assert_eq!(archive[3] & 0x08, 0, "the gzip header has no name");
     let mut sorted = names(&archive);
     sorted.sort();
     assert_eq!(names(&archive), sorted);
@@ -113,7 +113,7 @@ fn certbots_links_stay_links_even_where_certs_is_on_another_disk() {
 }
 
 #[test]
-fn a_link_to_what_is_not_archived_is_stored_as_its_content_and_said() {
+fn a_link_to_what_is_not_archived_is_stored_as_its_content_and_reported() {
     let d = Deployment::usual();
     fs::create_dir(d.outside("shared")).unwrap();
     fs::write(d.outside("shared/ca.pem"), "ca").unwrap();
@@ -250,9 +250,9 @@ fn a_full_disk_and_a_closed_output_are_failures() {
 }
 
 #[test]
-fn quiet_says_nothing_and_no_secret_is_ever_said() {
+fn quiet_prints_nothing_and_no_secret_is_ever_printed() {
     let d = Deployment::usual();
     d.run("create").args(["--quiet", ".env", "--optional", "none"]).assert().success().stderr("");
-    let loud = d.run("create").args([".env", "secrets", "certs"]).assert().success();
-    loud.stderr(contains("hunter2").not());
+    let logged = d.run("create").args([".env", "secrets", "certs"]).assert().success();
+    logged.stderr(contains("hunter2").not());
 }

@@ -16,7 +16,7 @@ fn stdout(d: &Deployment, args: &[&str], archive: &[u8]) -> String {
 }
 
 #[test]
-fn no_differences_is_an_empty_diff_and_said() {
+fn no_differences_is_an_empty_diff_and_reported() {
     let d = Deployment::usual();
     d.file("secrets/db_password.before-20260421T020000Z", "old", 0o600);
     let out = d.run("diff").write_stdin(d.archive()).assert().success().stdout("");
@@ -76,7 +76,7 @@ fn of_secrets_keys_and_binaries_only_the_names_are_shown() {
 }
 
 #[test]
-fn another_kind_and_another_target_are_told() {
+fn another_kind_and_another_target_are_shown() {
     let d = Deployment::usual();
     let archive = d.archive();
     fs::remove_file(d.at(".env")).unwrap();
@@ -132,7 +132,7 @@ fn json_sums_up_what_differs() {
 }
 
 #[test]
-fn list_tells_what_an_archive_holds() {
+fn list_prints_what_an_archive_holds() {
     let d = Deployment::usual();
     let file = d.outside("config.tar.gz");
     fs::write(&file, d.archive()).unwrap();

@@ -229,7 +229,7 @@ fn a_linked_env_file_is_restored_where_it_is_and_the_link_stays() {
 }
 
 #[test]
-fn a_dry_run_tells_what_would_be_done_and_does_nothing() {
+fn a_dry_run_prints_what_would_be_done_and_does_nothing() {
     let d = Deployment::usual();
     let archive = d.archive();
     d.file(".env", "A=edited\n", 0o600);

@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 
 #[test]
-fn a_failure_half_way_says_what_was_done_and_where_the_old_is() {
+fn a_failure_half_way_reports_what_was_done_and_where_the_old_is() {
     let archive = Hostile::new().file("a", "new").file("locked/b", "new").file("z", "new").finish();
     let names_what_was_done = |stderr: &str| {
         let kept = is_match(
@@ -80,7 +80,7 @@ fn a_signal_leaves_no_half_written_file() {
 }
 
 #[test]
-fn a_signal_half_way_leaves_each_file_old_or_new_and_tells_which() {
+fn a_signal_half_way_leaves_each_file_old_or_new_and_reports_which() {
     let d = Deployment::empty();
     let mut archive = Hostile::new();
     for n in 0..2000 {
@@ -95,7 +95,7 @@ fn a_signal_half_way_leaves_each_file_old_or_new_and_tells_which() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // What it says does not fit into the pipe: it cannot be done before it is ended.
+    // What it prints does not fit into the pipe: it cannot be done before it is ended.
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     for _ in 0..20 {
         stderr.read_line(&mut String::new()).unwrap();

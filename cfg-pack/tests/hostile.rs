@@ -56,7 +56,7 @@ fn what_no_archive_of_ours_holds_is_refused_before_anything_is_changed() {
     }
 }
 
-/// A record of an extension header: its length, the length's own digits included, and what it tells.
+/// A record of an extension header: its length, the length's own digits included, and its content.
 fn pax_record(key: &str, value: &str) -> String {
     let body = format!(" {key}={value}\n");
     let length = (body.len()..).find(|n| n.to_string().len() + body.len() == *n).unwrap();
@@ -64,7 +64,7 @@ fn pax_record(key: &str, value: &str) -> String {
 }
 
 #[test]
-fn names_told_in_extension_headers_are_checked_too() {
+fn names_in_extension_headers_are_checked_too() {
     let d = Deployment::usual();
     let long = format!("{}/../../../escaped", "x/".repeat(60));
     let gnu = Hostile::new().entry(EntryType::GNULongName, "././@LongLink", "", &long);
@@ -84,7 +84,7 @@ fn names_told_in_extension_headers_are_checked_too() {
 }
 
 #[test]
-fn a_name_without_end_is_neither_held_in_memory_nor_told() {
+fn a_name_without_end_is_neither_held_in_memory_nor_printed() {
     let d = Deployment::usual();
     let name = "n".repeat(1 << 20);
     let link = |kind: u8| Hostile::new().entry(EntryType::new(kind), "././@LongLink", "", &name);
@@ -100,7 +100,7 @@ fn a_name_without_end_is_neither_held_in_memory_nor_told() {
 }
 
 #[test]
-fn what_an_archive_holds_is_never_told_by_an_error() {
+fn what_an_archive_holds_is_never_in_an_error() {
     let d = Deployment::usual();
     // Content where a header should be: a reader that believes the second size comes to it.
     let secret = "hunter2\n".repeat(64);

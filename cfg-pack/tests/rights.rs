@@ -1,5 +1,5 @@
 //! Whatever is extracted, over whatever is here: nobody may read more than the archive allows, and
-//! where that is more than before, a warning says so.
+//! where that is more than before, a warning reports it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests")]
 
 mod common;
@@ -124,7 +124,7 @@ fn a_directorys_default_list_gives_nobody_the_new_files() {
 }
 
 #[test]
-fn what_opens_a_file_is_said_and_an_unknown_group_gets_nothing() {
+fn what_opens_a_file_is_reported_and_an_unknown_group_gets_nothing() {
     let d = Deployment::empty();
     d.file("a", "same", 0o600);
     d.file("b", "old", 0o600);

@@ -63,7 +63,7 @@ enum Verb {
         /// The service
         name: String,
     },
-    /// Write the Compose file of a drill: a deployment's services on a network without a way out
+    /// Write the Compose file of a drill: a deployment's services on an isolated network
     #[command(after_help = ISOLATE)]
     Isolate {
         /// Directory of the deployment
@@ -76,7 +76,7 @@ enum Verb {
         #[arg(long, value_name = "BYTES", default_value_t = 0)]
         room: u64,
     },
-    /// Check that the running containers of a drill have no way out
+    /// Check that the running containers of a drill are isolated from other networks
     #[command(after_help = ISOLATION)]
     Isolation,
     /// Remove the containers, volumes and networks of a drill
@@ -99,7 +99,7 @@ do not run: their work is in the bundle. Secrets that no bundle has are refused.
 
 Standard output has a line for each published port, service left out, and thing dropped:
   port<TAB>HOSTPORT<TAB>SERVICE<TAB>PORT
-  skipped<TAB>SERVICE<TAB>one-shot, asked (--skip), or socket (it rules the engine)
+  skipped<TAB>SERVICE<TAB>one-shot, asked (--skip), or socket (it has the engine's socket)
   dropped<TAB>SERVICE<TAB>WHAT
 
 EXAMPLES

@@ -100,7 +100,7 @@ impl Compose {
         Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
     }
 
-    /// The services whose configuration says how many containers they have.
+    /// The services whose configuration sets how many containers they have.
     pub fn scaled_services(&self) -> Result<BTreeSet<String>> {
         let text = self.configuration(&["config"])?;
         scaled(&text).ok_or_else(|| self.no_services())
@@ -135,7 +135,7 @@ impl Compose {
         self.act(&[&["stop".to_owned()], names].concat(), limit)
     }
 
-    /// Creates and starts services, each as its configuration says, with `NAME=COUNT` of some.
+    /// Creates and starts services, each as its configuration defines, with `NAME=COUNT` of some.
     ///
     /// # Errors
     /// If it fails or does not end in time.

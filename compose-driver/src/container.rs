@@ -6,7 +6,7 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-/// How long the engine waits for a container to stop where its configuration does not say it.
+/// How long the engine waits for a container to stop where its configuration does not set it.
 const STOP_SECONDS: i64 = 10;
 /// How long we wait where the engine waits for ever.
 const LONG_STOP_SECONDS: u64 = 3600;

@@ -11,7 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus, Stdio};
 
-/// The least status that may not be the command's own, but tell of the client's end.
+/// The least status that may be the client's own, and not the command's.
 const CLIENT_FAILED: u8 = 125;
 
 /// Sends the output into the pipe and becomes the command.
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_the_commands_own_or_tells_of_its_signal() {
+    fn a_status_is_the_commands_own_or_that_of_its_signal() {
         // As waitpid encodes them.
         for (raw, expected) in [(0, 0), (7 << 8, 7), (255 << 8, 255), (9, 137), (15, 143)] {
             assert_eq!(number(ExitStatus::from_raw(raw)), expected);

@@ -1,4 +1,4 @@
-//! `isolate`: the deployment's services as a project of its own, on a network without a way out.
+//! `isolate`: the deployment's services as a project of its own, on an isolated network.
 
 mod dollar;
 mod facts;

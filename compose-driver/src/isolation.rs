@@ -186,7 +186,7 @@ fn writable(container: &Container, dir: &Path) -> Option<String> {
     paths.find(|path| !Path::new(path).starts_with(dir)).map(str::to_owned)
 }
 
-/// A route to an address that nobody has leads nowhere.
+/// A route to an address that nobody has reaches nothing.
 fn routes(containers: &[Container], networks: &[Network], routes: &Routes<'_>) -> Option<Check> {
     let nobodys: BTreeSet<&str> = networks.iter().flat_map(Network::nobodys).collect();
     let mut wrong = Vec::new();
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn each_way_out_fails_the_check_that_is_about_it() {
+    fn each_route_outside_fails_the_check_that_is_about_it() {
         let bind = |source: &str, rw: bool| json!([{"Type": "bind", "Source": source, "Destination": "/x", "RW": rw}]);
         assert_eq!(wrong(&[], true, Some("")), [""; 0]);
         assert_eq!(wrong(&[], true, Some("198.18.37.254")), [""; 0]);

@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{ChildStdout, Stdio};
 
-/// What the times of a mounted file tell.
+/// What the times of a mounted file show.
 #[derive(Debug, PartialEq, Eq)]
 enum Age {
     /// As it was when the container started.
@@ -34,7 +34,7 @@ fn age(started: Time, changed: Time, modified: Time) -> Age {
 /// Whole seconds since 1970, and nanoseconds.
 type Time = (i64, i64);
 
-/// Whether a container goes on with a file that was replaced.
+/// Whether a container still uses a file that was replaced.
 ///
 /// # Errors
 /// If the engine does not answer.

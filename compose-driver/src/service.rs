@@ -26,7 +26,7 @@ pub fn shown(mut configured: BTreeSet<String>, containers: &[Container]) -> BTre
 }
 
 /// `NAME=COUNT` for each service that was scaled by hand: Compose scales it to one otherwise.
-/// `configured` are the services whose configuration says how many containers they have.
+/// `configured` are the services whose configuration sets how many containers they have.
 pub fn scales(
     names: &[String],
     containers: &[Container],

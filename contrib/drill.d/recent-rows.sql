@@ -1,5 +1,5 @@
 -- A finding if no row is newer than 48 hours before the bundle was made: then the bundle is of an old state, whatever
--- its name says. Columns that are called as below count. In a large database, name the few tables that matter instead:
+-- the date in its name. Columns that are called as below count. In a large database, name the few tables that matter instead:
 -- max() reads a whole table that has no index on the column.
 SELECT COALESCE(pg_catalog.string_agg(pg_catalog.format(
     'SELECT pg_catalog.max(%I)::timestamptz AS newest FROM %I.%I', a.attname, n.nspname, c.relname), ' UNION ALL '),

@@ -114,7 +114,7 @@ struct ReplaceSecrets {
     /// Set a variable of .env; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Remove a variable from .env, or with * at the end all that begin so; repeatable
+    /// Remove a variable from .env, or with * at the end all that begin with that text; repeatable
     #[arg(long, value_name = "KEY")]
     unset: Vec<String>,
 }

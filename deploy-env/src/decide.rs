@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_setting_names_is_stateful_whatever_the_list_says() {
+    fn what_a_setting_names_is_stateful_whatever_the_list_has() {
         let named = ["db", "s3.example.com", "127.0.0.1", "minio"].map(str::to_owned);
         let services = services().unwrap();
         assert_eq!(

@@ -334,7 +334,7 @@ impl Resolver<'_> {
         Ok(())
     }
 
-    /// Where services are reached whose names mean nothing on this host.
+    /// Where services are reached whose names do not resolve on this host.
     fn addresses(&mut self, driver: &Driver, reached: &[Endpoint]) -> Result<()> {
         let mut entries = Vec::new();
         for end in reached {

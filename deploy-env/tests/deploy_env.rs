@@ -211,7 +211,7 @@ fn the_commands_status_and_arguments_are_its_own() {
 }
 
 #[test]
-fn without_a_dotenv_nothing_runs_and_the_next_step_is_told() {
+fn without_a_dotenv_nothing_runs_and_the_next_step_is_printed() {
     let dir = tempfile::tempdir().unwrap();
     for args in [&["--", "echo", "ran"][..], &["show"]] {
         tool(&dir).args(args).assert().code(5).stdout("").stderr(
@@ -310,7 +310,7 @@ fn root_runs_no_driver_and_no_programs_that_others_may_write() {
 }
 
 #[test]
-fn show_tells_every_setting_and_no_secret() {
+fn show_prints_every_setting_and_no_secret() {
     let dir = full();
     for args in [&["show"][..], &["show", "--json"]] {
         tool(&dir).args(args).assert().success().stdout(

@@ -1,4 +1,4 @@
-//! libpq's own settings through the built program: which reach a command, and what is said of the rest.
+//! libpq's own settings through the built program: which reach a command, and what is reported of the rest.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use assert_cmd::Command;

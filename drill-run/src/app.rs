@@ -1,5 +1,5 @@
-//! Level `app`: the product's own services, restored from the bundle as a project of their own on a network
-//! without a way out.
+//! Level `app`: the product's own services, restored from the bundle as a project of their own on an isolated
+//! network.
 
 mod checks;
 mod deployment;

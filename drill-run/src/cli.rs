@@ -22,14 +22,15 @@ STEPS, in this order:
   objects    compare the mirror with its index, and with the keys of drill.d/objects.sql
   config     extract the config archive aside; check that .env resolves, and its files are there
   checks     run drill.d/*.sql and drill.d/*.sh
-  app        with --level app: start the product's services in a project of its own, without a
-             way out, and check their health
+  app        with --level app: start the product's services in a project of its own, on an isolated
+             network, and check their health
   report     write DEPLOY/.drills/drill_YYYYMMDDTHHMMSSZ/report.json, report.md, report.html
 
 A drill changes nothing of the deployment: no database, bucket, service, lock or file but its
 report, the record of the run in DEPLOY/.restore/last-drill.json, the count of failures beside it,
-and METRICS_FILE. Whatever ends it, nothing else is left; what a killed drill left is removed by the next one. It runs with low priority, and
-without credentials of the deployment in its environment. Programs in DEPLOY/hooks/before-drill.d
+METRICS_FILE, and the mark of a damaged bundle. Unless --keep is given, nothing else is left,
+whatever ends it; what a killed drill left is removed by the next one. It runs with low priority,
+and without credentials of the deployment in its environment. Programs in DEPLOY/hooks/before-drill.d
 run first; one that fails refuses the drill (5). Those in after-drill.d or failed-drill.d run at its
 end. With --only, no report and no record is written, no hook runs, and nobody is notified.
 

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Goes on where the environment holds nothing of the kind; else starts this program again without it, with the same
+/// Returns where the environment holds nothing of the kind; else starts this program again without it, with the same
 /// arguments.
 ///
 /// # Errors

@@ -256,7 +256,7 @@ printf 'api\t%s\n' "$state""#;
 }
 
 #[test]
-fn the_env_says_how_long_a_probe_may_take_and_the_command_line_overrides_it() {
+fn the_env_sets_how_long_a_probe_may_take_and_the_command_line_overrides_it() {
     let dir = parts();
     program(&dir.path().join("pg-snap"), "exec sleep 1000");
     let check = |arguments: &[&str]| {

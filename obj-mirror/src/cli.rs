@@ -229,7 +229,7 @@ EXAMPLES
   obj-mirror make-bucket s3://documents
 
 EXIT STATUS
-  0  the bucket exists; the output says whether this run created it
+  0  the bucket exists; the output shows whether this run created it
   1  the keys are refused, or the server is unreachable or does not create the bucket
   2  not the name of a bucket")]
 pub struct MakeBucket {

@@ -12,13 +12,20 @@ use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
-const AFTER: &str = "\
+const ENVIRONMENT: &str = "\
 ENVIRONMENT:
   PGHOST PGPORT PGUSER PGPASSWORD PGPASSFILE PGDATABASE …   as every PostgreSQL client reads them
-  PG_SNAP_EXEC   the same as --exec
+  PG_SNAP_EXEC   the same as --exec";
 
+const STATUS: &str = "\
 EXIT STATUS:
-  0 done · 1 failed · 2 usage · 3 all rows are loaded, but some objects were omitted
+  0 done · 1 failed · 2 usage
+  4 the dump is damaged or incomplete · 5 refused · 128+N signal N";
+
+/// The statuses of a load, and so of the whole program.
+const LOAD_STATUS: &str = "\
+EXIT STATUS:
+  0 done · 1 failed · 2 usage · 3 load: all rows are loaded, but some objects were omitted
   4 the dump is damaged or incomplete · 5 refused · 128+N signal N";
 
 /// Dump, load and inspect one PostgreSQL database, using PostgreSQL's own clients.
@@ -26,7 +33,7 @@ EXIT STATUS:
 /// A dump is a gzipped plain-SQL stream: `gunzip -c database.sql.gz | psql` restores it without
 /// pg-snap. In a deployment, `bin/deploy-env -- pg-snap …` sets the environment.
 #[derive(Parser)]
-#[command(version, after_help = format!("{EXAMPLES}\n\n{AFTER}"))]
+#[command(version, after_help = format!("{EXAMPLES}\n\n{ENVIRONMENT}\n\n{LOAD_STATUS}"))]
 pub struct Cli {
     #[command(flatten)]
     quiet: Quiet,
@@ -76,7 +83,7 @@ enum Command {
     /// table as the snapshot sees it. Prints a warning for everything that can cause trouble in a load
     /// (functions that need a search_path, invalid indexes, privileges of dropped roles …); inspect prints
     /// the warnings again.
-    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{AFTER}"))]
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap dump > database.sql.gz\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Dump {
         /// Number of sessions that copy tables at the same time [default: number of cores, at most 16]
         #[arg(long, value_name = "N")]
@@ -103,7 +110,7 @@ enum Command {
     /// else unchanged: in one transaction, renames the present schema to
     /// <name>_before_YYYYMMDDTHHMMSSZ, then creates and fills the schema of the dump. Refuses if any
     /// object outside the present schema depends on it.
-    #[command(after_help = format!("{LOAD_EXAMPLES}\n\n{AFTER}"))]
+    #[command(after_help = format!("{LOAD_EXAMPLES}\n\n{ENVIRONMENT}\n\n{LOAD_STATUS}"))]
     Load {
         /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
@@ -137,7 +144,7 @@ enum Command {
     /// publications, subscriptions, event triggers, extensions) are omitted, and the log names them. In a
     /// dump of pg-snap, the rows of other schemas are not read. Complete output ends with the end marker;
     /// pg-snap inspect checks for it.
-    #[command(after_help = format!("{EXTRACT_EXAMPLES}\n\n{AFTER}"))]
+    #[command(after_help = format!("{EXTRACT_EXAMPLES}\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Extract {
         /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
@@ -152,7 +159,7 @@ enum Command {
     /// libraries, what prevents the database from being replaced, and free space on the server's disk.
     /// Where only an attempt gives the answer, it is made in a transaction that is rolled back. Reads only
     /// the head of the dump. Prints each problem on standard error, with its remedy.
-    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{AFTER}"))]
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Preflight {
         /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
@@ -173,7 +180,7 @@ enum Command {
     /// With --definitions, prints a line for each entry of the dump that is not data (tables, constraints,
     /// indexes, functions, triggers, policies …), each right and each column: its kind and name, and a hash
     /// of its statements. Two such lists show what two dumps define differently.
-    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n  pg-snap inspect --definitions database.sql.gz\n\n{AFTER}"))]
+    #[command(after_help = format!("EXAMPLES:\n  pg-snap inspect database.sql.gz\n  pg-snap inspect --full database.sql.gz\n  pg-snap inspect --json - < database.sql.gz\n  pg-snap inspect --definitions database.sql.gz\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Inspect {
         /// Dump file, gzipped or plain; - reads standard input
         #[arg(default_value = "-")]
@@ -214,7 +221,7 @@ enum Command {
         json: bool,
     },
     /// Show whether the server answers, and the size, schemas and sessions of the database
-    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap status --json\n\n{AFTER}"))]
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap status --json\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Status {
         /// Print the report as JSON
         #[arg(long)]
@@ -224,7 +231,7 @@ enum Command {
     ///
     /// Kept databases are named <name>_previous and, once a later load has renamed them,
     /// <name>_previous_YYYYMMDDTHHMMSSZ. Dropping one that does not exist is not an error.
-    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{AFTER}"))]
+    #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap previous swap\n  PGDATABASE=piprio pg-snap previous drop\n\n{ENVIRONMENT}\n\n{STATUS}"))]
     Previous {
         /// What to do with <name>_previous
         #[arg(value_enum)]

@@ -124,7 +124,7 @@ fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepare
     })
 }
 
-/// The result of a thread; a panic of the thread goes on.
+/// The result of a thread; a panic of the thread is resumed.
 fn join<T>(thread: std::thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -81,7 +81,7 @@ impl Index {
         Ok(text)
     }
 
-    /// The last member, which tells that the index begins at `offset`.
+    /// The last member, which records that the index begins at `offset`.
     pub fn locator(offset: u64) -> Vec<u8> {
         stored(format!("{LOCATOR}{offset:0width$}\n", width = DIGITS).as_bytes())
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_index_is_found_where_the_locator_says_and_taken_only_if_it_fits_the_file() {
+    fn an_index_is_found_where_the_locator_points_and_taken_only_if_it_fits_the_file() {
         let mut deflater = Deflater::new(Level::Default);
         let members =
             [deflater.member(b"select 1;\n").unwrap(), deflater.member(b"-- end\n").unwrap()];

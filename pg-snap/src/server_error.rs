@@ -153,7 +153,7 @@ impl ParsedError {
     fn parse(stderr: &[String]) -> Self {
         let (messages, psqls) = parse_messages(stderr);
         let last = messages.iter().rfind(|message| !NO_ERROR.contains(&&message.code[..2]));
-        // psql speaks for itself where it gets no session or loses it: then a lock that was tried in
+        // psql prints an error of its own where it gets no session or loses it: then a lock that was tried in
         // vain before, and again, is not what it ended for.
         let cause = last.filter(|m| psqls.is_empty() || m.code != LOCK_NOT_AVAILABLE);
         match cause {

@@ -50,7 +50,7 @@ mod tests {
     use super::Version;
 
     #[test]
-    fn reads_what_clients_and_servers_say() {
+    fn reads_what_clients_and_servers_print() {
         let v = |major, minor| Version { major, minor };
         for (banner, expected) in [
             ("psql (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)", Some(v(15, 18))),

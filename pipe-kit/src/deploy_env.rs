@@ -14,7 +14,7 @@ pub fn is_resolved() -> bool {
     std::env::var_os("PIPRIO_RESOLVED").is_some()
 }
 
-/// Goes on where the settings are resolved; else starts this program again, with the same arguments, under
+/// Returns where the settings are resolved; else starts this program again, with the same arguments, under
 /// `deploy-env`, which is searched for beside this program and then on PATH.
 ///
 /// # Errors

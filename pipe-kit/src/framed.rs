@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_counts_other_bytes_or_goes_on_is_refused() {
+    fn a_stream_that_counts_other_bytes_or_does_not_end_is_refused() {
         let (mut other, mut more) = (sample(), sample());
         *other.last_mut().unwrap() += 1;
         more.push(0);

@@ -22,7 +22,7 @@ pub struct Files {
 }
 
 impl Files {
-    /// As the variables `REDIS_CA_FILE`, `REDIS_CERT_FILE` and `REDIS_KEY_FILE` say; an empty one is
+    /// As the variables `REDIS_CA_FILE`, `REDIS_CERT_FILE` and `REDIS_KEY_FILE` set it; an empty one is
     /// unset.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
         let file = |name| variable(name).filter(|path| !path.is_empty()).map(PathBuf::from);

@@ -16,7 +16,8 @@ STEPS, in this order:
   validate   check that the bundle is intact, else refuse (4)
   summary    show the manifest, and what will be destroyed
   confirm    ask for the deployment's domain, else refuse (5)
-  preflight  check everything that can be checked before any change, else refuse (5)
+  preflight  start stateful services that are down, create a missing bucket, and check everything
+             that can be checked before any other change, else refuse (5)
   stop       stop the application services; database, cache and storage stay up
   database   load the dump into a fresh database, then swap the names; keep the old one
   objects    make the bucket equal to the bundle's mirror
@@ -24,14 +25,16 @@ STEPS, in this order:
   cache      empty the cache
   start      start all services
   health     check the deployment's health; drop the old database if it passes
-With every option, validate, summary and confirm run before any step that changes something.
+With every option, validate, summary and confirm run before any of the steps from stop to cache.
+With --from and a step up to cache, stop runs too. --only preflight, --from start and --only start
+ask for no confirmation.
 
 While a restore is unfinished, DEPLOY/.restore/unfinished.json records it, and backup.sh refuses.
 --resume continues from the first unfinished step; a run without --resume starts over.
 
 A record of the run (steps, seconds, bytes, status) is written to DEPLOY/.restore/last-restore.json.
-Programs in DEPLOY/hooks/before-restore.d run before the first step that changes something; one that
-fails refuses the run (5). Those in after-restore.d or failed-restore.d then run at its end.
+Programs in DEPLOY/hooks/before-restore.d run before the first of the steps from stop to cache; one
+that fails refuses the run (5). Those in after-restore.d or failed-restore.d then run at its end.
 
 On a new host, --bootstrap puts the bundle's .env, secrets/ and certs/ in place, and stops. A run
 without it then starts the stateful services, and restores as usual.
@@ -101,7 +104,7 @@ pub struct Cli {
     /// Continue an unfinished restore of this bundle from its first unfinished step
     #[arg(long)]
     resume: bool,
-    /// Begin with this step
+    /// Begin with this step; with a step up to cache, stop runs too
     #[arg(long, value_name = "STEP", conflicts_with_all = ["only", "resume"])]
     from: Option<Step>,
     /// Run only this step

@@ -44,7 +44,7 @@ impl Capture {
         };
         let pipe = match std::io::stderr().is_terminal() {
             true => of_lines(),
-            // Without a pipe, the run goes on, and so does its log.
+            // Without a pipe, the run continues, and so does its log.
             false => Pipe::open(&tail).map_or_else(|_| of_lines(), Some),
         };
         Self { tail, pipe }

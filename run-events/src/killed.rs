@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_cannot_be_delivered_is_given_up_after_runs_and_days_and_not_before() {
+    fn one_that_cannot_be_delivered_is_dropped_after_runs_and_days_and_not_before() {
         let dir = tempfile::tempdir().unwrap();
         let settings = Settings { deploy: dir.path().to_owned(), ..Settings::default() };
         killed(&settings.state_dir(), TimeDelta::days(8));

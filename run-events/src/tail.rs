@@ -24,7 +24,7 @@ impl Tail {
         }
     }
 
-    /// The text, from the beginning of a line. Of a line that was drawn again and again, the last drawing.
+    /// The text, from the beginning of a line. Of a line that was drawn repeatedly, the last drawing.
     pub fn text(&self) -> String {
         let bytes: Vec<u8> = self.bytes.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);

@@ -42,7 +42,7 @@ TOML
   } > /dev/null 2>&1
 }
 
-# settle_garage: returns once it is idle. It goes on working on what it was sent long after it has
+# settle_garage: returns once it is idle. It continues to work on what it was sent long after it has
 # answered, and that is no matter of whoever comes next.
 settle_garage() {
   local before now=0 tries

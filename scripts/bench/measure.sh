@@ -51,7 +51,7 @@ run() {
   printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "${roles[$2]}" "${names[$2]}" "$seconds" "$bytes" "$peak" "$failure" >> "$out/runs.tsv"
 }
 
-# The first line that speaks of an error is the cause; what follows it are consequences.
+# The first line that names an error is the cause; what follows it are consequences.
 why_failed() {
   local why
   why="$(grep -im 1 -E 'error|fatal|panic' "$LOG" 2>/dev/null || tail -n 1 "$LOG" 2>/dev/null || true)"

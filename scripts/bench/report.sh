@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2154 # What bench.sh has set.
 # What was measured, in Markdown: on standard output, and in results.md.
 
-tell() { tee -a -- "$out/results.md"; }
+append_results() { tee -a -- "$out/results.md"; }
 
 # The machine and what ran on it.
 begin_report() {
@@ -13,7 +13,7 @@ begin_report() {
   system="$(. /etc/os-release 2>/dev/null && printf '%s' "${PRETTY_NAME:-}")" || true
   kernel="$(uname -r)"
   commit="$(git -C "$root" describe --always --dirty 2>/dev/null)" || commit='unknown'
-  tell <<END
+  append_results <<END
 - $(date -u '+%-d %B %Y'), $(nproc) cores (${cpu:-$(uname -m)}), $memory GB of memory; ${system:-$(uname -s)}, kernel ${kernel%%-*}
 - $(postgres --version | sed 's/^postgres (PostgreSQL)/PostgreSQL/'), as \`initdb\` makes it
 - $(gzip --version | head -n 1), $(pigz --version 2>&1 | head -n 1), $(hyperfine --version); $(pg-snap --version), commit $commit
@@ -29,5 +29,5 @@ report() {
   {
     printf '\n### %s\n\n%s\n\n' "$title" "$facts"
     bench table --of "$table" "${against[@]}" "$out/runs.tsv"
-  } | tell
+  } | append_results
 }

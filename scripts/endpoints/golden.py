@@ -8,15 +8,15 @@ KEYS = ["a", "a/", "a/b", "a//b", "/a", "..", "../x", "a/../b", "%2e%2e/x", ".",
         "\x01", "\n", "\r\n", "\t", " ", "  x  ", "+", "a+b", "%", "%00", "&amp;", "<x>\"'", "\x7f",
         "\u0085", "\u2028", "\ufffe", "\ufeff", "ü", "u\u0308", "🙂", "b\\s", "!*'();:@,[]{}|^`$", "A", "A/b",
         "k" * 1014, "k" * 1016, "d/" * 507 + "xy", "s" * 256 + "/x"]
-SAID = {"content_type": "text/x-test; charset=utf-8", "content_encoding": "gzip",
-        "content_disposition": "attachment; filename=\"a b.txt\"", "content_language": "de",
-        "cache_control": "max-age=7, public", "expires": "Wed, 21 Oct 2026 07:28:00 GMT"}
+HEADERS = {"content_type": "text/x-test; charset=utf-8", "content_encoding": "gzip",
+           "content_disposition": "attachment; filename=\"a b.txt\"", "content_language": "de",
+           "cache_control": "max-age=7, public", "expires": "Wed, 21 Oct 2026 07:28:00 GMT"}
 PLAIN = {"who": "someone; with = signs", "n": "1"}
 
 objects = [(f"keys/{n:02}/{key}", f"under {key}".encode(), {}) for n, key in enumerate(KEYS)]
-objects += [("said/" + name, b"x", {name: value}) for name, value in SAID.items()]
-objects += [("said/metadata", b"x", {"metadata": PLAIN}), ("said/blanks", b"x", {"metadata": {"two": "a  b"}}),
-            ("said/unicode", b"x", {"metadata": {"who": "Jürgen 漢字"}}),
+objects += [("headers/" + name, b"x", {name: value}) for name, value in HEADERS.items()]
+objects += [("headers/metadata", b"x", {"metadata": PLAIN}), ("headers/blanks", b"x", {"metadata": {"two": "a  b"}}),
+            ("headers/unicode", b"x", {"metadata": {"who": "Jürgen 漢字"}}),
             ("tags/plain", b"x", {"tags": {"state": "final", "owner": "a b"}}),
             ("tags/unicode", b"x", {"tags": {"größe": "a=b&c/+é"}}),
             ("size/empty", b"", {}), ("size/100 MB", bytes(range(256)) * 390625, {})]
@@ -32,25 +32,25 @@ def key():
     segments = [random.choice([random.choice(names), letters(1, 20)]) for _ in range(random.randint(1, 5))]
     return "/".join(segments)
 
-def said():
+def headers():
     text = "".join(chr(random.randrange(0x21, 0x7F)) for _ in range(random.randint(1, 40)))
-    some = {name: value for name, value in SAID.items() if random.random() < 0.3}
+    some = {name: value for name, value in HEADERS.items() if random.random() < 0.3}
     return {**some, **random.choice([{}, {"metadata": {"who": text}}, {"tags": {"state": "a-b_c.1"}}])}
 
 for number in range(200):
     body = random.randbytes(random.choice([0, 1, random.randint(2, 300_000)]))
-    objects.append((f"random/{number:03}/{key()}", body, said()))
+    objects.append((f"random/{number:03}/{key()}", body, headers()))
 if len(sys.argv) > 3:
     objects = [o for o in objects if all(len(name.encode()) <= int(sys.argv[3]) for name in o[0].split("/"))]
 lines, sums = [], []
 os.makedirs(f"{mirror}/.obj-mirror/objects")
-for key, body, said in sorted(objects, key=lambda o: o[0].encode()):
+for key, body, attributes in sorted(objects, key=lambda o: o[0].encode()):
     path = ".obj-mirror/objects/" + hashlib.sha256(key.encode()).hexdigest()
     digest = hashlib.sha256(body).hexdigest()
     with open(f"{mirror}/{path}", "wb") as file:
         file.write(body)
     entry = {"key": key, "path": path, "size": len(body), "etag": "none", "sha256": digest,
-             "last_modified": "2026-04-21T02:00:00.000Z", "content_type": "text/plain", **said}
+             "last_modified": "2026-04-21T02:00:00.000Z", "content_type": "text/plain", **attributes}
     lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
     sums.append((path, digest))
 with open(f"{mirror}/.obj-mirror/index.jsonl", "w", newline="\n") as file:

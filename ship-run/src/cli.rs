@@ -82,7 +82,7 @@ pub struct Send {
     /// Copy every intact bundle of BACKUP_ROOT that a destination lacks, the newest first
     #[arg(long)]
     pub all: bool,
-    /// Then remove old copies, as ship-run prune does, where all that was to be sent is
+    /// Then remove old copies, as ship-run prune does, at each destination to which everything was sent
     #[arg(long)]
     pub prune: bool,
     /// Print a report as JSON
@@ -142,7 +142,7 @@ pub struct List {
 Without --sample, every copy is read whole. With it, every copy's size and description are
 compared, and PERCENT of its parts, chosen at random, at least one of each copy. A restic repository
 is checked by restic check, with its data or with PERCENT of it. What is found is recorded: a damaged
-copy is made again by the next run, and does not keep older ones from being kept.
+copy is made again by the next run, and does not count as a copy that retention keeps.
 
 EXAMPLES
   ship-run verify

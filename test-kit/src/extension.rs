@@ -37,7 +37,7 @@ impl Extended {
     /// Of the release with these programs.
     ///
     /// # Errors
-    /// If it does not tell its directories, or the copy cannot be made.
+    /// If it does not print its directories, or the copy cannot be made.
     pub fn of(programs: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pg-").tempdir().context("a copy's folder")?;
         give_to_server_user(dir.path())?;

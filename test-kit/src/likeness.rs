@@ -7,7 +7,7 @@ use pipe_kit::child;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// What `pg_database`, `pg_db_role_setting` and the comments say of a database, its name left out.
+/// What `pg_database`, `pg_db_role_setting` and the comments contain of a database, its name left out.
 const STATE: &str = "
     set client_encoding to 'UTF8';
     select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(row->>'datlocprovider', 'c'),

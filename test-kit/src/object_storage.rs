@@ -99,7 +99,7 @@ impl S3 {
                 message.lines().find_map(|l| l.strip_prefix("listening on ")).map(str::to_owned);
             Ok(message.ends_with('\n') && address.is_some())
         })?;
-        let Some(address) = address else { bail!("the S3 server does not say its address") };
+        let Some(address) = address else { bail!("the S3 server does not print its address") };
         Ok(Self { server, address, bucket: bucket.to_owned(), _dir: dir })
     }
 

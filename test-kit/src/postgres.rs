@@ -4,7 +4,7 @@ mod initdb;
 mod release;
 
 pub use initdb::{LC_MESSAGES, PASSWORD, USER, initdb};
-pub use release::{Release, programs, speaks};
+pub use release::{Release, has_locale, programs};
 
 use crate::process::{ATTEMPTS, Server, free_port, wait_until};
 use crate::user::{as_server_user, give_to_server_user};
@@ -116,8 +116,8 @@ impl Postgres {
         let mut up = false;
         wait_until("PostgreSQL to start", || {
             // Its own word, not an answer on the port: another server may answer there.
-            let says = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            up = says.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+            let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
+            up = text.lines().nth(7).is_some_and(|status| status.trim() == "ready");
             Ok(up || server.ended()?.is_some())
         })?;
         if !up {

@@ -49,7 +49,7 @@ fn lock(port: u16) -> io::Result<UnixListener> {
     UnixListener::bind_addr(&SocketAddr::from_abstract_name(format!("piprio-test-port-{port}"))?)
 }
 
-/// Asks again and again until the answer is yes.
+/// Asks repeatedly until the answer is yes.
 ///
 /// # Errors
 /// If it is not within [`PATIENCE`], or asking fails; `what` names what was waited for.
@@ -89,7 +89,7 @@ impl Server {
         Ok(Self { child, log: log.to_owned() })
     }
 
-    /// What it has said so far.
+    /// What it has printed so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
@@ -104,7 +104,7 @@ impl Server {
     /// How it ended, if it did.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the system does not report it.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         self.child.try_wait().context("asking for a server's status")
     }

@@ -74,7 +74,7 @@ pub fn targets() -> Result<Vec<Target>> {
 pub fn verbs(help: &str) -> Vec<String> {
     let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1);
     let names = commands.take_while(|l| !l.is_empty()).filter(|l| {
-        // Deeper lines go on with the description of the command above.
+        // Deeper lines continue the description of the command above.
         l.starts_with("  ") && !l.starts_with("   ")
     });
     names
@@ -228,7 +228,7 @@ pub fn own_program(name: &str) -> Result<PathBuf> {
 /// The path of one of the workspace's programs.
 ///
 /// # Panics
-/// If the workspace does not build: no test can go on.
+/// If the workspace does not build: no test can run.
 #[must_use]
 pub fn tool(name: &str) -> PathBuf {
     match bin_dir() {

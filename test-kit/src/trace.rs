@@ -37,7 +37,7 @@ pub fn why_not() -> Result<Option<String>> {
 }
 
 /// Runs a command and all that it starts under `strace -f` with further options. Services that it
-/// has started go on when it has ended, untraced.
+/// has started continue when it has ended, untraced.
 ///
 /// # Errors
 /// If it cannot be started, or does not end in time.
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_is_told_with_the_directory_that_it_is_relative_to() {
+    fn a_path_is_reported_with_the_directory_that_it_is_relative_to() {
         let text = r#"AT_FDCWD</here>, "a", 5</there>, "b", 0) = 0"#.to_owned();
         let call = Call { name: "renameat2".into(), text, lines: (0, 0) };
         assert_eq!(call.paths(), ["/here/a", "/there/b"]);

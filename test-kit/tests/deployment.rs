@@ -1,4 +1,4 @@
-//! The throwaway deployment itself: what the tests and the demo stand on must hold.
+//! The throwaway deployment itself: what the tests and the demo use must hold.
 
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
@@ -64,7 +64,7 @@ fn apps_are_unhealthy_without_what_they_need() -> Result<()> {
 }
 
 #[test]
-fn the_state_tells_every_change() -> Result<()> {
+fn the_state_shows_every_change() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     let mut before = deployment.state()?;
     assert_eq!(deployment.state()?, before);

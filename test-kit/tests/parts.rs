@@ -1,4 +1,4 @@
-//! The throwaway parts themselves: what other tests stand on must hold.
+//! The throwaway parts themselves: what other tests use must hold.
 
 use anyhow::Result;
 use std::io::{Read, Write};
@@ -112,7 +112,7 @@ fn an_object_comes_back_as_it_was_put_under_any_key() -> Result<()> {
 }
 
 #[test]
-fn listings_go_on_past_a_thousand_keys() -> Result<()> {
+fn listings_continue_past_a_thousand_keys() -> Result<()> {
     let s3 = S3::start("documents")?;
     for n in 0..1005 {
         s3.put(&format!("k/{n:04}"), &[], b"")?;
@@ -179,7 +179,7 @@ fn the_storage_shows_the_faults_that_it_is_asked_for() -> Result<()> {
 }
 
 #[test]
-fn wrong_keys_and_missing_buckets_are_told_apart() -> Result<()> {
+fn wrong_keys_and_missing_buckets_are_distinguished() -> Result<()> {
     let s3 = S3::start("documents")?;
     let ask = |client: &Client, at| client.request("GET", at, &[], &[], b"").unwrap();
     let wrong_secret = Client::new(&s3.endpoint(), test_kit::object_storage::ACCESS_KEY, "no");

@@ -79,7 +79,7 @@ impl World {
         self.to_file(Path::new("/dev/null"), "bundle-manifest", &["publish", &dir])
     }
 
-    /// The status of a full verify, and what it said.
+    /// The status of a full verify, and what it printed.
     fn verify(&self) -> Result<(Option<i32>, String)> {
         let output = self.run("bundle-manifest", &["verify", &self.bundle().to_string_lossy()])?;
         Ok((output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned()))

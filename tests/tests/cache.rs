@@ -138,7 +138,7 @@ impl Stand {
         Ok(())
     }
 
-    /// Neither reaches it, and each says why, without the password.
+    /// Neither reaches it, and each reports why, without the password.
     fn fail(&self, lines: &str, reason: &str) -> Result<()> {
         for run in self.both(lines)? {
             assert_ne!(run.status, 0, "{lines}");
@@ -171,7 +171,7 @@ fn a_cache_over_tls_is_trusted_by_its_authority_and_by_no_other() -> Result<()> 
 }
 
 #[test]
-fn a_cache_that_asks_for_a_certificate_is_shown_one_and_dialled_where_the_driver_says() -> Result<()>
+fn a_cache_that_asks_for_a_certificate_gets_one_and_is_reached_at_the_drivers_address() -> Result<()>
 {
     let cache = Cache::over_tls(&["redis"], "yes")?;
     let stand = Stand::new()?;

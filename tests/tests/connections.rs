@@ -110,7 +110,7 @@ impl Stand {
         run(command, "")
     }
 
-    /// A backup fails, makes no bundle, and says with which settings.
+    /// A backup fails, makes no bundle, and names the settings.
     fn fails(&self, environment: &[(&str, &str)], lines: &str, words: &[&str]) -> Result<()> {
         let bundles = self.deployment.bundles()?.len();
         let ended = self.with(lines, || self.script("backup.sh", environment))?.expect(1);
@@ -147,7 +147,7 @@ fn a_server_that_cannot_be_verified_gets_no_backup_and_fails_the_health_check() 
         let health = health.expect(1);
         assert!(health.stdout.contains(&named), "{}", health.stdout);
     }
-    // libpq itself goes on without a certificate where there is no such file.
+    // libpq itself connects without a certificate where there is no such file.
     let none = stand.cert("none.pem");
     stand.fails(
         &[("PGSSLMODE", "require"), ("PGSSLROOTCERT", &none)],
@@ -183,7 +183,7 @@ fn a_certificate_of_ones_own_and_channel_binding_reach_the_server() -> Result<()
 }
 
 #[test]
-fn a_connection_service_file_says_where_the_database_is() -> Result<()> {
+fn a_connection_service_file_names_the_database() -> Result<()> {
     let stand = Stand::new()?;
     let facts = stand.deployment.facts();
     let entry = format!(

@@ -40,7 +40,7 @@ fn everything() -> Vec<Target> {
     targets().unwrap()
 }
 
-/// Checks all, and then tells all that break the promise, not just the first.
+/// Checks all, and then names all that break the promise, not just the first.
 fn each(targets: Vec<Target>, check: impl Fn(&Target) -> Result<(), String>) {
     let broken = |t: &Target| check(t).err().map(|why| format!("{}: {why}", t.name()));
     let broken: Vec<String> = targets.iter().filter_map(broken).collect();
@@ -97,7 +97,7 @@ fn version_names_the_tool() {
         let output = target.run(&["--version"])?;
         let expected = format!("{} {}\n", target.tool, env!("CARGO_PKG_VERSION"));
         ensure(output.status.code() == Some(0), format!("ended with {}", output.status))?;
-        ensure(text(&output.stdout) == expected, format!("says {:?}", text(&output.stdout)))
+        ensure(text(&output.stdout) == expected, format!("prints {:?}", text(&output.stdout)))
     });
 }
 
@@ -152,7 +152,7 @@ fn help_to_a_closed_stdout_fails() {
 }
 
 #[test]
-fn help_tells_no_secret_of_the_environment() {
+fn help_shows_no_secret_of_the_environment() {
     const SECRET: &str = "hunter2-in-the-environment";
     each(everything(), |target| {
         let mut command = target.command();
@@ -160,7 +160,7 @@ fn help_tells_no_secret_of_the_environment() {
             command.env(name, SECRET);
         }
         let output = finish(command.arg("--help"))?;
-        ensure(!text(&output.stdout).contains(SECRET), "its help tells a secret")
+        ensure(!text(&output.stdout).contains(SECRET), "its help shows a secret")
     });
 }
 

@@ -1,6 +1,6 @@
 //! What counts as done is on the disk: the order of writing, syncing and renaming of whole runs, as
 //! the system saw it.
-// What a machine cannot show is told.
+// What a machine cannot show is reported.
 #![allow(clippy::print_stdout)]
 
 use anyhow::{Context, Result, ensure};
@@ -10,7 +10,7 @@ use test_kit::deployment::{DOMAIN, Deployment, Options};
 use test_kit::trace::{self, Call, Traced};
 
 /// Everything by which a file's content or name comes to be, and by which it gets to the disk; `-y`
-/// tells which file a descriptor is of.
+/// shows which file a descriptor is of.
 const OPTIONS: [&str; 5] = [
     "-y",
     "-s",

@@ -23,6 +23,12 @@ fn prepare(deployment: &Deployment, example: &str) -> Result<()> {
     if !example.contains(".partial") && !example.contains("$PARTIAL") {
         sh(dir, &format!("mv backups/.{BUNDLE}.partial backups/{BUNDLE}"))?;
     }
+    if example.contains(" diff ") {
+        let earlier = example.split(['/', ' ']).find(|part| part.starts_with("piprio_"));
+        if let Some(earlier) = earlier.filter(|name| *name != BUNDLE) {
+            sh(dir, &format!("cp -a backups/{BUNDLE} backups/{earlier}"))?;
+        }
+    }
     if example.contains("previous") {
         let out = deployment
             .stage("pg-snap", &["load", "--keep-previous", "database.sql.gz"])

@@ -59,7 +59,7 @@ fn a_database_server_that_dies_costs_nothing_that_it_held() -> Result<()> {
 }
 
 #[test]
-fn a_stopped_stage_goes_on_or_ends_when_it_is_told_to() -> Result<()> {
+fn a_stopped_stage_continues_or_ends_when_it_is_terminated() -> Result<()> {
     nothing_is_lost(&["stopped"])
 }
 

@@ -47,7 +47,7 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
             let mode = std::fs::metadata(deploy.join(program))?.permissions().mode();
             assert_eq!(mode & 0o777, 0o755, "{program}");
         }
-        // Without settings it says what to do, and does nothing.
+        // Without settings it prints what to do, and does nothing.
         let out = Command::new("bash").arg(deploy.join("scripts/backup.sh")).output()?;
         assert_eq!(out.status.code(), Some(5));
         assert!(String::from_utf8_lossy(&out.stderr).contains(".env"));

@@ -143,8 +143,8 @@ fn a_decision_by_words_is_seen() {
     for (line, expected) in [
         ("Err(e) if format!(\"{e:#}\").contains(\"not exist\") => 1,", true),
         ("const TRIED: &str = \"could not obtain lock on relation\";", true),
-        ("if grep -q 'FATAL:' <<< \"$said\"; then", true),
-        ("[[ $said == *'Connection refused'* ]]", true),
+        ("if grep -q 'FATAL:' <<< \"$output\"; then", true),
+        ("[[ $output == *'Connection refused'* ]]", true),
         ("const NO_ERROR: &str = \"00000\";", false),
         ("const ASK: &str = \"select 1 where not exists (select 2)\";", false),
         ("// it contains( \"not exist\" )", false),

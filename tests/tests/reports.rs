@@ -139,7 +139,7 @@ fn mirror(dir: &Path) -> Result<PathBuf> {
 }
 
 #[test]
-fn a_bundle_reads_what_the_mirror_and_the_dump_say_of_themselves() -> Result<()> {
+fn a_bundle_reads_what_the_mirror_and_the_dump_record_of_themselves() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let path = mirror(dir.path())?;
     let verify = || -> Result<MirrorCheck> {
@@ -176,7 +176,7 @@ fn a_bundle_reads_what_the_mirror_and_the_dump_say_of_themselves() -> Result<()>
 }
 
 #[test]
-fn a_bundle_names_each_object_with_what_the_mirror_says_of_it() -> Result<()> {
+fn a_bundle_names_each_object_with_its_entry_in_the_mirror() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     deployment.backup(&[])?.expect(0);
     let bundle = deployment.newest_bundle()?;

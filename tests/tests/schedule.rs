@@ -237,7 +237,7 @@ fn crons_line_finds_the_script_in_a_directory_of_any_name() -> Result<()> {
 }
 
 #[test]
-fn who_is_not_root_is_told_what_to_do_and_nothing_is_scheduled() -> Result<()> {
+fn who_is_not_root_gets_the_command_to_type_and_nothing_is_scheduled() -> Result<()> {
     let host = Host::new("my deploy")?;
     host.install(&[])?.expect(0);
     let mut command = Command::new("bash");

@@ -1,4 +1,4 @@
-//! The `systemd` service driver keeps the drivers' contract, on a stand-in for `systemctl` that says
+//! The `systemd` service driver keeps the drivers' contract, on a stand-in for `systemctl` that prints
 //! what the real one does.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

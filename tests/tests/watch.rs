@@ -159,7 +159,7 @@ fn wrong_clocks_lose_no_bundle_and_what_they_made_is_never_the_newest() -> Resul
     assert!(run.stderr.contains("the clock reads "), "{}", run.stderr);
     let old = aged(&before[0], "31 days ago")?;
     deployment.backup(&[])?.expect(0);
-    assert!(!old.exists(), "retention goes on with the run after");
+    assert!(!old.exists(), "retention continues with the run after");
     assert_eq!(deployment.bundles()?.len(), before.len() - 1 + 5 + 2);
     Ok(())
 }

@@ -58,7 +58,7 @@ fn a_bundle_has_the_documented_tree_and_needs_no_tool_of_ours() -> Result<()> {
 }
 
 #[test]
-fn it_runs_from_crons_bare_environment_and_writes_where_it_is_told() -> Result<()> {
+fn it_runs_from_crons_bare_environment_and_writes_to_the_given_root() -> Result<()> {
     let deployment = deployment()?;
     let elsewhere = tempfile::tempdir()?;
     let root = elsewhere.path().join("other/root");
@@ -85,7 +85,7 @@ fn it_runs_from_crons_bare_environment_and_writes_where_it_is_told() -> Result<(
 }
 
 #[test]
-fn external_storage_is_skipped_and_said() -> Result<()> {
+fn external_storage_is_skipped_and_reported() -> Result<()> {
     let deployment =
         Deployment::temporary(&Options { external_storage: true, ..Options::default() })?;
     let run = deployment.backup(&[])?.expect(0);

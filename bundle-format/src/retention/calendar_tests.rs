@@ -104,7 +104,7 @@ fn a_clock_that_is_wrong_for_days_pushes_no_month_out() {
     };
     let before = months(&root);
     assert_eq!(before.len(), 1);
-    // Two runs in each of four months to come, by a clock that was set wrong again and again.
+    // Two runs in each of four months to come, by a clock that was set wrong repeatedly.
     for (night, ahead) in (120..128).zip([40, 40, 80, 80, 120, 120, 160, 160]) {
         root.backup(start() + TimeDelta::days(night), TimeDelta::days(ahead));
     }

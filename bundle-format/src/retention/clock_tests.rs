@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 #[test]
-fn no_single_run_under_a_wrong_clock_removes_a_bundle_and_retention_goes_on_after_it() {
+fn no_single_run_under_a_wrong_clock_removes_a_bundle_and_retention_continues_after_it() {
     for ahead in [3, 10, 40, 400, 20_000, -3, -10, -400, -20_000] {
         let mut root = Root::nights(0, 60);
         assert_eq!(root.bundles.len(), 31);
@@ -38,7 +38,7 @@ fn a_clock_that_stays_wrong_takes_no_more_than_the_nights_that_passed() {
 }
 
 #[test]
-fn a_long_pause_makes_nothing_old_and_retention_goes_on_with_the_run_after() {
+fn a_long_pause_makes_nothing_old_and_retention_continues_with_the_run_after() {
     let mut root = Root::nights(0, 40);
     let back = start() + TimeDelta::days(100);
     assert_eq!(root.backup(back, TimeDelta::zero()), (vec![], true));

@@ -98,7 +98,7 @@ pub type Fault = (usize, usize, i64);
 pub fn faults() -> impl Strategy<Value = Vec<Fault>> {
     let off = prop_oneof![3 * DAY..1500 * DAY, -20_000 * DAY..-3 * DAY];
     let faults = prop::collection::vec((0usize..90, 1usize..8, off), 0..3);
-    // A step of less than two days cannot be told from a missed night.
+    // A step of less than two days cannot be distinguished from a missed night.
     faults.prop_filter("steps that are too small", |faults| match faults.as_slice() {
         [(.., first), (.., second)] => (first - second).abs() > 3 * DAY,
         _ => true,

@@ -38,7 +38,7 @@ pub fn read(dir: &Path) -> Result<Structure> {
     found.check_sizes();
     for (path, size) in mirror::resized(dir, &found.tree)? {
         let is = found.tree.size(&path).unwrap_or_default();
-        found.problems.add(path, format!("has {is} bytes, and the mirror's index says {size}"));
+        found.problems.add(path, format!("has {is} bytes, and the mirror's index lists {size}"));
     }
     if mirror::is_unfinished(&found.tree) {
         found.problems.add("minio/", "is a mirror that was never finished");
@@ -150,7 +150,7 @@ impl Structure {
             if let (Some(listed), Some(is)) = (listed, self.tree.size(name))
                 && listed != is
             {
-                self.problems.add(name, format!("has {is} bytes, and the manifest says {listed}"));
+                self.problems.add(name, format!("has {is} bytes, and the manifest lists {listed}"));
             }
         }
         if manifest.toolkit.is_some() {
@@ -163,7 +163,7 @@ impl Structure {
         match (manifest.objects, has_mirror) {
             (Some(Some(_)), false) => self.problems.add("minio/", "is missing"),
             (Some(None), true) => {
-                self.problems.add("minio/", "is present, but the manifest says that it is absent");
+                self.problems.add("minio/", "is present, but the manifest lists it as absent");
             }
             (Some(Some(listed)), true) => {
                 let known = match &self.mirror {
@@ -177,7 +177,7 @@ impl Structure {
                 };
                 if let Some(is) = known.filter(|is| *is != listed) {
                     let why = format!(
-                        "holds {} objects of {} bytes, and the manifest says {} of {}",
+                        "holds {} objects of {} bytes, and the manifest lists {} of {}",
                         is.objects, is.bytes, listed.objects, listed.bytes
                     );
                     self.problems.add("minio/", why);

@@ -73,7 +73,7 @@ fn a_schema_gone_and_a_table_emptied_set_it_off_until_a_bundle_has_them_again() 
         contains(format!("intact; holds far less than {FIRST}: 1 schema gone (b)"))
             .and(predicate::function(|text: &str| text.matches("far less").count() == 1)),
     );
-    // Whatever happens to the bundle that it was compared with, the alarm goes on.
+    // Whatever happens to the bundle that it was compared with, the alarm remains.
     fs::rename(&first, world.root().join("piprio_20260301T020000Z")).unwrap();
     let third = bundle(&world, THIRD, &[("a.orders", 41), ("a.users", 0), ("b.orders", 9)]);
     world.run("alarm", &third).success().stderr(contains(format!(

@@ -4,7 +4,7 @@ use predicates::str::contains;
 use std::fs;
 
 #[test]
-fn the_manifest_says_what_when_where_and_how_to_restore() {
+fn the_manifest_has_what_when_where_and_how_to_restore() {
     let world = World::new();
     let dir = world.components(true);
     let size = |name: &str| fs::metadata(dir.join(name)).unwrap().len().to_string();
@@ -27,14 +27,14 @@ fn the_manifest_says_what_when_where_and_how_to_restore() {
 }
 
 #[test]
-fn external_storage_is_said_to_be_absent() {
+fn external_storage_is_listed_as_absent() {
     let world = World::new();
     let dir = world.components(false);
     world.run("describe", &dir).success().stdout(contains("absent (external object storage)"));
 }
 
 #[test]
-fn unknown_settings_are_said_to_be_unknown() {
+fn unknown_settings_are_listed_as_unknown() {
     let world = World::new();
     let dir = world.components(false);
     world

@@ -42,7 +42,7 @@ fn only_real_directories_of_the_right_name_are_bundles() {
 }
 
 #[test]
-fn none_is_no_failure_and_says_where_to_look() {
+fn none_is_no_failure_and_names_where_to_look() {
     let world = World::new();
     world
         .run("list", &world.root())

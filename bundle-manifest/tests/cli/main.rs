@@ -1,5 +1,5 @@
 //! bundle-manifest through its binary. The tools that it asks are stand-ins that keep the contract.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod alarm;
 mod describe;

@@ -20,7 +20,7 @@ fn a_whole_bundle_gets_its_name_closed_to_others() {
 }
 
 #[test]
-fn a_root_or_bundle_that_others_can_read_is_told() {
+fn a_root_or_bundle_that_others_can_read_is_reported() {
     let world = World::new();
     let dir = world.components(true);
     world.describe_and_seal(&dir);

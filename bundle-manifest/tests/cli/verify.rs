@@ -163,7 +163,7 @@ fn the_other_tools_reasons_are_relayed() {
 }
 
 #[test]
-fn a_seal_that_says_the_same_in_another_way_is_damage() {
+fn a_seal_with_the_same_sums_written_in_another_way_is_damage() {
     let world = World::new();
     let path = world.finished(true).join("SHA256SUMS");
     let seal = fs::read_to_string(&path).unwrap();
@@ -232,7 +232,7 @@ fn a_quick_check_runs_no_other_tool_and_reads_nothing_big() {
     };
     quick().success();
     fs::write(&path, &dump[1..]).unwrap();
-    quick().code(4).stderr(contains("has 1048575 bytes, and the manifest says 1048576"));
+    quick().code(4).stderr(contains("has 1048575 bytes, and the manifest lists 1048576"));
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn an_object_of_another_size_is_found_without_reading_it() {
     quick(&world)
         .code(4)
         .stderr(contains("minio/ holds 2 objects of 20 bytes"))
-        .stderr(contains("minio/b/c has 17 bytes, and the mirror's index says 5"));
+        .stderr(contains("minio/b/c has 17 bytes, and the mirror's index lists 5"));
 }
 
 #[test]

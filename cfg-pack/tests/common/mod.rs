@@ -212,7 +212,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Says on the test's output that a case needs what this run lacks.
+/// Prints on the test's output that a case needs what this run lacks.
 pub fn skipped(why: &str) {
     println!("skipped: {why}");
 }

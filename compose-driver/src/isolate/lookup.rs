@@ -19,7 +19,7 @@ const ENTRIES: usize = 20_000;
 /// Directories of the system's own, by which a container could reach what else runs here.
 const SYSTEM: [&str; 5] = ["/dev", "/proc", "/run", "/sys", "/var/run"];
 
-/// A path without links; as it is, where it leads nowhere.
+/// A path without links; as it is, where it does not exist.
 pub fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

@@ -2,7 +2,7 @@
 //!
 //! A network that is internal keeps containers from the outside by rules for what is forwarded; some
 //! engines give them a default route all the same, by which they reach this host itself: its mail server,
-//! for one. The route leads to an address that nobody has, so it leads nowhere.
+//! for one. The route leads to an address that nobody has, so nothing arrives.
 
 use crate::client;
 use crate::docker::{self, ANSWER};

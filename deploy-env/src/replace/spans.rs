@@ -29,7 +29,7 @@ const WORDS: [&str; 21] = [
 ];
 /// Words that one may be written together with: `DBPASSWORD`.
 const ENDINGS: [&str; 5] = ["APIKEY", "PASSWD", "PASSWORD", "SECRET", "TOKEN"];
-/// Words after these that say only how it is written.
+/// Words after these that name only its encoding.
 const FORMS: [&str; 4] = ["B64", "BASE", "BASE64", "HEX"];
 /// A key that is for everybody.
 const PUBLIC: [&str; 3] = ["PUB", "PUBLIC", "PUBLISHABLE"];

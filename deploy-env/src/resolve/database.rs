@@ -172,7 +172,7 @@ impl Resolver<'_> {
     }
 
     /// With the system's certificates, libpq 16 verifies fully and agrees to nothing less. To an older
-    /// one, `system` is a file that is not there, without which it would go on.
+    /// one, `system` is a file that is not there, without which it would connect all the same.
     fn system_certificates(&mut self, entry: Option<&Service>) -> Result<()> {
         let root = self.layers.given(&libpq::SSLROOTCERT);
         let Some(root) = root.filter(|root| root.value == "system") else { return Ok(()) };
@@ -246,7 +246,7 @@ fn entry_with_exec(entry: &Service, service: &str) -> anyhow::Error {
     )))
 }
 
-/// libpq goes on without a certificate or a revocation list whose file is not there.
+/// libpq connects without a certificate or a revocation list whose file is not there.
 fn readable_here(files: &[Named]) -> Result<()> {
     for Named { setting, path } in files {
         readable(path).with_context(|| format!("{setting}: reading {}", path.display()))?;

@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_way_out_and_a_probe_that_fails_are_findings() {
+    fn a_route_outside_and_a_probe_that_fails_are_findings() {
         let text = "network\tpass\tinternal\tx\nrights\tfail\tplain\tapi: privileged\n";
         assert_eq!(
             shown(&of_isolation(text)),

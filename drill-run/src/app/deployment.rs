@@ -1,5 +1,5 @@
 //! The deployment of a drill: the bundle's configuration with secrets of its own, and the deployment's
-//! services on a network without a way out.
+//! services on an isolated network.
 
 use super::endpoints::{Changes, EXTERNAL, Resolved, Services, Settings, require_services};
 use super::notes::Notes;

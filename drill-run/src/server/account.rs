@@ -89,7 +89,7 @@ impl Account {
     /// `outlives` us.
     ///
     /// By `setpriv` rather than the standard library: that sets the ids and drops the groups, but leaves
-    /// inheritable capabilities and the way back by a set-user-id program, and has no such signal.
+    /// inheritable capabilities and the chance to regain rights by a set-user-id program, and has no such signal.
     pub fn command(&self, program: impl AsRef<OsStr>, outlives: bool) -> Command {
         self.after(&[], program, outlives)
     }

@@ -1,6 +1,6 @@
 //! Programs that end within a limit.
 //!
-//! Not [`pipe_kit::child`], whose children a signal ends at once: an engine goes on to create what a client asked
+//! Not [`pipe_kit::child`], whose children a signal ends at once: an engine still creates what a client asked
 //! for, and its container would come after our removal of it. A signal waits for these children instead, by the
 //! lock that the caller holds ([`super::undo`]), and their limits bound that.
 

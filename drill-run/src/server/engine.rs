@@ -32,7 +32,7 @@ pub fn name(dir: &Path) -> String {
     format!("piprio-drill-{}", text::hex(&hash[..8]))
 }
 
-/// Makes the engine create something for a drill. If we are killed, the client goes on. So it has the drill's lock,
+/// Makes the engine create something for a drill. If we are killed, the client continues. So it has the drill's lock,
 /// as its standard input, which it does not read: [`remove`] waits for it.
 ///
 /// # Errors

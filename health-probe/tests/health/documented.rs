@@ -1,4 +1,4 @@
-//! The JSON for monitoring is what its documentation says, no more and no less.
+//! The JSON for monitoring is what its documentation lists, no more and no less.
 
 use anyhow::{Context, Result};
 use serde_json::Value;

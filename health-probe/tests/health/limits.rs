@@ -118,7 +118,7 @@ fn the_newest_bundle_missing_old_or_damaged_is_a_warning_and_fails_the_strict() 
 }
 
 #[test]
-fn a_restore_is_complete_whatever_the_limits_say() -> Result<()> {
+fn a_restore_is_complete_whatever_the_limits_are() -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     deployment.backup(&[])?.expect(0);
     let bundle = deployment.newest_bundle()?;

@@ -65,7 +65,7 @@ fn a_dead_cache_and_what_needs_it_fail_each_in_its_own_line() -> Result<()> {
 }
 
 #[test]
-fn wrong_passwords_a_missing_database_and_a_missing_bucket_are_failures_that_tell_no_secret()
+fn wrong_passwords_a_missing_database_and_a_missing_bucket_are_failures_that_show_no_secret()
 -> Result<()> {
     let deployment = Deployment::temporary(&Options::default())?;
     let url = format!("redis://:wr0ng-cache@127.0.0.1:{}/0", deployment.facts().redis_port);

@@ -1,4 +1,4 @@
-//! Parts that swallow what they are sent: each is told in its own line, and the whole check takes one
+//! Parts that swallow what they are sent: each is reported in its own line, and the whole check takes one
 //! limit, not the sum of them.
 
 use super::health;

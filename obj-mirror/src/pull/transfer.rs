@@ -58,7 +58,7 @@ impl PullRun<'_> {
             remote
                 .pages(first, async |page| {
                     unlistable.extend(page.failures);
-                    // If the planner is gone, its own result says why.
+                    // If the planner is gone, its own result has the reason.
                     let _ = pages.send(PlannerInput::Objects(page.objects)).await;
                     Ok(())
                 })

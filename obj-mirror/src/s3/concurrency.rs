@@ -31,8 +31,8 @@ impl ConcurrencyLimiter {
         self.limit
     }
 
-    /// Records a finished object. `is_full` says whether as many requests ran as the limit allows: only
-    /// then does the throughput say anything about the limit.
+    /// Records a finished object. `is_full`: whether as many requests ran as the limit allows: only
+    /// then does the throughput depend on the limit.
     pub fn done(&mut self, bytes: u64, is_full: bool, now: Instant) {
         self.moved += bytes + REQUEST;
         let took = now.saturating_duration_since(self.since);
@@ -107,7 +107,7 @@ mod tests {
             limiter.busy(later(n));
         }
         assert_eq!(limiter.limit(), LEAST);
-        // A transfer that waited for the listing says nothing about the limit.
+        // The throughput of a transfer that waited for the listing does not depend on the limit.
         limiter.done(1 << 30, false, later(20));
         assert_eq!(limiter.limit(), LEAST);
         limiter.done(1 << 30, true, later(30));

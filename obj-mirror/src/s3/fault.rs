@@ -36,7 +36,7 @@ pub enum Kind {
     Permanent,
     /// The local disk is full or read-only.
     Disk,
-    /// A local file is missing, unreadable or not what the index says.
+    /// A local file is missing, unreadable or not what the index lists.
     Damaged,
 }
 
@@ -54,12 +54,12 @@ impl StoreError {
         Self { kind, message: message.into(), retry_after: None }
     }
 
-    /// A failure that a retry will not mend.
+    /// A failure that a retry will not resolve.
     pub fn permanent(message: impl Into<String>) -> Self {
         Self::new(Kind::Permanent, message)
     }
 
-    /// A failure that a retry may mend.
+    /// A failure that a retry may resolve.
     pub fn transient(message: impl Into<String>) -> Self {
         Self::new(Kind::Transient, message)
     }

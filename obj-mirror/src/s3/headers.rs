@@ -1,4 +1,4 @@
-//! What a response's headers say about an object.
+//! What a response's headers contain about an object.
 
 use crate::object::attributes::Properties;
 use crate::object::octets::Octets;

@@ -23,7 +23,7 @@ struct Derived {
     key: Vec<u8>,
 }
 
-/// Which blanks in a header's value are signed as one space. The specification says spaces; some servers
+/// Which blanks in a header's value are signed as one space. The specification names spaces; some servers
 /// fold everything that their language calls white space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Folding {

@@ -65,7 +65,7 @@ impl Tagging {
             && query(&pairs).len() <= LONGEST_HEADER
     }
 
-    /// Ensures that an uploaded object has its tags. `in_header` says whether they were in its request: the
+    /// Ensures that an uploaded object has its tags. `in_header`: whether they were in its request: the
     /// first time, the stored tags are read back.
     pub async fn ensure(
         &self,
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_too_long_for_a_header_go_on_their_own() {
+    fn tags_too_long_for_a_header_are_sent_on_their_own() {
         let tags = |n: usize| Tags::from([("k".to_owned(), "ü".repeat(n))]);
         assert!(Tagging::default().fits_header(&tags(100)));
         assert!(!Tagging::default().fits_header(&tags(400)));

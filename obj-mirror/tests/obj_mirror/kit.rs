@@ -8,7 +8,7 @@ use test_kit::{S3, tool};
 
 pub const BUCKET: &str = "documents";
 
-/// How many of something a test tries: enough for every change, or, where `PIPRIO_TEST_FULL=yes` says
+/// How many of something a test tries: enough for every change, or, where `PIPRIO_TEST_FULL=yes` asks
 /// so, as many as take their time.
 pub fn tries<N>(usual: N, full: N) -> N {
     if std::env::var_os("PIPRIO_TEST_FULL").is_some_and(|v| v == "yes") { full } else { usual }

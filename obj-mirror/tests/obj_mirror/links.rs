@@ -71,7 +71,7 @@ fn a_linked_mirror_stands_when_the_one_before_is_gone_and_is_never_written_throu
     bench.run(&["s3://documents", "tuesday"]).with(0);
     assert_eq!(std::fs::read(bench.path("monday/dir1/0001")).unwrap(), monday);
     bench.run(&["verify", "monday"]).with(0);
-    // Nor does the way back write into it.
+    // Nor does a push write into it.
     let state = bench.state(BUCKET);
     bench.s3.client().create_bucket("copy").unwrap();
     bench.run(&["tuesday", "s3://copy"]).with(0);

@@ -1,7 +1,7 @@
 //! `obj-mirror` against a real S3 server: nothing is lost, nothing is changed, nothing is deleted that
-//! should not be, and every failure says so.
+//! should not be, and every failure is reported.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod addressing;
 mod buckets;

@@ -126,7 +126,7 @@ fn pull_listed(bench: &Bench, change: fn(Vec<u8>) -> Vec<u8>) -> Ended {
 #[test]
 fn an_odd_entry_of_a_listing_costs_no_other_object() {
     let bench = filled();
-    // Of the same length: the answer says how long it is.
+    // Of the same length: the answer declares its length.
     let ended = pull_listed(&bench, |a| replaced(&a, b"<Size>17825792<", b"<Size>17 MByte<"));
     let ended = ended.with(3).reports("failed: odd-large: the listing does not give its size");
     assert_eq!(ended.json()["transferred"], 2);

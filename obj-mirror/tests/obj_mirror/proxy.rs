@@ -15,7 +15,7 @@ pub enum Fate {
     Drop,
     /// It is answered with 503.
     Busy,
-    /// The answer breaks off after so many bytes.
+    /// The answer is truncated after so many bytes.
     Cut(u64),
     /// The connection stays open and nothing comes.
     Hang,

@@ -105,7 +105,7 @@ fn a_run_killed_at_any_moment_is_made_exact_by_the_next() {
 }
 
 #[test]
-fn a_silent_server_is_given_up_and_a_total_time_ends_a_run() {
+fn a_silent_server_fails_the_request_and_a_total_time_ends_a_run() {
     let bench = filled(5);
     let proxy = Proxy::before(&bench.s3.endpoint(), |line| {
         if line.contains("/0003 ") { Fate::Hang } else { Fate::Pass }

@@ -115,7 +115,7 @@ fn a_bucket_of_several_pages_is_mirrored_whole_and_the_second_run_fetches_nothin
     let summary = bench.counted(&["s3://documents", "minio"]);
     assert_eq!((&summary["transferred"], &summary["unchanged"]), (&0.into(), &2100.into()));
     assert_eq!(bench.s3.count("GetObject").unwrap(), fetched);
-    // Nor does the way back send what is there.
+    // Nor does a push send what is there.
     let sent = bench.s3.count("PutObject").unwrap();
     let summary = bench.counted(&["minio", "s3://documents"]);
     assert_eq!(summary["unchanged"], 2100);

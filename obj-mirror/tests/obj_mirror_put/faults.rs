@@ -61,7 +61,7 @@ fn what_cannot_be_completed_leaves_nothing_and_names_the_cause() {
 }
 
 #[test]
-fn a_download_that_breaks_goes_on_where_it_broke() {
+fn a_download_that_is_interrupted_continues_at_that_byte() {
     let bench = Bench::new();
     let (_, bytes) = bench.file("a", 33 * MIB);
     bench.put("a", &[]).with(0);

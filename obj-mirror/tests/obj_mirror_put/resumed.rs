@@ -38,7 +38,7 @@ fn again(bench: &Bench, args: &[&str]) -> (Ended, u64) {
 }
 
 #[test]
-fn a_file_goes_on_where_a_killed_run_stopped() {
+fn a_file_continues_where_a_killed_run_stopped() {
     let bench = Bench::new();
     let (path, bytes) = bench.file("a", SIZE);
     let args = ["put", OBJECT, path.to_str().unwrap(), "--json"];

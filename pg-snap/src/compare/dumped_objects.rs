@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_those_of_copies_and_inserts_and_of_tables_that_say_that_they_have_none() {
+    fn rows_are_those_of_copies_and_inserts_and_of_tables_marked_as_empty() {
         let dumped = dumped(
             "CREATE TABLE s.a (i int);\nCREATE TABLE s.b (i int);\nCREATE TABLE s.c (i int);\n\
              CREATE TABLE s.d (i int);\n\

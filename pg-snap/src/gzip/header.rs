@@ -21,7 +21,7 @@ pub enum Header {
     Plain,
 }
 
-/// What a header says.
+/// What a header contains.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lengths {
     pub header: usize,
@@ -65,7 +65,7 @@ pub fn extra_length(fixed: &[u8]) -> Option<usize> {
     fixed.starts_with(&MAGIC).then(|| usize::from(u16::from_le_bytes([length[0], length[1]])))
 }
 
-/// What the header says with which a member begins, if it is one of ours.
+/// The lengths in the header with which a member begins, if it is one of ours.
 pub fn lengths(member: &[u8]) -> Option<Lengths> {
     let header = FIXED + extra_length(member)?;
     let mut extra = member.get(FIXED..header)?;

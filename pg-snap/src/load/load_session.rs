@@ -207,7 +207,7 @@ fn answers(stdout: ChildStdout) -> Receiver<Answer> {
     let (send, receive) = channel();
     std::thread::spawn(move || {
         for line in BufReader::new(stdout).split(b'\n').map_while(io::Result::ok) {
-            // Reading goes on after the receiver is gone: psql must be able to write until it is ended.
+            // Reading continues after the receiver is gone: psql must be able to write until it is ended.
             let _ = parse_answer(&line).map(|answer| send.send(answer));
         }
     });

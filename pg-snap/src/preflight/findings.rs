@@ -202,7 +202,7 @@ fn not_a_member(
     ))
 }
 
-/// A setting that another major has means nothing to this one.
+/// A setting that another major has, and this one does not know.
 pub fn unknown_setting(name: &str, server: Version) -> String {
     format!(
         "the dump sets {name}, which PostgreSQL {server} does not know, for the database: the setting is omitted"

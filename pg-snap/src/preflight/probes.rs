@@ -146,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dump_says_of_itself_is_quoted_wherever_it_is_tried() {
+    fn what_a_dump_declares_is_quoted_wherever_it_is_tried() {
         let evil = "x'; DROP DATABASE postgres; --\\".to_owned();
         let option = |name: &str| (name.to_owned(), evil.clone());
         let dictionary = Dictionary {

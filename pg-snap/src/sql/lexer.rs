@@ -318,7 +318,7 @@ impl Lexer {
                 self.state = LexerState::DollarTag(tag);
                 ByteKind::Code { bare: self.parens == 0 }
             }
-            // `$1` is a parameter; `$` alone means nothing, and psql treats it as part of a word.
+            // `$1` is a parameter; `$` alone has no meaning, and psql treats it as part of a word.
             _ => {
                 self.word = if tag.is_empty() { LastWord::None } else { LastWord::Other };
                 self.bare(byte, line_start)

@@ -1,5 +1,5 @@
 //! Dumps across PostgreSQL's majors: this machine's, and those that `scripts/postgres-majors.sh` has
-//! fetched. What is missing is skipped, and said.
+//! fetched. What is missing is skipped, and reported.
 
 use anyhow::{Context, Result, ensure};
 use pipe_kit::child;
@@ -27,7 +27,7 @@ fn a_dump_loads_into_its_own_major_and_every_newer_one_and_is_the_same_there() -
     for (from, to) in upgrades(&clusters) {
         refused(from, &to.file("piprio"), "cannot be loaded into an older major")?;
     }
-    tells_the_same(&clusters)
+    inspects_alike(&clusters)
 }
 
 /// From the one's dump to a copy on the other, newer one.
@@ -47,7 +47,7 @@ fn upgraded(from: &Cluster, to: &Cluster) -> Result<()> {
     Ok(())
 }
 
-/// Neither preflight nor load has changed anything when they say no.
+/// Neither preflight nor load has changed anything when they refuse.
 fn refused(to: &Cluster, file: &Path, words: &str) -> Result<()> {
     let before = to.server.psql("postgres", WHOLE)?;
     for verb in ["preflight", "load"] {
@@ -81,7 +81,7 @@ fn kept_and_swapped_back(cluster: &Cluster, file: &Path) -> Result<()> {
 }
 
 /// Whatever major has written a dump, `inspect` finds in it the fixture's tables and rows.
-fn tells_the_same(clusters: &[Cluster]) -> Result<()> {
+fn inspects_alike(clusters: &[Cluster]) -> Result<()> {
     let mut outcome = BTreeSet::new();
     for cluster in clusters {
         let file = cluster.file("piprio");
@@ -148,7 +148,7 @@ fn an_ordinary_role_that_may_create_databases_and_roles_loads_on_every_major() -
     at_once(own, |(cluster, file)| needs_admin(cluster, file)).map(drop)
 }
 
-/// Roles that another has made are not ours to change since 16, and the remedy told is one.
+/// Roles that another has made are not ours to change since 16, and the printed remedy works.
 fn needs_admin(cluster: &Cluster, file: &Path) -> Result<()> {
     let before = cluster.server.psql("postgres", WHOLE)?;
     let load = || cluster.as_app("piprio").arg("load").arg(file).assert();
@@ -188,7 +188,7 @@ fn only_older_clients_are_refused_and_only_newer_ones_serve() -> Result<()> {
 }
 
 #[test]
-fn a_locale_provider_that_a_server_lacks_is_told_before_anything_is_changed() -> Result<()> {
+fn a_locale_provider_that_a_server_lacks_is_reported_before_anything_is_changed() -> Result<()> {
     let clusters = clusters()?;
     for (at, from) in clusters.iter().enumerate().filter(|(_, from)| from.release.major >= 15) {
         from.server.psql("postgres", ONLY_HERE)?;

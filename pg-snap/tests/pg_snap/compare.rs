@@ -236,7 +236,7 @@ fn a_table_that_stays_locked_is_waited_for_so_long_and_no_longer() -> Result<()>
 }
 
 #[test]
-fn writers_and_readers_go_on_while_rows_are_counted() -> Result<()> {
+fn writers_and_readers_continue_while_rows_are_counted() -> Result<()> {
     let scene = Scene::new()?;
     // One who writes, and does not commit: his rows are not counted, and he is not in the way.
     let writer = Held::by(

@@ -11,7 +11,7 @@ const ENCODINGS: [(&str, &str); 4] = [
     ("LATIN1", "'Ünïcödé ß'"),
     ("EUC_JP", "'漢字 かな'"),
     ("WIN1251", "'Кириллица'"),
-    // Bytes that mean nothing to anybody.
+    // Bytes that are no characters in any encoding.
     ("SQL_ASCII", r"E'\xff\xfe \xc3\x28'"),
 ];
 
@@ -62,7 +62,7 @@ fn a_database_in_any_encoding_is_the_same_whatever_way_it_goes() -> Result<()> {
         pg_dump_to(&server, &name, &[], &theirs)?;
         for (file, whose) in [(&ours, "ours"), (&theirs, "pg_dump's")] {
             let what = format!("{encoding}, {whose}");
-            // Into one of the same encoding: pg_dump's dump does not tell it.
+            // Into one of the same encoding: pg_dump's dump does not record it.
             server.psql("postgres", &format!("create database copy {options}"))?;
             pg_snap(&server, "copy").arg("load").arg(file).assert().success();
             ensure_alike(&wanted, &text_of(&server, "copy")?, &what)?;

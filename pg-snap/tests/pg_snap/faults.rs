@@ -175,7 +175,7 @@ fn what_a_killed_load_left_at_work_is_ended_before_the_next_begins() -> Result<(
     let s = Setup::new()?;
     s.server.psql("piprio", "create table slow (i int)")?;
     let text = String::from_utf8(gunzip(&s.dump("d.sql.gz")?)?)?;
-    // The killed load's psql is in the middle of a statement that it will go on with.
+    // The killed load's psql is in the middle of a statement that it will continue.
     let slow = text.replacen(
         "CREATE TABLE public.slow",
         "SELECT pg_sleep(600);\nCREATE TABLE public.slow",
@@ -205,7 +205,7 @@ fn what_a_killed_load_left_at_work_is_ended_before_the_next_begins() -> Result<(
 }
 
 #[test]
-fn the_old_database_of_a_broken_off_swap_is_kept_while_nothing_else_is_in_its_place() -> Result<()>
+fn the_old_database_of_an_interrupted_swap_is_kept_while_nothing_else_is_in_its_place() -> Result<()>
 {
     let s = Setup::new()?;
     let file = s.dump("d.sql.gz")?;

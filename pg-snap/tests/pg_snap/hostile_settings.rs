@@ -22,7 +22,7 @@ const WRITTEN: &[&str] = &[
     "backslash_quote = off",
 ];
 
-/// Of what a session may do, for how long, and what it says.
+/// Of what a session may do, for how long, and what it reports.
 const ALLOWED: &[&str] = &[
     // No client on a busy machine is ended by these before its first word.
     "statement_timeout = '2s'",

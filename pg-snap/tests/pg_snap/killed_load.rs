@@ -76,7 +76,7 @@ impl Scene {
         Ok(load)
     }
 
-    /// Lets it go on.
+    /// Lets it continue.
     fn release(&self) -> Result<()> {
         self.server
             .psql("postgres", "copy (select 1) to program 'cat > /dev/null; rm -f gate'")

@@ -7,7 +7,7 @@ use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
-use test_kit::postgres::{Options, speaks};
+use test_kit::postgres::{Options, has_locale};
 use test_kit::{Postgres, tool};
 
 const GERMAN: &str = "de_DE.UTF-8";
@@ -15,7 +15,7 @@ const SKIPPED: &str = "no locale de_DE.UTF-8, or no German messages of PostgreSQ
 
 /// None where this machine lacks the locale, or the server its messages.
 fn german() -> Result<Option<Setup>> {
-    if !speaks(GERMAN) {
+    if !has_locale(GERMAN) {
         return Ok(None);
     }
     let settings = vec![format!("lc_messages={GERMAN}")];

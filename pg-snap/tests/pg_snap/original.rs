@@ -46,7 +46,7 @@ impl Original {
         Ok(file)
     }
 
-    /// Nothing of ours in the way back.
+    /// Nothing of ours is used to restore it.
     pub fn ensure_psql_reads(&self, file: &Path, what: &str) -> Result<()> {
         self.server.psql("postgres", "drop database if exists unpacked")?;
         by_psql(&self.server, "unpacked", file)?;
@@ -67,7 +67,7 @@ impl Original {
         let what = format!("{what}, loaded with {options:?}, from a pipe: {piped}");
         let out = done.output()?;
         ensure!(out.status.success(), "{what}: {}", String::from_utf8_lossy(&out.stderr));
-        ensure!(out.stdout.is_empty(), "{what}: said on standard output");
+        ensure!(out.stdout.is_empty(), "{what}: something on standard output");
         self.ensure_wanted("copy", &what)
     }
 
@@ -81,7 +81,7 @@ impl Original {
         ensure_alike(&original, &copy, what)
     }
 
-    /// All ways, those after one that fails, too: they tell where to look.
+    /// All ways, those after one that fails, too: they show where to look.
     pub fn goes_every_way(&self) -> Result<()> {
         let mut failed = Vec::new();
         let mut note = |way: Result<()>| failed.extend(way.err().map(|error| format!("{error:#}")));

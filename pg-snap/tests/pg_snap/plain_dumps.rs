@@ -1,4 +1,4 @@
-//! Whatever pg_dump was told, what it wrote is loaded as psql loads it.
+//! Whatever options pg_dump had, what it wrote is loaded as psql loads it.
 
 use crate::kit::*;
 use anyhow::{Result, ensure};

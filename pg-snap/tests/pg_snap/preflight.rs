@@ -283,7 +283,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_disk_without_room_for_two_is_reported_with_the_way_out() -> Result<()> {
+fn a_disk_without_room_for_two_is_reported_with_the_remedy() -> Result<()> {
     let disk = match SmallDisk::new(120)? {
         Ok(disk) => disk,
         Err(why) => {

@@ -181,8 +181,12 @@ pub fn terminate(server: &Postgres, pid: u32) -> Result<bool> {
 pub fn ensure_not_whole(server: &Postgres, file: &Path, what: &str) -> Result<()> {
     let bytes = std::fs::read(file)?;
     let out = pg_snap(server, "").arg("inspect").write_stdin(bytes).output()?;
-    ensure!(out.status.code() == Some(4), "{what}: inspect says {:?}", out.status);
+    ensure!(out.status.code() == Some(4), "{what}: inspect ended with {:?}", out.status);
     let out = pg_snap(server, "").arg("inspect").arg(file).output()?;
-    ensure!(out.status.code() == Some(4), "{what}: inspect of the file says {:?}", out.status);
+    ensure!(
+        out.status.code() == Some(4),
+        "{what}: inspect of the file ended with {:?}",
+        out.status
+    );
     Ok(())
 }

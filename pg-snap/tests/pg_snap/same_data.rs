@@ -22,7 +22,7 @@ const SEED: &str = "PIPRIO_TEST_SEED";
 const ROWS: u32 = 40;
 /// With separators other than C's.
 const LOCALES: [&str; 2] = ["de_DE.UTF-8", "es_AR.UTF-8"];
-/// Whatever a database or a role says, what a comparison reads is written in one way.
+/// Whatever settings a database or a role has, what a comparison reads is written in one way.
 const PLAIN: &str = "set datestyle = 'ISO'; set intervalstyle = 'postgres'; set timezone = 'UTC'; \
     set extra_float_digits = 3; set lc_monetary = 'C'; set search_path = ''";
 

@@ -336,7 +336,7 @@ fn an_application_sees_the_old_schema_or_the_new_and_never_waits() -> Result<()>
             ensure!(load.status.success(), "{}", String::from_utf8_lossy(&load.stderr));
             s.sql(&format!("drop schema \"{}\" cascade", s.kept("rich")?)).map(drop)
         });
-        // Whatever came of it, else the application would go on for ever.
+        // Whatever came of it, else the application would run for ever.
         done.store(true, Ordering::Relaxed);
         let seen = application.join().map_err(|_| anyhow::anyhow!("the application"))?;
         loaded.and(seen)

@@ -14,7 +14,7 @@ fn dump(server: &Postgres, database: &str) -> Result<std::process::Output> {
     Ok(pg_snap(server, database).env("PATH", path).arg("dump").output()?)
 }
 
-/// Dumps, and gives what `inspect --json` says, which is what the dump itself has printed.
+/// Dumps, and returns what `inspect --json` prints, which is what the dump itself has printed.
 fn warnings(server: &Postgres, database: &str) -> Result<Vec<String>> {
     let out = dump(server, database)?;
     let log = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -130,8 +130,8 @@ fn what_needs_a_search_path_is_reported_and_what_does_not_is_not() -> Result<()>
         }
         // The remedy is one.
         server.psql("shop", "alter function shop.by_call(text) set search_path = lib, pg_temp")?;
-        let mended = self::warnings(&server, "shop")?;
-        assert!(!mended.iter().any(|line| line.contains("by_call")), "{mended:#?}");
+        let corrected = self::warnings(&server, "shop")?;
+        assert!(!corrected.iter().any(|line| line.contains("by_call")), "{corrected:#?}");
     }
     Ok(())
 }
@@ -232,7 +232,7 @@ fn names_that_are_no_utf8_and_a_catalog_that_does_not_answer_keep_nobody_from_du
     assert!(out.status.success(), "{log}");
     assert!(log.contains("table public.plain is unlogged"), "{log}");
 
-    // A role that may not read what it takes to tell is warned, and has its dump.
+    // A role that may not read what the check needs is warned, and has its dump.
     server.psql("postgres", "create role app login password 'x'; create database own owner app")?;
     server.psql("own", "revoke select on pg_catalog.pg_stat_progress_create_index from public")?;
     let mut dump = pg_snap(&server, "own");

@@ -23,7 +23,7 @@ const TABLES: &str = "
     create table a.large as select n, repeat(md5(n::text), 8) as t from generate_series(1, 20000) n;
     create table b.gate ();";
 
-/// Commits, and goes on until its session is ended.
+/// Commits, and continues until its session is ended.
 const WRITER: &str = "
     do $$
     declare

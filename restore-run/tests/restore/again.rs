@@ -1,4 +1,4 @@
-//! Several tries one after the other: the first database stays within reach, and no run says of a
+//! Several tries one after the other: the first database stays within reach, and no run claims of a
 //! half restored deployment that it is as it was.
 
 use super::kit::*;
@@ -48,7 +48,7 @@ fn a_try_that_fails_before_its_swap_does_not_start_the_application_on_what_anoth
     ensure!(run.stderr.contains("half restored; api worker are left stopped"), "{}", run.stderr);
     stopped(&deployment)?;
 
-    // Nor does one that goes on, and ends before it has stopped the services again.
+    // Nor does one that continues, and ends before it has stopped the services again.
     fails_after_the_swap(&deployment, &bundle)?;
     sh(deployment.dir(), "sed -i.old '2i [ \"$1\" = stop ] && exit 1' scripts/drivers/process")?;
     let run = deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(1);
@@ -83,7 +83,7 @@ fn after_several_tries_it_is_the_very_first_database_that_is_swapped_back() -> R
 }
 
 #[test]
-fn a_database_that_was_swapped_back_by_hand_is_no_restore_to_go_on_with() -> Result<()> {
+fn a_database_that_was_swapped_back_by_hand_is_no_restore_to_continue() -> Result<()> {
     let (deployment, bundle) = with_an_original()?;
     let ready = "READINESS_URLS=\"web=http://127.0.0.1:9/ready\"";
     sh(deployment.dir(), &format!("cp .env .env.good; echo '{ready}' >> .env"))?;

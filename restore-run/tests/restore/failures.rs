@@ -1,4 +1,4 @@
-//! What a failure or a signal leaves, and that it is what the message says.
+//! What a failure or a signal leaves, and that it is what the message states.
 
 use super::kit::*;
 use anyhow::{Context, Result};
@@ -68,7 +68,7 @@ fn a_failure_after_the_swap_leaves_the_application_stopped_and_the_printed_comma
 }
 
 #[test]
-fn a_failing_health_check_keeps_the_old_database_and_tells_how_to_swap_it_back() -> Result<()> {
+fn a_failing_health_check_keeps_the_old_database_and_prints_how_to_swap_it_back() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     deployment.psql("create table public.newer ()")?;
     let newer = deployment.state()?;
@@ -129,7 +129,7 @@ fn a_continuation_against_another_database_is_refused() -> Result<()> {
 }
 
 #[test]
-fn a_signal_at_the_swap_tells_what_is_so() -> Result<()> {
+fn a_signal_at_the_swap_reports_the_true_state() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     for delay in [0, 2, 5, 20] {
         let mut command = deployment.script("restore.sh", &[]);
@@ -200,20 +200,20 @@ fn a_signal_before_the_swap_leaves_the_old_database_and_a_running_application() 
 }
 
 #[test]
-fn a_signal_while_an_answer_is_waited_for_ends_the_restore_and_is_told() -> Result<()> {
+fn a_signal_while_an_answer_is_waited_for_ends_the_restore_and_is_reported() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     for (question, given, signal, status, state) in [
         ("Type the deployment's domain", "", "INT", 130, "nothing was changed"),
         ("Replace secrets/", DOMAIN, "TERM", 143, "half restored; api worker are left stopped"),
     ] {
-        let heard = tempfile::NamedTempFile::new()?;
+        let printed = tempfile::NamedTempFile::new()?;
         let mut command = deployment.script("restore.sh", &[]);
-        command.arg(&bundle).stdin(Stdio::piped()).stderr(heard.reopen()?).stdout(Stdio::null());
+        command.arg(&bundle).stdin(Stdio::piped()).stderr(printed.reopen()?).stdout(Stdio::null());
         let mut child = command.spawn()?;
         let mut answers = child.stdin.take().context("stdin")?;
         answers
             .write_all(format!("{given}\n").repeat(usize::from(!given.is_empty())).as_bytes())?;
-        let words = || std::fs::read_to_string(heard.path());
+        let words = || std::fs::read_to_string(printed.path());
         wait_until("the question", || Ok(words()?.contains(question)))?;
         sh(Path::new("/"), &format!("kill -{signal} {}", child.id()))?;
         let ended = wait_until("the end", || Ok(child.try_wait()?.is_some()));

@@ -1,4 +1,4 @@
-//! What is refused, and told, before anything is changed.
+//! What is refused, and reported, before anything is changed.
 
 use super::kit::*;
 use anyhow::{Context, Result};

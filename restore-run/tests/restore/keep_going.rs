@@ -44,7 +44,7 @@ fn an_orphan_costs_the_restore_only_without_keep_going() -> Result<()> {
     // What was left out may be in the old database alone.
     assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
     deployment.health_check()?.expect(0);
-    // The restore counts as complete: backups go on.
+    // The restore counts as complete: backups run again.
     deployment.backup(&[])?.expect(0);
     Ok(())
 }

@@ -1,5 +1,5 @@
 //! `restore.sh` on a whole deployment: everything comes back, nothing is touched before the domain
-//! is typed, and a failure leaves what the message says.
+//! is typed, and a failure leaves what the message states.
 
 mod again;
 mod credentials;

@@ -45,7 +45,7 @@ fn from_nothing_but_a_bundle_to_a_green_health_check() -> Result<()> {
 }
 
 #[test]
-fn the_summary_tells_a_missing_bucket_from_a_storage_that_does_not_answer() -> Result<()> {
+fn the_summary_distinguishes_a_missing_bucket_from_a_storage_that_does_not_answer() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     // What the server held is gone with it, its bucket too.
     deployment.stop(&["minio"])?;
@@ -101,7 +101,7 @@ fn bootstrap_puts_nothing_over_what_is_there_and_names_hosts_that_mean_nothing_h
 }
 
 #[test]
-fn a_bootstrap_that_was_broken_off_goes_on_by_itself() -> Result<()> {
+fn a_bootstrap_that_was_interrupted_continues_by_itself() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
     sh(deployment.dir(), "rm -rf .env secrets certs")?;
@@ -121,7 +121,7 @@ fn a_bootstrap_that_was_broken_off_goes_on_by_itself() -> Result<()> {
     assert!(run.stderr.contains("0 replaced"), "{}", run.stderr);
     assert_eq!(deployment.state()?, before);
 
-    // A file of somebody else's is no bootstrap broken off, though nothing would be replaced.
+    // A file of somebody else's is no interrupted bootstrap, though nothing would be replaced.
     sh(deployment.dir(), "rm -rf .env secrets certs && mkdir certs && touch certs/another")?;
     deployment.restore(&bundle, &["--bootstrap"], &answers(""))?.expect(5);
     assert!(!deployment.dir().join(".env").exists());
@@ -129,7 +129,7 @@ fn a_bootstrap_that_was_broken_off_goes_on_by_itself() -> Result<()> {
 }
 
 #[test]
-fn a_new_host_is_set_up_from_a_sealed_file_by_the_commands_that_are_told() -> Result<()> {
+fn a_new_host_is_set_up_from_a_sealed_file_by_the_commands_that_are_printed() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
     let place = tempfile::tempdir()?;
@@ -181,14 +181,14 @@ fn a_sealed_file_restores_and_is_not_left_in_the_clear() -> Result<()> {
     let in_the_clear = || unsealed.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     assert!(!in_the_clear());
 
-    // Not confirmed: what was opened stays for the next try, and is told.
+    // Not confirmed: what was opened stays for the next try, and is reported.
     let run = deployment.restore(&file, &["-i", key], "no\n")?.expect(5);
     assert!(run.stderr.contains("the decrypted bundle"), "{}", run.stderr);
     deployment.restore(&file, &["-i", key, "--config", "no"], &answers(""))?.expect(0);
     assert!(!unsealed.exists());
     assert_eq!(deployment.state()?, before);
 
-    // Broken off after the swap, the same file goes on.
+    // Interrupted after the swap, the same file continues.
     stand_in(&deployment, "obj-mirror", "[ \"$1\" = --delete ] && exit 1")?;
     deployment.restore(&file, &["-i", key], &answers("n"))?.expect(1);
     put_back(&deployment, "obj-mirror")?;

@@ -1,4 +1,4 @@
-//! A restore that was broken off: what goes on from it, what does not, and what is refused meanwhile.
+//! A restore that was interrupted: what continues it, what does not, and what is refused meanwhile.
 
 use super::kit::*;
 use anyhow::{Context, Result, ensure};
@@ -11,8 +11,8 @@ fn journal(deployment: &Deployment) -> PathBuf {
     deployment.dir().join(".restore/unfinished.json")
 }
 
-/// A restore that a dead storage broke off after the swap.
-fn broken_off_at_objects(deployment: &Deployment, bundle: &Path) -> Result<()> {
+/// A restore that a dead storage ended after the swap.
+fn interrupted_at_objects(deployment: &Deployment, bundle: &Path) -> Result<()> {
     stand_in(deployment, "obj-mirror", "[ \"$1\" = --delete ] && exit 1")?;
     let run = deployment.restore(bundle, &[], &answers("n"))?.expect(1);
     put_back(deployment, "obj-mirror")?;
@@ -21,12 +21,12 @@ fn broken_off_at_objects(deployment: &Deployment, bundle: &Path) -> Result<()> {
 }
 
 #[test]
-fn resume_goes_on_from_the_first_unfinished_step_and_leaves_nothing_behind() -> Result<()> {
+fn resume_continues_from_the_first_unfinished_step_and_leaves_nothing_behind() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
     deployment.psql("drop schema tenant_0001 cascade")?;
     deployment.s3().put((BUCKET, "added"), &[], b"added")?;
-    broken_off_at_objects(&deployment, &bundle)?;
+    interrupted_at_objects(&deployment, &bundle)?;
     assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
 
     let refused = deployment.restore(&bundle, &["--resume"], "no\n")?.expect(5);
@@ -50,7 +50,7 @@ fn a_plain_rerun_starts_over_and_drops_in_the_end_what_both_have_put_aside() -> 
     let (deployment, bundle) = with_bundle()?;
     let before = deployment.state()?;
     deployment.psql("drop schema tenant_0001 cascade")?;
-    broken_off_at_objects(&deployment, &bundle)?;
+    interrupted_at_objects(&deployment, &bundle)?;
     let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
     assert!(run.stderr.contains("[4/11]") && run.stderr.contains("[6/11]"), "{}", run.stderr);
     assert_eq!(deployment.state()?, before);
@@ -65,7 +65,7 @@ fn resume_with_another_bundle_is_refused_wherever_it_lies() -> Result<()> {
     deployment.psql("create table public.newer ()")?;
     deployment.backup(&[])?.expect(0);
     let other = deployment.newest_bundle()?;
-    broken_off_at_objects(&deployment, &bundle)?;
+    interrupted_at_objects(&deployment, &bundle)?;
     for arguments in [&["--resume"][..], &["--from", "objects"][..]] {
         let run = deployment.restore(&other, arguments, &answers("n"))?.expect(5);
         assert!(run.stderr.contains("of another bundle"), "{}", run.stderr);
@@ -83,7 +83,7 @@ fn resume_with_another_bundle_is_refused_wherever_it_lies() -> Result<()> {
 #[test]
 fn backup_refuses_while_a_restore_is_unfinished_until_it_is_abandoned() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
-    broken_off_at_objects(&deployment, &bundle)?;
+    interrupted_at_objects(&deployment, &bundle)?;
     let run = deployment.backup(&[])?.expect(5);
     assert!(run.stderr.contains("--resume") && run.stderr.contains("--abandon"), "{}", run.stderr);
     assert_eq!(deployment.bundles()?.len(), 1);
@@ -138,7 +138,7 @@ fn a_load_that_was_killed_is_taken_up_with_every_check() -> Result<()> {
     wait_until("the load to end", || Ok(databases(&deployment)? == "piprio postgres"))?;
     assert_eq!(deployment.state()?, newer, "until the swap, the old database serves");
     deployment.backup(&[])?.expect(5);
-    // Another bundle is refused; the very same goes on, and keeps to --config no.
+    // Another bundle is refused; the very same continues, and keeps to --config no.
     let copy = whole.path().join(bundle.file_name().context("name")?);
     deployment.restore(&copy, &["--resume"], &answers("y"))?.expect(5);
     deployment.restore(&copy, &[], &answers("n"))?.expect(0);
@@ -148,7 +148,7 @@ fn a_load_that_was_killed_is_taken_up_with_every_check() -> Result<()> {
 }
 
 #[test]
-fn a_failed_flush_leaves_the_application_stopped_and_says_so() -> Result<()> {
+fn a_failed_flush_leaves_the_application_stopped_and_reports_that() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     // The cache dies once the objects are there: as late as it can.
     let pid = deployment.pid("redis")?;

@@ -149,7 +149,7 @@ fn an_ordinary_role_that_owns_its_database_can_restore_it() -> Result<()> {
     std::fs::write(deployment.dir().join("secrets/postgres_password"), "app-pw\n")?;
     deployment.backup(&[])?.expect(0);
     deployment.psql_in("app", "delete from t")?;
-    // A superuser's session, which an ordinary role may not end: told before harm, and waited for
+    // A superuser's session, which an ordinary role may not end: reported before any harm, and waited for
     // where it comes in the middle and goes by itself.
     let session = || {
         let mut session = deployment.postgres_client("psql");
@@ -203,7 +203,7 @@ fn secrets_come_back_only_after_a_second_yes_and_env_only_with_force_config() ->
     let run = deployment.restore(&bundle, &["--force-config"], &answers("n"))?.expect(0);
     assert_eq!(std::fs::read_to_string(&env)?, good_env);
     let shown = run.stderr.find("-NEW_HOST=shown").context("no difference shown")?;
-    assert!(shown < run.stderr.find("replaced .env").context("not said")?);
+    assert!(shown < run.stderr.find("replaced .env").context("not reported")?);
     let kept = sh(deployment.dir(), "cat .env.before-*")?;
     assert_eq!(kept, new_env);
     Ok(())
@@ -214,7 +214,7 @@ fn settings_that_would_lead_elsewhere_are_warned_of_and_not_followed() -> Result
     let (deployment, bundle) = with_bundle()?;
     let env = deployment.dir().join(".env");
     let text = std::fs::read_to_string(&env)?;
-    // The bundle's .env says other ports than this deployment's: as if it were another's.
+    // The bundle's .env has other ports than this deployment's: as if it were another's.
     let other = text.replace("PIPRIO_VERSION=", "PIPRIO_VERSION=9.");
     std::fs::write(&env, other.replace("S3_BUCKET=documents", "S3_BUCKET=documents # here"))?;
     let run = deployment.restore(&bundle, &["--force-config"], &answers("n"))?.expect(0);

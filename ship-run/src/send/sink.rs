@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_destination_that_takes_nothing_is_given_up_and_one_that_has_failed_at_once() {
+    fn a_destination_that_accepts_nothing_fails_after_a_limit_and_one_that_has_failed_at_once() {
         let (to, pieces) = sync_channel(1);
         let limit = Duration::from_millis(20);
         assert!(matches!(give_within(&to, Piece::Finish, limit), Given::Taken));

@@ -13,10 +13,11 @@ use test_kit::s3::store::Store;
 
 /// Serve S3 from memory, or from a directory
 ///
-/// Path-style requests, and virtual-host style below storage.test; signature version 4. The keys come from the environment: S3_ACCESS_KEY and
-/// S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is printed. `GET /_stats` tells, unsigned,
-/// what it was asked; `PUT /_faults?operation=GetObject&skip=5&times=1&do=die` makes the sixth kill
-/// it (`do=fail`: 503, `do=cut`: the body breaks off, `slow=MS`: a late answer).
+/// Path-style requests, and virtual-host style below storage.test; signature version 4. The keys come
+/// from the environment: S3_ACCESS_KEY and S3_SECRET_KEY. Once it answers, `listening on HOST:PORT` is
+/// printed. `GET /_stats` returns the request counts, without a signature;
+/// `PUT /_faults?operation=GetObject&skip=5&times=1&do=die` makes the sixth kill it (`do=fail`: 503,
+/// `do=cut`: the body is truncated, `slow=MS`: a late answer).
 #[derive(Parser)]
 #[command(name = "s3-server", version, about)]
 struct Cli {

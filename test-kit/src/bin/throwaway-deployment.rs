@@ -54,7 +54,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Print everything that a backup must bring back, as a text that is equal where the state is
+    /// Print everything that a backup must bring back, as text; equal states give equal text
     DumpState {
         /// Directory of the deployment
         dir: PathBuf,

@@ -31,7 +31,7 @@ impl Deployment {
         run::run(self.driver_command(arguments), "")
     }
 
-    /// What the driver's `ps` says: each service's name with its state.
+    /// What the driver's `ps` prints: each service's name with its state.
     ///
     /// # Errors
     /// If the driver fails.

@@ -29,7 +29,7 @@ pub struct Options {
     pub objects: usize,
     /// Arguments to `initdb`: locale and encoding.
     pub initdb: Vec<String>,
-    /// Where the built tools are; the workspace's own are built where it is not said.
+    /// Where the built tools are; the workspace's own are built where it is not set.
     pub bin_dir: Option<PathBuf>,
 }
 

@@ -15,7 +15,7 @@ use walkdir::WalkDir;
 
 /// What config archives hold.
 const CONFIG: [&str; 3] = [".env", "secrets", "certs"];
-/// What is said of an object, beside `x-amz-meta-*`. When it was written is not: a restore writes it.
+/// The headers of an object, beside `x-amz-meta-*`. When it was written is not: a restore writes it.
 const HEADERS: [&str; 6] = [
     "cache-control",
     "content-disposition",

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 /// Whether this machine has a locale, and PostgreSQL its language: without, the server speaks English.
 #[must_use]
-pub fn speaks(locale: &str) -> bool {
+pub fn has_locale(locale: &str) -> bool {
     let all = Command::new("locale").arg("-a").output().map(|out| out.stdout).unwrap_or_default();
     let plain = |name: &str| name.to_lowercase().replace('-', "");
     let has = String::from_utf8_lossy(&all).lines().any(|name| plain(name) == plain(locale));
@@ -101,7 +101,7 @@ impl Release {
         // `postgres (PostgreSQL) 15.18 (Debian …)`
         let version = banner.split_whitespace().nth(2).unwrap_or_default();
         let major = version.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-        release.major = major.parse().with_context(|| format!("postgres says {banner}"))?;
+        release.major = major.parse().with_context(|| format!("postgres prints {banner}"))?;
         Ok(release)
     }
 

@@ -55,7 +55,7 @@ fn list(parts: &Parts) -> Result<Answer> {
     Ok(Answer::new(200, parts.sql(rows, &[])?))
 }
 
-/// The object first, then its row, then the job: what a row says is there, is.
+/// The object first, then its row, then the job: what a row names exists.
 fn add(parts: &Parts, body: &[u8]) -> Result<Answer> {
     let hash = hex(&Sha256::digest(body));
     let key = format!("tenant_0001/{:016x}-{}.bin", fastrand::u64(..), &hash[..8]);

@@ -1,6 +1,6 @@
 //! A product's application, small but with real state: what the deployment in containers runs.
 //!
-//! - [`parts`]: the database, cache and storage that it stands on;
+//! - [`parts`]: the database, cache and storage that it uses;
 //! - [`api`]: documents (an object each, then its row) and credentials (encrypted columns);
 //! - [`worker`]: what takes jobs off the queue; [`scheduler`]: what only looks at the clock;
 //! - [`web`]: what the world reaches, in front of the API;

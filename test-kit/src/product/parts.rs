@@ -1,4 +1,4 @@
-//! The database, the cache and the storage that the application stands on.
+//! The database, the cache and the storage that the application uses.
 
 use super::sealed::Key;
 use crate::s3::client::Client;
@@ -36,7 +36,7 @@ fn secret(name: &str) -> Result<String> {
 }
 
 impl Parts {
-    /// As the container's environment says, secrets in files.
+    /// As the container's environment sets it, secrets in files.
     ///
     /// # Errors
     /// If something is missing.

@@ -18,7 +18,7 @@ use s3s::dto::*;
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use std::sync::Arc;
 
-/// Tells the server, by a status that S3 does not know, to close the connection instead.
+/// Makes the server, by a status that S3 does not know, close the connection instead.
 pub(super) const HANG_UP: StatusCode = StatusCode::IM_A_TEAPOT;
 
 pub(super) struct Backend {

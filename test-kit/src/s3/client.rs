@@ -21,7 +21,7 @@ pub struct Client {
     agent: ureq::Agent,
 }
 
-/// What the server said.
+/// What the server answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
     /// HTTP status.

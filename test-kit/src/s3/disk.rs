@@ -1,6 +1,6 @@
 //! What a store keeps in a directory, so that it is there again after the server is.
 //!
-//! A directory a bucket, a file an object: a line of JSON with its key and what was said of it, then
+//! A directory a bucket, a file an object: a line of JSON with its key and its headers, then
 //! its bytes. A file is named by a hash, for a key may be no path. Uploads that are not complete, locks
 //! and SHA-256s are not kept.
 

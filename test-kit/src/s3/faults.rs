@@ -86,7 +86,7 @@ impl Fault {
         format!("operation={operation}&skip={skip}&times={times}&{act}")
     }
 
-    /// Asks the server at `endpoint` for it; faults asked for before go on.
+    /// Asks the server at `endpoint` for it; faults asked for before remain.
     ///
     /// # Errors
     /// If the server does not answer.

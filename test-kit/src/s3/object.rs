@@ -20,7 +20,7 @@ pub struct Object {
     pub etag: String,
     /// When it was written.
     pub modified: SystemTime,
-    /// What was said of it.
+    /// Its headers.
     pub properties: Properties,
     /// Its tags, in the order given.
     pub tags: Vec<(String, String)>,
@@ -28,7 +28,7 @@ pub struct Object {
     pub sha256: Option<String>,
 }
 
-/// What a client says of an object, given back as it came.
+/// What a client sends with an object, given back as it came.
 #[derive(Clone, Debug, Default)]
 pub struct Properties {
     /// Content-Type
@@ -74,7 +74,7 @@ impl Blob {
     /// Reads a request's body to its end.
     ///
     /// # Errors
-    /// `IncompleteBody` if it breaks off or is not as long as announced; `BadDigest` if its signed
+    /// `IncompleteBody` if it is truncated or not as long as announced; `BadDigest` if its signed
     /// hash does not fit.
     pub async fn read(body: Option<StreamingBlob>, announced: Option<i64>) -> S3Result<Self> {
         let mut blob = Self { chunks: Vec::new(), size: 0, md5: [0; 16] };

@@ -131,7 +131,7 @@ fn is_upload(head: &Parts) -> bool {
     head.method == Method::PUT && head.uri.path().matches('/').count() > 1
 }
 
-/// What a request's signature says of itself.
+/// What a request's signature declares of itself.
 struct Given<'a> {
     credential: &'a str,
     names: Vec<&'a str>,

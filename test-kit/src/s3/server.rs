@@ -94,7 +94,7 @@ impl Server {
     /// Where it listens.
     ///
     /// # Errors
-    /// If the system does not say.
+    /// If the system does not report it.
     pub fn address(&self) -> Result<SocketAddr> {
         self.listener.local_addr().context("the address listened at")
     }
@@ -103,7 +103,7 @@ impl Server {
     pub async fn run(self) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
-                // Out of descriptors, say: the next connection may find one again.
+                // Out of descriptors, for example: the next connection may find one again.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 continue;
             };

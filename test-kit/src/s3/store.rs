@@ -36,7 +36,7 @@ pub struct Upload {
     pub key: String,
     /// When it began.
     pub begun: SystemTime,
-    /// What was said of the object.
+    /// The headers of the object.
     pub properties: Properties,
     /// Tags of the object to be.
     pub tags: Vec<(String, String)>,
@@ -68,7 +68,7 @@ impl Store {
     /// Does something with a bucket.
     ///
     /// # Errors
-    /// `NoSuchBucket`, or what `work` says.
+    /// `NoSuchBucket`, or what `work` returns.
     pub fn with<T>(
         &self,
         name: &str,

@@ -1,4 +1,4 @@
-//! What the driver tells of services, with every Compose there is.
+//! What the driver reports of services, with every Compose there is.
 
 use crate::kit::{Deploy, Host, composes, image};
 use anyhow::Result;
@@ -115,7 +115,7 @@ fn a_service_that_ends_well_when_it_is_stopped_is_stopped_and_not_done() -> Resu
 }
 
 #[test]
-fn a_service_scaled_by_hand_keeps_its_containers_and_one_that_is_down_is_told() -> Result<()> {
+fn a_service_scaled_by_hand_keeps_its_containers_and_one_that_is_down_is_reported() -> Result<()> {
     with_each(|host| {
         let deploy = host.deploy(
             "deploy",

@@ -69,7 +69,7 @@ fn path_without(host: &Host, verb: &str) -> Result<String> {
     Ok(format!("{dir}:{}", host.path))
 }
 
-/// Ways out of the container: by a pipe in it, and, where its processes are not to be found, through the
+/// How output leaves the container: by a pipe in it, and, where its processes are not to be found, through the
 /// engine.
 fn ways(host: &Host) -> Result<[String; 2]> {
     Ok([host.path.clone(), path_without(host, "inspect")?])
@@ -118,7 +118,7 @@ fn a_command_that_reads_no_further_ends_whoever_still_writes() -> Result<()> {
     })
 }
 
-/// Else what nobody reads goes on inside, and holds what it holds.
+/// Else what nobody reads keeps running inside, and holds what it holds.
 #[test]
 fn a_command_whose_output_nobody_reads_any_more_ends() -> Result<()> {
     with_each(|host| {
@@ -172,7 +172,7 @@ fn inside(deploy: &Deploy) -> Result<usize> {
 }
 
 #[test]
-fn nothing_goes_on_inside_when_it_is_ended_at_whatever_moment() -> Result<()> {
+fn nothing_runs_inside_once_it_is_ended_at_whatever_moment() -> Result<()> {
     with_each(|host| {
         let deploy = running(host)?;
         assert_eq!(inside(&deploy)?, 0);
@@ -215,9 +215,9 @@ fn a_link_in_the_pipes_place_is_not_followed() -> Result<()> {
         let mut swapper = swapper.arg(&ours).stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         swapper.stdout.take().context("stdout")?.read_exact(&mut [0; 2])?;
         for _ in 0..12 {
-            let run = run(deploy.driver_command(&["exec", "db", "echo", "told"]), "")?;
+            let run = run(deploy.driver_command(&["exec", "db", "echo", "answer"]), "")?;
             // What did not arrive is missing.
-            assert!(run.status != 0 || run.stdout == "told\n", "{run:?}");
+            assert!(run.status != 0 || run.stdout == "answer\n", "{run:?}");
             assert_eq!(std::fs::read_to_string(&ours)?, "of the host");
         }
         sh(&deploy.dir, &format!("kill -TERM {}", swapper.id()))?;
@@ -226,8 +226,8 @@ fn a_link_in_the_pipes_place_is_not_followed() -> Result<()> {
             &deploy.dir,
             &format!("docker exec {} sh -c 'rm -f /dev/shm/.piprio-*'", deploy.container("db")?),
         )?;
-        let run = run(deploy.driver_command(&["exec", "db", "echo", "told"]), "")?;
-        assert_eq!(run.expect(0).stdout, "told\n");
+        let run = run(deploy.driver_command(&["exec", "db", "echo", "answer"]), "")?;
+        assert_eq!(run.expect(0).stdout, "answer\n");
         assert_eq!(deploy.driver(&["exec", "db", "ls", "-A", "/dev/shm"]).expect(0).stdout, "");
         Ok(())
     })
@@ -274,13 +274,13 @@ fn an_unpublished_port_answers_at_the_containers_address_and_a_published_one_her
             let address = deploy.driver(&["addr", name, "7000"]).expect(0).stdout;
             assert_eq!(address.starts_with("127.0.0.1:"), is_here, "{address}");
             let (host, port) = address.trim().rsplit_once(':').context("HOST:PORT")?;
-            let mut heard = String::new();
+            let mut answer = String::new();
             wait_until("an answer", || {
                 let ask = format!("cat < /dev/tcp/{host}/{port}");
-                heard = sh(&deploy.dir, &ask).unwrap_or_default();
-                Ok(!heard.is_empty())
+                answer = sh(&deploy.dir, &ask).unwrap_or_default();
+                Ok(!answer.is_empty())
             })?;
-            assert_eq!(heard, "here\n");
+            assert_eq!(answer, "here\n");
         }
         deploy.driver(&["stop", "inner"]).expect(0);
         let run = run(deploy.driver_command(&["addr", "inner", "7000"]), "")?.expect(1);

@@ -8,7 +8,7 @@ use test_kit::deployment::{self, Run, sh};
 use test_kit::process::wait_until;
 
 /// Whether a line begins with pass or fail and is about a service or what is asked of it.
-fn tells(run: &Run, verdict: &str, kind: &str, name: &str) -> bool {
+fn has_line(run: &Run, verdict: &str, kind: &str, name: &str) -> bool {
     run.stdout.lines().any(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         words.contains(&verdict) && words.contains(&kind) && words.contains(&name)
@@ -23,10 +23,10 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
     deploy.set("HEALTH_MAX_LATENCY_MS=60000")?;
     let run = deploy.run("health-check.sh", &["--wait", "30"], "")?.expect(0);
     for name in ["api", "minio", "postgres", "redis", "scheduler", "web", "worker"] {
-        assert!(tells(&run, "pass", "service", name), "{}", run.stdout);
+        assert!(has_line(&run, "pass", "service", name), "{}", run.stdout);
     }
-    assert!(tells(&run, "pass", "database", "piprio"), "{}", run.stdout);
-    assert!(tells(&run, "pass", "storage", "documents"), "{}", run.stdout);
+    assert!(has_line(&run, "pass", "database", "piprio"), "{}", run.stdout);
+    assert!(has_line(&run, "pass", "storage", "documents"), "{}", run.stdout);
 
     // A process that is stopped accepts connections and answers none.
     let pid = sh(
@@ -63,7 +63,7 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
         ("pass", "readiness", "api"),
         ("pass", "database", "piprio"),
     ] {
-        assert!(tells(&run, verdict, kind, name), "{verdict} {kind} {name}\n{}", run.stdout);
+        assert!(has_line(&run, verdict, kind, name), "{verdict} {kind} {name}\n{}", run.stdout);
     }
     drop(held);
 
@@ -75,7 +75,7 @@ fn each_thing_that_is_wrong_has_its_line() -> Result<()> {
     for (kind, name) in
         [("service", "redis"), ("service", "api"), ("readiness", "api"), ("cache", "redis")]
     {
-        assert!(tells(&run, "fail", kind, name), "{kind} {name}\n{}", run.stdout);
+        assert!(has_line(&run, "fail", kind, name), "{kind} {name}\n{}", run.stdout);
     }
     Ok(())
 }

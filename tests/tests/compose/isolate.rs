@@ -1,4 +1,4 @@
-//! The driver's verbs for drills: a deployment's services as a project without a way out, and its end.
+//! The driver's verbs for drills: a deployment's services as an isolated project, and its end.
 
 use crate::contract::{SLEEPS, service, with_each, yaml};
 use crate::drill_app::Project;

@@ -16,7 +16,7 @@ pub const DOMAIN: &str = "piprio.example.com";
 /// A plain text of the encrypted column.
 pub const CREDENTIAL: &str = "sftp-pass-42";
 
-/// The image that `scripts/test-compose.sh` has built; without it, says that the test is skipped.
+/// The image that `scripts/test-compose.sh` has built; without it, prints that the test is skipped.
 pub fn image() -> Option<String> {
     let image = std::env::var("PIPRIO_TEST_COMPOSE_IMAGE").ok().filter(|name| !name.is_empty());
     if image.is_none() {
@@ -206,7 +206,7 @@ impl<'a> Deploy<'a> {
         run(self.driver_command(arguments), "").unwrap()
     }
 
-    /// What the driver's `ps` says, a line a service.
+    /// What the driver's `ps` prints, a line a service.
     pub fn ps(&self) -> String {
         self.driver(&["ps"]).expect(0).stdout.replace('\t', " ")
     }
@@ -252,7 +252,7 @@ impl<'a> Deploy<'a> {
         Ok(text)
     }
 
-    /// Starts everything, as the product's installation says, and waits until the web answers.
+    /// Starts everything, as the product's installation does, and waits until the web answers.
     pub fn up(&self) -> Result<()> {
         self.compose("up -d")?;
         self.wait_until_ready()

@@ -1,11 +1,11 @@
 //! A deployment in containers, as a customer has it, and the driver that runs it. It takes an engine
-//! and an image, which `scripts/test-compose.sh` has; without it, every test here says that it is
+//! and an image, which `scripts/test-compose.sh` has; without it, every test here prints that it is
 //! skipped.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a test says what it skips and types"
+    reason = "a test prints what it skips and types"
 )]
 
 mod contract;

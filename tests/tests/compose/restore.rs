@@ -134,13 +134,13 @@ fn a_bundle_made_under_load_has_an_object_for_every_row() -> Result<()> {
     Ok(())
 }
 
-/// Ends a restore by Ctrl-C once a line was heard; what it said.
+/// Ends a restore by Ctrl-C once a line was read; returns what it printed.
 fn interrupted(deploy: &Deploy, bundle: &Path, line: &str) -> Result<String> {
-    let heard = tempfile::NamedTempFile::new()?;
+    let printed = tempfile::NamedTempFile::new()?;
     let mut command = deploy.script("restore.sh", &[]);
     command.arg(bundle).args(["--confirm", DOMAIN, "--config", "no"]).stdin(Stdio::null());
-    let mut child = command.stdout(Stdio::null()).stderr(heard.reopen()?).spawn()?;
-    let words = || std::fs::read_to_string(heard.path());
+    let mut child = command.stdout(Stdio::null()).stderr(printed.reopen()?).spawn()?;
+    let words = || std::fs::read_to_string(printed.path());
     wait_until(line, || Ok(words()?.contains(line) || child.try_wait()?.is_some()))?;
     sh(&deploy.dir, &format!("kill -INT {}", child.id()))?;
     wait_until("the end", || Ok(child.try_wait()?.is_some()))?;
@@ -150,7 +150,8 @@ fn interrupted(deploy: &Deploy, bundle: &Path, line: &str) -> Result<String> {
 }
 
 #[test]
-fn a_restore_that_is_interrupted_while_services_are_stopped_says_so_and_resumes() -> Result<()> {
+fn a_restore_that_is_interrupted_while_services_are_stopped_reports_that_and_resumes() -> Result<()>
+{
     let Some(host) = Host::with_product()? else { return Ok(()) };
     let deploy = host.existing("deploy");
     let state = deploy.state()?;

@@ -1,11 +1,11 @@
-//! `start`: what is up afterwards is what the configuration says now.
+//! `start`: what is up afterwards is what the configuration is now.
 
 use crate::contract::{SLEEPS, service, with_each, yaml};
 use anyhow::Result;
 use test_kit::deployment::sh;
 
 #[test]
-fn changed_settings_are_applied_and_what_did_not_change_goes_on() -> Result<()> {
+fn changed_settings_are_applied_and_what_did_not_change_keeps_running() -> Result<()> {
     with_each(|host| {
         let colour = ", environment: {COLOUR: '${COLOUR}'}";
         let services = [service("api", SLEEPS, colour), service("other", SLEEPS, "")];
@@ -30,7 +30,7 @@ fn changed_settings_are_applied_and_what_did_not_change_goes_on() -> Result<()> 
 }
 
 /// A restore replaces a secret's file by renaming another over it; a container that has that file
-/// mounted goes on with the old one.
+/// mounted still uses the old one.
 #[test]
 fn a_secret_whose_file_was_replaced_reaches_its_service_and_touches_no_other() -> Result<()> {
     with_each(|host| {
@@ -44,7 +44,7 @@ fn a_secret_whose_file_was_replaced_reaches_its_service_and_touches_no_other() -
         let before = deploy.started(&["api", "other"])?;
         deploy.driver(&["start", "api", "other"]).expect(0);
         assert_eq!(deploy.started(&["api", "other"])?, before);
-        // As old as the archive says that it is.
+        // As old as in the archive.
         sh(&deploy.dir, "echo two > new && touch -d '2020-01-01' new && mv new key")?;
         let other = deploy.started(&["other"])?;
         deploy.driver(&["start", "api", "other"]).expect(0);

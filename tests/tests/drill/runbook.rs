@@ -1,4 +1,4 @@
-//! What docs/DRILL.md says to type about `drill.sh`, typed exactly, in the order of the page. The list at its end, which
+//! What docs/DRILL.md gives to type about `drill.sh`, typed exactly, in the order of the page. The list at its end, which
 //! needs Docker Compose, is followed beside the other tests of containers.
 
 use crate::kit::{Stand, older};
@@ -46,7 +46,7 @@ fn names_a_copy(command: &str) -> bool {
 }
 
 #[test]
-fn every_command_of_the_page_does_as_it_says() -> Result<()> {
+fn every_command_of_the_page_does_as_described() -> Result<()> {
     let stand = Stand::without_checks(40)?;
     older(&stand, 10)?;
     let host = tempfile::tempdir()?;

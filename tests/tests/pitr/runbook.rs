@@ -67,7 +67,7 @@ impl Actual {
     }
 }
 
-/// Does all that the steps say; each command with how it ended.
+/// Runs all commands of the steps; each command with how it ended.
 fn follow(host: &Host, steps: &[Step], actual: &Actual) -> Result<Vec<(String, Run)>> {
     let mut done = Vec::new();
     for step in steps {

@@ -44,7 +44,7 @@ impl Stand {
         self.deployment.run_script("drill.sh", arguments, "")
     }
 
-    /// An own check of drills.
+    /// A check of its own for drills.
     fn add_check(&self, name: &str, text: &str) -> Result<()> {
         let dir = self.deployment.dir().join("drill.d");
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;

@@ -54,7 +54,7 @@ fn nothing_that_an_attacker_packs_gets_outside_or_stays() {
     for (script, why) in cases {
         let archive = archive(&bench, script);
         bench.write("refused", &archive);
-        let ended = bench.unseal(&["refused", "gone"]).with(4).says(why);
+        let ended = bench.unseal(&["refused", "gone"]).with(4).reports(why);
         assert!(!ended.err.contains('\u{1b}'), "{}", ended.err);
         bench.assert_nothing("gone");
         assert_eq!(fs::read(bench.path("outside")).unwrap(), b"untouched", "{why}");
@@ -64,9 +64,9 @@ fn nothing_that_an_attacker_packs_gets_outside_or_stays() {
 }
 
 #[test]
-fn what_a_size_tells_is_not_believed() {
+fn a_declared_size_is_not_trusted() {
     let bench = Bench::new();
-    // A header that tells of more than any disk holds, and content that it does not have.
+    // A header that declares more than any disk holds, and content that it does not have.
     let huge = archive(
         &bench,
         "info = tarfile.TarInfo(B + '/huge'); info.size = 1 << 60; tar.addfile(info)",

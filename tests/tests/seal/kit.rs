@@ -31,7 +31,7 @@ impl Ended {
     }
 
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
+    pub fn reports(self, text: &str) -> Self {
         assert!(self.err.contains(text), "no {text:?} in:\n{}", self.err);
         self
     }

@@ -1,7 +1,7 @@
 //! `seal.sh` and `unseal.sh`: what leaves the host is encrypted, comes back identical, and whatever was
 //! done to it on the way is refused with nothing left behind.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod hostile;
 mod kit;
@@ -46,7 +46,7 @@ fn a_bundle_sealed_with_gpg_comes_back_identical() {
     bench
         .unseal(&["sealed", "--passphrase-file", "wrong", "out"])
         .with(1)
-        .says("cannot be decrypted");
+        .reports("cannot be decrypted");
     bench.assert_nothing("out");
     bench.unseal(&["sealed", "--passphrase-file", "pass", "out"]).with(0);
     bench.assert_identical("out");
@@ -58,7 +58,7 @@ fn a_bundle_sealed_with_gpg_comes_back_identical() {
     let mut elsewhere = bench.script("unseal.sh", &["for-key", "nowhere"]);
     fs::create_dir(bench.path("empty-home")).unwrap();
     elsewhere.env("GNUPGHOME", bench.path("empty-home"));
-    kit::end(&mut elsewhere).with(1).says("No secret key");
+    kit::end(&mut elsewhere).with(1).reports("No secret key");
     bench.assert_nothing("nowhere");
 }
 
@@ -137,12 +137,12 @@ fn a_bundle_of_the_older_script_goes_there_and_back() {
     fs::write(bench.bundle().join("MANIFEST.txt"), "Piprio backup\nVersion: 3.1\n").unwrap();
     let recipient = bench.age_key("key").1;
     bench.write("sealed", &bench.seal(&["-r", &recipient]).with(0).out);
-    bench.unseal(&["sealed", "-i", "key", "out"]).with(0).says("has no seal");
+    bench.unseal(&["sealed", "-i", "key", "out"]).with(0).reports("has no seal");
     bench.assert_identical("out");
     // One that this toolkit made does not pass for one without its seal.
     let made = Bench::new();
     fs::remove_file(made.bundle().join("SHA256SUMS")).unwrap();
-    made.seal(&["-r", &recipient]).with(4).says("SHA256SUMS is missing");
+    made.seal(&["-r", &recipient]).with(4).reports("SHA256SUMS is missing");
 }
 
 #[test]
@@ -151,10 +151,10 @@ fn another_key_opens_nothing() {
     let recipient = bench.age_key("key").1;
     bench.age_key("other");
     bench.write("sealed", &bench.seal(&["-r", &recipient]).with(0).out);
-    bench.unseal(&["sealed", "-i", "other", "out"]).with(1).says("no identity matched");
+    bench.unseal(&["sealed", "-i", "other", "out"]).with(1).reports("no identity matched");
     bench.assert_nothing("out");
-    bench.unseal(&["sealed", "-i", "missing", "out"]).with(1).says("missing");
-    bench.unseal(&["missing", "-i", "key", "out"]).with(1).says("missing");
+    bench.unseal(&["sealed", "-i", "missing", "out"]).with(1).reports("missing");
+    bench.unseal(&["missing", "-i", "key", "out"]).with(1).reports("missing");
     bench.unseal(&["sealed", "--passphrase-file", "key", "out"]).with(2);
     bench.assert_nothing("out");
 }
@@ -209,7 +209,7 @@ fn a_bundle_that_is_there_is_never_overwritten() {
     bench.write("sealed", &bench.seal(&["-r", &recipient]).with(0).out);
     let root = bench.bundle().parent().unwrap().display().to_string();
     let before = bytes_of(&bench.bundle());
-    bench.unseal(&["sealed", "-i", "key", &root]).with(5).says("exists already");
+    bench.unseal(&["sealed", "-i", "key", &root]).with(5).reports("exists already");
     assert_eq!(bytes_of(&bench.bundle()), before);
     assert_eq!(
         fs::read_dir(root)
@@ -232,7 +232,7 @@ fn a_directory_where_another_run_is_at_work_is_left_alone() {
     fs::create_dir(dir.join(".piprio_20260101T000000Z.partial")).unwrap();
     let lock = fs::File::create(dir.join(".lock")).unwrap();
     lock.lock().unwrap();
-    bench.unseal(&["sealed", "-i", "key", "out"]).with(5).says("another run");
+    bench.unseal(&["sealed", "-i", "key", "out"]).with(5).reports("another run");
     assert!(dir.join(".piprio_20260101T000000Z.partial").exists());
     drop(lock);
     // A killed run's leftover goes.
@@ -275,7 +275,7 @@ fn a_damaged_bundle_is_not_sealed_and_leaves_an_empty_file() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_before_anything_is_read() {
+fn what_cannot_be_done_is_reported_before_anything_is_read() {
     let bench = Bench::new();
     for arguments in [
         &[][..],
@@ -288,8 +288,8 @@ fn what_cannot_be_done_is_said_before_anything_is_read() {
     ] {
         bench.seal(arguments).with(2);
     }
-    bench.seal(&["-r", "nonsense"]).with(1).says("age");
-    bench.seal(&["--gpg", "-r", "nobody@example.org"]).with(1).says("gpg --import");
+    bench.seal(&["-r", "nonsense"]).with(1).reports("age");
+    bench.seal(&["--gpg", "-r", "nobody@example.org"]).with(1).reports("gpg --import");
     let mut none = bench.script("seal.sh", &[]);
     kit::end(&mut none).with(2);
     kit::end(&mut bench.script("unseal.sh", &[])).with(2);
@@ -314,7 +314,7 @@ fn what_cannot_be_done_is_said_before_anything_is_read() {
         ("unseal.sh", vec!["sealed.gpg", "out"], "apt-get install gnupg"),
     ] {
         let mut command = bench.script(script, &arguments);
-        kit::end(command.env("PATH", bench.path("bare"))).with(1).says(package);
+        kit::end(command.env("PATH", bench.path("bare"))).with(1).reports(package);
     }
     bench.assert_nothing("out");
 }

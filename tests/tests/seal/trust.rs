@@ -1,4 +1,4 @@
-//! A key is encrypted for only where the keyring says whose it is: by gpg's own word for programs.
+//! A key is encrypted for only where the keyring confirms whose it is: by gpg's own output for programs.
 
 use crate::kit::{Bench, end};
 use std::fs;
@@ -42,7 +42,8 @@ impl Bench {
     #[track_caller]
     fn refuses(&self, key: &str, why: &str) -> String {
         let began = Instant::now();
-        let ended = self.seal(&["--gpg", "-r", key]).with(5).says(why).says("nothing was written");
+        let ended =
+            self.seal(&["--gpg", "-r", key]).with(5).reports(why).reports("nothing was written");
         assert_eq!(ended.out.len(), 0);
         assert_eq!(ended.err.lines().count(), 1, "{}", ended.err);
         assert!(began.elapsed() < Duration::from_secs(30));

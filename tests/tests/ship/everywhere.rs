@@ -22,7 +22,7 @@ fn settings(number: u8, s3: &S3) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A way back: the name of the copy, what else the command needs, and the variables of a new host.
+/// How a copy is restored: the name of the copy, what else the command needs, and the variables of a new host.
 struct Way {
     name: String,
     arguments: Vec<String>,
@@ -94,7 +94,7 @@ fn a_deployment_comes_back_from_every_place_that_it_was_copied_to_at_once() {
     let version = Command::new("restic").arg("version").output();
     let has_restic = version.is_ok_and(|out| out.status.success());
     if !has_restic {
-        skipped!("the way back from a restic repository, because restic is missing");
+        skipped!("the restore from a restic repository, because restic is missing");
     }
     let (first, second) = (S3::start("offsite").unwrap(), S3::start("offsite").unwrap());
     let place = tempfile::tempdir().unwrap();

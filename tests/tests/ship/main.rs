@@ -1,6 +1,6 @@
 //! `ship.sh`: sealed copies of bundles elsewhere, and a deployment restored from one.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue has failed")]
 
 mod copies;
 mod everywhere;

@@ -269,7 +269,7 @@ fn damaged_cut_replaced_and_swapped_files_of_a_repository_are_found_and_no_resto
         }
         let what = format!("try {number}, {}", files[which].display());
         let verified = ship(&bench, &["verify"]);
-        // What cannot be opened at all is not told from what cannot be reached.
+        // What cannot be opened at all is not distinguished from what cannot be reached.
         assert!(
             matches!(verified.code, Some(3 | 4)),
             "{what}: {:?} {}",

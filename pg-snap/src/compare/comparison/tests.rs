@@ -144,7 +144,7 @@ fn a_sequence_is_behind_by_what_it_gives_next_and_in_its_own_direction() {
 }
 
 #[test]
-fn a_constraint_is_held_to_what_the_dump_says_of_it() {
+fn a_constraint_is_compared_with_its_definition_in_the_dump() {
     let (mut dumped, mut catalog) = both();
     let with = |name: &str, not_valid, not_enforced| {
         let constraint = statement::DumpConstraint { not_valid, not_enforced, ..constraint(name) };

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_as_long_as_it_says() {
+    fn a_head_has_the_length_that_it_declares() {
         let mut literals = [0; LITERALS];
         literals[32..96].fill(7);
         literals[END] = 1;

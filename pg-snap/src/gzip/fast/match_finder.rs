@@ -31,7 +31,7 @@ impl MatchFinder {
     }
 
     /// Finds the sequences of this stretch of the text, behind those that were looked through before;
-    /// gives where they end: further if the last match goes on, less far if there are too many.
+    /// gives where they end: further if the last match is longer, less far if there are too many.
     pub fn find(&mut self, text: &[u8], stretch: Range<usize>, found: &mut Sequences) -> usize {
         found.clear();
         let last = stretch.end.min(text.len().saturating_sub(WORD));

@@ -121,7 +121,7 @@ fn of_many_late_statements_none_is_lost_with_one_that_fails() -> Result<()> {
 }
 
 #[test]
-fn a_transaction_of_the_dumps_own_goes_on_behind_its_savepoints() -> Result<()> {
+fn a_transaction_of_the_dumps_own_continues_behind_its_savepoints() -> Result<()> {
     let s = Scene::new()?;
     s.write(
         "UTF8",

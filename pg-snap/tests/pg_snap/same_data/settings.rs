@@ -6,7 +6,7 @@ use fastrand::Rng;
 pub struct Setting {
     pub name: &'static str,
     pub values: &'static [&'static str],
-    /// That no plain psql gets a dump past it, whatever the dump says.
+    /// That no plain psql gets a dump past it, whatever the dump contains.
     pub stops_psql: bool,
 }
 

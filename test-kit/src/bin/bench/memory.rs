@@ -1,4 +1,4 @@
-//! The memory of a tree of processes, as the kernel tells it.
+//! The memory of a tree of processes, as the kernel reports it.
 
 use anyhow::{Result, ensure};
 use std::path::Path;
@@ -18,13 +18,13 @@ impl Watch {
     /// Begins to look.
     ///
     /// # Errors
-    /// If this kernel does not tell who is whose child.
+    /// If this kernel does not list the children of a process.
     pub fn start() -> Result<Self> {
         let own = std::process::id();
         let report = format!("/proc/{own}/task/{own}/children");
         ensure!(
             Path::new(&report).exists(),
-            "there is no {report}: this kernel does not tell children"
+            "there is no {report}: this kernel does not list the children of a process"
         );
         let (end, ended) = channel();
         Ok(Self { end, peak: std::thread::spawn(move || watch(own, &ended)) })
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn what_grandchildren_hold_is_counted_each_by_itself() {
         const HELD: u64 = 20_000_000;
-        // Both hold their text until their input ends, and tell when they have it.
+        // Both hold their text until their input ends, and report when they have it.
         let hold = format!("x=$(head -c {HELD} /dev/zero | tr '\\0' x); echo; read end");
         let script = format!("(exec <&3; {hold}) & {hold}; wait");
         let mut child = Command::new("sh")

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_run_is_told_by_its_number() {
+    fn a_line_that_is_no_run_is_reported_by_its_number() {
         for (line, why) in [
             ("t\tours\ta\t1", "line 2: 4 fields instead of 7"),
             ("t\tfoe\ta\t1\t\t1\t", "line 2: 'foe' is no role"),

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_even_once_has_no_time_is_no_best_peer_and_is_told() {
+    fn what_failed_even_once_has_no_time_is_no_best_peer_and_is_reported() {
         let mut failed = row("pg_dump -Fd", Role::Peer, &[1.0], None);
         failed.failures = vec!["out of shared memory".into(), "the same".into()];
         let text =

@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// What alone is to be shown, where it is said.
+/// What alone is to be shown, where it is given.
 #[derive(Default)]
 pub struct Only {
     /// A part of a fault's name.

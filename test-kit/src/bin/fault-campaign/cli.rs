@@ -8,8 +8,8 @@ use pipe_kit::{Exit, info};
 use std::path::PathBuf;
 
 const AFTER_HELP: &str = "\
-Each try is report on standard error, a promise that was broken with all that is known of it; the
-table is on standard output. Moments and offsets come from the seed: with it, and the number of
+Each try is reported on standard error; a broken promise with all that is known of it. The table is
+on standard output. Moments and offsets come from the seed: with it, and the number of
 a try, that try is repeated.
 
 EXAMPLES
@@ -20,7 +20,7 @@ EXAMPLES
 EXIT STATUS
   0 nothing was lost, 1 something was (or the campaign could not be run), 2 usage";
 
-/// Make everything go wrong, again and again, and tell whether anything was lost
+/// Inject faults repeatedly, and report whether anything was lost
 #[derive(Parser)]
 #[command(name = "fault-campaign", version, after_help = AFTER_HELP)]
 pub struct Cli {

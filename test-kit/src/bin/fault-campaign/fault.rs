@@ -40,6 +40,6 @@ pub trait Fault {
 
     fn tries(&self, stand: &Stand, scale: Scale) -> usize;
 
-    /// Shows the fault once. An error is a loss: it tells which promise was broken, and how.
+    /// Shows the fault once. An error is a loss: it names the promise that was broken, and how.
     fn attempt(&self, stand: &Stand, n: usize, rng: &mut Rng, scale: Scale) -> Result<Ending>;
 }

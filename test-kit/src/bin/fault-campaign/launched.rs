@@ -16,19 +16,19 @@ use test_kit::deployment::Run;
 use test_kit::process::wait_until;
 
 const PAUSE: Duration = Duration::from_millis(2);
-/// How long what a killed run has left running may go on before it counts as left for good.
+/// How long what a killed run has left running may continue before it counts as left for good.
 const PATIENCE: Duration = Duration::from_secs(100);
 
 /// A running script.
 pub struct Launched {
     child: Child,
-    stdout: Heard,
-    stderr: Heard,
+    stdout: Captured,
+    stderr: Captured,
     /// Until it has ended.
     watched: Option<Watched>,
 }
 
-/// A run of which an operator hears.
+/// A run that an operator is notified of.
 struct Watched {
     watch: Arc<Watch>,
     script: Script,
@@ -36,20 +36,20 @@ struct Watched {
 }
 
 /// A stream's text so far.
-struct Heard {
+struct Captured {
     text: Arc<Mutex<Vec<u8>>>,
     reader: JoinHandle<()>,
 }
 
-impl Heard {
-    fn listen(mut pipe: impl Read + Send + 'static) -> Self {
+impl Captured {
+    fn read_all(mut pipe: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&text);
+        let captured = Arc::clone(&text);
         let reader = std::thread::spawn(move || {
             let mut piece = [0; 4096];
             while let Ok(n @ 1..) = pipe.read(&mut piece) {
-                let mut heard = heard.lock().unwrap_or_else(PoisonError::into_inner);
-                heard.extend_from_slice(&piece[..n]);
+                let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+                captured.extend_from_slice(&piece[..n]);
             }
         });
         Self { text, reader }
@@ -62,7 +62,7 @@ impl Heard {
 }
 
 impl Launched {
-    /// Starts a script, of whose run an operator hears.
+    /// Starts a script, of whose run an operator is notified.
     pub fn watched(watch: &Arc<Watch>, script: Script, command: Command) -> Result<Self> {
         let watched = Watched { watch: Arc::clone(watch), script, launched: Utc::now() };
         Ok(Self { watched: Some(watched), ..Self::start(command)? })
@@ -71,8 +71,8 @@ impl Launched {
     pub fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.process_group(0).spawn().context("starting a script")?;
-        let stdout = Heard::listen(child.stdout.take().context("no pipe")?);
-        let stderr = Heard::listen(child.stderr.take().context("no pipe")?);
+        let stdout = Captured::read_all(child.stdout.take().context("no pipe")?);
+        let stderr = Captured::read_all(child.stderr.take().context("no pipe")?);
         Ok(Self { child, stdout, stderr, watched: None })
     }
 
@@ -85,7 +85,7 @@ impl Launched {
         self.stderr.so_far()
     }
 
-    /// Waits until it has said something on stderr; false if it ended before.
+    /// Waits until it has written something to stderr; false if it ended before.
     pub fn wait_for(&mut self, words: &str) -> Result<bool> {
         loop {
             let ended = self.has_ended()?;
@@ -175,9 +175,9 @@ impl Launched {
             }
             std::thread::sleep(PAUSE * 10);
         }
-        let text = |heard: Heard| {
-            let _ = heard.reader.join();
-            String::from_utf8_lossy(&heard.text.lock().unwrap_or_else(PoisonError::into_inner))
+        let text = |captured: Captured| {
+            let _ = captured.reader.join();
+            String::from_utf8_lossy(&captured.text.lock().unwrap_or_else(PoisonError::into_inner))
                 .into_owned()
         };
         Ok(Run { status, stdout: text(self.stdout), stderr: text(self.stderr) })
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_says_is_heard_while_it_runs_and_its_end_is_told() {
+    fn what_it_prints_is_read_while_it_runs_and_its_end_is_reported() {
         let mut run = sh("echo first >&2; sleep 0.2; echo out; exit 7");
         assert!(run.wait_for("first").unwrap());
         assert!(!run.has_ended().unwrap());

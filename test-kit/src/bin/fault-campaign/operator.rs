@@ -34,7 +34,7 @@ pub struct Known {
 /// What was sent from the start of a run to its end.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Of each ping what tells it from the others: `start`, `0`, `1`.
+    /// Of each ping what distinguishes it from the others: `start`, `0`, `1`.
     pub pings: Vec<String>,
     /// Of each message `event` and `status`.
     pub messages: Vec<(String, Option<i32>)>,

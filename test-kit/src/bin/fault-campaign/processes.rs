@@ -1,4 +1,4 @@
-//! What runs on this machine, as `/proc` tells it.
+//! What runs on this machine, as `/proc` lists it.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, kill_process};
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_parentheses_is_read_and_the_dead_are_not_told() {
+    fn a_name_with_parentheses_is_read_and_the_dead_are_not_listed() {
         let process = parse("12 (a) (b) S 3 4 5 0").unwrap();
         assert_eq!((process.parent, process.group, &*process.name), (3, 4, "a) (b"));
         assert_eq!(parse("12 (a) Z 3 4 5 0"), None);

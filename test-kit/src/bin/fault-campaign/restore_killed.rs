@@ -1,4 +1,4 @@
-//! A restore killed at any moment: there is always a database, the old one or the new, and going on
+//! A restore killed at any moment: there is always a database, the old one or the new, and continuing
 //! or starting over brings everything back and cleans up.
 
 use crate::fault::{Ending, Fault, Scale};
@@ -87,7 +87,7 @@ fn last_step(message: &str) -> &str {
     last.unwrap_or("the start of it")
 }
 
-/// Goes on or starts over, in turn; where there is nothing to go on with, going on is refused.
+/// Continues or starts over, in turn; where there is nothing to continue, `--resume` is refused.
 pub fn complete(stand: &Stand, n: usize) -> Result<&'static str> {
     let unfinished = stand.deployment.dir().join(".restore/unfinished.json").exists();
     if (n / 2).is_multiple_of(2) {

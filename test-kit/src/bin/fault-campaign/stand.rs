@@ -19,7 +19,7 @@ const BULK: &str = "create table public.bulk as
 /// Keys that no path can spell, beside others: their objects are kept aside.
 const ODD_KEYS: [&str; 4] = ["odd", "odd/below it", "double//slash", ".obj-mirror/not ours"];
 
-/// A deployment that is as its bundle says.
+/// A deployment that is as in its bundle.
 pub struct Stand {
     pub deployment: Deployment,
     /// The good bundle.
@@ -144,7 +144,7 @@ impl Stand {
         test_kit::postgres::canonical(&pipe_kit::child::capture(&mut dump, "pg_dump")?)
     }
 
-    /// The database is there, as it was before the restore or as the bundle has it: told in a word.
+    /// The database is there, as it was before the restore or as the bundle has it; returns which, in a word.
     ///
     /// # Errors
     /// If it is neither.
@@ -295,7 +295,7 @@ pub fn ended(run: &Run, status: i32) -> Result<()> {
     Ok(())
 }
 
-/// The end of what a run has said: what it said before is what it always says.
+/// The end of what a run has printed: what comes before it is the same in every run.
 pub fn last_words(message: &str) -> String {
     let lines: Vec<&str> = message.lines().collect();
     lines[lines.len().saturating_sub(15)..].join("\n")

@@ -1,4 +1,4 @@
-//! A stage that is stopped, as by a debugger or a frozen disk: it goes on as if nothing had been; and
+//! A stage that is stopped, as by a debugger or a frozen disk: it continues as if nothing had been; and
 //! where it does not, a signal to the script ends all of it all the same.
 
 use crate::fault::{Ending, Fault, Scale};
@@ -12,7 +12,7 @@ use fastrand::Rng;
 use rustix::process::Signal;
 use std::time::Duration;
 
-/// How long a script may take to end when it is told to, its stage stopped: long enough for a
+/// How long a script may take to end when it is terminated, its stage stopped: long enough for a
 /// stage's own patience with what it has started.
 const BOUND: Duration = Duration::from_secs(60);
 

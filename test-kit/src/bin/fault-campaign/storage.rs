@@ -57,8 +57,9 @@ impl Fault for Pull {
         for bundle in &made {
             stand.mirrors_the_bucket(bundle).with_context(report)?;
         }
-        let loud = run.stderr.contains("no bundle was made") && run.stderr.contains("obj-mirror");
-        ensure!(run.status == 0 || loud, "it does not say what failed: {}", report());
+        let is_named =
+            run.stderr.contains("no bundle was made") && run.stderr.contains("obj-mirror");
+        ensure!(run.status == 0 || is_named, "it does not name what failed: {}", report());
         stand.remove_other_bundles()?;
         Ending::held(if run.status == 0 { "a whole bundle" } else { "failed, no bundle" })
     }
@@ -90,9 +91,9 @@ impl Fault for Push {
             stand.is_restored().with_context(report)?;
             return Ending::held("complete");
         }
-        let loud = [Exit::Failed, Exit::Incomplete, Exit::Refused].map(|e| i32::from(e.code()));
-        ensure!(loud.contains(&run.status), "an odd status: {}", report());
-        // Dead, it is started anew, and is empty; else it goes on, and does nothing wrong any more.
+        let expected = [Exit::Failed, Exit::Incomplete, Exit::Refused].map(|e| i32::from(e.code()));
+        ensure!(expected.contains(&run.status), "an odd status: {}", report());
+        // Dead, it is started anew, and is empty; else it runs on, without further faults.
         if stand.deployment.s3_faults_end().is_err() {
             stand.deployment.start(&["minio"])?;
         }
