@@ -20,6 +20,8 @@ mod notifications;
 mod ship;
 mod unused;
 
+pub use unused::unused;
+
 /// One line of the report.
 #[derive(Debug)]
 pub struct Row {
@@ -62,10 +64,20 @@ const REDIS: &[(&str, u16)] = &[("redis", 6379), ("rediss", 6379)];
 /// [`Stop::usage`] for a setting that is wrong or ambiguous; if a secret's file cannot be read or
 /// the driver, where needed, does not answer.
 pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
-    let mut out = resolve_with(deployment, layers, None)?;
-    unused::report(layers, &out.exports);
+    let mut out = resolve_only(deployment, layers)?;
+    for unused in unused(layers, &out.exports) {
+        warning!("{unused}");
+    }
     out.rows.sort_by_key(|row| settings::position(row.key));
     Ok(out)
+}
+
+/// Resolves everything; [`unused`] is the caller's to report.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_only(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
+    resolve_with(deployment, layers, None)
 }
 
 /// Resolves everything without a driver, as if it named these services.
