@@ -16,6 +16,7 @@ mod place;
 mod program;
 mod report;
 mod room;
+mod runs;
 mod schedule;
 mod spelling;
 mod toolkit;
@@ -25,7 +26,7 @@ use crate::layers::Layers;
 use crate::resolve;
 use crate::{environment, get};
 use anyhow::Result;
-use bundle_format::report::{HealthReport, LoadPreflight};
+use bundle_format::report::{HealthReport, LoadPreflight, ProbeKind, RunKind};
 use chrono::{Local, SecondsFormat, Utc};
 use clients::Clients;
 use copies::Recipients;
@@ -81,16 +82,16 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
     };
     let names: Vec<&str> = layers.file.keys().map(String::as_str).collect();
     lines.extend(spelling::lines(&names, place));
+    let known = known(deployment, &layers, place, &mut lines);
     let setting = |key: &str| get::value(deployment, &layers, key, true).unwrap_or_default();
     let root = PathBuf::from(setting("BACKUP_ROOT"));
     lines.extend(access(place, Some(&root)));
     lines.push(toolkit::writable(&root, place));
     let drills = setting("HEALTH_MAX_DRILL_AGE_DAYS").parse().unwrap_or(0_u32);
     lines.extend(scheduled(place, drills > 0));
-    match resolved(deployment, &layers, place, &mut lines) {
-        Ok(known) => lines.extend(of_settings(&known, place, &root)),
-        Err(error) => {
-            lines.push(Line::finding("settings", format!("{error:#}"), place.edit()));
+    match known {
+        Some(known) => lines.extend(of_settings(&known, place, &root)),
+        None => {
             lines.push(clock::line(clock::is_synchronized(&Tools::default()), None));
             lines.push(Line::skipped("everything else", "the settings do not resolve"));
         }
@@ -115,23 +116,30 @@ impl Known {
     }
 }
 
-fn resolved(
+/// Resolves the settings; how that went is entered into the lines.
+fn known(
     deployment: &Deployment,
     layers: &Layers,
     place: &Place,
     lines: &mut Vec<Line>,
-) -> Result<Known> {
-    let resolved = resolve::resolve_only(deployment, layers)?;
-    let unused = resolve::unused(layers, &resolved.exports);
-    lines.extend(
-        unused
-            .iter()
-            .map(|unused| Line::note("settings", unused.to_string()).with_command(place.edit())),
-    );
-    let exports = resolved.exports.clone();
-    let tools = Tools::new(environment::of(deployment, layers, resolved)?);
-    lines.push(Line::ok("settings", format!("{} variables resolve", exports.len())));
-    Ok(Known { exports, tools })
+) -> Option<Known> {
+    const NAME: &str = "settings";
+    let resolved = resolve::resolve_only(deployment, layers).and_then(|resolved| {
+        let exports = resolved.exports.clone();
+        Ok((exports, environment::of(deployment, layers, resolved)?))
+    });
+    let (exports, changes) = match resolved {
+        Ok(resolved) => resolved,
+        Err(error) => {
+            lines.push(Line::finding(NAME, format!("{error:#}"), place.edit()));
+            return None;
+        }
+    };
+    let unused = resolve::unused(layers, &exports);
+    let note = |text: String| Line::note(NAME, text).with_command(place.edit());
+    lines.extend(unused.iter().map(|unused| note(unused.to_string())));
+    lines.push(Line::ok(NAME, format!("they resolve to {} variables", exports.len())));
+    Some(Known { exports, tools: Tools::new(changes) })
 }
 
 fn access(place: &Place, root: Option<&Path>) -> Vec<Line> {
@@ -173,6 +181,16 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     };
     let driver = known.variable("PIPRIO_DRIVER").unwrap_or_default();
     lines.extend(health.iter().flat_map(|report| health::lines(report, place, &driver, root)));
+    let has =
+        |kind| health.as_ref().is_some_and(|report| report.probes.iter().any(|p| p.kind == kind));
+    let now = Utc::now();
+    if !has(ProbeKind::Drill) {
+        lines.push(runs::drill(runs::read(place, RunKind::Drill).as_ref(), now, place));
+    }
+    let ships = (1..=9).any(|number| known.variable(&format!("SHIP_{number}")).is_some());
+    if ships && !has(ProbeKind::Ship) {
+        lines.push(runs::ship(runs::read(place, RunKind::Ship).as_ref(), now, place));
+    }
     let bundle = health.as_ref().and_then(|report| health::newest_bundle(report, root));
     lines.extend(of_database(known, place, health.as_ref(), bundle.as_ref()));
     lines.extend(links::urls(|name| known.variable(name), place));

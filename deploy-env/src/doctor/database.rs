@@ -17,6 +17,10 @@ pub struct Server {
     database: String,
     superuser: bool,
     creates_databases: bool,
+    /// The database's owner.
+    owner: String,
+    /// Whether the role has the owner's rights.
+    acts_for_owner: bool,
     encoding: String,
     collation: String,
     /// Whether the session is encrypted; null where the server does not know.
@@ -62,8 +66,11 @@ pub fn facts(clients: &Clients, superuser: Vec<String>) -> Result<Facts> {
 pub fn as_superuser(prefix: &[String], variable: impl Fn(&str) -> Option<String>) -> Vec<String> {
     let mut words = prefix.to_vec();
     words.extend(["psql", "-U", "postgres"].map(str::to_owned));
-    for (option, name) in [("-h", "PGHOST"), ("-p", "PGPORT"), ("-d", "PGDATABASE")] {
-        if let Some(value) = variable(name) {
+    let host = variable("PGHOSTADDR").or_else(|| variable("PGHOST"));
+    for (option, value) in
+        [("-h", host), ("-p", variable("PGPORT")), ("-d", variable("PGDATABASE"))]
+    {
+        if let Some(value) = value {
             words.extend([option.to_owned(), value]);
         }
     }
@@ -148,13 +155,20 @@ impl Facts {
 
     fn restores(&self) -> Line {
         const NAME: &str = "database restore";
-        let role = &self.server.role;
-        if self.may_create() {
-            return Line::ok(NAME, format!("the role {role} may create databases"));
+        let Server { role, owner, acts_for_owner, .. } = &self.server;
+        if !self.may_create() {
+            let found = format!("the role {role} may not create databases, as a restore must");
+            let statement = format!("ALTER ROLE {} CREATEDB", identifier(role));
+            return Line::finding(NAME, found, self.grant(&statement));
         }
-        let found = format!("the role {role} may not create databases, as a restore must");
-        let statement = format!("ALTER ROLE {} CREATEDB", identifier(role));
-        Line::finding(NAME, found, self.grant(&statement))
+        if !acts_for_owner {
+            let found = format!(
+                "the role {role} has not the rights of {owner}, who owns the database, as a restore must"
+            );
+            let statement = format!("GRANT {} TO {}", identifier(owner), identifier(role));
+            return Line::finding(NAME, found, self.grant(&statement));
+        }
+        Line::ok(NAME, format!("the role {role} may create databases, and replace this one"))
     }
 
     fn collation(&self) -> Option<Line> {
@@ -229,6 +243,8 @@ mod tests {
             role: "app".into(),
             database: "piprio".into(),
             creates_databases: true,
+            owner: "boss".into(),
+            acts_for_owner: true,
             encoding: "UTF8".into(),
             collation: "C".into(),
             ..Server::default()
@@ -285,6 +301,10 @@ mod tests {
         );
         assert_eq!(listed(&facts.server.unreadable), "a.b, a.c, a.d, …");
         facts.server.superuser = true;
+        facts.server.acts_for_owner = false;
+        let command = r#"psql -U postgres -h db -c 'GRANT "boss" TO "app"'"#;
+        assert_eq!(line(&facts, "database restore"), (Status::Finding, command.into()));
+        facts.server.acts_for_owner = true;
         assert_eq!(line(&facts, "database restore").0, Status::Ok);
     }
 

@@ -5,6 +5,8 @@ SELECT pg_catalog.json_build_object(
   'database', pg_catalog.current_database(),
   'superuser', r.rolsuper,
   'creates_databases', r.rolcreatedb,
+  'owner', pg_catalog.pg_get_userbyid(d.datdba),
+  'acts_for_owner', pg_catalog.pg_has_role(d.datdba, 'USAGE'),
   'encoding', pg_catalog.pg_encoding_to_char(d.encoding),
   'collation', d.datcollate,
   'tls', (SELECT s.ssl FROM pg_catalog.pg_stat_ssl s WHERE s.pid = pg_catalog.pg_backend_pid()),
