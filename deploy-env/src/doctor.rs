@@ -6,6 +6,7 @@ mod clock;
 mod copies;
 mod cron;
 mod database;
+mod destinations;
 mod health;
 mod jobs;
 mod keys;

@@ -1,5 +1,6 @@
 //! Copies of bundles elsewhere: the destinations, and what they are encrypted for. No destination is asked.
 
+use super::destinations::{self, Destination, Kind};
 use super::line::Line;
 use super::place::Place;
 use std::path::{Path, PathBuf};
@@ -10,23 +11,10 @@ pub struct Facts {
     recipients: Recipients,
     /// Whether `BACKUP_SHIP` lets a backup be followed by copies.
     is_on: bool,
+    /// What is wrong with the rules of which copies are kept.
+    keeping: Vec<String>,
     /// The programs that are needed and not there.
     missing: Vec<&'static str>,
-}
-
-struct Destination {
-    /// `SHIP_n`.
-    name: String,
-    kind: Kind,
-    /// What is wrong with it.
-    problem: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Bucket,
-    Restic,
-    Directory,
 }
 
 /// What copies are encrypted for.
@@ -76,7 +64,7 @@ pub fn facts(
     recipients: Recipients,
     has: impl Fn(&str) -> bool,
 ) -> Facts {
-    let destinations: Vec<_> = (1..=9).filter_map(|n| destination(n, &variable)).collect();
+    let destinations = destinations::all(&variable);
     let needs = |kind: Kind| destinations.iter().any(|d| d.kind == kind);
     let seals = needs(Kind::Bucket) || needs(Kind::Directory);
     let programs = [
@@ -88,80 +76,10 @@ pub fn facts(
     Facts {
         missing: missing.map(|(name, _)| name).collect(),
         destinations,
+        keeping: destinations::keeping(&variable),
         recipients,
         is_on: variable("BACKUP_SHIP").as_deref() != Some("no"),
     }
-}
-
-fn destination(number: u8, variable: &impl Fn(&str) -> Option<String>) -> Option<Destination> {
-    let name = format!("SHIP_{number}");
-    let setting = variable(&name)?;
-    let own = |suffix: &str| variable(&format!("{name}_{suffix}"));
-    let has_file =
-        variable("HOME").is_some_and(|home| Path::new(&home).join(".aws/credentials").is_file());
-    let (kind, problem) = match () {
-        () if setting.starts_with("s3://") => {
-            (Kind::Bucket, problem_of_bucket(&setting, &name, own, has_file))
-        }
-        () if setting.starts_with("restic:") => {
-            (Kind::Restic, problem_of_restic(&setting, &name, own))
-        }
-        () if setting.contains(':') => {
-            let what = "it is neither s3://BUCKET[/PREFIX] nor restic:REPOSITORY nor a directory";
-            (Kind::Bucket, Some(what.to_owned()))
-        }
-        () if Path::new(&setting).is_dir() => (Kind::Directory, None),
-        () => (Kind::Directory, Some(format!("there is no directory {setting}"))),
-    };
-    Some(Destination { name, kind, problem })
-}
-
-/// `has_file` is whether the user has a file of keys.
-fn problem_of_bucket(
-    setting: &str,
-    name: &str,
-    own: impl Fn(&str) -> Option<String>,
-    has_file: bool,
-) -> Option<String> {
-    let bucket = setting.trim_start_matches("s3://").split('/').next().unwrap_or_default();
-    let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._".contains(c);
-    if bucket.is_empty() || !bucket.to_ascii_lowercase().chars().all(is_good) {
-        return Some("it names no bucket: s3://BUCKET[/PREFIX]".to_owned());
-    }
-    // Those of the user's own file are taken where none are set.
-    if own("PROFILE").is_some()
-        || (own("ACCESS_KEY").is_none() && own("ACCESS_KEY_FILE").is_none() && has_file)
-    {
-        return None;
-    }
-    ["ACCESS_KEY", "SECRET_KEY"].into_iter().find_map(|key| {
-        match (own(key), own(&format!("{key}_FILE"))) {
-            (Some(_), _) => None,
-            (None, Some(file)) => unreadable(&format!("{name}_{key}_FILE"), &file),
-            (None, None) => {
-                Some(format!("{name}_{key} is not set, nor {name}_{key}_FILE, nor {name}_PROFILE"))
-            }
-        }
-    })
-}
-
-fn problem_of_restic(
-    setting: &str,
-    name: &str,
-    own: impl Fn(&str) -> Option<String>,
-) -> Option<String> {
-    if setting == "restic:" {
-        return Some("it names no repository: restic:REPOSITORY".to_owned());
-    }
-    match own("PASSWORD_FILE") {
-        Some(file) => unreadable(&format!("{name}_PASSWORD_FILE"), &file),
-        None => Some(format!("{name}_PASSWORD_FILE is not set")),
-    }
-}
-
-fn unreadable(setting: &str, file: &str) -> Option<String> {
-    let error = std::fs::File::open(file).err()?;
-    Some(format!("{setting}: {file}: {error}"))
 }
 
 impl Facts {
@@ -191,6 +109,7 @@ impl Facts {
             lines
                 .push(Line::note(NAME, found).with_command(place.script("ship.sh", &["--newest"])));
         }
+        lines.extend(self.keeping.iter().map(|why| Line::finding(NAME, why, place.edit())));
         if self.destinations.iter().any(|d| d.kind != Kind::Restic) {
             lines.push(self.of_recipients(place));
         }
@@ -222,7 +141,7 @@ impl Facts {
 }
 
 fn of_destination(destination: &Destination, place: &Place) -> Line {
-    let Destination { name, problem, kind } = destination;
+    let Destination { name, problem, kind, .. } = destination;
     match problem {
         Some(problem) => Line::finding(&format!("copies {name}"), problem, place.edit()),
         None => {
@@ -250,41 +169,6 @@ mod tests {
 
     fn age() -> Recipients {
         Recipients::Age("/d/backup.pub".into(), None)
-    }
-
-    #[test]
-    fn what_is_wrong_with_a_destination_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        let here = dir.path().to_str().unwrap();
-        let key = dir.path().join("key");
-        std::fs::write(&key, "x").unwrap();
-        let key = key.to_str().unwrap();
-        for (setting, more, problem) in [
-            (here, ("", ""), None),
-            ("/none", ("", ""), Some("there is no directory /none")),
-            ("s3:bucket", ("", ""), Some("it is neither s3://BUCKET")),
-            ("s3:///x", ("", ""), Some("it names no bucket")),
-            ("s3://offsite/x", ("SHIP_1_PROFILE", "p"), None),
-            ("s3://offsite", ("", ""), Some("SHIP_1_ACCESS_KEY is not set")),
-            ("s3://offsite", ("SHIP_1_ACCESS_KEY", "k"), Some("SHIP_1_SECRET_KEY is not set")),
-            (
-                "s3://offsite",
-                ("SHIP_1_ACCESS_KEY_FILE", "/none"),
-                Some("SHIP_1_ACCESS_KEY_FILE: /none: "),
-            ),
-            ("restic:/r", ("SHIP_1_PASSWORD_FILE", key), None),
-            ("restic:/r", ("", ""), Some("SHIP_1_PASSWORD_FILE is not set")),
-        ] {
-            let line = lines(&[("SHIP_1", setting), more], age(), true).swap_remove(0);
-            assert_eq!(line.name, "copies SHIP_1");
-            match problem {
-                None => assert_eq!(line.status, Status::Ok, "{setting} {more:?}"),
-                Some(problem) => {
-                    assert!(line.found.starts_with(problem), "{setting} {more:?}: {}", line.found);
-                    assert_eq!(line.command.as_deref(), Some("${EDITOR:-vi} /d/.env"));
-                }
-            }
-        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ const BUNDLES: u64 = 2;
 
 /// Bytes that are free where a directory is, or will be made.
 pub fn free(path: &Path) -> Option<u64> {
-    let fs = rustix::fs::statvfs(&existing(path)).ok()?;
+    let fs = rustix::fs::statvfs(existing(path)).ok()?;
     Some(fs.f_bavail.saturating_mul(fs.f_frsize))
 }
 

@@ -18,7 +18,19 @@ struct Stray<'a> {
 
 /// A line for each variable that was probably meant to be a setting.
 pub fn lines(names: &[&str], place: &Place) -> Vec<Line> {
-    strays(names).iter().filter_map(|stray| line(stray, names, place)).collect()
+    let mut lines: Vec<Line> =
+        strays(names).iter().filter_map(|stray| line(stray, names, place)).collect();
+    // The resolved settings have no destination for these.
+    let alone = names.iter().filter_map(|name| {
+        let destination = name.get(..6).filter(|_| name.starts_with("SHIP_"))?;
+        let is_part = settings::is_known(name) && settings::is_known(destination);
+        (is_part && !names.contains(&destination)).then_some((name, destination))
+    });
+    lines.extend(alone.map(|(name, destination)| {
+        let found = format!("{name} has no effect without {destination}");
+        Line::note("settings", found).with_command(place.edit())
+    }));
+    lines
 }
 
 fn line(stray: &Stray, names: &[&str], place: &Place) -> Option<Line> {
@@ -138,6 +150,9 @@ mod tests {
         assert_eq!(of(&["REDIS_URI", "REDIS_URL"]), []);
         assert_eq!(of(&["REDIS_URI"]).len(), 1);
         assert_eq!(of(&["SHIP_10"])[0].0, Status::Finding);
+        let edit = "${EDITOR:-vi} /d/.env".to_owned();
+        assert_eq!(of(&["SHIP_4_ENDPOINT"]), [(Status::Note, edit)]);
+        assert_eq!(of(&["SHIP_4_ENDPOINT", "SHIP_4", "SHIP_KEEP_DAYS", "SHIP_RECIPIENTS"]), []);
         assert_eq!(of(&["BACKUP_WINDOW"]), [(Status::Note, String::new())]);
         assert_eq!(of(&["SHIP_FEE", "PUBLIC_URL", "odd-name[1]"]).len(), 1);
     }
