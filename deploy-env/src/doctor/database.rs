@@ -163,7 +163,7 @@ impl Facts {
         }
         if !acts_for_owner {
             let found = format!(
-                "the role {role} has not the rights of {owner}, who owns the database, as a restore must"
+                "the role {role} lacks the rights of {owner}, who owns the database, as a restore must"
             );
             let statement = format!("GRANT {} TO {}", identifier(owner), identifier(role));
             return Line::finding(NAME, found, self.grant(&statement));
