@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
-use crate::{check, environment, get, replace, report, resolve};
+use crate::{check, doctor, environment, get, replace, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::{Exit, Stop};
@@ -25,7 +25,7 @@ use std::path::PathBuf;
     name = "deploy-env",
     version,
     after_help = AFTER,
-    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]\n       deploy-env replace-secrets DIR [--keep NAME]… [--set KEY=VALUE]… [--unset KEY]…",
+    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]\n       deploy-env doctor [--deploy DIR] [--json]\n       deploy-env replace-secrets DIR [--keep NAME]… [--set KEY=VALUE]… [--unset KEY]…",
     arg_required_else_help = true,
     args_conflicts_with_subcommands = false
 )]
@@ -62,6 +62,22 @@ The .env is written anew, without comments. Standard output has one line for eac
 EXAMPLES
   mkdir -p new && cfg-pack extract --root new < config.tar.gz && deploy-env replace-secrets new";
 
+const DOCTOR: &str = "\
+Each check is one line: ok, note, finding or skipped, what was checked, what was found, and for a
+finding the command to type. Words in capitals, and what an editor opens, are yours to fill in.
+Servers are asked, and each program has a time limit. Nothing is changed, and no destination of
+copies is asked. With DESTDIR in the environment, the schedule is looked for below it, as
+install.sh writes it.
+
+EXAMPLES
+  deploy-env doctor || echo 'type the commands of the findings' >&2
+  deploy-env --deploy /srv/deploy doctor --json > doctor.json || true
+
+EXIT STATUS
+  0  no finding
+  1  there are findings
+  2  wrong command line, or no deployment";
+
 const AFTER: &str = "\
 EXAMPLES
   deploy-env -- pg-snap status
@@ -74,12 +90,14 @@ EXAMPLES
       print every setting with its source and reason; secrets are masked
   deploy-env --deploy /tmp/extracted check
       check the configuration of a bundle that was extracted there
+  deploy-env doctor || echo 'type the commands of the findings' >&2
+      check whether tonight's backup and a restore would work
 
 EXIT STATUS
   0  done; with a command, the command's own status
   1  a secret's or certificate's file, the service driver or the command failed; check: the settings
-     do not resolve, or a file is missing
-  2  wrong command line, or an invalid or ambiguous setting
+     do not resolve, or a file is missing; doctor: there are findings
+  2  wrong command line, or an invalid or ambiguous setting; doctor: no deployment
   5  refused: no .env, or, as root, a program that others can write";
 
 #[derive(Subcommand, Debug)]
@@ -90,6 +108,9 @@ enum Verb {
     Show(Show),
     /// Check that the .env resolves by itself and that the files it names exist, without the driver
     Check(Check),
+    /// Check everything that decides whether tonight's backup and a restore would work
+    #[command(after_help = DOCTOR)]
+    Doctor(Doctor),
     /// Replace the secrets of an extracted config archive by random values of the same shape
     #[command(after_help = REPLACE)]
     ReplaceSecrets(ReplaceSecrets),
@@ -133,6 +154,13 @@ struct Check {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the tool.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
@@ -158,6 +186,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
             Ok(Exit::Done)
         }
         Some(Verb::Check(args)) => check::run(&Deployment::find(deploy)?, args.json),
+        Some(Verb::Doctor(args)) => doctor::run(deploy, args.json),
         Some(Verb::ReplaceSecrets(args)) => {
             let report = replace::run(&replace::Request {
                 dir: &args.dir,

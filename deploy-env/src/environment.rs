@@ -14,6 +14,9 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+/// What changes in a process environment: what is set, and what (`None`) is dropped.
+pub type Changes = BTreeMap<OsString, Option<OsString>>;
+
 /// Replaces this process by the command. Returns only if that fails. Settings that are resolved
 /// already are kept, unless `afresh`.
 pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<Exit> {
@@ -39,6 +42,15 @@ pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<
         ErrorKind::NotFound => anyhow!("{program} not found on PATH"),
         _ => anyhow!(error).context(format!("running {program}")),
     })
+}
+
+/// The changes to the process environment with which a command finds settings that are resolved.
+///
+/// # Errors
+/// [`pipe_kit::Stop::refused`] if the deployment's programs can be written by others and we are root.
+pub fn of(deployment: &Deployment, layers: &Layers, resolved: Resolved) -> Result<Changes> {
+    let path = path_with_bin(deployment)?;
+    Ok(changes(&layers.environment, std::env::vars_os(), resolved, path))
 }
 
 /// A run keeps the settings that it began with, even where the `.env` has changed since.
@@ -68,7 +80,7 @@ fn changes(
     inherited: impl Iterator<Item = (OsString, OsString)>,
     resolved: Resolved,
     path: Option<OsString>,
-) -> BTreeMap<OsString, Option<OsString>> {
+) -> Changes {
     let mut changes = BTreeMap::new();
     for (name, _) in inherited {
         let ours = name.to_str().is_some_and(|n| n.starts_with("PIPRIO_") || settings::is_known(n));

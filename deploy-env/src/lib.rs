@@ -4,6 +4,7 @@ mod check;
 mod cli;
 mod decide;
 mod deployment;
+mod doctor;
 mod dotenv;
 mod driver;
 mod endpoint;

@@ -11,14 +11,16 @@ use crate::secret::{self, Secret};
 use crate::settings;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::{Stop, warning};
-use std::net::SocketAddr;
 
+mod addresses;
 mod backups;
 mod cache;
 mod database;
 mod notifications;
 mod ship;
 mod unused;
+
+pub use unused::unused;
 
 /// One line of the report.
 #[derive(Debug)]
@@ -62,10 +64,20 @@ const REDIS: &[(&str, u16)] = &[("redis", 6379), ("rediss", 6379)];
 /// [`Stop::usage`] for a setting that is wrong or ambiguous; if a secret's file cannot be read or
 /// the driver, where needed, does not answer.
 pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
-    let mut out = resolve_with(deployment, layers, None)?;
-    unused::report(layers, &out.exports);
+    let mut out = resolve_only(deployment, layers)?;
+    for unused in unused(layers, &out.exports) {
+        warning!("{unused}");
+    }
     out.rows.sort_by_key(|row| settings::position(row.key));
     Ok(out)
+}
+
+/// Resolves everything; [`unused`] is the caller's to report.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_only(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
+    resolve_with(deployment, layers, None)
 }
 
 /// Resolves everything without a driver, as if it named these services.
@@ -332,49 +344,6 @@ impl Resolver<'_> {
         let text = pairs.join(" ");
         self.export("READINESS_URLS", text);
         Ok(())
-    }
-
-    /// Where services are reached whose names do not resolve on this host.
-    fn addresses(&mut self, driver: &Driver, reached: &[Endpoint]) -> Result<()> {
-        let mut entries = Vec::new();
-        for end in reached {
-            if let Some(address) = self.address(driver, end)? {
-                let from = pipe_kit::address::joined(&end.host, end.port);
-                let entry = format!("{from}:{address}");
-                if !entries.contains(&entry) {
-                    entries.push(entry);
-                }
-            }
-        }
-        if !entries.is_empty() {
-            self.export("PIPRIO_RESOLVE", entries.join(" "));
-        }
-        Ok(())
-    }
-
-    fn address(&self, driver: &Driver, end: &Endpoint) -> Result<Option<SocketAddr>> {
-        let host = end.host.as_str();
-        if !endpoint::could_be_a_service(host) || endpoint::socket_address(host, end.port).is_some()
-        {
-            return Ok(None);
-        }
-        if !driver.services()?.iter().any(|name| name == host) {
-            return Ok(None);
-        }
-        // A service that is down has no address; the tool that needs it reports more.
-        let answer = driver.addr(host, end.port).and_then(|text| {
-            let parts = text.rsplit_once(':').and_then(|(h, p)| Some((h, p.parse().ok()?)));
-            let (h, p) = parts.with_context(|| format!("{host}: no HOST:PORT in the answer"))?;
-            endpoint::socket_address(pipe_kit::address::bare(h), p)
-                .with_context(|| format!("{host}: {h} does not resolve here"))
-        });
-        match answer {
-            Ok(address) => Ok(Some(address)),
-            Err(error) => {
-                warning!("{host}:{} has no address here: {error:#}", end.port);
-                Ok(None)
-            }
-        }
     }
 
     fn stateful(&mut self, driver: &Driver, named: &[String]) -> Result<()> {

@@ -187,6 +187,20 @@ pub fn is_known(key: &str) -> bool {
     find(key).is_some() || libpq::find(key).is_some()
 }
 
+/// Every name of a setting.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    all().map(|setting| setting.key)
+}
+
+/// Whether a name is meant to be a setting of copies, and none of the product's own.
+pub fn is_of_copies(name: &str) -> bool {
+    name.strip_prefix("SHIP_").is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit())
+            || rest.starts_with("KEEP_")
+            || rest.starts_with("RECIPIENT")
+    })
+}
+
 /// Whether a variable steers the clients, libpq or an S3 client's: dropped, unless it is a setting.
 pub fn is_foreign(name: &str) -> bool {
     name.starts_with("PG") || name.starts_with("AWS_")

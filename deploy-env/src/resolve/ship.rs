@@ -51,7 +51,7 @@ impl Resolver<'_> {
 
     /// A misspelt setting would be one that is not there.
     fn warn_of_unknown(&self) {
-        for name in self.layers.file.keys().filter(|name| is_of_copies(name)) {
+        for name in self.layers.file.keys().filter(|name| settings::is_of_copies(name)) {
             if settings::find(name).is_none() {
                 warning!("{name} of the .env is no setting, and has no effect");
             }
@@ -78,15 +78,6 @@ impl Resolver<'_> {
             () => value,
         }
     }
-}
-
-/// Whether a name is meant to be one of these settings, and none of the product's own.
-fn is_of_copies(name: &str) -> bool {
-    name.strip_prefix("SHIP_").is_some_and(|rest| {
-        rest.starts_with(|c: char| c.is_ascii_digit())
-            || rest.starts_with("KEEP_")
-            || rest.starts_with("RECIPIENT")
-    })
 }
 
 #[cfg(test)]
@@ -135,7 +126,6 @@ mod tests {
         assert_eq!(shown, expected);
         let gpg = exports(&[("SHIP_RECIPIENTS", "gpg:0123")]).unwrap();
         assert!(gpg.contains(&("SHIP_RECIPIENTS", "gpg:0123".into())));
-        assert!(super::is_of_copies("SHIP_1_ENDPIONT") && !super::is_of_copies("SHIP_FEE"));
         // No backup and no restore depends on it.
         let wrong = exports(&[("BACKUP_SHIP", "maybe"), ("SHIP_KEEP_DAYS", "0")]).unwrap();
         assert_eq!(wrong, [("BACKUP_SHIP", "yes".into()), ("SHIP_KEEP_DAYS", "0".into())]);

@@ -2,21 +2,25 @@
 
 use crate::layers::{Layers, Source};
 use crate::{libpq, settings};
-use pipe_kit::warning;
 
-/// Warns of each.
-pub fn report(layers: &Layers, exports: &[(&'static str, String)]) {
-    for (name, place, reason) in unused(layers, exports) {
-        warning!("{name} of the {place} is not used: {reason}");
+/// A variable that is set, and why it has no effect.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Unused<'a> {
+    name: &'a str,
+    /// The layer.
+    place: &'static str,
+    reason: String,
+}
+
+impl std::fmt::Display for Unused<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} of the {} is not used: {}", self.name, self.place, self.reason)
     }
 }
 
 /// All of the environment, because they are dropped; of the `.env`, which other
 /// programs read too, those that libpq would know.
-fn unused<'a>(
-    layers: &'a Layers,
-    exports: &[(&'static str, String)],
-) -> Vec<(&'a str, &'static str, String)> {
+pub fn unused<'a>(layers: &'a Layers, exports: &[(&'static str, String)]) -> Vec<Unused<'a>> {
     let mut unused = Vec::new();
     let exported = |name: &str| exports.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str());
     for (name, value) in &layers.environment {
@@ -24,7 +28,7 @@ fn unused<'a>(
             continue;
         }
         if let Some(reason) = reason(layers, name, Source::Environment) {
-            unused.push((name.as_str(), "environment", reason));
+            unused.push(Unused { name, place: "environment", reason });
         }
     }
     for (name, value) in &layers.file {
@@ -35,7 +39,7 @@ fn unused<'a>(
             continue;
         }
         if let Some(reason) = reason(layers, name, Source::File) {
-            unused.push((name.as_str(), ".env", reason));
+            unused.push(Unused { name, place: ".env", reason });
         }
     }
     unused
@@ -97,16 +101,16 @@ mod tests {
             ("PGGSSENCMODE", "disable".to_owned()),
         ];
         let found = unused(&layers, &exports);
-        let lines: Vec<String> = found.iter().map(|(n, p, r)| format!("{n} {p}: {r}")).collect();
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
         let expected = [
-            "AWS_PROFILE environment: it is not a setting of a deployment",
-            "PGHOST environment: set POSTGRES_HOST",
-            "PGNEW environment: it is not a setting of a deployment",
-            "PGOPTIONS environment: it would change every session; use ALTER ROLE … SET or ALTER DATABASE … SET",
-            "PGCHANNELBINDING .env: POSTGRES_CHANNEL_BINDING takes precedence",
-            "PGSSLMODE .env: PGSSLMODE of the environment takes precedence",
-            "PGUSER .env: set POSTGRES_USER",
-            "POSTGRES_GSSENCMODE .env: PGGSSENCMODE of the environment takes precedence",
+            "AWS_PROFILE of the environment is not used: it is not a setting of a deployment",
+            "PGHOST of the environment is not used: set POSTGRES_HOST",
+            "PGNEW of the environment is not used: it is not a setting of a deployment",
+            "PGOPTIONS of the environment is not used: it would change every session; use ALTER ROLE … SET or ALTER DATABASE … SET",
+            "PGCHANNELBINDING of the .env is not used: POSTGRES_CHANNEL_BINDING takes precedence",
+            "PGSSLMODE of the .env is not used: PGSSLMODE of the environment takes precedence",
+            "PGUSER of the .env is not used: set POSTGRES_USER",
+            "POSTGRES_GSSENCMODE of the .env is not used: PGGSSENCMODE of the environment takes precedence",
         ];
         assert_eq!(lines, expected);
     }

@@ -1,0 +1,217 @@
+//! Whether the backups and drills of this deployment are scheduled, and when they run next.
+
+use super::cron;
+use super::jobs::{Job, Starter, Work};
+use super::line::Line;
+use super::place::Place;
+use super::program::{LIMIT, ask};
+use chrono::NaiveDateTime;
+use std::process::Command;
+
+/// What a timer of systemd does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Timer {
+    /// Whether it is active.
+    pub is_active: bool,
+    /// When it starts its service next, as systemd prints it.
+    pub next: Option<String>,
+}
+
+/// What starts jobs on this host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Host {
+    /// Whether it is only being prepared (`DESTDIR`), so that nothing runs yet.
+    pub is_prepared: bool,
+    /// Whether systemd runs.
+    pub has_systemd: bool,
+    /// Whether a cron daemon runs; none if that is not known.
+    pub has_cron: Option<bool>,
+    /// The state of each timer, by its name.
+    pub timers: Vec<(String, Timer)>,
+}
+
+impl Host {
+    /// Asks systemd for the timers, and looks for a cron daemon.
+    pub fn look(jobs: &[Job], is_prepared: bool) -> Self {
+        if is_prepared {
+            return Self { is_prepared, ..Self::default() };
+        }
+        let has_systemd = std::path::Path::new("/run/systemd/system").is_dir();
+        let names = jobs.iter().filter_map(|job| match &job.starter {
+            Starter::Timer(name) if has_systemd => Some(name.clone()),
+            _ => None,
+        });
+        let timers = names.map(|name| (name.clone(), timer(&name))).collect();
+        Self { is_prepared, has_systemd, has_cron: has_cron(), timers }
+    }
+}
+
+fn timer(name: &str) -> Timer {
+    let mut command = Command::new("systemctl");
+    command.args(["show", "-p", "ActiveState", "-p", "NextElapseUSecRealtime", name]);
+    read_timer(&ask(&mut command, "", LIMIT).map(|answer| answer.text).unwrap_or_default())
+}
+
+fn read_timer(text: &str) -> Timer {
+    let value = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        line.filter(|value| !value.is_empty())
+    };
+    Timer {
+        is_active: value("ActiveState") == Some("active"),
+        next: value("NextElapseUSecRealtime").map(str::to_owned),
+    }
+}
+
+/// Other users' processes may be hidden from all but root.
+fn has_cron() -> Option<bool> {
+    const DAEMONS: [&str; 6] = ["cron", "crond", "fcron", "dcron", "bcron", "systemd-cron"];
+    let entries = std::fs::read_dir("/proc").ok()?.flatten();
+    let names = entries.filter_map(|entry| std::fs::read_to_string(entry.path().join("comm")).ok());
+    let runs = names.into_iter().any(|name| DAEMONS.contains(&name.trim()));
+    (runs || rustix::process::geteuid().is_root()).then_some(runs)
+}
+
+/// The line about one kind of work; none for drills that nobody expects.
+pub fn line(
+    work: Work,
+    is_expected: bool,
+    jobs: &[Job],
+    host: &Host,
+    now: NaiveDateTime,
+    place: &Place,
+) -> Option<Line> {
+    let (name, what, options) = match work {
+        Work::Backup => ("schedule", "backup", ["--timer", "--cron"]),
+        Work::Drill => ("schedule drills", "drill", ["--drill-timer", "--drill-cron"]),
+    };
+    let install = place.install(&[if host.has_systemd { options[0] } else { options[1] }]);
+    let mut lines: Vec<Line> = jobs
+        .iter()
+        .filter(|job| job.work == work)
+        .map(|job| of_job(name, job, host, now, &install))
+        .collect();
+    // One that works is enough.
+    let good = lines.iter().position(|line| line.command.is_none());
+    match lines.len() {
+        0 if is_expected => {
+            let found = format!("no {what} of this deployment is scheduled, by a timer or by cron");
+            Some(Line::finding(name, found, install))
+        }
+        0 => None,
+        _ => Some(lines.swap_remove(good.unwrap_or(0))),
+    }
+}
+
+fn of_job(name: &str, job: &Job, host: &Host, now: NaiveDateTime, install: &str) -> Line {
+    let file = job.file.display();
+    match &job.starter {
+        Starter::Timer(timer) if host.is_prepared => Line::ok(name, format!("{timer}, in {file}")),
+        Starter::Timer(timer) if !host.has_systemd => {
+            let found = format!("systemd does not run here, so that {timer} starts nothing");
+            Line::finding(name, found, install)
+        }
+        Starter::Timer(timer) => {
+            let state = host.timers.iter().find(|(name, _)| name == timer).map(|(_, state)| state);
+            match state {
+                Some(Timer { is_active: true, next }) => {
+                    let next =
+                        next.as_deref().unwrap_or("at a time that systemd does not know yet");
+                    Line::ok(name, format!("{timer} runs next: {next}"))
+                }
+                _ => {
+                    let command = format!("systemctl enable --now {timer}");
+                    Line::finding(name, format!("{timer} is not active"), command)
+                }
+            }
+        }
+        Starter::Cron(_) if host.has_cron == Some(false) => {
+            let found = format!("no cron daemon runs here, so that {file} starts nothing");
+            Line::finding(name, found, "systemctl enable --now cron")
+        }
+        Starter::Cron(fields) => {
+            let next = cron::next(fields, now);
+            let next = next.map(|next| format!(", next: {}", next.format("%Y-%m-%d %H:%M")));
+            let found = format!("cron runs it at {fields}{}, by {file}", next.unwrap_or_default());
+            Line::ok(name, found)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Status;
+    use super::*;
+
+    fn job(starter: Starter) -> Job {
+        Job { work: Work::Backup, starter, file: "/etc/cron.d/piprio-backup".into() }
+    }
+
+    fn cron() -> Job {
+        job(Starter::Cron("0 4 * * *".into()))
+    }
+
+    fn timer() -> Job {
+        job(Starter::Timer("piprio-backup.timer".into()))
+    }
+
+    fn found(jobs: &[Job], host: &Host) -> Line {
+        let now = "2026-11-29T16:40:00".parse().unwrap();
+        line(Work::Backup, true, jobs, host, now, &Place::new("/d".as_ref())).unwrap()
+    }
+
+    #[test]
+    fn a_missing_schedule_names_what_this_host_can_run() {
+        let systemd = Host { has_systemd: true, ..Host::default() };
+        for (host, command) in [
+            (&systemd, "scripts/install.sh --timer /d"),
+            (&Host::default(), "scripts/install.sh --cron /d"),
+        ] {
+            let line = found(&[], host);
+            assert_eq!((line.status, line.command.as_deref()), (Status::Finding, Some(command)));
+        }
+        let now = "2026-11-29T16:40:00".parse().unwrap();
+        let drills = |is_expected| {
+            let place = Place::new("/d".as_ref());
+            line(Work::Drill, is_expected, &[cron()], &Host::default(), now, &place)
+        };
+        assert_eq!(drills(false), None);
+        let command = drills(true).unwrap().command;
+        assert_eq!(command.as_deref(), Some("scripts/install.sh --drill-cron /d"));
+    }
+
+    #[test]
+    fn a_job_that_nothing_starts_is_a_finding() {
+        let line = found(&[cron()], &Host { has_cron: Some(true), ..Host::default() });
+        let expected =
+            "cron runs it at 0 4 * * *, next: 2026-11-30 04:00, by /etc/cron.d/piprio-backup";
+        assert_eq!((line.status, line.found.as_str()), (Status::Ok, expected));
+        let line = found(&[cron()], &Host { has_cron: Some(false), ..Host::default() });
+        assert_eq!(line.command.as_deref(), Some("systemctl enable --now cron"));
+        let line = found(&[timer()], &Host::default());
+        assert_eq!(line.command.as_deref(), Some("scripts/install.sh --cron /d"));
+        let state = |is_active| {
+            let next = Some("Mon 2026-11-30 04:07:12 UTC".to_owned());
+            let timers = vec![("piprio-backup.timer".into(), Timer { is_active, next })];
+            Host { has_systemd: true, timers, ..Host::default() }
+        };
+        let line = found(&[timer()], &state(true));
+        assert_eq!(line.found, "piprio-backup.timer runs next: Mon 2026-11-30 04:07:12 UTC");
+        let line = found(&[timer()], &state(false));
+        assert_eq!(line.command.as_deref(), Some("systemctl enable --now piprio-backup.timer"));
+        // One that works is enough.
+        let both = found(&[timer(), cron()], &Host { has_cron: Some(true), ..state(false) });
+        assert_eq!(both.status, Status::Ok);
+        let prepared = Host { is_prepared: true, ..Host::default() };
+        assert_eq!(found(&[timer()], &prepared).status, Status::Ok);
+    }
+
+    #[test]
+    fn what_systemctl_prints_is_read() {
+        let text = "ActiveState=active\nNextElapseUSecRealtime=Mon 2026-11-30 04:07:12 UTC\n";
+        let next = Some("Mon 2026-11-30 04:07:12 UTC".to_owned());
+        assert_eq!(read_timer(text), Timer { is_active: true, next });
+        assert_eq!(read_timer("ActiveState=inactive\nNextElapseUSecRealtime=\n"), Timer::default());
+        assert_eq!(read_timer(""), Timer::default());
+    }
+}

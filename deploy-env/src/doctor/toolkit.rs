@@ -1,0 +1,135 @@
+//! The programs of this toolkit, and whether a backup would begin.
+
+use super::line::Line;
+use super::place::Place;
+use super::program::{LIMIT, Tools, ask};
+use std::path::Path;
+
+/// What a backup and a restore start.
+const PROGRAMS: [&str; 9] = [
+    "backup-run",
+    "bundle-manifest",
+    "bundle-prune",
+    "cfg-pack",
+    "health-probe",
+    "obj-mirror",
+    "pg-snap",
+    "restore-run",
+    "ship-run",
+];
+
+/// Each program with its version; none if it is not on PATH or prints none.
+pub fn versions(tools: &Tools) -> Vec<(&'static str, Option<String>)> {
+    let version = |program: &'static str| {
+        let answer = ask(tools.command(program).arg("--version"), "", LIMIT);
+        let answer = answer.ok().filter(super::program::Answer::is_good);
+        let version =
+            answer.and_then(|a| a.text.trim().strip_prefix(program).map(|v| v.trim().to_owned()));
+        (program, version)
+    };
+    PROGRAMS.map(version).into()
+}
+
+/// Whether a program is on PATH.
+pub fn has(tools: &Tools, program: &str) -> bool {
+    std::env::split_paths(&tools.path()).any(|dir| dir.join(program).is_file())
+}
+
+/// The line about the programs. `is_there` answers whether one is on PATH.
+pub fn line(
+    versions: &[(&'static str, Option<String>)],
+    own: &str,
+    is_there: impl Fn(&str) -> bool,
+    place: &Place,
+) -> Line {
+    const NAME: &str = "programs";
+    let names = |wanted: &dyn Fn(&str, Option<&str>) -> bool| -> Vec<&str> {
+        let found = versions.iter().filter(|(name, version)| wanted(name, version.as_deref()));
+        found.map(|(name, _)| *name).collect()
+    };
+    let missing = names(&|name, version| version.is_none() && !is_there(name));
+    if !missing.is_empty() {
+        let found = format!("not installed: {}", missing.join(" "));
+        return Line::finding(NAME, found, place.install(&[]));
+    }
+    // A script of the operator's may stand in a program's place.
+    let others = names(&|_, version| version != Some(own));
+    if !others.is_empty() {
+        let found = format!("not of version {own}: {}", others.join(" "));
+        return Line::note(NAME, found).with_command(place.install(&[]));
+    }
+    Line::ok(NAME, format!("version {own}"))
+}
+
+/// Whether a backup that began now would be refused.
+pub fn backup(tools: &Tools, place: &Place) -> Line {
+    const NAME: &str = "backup";
+    let answer = ask(tools.command("backup-run").args(["--dry-run", "--quiet"]), "", LIMIT);
+    let why = match answer {
+        Ok(answer) if answer.is_good() => return Line::ok(NAME, "a backup would begin"),
+        Ok(answer) => answer.why(),
+        Err(error) => format!("{error:#}"),
+    };
+    let unfinished = place.path(".restore/unfinished.json").exists();
+    Line::finding(NAME, why, command(unfinished, place))
+}
+
+fn command(is_restore_unfinished: bool, place: &Place) -> String {
+    match is_restore_unfinished {
+        true => place.script("restore.sh", &["--abandon"]),
+        false => place.script("backup.sh", &["--dry-run"]),
+    }
+}
+
+/// Whether a directory of bundles can be written.
+pub fn writable(root: &Path, place: &Place) -> Line {
+    const NAME: &str = "bundles";
+    // A backup makes the directory.
+    let dir = pipe_kit::mount::existing(root);
+    match rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+        Ok(()) => Line::ok(NAME, format!("{} can be written", root.display())),
+        Err(error) => {
+            let found = format!("BACKUP_ROOT {}: {error}", root.display());
+            Line::finding(NAME, found, place.edit())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::line::Status;
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_a_finding_and_another_version_a_note() {
+        let place = Place::new("/d".as_ref());
+        let of = |pg_snap: Option<&str>, is_there: bool| {
+            let versions =
+                [("obj-mirror", Some("0.1.0".to_owned())), ("pg-snap", pg_snap.map(str::to_owned))];
+            line(&versions, "0.1.0", |_| is_there, &place)
+        };
+        assert_eq!(of(Some("0.1.0"), true).status, Status::Ok);
+        let missing = of(None, false);
+        assert_eq!(
+            (missing.status, missing.found.as_str()),
+            (Status::Finding, "not installed: pg-snap")
+        );
+        assert_eq!(missing.command.as_deref(), Some("scripts/install.sh /d"));
+        assert_eq!(of(None, true).status, Status::Note);
+        assert_eq!(of(Some("0.0.9"), true).status, Status::Note);
+    }
+
+    #[test]
+    fn an_unfinished_restore_is_ended_before_a_backup_begins() {
+        let place = Place::new("/d".as_ref());
+        assert_eq!(command(true, &place), "bash /d/scripts/restore.sh --abandon");
+        assert_eq!(command(false, &place), "bash /d/scripts/backup.sh --dry-run");
+    }
+
+    #[test]
+    fn a_root_below_a_file_is_a_finding_for_everybody() {
+        let place = Place::new("/d".as_ref());
+        assert_eq!(writable("/tmp/none".as_ref(), &place).status, Status::Ok);
+        assert_eq!(writable("/proc/none".as_ref(), &place).name, "bundles");
+    }
+}
