@@ -4,6 +4,7 @@
 
 mod copies;
 mod everywhere;
+mod hangs;
 mod kit;
 mod places;
 mod prune;
