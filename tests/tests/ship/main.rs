@@ -10,4 +10,5 @@ mod places;
 mod prune;
 mod restic;
 mod send;
+mod tries;
 mod whole;
