@@ -95,6 +95,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_LINK", Some("no")),
     plain("BACKUP_SHIP", Some("yes")),
     plain("SHIP_RECIPIENTS", None),
+    plain("SHIP_TIMEOUT_HOURS", Some("24")),
     plain("SHIP_KEEP_DAYS", None),
     plain("SHIP_KEEP_DAILY", None),
     plain("SHIP_KEEP_WEEKLY", None),
@@ -198,6 +199,7 @@ pub fn is_of_copies(name: &str) -> bool {
         rest.starts_with(|c: char| c.is_ascii_digit())
             || rest.starts_with("KEEP_")
             || rest.starts_with("RECIPIENT")
+            || rest.starts_with("TIMEOUT")
     })
 }
 

@@ -117,6 +117,7 @@ fn a_command_gets_the_documented_environment_and_nothing_that_steers_its_clients
         ("BACKUP_KEEP_YEARLY", "0"),
         ("BACKUP_LINK", "no"),
         ("BACKUP_SHIP", "yes"),
+        ("SHIP_TIMEOUT_HOURS", "24"),
         ("POSTGRES_SERVICE", "postgres"),
         ("DRILL_USER", "postgres"),
         ("DRILL_TIMEOUT_HOURS", "12"),

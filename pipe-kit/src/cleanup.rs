@@ -3,12 +3,13 @@
 //! A [`Guard`] holds one undo function. It runs when the guard is dropped, or, on SIGINT, SIGTERM or SIGHUP, in the
 //! signal thread, newest first; exactly once, or never after [`Guard::disarm`]. After a signal the main thread starts
 //! nothing more, its errors are consequences and are not printed, and the process ends with 128 + the signal's number.
+//! [`end`] does the same with a status of one's own.
 
 use crate::mutex::lock;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicI32, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -22,7 +23,9 @@ struct Stack {
 
 static STACK: Mutex<Stack> = Mutex::new(Stack { next: 0, pending: Vec::new(), running: 0 });
 static IDLE: Condvar = Condvar::new();
-static SIGNAL: AtomicI32 = AtomicI32::new(0);
+/// The exit status of a process that is ending before its main thread has returned; 0 while it is not.
+static ENDING: AtomicU8 = AtomicU8::new(0);
+const AFTER_SIGNAL: u8 = 128;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 thread_local! {
@@ -81,25 +84,23 @@ fn run(undo: Undo) {
 /// The signal that is ending the process, if one is.
 #[must_use]
 pub fn signal() -> Option<i32> {
-    match SIGNAL.load(Ordering::SeqCst) {
-        0 => None,
-        signal => Some(signal),
-    }
+    exit_status()?.checked_sub(AFTER_SIGNAL).map(i32::from)
 }
 
-/// The status that the process ends with, where a signal is ending it: 128 + the signal's number.
+/// The status that the process ends with, where a signal or [`end`] is ending it: 128 + the signal's number, or its
+/// own.
 #[must_use]
 pub fn exit_status() -> Option<u8> {
-    signal().and_then(|signal| u8::try_from(128 + signal).ok())
+    Some(ENDING.load(Ordering::SeqCst)).filter(|status| *status != 0)
 }
 
-/// Whether a signal is ending the process, and this thread is not one that undoes something for it.
+/// Whether a signal or [`end`] is ending the process, and this thread is not one that undoes something for it.
 #[must_use]
 pub fn is_ending() -> bool {
-    signal().is_some() && !UNDOING.get()
+    exit_status().is_some() && !UNDOING.get()
 }
 
-/// Holds a thread for good once a signal is ending the process, unless it is undoing something.
+/// Holds a thread for good once the process is ending, unless it is undoing something.
 pub fn halt_if_ending() {
     while is_ending() {
         std::thread::park();
@@ -120,10 +121,35 @@ pub(crate) fn watch_signals() -> std::io::Result<()> {
     Ok(())
 }
 
+/// Ends the process with a failure's status from any thread, as a signal does: everything is undone first. That may
+/// hang, and takes `limit` at most. If the process is ending already, that goes on.
+pub fn end(status: u8, limit: Duration) {
+    if !begin(status) {
+        return;
+    }
+    let undo = std::thread::Builder::new().name("ending".into()).spawn(move || undo_all(status));
+    if undo.is_err() {
+        undo_all(status);
+    }
+    std::thread::sleep(limit);
+    exit(status);
+}
+
 fn end_by(signal: i32) {
-    SIGNAL.store(signal, Ordering::SeqCst);
-    let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-    crate::log::line(format_args!("ended by {name}"));
+    let status = u8::try_from(signal).map_or(u8::MAX, |signal| AFTER_SIGNAL.saturating_add(signal));
+    if begin(status) {
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+        crate::log::line(format_args!("ended by {name}"));
+        undo_all(status);
+    }
+}
+
+/// Whether the process is ending only now.
+fn begin(status: u8) -> bool {
+    ENDING.compare_exchange(0, status, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+}
+
+fn undo_all(status: u8) {
     loop {
         let undo = {
             let mut stack = stack();
@@ -138,8 +164,15 @@ fn end_by(signal: i32) {
     }
     // What another thread is undoing must end too, but a hung server must not keep us for ever.
     let _ = IDLE.wait_timeout_while(stack(), PATIENCE, |stack| stack.running > 0);
-    #[allow(clippy::exit, reason = "the one way for a signal to end a process blocked in a read")]
-    std::process::exit(128 + signal);
+    exit(status);
+}
+
+#[allow(
+    clippy::exit,
+    reason = "the one way to end a process whose main thread is blocked in a read"
+)]
+fn exit(status: u8) {
+    std::process::exit(status.into());
 }
 
 #[cfg(test)]

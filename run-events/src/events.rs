@@ -57,7 +57,7 @@ struct State {
     is_hooked: bool,
     /// The exit status, once the runner has one, and its error.
     ended: Option<(u8, Option<String>)>,
-    /// Why a signal ended the run, where it sent that itself.
+    /// Why a signal or [`cleanup::end`] ended the run, where that was its own doing.
     why: Option<Why>,
 }
 
@@ -111,7 +111,7 @@ impl Events {
         run.hooks().before(&run.about(None))
     }
 
-    /// Why the run ends itself by a signal, if it does: asked when a signal has ended it.
+    /// Why the run ends itself, by a signal or by [`cleanup::end`], if it does: asked when it has not ended otherwise.
     pub fn on_signal(&self, why: impl Fn() -> Option<String> + Send + 'static) {
         if let Some((run, _)) = &self.run {
             lock(&run.state).why = Some(Box::new(why));
@@ -226,7 +226,7 @@ impl Run {
         let secrets = self.secrets();
         let reason = match (&error, since) {
             (Some(error), _) => error.clone(),
-            (None, _) if cleanup::signal().is_some() => self.why_ended(),
+            (None, _) if cleanup::exit_status().is_some() => self.why_ended(),
             (None, Some(since)) if status == 0 => {
                 format!("after failures since {}", since.to_rfc3339_opts(SecondsFormat::Secs, true))
             }

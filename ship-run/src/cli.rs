@@ -28,6 +28,7 @@ ENVIRONMENT, as deploy-env exports it
   SHIP_n_FORCE_PATH_STYLE                          yes or no [default: yes with an endpoint]
   SHIP_n_PASSWORD_FILE                             password of a restic repository
   SHIP_n_MAX_RATE                                  bytes per second
+  SHIP_TIMEOUT_HOURS   end a shipment that takes longer [default: 24]; 0: never
   SHIP_KEEP_DAYS SHIP_KEEP_DAILY SHIP_KEEP_WEEKLY SHIP_KEEP_MONTHLY SHIP_KEEP_YEARLY
                        which copies are kept [default: BACKUP_KEEP_… of the same name]
 
@@ -44,7 +45,8 @@ EXIT STATUS
   0  done
   1  failed: nothing was copied
   2  wrong usage, or no destination is set
-  3  incomplete: some destinations failed; each is named on stderr
+  3  incomplete: some destinations failed, or had not ended after SHIP_TIMEOUT_HOURS; each is
+     named on stderr
   4  the bundle is damaged, or a copy is
   5  refused: no recipients are set, a recipient's key is not usable, restic is missing, or
      another run is copying

@@ -1,6 +1,7 @@
 //! Seals bundles and writes them to the destinations that lack them.
 
 mod bundle;
+mod deadline;
 mod describing;
 mod outcomes;
 mod presence;
@@ -8,6 +9,7 @@ mod sealing;
 mod shipment;
 mod sink;
 mod tee;
+mod waits;
 
 use crate::cli::Send;
 use crate::mounts::Mounts;
@@ -21,10 +23,10 @@ use crate::settings::Settings;
 use anyhow::Result;
 use bundle_format::report::RunKind;
 use pipe_kit::lock::Lock;
-use pipe_kit::{Exit, status};
+use pipe_kit::{Exit, status, warning};
 use run_events::Events;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Sends what the command line names.
 ///
@@ -60,13 +62,15 @@ fn ship(
     let previous = run_events::Record::read(&state_dir, RunKind::Ship);
     let about = if let [bundle] = &bundles[..] { Some(bundle.as_path()) } else { None };
     let run = events.open(&state_dir, &settings.root, about);
-    let mut outcomes = Outcomes::begin(Arc::clone(&run), previous.as_ref(), destinations);
+    let outcomes = Outcomes::begin(Arc::clone(&run), previous.as_ref(), destinations, &bundles);
+    let outcomes = Arc::new(outcomes);
+    let deadline = limit(settings.limit()?, args.json, events, &outcomes)?;
     let mut shipped = Record::read(settings.record_file());
     // They may mount the disk of a destination.
     let sent = events.before().and_then(|()| {
         stage(&run, "send", || {
             let shipments = Shipments { settings, destinations };
-            shipments.send(&bundles, &mut shipped, &mut outcomes)
+            shipments.send(&bundles, &mut shipped, &outcomes)
         })
     });
     outcomes.end(&sent);
@@ -76,8 +80,30 @@ fn ship(
         true => stage(&run, "prune", || prune_reached(settings, &reached, &mut shipped)),
         false => Ok(Exit::Done),
     };
+    if let Some(deadline) = deadline {
+        deadline.stop();
+    }
     let printed = if args.json { outcomes.print() } else { Ok(()) };
     sent.and(pruned).and_then(|exit| printed.map(|()| exit))
+}
+
+/// The end of a shipment that takes too long, from now on.
+fn limit(
+    limit: Option<Duration>,
+    json: bool,
+    events: &Events,
+    outcomes: &Arc<Outcomes>,
+) -> Result<Option<deadline::Running>> {
+    let own = Arc::clone(outcomes);
+    events.on_signal(move || own.overdue());
+    let own = Arc::clone(outcomes);
+    deadline::start(limit, move |limit| {
+        let exit = own.end_overdue(limit);
+        if json && let Err(error) = own.print() {
+            warning!("{error:#}");
+        }
+        exit
+    })
 }
 
 /// Removes old copies where all that was to be sent is. A destination that is never reached keeps no other from being

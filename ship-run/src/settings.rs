@@ -13,8 +13,12 @@ use pipe_kit::lock::{self, Lock};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use destinations::{Get, destinations};
+
+/// How long a shipment may take where nothing is set, in hours.
+const HOURS: &str = "24";
 
 /// What encrypts the copies.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Which copies are kept; or what is wrong with that.
     policy: Result<Policy, String>,
+    /// How long a shipment may take; or what is wrong with that.
+    limit: Result<Option<Duration>, String>,
     pub recipients: Option<Recipients>,
     pub destinations: Vec<Destination>,
 }
@@ -57,6 +63,7 @@ impl Settings {
             root: required("BACKUP_ROOT")?.into(),
             domain: get("PIPRIO_DOMAIN"),
             policy: policy(&get),
+            limit: limit(&get("SHIP_TIMEOUT_HOURS").unwrap_or_else(|| HOURS.into())),
             recipients: get("SHIP_RECIPIENTS").map(|text| recipients(&text)),
             destinations: destinations(&get, &deploy),
             deploy,
@@ -69,6 +76,14 @@ impl Settings {
     /// [`Stop::usage`] if a setting of it is wrong.
     pub fn policy(&self) -> Result<Policy> {
         self.policy.clone().map_err(|why| Stop::usage(why).into())
+    }
+
+    /// How long a shipment may take.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] if the setting is wrong.
+    pub fn limit(&self) -> Result<Option<Duration>> {
+        self.limit.clone().map_err(|why| Stop::usage(why).into())
     }
 
     /// Where the toolkit keeps its state.
@@ -133,6 +148,15 @@ fn policy(get: &Get) -> Result<Policy, String> {
     Ok(Policy { keep_days: keep("DAYS", 30)?, keep_last: 1, calendar })
 }
 
+/// Of hours, also of a part of one; none of 0.
+fn limit(hours: &str) -> Result<Option<Duration>, String> {
+    const MOST: f64 = 8760.0;
+    let hours = hours.parse::<f64>().ok().filter(|hours| (0.0..=MOST).contains(hours));
+    let limit = hours.map(|hours| Duration::from_secs_f64(hours * 3600.0));
+    let wrong = || format!("SHIP_TIMEOUT_HOURS must be a number from 0 to {MOST}");
+    Ok(Some(limit.ok_or_else(wrong)?).filter(|limit| !limit.is_zero()))
+}
+
 fn recipients(text: &str) -> Recipients {
     match text.strip_prefix("gpg:") {
         Some(keys) => {
@@ -177,6 +201,19 @@ mod tests {
             assert!(error.to_string().starts_with(wrong.0), "{error}");
         }
         assert!(read(&[]).destinations().is_err());
+    }
+
+    #[test]
+    fn a_shipment_may_take_a_day_or_what_is_set() {
+        let limit = |hours: &str| read(&[("SHIP_TIMEOUT_HOURS", hours)]).limit();
+        let hours = |hours: u64| Some(Duration::from_secs(hours * 3600));
+        assert_eq!(limit("").unwrap(), hours(24));
+        assert_eq!(limit("36").unwrap(), hours(36));
+        assert_eq!(limit("0.5").unwrap(), Some(Duration::from_secs(1800)));
+        assert_eq!(limit("0").unwrap(), None);
+        for wrong in ["-1", "8761", "NaN", "1h"] {
+            assert!(limit(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

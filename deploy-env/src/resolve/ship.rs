@@ -7,8 +7,9 @@ use crate::settings::{self, DESTINATIONS};
 use anyhow::Result;
 use pipe_kit::warning;
 
-/// Which copies are kept.
-const KEEP: [&str; 5] = [
+/// How long a shipment may take, and which copies are kept.
+const AS_THEY_ARE: [&str; 6] = [
+    "SHIP_TIMEOUT_HOURS",
     "SHIP_KEEP_DAYS",
     "SHIP_KEEP_DAILY",
     "SHIP_KEEP_WEEKLY",
@@ -31,7 +32,7 @@ impl Resolver<'_> {
             let value = if is_key { recipients.clone() } else { file() };
             self.export("SHIP_RECIPIENTS", value);
         }
-        for key in KEEP {
+        for key in AS_THEY_ARE {
             if let Some(text) = self.take(key) {
                 self.export(key, text);
             }
@@ -115,6 +116,7 @@ mod tests {
         let expected = [
             "BACKUP_SHIP=yes",
             "SHIP_RECIPIENTS=/backup.pub",
+            "SHIP_TIMEOUT_HOURS=24",
             "SHIP_1=s3://offsite/host",
             "SHIP_1_SECRET_KEY_FILE=/secrets/ship",
             "SHIP_1_RETAIN_DAYS=30",
@@ -127,7 +129,10 @@ mod tests {
         let gpg = exports(&[("SHIP_RECIPIENTS", "gpg:0123")]).unwrap();
         assert!(gpg.contains(&("SHIP_RECIPIENTS", "gpg:0123".into())));
         // No backup and no restore depends on it.
-        let wrong = exports(&[("BACKUP_SHIP", "maybe"), ("SHIP_KEEP_DAYS", "0")]).unwrap();
-        assert_eq!(wrong, [("BACKUP_SHIP", "yes".into()), ("SHIP_KEEP_DAYS", "0".into())]);
+        let wrong =
+            [("BACKUP_SHIP", "maybe"), ("SHIP_TIMEOUT_HOURS", "x"), ("SHIP_KEEP_DAYS", "0")];
+        let kept =
+            wrong.map(|(key, value)| (key, if value == "maybe" { "yes" } else { value }.into()));
+        assert_eq!(exports(&wrong).unwrap(), kept);
     }
 }

@@ -1,13 +1,16 @@
 //! What became of each bundle at each destination, for the report and for the record of the run.
 
 use crate::place::Destination;
+use crate::send::waits::Waits;
 use anyhow::Result;
 use bundle_format::report::{DestinationRecord, RunRecord};
 use chrono::{SubsecRound, Utc};
-use pipe_kit::{Exit, Stop, status, warning};
+use pipe_kit::mutex::lock;
+use pipe_kit::{Exit, Stop, status, text, warning};
 use run_events::Record;
 use serde::Serialize;
-use std::sync::Arc;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// What became of one bundle at one destination.
@@ -25,12 +28,22 @@ struct Outcome {
     exit: Option<Exit>,
 }
 
-/// The outcomes of a run.
+/// The outcomes of a run, shared with the thread that ends one that takes too long.
 pub struct Outcomes {
+    state: Mutex<State>,
+    run: Arc<Record>,
+    /// The destinations, and how long each was waited for.
+    destinations: Vec<(String, Waits)>,
+    /// The names of the bundles that are to be sent.
+    bundles: Vec<String>,
+}
+
+struct State {
     outcomes: Vec<Outcome>,
     /// By destination, in their order.
     records: Vec<DestinationRecord>,
-    run: Arc<Record>,
+    /// Why the run was ended, if it took too long. Nothing is noted after that.
+    overdue: Option<String>,
 }
 
 /// How an attempt ended.
@@ -48,6 +61,7 @@ impl Outcomes {
         run: Arc<Record>,
         previous: Option<&RunRecord>,
         destinations: &[Destination],
+        bundles: &[PathBuf],
     ) -> Self {
         let before = previous.map(|run| &run.destinations[..]).unwrap_or_default();
         let records = destinations.iter().map(|destination| DestinationRecord {
@@ -60,19 +74,34 @@ impl Outcomes {
                 .find(|record| record.destination == destination.name)
                 .and_then(|record| record.last_success),
         });
-        let outcomes = Self { outcomes: Vec::new(), records: records.collect(), run };
-        outcomes.write();
+        let state = State { outcomes: Vec::new(), records: records.collect(), overdue: None };
+        let shown = destinations.iter().map(|one| (one.to_string(), Waits::default())).collect();
+        let names = bundles.iter().filter_map(|path| path.file_name());
+        let bundles = names.map(|name| name.to_string_lossy().into_owned()).collect();
+        let outcomes = Self { state: Mutex::new(state), run, destinations: shown, bundles };
+        outcomes.write(&lock(&outcomes.state));
         outcomes
     }
 
+    /// The time that is spent waiting for a destination.
+    pub fn waits(&self, destination: &Destination) -> Waits {
+        let shown = destination.to_string();
+        let found = self.destinations.iter().find(|(name, _)| *name == shown);
+        found.map(|(_, waits)| waits.clone()).unwrap_or_default()
+    }
+
     /// Notes an attempt. A failure counts for the destination, whatever comes after it.
-    pub fn note(&mut self, destination: &Destination, bundle: &str, attempt: Attempt) {
+    pub fn note(&self, destination: &Destination, bundle: &str, attempt: Attempt) {
+        let mut state = lock(&self.state);
+        if state.overdue.is_some() {
+            return;
+        }
         let (outcome, bytes, took, error) = match attempt {
             Attempt::Present => ("present", None, Duration::ZERO, None),
             Attempt::Sent(bytes, took) => ("sent", Some(bytes), took, None),
             Attempt::Failed(error, took) => ("failed", None, took, Some(error)),
         };
-        let record = self.records.iter_mut().find(|r| r.destination == destination.name);
+        let record = state.records.iter_mut().find(|r| r.destination == destination.name);
         if let Some(record) = record {
             let seconds = record.seconds.unwrap_or_default() + took.as_secs_f64();
             record.seconds = Some((seconds * 1000.0).round() / 1000.0);
@@ -85,29 +114,77 @@ impl Outcomes {
             warning!("{bundle} was not copied to {destination}: {error}");
         }
         let (bundle, destination) = (bundle.to_owned(), destination.to_string());
-        self.outcomes.push(Outcome { bundle, destination, outcome, bytes, error, exit });
-        self.write();
+        state.outcomes.push(Outcome { bundle, destination, outcome, bytes, error, exit });
+        self.write(&state);
     }
 
     /// All attempts were made, or the run has failed.
-    pub fn end(&mut self, sent: &Result<Exit>) {
+    pub fn end(&self, sent: &Result<Exit>) {
+        let mut state = lock(&self.state);
+        if state.overdue.is_some() {
+            return;
+        }
         // A destination that failed has its own status; what failed for all of them is that of the others.
         let exit = sent.as_ref().map_or_else(status::of, |exit| *exit);
         let exit = if exit == Exit::Incomplete { Exit::Done } else { exit };
-        let now = Utc::now().trunc_subsecs(0);
-        for record in &mut self.records {
-            let status = *record.status.get_or_insert(exit.code());
-            if status == 0 {
-                record.last_success = Some(now);
-            }
+        state.end(exit);
+        self.write(&state);
+    }
+
+    /// The run has taken too long, and is ended now: what was not sent to a destination by now has failed. Returns the
+    /// status of the run.
+    pub fn end_overdue(&self, limit: &str) -> Exit {
+        let mut state = lock(&self.state);
+        let mut incomplete = Vec::new();
+        for (at, (destination, waits)) in self.destinations.iter().enumerate() {
+            let is_of = |outcome: &&Outcome| outcome.destination == *destination;
+            let known: Vec<&str> =
+                state.outcomes.iter().filter(is_of).map(|one| one.bundle.as_str()).collect();
+            let missing = self.bundles.iter().filter(|name| !known.contains(&name.as_str()));
+            let missing: Vec<String> = missing.cloned().collect();
+            let Some(first) = missing.first() else { continue };
+            let waited = text::age(waits.total().as_secs().cast_signed());
+            let why =
+                format!("not ended within {limit}; {waited} of that were spent waiting for it");
+            let more = if missing.len() > 1 { ", and older bundles," } else { "" };
+            warning!("{first}{more} was not copied to {destination}: {why}");
+            incomplete.push(destination.as_str());
+            state.records[at].status.get_or_insert(Exit::Failed.code());
+            state.outcomes.extend(missing.into_iter().map(|bundle| Outcome {
+                bundle,
+                destination: destination.clone(),
+                outcome: "failed",
+                bytes: None,
+                error: Some(why.clone()),
+                exit: Some(Exit::Failed),
+            }));
         }
-        self.write();
+        let what = match &incomplete[..] {
+            [] => "all copies are complete, and old ones may not be removed".to_owned(),
+            some => format!("not complete: {}", some.join(", ")),
+        };
+        state.end(Exit::Done);
+        state.overdue = Some(format!("not ended within {limit}; {what}"));
+        self.write(&state);
+        let verdict = state.verdict();
+        warning!("the shipment has not ended within {limit}, and is ended; {what}");
+        match verdict {
+            // What came after the copies.
+            Ok(_) => Exit::Incomplete,
+            Err(error) => status::of(&error),
+        }
+    }
+
+    /// Why the run was ended, if it took too long.
+    pub fn overdue(&self) -> Option<String> {
+        lock(&self.state).overdue.clone()
     }
 
     /// Whether a destination has all that was to be sent there, once the attempts have ended.
     pub fn is_complete(&self, destination: &Destination) -> bool {
         let is_done = |record: &DestinationRecord| record.status == Some(0);
-        self.records.iter().any(|r| r.destination == destination.name && is_done(r))
+        let state = lock(&self.state);
+        state.records.iter().any(|r| r.destination == destination.name && is_done(r))
     }
 
     /// Whether all attempts succeeded.
@@ -115,6 +192,33 @@ impl Outcomes {
     /// # Errors
     /// [`Stop::incomplete`] if some failed.
     pub fn verdict(&self) -> Result<Exit> {
+        lock(&self.state).verdict()
+    }
+
+    /// Prints the outcomes as JSON.
+    pub fn print(&self) -> Result<()> {
+        let text = serde_json::to_string(&lock(&self.state).outcomes)?;
+        pipe_kit::output::print(&(text + "\n"))
+    }
+
+    fn write(&self, state: &State) {
+        self.run.change(|run| run.destinations.clone_from(&state.records));
+    }
+}
+
+impl State {
+    /// Those without a status have this one.
+    fn end(&mut self, exit: Exit) {
+        let now = Utc::now().trunc_subsecs(0);
+        for record in &mut self.records {
+            let status = *record.status.get_or_insert(exit.code());
+            if status == 0 {
+                record.last_success = Some(now);
+            }
+        }
+    }
+
+    fn verdict(&self) -> Result<Exit> {
         let failed = self.outcomes.iter().filter(|outcome| outcome.outcome == "failed").count();
         match failed {
             0 => Ok(Exit::Done),
@@ -135,14 +239,5 @@ impl Outcomes {
         let mut failures = self.outcomes.iter().filter_map(|outcome| outcome.exit);
         let first = failures.next().unwrap_or(Exit::Failed);
         if failures.all(|exit| exit == first) { first } else { Exit::Failed }
-    }
-
-    /// Prints the outcomes as JSON.
-    pub fn print(&self) -> Result<()> {
-        pipe_kit::output::print(&(serde_json::to_string(&self.outcomes)? + "\n"))
-    }
-
-    fn write(&self) {
-        self.run.change(|run| run.destinations.clone_from(&self.records));
     }
 }

@@ -18,6 +18,7 @@ use chrono::Utc;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, info, status, text, warning};
 use std::path::PathBuf;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 /// What is sent where.
@@ -38,16 +39,14 @@ impl Shipments<'_> {
         &self,
         bundles: &[PathBuf],
         shipped: &mut Record,
-        outcomes: &mut Outcomes,
+        outcomes: &Outcomes,
     ) -> Result<Exit> {
-        for destination in self.destinations {
-            if let Place::Files(files) = &destination.place
-                && let Err(error) = files.remove_unfinished()
-            {
-                info!("{destination}: what killed runs have left is not removed: {error:#}");
-            }
-        }
-        let listings: Vec<Listed> = self.destinations.iter().map(presence::list).collect();
+        let list = |destination| {
+            let _waiting = outcomes.waits(destination).begin();
+            remove_unfinished(destination);
+            presence::list(destination)
+        };
+        let listings: Vec<Listed> = self.destinations.iter().map(list).collect();
         let mut failed = None;
         for path in bundles {
             let sent = Bundle::at(path)
@@ -78,11 +77,12 @@ impl Shipments<'_> {
         bundle: &Bundle,
         listings: &[Listed],
         shipped: &mut Record,
-        outcomes: &mut Outcomes,
+        outcomes: &Outcomes,
     ) -> Result<()> {
         let name = bundle.name.as_str();
         let mut lacking = Vec::new();
         for (destination, listed) in self.destinations.iter().zip(listings) {
+            let _waiting = outcomes.waits(destination).begin();
             match presence::is_present(destination, listed, bundle, shipped) {
                 Ok(true) => {
                     info!("{destination} has {name} already");
@@ -110,14 +110,14 @@ impl Shipments<'_> {
         bundle: &Bundle,
         lacking: &[&Destination],
         shipped: &mut Record,
-        outcomes: &mut Outcomes,
+        outcomes: &Outcomes,
     ) -> Result<bool> {
         let name = bundle.name.as_str();
         let is_age = !matches!(self.settings.recipients, Some(Recipients::Gpg(_)));
         let file = format!("{name}{}", if is_age { AGE } else { GPG });
         let mut open = Vec::new();
         for destination in lacking {
-            match Sink::start(destination, &file) {
+            match Sink::start(destination, &file, outcomes.waits(destination)) {
                 Ok(sink) => open.push((*destination, sink)),
                 Err(error) => {
                     outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
@@ -128,9 +128,21 @@ impl Shipments<'_> {
             return Ok(false);
         }
         let (destinations, sinks): (Vec<_>, Vec<_>) = open.into_iter().unzip();
-        let (passed, written) = match self.pass(bundle, &file, &destinations, sinks) {
-            Ok(passed) => passed,
-            Err(error) if status::of(&error) == Exit::Damaged => return Err(error),
+        let mut note = |destination: &Destination, size: u64, (written, took): Written| {
+            let attempt = match written {
+                Ok(shipment) => {
+                    info!("copied {name} to {destination}: {}", text::size(size));
+                    shipped.add(destination, &bundle.name, shipment);
+                    shipped.write();
+                    Attempt::Sent(size, took)
+                }
+                Err(error) => Attempt::Failed(error, took),
+            };
+            outcomes.note(destination, name, attempt);
+        };
+        match self.pass(bundle, &file, &destinations, sinks, &mut note) {
+            Ok(passed) => Ok(passed.size > 0),
+            Err(error) if status::of(&error) == Exit::Damaged => Err(error),
             // What is wrong with the recipients concerns no repository.
             Err(error) => {
                 let (exit, why) = (status::of(&error), status::one_line(&error));
@@ -138,35 +150,24 @@ impl Shipments<'_> {
                     let error = Stop::with_exit(exit, why.clone()).into();
                     outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
                 }
-                return Ok(false);
+                Ok(false)
             }
-        };
-        for (destination, (written, took)) in destinations.into_iter().zip(written) {
-            let attempt = match written {
-                Ok(shipment) => {
-                    info!("copied {name} to {destination}: {}", text::size(passed.size));
-                    shipped.add(destination, &bundle.name, shipment);
-                    Attempt::Sent(passed.size, took)
-                }
-                Err(error) => Attempt::Failed(error, took),
-            };
-            outcomes.note(destination, name, attempt);
         }
-        Ok(passed.size > 0)
     }
 
-    /// Seals the bundle into the sinks, and describes each copy as soon as it is whole. The results are in the order of
-    /// the sinks.
+    /// Seals the bundle into the sinks, and describes each copy as soon as it is whole. `note` is called as soon as
+    /// one of them has ended: the others may take long.
     ///
     /// # Errors
-    /// If the bundle cannot be sealed; nothing is stored anywhere then.
+    /// If the bundle cannot be sealed; nothing is stored anywhere then, and nothing is noted.
     fn pass(
         &self,
         bundle: &Bundle,
         file: &str,
         destinations: &[&Destination],
         mut sinks: Vec<Sink>,
-    ) -> Result<(Passed, Vec<Written>)> {
+        note: &mut dyn FnMut(&Destination, u64, Written),
+    ) -> Result<Passed> {
         let mut sealing = sealing::start(self.settings, bundle)?;
         let from = sealing.take_stdout().context("a pipe")?;
         let passed = tee::run(from, &mut sinks);
@@ -178,11 +179,8 @@ impl Shipments<'_> {
                 Ok(())
             }
         };
-        let whole = match (&sealed, &passed) {
-            (Ok(()), Ok(passed)) => Some(passed),
-            _ => None,
-        };
-        let finish = |(mut sink, destination): (Sink, &Destination)| -> Written {
+        let whole = passed.as_ref().ok().filter(|_| sealed.is_ok());
+        let finish = |mut sink: Sink, destination: &Destination| -> Written {
             if whole.is_some() {
                 sink.give(Piece::Finish);
             }
@@ -193,21 +191,18 @@ impl Shipments<'_> {
             });
             (described, took)
         };
-        let written = std::thread::scope(|scope| {
-            let running: Vec<_> = sinks
-                .into_iter()
-                .zip(destinations)
-                .map(|(sink, destination)| scope.spawn(move || finish((sink, destination))))
-                .collect();
-            let joined = running.into_iter().map(|thread| thread.join());
-            joined.map(|one| one.unwrap_or_else(|_| interrupted())).collect::<Vec<Written>>()
+        let mut failed = Vec::new();
+        finish_all(sinks, destinations, &finish, |destination, written| match whole {
+            Some(passed) => note(destination, passed.size, written),
+            None => failed.push((destination, written)),
         });
         sealed?;
         match passed {
-            Ok(passed) => Ok((passed, written)),
+            Ok(passed) => Ok(passed),
             // Each of them has its own error.
-            Err(_) if written.iter().all(|(result, _)| result.is_err()) => {
-                Ok((Passed::default(), written))
+            Err(_) if failed.iter().all(|(_, (result, _))| result.is_err()) => {
+                failed.into_iter().for_each(|(destination, written)| note(destination, 0, written));
+                Ok(Passed::default())
             }
             Err(error) => Err(error),
         }
@@ -220,7 +215,7 @@ impl Shipments<'_> {
         lacking: &[&Destination],
         mut is_whole: bool,
         shipped: &mut Record,
-        outcomes: &mut Outcomes,
+        outcomes: &Outcomes,
     ) -> Result<()> {
         let name = bundle.name.as_str();
         for destination in lacking {
@@ -230,6 +225,7 @@ impl Shipments<'_> {
                 is_whole = true;
             }
             let begun = Instant::now();
+            let _waiting = outcomes.waits(destination).begin();
             let attempt = match store(repository, bundle) {
                 Ok(bytes) => {
                     info!("copied {name} to {destination}: {} added", text::size(bytes));
@@ -244,6 +240,39 @@ impl Shipments<'_> {
             outcomes.note(destination, name, attempt);
         }
         Ok(())
+    }
+}
+
+fn remove_unfinished(destination: &Destination) {
+    if let Place::Files(files) = &destination.place
+        && let Err(error) = files.remove_unfinished()
+    {
+        info!("{destination}: what killed runs have left is not removed: {error:#}");
+    }
+}
+
+/// Ends all sinks at the same time, and passes on how each has ended, the first first.
+fn finish_all<'a>(
+    sinks: Vec<Sink>,
+    destinations: &[&'a Destination],
+    finish: &(impl Fn(Sink, &Destination) -> Written + Sync),
+    mut ended: impl FnMut(&'a Destination, Written),
+) {
+    let mut left: Vec<usize> = (0..sinks.len()).collect();
+    std::thread::scope(|scope| {
+        let (to, results) = mpsc::channel();
+        for (at, (sink, destination)) in sinks.into_iter().zip(destinations).enumerate() {
+            let to = to.clone();
+            scope.spawn(move || drop(to.send((at, finish(sink, destination)))));
+        }
+        drop(to);
+        for (at, written) in results {
+            left.retain(|other| *other != at);
+            ended(destinations[at], written);
+        }
+    });
+    for at in left {
+        ended(destinations[at], interrupted());
     }
 }
 

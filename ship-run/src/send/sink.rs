@@ -3,6 +3,7 @@
 use crate::place::bucket::{self, Bucket};
 use crate::place::directory::NewFile;
 use crate::place::{Destination, Files, Place, unusable};
+use crate::send::waits::Waits;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::child::Running;
 use pipe_kit::framed::Writer;
@@ -44,15 +45,17 @@ pub struct Sink {
     ended: Receiver<Result<()>>,
     is_stalled: bool,
     begun: Instant,
+    waits: Waits,
 }
 
 impl Sink {
-    /// Begins a copy.
+    /// Begins a copy. `waits`: the time that the run waits for it.
     ///
     /// # Errors
     /// If the destination cannot be written to.
-    pub fn start(destination: &Destination, file: &str) -> Result<Self> {
+    pub fn start(destination: &Destination, file: &str, waits: Waits) -> Result<Self> {
         let begun = Instant::now();
+        let waiting = waits.begin();
         let (to, pieces) = sync_channel(AHEAD);
         let (end, ended) = sync_channel(1);
         let thread = std::thread::Builder::new().name(format!("ship-{}", destination.number));
@@ -70,13 +73,14 @@ impl Sink {
         };
         // It is not joined: one that hangs must not stop the others.
         thread.context("starting a thread")?;
-        Ok(Self { to: Some(to), ended, is_stalled: false, begun })
+        drop(waiting);
+        Ok(Self { to: Some(to), ended, is_stalled: false, begun, waits })
     }
 
     /// Passes a piece on. False if the copy has failed.
     pub fn give(&mut self, piece: Piece) -> bool {
         let Some(to) = &self.to else { return false };
-        match give_within(to, piece, STALLED) {
+        match give_within(to, piece, STALLED, &self.waits) {
             Given::Taken => return true,
             Given::Failed => {}
             Given::Stalled => self.is_stalled = true,
@@ -88,6 +92,7 @@ impl Sink {
     /// Waits until the copy has its name, or nothing is left of it. Also returns how long that took.
     pub fn finish(mut self) -> (Result<()>, Duration) {
         self.to = None;
+        let _waiting = self.waits.begin();
         let written = match self.is_stalled {
             true => Err(stalled(STALLED)),
             false => match self.ended.recv_timeout(LAST) {
@@ -109,9 +114,10 @@ enum Given {
     Stalled,
 }
 
-fn give_within(to: &SyncSender<Piece>, piece: Piece, limit: Duration) -> Given {
+fn give_within(to: &SyncSender<Piece>, piece: Piece, limit: Duration, waits: &Waits) -> Given {
     let begun = Instant::now();
     let mut piece = piece;
+    let mut waiting = None;
     loop {
         match to.try_send(piece) {
             Ok(()) => return Given::Taken,
@@ -119,6 +125,7 @@ fn give_within(to: &SyncSender<Piece>, piece: Piece, limit: Duration) -> Given {
             Err(TrySendError::Full(_)) if begun.elapsed() >= limit => return Given::Stalled,
             Err(TrySendError::Full(back)) => piece = back,
         }
+        waiting = waiting.or_else(|| Some(waits.begin()));
         std::thread::sleep(PAUSE);
     }
 }
@@ -178,10 +185,12 @@ mod tests {
     #[test]
     fn a_destination_that_accepts_nothing_fails_after_a_limit_and_one_that_has_failed_at_once() {
         let (to, pieces) = sync_channel(1);
-        let limit = Duration::from_millis(20);
-        assert!(matches!(give_within(&to, Piece::Finish, limit), Given::Taken));
-        assert!(matches!(give_within(&to, Piece::Finish, limit), Given::Stalled));
+        let (limit, waits) = (Duration::from_millis(20), Waits::default());
+        assert!(matches!(give_within(&to, Piece::Finish, limit, &waits), Given::Taken));
+        assert_eq!(waits.total(), Duration::ZERO);
+        assert!(matches!(give_within(&to, Piece::Finish, limit, &waits), Given::Stalled));
+        assert!(waits.total() > Duration::ZERO);
         drop(pieces);
-        assert!(matches!(give_within(&to, Piece::Finish, STALLED), Given::Failed));
+        assert!(matches!(give_within(&to, Piece::Finish, STALLED, &waits), Given::Failed));
     }
 }

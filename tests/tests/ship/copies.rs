@@ -1,80 +1,17 @@
 //! Copies that are not what was written: found by `verify`, and by whoever fetches them.
 
-use crate::kit::{Bench, NAME, end};
+use crate::kit::{Bench, NAME};
 use std::fs;
-use std::path::PathBuf;
 use test_kit::tool;
 
-const OTHER: &str = "piprio_20260422T020000Z";
+pub const OTHER: &str = "piprio_20260422T020000Z";
 
-fn two() -> Bench {
+/// Two bundles, copied.
+pub fn two() -> Bench {
     let bench = Bench::new();
     bench.make(OTHER, "SELECT 2;");
     bench.ship(&["--all"]).with(0);
     bench
-}
-
-#[test]
-fn a_hundred_damaged_cut_replaced_and_swapped_copies_are_all_found() {
-    let bench = two();
-    let place = |name: &str| -> PathBuf { bench.path("copies").join(name) };
-    let names: Vec<String> = bench.copies();
-    assert_eq!(names.len(), 4);
-    let good: Vec<Vec<u8>> = names.iter().map(|name| fs::read(place(name)).unwrap()).collect();
-    let mut random = fastrand::Rng::with_seed(7);
-    let verify = |arguments: &[&str]| {
-        let mut command = bench.ship_command(arguments);
-        end(command.env_remove("SHIP_1"))
-    };
-    verify(&["verify"]).with(0);
-    for number in 0..100 {
-        let which = random.usize(..4);
-        let mut bytes = good[which].clone();
-        match number % 4 {
-            0 => bytes[random.usize(..good[which].len())] ^= 1 << random.u8(..8),
-            1 => bytes.truncate(random.usize(..good[which].len())),
-            // Of the other bundle: the sealed file, the description, or both.
-            2 => bytes = good[(which + 2) % 4].clone(),
-            _ => bytes = vec![random.u8(..); bytes.len()],
-        }
-        fs::write(place(&names[which]), &bytes).unwrap();
-        if number % 8 == 2 {
-            let pair = which ^ 1;
-            fs::write(place(&names[pair]), &good[(pair + 2) % 4]).unwrap();
-        }
-        let ended = verify(&["verify"]);
-        assert_eq!(ended.code, Some(4), "try {number}, {}: {}", names[which], ended.err);
-        restore_or_refuse(&bench, &names[which], number);
-        for (name, bytes) in names.iter().zip(&good) {
-            fs::write(place(name), bytes).unwrap();
-        }
-    }
-    verify(&["verify"]).with(0);
-}
-
-/// A sealed file that is not as it was is refused. If only its description is damaged, its own encryption proves it.
-fn restore_or_refuse(bench: &Bench, changed: &str, number: usize) {
-    let bundle = changed.split('.').next().unwrap();
-    let into = bench.path(&format!("try-{number}"));
-    let program = tool("bundle-manifest").display().to_string();
-    let mut command = bench.ship_command(&[
-        "fetch",
-        &format!("SHIP_2:{bundle}"),
-        "--",
-        &program,
-        "unpack",
-        "-",
-        into.to_str().unwrap(),
-        "-i",
-        "key",
-    ]);
-    let ended = end(command.env_remove("SHIP_1"));
-    match ended.code {
-        Some(0) if changed.ends_with(".json") => {
-            bench.sh(&format!("diff -r 'backups/{bundle}' '{}/{bundle}'", into.display()));
-        }
-        code => assert_eq!(code, Some(4), "try {number}, {changed}: {}", ended.err),
-    }
 }
 
 #[test]

@@ -4,9 +4,11 @@
 
 mod copies;
 mod everywhere;
+mod hangs;
 mod kit;
 mod places;
 mod prune;
 mod restic;
 mod send;
+mod tries;
 mod whole;

@@ -3,11 +3,10 @@
 use crate::kit::{Bench, Ended, NAME, end};
 use chrono::{TimeDelta, Utc};
 use std::fs;
-use std::path::PathBuf;
 use test_kit::skipped;
 
 /// A bench whose SHIP_3 is a repository; none if there is no restic.
-fn stand() -> Option<Bench> {
+pub fn stand() -> Option<Bench> {
     let program = std::process::Command::new("restic").arg("version").output();
     if !program.is_ok_and(|out| out.status.success()) {
         skipped!("copies in a restic repository, because restic is missing");
@@ -19,7 +18,8 @@ fn stand() -> Option<Bench> {
     Some(bench)
 }
 
-fn ship_command(bench: &Bench, arguments: &[&str]) -> std::process::Command {
+/// `ship-run` with the repository alone.
+pub fn ship_command(bench: &Bench, arguments: &[&str]) -> std::process::Command {
     let mut command = bench.ship_command(arguments);
     command.env_remove("SHIP_1").env_remove("SHIP_2").env_remove("SHIP_RECIPIENTS");
     command.env("SHIP_3", format!("restic:{}", bench.path("repository").display()));
@@ -28,8 +28,7 @@ fn ship_command(bench: &Bench, arguments: &[&str]) -> std::process::Command {
     command
 }
 
-/// `ship-run` with the repository alone.
-fn ship(bench: &Bench, arguments: &[&str]) -> Ended {
+pub fn ship(bench: &Bench, arguments: &[&str]) -> Ended {
     end(&mut ship_command(bench, arguments))
 }
 
@@ -37,20 +36,6 @@ fn fetch(bench: &Bench, name: &str) -> Ended {
     let into = bench.path("restored");
     let _ = fs::remove_dir_all(&into);
     ship(bench, &["fetch", name, "--into", into.to_str().unwrap()])
-}
-
-/// The files of the repository that hold anything.
-fn files(bench: &Bench) -> Vec<PathBuf> {
-    let mut files: Vec<PathBuf> = walkdir::WalkDir::new(bench.path("repository"))
-        .into_iter()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| {
-            entry.file_type().is_file() && !entry.path().parent().unwrap().ends_with("locks")
-        })
-        .map(walkdir::DirEntry::into_path)
-        .collect();
-    files.sort();
-    files
 }
 
 #[test]
@@ -237,61 +222,4 @@ fn old_snapshots_go_by_the_rule_for_bundles_and_by_restics_own() {
     ship(&old, &["--newest"]).with(0);
     ship(&old, &["prune", "--keep-days", "1"]).with(0);
     fetch(&old, &format!("SHIP_3:{NAME}")).with(0);
-}
-
-#[test]
-fn damaged_cut_replaced_and_swapped_files_of_a_repository_are_found_and_no_restore_takes_them() {
-    let Some(bench) = stand() else { return };
-    bench.make("piprio_20260422T020000Z", "SELECT 2;");
-    ship(&bench, &["--all"]).with(0);
-    let files = files(&bench);
-    let good: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
-    let write = |file: &PathBuf, bytes: &[u8]| {
-        fs::remove_file(file).unwrap();
-        fs::write(file, bytes).unwrap();
-    };
-    let mut random = fastrand::Rng::with_seed(7);
-    // Each takes restic seconds.
-    let tries = if std::env::var_os("PIPRIO_TEST_FULL").is_some() { 100 } else { 16 };
-    for number in 0..tries {
-        let which = random.usize(..files.len());
-        let other = (which + 1) % files.len();
-        let mut bytes = good[which].clone();
-        match number % 4 {
-            0 => bytes[random.usize(..good[which].len())] ^= 1 << random.u8(..8),
-            1 => bytes.truncate(random.usize(..good[which].len())),
-            2 => bytes = good[other].clone(),
-            _ => bytes = vec![random.u8(..); bytes.len()],
-        }
-        write(&files[which], &bytes);
-        if number % 4 == 2 {
-            write(&files[other], &good[which]);
-        }
-        let what = format!("try {number}, {}", files[which].display());
-        let verified = ship(&bench, &["verify"]);
-        // What cannot be opened at all is not distinguished from what cannot be reached.
-        assert!(
-            matches!(verified.code, Some(3 | 4)),
-            "{what}: {:?} {}",
-            verified.code,
-            verified.err
-        );
-        if number % 3 == 0 {
-            let restored = fetch(&bench, &format!("SHIP_3:{NAME}"));
-            // Whole, or refused: never a bundle that is not as it was.
-            match restored.code {
-                Some(0) => drop(bench.sh(&format!("diff -r 'backups/{NAME}' 'restored/{NAME}'"))),
-                code => {
-                    assert!(matches!(code, Some(1 | 4)), "{what}: {code:?} {}", restored.err);
-                    assert!(!bench.path("restored").join(NAME).exists(), "{what}");
-                }
-            }
-        }
-        for (file, bytes) in files.iter().zip(&good) {
-            if fs::read(file).unwrap() != *bytes {
-                write(file, bytes);
-            }
-        }
-    }
-    ship(&bench, &["verify"]).with(0);
 }
