@@ -1,5 +1,6 @@
 //! Seals bundles and writes them to the destinations that lack them.
 
+mod block;
 mod bundle;
 mod deadline;
 mod describing;

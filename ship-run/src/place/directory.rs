@@ -1,6 +1,10 @@
 //! A directory, such as that of a disk that is mounted for copies.
 
+mod output;
+
 use crate::mounts::Mounted;
+pub use crate::place::directory::output::ALIGNMENT;
+use crate::place::directory::output::Output;
 use crate::place::remote_file::RemoteFile;
 use anyhow::{Context, Result, bail};
 use bundle_format::name::PREFIX;
@@ -12,7 +16,7 @@ use pipe_kit::{Stop, atomic, lock};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +32,7 @@ pub struct Directory {
 
 /// A file that is being written, as `.NAME.partial`. Dropped uncommitted, or ended by a signal, it leaves nothing.
 pub struct NewFile {
-    file: File,
+    file: Output,
     partial: PathBuf,
     target: PathBuf,
     guard: Guard,
@@ -182,6 +186,7 @@ impl Directory {
             Ok(file)
         });
         let file = file.with_context(|| format!("creating {}", partial.display()))?;
+        let file = Output::new(file);
         Ok(NewFile { file, partial, target: self.path.join(name), guard, _lock: lock })
     }
 
@@ -209,7 +214,7 @@ impl NewFile {
     /// Gives the file its name, once it is on the disk.
     pub fn commit(self) -> Result<()> {
         let Self { file, partial, target, guard, .. } = self;
-        file.sync_all().with_context(|| format!("syncing {}", partial.display()))?;
+        file.sync().with_context(|| format!("syncing {}", partial.display()))?;
         std::fs::rename(&partial, &target)
             .with_context(|| format!("renaming to {}", target.display()))?;
         guard.disarm();

@@ -3,13 +3,13 @@
 use crate::place::bucket::{self, Bucket};
 use crate::place::directory::NewFile;
 use crate::place::{Destination, Files, Place, unusable};
+use crate::send::block::Block;
 use crate::send::waits::Waits;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::child::Running;
 use pipe_kit::framed::Writer;
 use std::io::BufWriter;
 use std::process::ChildStdin;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -21,10 +21,6 @@ const PAUSE: Duration = Duration::from_millis(5);
 const STALLED: Duration = Duration::from_secs(15 * 60);
 /// How long one may take for what it was given, once all was given.
 const LAST: Duration = Duration::from_secs(2 * 3600);
-
-/// Bytes that several sinks share.
-#[derive(Clone)]
-pub struct Block(pub Arc<Vec<u8>>);
 
 /// What a sink is given, in order.
 #[derive(Clone)]
@@ -153,7 +149,7 @@ fn frame(stdin: ChildStdin, pieces: &Receiver<Piece>) -> Result<()> {
     let mut writer = Writer::new(BufWriter::new(stdin)).with_context(feeding)?;
     for piece in pieces {
         match piece {
-            Piece::Data(block) => writer.data(&block.0).with_context(feeding)?,
+            Piece::Data(block) => writer.data(block.bytes()).with_context(feeding)?,
             Piece::PartEnd { sha256, md5 } => {
                 writer.checkpoint(&[&sha256[..], &md5].concat()).with_context(feeding)?;
             }
@@ -166,7 +162,7 @@ fn frame(stdin: ChildStdin, pieces: &Receiver<Piece>) -> Result<()> {
 fn write(mut file: NewFile, pieces: &Receiver<Piece>) -> Result<()> {
     for piece in pieces {
         match piece {
-            Piece::Data(block) => file.write_all(&block.0)?,
+            Piece::Data(block) => file.write_all(block.bytes())?,
             Piece::PartEnd { .. } => {}
             Piece::Finish => return file.commit(),
         }

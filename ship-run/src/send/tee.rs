@@ -1,13 +1,13 @@
 //! Passes one stream to several sinks, with checksums that are computed once for all of them.
 
-use crate::send::sink::{Block, Piece, Sink};
+use crate::send::block::Block;
+use crate::send::sink::{Piece, Sink};
 use anyhow::{Context, Result};
 use bundle_format::parts;
 use md5::Md5;
 use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
-use std::io::{ErrorKind, Read};
-use std::sync::Arc;
+use std::io::Read;
 
 const BLOCK: u64 = 1 << 20;
 
@@ -29,16 +29,17 @@ pub fn run(mut from: impl Read, sinks: &mut [Sink]) -> Result<Passed> {
         let (mut sha256, mut md5, mut length) = (Sha256::new(), Md5::new(), 0);
         let size = parts::of_stream(number);
         while length < size {
-            let block =
-                read(&mut from, BLOCK.min(size - length)).context("reading the sealed bundle")?;
-            if block.is_empty() {
+            let most = BLOCK.min(size - length) as usize;
+            let block = Block::read(&mut from, most).context("reading the sealed bundle")?;
+            let bytes = block.bytes();
+            if bytes.is_empty() {
                 break;
             }
-            whole.update(&block);
-            sha256.update(&block);
-            md5.update(&block);
-            length += block.len() as u64;
-            give(sinks, &Piece::Data(Block(Arc::new(block))))?;
+            whole.update(bytes);
+            sha256.update(bytes);
+            md5.update(bytes);
+            length += bytes.len() as u64;
+            give(sinks, &Piece::Data(block))?;
         }
         passed.size += length;
         if length > 0 {
@@ -51,22 +52,6 @@ pub fn run(mut from: impl Read, sinks: &mut [Sink]) -> Result<Passed> {
             return Ok(passed);
         }
     }
-}
-
-/// The next bytes, as many as asked for unless the stream ends.
-fn read(from: &mut impl Read, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut block = vec![0; usize::try_from(most).unwrap_or(1 << 20)];
-    let mut length = 0;
-    while length < block.len() {
-        match from.read(&mut block[length..]) {
-            Ok(0) => break,
-            Ok(n) => length += n,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    block.truncate(length);
-    Ok(block)
 }
 
 fn give(sinks: &mut [Sink], piece: &Piece) -> Result<()> {
