@@ -59,8 +59,10 @@ impl Running {
     pub fn stop(self) {
         let is_over = !claim(&self.state, State::Stopped);
         drop(self.ends);
-        while is_over {
-            std::thread::park();
+        if is_over {
+            loop {
+                std::thread::park();
+            }
         }
     }
 }
