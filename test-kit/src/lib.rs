@@ -4,6 +4,7 @@
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;
 //! - [`extension`]: a PostgreSQL that knows extensions of our own;
+//! - [`garage`]: an S3 server that was written by others, where its program is installed;
 //! - [`likeness`]: whether two databases are the same;
 //! - [`monitoring`]: programs and types of Prometheus and Grafana;
 //! - [`oddities`]: a database with everything in it that a dump can get wrong;
@@ -15,6 +16,7 @@
 
 pub mod deployment;
 pub mod extension;
+pub mod garage;
 pub mod likeness;
 pub mod monitoring;
 pub mod object_storage;
@@ -30,6 +32,7 @@ pub mod trace;
 pub mod user;
 
 pub use deployment::Deployment;
+pub use garage::Garage;
 pub use object_storage::S3;
 pub use postgres::Postgres;
 pub use redis::Redis;

@@ -6,16 +6,29 @@ use s3s::{S3Result, s3_error};
 
 /// Keys that may only upload: this access key, with the same secret key.
 pub const UPLOAD_ONLY: &str = "AKUPLOADSALONE";
+/// Keys that may only list, with the same secret key.
+pub const LIST_ONLY: &str = "AKLISTSALONE";
 /// What they may do.
-const UPLOADING: [&str; 7] = [
-    "PutObject",
-    "CreateMultipartUpload",
-    "UploadPart",
-    "CompleteMultipartUpload",
-    "AbortMultipartUpload",
-    "ListMultipartUploads",
-    "ListParts",
+const LIMITED: [(&str, &[&str]); 2] = [
+    (
+        UPLOAD_ONLY,
+        &[
+            "PutObject",
+            "CreateMultipartUpload",
+            "UploadPart",
+            "CompleteMultipartUpload",
+            "AbortMultipartUpload",
+            "ListMultipartUploads",
+            "ListParts",
+        ],
+    ),
+    (LIST_ONLY, &["ListObjectsV2"]),
 ];
+
+/// What an access key may do; none if that is everything.
+fn allowed(access_key: &str) -> Option<&'static [&'static str]> {
+    LIMITED.into_iter().find(|(key, _)| *key == access_key).map(|(_, operations)| operations)
+}
 
 /// The pair of keys that may do anything.
 #[derive(Clone)]
@@ -29,7 +42,7 @@ pub struct Keys {
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key == self.access || access_key == UPLOAD_ONLY {
+        if access_key == self.access || allowed(access_key).is_some() {
             return Ok(SecretKey::from(self.secret.as_str()));
         }
         Err(s3_error!(
@@ -42,11 +55,14 @@ impl S3Auth for Keys {
 #[async_trait::async_trait]
 impl S3Access for Keys {
     async fn check(&self, context: &mut S3AccessContext<'_>) -> S3Result<()> {
-        match context.credentials() {
-            None => Err(s3_error!(AccessDenied, "Signature is required")),
-            Some(keys) if keys.access_key != UPLOAD_ONLY => Ok(()),
-            Some(_) if UPLOADING.contains(&context.s3_op().name()) => Ok(()),
-            Some(_) => Err(s3_error!(AccessDenied, "Access Denied")),
+        let Some(keys) = context.credentials() else {
+            return Err(s3_error!(AccessDenied, "Signature is required"));
+        };
+        match allowed(&keys.access_key) {
+            Some(operations) if !operations.contains(&context.s3_op().name()) => {
+                Err(s3_error!(AccessDenied, "Access Denied"))
+            }
+            _ => Ok(()),
         }
     }
 }

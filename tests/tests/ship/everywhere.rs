@@ -5,18 +5,22 @@ use bundle_format::report::{DrillReport, DrillResult};
 use std::path::Path;
 use std::process::Command;
 use test_kit::deployment::{DOMAIN, Deployment, Options, run, sh};
-use test_kit::{S3, skipped};
+use test_kit::{Garage, S3, skipped};
+
+/// The variables of a storage.
+type Variables = Vec<(String, String)>;
 
 /// The variables of a storage, as settings of a destination.
-fn settings(number: u8, s3: &S3) -> Vec<(String, String)> {
+fn settings(number: u8, storage: &Variables) -> Variables {
     let suffix = |name: &str| match name {
         "AWS_ENDPOINT_URL" => "ENDPOINT",
         "AWS_REGION" => "REGION",
         "AWS_ACCESS_KEY_ID" => "ACCESS_KEY",
         _ => "SECRET_KEY",
     };
-    let own = s3.env().into_iter().map(|(name, value)| (suffix(&name).to_owned(), value));
-    let own = own.map(|(suffix, value)| (format!("SHIP_{number}_{suffix}"), value));
+    let own = storage
+        .iter()
+        .map(|(name, value)| (format!("SHIP_{number}_{}", suffix(name)), value.clone()));
     std::iter::once((format!("SHIP_{number}"), "s3://offsite/host1".to_owned()))
         .chain(own)
         .collect()
@@ -26,16 +30,22 @@ fn settings(number: u8, s3: &S3) -> Vec<(String, String)> {
 struct Way {
     name: String,
     arguments: Vec<String>,
-    variables: Vec<(String, String)>,
+    variables: Variables,
 }
 
-fn ways(bundle: &str, place: &Path, first: &S3, second: &S3, has_restic: bool) -> Vec<Way> {
+fn ways(
+    bundle: &str,
+    place: &Path,
+    first: &Variables,
+    second: &Variables,
+    has_restic: bool,
+) -> Vec<Way> {
     let key = vec!["-i".to_owned(), place.join("key").display().to_string()];
     let mut ways = vec![
         Way {
             name: format!("s3://offsite/host1/{bundle}.tar.age"),
             arguments: key.clone(),
-            variables: first.env(),
+            variables: first.clone(),
         },
         Way {
             name: format!("SHIP_2:{bundle}"),
@@ -96,7 +106,13 @@ fn a_deployment_comes_back_from_every_place_that_it_was_copied_to_at_once() {
     if !has_restic {
         skipped!("the restore from a restic repository, because restic is missing");
     }
-    let (first, second) = (S3::start("offsite").unwrap(), S3::start("offsite").unwrap());
+    let garage = Garage::start("offsite");
+    if let Err(why) = &garage {
+        skipped!("Garage as one of the storages, because {why:#}");
+    }
+    let (own, other) = (S3::start("offsite").unwrap(), S3::start("offsite").unwrap());
+    let first = garage.as_ref().map_or_else(|_| own.env(), Garage::env);
+    let second = other.env();
     let place = tempfile::tempdir().unwrap();
     let (place, cache) = (place.path(), place.path().join("cache"));
     let deployment = Deployment::temporary(&Options::default()).unwrap();

@@ -4,7 +4,7 @@ use crate::kit::{Bench, NAME, OFFSITE, end};
 use std::fs;
 use test_kit::S3;
 use test_kit::s3::faults::{Act, Fault};
-use test_kit::s3::keys::UPLOAD_ONLY;
+use test_kit::s3::keys::{LIST_ONLY, UPLOAD_ONLY};
 
 fn both() -> [String; 2] {
     [format!("{NAME}.tar.age"), format!("{NAME}.tar.age.json")]
@@ -140,4 +140,36 @@ fn keys_that_can_only_upload_are_enough() {
         let deleted = bench.s3.client().request("DELETE", (OFFSITE, &key), &[], &[], b"");
         assert_eq!(deleted.unwrap().status, 403);
     }
+}
+
+#[test]
+fn keys_that_may_list_and_not_read_prove_no_copy_and_find_no_damage() {
+    let bench = Bench::new();
+    bench.ship(&["--newest"]).with(0);
+    let ship = |arguments: &[&str]| {
+        let mut command = bench.ship_command(arguments);
+        end(command.env("SHIP_1_ACCESS_KEY", LIST_ONLY))
+    };
+    let copy = format!("{NAME}.tar.age");
+    for arguments in [&["verify", "--json"][..], &["verify", "--sample", "5", "--json"]] {
+        let ended = ship(arguments).with(3).reports("SHIP_1 (s3://");
+        let report = ended.json();
+        let failed = report["failed"][0].as_str().unwrap();
+        assert!(failed.contains(&copy), "{failed}");
+        for words in ["its description cannot be read", "the keys are refused for bucket offsite"] {
+            assert!(failed.contains(words), "{failed}");
+        }
+        assert_eq!(report["failed"].as_array().unwrap().len(), 1, "{report}");
+        // The directory's copy is verified all the same.
+        assert_eq!(report["copies"].as_array().unwrap().len(), 1, "{report}");
+        assert!(report["copies"][0]["problem"].is_null());
+    }
+    // Nothing is noted as damaged, so nothing is made again, and nothing is removed.
+    ship(&["--newest"]).with(0).reports(&format!("has {NAME} already"));
+    ship(&["prune", "--keep-days", "1"]).with(0);
+    assert_eq!(bench.objects(), both());
+    let listed = ship(&["list", "--json"]).with(0).json();
+    assert!(listed[0]["problem"].as_str().unwrap().contains("cannot be read"), "{listed}");
+    ship(&["fetch", &format!("SHIP_1:{NAME}")]).with(5).reports("the keys are refused");
+    bench.ship(&["verify"]).with(0);
 }
