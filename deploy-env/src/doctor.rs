@@ -183,7 +183,8 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let health = match health::report(tools, known.number("HEALTH_TIMEOUT_SECONDS", 5)) {
         Ok(report) => Some(report),
         Err(error) => {
-            lines.push(Line::finding("health", format!("{error:#}"), place.install(&[])));
+            let command = place.script("health-check.sh", &[]);
+            lines.push(Line::finding("health", format!("{error:#}"), command));
             None
         }
     };
@@ -218,8 +219,12 @@ fn of_database(
     bundle: Option<&health::Bundle>,
 ) -> Vec<Line> {
     const NAME: &str = "database server";
-    if !health.is_some_and(health::has_database) {
-        return vec![Line::skipped(NAME, "the database does not answer")];
+    match health {
+        None => return vec![Line::skipped(NAME, "the health check has no report")],
+        Some(report) if !health::has_database(report) => {
+            return vec![Line::skipped(NAME, "the database does not answer")];
+        }
+        Some(_) => {}
     }
     let exec = known.variable("PG_SNAP_EXEC");
     let facts = Clients::new(&known.tools, exec.as_deref()).and_then(|clients| {
