@@ -83,10 +83,13 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
     };
     let names: Vec<&str> = layers.file.keys().map(String::as_str).collect();
     lines.extend(spelling::lines(&names, place));
-    let known = known(deployment, &layers, place, &mut lines);
     let setting = |key: &str| get::value(deployment, &layers, key, true).unwrap_or_default();
     let root = PathBuf::from(setting("BACKUP_ROOT"));
-    lines.extend(access(place, Some(&root)));
+    let access = access(place, Some(&root));
+    let programs = access.iter().find(|line| line.name == permissions::PROGRAMS);
+    let programs = programs.and_then(|line| line.command.clone());
+    let known = known(deployment, &layers, place, programs, &mut lines);
+    lines.extend(access);
     lines.push(toolkit::writable(&root, place));
     let drills = setting("HEALTH_MAX_DRILL_AGE_DAYS").parse().unwrap_or(0_u32);
     lines.extend(scheduled(place, drills > 0));
@@ -117,11 +120,13 @@ impl Known {
     }
 }
 
-/// Resolves the settings; how that went is entered into the lines.
+/// Resolves the settings; how that went is entered into the lines. `programs` is the command that makes programs safe to
+/// run, where they are not.
 fn known(
     deployment: &Deployment,
     layers: &Layers,
     place: &Place,
+    programs: Option<String>,
     lines: &mut Vec<Line>,
 ) -> Option<Known> {
     const NAME: &str = "settings";
@@ -132,7 +137,9 @@ fn known(
     let (exports, changes) = match resolved {
         Ok(resolved) => resolved,
         Err(error) => {
-            lines.push(Line::finding(NAME, format!("{error:#}"), place.edit()));
+            let is_refused = pipe_kit::status::of(&error) == Exit::Refused;
+            let command = programs.filter(|_| is_refused).unwrap_or_else(|| place.edit());
+            lines.push(Line::finding(NAME, format!("{error:#}"), command));
             return None;
         }
     };
@@ -176,7 +183,8 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let health = match health::report(tools, known.number("HEALTH_TIMEOUT_SECONDS", 5)) {
         Ok(report) => Some(report),
         Err(error) => {
-            lines.push(Line::finding("health", format!("{error:#}"), place.install(&[])));
+            let command = place.script("health-check.sh", &[]);
+            lines.push(Line::finding("health", format!("{error:#}"), command));
             None
         }
     };
@@ -211,8 +219,12 @@ fn of_database(
     bundle: Option<&health::Bundle>,
 ) -> Vec<Line> {
     const NAME: &str = "database server";
-    if !health.is_some_and(health::has_database) {
-        return vec![Line::skipped(NAME, "the database does not answer")];
+    match health {
+        None => return vec![Line::skipped(NAME, "the health check has no report")],
+        Some(report) if !health::has_database(report) => {
+            return vec![Line::skipped(NAME, "the database does not answer")];
+        }
+        Some(_) => {}
     }
     let exec = known.variable("PG_SNAP_EXEC");
     let facts = Clients::new(&known.tools, exec.as_deref()).and_then(|clients| {

@@ -268,6 +268,19 @@ fn command_of(mistake: &Mistake, report: &Value) -> Option<String> {
     found.iter().find(is_it).map(|check| check["command"].as_str().unwrap().to_owned())
 }
 
+/// The table of checks has each of them.
+fn ensure_documented(report: &Value) -> Result<()> {
+    let page = std::fs::read_to_string(workspace().join("docs/DOCTOR.md"))?;
+    for check in report["checks"].as_array().unwrap() {
+        let name = check["name"].as_str().unwrap();
+        let first = name.split(' ').next().unwrap();
+        let is_named = |form: String| page.lines().any(|l| l.starts_with('|') && l.contains(&form));
+        let forms = [format!("`{name}`"), format!("`{first} …`")];
+        ensure!(forms.into_iter().any(is_named), "docs/DOCTOR.md lacks {name}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_sound_deployment_has_no_finding_and_each_mistake_is_mended_by_the_command_that_names_it()
 -> Result<()> {
@@ -281,6 +294,7 @@ fn a_sound_deployment_has_no_finding_and_each_mistake_is_mended_by_the_command_t
     let dotenv = sound.deployment.dir().join(".env");
     let before = std::fs::read(&dotenv)?;
     sound.ensure_sound("nothing was changed")?;
+    ensure_documented(&sound.doctor()?.1)?;
     let failed: Vec<String> = MISTAKES
         .iter()
         .filter_map(|mistake| {

@@ -67,12 +67,9 @@ pub fn as_superuser(prefix: &[String], variable: impl Fn(&str) -> Option<String>
     let mut words = prefix.to_vec();
     words.extend(["psql", "-U", "postgres"].map(str::to_owned));
     let host = variable("PGHOSTADDR").or_else(|| variable("PGHOST"));
-    for (option, value) in
-        [("-h", host), ("-p", variable("PGPORT")), ("-d", variable("PGDATABASE"))]
-    {
-        if let Some(value) = value {
-            words.extend([option.to_owned(), value]);
-        }
+    let options = [("-h", host), ("-p", variable("PGPORT")), ("-d", variable("PGDATABASE"))];
+    for (option, value) in options {
+        words.extend(value.into_iter().flat_map(|value| [option.to_owned(), value]));
     }
     words
 }
@@ -96,15 +93,15 @@ impl Facts {
 
     /// A line for each check.
     pub fn lines(&self, place: &Place) -> Vec<Line> {
-        let mut lines = vec![self.clients(place), self.dumps_all(), self.restores()];
-        lines.extend(self.collation());
+        let mut lines = vec![self.clients(place), self.dumps_all(place), self.restores(place)];
+        lines.extend(self.collation(place));
         lines
     }
 
     fn clients(&self, place: &Place) -> Line {
         const NAME: &str = "database clients";
         let server = self.server.major();
-        let install = || match self.superuser.first().is_some_and(|word| word == "psql") {
+        let install = || match self.is_here() {
             true => format!("apt-get install postgresql-client-{server}"),
             false => place.edit(),
         };
@@ -126,12 +123,21 @@ impl Facts {
         }
     }
 
-    fn grant(&self, statement: &str) -> String {
-        let words = self.superuser.iter().map(String::as_str).chain(["-c", statement]);
-        shell_words::join(words)
+    /// Whether the clients run on this host.
+    fn is_here(&self) -> bool {
+        self.superuser.first().is_some_and(|word| word == "psql")
     }
 
-    fn dumps_all(&self) -> Line {
+    /// Runs statements as a superuser.
+    fn grant(&self, statements: &[&str], place: &Place) -> String {
+        let words = self.superuser.iter().map(String::as_str);
+        let statements = statements.iter().flat_map(|statement| ["-c", statement]);
+        let words: Vec<&str> = words.chain(statements).collect();
+        // A driver needs to know the deployment.
+        if self.is_here() { shell_words::join(words) } else { place.with_settings(&words) }
+    }
+
+    fn dumps_all(&self, place: &Place) -> Line {
         const NAME: &str = "database dump";
         let Server { role, unreadable, row_security, .. } = &self.server;
         let quoted = identifier(role);
@@ -142,36 +148,36 @@ impl Facts {
                 true => format!("GRANT pg_read_all_data TO {quoted}"),
                 false => grants(&self.server.schemas.join(", "), &quoted),
             };
-            return Line::finding(NAME, found, self.grant(&statement));
+            return Line::finding(NAME, found, self.grant(&[&statement], place));
         }
         if !row_security.is_empty() {
             let (what, names) = (count(row_security.len(), "table"), listed(row_security));
             let found = format!("row security applies to the role {role} in {what}: {names}");
             let statement = format!("ALTER ROLE {quoted} BYPASSRLS");
-            return Line::finding(NAME, found, self.grant(&statement));
+            return Line::finding(NAME, found, self.grant(&[&statement], place));
         }
         Line::ok(NAME, format!("the role {role} may read every table of {}", self.server.database))
     }
 
-    fn restores(&self) -> Line {
+    fn restores(&self, place: &Place) -> Line {
         const NAME: &str = "database restore";
         let Server { role, owner, acts_for_owner, .. } = &self.server;
         if !self.may_create() {
             let found = format!("the role {role} may not create databases, as a restore must");
             let statement = format!("ALTER ROLE {} CREATEDB", identifier(role));
-            return Line::finding(NAME, found, self.grant(&statement));
+            return Line::finding(NAME, found, self.grant(&[&statement], place));
         }
         if !acts_for_owner {
             let found = format!(
                 "the role {role} lacks the rights of {owner}, who owns the database, as a restore must"
             );
             let statement = format!("GRANT {} TO {}", identifier(owner), identifier(role));
-            return Line::finding(NAME, found, self.grant(&statement));
+            return Line::finding(NAME, found, self.grant(&[&statement], place));
         }
         Line::ok(NAME, format!("the role {role} may create databases, and replace this one"))
     }
 
-    fn collation(&self) -> Option<Line> {
+    fn collation(&self, place: &Place) -> Option<Line> {
         const NAME: &str = "database locale";
         let Server { encoding, collation, database, .. } = &self.server;
         let locale = format!("encoding {encoding}, collation {collation}");
@@ -183,8 +189,7 @@ impl Facts {
                 let name = identifier(database);
                 let statement = format!("REINDEX DATABASE {name}");
                 let refresh = format!("ALTER DATABASE {name} REFRESH COLLATION VERSION");
-                let command =
-                    format!("{} -c {}", self.grant(&statement), shell_words::quote(&refresh));
+                let command = self.grant(&[&statement, &refresh], place);
                 Some(Line::note(NAME, found).with_command(command))
             }
             _ if encoding == "SQL_ASCII" => {
@@ -274,6 +279,10 @@ mod tests {
         let prefix = ["/drv".to_owned(), "exec".into(), "postgres".into()];
         let inside = Facts { dumps: vec![], superuser: as_superuser(&prefix, |_| None), ..facts() };
         assert_eq!(line(&inside, "database clients").1, "${EDITOR:-vi} /d/.env");
+        let own = inside.grant(&["SELECT 1"], &Place::new("/d".as_ref()));
+        let expected =
+            "deploy-env --deploy /d -- /drv exec postgres psql -U postgres -c 'SELECT 1'";
+        assert_eq!(own, expected);
     }
 
     #[test]

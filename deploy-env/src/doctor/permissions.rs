@@ -13,6 +13,13 @@ const SEARCH: u32 = 0o001;
 /// Whoever is neither the owner nor trusted: the owner's group may not write either, as root does not run that.
 const OTHERS_WRITE: u32 = 0o022;
 
+/// The name of the line about programs.
+pub const PROGRAMS: &str = "access programs";
+/// The directories of what backups, restores and drills start.
+const DIRECTORIES: [&str; 4] = ["bin", "scripts", "hooks", "drill.d"];
+/// How deep what is started lies in them.
+const DEPTH: usize = 2;
+
 /// A file or directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Entry {
@@ -27,8 +34,12 @@ pub struct Facts {
     /// The directory, and the files in it.
     secrets: Option<(Entry, Vec<Entry>)>,
     root: Option<Entry>,
-    /// The directories of programs, and what is in them.
+    /// The directories of programs.
+    directories: Vec<PathBuf>,
+    /// They, and what is in them.
     programs: Vec<Entry>,
+    /// The deployment's directory.
+    deployment: Option<Entry>,
     is_root: bool,
 }
 
@@ -36,15 +47,16 @@ pub struct Facts {
 pub fn facts(place: &Place, root: Option<&Path>) -> Result<Facts> {
     let secrets = match entry(&place.path("secrets"))? {
         Some(dir) => {
-            let files = inside(&dir.path)?;
+            let files = inside(&dir.path, 0)?;
             Some((dir, files))
         }
         None => None,
     };
-    let mut programs = Vec::new();
-    for name in ["bin", "scripts", "scripts/drivers", "hooks"] {
+    let (mut directories, mut programs) = (Vec::new(), Vec::new());
+    for name in DIRECTORIES {
         if let Some(dir) = entry(&place.path(name))? {
-            programs.extend(inside(&dir.path)?);
+            programs.extend(inside(&dir.path, DEPTH)?);
+            directories.push(dir.path.clone());
             programs.push(dir);
         }
     }
@@ -52,7 +64,9 @@ pub fn facts(place: &Place, root: Option<&Path>) -> Result<Facts> {
         dotenv: entry(&place.path(".env"))?,
         secrets,
         root: root.map(entry).transpose()?.flatten(),
+        directories,
         programs,
+        deployment: entry(place.dir())?,
         is_root: rustix::process::geteuid().is_root(),
     })
 }
@@ -65,12 +79,17 @@ fn entry(path: &Path) -> Result<Option<Entry>> {
     }
 }
 
-fn inside(dir: &Path) -> Result<Vec<Entry>> {
+/// What is in a directory, and so many directories deeper.
+fn inside(dir: &Path, depth: usize) -> Result<Vec<Entry>> {
     let mut entries = Vec::new();
     let listed =
         dir.read_dir().map_err(|e| anyhow::anyhow!(e).context(format!("{}", dir.display())));
     for found in listed? {
-        entries.extend(entry(&found?.path())?);
+        let found = found?;
+        entries.extend(entry(&found.path())?);
+        if depth > 0 && found.file_type()?.is_dir() {
+            entries.extend(inside(&found.path(), depth - 1)?);
+        }
     }
     Ok(entries)
 }
@@ -113,24 +132,34 @@ impl Facts {
     }
 
     fn programs(&self) -> Option<Line> {
-        const NAME: &str = "access programs";
-        let dirs: Vec<String> =
-            self.programs.iter().filter(|e| e.path.is_dir()).map(|e| quoted(&e.path)).collect();
+        let dirs: Vec<String> = self.directories.iter().map(|dir| quoted(dir)).collect();
         if dirs.is_empty() {
             return None;
         }
         let dirs = dirs.join(" ");
         if let Some(open) = self.programs.iter().find(|entry| entry.mode & OTHERS_WRITE != 0) {
             let found = format!("users other than the owner can write {}", open.path.display());
-            return Some(Line::finding(NAME, found, format!("chmod -R go-w {dirs}")));
+            return Some(Line::finding(PROGRAMS, found, format!("chmod -R go-w {dirs}")));
         }
         let theirs = self.programs.iter().find(|entry| self.is_root && entry.owner != 0);
         if let Some(entry) = theirs {
             let found = format!("{} is not root's, so root does not run it", entry.path.display());
-            return Some(Line::finding(NAME, found, format!("chown -R root:root {dirs}")));
+            // Its owner may, and makes the backups.
+            let owner = self.deployment.as_ref().filter(|dir| dir.owner == entry.owner);
+            let command = match owner {
+                Some(dir) => as_owner(&dir.path),
+                None => format!("chown -R root:root {dirs}"),
+            };
+            return Some(Line::finding(PROGRAMS, found, command));
         }
-        Some(Line::ok(NAME, "no other user can write the programs"))
+        Some(Line::ok(PROGRAMS, "no other user can write the programs"))
     }
+}
+
+/// Runs the checks as the user that the deployment belongs to.
+fn as_owner(deployment: &Path) -> String {
+    let (dir, tool) = (quoted(deployment), quoted(&deployment.join("bin/deploy-env")));
+    format!("runuser -u \"$(stat -c %U {dir})\" -- {tool} doctor")
 }
 
 fn readable(what: &str, path: &Path, is_open: bool, command: &str) -> Line {
@@ -159,11 +188,14 @@ mod tests {
     /// Status and command of each line of a deployment in which one path has another mode.
     fn found(changed: &str, mode: u32) -> Vec<(String, Status, String)> {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["secrets", "bin", "backups"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
+        for name in ["secrets", "bin", "backups", "hooks/before-backup.d"] {
+            fs::create_dir_all(dir.path().join(name)).unwrap();
             set(&dir.path().join(name), 0o700);
         }
-        for (name, mode) in [(".env", 0o600), ("secrets/pw", 0o600), ("bin/tool", 0o755)] {
+        let hook = "hooks/before-backup.d/mount";
+        let files = [(".env", 0o600), ("secrets/pw", 0o600), ("bin/tool", 0o755), (hook, 0o755)];
+        set(&dir.path().join("hooks"), 0o755);
+        for (name, mode) in files {
             fs::write(dir.path().join(name), "x").unwrap();
             set(&dir.path().join(name), mode);
         }
@@ -195,8 +227,16 @@ mod tests {
         assert_eq!(found("secrets/pw", 0o644), []);
         assert_eq!(found("secrets", 0o755), []);
         assert_eq!(found("backups", 0o755), finding("access bundles", "chmod o-rwx /d/backups"));
-        assert_eq!(found("bin/tool", 0o775), finding("access programs", "chmod -R go-w /d/bin"));
-        assert_eq!(found("bin", 0o777), finding("access programs", "chmod -R go-w /d/bin"));
+        assert_eq!(
+            found("bin/tool", 0o775),
+            finding("access programs", "chmod -R go-w /d/bin /d/hooks")
+        );
+        let hook = found("hooks/before-backup.d/mount", 0o757);
+        assert_eq!(hook, finding("access programs", "chmod -R go-w /d/bin /d/hooks"));
+        assert_eq!(
+            found("bin", 0o777),
+            finding("access programs", "chmod -R go-w /d/bin /d/hooks")
+        );
     }
 
     #[test]
@@ -206,7 +246,9 @@ mod tests {
             dotenv: None,
             secrets: Some((at("/d/secrets", 0o711, 0), vec![at("/d/secrets/pw", 0o644, 0)])),
             root: None,
-            programs: vec![at("/", 0o755, 0), at("/d/bin/tool", 0o755, 1000)],
+            directories: vec!["/d/bin".into()],
+            programs: vec![at("/d/bin", 0o755, 0), at("/d/bin/tool", 0o755, 1000)],
+            deployment: Some(at("/d", 0o700, 0)),
             is_root: true,
         };
         let shown = |facts: &Facts| -> Vec<_> {
@@ -218,9 +260,12 @@ mod tests {
         };
         let expected = [
             (Status::Finding, "chmod o-rwx /d/secrets".to_owned()),
-            (Status::Finding, "chown -R root:root /".to_owned()),
+            (Status::Finding, "chown -R root:root /d/bin".to_owned()),
         ];
         assert_eq!(shown(&facts), expected);
+        facts.deployment = Some(at("/d", 0o700, 1000));
+        let command = r#"runuser -u "$(stat -c %U /d)" -- /d/bin/deploy-env doctor"#;
+        assert_eq!(shown(&facts)[1].1, command);
         facts.is_root = false;
         assert_eq!(shown(&facts)[1].0, Status::Ok);
     }
