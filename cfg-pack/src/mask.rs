@@ -100,10 +100,10 @@ const HARMLESS_WORDS: &[&str] = &[
     "WORKERS",
 ];
 
-/// A key that begins so is public by its name.
+/// A key that begins with this is public by its name.
 const PUBLIC: &str = "PUBLIC_";
 
-/// A key with a word that begins so names a secret, whatever its last word, unless that is one of
+/// A key with a word that begins with one of these names a secret, whatever its last word, unless that is one of
 /// [`PLACES`].
 const SECRET_WORDS: &[&str] = &[
     "PASS",

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// The line of the dump that carries the state begins so.
+/// The beginning of the line of the dump that carries the state.
 pub const LINE: &str = "-- pg-snap-database: ";
 
 /// A database's own state. Field names are part of the dump format (docs/FORMAT.md).

@@ -53,7 +53,7 @@ struct State {
     record: Option<Arc<Record>>,
     /// Killed runs whose message could not be delivered.
     kept: Vec<Begun>,
-    /// Whether hooks of before were reached.
+    /// Whether the `before-…` hooks were reached.
     is_hooked: bool,
     /// The exit status, once the runner has one, and its error.
     ended: Option<(u8, Option<String>)>,
@@ -99,7 +99,7 @@ impl Events {
         record
     }
 
-    /// The first change is next: hooks of before run, once.
+    /// The first change is next: the `before-…` hooks run, once.
     ///
     /// # Errors
     /// [`pipe_kit::Stop::refused`] if one of them fails.

@@ -53,7 +53,7 @@ pub struct Hooks<'a> {
 }
 
 impl Hooks<'_> {
-    /// Runs those of before. The first one that fails ends it.
+    /// Runs the `before-…` hooks. The first one that fails ends it.
     ///
     /// # Errors
     /// [`Stop::refused`] if a hook fails, or must not be run.

@@ -47,7 +47,10 @@ fn a_long_pause_makes_nothing_old_and_retention_continues_with_the_run_after() {
     for night in 2..40 {
         root.backup(back + TimeDelta::days(night), TimeDelta::zero());
     }
-    assert!(root.bundles.iter().all(|b| b.taken >= back), "all of before the pause are gone");
+    assert!(
+        root.bundles.iter().all(|b| b.taken >= back),
+        "all bundles from before the pause are gone"
+    );
 }
 
 #[test]

@@ -208,7 +208,7 @@ fn a_whole_schema_a_tenant_gives_ten_lines_of_a_kind_and_a_count() -> Result<()>
     let found = warnings(&s.server, "piprio")?;
     assert_eq!(found.len(), 11);
     assert_eq!(found[10], "unlogged tables: and 15 more");
-    // A dump of before is without them.
+    // A dump from before that is without them.
     let old = s.path("old.sql");
     std::fs::write(&old, postgres::TENANTS)?;
     let out = s.pg_snap("piprio").args(["inspect", "--json"]).arg(&old).output()?;

@@ -154,7 +154,7 @@ fn a_drill_that_finds_something_or_is_refused_is_a_failure_and_the_next_a_recove
     assert_eq!(stand.result()?, ["finding"]);
     assert_eq!((stand.metric("last_run_status")?, stand.metric("failed_runs_total")?), (1.0, 1.0));
 
-    // A hook of before refuses the next one, which leaves nothing.
+    // A `before-…` hook refuses the next one, which leaves nothing.
     write_hook(&stand.deployment, "before-drill.d/20-refuses", "exit 3")?;
     let reports = stand.reports()?;
     let run = stand.drill(&[])?.expect(5);
