@@ -37,6 +37,12 @@ pub struct ShippedManifest {
     pub shipped: DateTime<Utc>,
     /// Until when it can be neither deleted nor replaced.
     pub retain_until: Option<DateTime<Utc>>,
+    /// A hash of whom it is encrypted for, hex; none of a copy of an older version, or if it was not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recipients: Option<String>,
+    /// The bundle held far less than the one before it when the copy was made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shrunk: bool,
     /// The SHA-256 of each part of the sealed file, hex; their sizes are those of [`crate::parts::of_stream`].
     pub parts: Vec<String>,
 }
@@ -49,7 +55,7 @@ impl ShippedManifest {
     pub fn to_text(&self) -> serde_json::Result<String> {
         let mut text = serde_json::to_string(self)?;
         text.pop();
-        let check = check(text.as_bytes());
+        let check = digest(text.as_bytes());
         Ok(format!("{text}{BEFORE_CHECK}{check}{AFTER_CHECK}\n"))
     }
 
@@ -70,7 +76,7 @@ impl ShippedManifest {
         let split = end.len().checked_sub(64).and_then(|at| end.split_at_checked(at));
         let (body, hash) = split.ok_or("it is cut")?;
         let body = body.strip_suffix(BEFORE_CHECK).ok_or("it has no checksum")?;
-        if check(body.as_bytes()) != hash {
+        if digest(body.as_bytes()) != hash {
             return Err("it does not match its own checksum".into());
         }
         let read: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
@@ -98,7 +104,9 @@ pub fn sealed_name(file: &str) -> Option<BundleName> {
     BundleName::parse(OsStr::new(name))
 }
 
-fn check(bytes: &[u8]) -> String {
+/// SHA-256, hex.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -116,6 +124,8 @@ mod tests {
             seal: Some("cd".repeat(32)),
             shipped: "2026-04-21T02:10:00Z".parse().unwrap(),
             retain_until: None,
+            recipients: Some("23".repeat(32)),
+            shrunk: true,
             parts: vec!["ef".repeat(32), "01".repeat(32)],
         }
     }
@@ -131,6 +141,18 @@ mod tests {
             assert!(ShippedManifest::parse(&other).is_err(), "{at}");
             assert!(ShippedManifest::parse(&text.as_bytes()[..at]).is_err(), "{at}");
         }
+    }
+
+    #[test]
+    fn a_manifest_of_an_older_version_is_read_and_one_of_a_newer_too() {
+        let old = ShippedManifest { recipients: None, shrunk: false, ..sample() };
+        let text = old.to_text().unwrap();
+        assert!(!text.contains("recipients") && !text.contains("shrunk"));
+        assert_eq!(ShippedManifest::parse(text.as_bytes()).as_ref(), Ok(&old));
+        let body = text.split_once(BEFORE_CHECK).unwrap().0.to_owned() + ",\"later\":1";
+        let check = digest(body.as_bytes());
+        let newer = format!("{body}{BEFORE_CHECK}{check}{AFTER_CHECK}\n");
+        assert_eq!(ShippedManifest::parse(newer.as_bytes()), Ok(old));
     }
 
     #[test]

@@ -101,6 +101,20 @@ impl Copy {
         self.manifest()?.retain_until
     }
 
+    /// Whether its bundle held far less than the one before it.
+    pub fn is_shrunk(&self) -> bool {
+        match &self.form {
+            Form::Sealed(manifest) => manifest.as_ref().is_some_and(|manifest| manifest.shrunk),
+            Form::Snapshot(snapshot) => snapshot.is_shrunk(),
+        }
+    }
+
+    /// Whether it is encrypted for others than those whose hash this is, as far as both are known.
+    pub fn is_for_others(&self, recipients: Option<&str>) -> bool {
+        let own = self.manifest().and_then(|manifest| manifest.recipients.as_deref());
+        own.zip(recipients).is_some_and(|(own, today)| own != today)
+    }
+
     /// As this host would have recorded it.
     pub fn shipment(&self) -> Option<Shipment> {
         match &self.form {
@@ -274,6 +288,8 @@ mod tests {
             seal: Some("1".repeat(64)),
             shipped: "2026-04-21T02:10:00Z".parse().unwrap(),
             retain_until: None,
+            recipients: None,
+            shrunk: false,
             parts: vec!["0".repeat(64)],
         };
         manifest.to_text().unwrap()

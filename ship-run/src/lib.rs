@@ -11,6 +11,7 @@ mod list;
 mod mounts;
 mod place;
 mod prune;
+mod recipients;
 mod record;
 mod run;
 mod send;

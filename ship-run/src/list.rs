@@ -3,6 +3,7 @@
 use crate::cli::List;
 use crate::copies::{self, Copy};
 use crate::place::Destination;
+use crate::recipients::{FOR_OTHERS, Recipients};
 use crate::record::Record;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -18,6 +19,10 @@ struct Listed {
     size: Option<u64>,
     domain: Option<String>,
     retain_until: Option<String>,
+    /// The bundle held far less than the one before it.
+    shrunk: bool,
+    /// It is encrypted for others than `SHIP_RECIPIENTS`.
+    other_recipients: bool,
     /// Why it is not complete.
     problem: Option<String>,
 }
@@ -30,9 +35,13 @@ pub fn run(settings: &Settings, args: &List) -> Result<Exit> {
     let mut listed = Vec::new();
     let mut failed = 0;
     let shipped = Record::read(settings.record_file());
+    let recipients = settings.recipients.as_ref().and_then(Recipients::digest);
+    let recipients = recipients.as_deref();
     for destination in settings.destinations()? {
         match copies::of(destination, &shipped) {
-            Ok(copies) => listed.extend(copies.iter().map(|copy| entry(destination, copy))),
+            Ok(copies) => {
+                listed.extend(copies.iter().map(|copy| entry(destination, copy, recipients)));
+            }
             Err(error) => {
                 warning!("{destination} cannot be listed: {error:#}");
                 failed += 1;
@@ -50,19 +59,28 @@ pub fn run(settings: &Settings, args: &List) -> Result<Exit> {
     }
 }
 
-fn entry(destination: &Destination, copy: &Copy) -> Listed {
+fn entry(destination: &Destination, copy: &Copy, recipients: Option<&str>) -> Listed {
     Listed {
         destination: destination.to_string(),
         file: copy.file.clone(),
         size: copy.size,
         domain: copy.domain().map(str::to_owned),
         retain_until: copy.retain_until().map(|time| time.to_rfc3339()),
+        shrunk: copy.is_shrunk(),
+        other_recipients: copy.is_for_others(recipients),
         problem: copy.state.problem().map(str::to_owned),
     }
 }
 
 fn line(listed: &Listed) -> String {
     let size = listed.size.map_or("-".to_owned(), text::size);
-    let state = listed.problem.as_deref().unwrap_or("complete");
+    let mut state = listed.problem.clone().unwrap_or_else(|| "complete".to_owned());
+    if listed.shrunk {
+        state += "; holds far less than the bundle before it";
+    }
+    if listed.other_recipients {
+        state += "; ";
+        state += FOR_OTHERS;
+    }
     format!("{}  {}  {size:>10}  {state}\n", listed.destination, listed.file)
 }

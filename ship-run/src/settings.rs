@@ -3,6 +3,7 @@
 mod destinations;
 
 use crate::place::Destination;
+use crate::recipients::Recipients;
 use anyhow::{Context, Result};
 use bundle_format::retention::Calendar;
 use bundle_format::retention::policy::Policy;
@@ -19,15 +20,6 @@ pub use destinations::{Get, destinations};
 
 /// How long a shipment may take where nothing is set, in hours.
 const HOURS: &str = "24";
-
-/// What encrypts the copies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recipients {
-    /// A file of age recipients.
-    Age(PathBuf),
-    /// Keys of gpg's keyring.
-    Gpg(Vec<String>),
-}
 
 /// What a run needs to know.
 pub struct Settings {
@@ -64,7 +56,7 @@ impl Settings {
             domain: get("PIPRIO_DOMAIN"),
             policy: policy(&get),
             limit: limit(&get("SHIP_TIMEOUT_HOURS").unwrap_or_else(|| HOURS.into())),
-            recipients: get("SHIP_RECIPIENTS").map(|text| recipients(&text)),
+            recipients: get("SHIP_RECIPIENTS").map(|text| Recipients::parse(&text)),
             destinations: destinations(&get, &deploy),
             deploy,
         })
@@ -157,16 +149,6 @@ fn limit(hours: &str) -> Result<Option<Duration>, String> {
     Ok(Some(limit.ok_or_else(wrong)?).filter(|limit| !limit.is_zero()))
 }
 
-fn recipients(text: &str) -> Recipients {
-    match text.strip_prefix("gpg:") {
-        Some(keys) => {
-            let keys = keys.split([',', ' ']).filter(|key| !key.is_empty());
-            Recipients::Gpg(keys.map(str::to_owned).collect())
-        }
-        None => Recipients::Age(text.into()),
-    }
-}
-
 impl Destination {
     /// Until when a copy that is made now is locked.
     pub fn retain_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
@@ -214,11 +196,5 @@ mod tests {
         for wrong in ["-1", "8761", "NaN", "1h"] {
             assert!(limit(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn recipients_are_a_file_or_keys_of_gpg() {
-        assert_eq!(recipients("/b.pub"), Recipients::Age("/b.pub".into()));
-        assert_eq!(recipients("gpg:A, B"), Recipients::Gpg(vec!["A".into(), "B".into()]));
     }
 }

@@ -5,6 +5,7 @@ use crate::copies::{self, Copy, Form, State};
 use crate::place::restic::Repository;
 use crate::place::restic::snapshot::Snapshot;
 use crate::place::{Destination, Files, Place};
+use crate::recipients::{FOR_OTHERS, Recipients};
 use crate::record::Record;
 use crate::settings::Settings;
 use anyhow::Result;
@@ -66,6 +67,7 @@ pub fn run(settings: &Settings, args: &Verify) -> Result<Exit> {
             Err(error) => report.fail(destination, &error),
         }
     }
+    note_recipients(settings, &found);
     let planned = planned(&found, args.sample);
     let bar = progress::bytes(Some(planned.iter().map(|(.., bytes)| bytes).sum()), "verifying");
     for (destination, copy, sample, _) in &planned {
@@ -79,6 +81,16 @@ pub fn run(settings: &Settings, args: &Verify) -> Result<Exit> {
     }
     note(settings, destinations, &report)?;
     report.conclude(args.json)
+}
+
+/// A copy may be for keys that were replaced since, or for somebody else's.
+fn note_recipients(settings: &Settings, found: &[(&Destination, Vec<Copy>)]) {
+    let Some(today) = settings.recipients.as_ref().and_then(Recipients::digest) else { return };
+    for (destination, copies) in found {
+        for copy in copies.iter().filter(|copy| copy.is_for_others(Some(&today))) {
+            info!("{destination}: {} is {FOR_OTHERS}", copy.file);
+        }
+    }
 }
 
 /// What is read of each copy, and how many bytes that is.

@@ -8,7 +8,7 @@ use bundle_format::shipments::Shipment;
 use bundle_format::shipped::{SUFFIX, ShippedManifest};
 use chrono::Utc;
 
-/// Writes it.
+/// Writes it. `recipients`: a hash of whom the copy is encrypted for.
 ///
 /// # Errors
 /// If it cannot be written. The copy is then not complete, and the next run makes it again.
@@ -17,6 +17,7 @@ pub fn describe(
     bundle: &Bundle,
     file: &str,
     passed: &Passed,
+    recipients: Option<&str>,
 ) -> Result<Shipment> {
     let Place::Files(files) = &destination.place else { bail!("only sealed files are described") };
     let now = Utc::now();
@@ -29,6 +30,8 @@ pub fn describe(
         seal: bundle.seal.clone(),
         shipped: now,
         retain_until: destination.retain_until(now),
+        recipients: recipients.map(str::to_owned),
+        shrunk: bundle.is_shrunk,
         parts: passed.parts.clone(),
     };
     let text = manifest.to_text().context("describing the copy")?;

@@ -1,7 +1,8 @@
 //! `seal.sh`, which checks the recipients and the bundle, and prints the sealed bundle.
 
+use crate::recipients::Recipients;
 use crate::send::bundle::Bundle;
-use crate::settings::{Recipients, Settings};
+use crate::settings::Settings;
 use anyhow::Result;
 use pipe_kit::child::{self, Finished, Running};
 use pipe_kit::{Exit, Stop};

@@ -3,6 +3,7 @@
 use crate::place::restic::Repository;
 use crate::place::restic::snapshot::tags;
 use crate::place::{Destination, Place};
+use crate::recipients::Recipients;
 use crate::record::Record;
 use crate::send::bundle::Bundle;
 use crate::send::outcomes::{Attempt, Outcomes};
@@ -10,7 +11,7 @@ use crate::send::presence::{self, Listed};
 use crate::send::sink::{Piece, Sink};
 use crate::send::tee::{self, Passed};
 use crate::send::{describing, sealing};
-use crate::settings::{Recipients, Settings};
+use crate::settings::Settings;
 use anyhow::{Context, Result};
 use bundle_format::shipments::Shipment;
 use bundle_format::shipped::{AGE, GPG};
@@ -179,6 +180,8 @@ impl Shipments<'_> {
                 Ok(())
             }
         };
+        let recipients = self.settings.recipients.as_ref().and_then(Recipients::digest);
+        let recipients = recipients.as_deref();
         let whole = passed.as_ref().ok().filter(|_| sealed.is_ok());
         let finish = |mut sink: Sink, destination: &Destination| -> Written {
             if whole.is_some() {
@@ -187,7 +190,7 @@ impl Shipments<'_> {
             let (written, took) = sink.finish();
             let described = written.and_then(|()| {
                 let passed = whole.context("the bundle is not sealed")?;
-                describing::describe(destination, bundle, file, passed)
+                describing::describe(destination, bundle, file, passed, recipients)
             });
             (described, took)
         };
@@ -277,7 +280,8 @@ fn finish_all<'a>(
 }
 
 fn store(repository: &Repository, bundle: &Bundle) -> Result<u64> {
-    let tags = tags(&bundle.name, &bundle.domain, bundle.seal.as_deref(), bundle.bytes);
+    let tags =
+        tags(&bundle.name, &bundle.domain, bundle.seal.as_deref(), bundle.bytes, bundle.is_shrunk);
     repository.backup(&bundle.path, &bundle.name, &tags)
 }
 

@@ -1,6 +1,6 @@
 //! Copies that are not what was written: found by `verify`, and by whoever fetches them.
 
-use crate::kit::{Bench, NAME};
+use crate::kit::{Bench, NAME, end};
 use std::fs;
 use test_kit::tool;
 
@@ -85,4 +85,38 @@ fn a_copy_that_is_fetched_is_checked_against_its_description() {
     fetch(&[&url]).with(0).reports("only its own encryption is checked");
     fetch(&["s3://offsite/host1/piprio_20260101T000000Z.tar.age"]).with(1);
     fetch(&["s3://offsite/other"]).with(2);
+}
+
+#[test]
+fn a_copy_for_other_recipients_and_one_of_a_bundle_that_has_shrunk_are_named() {
+    let bench = Bench::new();
+    bench.ship(&["--newest"]).with(0);
+    bench.sh("age-keygen -o new.key 2>/dev/null && age-keygen -y new.key > key.pub");
+    bench.make(OTHER, "SELECT 2;");
+    fs::write(bench.path(&format!("backups/.{OTHER}.shrunk")), "has no rows\n").unwrap();
+    bench.ship(&["--all"]).with(0).reports(&format!("has {NAME} already"));
+    let listed = bench.ship(&["list", "--json"]).with(0).json();
+    let marks: Vec<_> = listed
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|copy| {
+            let is_other = copy["file"].as_str().unwrap().starts_with(OTHER);
+            assert_eq!(copy["shrunk"], is_other, "{copy}");
+            assert_eq!(copy["other_recipients"], !is_other, "{copy}");
+            is_other
+        })
+        .collect();
+    assert_eq!(marks, [true, false, true, false]);
+    let shown = String::from_utf8(bench.ship(&["list"]).with(0).out).unwrap();
+    let lines: Vec<&str> = shown.lines().collect();
+    assert!(lines[0].ends_with("complete; holds far less than the bundle before it"), "{shown}");
+    let others = "encrypted for other recipients than those of SHIP_RECIPIENTS";
+    assert!(lines[1].ends_with(&format!("complete; {others}")), "{shown}");
+    // It can be opened with the key that it was made for, so nothing is wrong with it.
+    let verified = bench.ship(&["verify"]).with(0);
+    assert_eq!(verified.err.matches(others).count(), 2, "{}", verified.err);
+    // Without recipients of its own, a host compares nothing.
+    let mut command = bench.ship_command(&["verify"]);
+    assert!(!end(command.env_remove("SHIP_RECIPIENTS")).with(0).err.contains(others));
 }

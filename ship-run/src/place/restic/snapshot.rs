@@ -12,6 +12,8 @@ pub const TAG: &str = "piprio";
 const SEAL: &str = "seal=";
 const DOMAIN: &str = "domain=";
 const BYTES: &str = "bytes=";
+/// The tag of a bundle that holds far less than the one before it.
+const SHRUNK: &str = "shrunk";
 
 /// One snapshot, as `restic snapshots --json` prints it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -34,9 +36,16 @@ pub struct Group {
 }
 
 /// The tags of a snapshot of a bundle.
-pub fn tags(name: &BundleName, domain: &str, seal: Option<&str>, bytes: u64) -> String {
+pub fn tags(
+    name: &BundleName,
+    domain: &str,
+    seal: Option<&str>,
+    bytes: u64,
+    is_shrunk: bool,
+) -> String {
     let seal = seal.map(|seal| format!(",{SEAL}{seal}")).unwrap_or_default();
-    format!("{TAG},{},{}{seal},{BYTES}{bytes}", name.as_str(), domain_tag(domain))
+    let shrunk = if is_shrunk { format!(",{SHRUNK}") } else { String::new() };
+    format!("{TAG},{},{}{seal},{BYTES}{bytes}{shrunk}", name.as_str(), domain_tag(domain))
 }
 
 /// A comma separates tags.
@@ -67,6 +76,11 @@ impl Snapshot {
         self.value(BYTES)?.parse().ok()
     }
 
+    /// Whether its bundle held far less than the one before it.
+    pub fn is_shrunk(&self) -> bool {
+        self.tags.iter().flatten().any(|tag| tag == SHRUNK)
+    }
+
     /// As this host would have recorded it.
     pub fn shipment(&self) -> Shipment {
         Shipment {
@@ -86,7 +100,7 @@ mod tests {
     #[test]
     fn tags_are_read_as_they_were_written() {
         let name = BundleName::parse(OsStr::new("piprio_20260421T020000Z")).unwrap();
-        let text = tags(&name, "docs.example.org", Some("ab"), 7);
+        let text = tags(&name, "docs.example.org", Some("ab"), 7, false);
         assert_eq!(text, "piprio,piprio_20260421T020000Z,domain=docs.example.org,seal=ab,bytes=7");
         let snapshot = |tags: &str| Snapshot {
             id: "i".into(),
@@ -98,7 +112,9 @@ mod tests {
         assert_eq!(read.bundle().as_ref(), Some(&name));
         assert_eq!((read.seal(), read.bytes()), (Some("ab"), Some(7)));
         assert_eq!(read.domain(), Some("docs.example.org"));
-        let bare = snapshot(&tags(&name, "unknown", None, 7));
+        assert!(!read.is_shrunk());
+        let bare = snapshot(&tags(&name, "unknown", None, 7, true));
+        assert!(bare.is_shrunk());
         assert_eq!((bare.seal(), bare.domain()), (None, None));
         assert_eq!(snapshot("piprio,other").bundle(), None);
         assert_eq!(domain_tag("a,b"), "domain=a_b");
