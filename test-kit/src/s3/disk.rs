@@ -178,7 +178,7 @@ mod tests {
         let report = |object: &Object| serde_json::to_string(&head("", object)).unwrap();
         assert_eq!(report(&object), report(&stored));
         assert_eq!(object.blob.slice(0..4).concat(), b"a\nb\0");
-        assert_eq!(object.blob.md5, stored.blob.md5);
+        assert_eq!(object.blob.md5(), stored.blob.md5());
         Ok(())
     }
 }

@@ -63,7 +63,7 @@ pub(super) fn add(
     if !(1..=LAST_PART_NUMBER).contains(&input.part_number) {
         return Err(s3_error!(InvalidArgument, "part numbers go from 1 to {LAST_PART_NUMBER}"));
     }
-    let e_tag = Some(ETag::Strong(hex(&blob.md5)));
+    let e_tag = Some(ETag::Strong(hex(&blob.md5())));
     store.with(&input.bucket, |bucket| {
         let upload = upload(bucket, &input.upload_id, &input.key)?;
         upload.parts.insert(input.part_number, (blob, SystemTime::now()));
@@ -83,7 +83,7 @@ fn chosen(upload: &Upload, named: &[CompletedPart]) -> S3Result<Vec<Blob>> {
         let there = part.part_number.and_then(|n| upload.parts.get(&n)).map(|(blob, _)| blob);
         let fits = |blob: &&Blob| {
             let sha256 = || STANDARD.encode(blob.sha256());
-            part.e_tag.as_ref().is_none_or(|t| t.value() == hex(&blob.md5))
+            part.e_tag.as_ref().is_none_or(|t| t.value() == hex(&blob.md5()))
                 && (!upload.keeps_sha256 || part.checksum_sha256 == Some(sha256()))
         };
         there
@@ -106,17 +106,19 @@ pub(super) fn complete(
     store.with(&input.bucket, |bucket| {
         let blobs = chosen(upload(bucket, &input.upload_id, &input.key)?, &named)?;
         let mut of_parts = Md5::new();
-        blobs.iter().for_each(|b| of_parts.update(b.md5));
+        blobs.iter().for_each(|b| of_parts.update(b.md5()));
         let etag = format!("{}-{}", hex(&of_parts.finalize()), blobs.len());
-        let mut sha256 = Sha256::new();
-        blobs.iter().for_each(|b| sha256.update(b.sha256()));
-        let sha256 = format!("{}-{}", STANDARD.encode(sha256.finalize()), blobs.len());
         let Some(done) = bucket.uploads.remove(&input.upload_id) else {
             return Err(s3_error!(NoSuchUpload));
         };
-        let sha256 = done.keeps_sha256.then_some(sha256);
-        let object = Object::new(Blob::concat(blobs), done.properties, done.tags);
-        bucket.put(&done.key, Arc::new(Object { etag: etag.clone(), sha256, ..object }))?;
+        let sha256 = done.keeps_sha256.then(|| {
+            let mut sha256 = Sha256::new();
+            blobs.iter().for_each(|b| sha256.update(b.sha256()));
+            format!("{}-{}", STANDARD.encode(sha256.finalize()), blobs.len())
+        });
+        let (whole, etag_of) = (Blob::concat(blobs), etag.clone());
+        let object = Object::with_etag(whole, etag_of, done.properties, done.tags);
+        bucket.put(&done.key, Arc::new(Object { sha256, ..object }))?;
         Ok(CompleteMultipartUploadOutput {
             bucket: Some(input.bucket.clone()),
             key: Some(input.key.clone()),
@@ -145,7 +147,7 @@ pub(super) fn parts(store: &Store, input: &ListPartsInput) -> S3Result<ListParts
         let upload = upload(bucket, &input.upload_id, &input.key)?;
         let part = |(number, (blob, modified)): (&i32, &(Blob, SystemTime))| Part {
             part_number: Some(*number),
-            e_tag: Some(ETag::Strong(hex(&blob.md5))),
+            e_tag: Some(ETag::Strong(hex(&blob.md5()))),
             size: i64::try_from(blob.size).ok(),
             last_modified: Some((*modified).into()),
             ..Default::default()

@@ -3,12 +3,14 @@
 use super::lock::Lock;
 use bytes::Bytes;
 use futures::StreamExt;
+use md5::digest::Output;
 use md5::{Digest, Md5};
 use s3s::dto::{StreamingBlob, Timestamp};
 use s3s::{S3Result, s3_error};
 use sha2::Sha256;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 /// One object.
@@ -57,15 +59,27 @@ pub struct Blob {
     chunks: Vec<Bytes>,
     /// Bytes in all.
     pub size: u64,
-    /// Their MD5.
-    pub md5: [u8; 16],
+    /// Computed when they are first needed: benchmarks measure clients against this server.
+    md5: OnceLock<[u8; 16]>,
+    sha256: OnceLock<[u8; 32]>,
 }
 
 impl Object {
     /// An object written now.
     #[must_use]
     pub fn new(blob: Blob, properties: Properties, tags: Vec<(String, String)>) -> Self {
-        let etag = hex(&blob.md5);
+        let etag = hex(&blob.md5());
+        Self::with_etag(blob, etag, properties, tags)
+    }
+
+    /// An object written now, whose ETag is not the MD5 of its bytes.
+    #[must_use]
+    pub fn with_etag(
+        blob: Blob,
+        etag: String,
+        properties: Properties,
+        tags: Vec<(String, String)>,
+    ) -> Self {
         Self { blob, etag, modified: SystemTime::now(), properties, tags, sha256: None }
     }
 }
@@ -77,7 +91,7 @@ impl Blob {
     /// `IncompleteBody` if it is truncated or not as long as announced; `BadDigest` if its signed
     /// hash does not fit.
     pub async fn read(body: Option<StreamingBlob>, announced: Option<i64>) -> S3Result<Self> {
-        let mut blob = Self { chunks: Vec::new(), size: 0, md5: [0; 16] };
+        let mut blob = Self::from_chunks(Vec::new(), 0);
         let mut md5 = Md5::new();
         if let Some(mut body) = body {
             while let Some(chunk) = body.next().await {
@@ -92,36 +106,47 @@ impl Blob {
         if announced.is_some_and(|n| u64::try_from(n) != Ok(blob.size)) {
             return Err(s3_error!(IncompleteBody, "the body is not as long as announced"));
         }
-        blob.md5 = md5.finalize().into();
+        blob.md5 = OnceLock::from(<[u8; 16]>::from(md5.finalize()));
         Ok(blob)
+    }
+
+    fn from_chunks(chunks: Vec<Bytes>, size: u64) -> Self {
+        Self { chunks, size, md5: OnceLock::new(), sha256: OnceLock::new() }
+    }
+
+    /// Their MD5.
+    #[must_use]
+    pub fn md5(&self) -> [u8; 16] {
+        *self.md5.get_or_init(|| self.digest::<Md5>().into())
     }
 
     /// Their SHA-256.
     #[must_use]
     pub fn sha256(&self) -> [u8; 32] {
-        let mut sha256 = Sha256::new();
-        self.chunks.iter().for_each(|chunk| sha256.update(chunk));
-        sha256.finalize().into()
+        *self.sha256.get_or_init(|| self.digest::<Sha256>().into())
+    }
+
+    fn digest<D: Digest>(&self) -> Output<D> {
+        let mut digest = D::new();
+        self.chunks.iter().for_each(|chunk| digest.update(chunk));
+        digest.finalize()
     }
 
     /// Bytes that are there already.
     #[must_use]
     pub fn of(bytes: Bytes) -> Self {
-        let md5 = Md5::digest(&bytes).into();
-        Self { size: bytes.len() as u64, chunks: vec![bytes], md5 }
+        let size = bytes.len() as u64;
+        Self::from_chunks(vec![bytes], size)
     }
 
     /// Several blobs as one.
     #[must_use]
     pub fn concat(parts: Vec<Self>) -> Self {
-        let mut md5 = Md5::new();
-        let mut whole = Self { chunks: Vec::new(), size: 0, md5: [0; 16] };
+        let mut whole = Self::from_chunks(Vec::new(), 0);
         for part in parts {
-            part.chunks.iter().for_each(|c| md5.update(c));
             whole.size += part.size;
             whole.chunks.extend(part.chunks);
         }
-        whole.md5 = md5.finalize().into();
         whole
     }
 
@@ -157,11 +182,13 @@ mod tests {
     #[test]
     fn a_range_crosses_the_chunks_it_was_stored_in() {
         let chunks = ["ab", "", "cde", "f"].map(Bytes::from).to_vec();
-        let blob = Blob { chunks, size: 6, md5: [0; 16] };
+        let blob = Blob::from_chunks(chunks, 6);
         let text = |range| String::from_utf8(blob.slice(range).concat()).unwrap();
         assert_eq!(text(0..6), "abcdef");
         assert_eq!(text(1..4), "bcd");
         assert_eq!(text(5..6), "f");
         assert_eq!(text(3..3), "");
+        assert_eq!(blob.md5(), Blob::of(Bytes::from("abcdef")).md5());
+        assert_eq!(blob.sha256(), Blob::of(Bytes::from("abcdef")).sha256());
     }
 }

@@ -74,7 +74,7 @@ pub(super) fn tags_of(header: Option<&str>) -> Vec<(String, String)> {
 
 pub(super) fn check_md5(blob: &Blob, expected: Option<&str>) -> S3Result<()> {
     match expected {
-        Some(md5) if md5 != STANDARD.encode(blob.md5) => Err(s3_error!(
+        Some(md5) if md5 != STANDARD.encode(blob.md5()) => Err(s3_error!(
             BadDigest,
             "The Content-MD5 you specified did not match what we received"
         )),
