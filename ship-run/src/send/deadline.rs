@@ -57,12 +57,13 @@ pub fn start(
 impl Running {
     /// The shipment has ended in time. If it has not, this does not return: the process is being ended.
     pub fn stop(self) {
-        let is_over = !claim(&self.state, State::Stopped);
+        let is_in_time = claim(&self.state, State::Stopped);
         drop(self.ends);
-        if is_over {
-            loop {
-                std::thread::park();
-            }
+        if is_in_time {
+            return;
+        }
+        loop {
+            std::thread::park();
         }
     }
 }

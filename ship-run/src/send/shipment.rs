@@ -18,6 +18,7 @@ use bundle_format::shipped::{AGE, GPG};
 use chrono::Utc;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, info, status, text, warning};
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -42,12 +43,7 @@ impl Shipments<'_> {
         shipped: &mut Record,
         outcomes: &Outcomes,
     ) -> Result<Exit> {
-        let list = |destination| {
-            let _waiting = outcomes.waits(destination).begin();
-            remove_unfinished(destination);
-            presence::list(destination)
-        };
-        let listings: Vec<Listed> = self.destinations.iter().map(list).collect();
+        let listings: Vec<_> = self.destinations.iter().map(|_| OnceCell::new()).collect();
         let mut failed = None;
         for path in bundles {
             let sent = Bundle::at(path)
@@ -76,14 +72,40 @@ impl Shipments<'_> {
     fn send_one(
         &self,
         bundle: &Bundle,
-        listings: &[Listed],
+        listings: &[OnceCell<Listed>],
         shipped: &mut Record,
         outcomes: &Outcomes,
     ) -> Result<()> {
+        let is_plain = |one: &Destination| matches!(one.place, Place::Restic(_));
+        let sealed = self.lacking(bundle, |one| !is_plain(one), listings, shipped, outcomes);
+        let is_whole = self.send_sealed(bundle, &sealed, shipped, outcomes);
+        shipped.write();
+        let is_whole = is_whole?;
+        // After the sealed copies are made: restic has no time limits.
+        let plain = self.lacking(bundle, is_plain, listings, shipped, outcomes);
+        self.send_plain(bundle, &plain, is_whole, shipped, outcomes)?;
+        shipped.write();
+        Ok(())
+    }
+
+    /// The destinations of a kind that lack the bundle.
+    fn lacking(
+        &self,
+        bundle: &Bundle,
+        is_meant: impl Fn(&Destination) -> bool,
+        listings: &[OnceCell<Listed>],
+        shipped: &mut Record,
+        outcomes: &Outcomes,
+    ) -> Vec<&Destination> {
         let name = bundle.name.as_str();
         let mut lacking = Vec::new();
-        for (destination, listed) in self.destinations.iter().zip(listings) {
+        let all = self.destinations.iter().zip(listings);
+        for (destination, listed) in all.filter(|(destination, _)| is_meant(destination)) {
             let _waiting = outcomes.waits(destination).begin();
+            let listed = listed.get_or_init(|| {
+                remove_unfinished(destination);
+                presence::list(destination)
+            });
             match presence::is_present(destination, listed, bundle, shipped) {
                 Ok(true) => {
                     info!("{destination} has {name} already");
@@ -95,14 +117,7 @@ impl Shipments<'_> {
                 }
             }
         }
-        let (plain, sealed): (Vec<_>, Vec<_>) =
-            lacking.into_iter().partition(|d| matches!(d.place, Place::Restic(_)));
-        let is_whole = self.send_sealed(bundle, &sealed, shipped, outcomes);
-        shipped.write();
-        let is_whole = is_whole?;
-        self.send_plain(bundle, &plain, is_whole, shipped, outcomes)?;
-        shipped.write();
-        Ok(())
+        lacking
     }
 
     /// Seals the bundle once for all of these destinations. Returns whether every file of it was found intact.

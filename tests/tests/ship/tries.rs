@@ -170,8 +170,13 @@ impl Kind {
             }
         }
         verify().with(0);
-        println!("SHIP_{}: {tries} tries: {tally:?}", self.number);
+        self.print(tries, &tally);
         tally
+    }
+
+    #[allow(clippy::print_stdout, reason = "the figures, for who runs all tries with --nocapture")]
+    fn print(&self, tries: usize, tally: &Tally) {
+        println!("SHIP_{}: {tries} tries: {tally:?}", self.number);
     }
 }
 
