@@ -72,7 +72,7 @@ pub fn resolve(deployment: &Deployment, layers: &Layers) -> Result<Resolved> {
     Ok(out)
 }
 
-/// Resolves everything; [`unused`] is the caller's to report.
+/// Resolves everything; [`unused()`] is the caller's to report.
 ///
 /// # Errors
 /// As [`resolve`].
