@@ -88,7 +88,7 @@ find_deployment() {
   [[ -d "$bin" ]] || return 0
   # Root runs nothing that another user could have put there.
   if (( EUID == 0 )); then
-    capture find -L "$bin" -maxdepth 1 -perm /022 -print -quit || die 1 "find cannot examine $bin; nothing is run from there"
+    capture find -L "$bin" -maxdepth 1 -ignore_readdir_race -perm /022 -print -quit || die 1 "find cannot examine $bin; nothing is run from there"
     [[ -z "$REPLY" ]] ||
       die 5 "$bin, or a program in it, can be written to by others; nothing is run from there; chmod -R go-w '$bin'"
   fi

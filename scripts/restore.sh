@@ -30,9 +30,10 @@ capture deploy-env get --deploy "$PIPRIO_DEPLOY" BACKUP_ROOT 2>/dev/null || REPL
 root="$REPLY"
 unsealed="$root/.unsealed"
 if ! is_copy "$1"; then
-  capture readlink -m -- "$unsealed"
+  # A path that cannot be resolved is restore-run's to report.
+  capture readlink -m -- "$unsealed" 2>/dev/null || REPLY="$unsealed"
   within="$REPLY/"
-  capture readlink -m -- "$1"
+  capture readlink -m -- "$1" 2>/dev/null || REPLY=''
   [[ "$REPLY" == "$within"* ]] || run restore-run "$@"
 fi
 

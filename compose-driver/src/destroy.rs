@@ -119,8 +119,11 @@ pub fn destroy(project: &str) -> Result<()> {
         }
         std::thread::sleep(REST);
     }
+    if left.is_empty() {
+        return Ok(());
+    }
     bail!(
-        "{project}: {} cannot be removed; to see them: docker ps -a --filter label={LABEL}={project}",
+        "{project}: {} cannot be removed; to see them: docker ps -a --filter label={LABEL}={project}; docker volume ls --filter name={project}",
         left.join(", ")
     )
 }

@@ -130,7 +130,7 @@ impl Events {
 
 impl Run {
     fn hooks(&self) -> Hooks<'_> {
-        let limit = match cleanup::signal() {
+        let limit = match cleanup::exit_status() {
             Some(_) => self.settings.hook_limit.min(LIMIT_AFTER_SIGNAL),
             None => self.settings.hook_limit,
         };

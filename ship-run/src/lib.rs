@@ -17,6 +17,7 @@ mod run;
 mod send;
 mod settings;
 mod verify;
+mod waits;
 
 pub use cli::Cli;
 pub use run::run;

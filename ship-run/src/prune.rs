@@ -10,6 +10,7 @@ use crate::prune::ages::Ages;
 use crate::prune::report::{Outcome, Report, What};
 use crate::record::Record;
 use crate::settings::Settings;
+use crate::waits::Waits;
 use anyhow::{Context, Result, anyhow};
 use bundle_format::domain::known;
 use bundle_format::report::{BundleState, Listing};
@@ -38,7 +39,8 @@ pub fn run(settings: &Settings, args: &Prune) -> Result<Exit> {
     let keep_days = args.keep_days.unwrap_or(keep_days);
     let policy = Policy { keep_days, keep_last: args.keep_last, calendar };
     let mut shipped = Record::read(settings.record_file());
-    let report = prune(settings, &destinations, policy, args.dry_run, &mut shipped)?;
+    let report =
+        prune(settings, &destinations, policy, args.dry_run, &mut shipped, |_| Waits::default())?;
     report.print(args.json)?;
     report.verdict()
 }
@@ -53,11 +55,13 @@ pub fn prune(
     policy: Policy,
     is_dry: bool,
     shipped: &mut Record,
+    waits: impl Fn(&Destination) -> Waits,
 ) -> Result<Report> {
     let alarm = alarm(settings)?;
     let mut ages = Ages::read(settings.ages_file());
     let mut report = Report::default();
     for destination in destinations {
+        let _waiting = waits(destination).begin();
         let run = Run { settings, destination, policy, alarm: alarm.as_deref(), is_dry };
         if let Err(error) = run.prune(shipped, &mut ages, &mut report) {
             warning!("{destination}: {error:#}");

@@ -10,7 +10,6 @@ mod sealing;
 mod shipment;
 mod sink;
 mod tee;
-mod waits;
 
 use crate::cli::Send;
 use crate::mounts::Mounts;
@@ -78,7 +77,7 @@ fn ship(
     let reached: Vec<_> = destinations.iter().filter(|d| outcomes.is_complete(d)).collect();
     Mounts::read(&settings.deploy).note(reached.iter().filter_map(|one| one.directory()));
     let pruned = match args.prune {
-        true => stage(&run, "prune", || prune_reached(settings, &reached, &mut shipped)),
+        true => stage(&run, "prune", || prune_reached(settings, &reached, &mut shipped, &outcomes)),
         false => Ok(Exit::Done),
     };
     if let Some(deadline) = deadline {
@@ -113,8 +112,10 @@ fn prune_reached(
     settings: &Settings,
     reached: &[&Destination],
     shipped: &mut Record,
+    outcomes: &Outcomes,
 ) -> Result<Exit> {
-    let pruned = prune::prune(settings, reached, settings.policy()?, false, shipped)?;
+    let waits = |destination: &Destination| outcomes.waits(destination);
+    let pruned = prune::prune(settings, reached, settings.policy()?, false, shipped, waits)?;
     pruned.log();
     pruned.verdict()
 }

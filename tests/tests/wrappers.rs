@@ -111,6 +111,27 @@ fn no_program_is_started_before_the_tool_where_none_is_needed() -> Result<()> {
 }
 
 #[test]
+fn a_restore_of_a_path_that_cannot_be_resolved_is_the_tools_to_report() -> Result<()> {
+    let deployment = Deployment::new()?;
+    deployment.program("restore-run", "echo \"restores $*.\"")?;
+    let path = format!("{}:{}", deployment.path("path").display(), std::env::var("PATH")?);
+    for (argument, enter) in [
+        ("", "true"),
+        ("piprio_1", "mkdir gone && cd gone && rmdir ../gone"),
+        ("--abandon", "mkdir gone && cd gone && rmdir ../gone"),
+    ] {
+        let script = format!("{enter} && exec bash \"$0\" \"$1\"");
+        let mut command = Command::new("bash");
+        command.args(["-c", &script]).arg(deployment.path("scripts/restore.sh")).arg(argument);
+        command.env("PATH", &path).env_remove("PIPRIO_DEPLOY").current_dir(deployment.0.path());
+        let out = command.output()?;
+        let printed = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(printed, format!("restores {argument}.\n"), "{out:?}");
+    }
+    Ok(())
+}
+
+#[test]
 fn a_link_to_a_wrapper_or_to_its_directory_leads_to_the_deployment() -> Result<()> {
     let deployment = Deployment::new()?;
     let root = deployment.0.path().canonicalize()?;

@@ -72,7 +72,7 @@ fn page_ranges(table: &SourceTable) -> Vec<Option<Range<Option<u64>>>> {
         .collect()
 }
 
-/// The power of two that is between three quarters and one and a half of the pages that a part should have:
+/// The power of two that is between two thirds and four thirds of the pages that a part should have:
 /// it stays the same unless the ratio of bytes to pages changes much.
 fn part_pages(table: &SourceTable) -> u64 {
     let bytes = u128::from(table.bytes.max(1));

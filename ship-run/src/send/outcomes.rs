@@ -1,7 +1,7 @@
 //! What became of each bundle at each destination, for the report and for the record of the run.
 
 use crate::place::Destination;
-use crate::send::waits::Waits;
+use crate::waits::Waits;
 use anyhow::Result;
 use bundle_format::report::{DestinationRecord, RunRecord};
 use chrono::{SubsecRound, Utc};
@@ -110,12 +110,17 @@ impl Outcomes {
         }
         let exit = error.as_ref().map(status::of);
         let error = error.map(|error| status::one_line(&error));
-        if let Some(error) = &error {
-            warning!("{bundle} was not copied to {destination}: {error}");
-        }
+        let words = error
+            .as_ref()
+            .map(|error| format!("{bundle} was not copied to {destination}: {error}"));
         let (bundle, destination) = (bundle.to_owned(), destination.to_string());
         state.outcomes.push(Outcome { bundle, destination, outcome, bytes, error, exit });
         self.write(&state);
+        // A message that nobody reads may block, and must not block the end of a run that takes too long.
+        drop(state);
+        if let Some(words) = words {
+            warning!("{words}");
+        }
     }
 
     /// All attempts were made, or the run has failed.
@@ -136,19 +141,23 @@ impl Outcomes {
     pub fn end_overdue(&self, limit: &str) -> Exit {
         let mut state = lock(&self.state);
         let mut incomplete = Vec::new();
+        let mut warnings = Vec::new();
         for (at, (destination, waits)) in self.destinations.iter().enumerate() {
+            let has_failed = state.records[at].status.is_some_and(|status| status != 0);
             let is_of = |outcome: &&Outcome| outcome.destination == *destination;
             let known: Vec<&str> =
                 state.outcomes.iter().filter(is_of).map(|one| one.bundle.as_str()).collect();
             let missing = self.bundles.iter().filter(|name| !known.contains(&name.as_str()));
             let missing: Vec<String> = missing.cloned().collect();
+            if has_failed || !missing.is_empty() {
+                incomplete.push(destination.as_str());
+            }
             let Some(first) = missing.first() else { continue };
             let waited = text::age(waits.total().as_secs().cast_signed());
             let why =
                 format!("not ended within {limit}; {waited} of that were spent waiting for it");
             let more = if missing.len() > 1 { ", and older bundles," } else { "" };
-            warning!("{first}{more} was not copied to {destination}: {why}");
-            incomplete.push(destination.as_str());
+            warnings.push(format!("{first}{more} was not copied to {destination}: {why}"));
             state.records[at].status.get_or_insert(Exit::Failed.code());
             state.outcomes.extend(missing.into_iter().map(|bundle| Outcome {
                 bundle,
@@ -160,19 +169,39 @@ impl Outcomes {
             }));
         }
         let what = match &incomplete[..] {
-            [] => "all copies are complete, and old ones may not be removed".to_owned(),
+            [] => self.unpruned(),
             some => format!("not complete: {}", some.join(", ")),
         };
         state.end(Exit::Done);
         state.overdue = Some(format!("not ended within {limit}; {what}"));
         self.write(&state);
         let verdict = state.verdict();
-        warning!("the shipment has not ended within {limit}, and is ended; {what}");
+        drop(state);
+        warnings.push(format!("the shipment has not ended within {limit}, and is ended; {what}"));
+        for words in warnings {
+            warning!("{words}");
+        }
         match verdict {
             // What came after the copies.
             Ok(_) => Exit::Incomplete,
             Err(error) => status::of(&error),
         }
+    }
+
+    /// What is not done once all copies are complete.
+    fn unpruned(&self) -> String {
+        let waited_for: Vec<&str> = self
+            .destinations
+            .iter()
+            .filter(|(_, waits)| waits.is_waiting())
+            .map(|(destination, _)| destination.as_str())
+            .collect();
+        let at = if waited_for.is_empty() {
+            String::new()
+        } else {
+            format!(" at {}", waited_for.join(", "))
+        };
+        format!("all copies are complete, and old ones{at} may not be removed")
     }
 
     /// Why the run was ended, if it took too long.

@@ -156,7 +156,7 @@ impl Shipments<'_> {
             };
             outcomes.note(destination, name, attempt);
         };
-        match self.pass(bundle, &file, &destinations, sinks, &mut note) {
+        match self.pass(bundle, &file, &destinations, sinks, outcomes, &mut note) {
             Ok(passed) => Ok(passed.size > 0),
             Err(error) if status::of(&error) == Exit::Damaged => Err(error),
             // What is wrong with the recipients concerns no repository.
@@ -182,8 +182,11 @@ impl Shipments<'_> {
         file: &str,
         destinations: &[&Destination],
         mut sinks: Vec<Sink>,
+        outcomes: &Outcomes,
         note: &mut dyn FnMut(&Destination, u64, Written),
     ) -> Result<Passed> {
+        let digest = || self.settings.recipients.as_ref().and_then(Recipients::digest);
+        let before = digest();
         let mut sealing = sealing::start(self.settings, bundle)?;
         let from = sealing.take_stdout().context("a pipe")?;
         let passed = tee::run(from, &mut sinks);
@@ -195,7 +198,8 @@ impl Shipments<'_> {
                 Ok(())
             }
         };
-        let recipients = self.settings.recipients.as_ref().and_then(Recipients::digest);
+        // A file that was replaced meanwhile does not prove whom the copy is encrypted for.
+        let recipients = before.filter(|before| digest().as_ref() == Some(before));
         let recipients = recipients.as_deref();
         let whole = passed.as_ref().ok().filter(|_| sealed.is_ok());
         let finish = |mut sink: Sink, destination: &Destination| -> Written {
@@ -203,6 +207,7 @@ impl Shipments<'_> {
                 sink.give(Piece::Finish);
             }
             let (written, took) = sink.finish();
+            let _waiting = outcomes.waits(destination).begin();
             let described = written.and_then(|()| {
                 let passed = whole.context("the bundle is not sealed")?;
                 describing::describe(destination, bundle, file, passed, recipients)

@@ -4,7 +4,7 @@ use crate::place::bucket::{self, Bucket};
 use crate::place::directory::NewFile;
 use crate::place::{Destination, Files, Place, unusable};
 use crate::send::block::Block;
-use crate::send::waits::Waits;
+use crate::waits::Waits;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::child::Running;
 use pipe_kit::framed::Writer;

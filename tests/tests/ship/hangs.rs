@@ -76,6 +76,14 @@ fn a_program_that_hangs_is_ended_with_the_shipment() {
     let ended = limited(LIMIT, "").with(3).reports("not complete: SHIP_3 (restic");
     assert!(!ended.err.contains("was not copied to SHIP_1"), "{}", ended.err);
     assert!(!ended.err.contains("; 0 s of that were spent waiting for it"), "{}", ended.err);
+    // One that has failed before is named too.
+    let missing = bench.path("missing").display().to_string();
+    let mut command = bench.ship_command(&["--newest"]);
+    command.env("PATH", &path).env("SHIP_TIMEOUT_HOURS", LIMIT).env("SHIP_2", &missing);
+    command.env("SHIP_3", "restic:/nonexistent").env("SHIP_3_PASSWORD_FILE", "/nonexistent");
+    let ended = end(&mut command).with(3);
+    let last = ended.err.lines().last().unwrap();
+    assert!(last.contains(&format!("not complete: SHIP_2 ({missing}), SHIP_3 (")), "{last}");
     // The pattern is not in the command line of the search.
     let running = format!("grep -lsa '[h]{}' /proc/[0-9]*/cmdline || true", &mark[1..]);
     assert_eq!(bench.sh(&running), "");

@@ -24,6 +24,11 @@ impl Waits {
         Waiting(self.clone())
     }
 
+    /// Whether the run waits at this moment.
+    pub fn is_waiting(&self) -> bool {
+        lock(&self.0).since.is_some()
+    }
+
     /// Until now.
     pub fn total(&self) -> Duration {
         let waited = lock(&self.0);
