@@ -95,6 +95,8 @@ case "$with$passphrase" in
 esac
 find_deployment
 find_terminal
+# With a trap, a signal would wait for gpg's answer.
+trap - EXIT INT TERM HUP
 # Without gpg, the next command reports that.
 if [[ "$with$passphrase" == gpgno ]] && command -v gpg >/dev/null; then
   for at in "${!recipients[@]}"; do
