@@ -7,6 +7,7 @@ mod copies;
 mod cron;
 mod database;
 mod destinations;
+mod file;
 mod health;
 mod jobs;
 mod keys;
@@ -21,6 +22,7 @@ mod runs;
 mod schedule;
 mod spelling;
 mod toolkit;
+mod unfinished;
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
@@ -38,6 +40,7 @@ use place::Place;
 use program::{Answer, LIMIT, Tools, ask};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use unfinished::Unfinished;
 
 /// How long `pg-snap preflight` may take: it tries some statements on the server.
 const PREFLIGHT: Duration = Duration::from_secs(30);
@@ -177,8 +180,9 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let there = |program: &str| toolkit::has(tools, program);
     let versions = toolkit::versions(tools);
     let mut lines = vec![toolkit::line(&versions, env!("CARGO_PKG_VERSION"), there, place)];
+    let unfinished = Unfinished::look(place);
     if there("backup-run") {
-        lines.push(toolkit::backup(tools, place));
+        lines.push(toolkit::backup(tools, place, &unfinished));
     }
     let health = match health::report(tools, known.number("HEALTH_TIMEOUT_SECONDS", 5)) {
         Ok(report) => Some(report),
@@ -189,7 +193,8 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
         }
     };
     let driver = known.variable("PIPRIO_DRIVER").unwrap_or_default();
-    lines.extend(health.iter().flat_map(|report| health::lines(report, place, &driver, root)));
+    let scene = health::Scene { place, driver: &driver, root, unfinished: &unfinished };
+    lines.extend(health.iter().flat_map(|report| health::lines(report, &scene)));
     let has =
         |kind| health.as_ref().is_some_and(|report| report.probes.iter().any(|p| p.kind == kind));
     let now = Utc::now();
@@ -292,16 +297,18 @@ fn of_copies(known: &Known, place: &Place) -> Vec<Line> {
         Recipients::Age(path, _) => Some(path.as_path()),
         _ => None,
     };
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
-    let public = |path: &Path| {
-        let answer = ask(tools.command("age-keygen").arg("-y").arg(path), "", LIMIT).ok();
+    let text = file.and_then(|file| file::read(file).ok());
+    let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let public = |keys: &str| {
+        let answer = ask(tools.command("age-keygen").arg("-y"), keys, LIMIT).ok();
         answer.filter(Answer::is_good).map(|answer| answer.text)
     };
     let key = |path: PathBuf| {
-        let opens = keys::opens(public(&path).as_deref(), text.as_deref());
-        keys::Key { path, opens }
+        let found = keys::read(&path)?;
+        let opens = keys::opens(public(&found.keys).as_deref(), text.as_deref());
+        Some(keys::Key { path, opens, is_alone: found.is_alone })
     };
-    let found: Vec<_> = keys::files(place, file).into_iter().map(key).collect();
+    let found: Vec<_> = keys::files(place, file).into_iter().filter_map(key).collect();
     lines.extend(keys::lines(&found));
     let keyring = setting.as_deref().and_then(|setting| setting.strip_prefix("gpg:"));
     let secret =

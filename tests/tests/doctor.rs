@@ -146,7 +146,8 @@ const MISTAKES: [Mistake; 15] = [
         make: "cp \"$OUTSIDE/key\" secrets/backup.key",
         name: "keys",
         found: "secrets/backup.key is a secret key that opens the copies",
-        with: "",
+        // What the line asks for once a copy was decrypted elsewhere.
+        with: "rm",
         command: "scp ",
     },
     Mistake {
@@ -221,7 +222,7 @@ fn typed(mistake: &Mistake, command: &str) -> String {
     let command =
         command.replace("scripts/install.sh", from).replace("psql -U postgres ", &superuser);
     format!(
-        "scp() {{ cp \"$1\" \"$OUTSIDE/elsewhere\"; }}
+        "scp() {{ cp \"$1\" \"$OUTSIDE/elsewhere\"; edit \"$1\"; }}
          edit() {{ {} \"$1\"; }}
          EDITOR=edit; PATH=\"$PWD/bin:$PATH\"; cd \"$OUTSIDE\"
          {command}",

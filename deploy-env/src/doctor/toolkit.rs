@@ -3,6 +3,7 @@
 use super::line::Line;
 use super::place::Place;
 use super::program::{LIMIT, Tools, ask};
+use super::unfinished::Unfinished;
 use std::path::Path;
 
 /// What a backup and a restore start.
@@ -62,23 +63,19 @@ pub fn line(
 }
 
 /// Whether a backup that began now would be refused.
-pub fn backup(tools: &Tools, place: &Place) -> Line {
+pub fn backup(tools: &Tools, place: &Place, unfinished: &Unfinished) -> Line {
     const NAME: &str = "backup";
+    if let Some(resume) = unfinished.resume(place) {
+        let found = "a restore is unfinished, and no backup is made until it is complete";
+        return Line::finding(NAME, found, resume);
+    }
     let answer = ask(tools.command("backup-run").args(["--dry-run", "--quiet"]), "", LIMIT);
     let why = match answer {
         Ok(answer) if answer.is_good() => return Line::ok(NAME, "a backup would begin"),
         Ok(answer) => answer.why(),
         Err(error) => format!("{error:#}"),
     };
-    let unfinished = place.path(".restore/unfinished.json").exists();
-    Line::finding(NAME, why, command(unfinished, place))
-}
-
-fn command(is_restore_unfinished: bool, place: &Place) -> String {
-    match is_restore_unfinished {
-        true => place.script("restore.sh", &["--abandon"]),
-        false => place.script("backup.sh", &["--dry-run"]),
-    }
+    Line::finding(NAME, why, place.script("backup.sh", &["--dry-run"]))
 }
 
 /// Whether a directory of bundles can be written.
@@ -120,10 +117,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_restore_is_ended_before_a_backup_begins() {
+    fn an_unfinished_restore_is_continued_before_a_backup_begins() {
         let place = Place::new("/d".as_ref());
-        assert_eq!(command(true, &place), "bash /d/scripts/restore.sh --abandon");
-        assert_eq!(command(false, &place), "bash /d/scripts/backup.sh --dry-run");
+        let of = |unfinished| backup(&Tools::default(), &place, &unfinished);
+        let line = of(Unfinished::Of(Some("/b/x".into())));
+        let resume = "bash /d/scripts/restore.sh /b/x --resume";
+        assert_eq!((line.status, line.command.as_deref()), (Status::Finding, Some(resume)));
+        assert!(!line.found.contains("--abandon"));
+        let none = [("PATH".into(), Some("/none".into()))];
+        let line = backup(&Tools::new(none), &place, &Unfinished::No);
+        assert_eq!(line.command.as_deref(), Some("bash /d/scripts/backup.sh --dry-run"));
     }
 
     #[test]
