@@ -78,7 +78,7 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
         Ok(layers) => layers,
         Err(error) => {
             lines.push(Line::finding("settings", format!("{error:#}"), place.edit()));
-            lines.extend(access(place, None));
+            lines.extend(permissions::facts(place, None).lines());
             lines.extend(scheduled(place, false));
             lines.push(Line::skipped("everything else", "the settings cannot be read"));
             return lines;
@@ -88,7 +88,7 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
     lines.extend(spelling::lines(&names, place));
     let setting = |key: &str| get::value(deployment, &layers, key, true).unwrap_or_default();
     let root = PathBuf::from(setting("BACKUP_ROOT"));
-    let access = access(place, Some(&root));
+    let access = permissions::facts(place, Some(&root)).lines();
     let programs = access.iter().find(|line| line.name == permissions::PROGRAMS);
     let programs = programs.and_then(|line| line.command.clone());
     let known = known(deployment, &layers, place, programs, &mut lines);
@@ -151,13 +151,6 @@ fn known(
     lines.extend(unused.iter().map(|unused| note(unused.to_string())));
     lines.push(Line::ok(NAME, format!("they resolve to {} variables", exports.len())));
     Some(Known { exports, tools: Tools::new(changes) })
-}
-
-fn access(place: &Place, root: Option<&Path>) -> Vec<Line> {
-    match permissions::facts(place, root) {
-        Ok(facts) => facts.lines(),
-        Err(error) => vec![Line::note("access", format!("cannot be checked: {error:#}"))],
-    }
 }
 
 /// What is scheduled, on this system or below `DESTDIR`, as `install.sh` has it.
