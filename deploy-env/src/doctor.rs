@@ -10,6 +10,7 @@ mod destinations;
 mod file;
 mod health;
 mod jobs;
+mod keyring;
 mod keys;
 mod line;
 mod links;
@@ -34,6 +35,7 @@ use chrono::{Local, SecondsFormat, Utc};
 use clients::Clients;
 use copies::Recipients;
 use jobs::Work;
+use keyring::Keyring;
 use line::{Line, Status};
 use pipe_kit::{Exit, Stop};
 use place::Place;
@@ -274,17 +276,19 @@ fn restore(
 fn of_copies(known: &Known, place: &Place) -> Vec<Line> {
     let tools = &known.tools;
     let variable = |name: &str| {
-        let home = || std::env::var("HOME").ok().filter(|_| name == "HOME");
-        known.variable(name).or_else(home)
+        let inherited = || std::env::var(name).ok().filter(|value| !value.is_empty());
+        let is_users = ["HOME", "GNUPGHOME"].contains(&name);
+        known.variable(name).or_else(|| inherited().filter(|_| is_users))
     };
     let setting = variable("SHIP_RECIPIENTS");
-    let gpg = |verb: &str, key: &str| {
-        let mut command = tools.command("gpg");
-        command.args(["--batch", "--no-tty", verb, "--", key]);
-        ask(&mut command, "", LIMIT).is_ok_and(|answer| answer.is_good())
-    };
-    let recipients = Recipients::read(setting.as_deref(), |key| !gpg("--list-keys", key));
-    let facts = copies::facts(variable, recipients, |program| toolkit::has(tools, program));
+    let gpg = Keyring::new(tools, variable);
+    let recipients = Recipients::read(
+        setting.as_deref(),
+        |file| keyring::age(tools, file),
+        |key| gpg.trial(key),
+    );
+    let has = |program: &str| toolkit::has(tools, program);
+    let facts = copies::facts(variable, recipients, has, place);
     let mut lines = facts.lines(place);
     let file = match facts.recipients() {
         Recipients::Age(path, _) => Some(path.as_path()),
@@ -304,8 +308,7 @@ fn of_copies(known: &Known, place: &Place) -> Vec<Line> {
     let found: Vec<_> = keys::files(place, file).into_iter().filter_map(key).collect();
     lines.extend(keys::lines(&found));
     let keyring = setting.as_deref().and_then(|setting| setting.strip_prefix("gpg:"));
-    let secret =
-        keyring.into_iter().flat_map(copies::gpg_keys).filter(|key| gpg("--list-secret-keys", key));
+    let secret = keyring.into_iter().flat_map(copies::gpg_keys).filter(|key| gpg.has_secret(key));
     lines.extend(secret.map(keys::of_keyring));
     lines
 }
