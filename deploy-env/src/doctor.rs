@@ -177,7 +177,7 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let mut lines = vec![toolkit::line(&versions, env!("CARGO_PKG_VERSION"), there, place)];
     let unfinished = Unfinished::look(place);
     if there("backup-run") {
-        lines.push(toolkit::backup(tools, place, &unfinished));
+        lines.push(toolkit::backup(tools, root, place, &unfinished));
     }
     let health = match health::report(tools, known.number("HEALTH_TIMEOUT_SECONDS", 5)) {
         Ok(report) => Some(report),
@@ -203,9 +203,12 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let bundle = health.as_ref().and_then(|report| health::newest_bundle(report, root));
     lines.extend(of_database(known, place, health.as_ref(), bundle.as_ref()));
     lines.extend(links::urls(|name| known.variable(name), place));
-    let bytes = bundle.as_ref().map(|bundle| bundle.bytes);
-    let database = health.as_ref().and_then(health::database_bytes);
-    lines.push(room::for_bundles(root, room::free(root), bytes, database));
+    let need = room::Need {
+        bundle: bundle.as_ref().map(|bundle| bundle.bytes),
+        data: health.as_ref().and_then(health::data_bytes),
+        links: known.variable("BACKUP_LINK").as_deref() == Some("yes"),
+    };
+    lines.push(room::for_bundles(root, room::free(root), &need));
     lines.extend(of_copies(known, place));
     let age = bundle.map(|bundle| bundle.age_seconds);
     lines.push(clock::line(clock::is_synchronized(tools), age));

@@ -54,10 +54,17 @@ pub fn newest_bundle(report: &HealthReport, root: &Path) -> Option<Bundle> {
     })
 }
 
-/// The size of the database, where it answers.
-pub fn database_bytes(report: &HealthReport) -> Option<u64> {
-    let probe = report.probes.iter().find(|probe| probe.kind == ProbeKind::Database)?;
-    probe.facts.get("size_bytes")?.as_u64()
+/// The size of what a bundle has: the database, and the objects where there are any to back up. None if it is not known.
+pub fn data_bytes(report: &HealthReport) -> Option<u64> {
+    let bytes = |kind: ProbeKind, fact: &str| {
+        let mut probes = report.probes.iter().filter(|probe| probe.kind == kind);
+        probes.try_fold(None, |sum: Option<u64>, probe| {
+            let bytes = probe.facts.get(fact)?.as_u64()?;
+            Some(Some(sum.unwrap_or(0).saturating_add(bytes)))
+        })
+    };
+    let database = bytes(ProbeKind::Database, "size_bytes")??;
+    Some(database.saturating_add(bytes(ProbeKind::Storage, "bytes")?.unwrap_or(0)))
 }
 
 /// Whether the database answers.
@@ -245,8 +252,17 @@ mod tests {
         };
         let expected = Bundle { path: "/r/b".into(), bytes: 7, age_seconds: 60 };
         assert_eq!(newest_bundle(&report, "/r".as_ref()), Some(expected));
-        assert_eq!((database_bytes(&report), has_database(&report)), (None, false));
-        let none = HealthReport { probes: Vec::new(), ..report };
-        assert_eq!(newest_bundle(&none, "/r".as_ref()), None);
+        assert_eq!((data_bytes(&report), has_database(&report)), (None, false));
+        let with = |probes| HealthReport { probes, ..report.clone() };
+        let database =
+            || probe(ProbeKind::Database, ProbeVerdict::Pass, serde_json::json!({"size_bytes": 5}));
+        let storage = |facts| probe(ProbeKind::Storage, ProbeVerdict::Pass, facts);
+        let objects = || serde_json::json!({"bytes": 60});
+        assert_eq!(data_bytes(&with(vec![database()])), Some(5));
+        assert_eq!(data_bytes(&with(vec![database(), storage(objects())])), Some(65));
+        // The storage does not answer: its size is not known.
+        assert_eq!(data_bytes(&with(vec![database(), storage(serde_json::json!({}))])), None);
+        assert_eq!(data_bytes(&with(vec![storage(objects())])), None);
+        assert_eq!(newest_bundle(&with(Vec::new()), "/r".as_ref()), None);
     }
 }
