@@ -162,6 +162,10 @@ fn scheduled(place: &Place, expects_drills: bool) -> Vec<Line> {
     if prepared.is_none() && !rustix::process::geteuid().is_root() {
         jobs.extend(jobs::of_user(place));
     }
+    if prepared.is_none() {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        jobs.extend(jobs::of_user_units(place, home.as_deref()));
+    }
     let host = schedule::Host::look(&jobs, prepared.is_some());
     let now = Local::now().naive_local();
     let works = [(Work::Backup, true), (Work::Drill, expects_drills)];
