@@ -5,15 +5,10 @@ use super::program::{Answer, LIMIT, Tools, ask};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
-/// No questions, no keys from the network, no trust except the keyring's, and nothing written to it.
-const OPTIONS: [&str; 6] = [
-    "--batch",
-    "--no-tty",
-    "--trust-model",
-    "auto",
-    "--no-auto-key-locate",
-    "--no-auto-check-trustdb",
-];
+/// No questions, no keys from the network, and no trust except the keyring's.
+const OPTIONS: [&str; 5] = ["--batch", "--no-tty", "--trust-model", "auto", "--no-auto-key-locate"];
+/// To list keys, nothing has to be brought up to date.
+const NO_CHECK: &str = "--no-auto-check-trustdb";
 
 /// Where gpg keeps public keys.
 const PUBLIC: [&str; 3] = ["pubring.kbx", "pubring.gpg", "public-keys.d"];
@@ -43,9 +38,10 @@ impl<'a> Keyring<'a> {
         if !PUBLIC.into_iter().any(|name| self.has(name)) {
             return Trial::Lacks;
         }
-        match self.ask(&["--list-keys", "--", key]) {
+        match self.ask(&[NO_CHECK, "--list-keys", "--", key]) {
             Ok(answer) if !answer.is_good() => Trial::Lacks,
             Err(error) => Trial::Unknown(format!("{error:#}")),
+            // As for a copy, the trust is computed first where it is out of date: without, a good key is refused.
             Ok(_) => trial(self.ask(&["--encrypt", "--recipient", key])),
         }
     }
@@ -56,7 +52,9 @@ impl<'a> Keyring<'a> {
         let dir = self.dir.as_ref().map(|dir| dir.join("private-keys-v1.d"));
         let mut files = dir.into_iter().filter_map(|dir| dir.read_dir().ok()).flatten();
         files.next().is_some()
-            && self.ask(&["--list-secret-keys", "--", key]).is_ok_and(|answer| answer.is_good())
+            && self
+                .ask(&[NO_CHECK, "--list-secret-keys", "--", key])
+                .is_ok_and(|answer| answer.is_good())
     }
 
     fn has(&self, name: &str) -> bool {
@@ -71,7 +69,12 @@ impl<'a> Keyring<'a> {
 fn trial(answer: Result<Answer>) -> Trial {
     match answer {
         Ok(answer) if answer.is_good() => Trial::Good,
-        Ok(answer) => Trial::Refused(answer.why()),
+        Ok(answer) => {
+            // The first is about the key; what follows is about the input.
+            let is_about_key = |line: &&String| !line.contains("WARNING");
+            let first = answer.words.iter().find(is_about_key).cloned();
+            Trial::Refused(first.unwrap_or_else(|| answer.why()))
+        }
         Err(error) => Trial::Unknown(format!("{error:#}")),
     }
 }
@@ -95,8 +98,11 @@ mod tests {
     #[test]
     fn a_program_that_refuses_and_one_that_is_missing_are_different() {
         assert_eq!(trial(Ok(Answer { status: Some(0), ..Answer::default() })), Trial::Good);
-        let refused =
-            Answer { status: Some(2), words: vec!["expired".into()], ..Answer::default() };
+        let refused = Answer {
+            status: Some(2),
+            words: ["gpg: WARNING: x", "expired", "failed"].map(str::to_owned).into(),
+            ..Answer::default()
+        };
         assert_eq!(trial(Ok(refused)), Trial::Refused("expired".into()));
         let none = Tools::new([("PATH".into(), Some("/none".into()))]);
         assert!(matches!(age(&none, "/none".as_ref()), Trial::Unknown(_)));
