@@ -180,7 +180,7 @@ fn work(
         // A link to the directory, or the directory that one leads to.
         let is_link = |path: &&str| path.starts_with('/') && is_same(Path::new(path), &ours);
         let paths = paths(command, &end);
-        if is_ours || paths.iter().any(|path| is_link(path)) {
+        if is_ours || paths.iter().any(is_link) {
             return Some((work, Owner::Ours));
         }
         let relative = paths.iter().any(|path| !path.starts_with('/'));

@@ -143,10 +143,10 @@ mod tests {
     fn the_command_renames_the_line_and_an_editor_removes_it_if_the_setting_is_there_too() {
         let rename = r"sed -i --follow-symlinks -E 's/^(\s*(export\s+)?)BACKUP_KEEP_DAY\b/\1BACKUP_KEEP_DAYS/' /d/.env";
         assert_eq!(of(&["BACKUP_KEEP_DAY"]), [(Status::Finding, rename.into())]);
-        let edit = (Status::Finding, "${EDITOR:-vi} /d/.env".to_owned());
-        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEEP_DAYS"]), [edit.clone()]);
-        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEPE_DAYS"]), [edit.clone(), edit.clone()]);
-        assert_eq!(of(&["SHIP_10"]), [edit]);
+        let edit = || (Status::Finding, "${EDITOR:-vi} /d/.env".to_owned());
+        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEEP_DAYS"]), [edit()]);
+        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEPE_DAYS"]), [edit(), edit()]);
+        assert_eq!(of(&["SHIP_10"]), [edit()]);
     }
 
     #[test]
