@@ -75,29 +75,31 @@ pub fn backup(tools: &Tools, root: &Path, place: &Place, unfinished: &Unfinished
     }
     let answer = ask(tools.command("backup-run").args(["--dry-run", "--quiet"]), "", LIMIT);
     let why = match answer {
-        Ok(answer) if answer.is_good() => return locks(&lock_files(root, place)),
+        Ok(answer) if answer.is_good() => return locks(&lock_paths(root, place)),
         Ok(answer) => answer.why(),
         Err(error) => format!("{error:#}"),
     };
     Line::finding(NAME, why, place.script("backup.sh", &["--dry-run"]))
 }
 
-/// The files that a backup locks. A dry run opens none.
-fn lock_files(root: &Path, place: &Place) -> [PathBuf; 2] {
-    [place.path(".restore/lock"), root.join(".lock")]
+/// What a backup opens: the directory of the first lock, and the locks. A dry run opens none.
+fn lock_paths(root: &Path, place: &Place) -> [PathBuf; 3] {
+    [place.path(".restore"), place.path(".restore/lock"), root.join(".lock")]
 }
 
 /// Whether those that are there can be opened: one run of another user leaves them to that user.
-fn locks(files: &[PathBuf]) -> Line {
-    let error = |file: &PathBuf| {
-        let access = rustix::fs::access(file, Access::READ_OK | Access::WRITE_OK);
-        access.err().filter(|error| *error != Errno::NOENT).map(|error| (file.clone(), error))
+fn locks(paths: &[PathBuf]) -> Line {
+    let error = |path: &PathBuf| {
+        let more = if path.is_dir() { Access::EXEC_OK } else { Access::empty() };
+        let access = rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | more);
+        access.err().filter(|error| *error != Errno::NOENT).map(|error| (path.clone(), error))
     };
-    match files.iter().find_map(error) {
+    match paths.iter().find_map(error) {
         None => Line::ok(NAME, "a backup would begin"),
-        Some((file, error)) => {
-            let found = format!("the lock {} cannot be opened: {error}", file.display());
-            let command = format!("sudo chown \"$(id -u):$(id -g)\" {}", quoted(&file));
+        Some((path, error)) => {
+            let found =
+                format!("{}, which a backup locks, cannot be opened: {error}", path.display());
+            let command = format!("sudo chown \"$(id -u):$(id -g)\" {}", quoted(&path));
             Line::finding(NAME, found, command)
         }
     }
@@ -166,8 +168,8 @@ mod tests {
         let command = format!("sudo chown \"$(id -u):$(id -g)\" '{}/lock'", file.display());
         assert_eq!((line.status, line.command), (Status::Finding, Some(command)));
         let place = Place::new("/d".as_ref());
-        let expected = ["/d/.restore/lock", "/b/.lock"].map(PathBuf::from);
-        assert_eq!(lock_files("/b".as_ref(), &place), expected);
+        let expected = ["/d/.restore", "/d/.restore/lock", "/b/.lock"].map(PathBuf::from);
+        assert_eq!(lock_paths("/b".as_ref(), &place), expected);
     }
 
     #[test]
