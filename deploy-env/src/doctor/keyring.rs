@@ -10,8 +10,8 @@ const OPTIONS: [&str; 5] = ["--batch", "--no-tty", "--trust-model", "auto", "--n
 /// To list keys, nothing has to be brought up to date.
 const NO_CHECK: &str = "--no-auto-check-trustdb";
 
-/// Where gpg keeps public keys.
-const PUBLIC: [&str; 3] = ["pubring.kbx", "pubring.gpg", "public-keys.d"];
+/// Where gpg keeps public keys, and what may name another place.
+const PUBLIC: [&str; 4] = ["pubring.kbx", "pubring.gpg", "public-keys.d", "gpg.conf"];
 
 /// Whether age encrypts for a file of recipients.
 pub fn age(tools: &Tools, file: &Path) -> Trial {
@@ -38,11 +38,16 @@ impl<'a> Keyring<'a> {
         if !PUBLIC.into_iter().any(|name| self.has(name)) {
             return Trial::Lacks;
         }
-        match self.ask(&[NO_CHECK, "--list-keys", "--", key]) {
-            Ok(answer) if !answer.is_good() => Trial::Lacks,
-            Err(error) => Trial::Unknown(format!("{error:#}")),
-            // As for a copy, the trust is computed first where it is out of date: without, a good key is refused.
-            Ok(_) => trial(self.ask(&["--encrypt", "--recipient", key])),
+        // As for a copy, the trust is computed first where it is out of date: without, a good key is refused. A group
+        // of gpg.conf can be encrypted for, and not listed.
+        let trial = trial(self.ask(&["--encrypt", "--recipient", key]));
+        let is_listed = || {
+            let listed = self.ask(&[NO_CHECK, "--list-keys", "--", key]);
+            listed.is_ok_and(|answer| answer.is_good())
+        };
+        match trial {
+            Trial::Refused(_) if !is_listed() => Trial::Lacks,
+            trial => trial,
         }
     }
 

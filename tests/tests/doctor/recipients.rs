@@ -40,6 +40,10 @@ fn a_key_must_be_trusted_and_its_secret_half_is_kept_until_the_operator_removes_
              gpg --batch --quiet --import-ownertrust",
     )?;
     sound.ensure_sound("the key is trusted")?;
+    sound.sh("echo 'group offsite = backup@example.org' > \"$GNUPGHOME/gpg.conf\"
+        sed -i 's/^SHIP_RECIPIENTS=.*/SHIP_RECIPIENTS=gpg:offsite/' .env")?;
+    sound.ensure_sound("a group of gpg.conf has the key")?;
+    sound.sh("sed -i 's/^SHIP_RECIPIENTS=.*/SHIP_RECIPIENTS=gpg:backup@example.org/' .env")?;
 
     sound.sh("cd \"$OUTSIDE\"; gpg --batch --quiet --import secret.gpg")?;
     let (_, report) = sound.doctor()?;
