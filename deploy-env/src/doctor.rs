@@ -7,8 +7,10 @@ mod copies;
 mod cron;
 mod database;
 mod destinations;
+mod file;
 mod health;
 mod jobs;
+mod keyring;
 mod keys;
 mod line;
 mod links;
@@ -21,6 +23,7 @@ mod runs;
 mod schedule;
 mod spelling;
 mod toolkit;
+mod unfinished;
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
@@ -32,12 +35,14 @@ use chrono::{Local, SecondsFormat, Utc};
 use clients::Clients;
 use copies::Recipients;
 use jobs::Work;
+use keyring::Keyring;
 use line::{Line, Status};
 use pipe_kit::{Exit, Stop};
 use place::Place;
 use program::{Answer, LIMIT, Tools, ask};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use unfinished::Unfinished;
 
 /// How long `pg-snap preflight` may take: it tries some statements on the server.
 const PREFLIGHT: Duration = Duration::from_secs(30);
@@ -75,7 +80,7 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
         Ok(layers) => layers,
         Err(error) => {
             lines.push(Line::finding("settings", format!("{error:#}"), place.edit()));
-            lines.extend(access(place, None));
+            lines.extend(permissions::facts(place, None).lines());
             lines.extend(scheduled(place, false));
             lines.push(Line::skipped("everything else", "the settings cannot be read"));
             return lines;
@@ -85,7 +90,7 @@ fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
     lines.extend(spelling::lines(&names, place));
     let setting = |key: &str| get::value(deployment, &layers, key, true).unwrap_or_default();
     let root = PathBuf::from(setting("BACKUP_ROOT"));
-    let access = access(place, Some(&root));
+    let access = permissions::facts(place, Some(&root)).lines();
     let programs = access.iter().find(|line| line.name == permissions::PROGRAMS);
     let programs = programs.and_then(|line| line.command.clone());
     let known = known(deployment, &layers, place, programs, &mut lines);
@@ -150,19 +155,16 @@ fn known(
     Some(Known { exports, tools: Tools::new(changes) })
 }
 
-fn access(place: &Place, root: Option<&Path>) -> Vec<Line> {
-    match permissions::facts(place, root) {
-        Ok(facts) => facts.lines(),
-        Err(error) => vec![Line::note("access", format!("cannot be checked: {error:#}"))],
-    }
-}
-
 /// What is scheduled, on this system or below `DESTDIR`, as `install.sh` has it.
 fn scheduled(place: &Place, expects_drills: bool) -> Vec<Line> {
     let prepared = std::env::var_os("DESTDIR").filter(|dir| !dir.is_empty()).map(PathBuf::from);
     let mut jobs = jobs::find(place, prepared.as_deref().unwrap_or("/".as_ref()));
     if prepared.is_none() && !rustix::process::geteuid().is_root() {
         jobs.extend(jobs::of_user(place));
+    }
+    if prepared.is_none() {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        jobs.extend(jobs::of_user_units(place, home.as_deref()));
     }
     let host = schedule::Host::look(&jobs, prepared.is_some());
     let now = Local::now().naive_local();
@@ -177,8 +179,9 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let there = |program: &str| toolkit::has(tools, program);
     let versions = toolkit::versions(tools);
     let mut lines = vec![toolkit::line(&versions, env!("CARGO_PKG_VERSION"), there, place)];
+    let unfinished = Unfinished::look(place);
     if there("backup-run") {
-        lines.push(toolkit::backup(tools, place));
+        lines.push(toolkit::backup(tools, root, place, &unfinished));
     }
     let health = match health::report(tools, known.number("HEALTH_TIMEOUT_SECONDS", 5)) {
         Ok(report) => Some(report),
@@ -189,7 +192,8 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
         }
     };
     let driver = known.variable("PIPRIO_DRIVER").unwrap_or_default();
-    lines.extend(health.iter().flat_map(|report| health::lines(report, place, &driver, root)));
+    let scene = health::Scene { place, driver: &driver, root, unfinished: &unfinished };
+    lines.extend(health.iter().flat_map(|report| health::lines(report, &scene)));
     let has =
         |kind| health.as_ref().is_some_and(|report| report.probes.iter().any(|p| p.kind == kind));
     let now = Utc::now();
@@ -203,9 +207,12 @@ fn of_settings(known: &Known, place: &Place, root: &Path) -> Vec<Line> {
     let bundle = health.as_ref().and_then(|report| health::newest_bundle(report, root));
     lines.extend(of_database(known, place, health.as_ref(), bundle.as_ref()));
     lines.extend(links::urls(|name| known.variable(name), place));
-    let bytes = bundle.as_ref().map(|bundle| bundle.bytes);
-    let database = health.as_ref().and_then(health::database_bytes);
-    lines.push(room::for_bundles(root, room::free(root), bytes, database));
+    let need = room::Need {
+        bundle: bundle.as_ref().map(|bundle| bundle.bytes),
+        data: health.as_ref().and_then(health::data_bytes),
+        links: known.variable("BACKUP_LINK").as_deref() == Some("yes"),
+    };
+    lines.push(room::for_bundles(root, room::free(root), &need));
     lines.extend(of_copies(known, place));
     let age = bundle.map(|bundle| bundle.age_seconds);
     lines.push(clock::line(clock::is_synchronized(tools), age));
@@ -276,36 +283,39 @@ fn restore(
 fn of_copies(known: &Known, place: &Place) -> Vec<Line> {
     let tools = &known.tools;
     let variable = |name: &str| {
-        let home = || std::env::var("HOME").ok().filter(|_| name == "HOME");
-        known.variable(name).or_else(home)
+        let inherited = || std::env::var(name).ok().filter(|value| !value.is_empty());
+        let is_users = ["HOME", "GNUPGHOME"].contains(&name);
+        known.variable(name).or_else(|| inherited().filter(|_| is_users))
     };
     let setting = variable("SHIP_RECIPIENTS");
-    let gpg = |verb: &str, key: &str| {
-        let mut command = tools.command("gpg");
-        command.args(["--batch", "--no-tty", verb, "--", key]);
-        ask(&mut command, "", LIMIT).is_ok_and(|answer| answer.is_good())
-    };
-    let recipients = Recipients::read(setting.as_deref(), |key| !gpg("--list-keys", key));
-    let facts = copies::facts(variable, recipients, |program| toolkit::has(tools, program));
+    let gpg = Keyring::new(tools, variable);
+    let recipients = Recipients::read(
+        setting.as_deref(),
+        |file| keyring::age(tools, file),
+        |key| gpg.trial(key),
+    );
+    let has = |program: &str| toolkit::has(tools, program);
+    let facts = copies::facts(variable, recipients, has, place);
     let mut lines = facts.lines(place);
     let file = match facts.recipients() {
         Recipients::Age(path, _) => Some(path.as_path()),
         _ => None,
     };
-    let text = file.and_then(|file| std::fs::read_to_string(file).ok());
-    let public = |path: &Path| {
-        let answer = ask(tools.command("age-keygen").arg("-y").arg(path), "", LIMIT).ok();
+    let text = file.and_then(|file| file::read(file).ok());
+    let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+    let public = |keys: &str| {
+        let answer = ask(tools.command("age-keygen").arg("-y"), keys, LIMIT).ok();
         answer.filter(Answer::is_good).map(|answer| answer.text)
     };
     let key = |path: PathBuf| {
-        let opens = keys::opens(public(&path).as_deref(), text.as_deref());
-        keys::Key { path, opens }
+        let found = keys::read(&path)?;
+        let opens = keys::opens(public(&found.keys).as_deref(), text.as_deref());
+        Some(keys::Key { path, opens, is_alone: found.is_alone })
     };
-    let found: Vec<_> = keys::files(place, file).into_iter().map(key).collect();
+    let found: Vec<_> = keys::files(place, file).into_iter().filter_map(key).collect();
     lines.extend(keys::lines(&found));
     let keyring = setting.as_deref().and_then(|setting| setting.strip_prefix("gpg:"));
-    let secret =
-        keyring.into_iter().flat_map(copies::gpg_keys).filter(|key| gpg("--list-secret-keys", key));
+    let secret = keyring.into_iter().flat_map(copies::gpg_keys).filter(|key| gpg.has_secret(key));
     lines.extend(secret.map(keys::of_keyring));
     lines
 }

@@ -1,7 +1,12 @@
 //! The destinations of copies, by their settings. `ship-run` refuses the same ones, at the end of a night's backup.
 
+use super::file;
+use super::place::{Place as Directory, quoted};
 use bundle_format::shipments;
-use std::path::Path;
+use pipe_kit::mount::{existing, is_mount_point, mount_point};
+use rustix::fs::Access;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// One destination.
 pub struct Destination {
@@ -11,6 +16,8 @@ pub struct Destination {
     pub kind: Kind,
     /// What is wrong with it.
     pub problem: Option<String>,
+    /// The command about that; none where the settings are edited.
+    pub command: Option<String>,
     /// The place that it means.
     place: String,
 }
@@ -30,12 +37,13 @@ pub enum Kind {
 const MOST_DAYS: u32 = 36_500;
 
 /// Those that are set, by the variables that the tools read.
-pub fn all(variable: &impl Fn(&str) -> Option<String>) -> Vec<Destination> {
+pub fn all(variable: &impl Fn(&str) -> Option<String>, deployment: &Directory) -> Vec<Destination> {
     let mut all: Vec<Destination> = Vec::new();
     for number in 1..=9 {
-        let Some(mut destination) = destination(number, variable) else { continue };
+        let Some(mut destination) = destination(number, variable, deployment) else { continue };
         if let Some(other) = all.iter().find(|other| other.place == destination.place) {
             destination.problem = Some(format!("it is the same place as {}", other.name));
+            destination.command = None;
         }
         all.push(destination);
     }
@@ -53,16 +61,19 @@ pub fn keeping(variable: &impl Fn(&str) -> Option<String>) -> Vec<String> {
     rules.into_iter().filter_map(problem).collect()
 }
 
-fn destination(number: u8, variable: &impl Fn(&str) -> Option<String>) -> Option<Destination> {
+fn destination(
+    number: u8,
+    variable: &impl Fn(&str) -> Option<String>,
+    deployment: &Directory,
+) -> Option<Destination> {
     let name = format!("SHIP_{number}");
     let setting = variable(&name)?;
     let own = |suffix: &str| variable(&format!("{name}_{suffix}"));
+    let mut command = None;
     let (kind, problem) = match () {
         () if setting.starts_with("s3://") => {
             let home = variable("HOME");
-            let has_file =
-                home.is_some_and(|home| Path::new(&home).join(".aws/credentials").is_file());
-            (Kind::Bucket, problem_of_bucket(&setting, &name, own, has_file))
+            (Kind::Bucket, problem_of_bucket(&setting, &name, own, home.as_deref()))
         }
         () if setting.starts_with("restic:") => {
             (Kind::Restic, problem_of_restic(&setting, &name, own))
@@ -71,35 +82,65 @@ fn destination(number: u8, variable: &impl Fn(&str) -> Option<String>) -> Option
             let what = "it is neither s3://BUCKET[/PREFIX] nor restic:REPOSITORY nor a directory";
             (Kind::Directory, Some(what.to_owned()))
         }
-        () if Path::new(&setting).is_dir() => (Kind::Directory, None),
-        () => (Kind::Directory, Some(format!("there is no directory {setting}"))),
+        () => {
+            let found = problem_of_directory(Path::new(&setting), deployment);
+            let (problem, mends) = found.unzip();
+            command = mends.flatten();
+            (Kind::Directory, problem)
+        }
     };
     let problem = problem.or_else(|| problem_of_limits(&name, kind, own));
     let place = shipments::place(&setting, own("ENDPOINT").as_deref());
-    Some(Destination { name, kind, problem, place })
+    Some(Destination { name, kind, problem, command, place })
 }
 
-/// `has_file` is whether the user has a file of keys.
+/// What is wrong with a directory, and the command about that.
+fn problem_of_directory(path: &Path, deployment: &Directory) -> Option<(String, Option<String>)> {
+    let shown = path.display();
+    if let Some(disk) = missing_disk(path, deployment) {
+        let found =
+            format!("{shown} was on a disk that was mounted at {}, and is not", disk.display());
+        return Some((found, Some(format!("mount {}", quoted(&disk)))));
+    }
+    if !path.is_dir() {
+        return Some((format!("there is no directory {shown}"), None));
+    }
+    let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+    let error = rustix::fs::access(path, access).err()?;
+    Some((format!("{shown}: {error}"), Some(format!("ls -ld {}", quoted(path)))))
+}
+
+/// The place of a directory's disk, where it was mounted for the last copies and is not now: `ship-run` refuses to fill
+/// the disk below.
+fn missing_disk(path: &Path, deployment: &Directory) -> Option<PathBuf> {
+    let record = file::read(&deployment.path(".restore/ship/mounts.json")).ok()?;
+    let places: BTreeMap<PathBuf, PathBuf> = serde_json::from_slice(&record).ok()?;
+    let place = places.get(path)?;
+    let is_missing = !is_mount_point(place) && place.starts_with(mount_point(&existing(path)));
+    is_missing.then(|| place.clone())
+}
+
 fn problem_of_bucket(
     setting: &str,
     name: &str,
     own: impl Fn(&str) -> Option<String>,
-    has_file: bool,
+    home: Option<&str>,
 ) -> Option<String> {
     let bucket = setting.trim_start_matches("s3://").split('/').next().unwrap_or_default();
     let is_good = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     if bucket.is_empty() || !bucket.chars().all(is_good) {
         return Some("it names no bucket: s3://BUCKET[/PREFIX]".to_owned());
     }
-    // Those of the user's own file are taken where none are set.
-    let has_own = own("ACCESS_KEY").is_some() || own("ACCESS_KEY_FILE").is_some();
-    if own("PROFILE").is_some() || (!has_own && has_file) {
-        return None;
+    let is_set = |key: &str| own(key).is_some() || own(&format!("{key}_FILE")).is_some();
+    // Keys come before a profile, and one key alone is refused.
+    if own("PROFILE").is_some() && !is_set("ACCESS_KEY") && !is_set("SECRET_KEY") {
+        let file = Path::new(home.unwrap_or_default()).join(".aws/credentials");
+        return unreadable(&format!("{name}_PROFILE"), &file.to_string_lossy());
     }
     ["ACCESS_KEY", "SECRET_KEY"].into_iter().find_map(|key| {
         match (own(key), own(&format!("{key}_FILE"))) {
-            (Some(_), _) => None,
-            (None, Some(file)) => unreadable(&format!("{name}_{key}_FILE"), &file),
+            (_, Some(file)) => unreadable(&format!("{name}_{key}_FILE"), &file),
+            (Some(_), None) => None,
             (None, None) => {
                 Some(format!("{name}_{key} is not set, nor {name}_{key}_FILE, nor {name}_PROFILE"))
             }
@@ -152,16 +193,54 @@ fn problem_of_limits(
 }
 
 fn unreadable(setting: &str, file: &str) -> Option<String> {
-    let error = std::fs::File::open(file).err()?;
+    let error = file::open(Path::new(file)).err()?;
     Some(format!("{setting}: {file}: {error}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     fn of<'a>(set: &'a [(&'a str, &'a str)]) -> impl Fn(&str) -> Option<String> + 'a {
         |name| set.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+    }
+
+    fn nowhere() -> Directory {
+        Directory::new("/none".as_ref())
+    }
+
+    #[test]
+    fn a_directory_whose_disk_is_not_mounted_or_that_cannot_be_written_is_a_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let deployment = Directory::new(dir.path());
+        let copies = dir.path().join("disk/copies");
+        std::fs::create_dir_all(&copies).unwrap();
+        let setting = copies.to_str().unwrap();
+        let found = |setting: &str| {
+            let destination = all(&of(&[("SHIP_1", setting)]), &deployment).swap_remove(0);
+            (destination.problem, destination.command)
+        };
+        assert_eq!(found(setting), (None, None));
+        let record = |place: &Path| {
+            std::fs::create_dir_all(dir.path().join(".restore/ship")).unwrap();
+            let places = BTreeMap::from([(&copies, place)]);
+            let text = serde_json::to_vec(&places).unwrap();
+            std::fs::write(dir.path().join(".restore/ship/mounts.json"), text).unwrap();
+        };
+        let disk = dir.path().join("disk");
+        record(&disk);
+        let (problem, command) = found(setting);
+        assert!(problem.unwrap().contains("was on a disk that was mounted at"));
+        assert_eq!(command, Some(format!("mount {}", quoted(&disk))));
+        // The directory has moved to another filesystem.
+        record("/proc".as_ref());
+        assert_eq!(found(setting), (None, None));
+        // Root may write anywhere.
+        std::fs::set_permissions(&copies, std::fs::Permissions::from_mode(0o500)).unwrap();
+        let listed = Some(format!("ls -ld {setting}"));
+        let is_root = rustix::process::geteuid().is_root();
+        assert_eq!(found(setting).1, listed.filter(|_| !is_root));
     }
 
     #[test]
@@ -170,6 +249,8 @@ mod tests {
         let here = dir.path().to_str().unwrap();
         let key = dir.path().join("key");
         std::fs::write(&key, "x").unwrap();
+        std::fs::create_dir(dir.path().join(".aws")).unwrap();
+        std::fs::write(dir.path().join(".aws/credentials"), "[p]\n").unwrap();
         let key = key.to_str().unwrap();
         let keys = [("SHIP_1_ACCESS_KEY", "k"), ("SHIP_1_SECRET_KEY", "s")];
         let bucket = "s3://offsite/x";
@@ -180,7 +261,19 @@ mod tests {
             (here, [("SHIP_1_RETAIN_DAYS", "3"); 3], Some("SHIP_1_RETAIN_DAYS: only a bucket")),
             ("s3:bucket", [("", ""); 3], Some("it is neither s3://BUCKET")),
             ("s3:///x", [("", ""); 3], Some("it names no bucket")),
-            (bucket, [("SHIP_1_PROFILE", "p"); 3], None),
+            (bucket, [("SHIP_1_PROFILE", "p"), ("HOME", here), ("", "")], None),
+            (
+                bucket,
+                [("SHIP_1_PROFILE", "p"), ("HOME", "/none"), ("", "")],
+                Some("SHIP_1_PROFILE: /none/.aws/credentials: "),
+            ),
+            // The file of the user's keys is read for a profile alone.
+            (bucket, [("HOME", here); 3], Some("SHIP_1_ACCESS_KEY is not set")),
+            (
+                bucket,
+                [("SHIP_1_PROFILE", "p"), ("HOME", here), keys[0]],
+                Some("SHIP_1_SECRET_KEY is not set"),
+            ),
             (bucket, with_keys(("SHIP_1_RETAIN_DAYS", "30")), None),
             (bucket, with_keys(("SHIP_1_RETAIN_DAYS", "0")), Some("SHIP_1_RETAIN_DAYS must be")),
             (
@@ -198,9 +291,14 @@ mod tests {
             ),
             ("restic:/r", [("SHIP_1_PASSWORD_FILE", key); 3], None),
             ("restic:/r", [("", ""); 3], Some("SHIP_1_PASSWORD_FILE is not set")),
+            (
+                "restic:/r",
+                [("SHIP_1_PASSWORD_FILE", "/dev/null"); 3],
+                Some("SHIP_1_PASSWORD_FILE: /dev/null: it is not a regular file"),
+            ),
         ] {
             let set = [&[("SHIP_1", setting)], &more[..]].concat();
-            let found = all(&of(&set)).swap_remove(0).problem;
+            let found = all(&of(&set), &nowhere()).swap_remove(0).problem;
             match (&found, problem) {
                 (None, None) => {}
                 (Some(found), Some(problem)) if found.starts_with(problem) => {}
@@ -213,7 +311,7 @@ mod tests {
     fn one_place_twice_and_rules_that_are_no_numbers_are_named() {
         let dir = tempfile::tempdir().unwrap();
         let here = dir.path().to_str().unwrap();
-        let twice = all(&of(&[("SHIP_1", here), ("SHIP_3", here)]));
+        let twice = all(&of(&[("SHIP_1", here), ("SHIP_3", here)]), &nowhere());
         assert_eq!(twice[1].problem.as_deref(), Some("it is the same place as SHIP_1"));
         assert_eq!(twice[0].problem, None);
         let rules = [("SHIP_KEEP_DAYS", "0"), ("SHIP_KEEP_WEEKLY", "0"), ("SHIP_KEEP_DAILY", "x")];

@@ -4,6 +4,7 @@
 use super::line::Line;
 use super::place::{Place, quoted};
 use super::program::{Tools, ask};
+use super::unfinished::Unfinished;
 use anyhow::{Context, Result, bail};
 use bundle_format::report::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 use serde_json::Value;
@@ -53,10 +54,17 @@ pub fn newest_bundle(report: &HealthReport, root: &Path) -> Option<Bundle> {
     })
 }
 
-/// The size of the database, where it answers.
-pub fn database_bytes(report: &HealthReport) -> Option<u64> {
-    let probe = report.probes.iter().find(|probe| probe.kind == ProbeKind::Database)?;
-    probe.facts.get("size_bytes")?.as_u64()
+/// The size of what a bundle has: the database, and the objects where there are any to back up. None if it is not known.
+pub fn data_bytes(report: &HealthReport) -> Option<u64> {
+    let bytes = |kind: ProbeKind, fact: &str| {
+        let mut probes = report.probes.iter().filter(|probe| probe.kind == kind);
+        probes.try_fold(None, |sum: Option<u64>, probe| {
+            let bytes = probe.facts.get(fact)?.as_u64()?;
+            Some(Some(sum.unwrap_or(0).saturating_add(bytes)))
+        })
+    };
+    let database = bytes(ProbeKind::Database, "size_bytes")??;
+    Some(database.saturating_add(bytes(ProbeKind::Storage, "bytes")?.unwrap_or(0)))
 }
 
 /// Whether the database answers.
@@ -69,20 +77,36 @@ fn number(probe: &ProbeReport, fact: &str) -> Option<i64> {
     probe.facts.get(fact)?.as_i64()
 }
 
-/// A line for each probe.
-pub fn lines(report: &HealthReport, place: &Place, driver: &str, root: &Path) -> Vec<Line> {
-    report.probes.iter().map(|probe| line(probe, place, driver, root)).collect()
+/// What the commands of the lines are about.
+pub struct Scene<'a> {
+    /// The deployment.
+    pub place: &'a Place,
+    /// The program that starts its services.
+    pub driver: &'a str,
+    /// The directory of the bundles.
+    pub root: &'a Path,
+    /// Whether a restore has stopped the services, and they must wait for it.
+    pub unfinished: &'a Unfinished,
 }
 
-fn line(probe: &ProbeReport, place: &Place, driver: &str, root: &Path) -> Line {
+/// A line for each probe.
+pub fn lines(report: &HealthReport, scene: &Scene) -> Vec<Line> {
+    report.probes.iter().map(|probe| line(probe, scene)).collect()
+}
+
+fn line(probe: &ProbeReport, scene: &Scene) -> Line {
+    let Scene { place, driver, root, unfinished } = *scene;
     let name = format!("{} {}", probe.kind.name(), probe.name);
     if probe.verdict == ProbeVerdict::Pass {
         return Line::ok(&name, &probe.detail);
     }
+    let waits = matches!(probe.kind, ProbeKind::Service | ProbeKind::Bundle);
+    if let Some(resume) = unfinished.resume(place).filter(|_| waits) {
+        return Line::finding(&name, format!("{}; a restore is unfinished", probe.detail), resume);
+    }
+    let may_start = *unfinished == Unfinished::No && probe.facts.contains_key("state");
     let command = match probe.kind {
-        ProbeKind::Service if probe.facts.contains_key("state") => {
-            place.with_settings(&[driver, "start", &probe.name])
-        }
+        ProbeKind::Service if may_start => place.with_settings(&[driver, "start", &probe.name]),
         ProbeKind::Service => place.with_settings(&[driver, "ps"]),
         ProbeKind::Disk => fills(probe, root),
         ProbeKind::Bundle => for_bundle(probe, place, root),
@@ -119,7 +143,10 @@ fn for_bundle(probe: &ProbeReport, place: &Place, root: &Path) -> String {
             let path = root.join(bundle);
             place.with_settings(&["bundle-manifest".as_ref(), "verify".as_ref(), path.as_os_str()])
         }
-        _ if is("shrunk") => place.script("backup.sh", &["--accept"]),
+        // To accept it is to let the larger ones before it be removed in time.
+        _ if is("shrunk") => {
+            place.with_settings(&["bundle-manifest".as_ref(), "list".as_ref(), root.as_os_str()])
+        }
         _ => place.script("backup.sh", &[]),
     }
 }
@@ -139,6 +166,26 @@ mod tests {
             latency_ms: None,
             facts: serde_json::from_value(facts).unwrap(),
         }
+    }
+
+    fn of(probe: &ProbeReport, unfinished: &Unfinished) -> Line {
+        let place = Place::new("/d".as_ref());
+        line(probe, &Scene { place: &place, driver: "/drv", root: "/r".as_ref(), unfinished })
+    }
+
+    #[test]
+    fn nothing_is_started_or_backed_up_while_a_restore_is_unfinished() {
+        let stopped = serde_json::json!({"state": "stopped"});
+        let service = probe(ProbeKind::Service, ProbeVerdict::Fail, stopped);
+        let shrunk = serde_json::json!({"bundle": "b", "state": "intact", "shrunk": true});
+        let bundle = probe(ProbeKind::Bundle, ProbeVerdict::Warn, shrunk);
+        let unfinished = Unfinished::Of(Some("/b/x".into()));
+        for probe in [&service, &bundle] {
+            let command = of(probe, &unfinished).command;
+            assert_eq!(command.as_deref(), Some("bash /d/scripts/restore.sh /b/x --resume"));
+        }
+        let command = of(&service, &Unfinished::Unknown).command;
+        assert_eq!(command.as_deref(), Some("deploy-env --deploy /d -- /drv ps"));
     }
 
     #[test]
@@ -170,7 +217,7 @@ mod tests {
                 Bundle,
                 Warn,
                 r#"{"bundle":"b","state":"intact","shrunk":true}"#,
-                "bash /d/scripts/backup.sh --accept".into(),
+                format!("{own} bundle-manifest list /r"),
             ),
             (
                 Bundle,
@@ -182,12 +229,12 @@ mod tests {
             (Ship, Warn, "{}", "bash /d/scripts/ship.sh --newest".into()),
         ] {
             let probe = probe(kind, verdict, serde_json::from_str(facts).unwrap());
-            let line = line(&probe, &Place::new("/d".as_ref()), "/drv", "/r".as_ref());
+            let line = of(&probe, &Unfinished::No);
             assert_eq!(line.status, Status::Finding, "{probe:?}");
             assert_eq!(line.command, Some(command), "{probe:?}");
         }
         let slow = probe(Database, Warn, serde_json::json!({}));
-        let line = line(&slow, &Place::new("/d".as_ref()), "/drv", "/r".as_ref());
+        let line = of(&slow, &Unfinished::No);
         assert_eq!((line.status, line.name.as_str()), (Status::Note, "database x"));
     }
 
@@ -205,8 +252,17 @@ mod tests {
         };
         let expected = Bundle { path: "/r/b".into(), bytes: 7, age_seconds: 60 };
         assert_eq!(newest_bundle(&report, "/r".as_ref()), Some(expected));
-        assert_eq!((database_bytes(&report), has_database(&report)), (None, false));
-        let none = HealthReport { probes: Vec::new(), ..report };
-        assert_eq!(newest_bundle(&none, "/r".as_ref()), None);
+        assert_eq!((data_bytes(&report), has_database(&report)), (None, false));
+        let with = |probes| HealthReport { probes, ..report.clone() };
+        let database =
+            || probe(ProbeKind::Database, ProbeVerdict::Pass, serde_json::json!({"size_bytes": 5}));
+        let storage = |facts| probe(ProbeKind::Storage, ProbeVerdict::Pass, facts);
+        let objects = || serde_json::json!({"bytes": 60});
+        assert_eq!(data_bytes(&with(vec![database()])), Some(5));
+        assert_eq!(data_bytes(&with(vec![database(), storage(objects())])), Some(65));
+        // The storage does not answer: its size is not known.
+        assert_eq!(data_bytes(&with(vec![database(), storage(serde_json::json!({}))])), None);
+        assert_eq!(data_bytes(&with(vec![storage(objects())])), None);
+        assert_eq!(newest_bundle(&with(Vec::new()), "/r".as_ref()), None);
     }
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 const READ: u32 = 0o004;
 const WRITE: u32 = 0o002;
 const SEARCH: u32 = 0o001;
-/// Whoever is neither the owner nor trusted: the owner's group may not write either, as root does not run that.
-const OTHERS_WRITE: u32 = 0o022;
+const ALL: u32 = READ | WRITE | SEARCH;
+/// As root, the owner's group may not write either: it is others, and root does not run that.
+const GROUP_WRITES: u32 = 0o020;
 
 /// The name of the line about programs.
 pub const PROGRAMS: &str = "access programs";
@@ -28,47 +29,54 @@ struct Entry {
     owner: u32,
 }
 
-/// What decides.
+/// What decides. Each is judged alone: what cannot be looked at leaves the others as they are.
 pub struct Facts {
-    dotenv: Option<Entry>,
+    dotenv: Result<Option<Entry>>,
     /// The directory, and the files in it.
-    secrets: Option<(Entry, Vec<Entry>)>,
-    root: Option<Entry>,
-    /// The directories of programs.
-    directories: Vec<PathBuf>,
-    /// They, and what is in them.
-    programs: Vec<Entry>,
-    /// The deployment's directory.
-    deployment: Option<Entry>,
+    secrets: Result<Option<(Entry, Vec<Entry>)>>,
+    root: Result<Option<Entry>>,
+    programs: Result<Programs>,
     is_root: bool,
 }
 
+/// What backups, restores and drills start.
+struct Programs {
+    /// The directories of programs.
+    directories: Vec<PathBuf>,
+    /// They, and what is in them.
+    entries: Vec<Entry>,
+    /// The deployment's directory: whoever can write it can replace them.
+    deployment: Option<Entry>,
+}
+
 /// Looks at all of it. `root` is the directory of the bundles, where it is known.
-pub fn facts(place: &Place, root: Option<&Path>) -> Result<Facts> {
-    let secrets = match entry(&place.path("secrets"))? {
-        Some(dir) => {
-            let files = inside(&dir.path, 0)?;
-            Some((dir, files))
-        }
-        None => None,
-    };
-    let (mut directories, mut programs) = (Vec::new(), Vec::new());
+pub fn facts(place: &Place, root: Option<&Path>) -> Facts {
+    Facts {
+        dotenv: entry(&place.path(".env")),
+        secrets: secrets(&place.path("secrets")),
+        root: root.map(entry).transpose().map(Option::flatten),
+        programs: programs(place),
+        is_root: rustix::process::geteuid().is_root(),
+    }
+}
+
+fn secrets(path: &Path) -> Result<Option<(Entry, Vec<Entry>)>> {
+    let Some(dir) = entry(path)? else { return Ok(None) };
+    // Nobody else gets at what is in it, which may be hidden from us as well.
+    let files = if dir.mode & ALL == 0 { Vec::new() } else { inside(path, 0)? };
+    Ok(Some((dir, files)))
+}
+
+fn programs(place: &Place) -> Result<Programs> {
+    let (mut directories, mut entries) = (Vec::new(), Vec::new());
     for name in DIRECTORIES {
         if let Some(dir) = entry(&place.path(name))? {
-            programs.extend(inside(&dir.path, DEPTH)?);
+            entries.extend(inside(&dir.path, DEPTH)?);
             directories.push(dir.path.clone());
-            programs.push(dir);
+            entries.push(dir);
         }
     }
-    Ok(Facts {
-        dotenv: entry(&place.path(".env"))?,
-        secrets,
-        root: root.map(entry).transpose()?.flatten(),
-        directories,
-        programs,
-        deployment: entry(place.dir())?,
-        is_root: rustix::process::geteuid().is_root(),
-    })
+    Ok(Programs { directories, entries, deployment: entry(place.dir())? })
 }
 
 fn entry(path: &Path) -> Result<Option<Entry>> {
@@ -97,51 +105,76 @@ fn inside(dir: &Path, depth: usize) -> Result<Vec<Entry>> {
 impl Facts {
     /// A line for each of them.
     pub fn lines(&self) -> Vec<Line> {
-        let lines = [self.dotenv(), self.secrets(), self.root(), self.programs()];
+        let lines = [
+            judged("access .env", &self.dotenv, |entry| dotenv(entry.as_ref())),
+            judged("access secrets", &self.secrets, |found| of_secrets(found.as_ref())),
+            judged("access bundles", &self.root, |entry| of_root(entry.as_ref())),
+            judged(PROGRAMS, &self.programs, |programs| programs.line(self.is_root)),
+        ];
         lines.into_iter().flatten().collect()
     }
+}
 
-    fn dotenv(&self) -> Option<Line> {
-        let Entry { path, mode, .. } = self.dotenv.as_ref()?;
-        Some(readable(
-            ".env",
-            path,
-            mode & (READ | WRITE) != 0,
-            &format!("chmod o-rwx {}", quoted(path)),
-        ))
+fn judged<T>(name: &str, fact: &Result<T>, judge: impl Fn(&T) -> Option<Line>) -> Option<Line> {
+    match fact {
+        Ok(fact) => judge(fact),
+        Err(error) => Some(Line::note(name, format!("cannot be checked: {error:#}"))),
     }
+}
 
-    /// Files that a container reads may have to be readable by all, where nobody else gets at them.
-    fn secrets(&self) -> Option<Line> {
-        let (dir, files) = self.secrets.as_ref()?;
-        let open = files.iter().find(|file| file.mode & (READ | WRITE) != 0);
-        let open = open.filter(|_| dir.mode & SEARCH != 0);
-        let path = open.map_or(&dir.path, |file| &file.path);
-        let is_open = open.is_some() || dir.mode & WRITE != 0;
-        Some(readable("secrets", path, is_open, &format!("chmod o-rwx {}", quoted(&dir.path))))
-    }
+fn dotenv(entry: Option<&Entry>) -> Option<Line> {
+    let Entry { path, mode, .. } = entry?;
+    let is_open = mode & (READ | WRITE) != 0;
+    Some(readable(".env", path, is_open, &format!("chmod o-rwx {}", quoted(path))))
+}
 
-    fn root(&self) -> Option<Line> {
-        let Entry { path, mode, .. } = self.root.as_ref()?;
-        Some(readable(
-            "bundles",
-            path,
-            mode & (READ | WRITE) != 0,
-            &format!("chmod o-rwx {}", quoted(path)),
-        ))
-    }
+/// Files that a container reads may have to be readable by all, where nobody else gets at them.
+fn of_secrets(found: Option<&(Entry, Vec<Entry>)>) -> Option<Line> {
+    let (dir, files) = found?;
+    let open = files.iter().find(|file| file.mode & (READ | WRITE) != 0);
+    let open = open.filter(|_| dir.mode & SEARCH != 0);
+    let path = open.map_or(&dir.path, |file| &file.path);
+    let is_open = open.is_some() || dir.mode & WRITE != 0;
+    Some(readable("secrets", path, is_open, &format!("chmod o-rwx {}", quoted(&dir.path))))
+}
 
-    fn programs(&self) -> Option<Line> {
-        let dirs: Vec<String> = self.directories.iter().map(|dir| quoted(dir)).collect();
-        if dirs.is_empty() {
+/// The bundles themselves are nobody else's to read: a root that can be read shows their names.
+fn of_root(entry: Option<&Entry>) -> Option<Line> {
+    const NAME: &str = "access bundles";
+    let Entry { path, mode, .. } = entry?;
+    let shown = path.display();
+    Some(match (mode & WRITE != 0, mode & READ != 0) {
+        (true, _) => {
+            let found = format!("every user can write {shown}");
+            Line::finding(NAME, found, format!("chmod o-w {}", quoted(path)))
+        }
+        (false, true) => Line::note(NAME, format!("every user can list {shown}")),
+        (false, false) => Line::ok(NAME, format!("{shown} is not open to every user")),
+    })
+}
+
+impl Programs {
+    fn line(&self, is_root: bool) -> Option<Line> {
+        if self.directories.is_empty() {
             return None;
         }
+        let dirs: Vec<String> = self.directories.iter().map(|dir| quoted(dir)).collect();
         let dirs = dirs.join(" ");
-        if let Some(open) = self.programs.iter().find(|entry| entry.mode & OTHERS_WRITE != 0) {
+        let (others, whose) = match is_root {
+            true => (WRITE | GROUP_WRITES, "go-w"),
+            false => (WRITE, "o-w"),
+        };
+        let is_open = |entry: &&Entry| entry.mode & others != 0;
+        if let Some(open) = self.entries.iter().find(is_open) {
             let found = format!("users other than the owner can write {}", open.path.display());
-            return Some(Line::finding(PROGRAMS, found, format!("chmod -R go-w {dirs}")));
+            return Some(Line::finding(PROGRAMS, found, format!("chmod -R {whose} {dirs}")));
         }
-        let theirs = self.programs.iter().find(|entry| self.is_root && entry.owner != 0);
+        if let Some(Entry { path, .. }) = self.deployment.as_ref().filter(is_open) {
+            let found =
+                format!("users other than the owner can replace what is in {}", path.display());
+            return Some(Line::finding(PROGRAMS, found, format!("chmod {whose} {}", quoted(path))));
+        }
+        let theirs = self.entries.iter().find(|entry| is_root && entry.owner != 0);
         if let Some(entry) = theirs {
             let found = format!("{} is not root's, so root does not run it", entry.path.display());
             // Its owner may, and makes the backups.
@@ -186,7 +219,7 @@ mod tests {
     }
 
     /// Status and command of each line of a deployment in which one path has another mode.
-    fn found(changed: &str, mode: u32) -> Vec<(String, Status, String)> {
+    fn found(is_root: bool, changed: &str, mode: u32) -> Vec<(String, Status, String)> {
         let dir = tempfile::tempdir().unwrap();
         for name in ["secrets", "bin", "backups", "hooks/before-backup.d"] {
             fs::create_dir_all(dir.path().join(name)).unwrap();
@@ -199,12 +232,14 @@ mod tests {
             fs::write(dir.path().join(name), "x").unwrap();
             set(&dir.path().join(name), mode);
         }
-        if !changed.is_empty() {
-            set(&dir.path().join(changed), mode);
-        }
         let here = dir.path().display().to_string();
-        let mut facts = facts(&Place::new(dir.path()), Some(&dir.path().join("backups"))).unwrap();
-        facts.is_root = false;
+        set(&dir.path().join(changed), mode);
+        let mut facts = facts(&Place::new(dir.path()), Some(&dir.path().join("backups")));
+        facts.is_root = is_root;
+        // Of the tests' user, whoever that is.
+        for entry in &mut facts.programs.as_mut().unwrap().entries {
+            entry.owner = 0;
+        }
         let shown = |line: Line| {
             (line.name, line.status, line.command.unwrap_or_default().replace(&here, "/d"))
         };
@@ -220,53 +255,85 @@ mod tests {
     fn what_is_open_is_named_with_the_command_that_closes_it() {
         let finding =
             |name: &str, command: &str| vec![(name.into(), Status::Finding, command.into())];
-        assert_eq!(found("", 0), []);
+        let found = |changed, mode| super::tests::found(true, changed, mode);
+        assert_eq!(found("", 0o755), []);
         assert_eq!(found(".env", 0o644), finding("access .env", "chmod o-rwx /d/.env"));
         assert_eq!(found(".env", 0o640), []);
         // Nobody else gets at it.
         assert_eq!(found("secrets/pw", 0o644), []);
         assert_eq!(found("secrets", 0o755), []);
-        assert_eq!(found("backups", 0o755), finding("access bundles", "chmod o-rwx /d/backups"));
-        assert_eq!(
-            found("bin/tool", 0o775),
-            finding("access programs", "chmod -R go-w /d/bin /d/hooks")
-        );
-        let hook = found("hooks/before-backup.d/mount", 0o757);
-        assert_eq!(hook, finding("access programs", "chmod -R go-w /d/bin /d/hooks"));
-        assert_eq!(
-            found("bin", 0o777),
-            finding("access programs", "chmod -R go-w /d/bin /d/hooks")
-        );
+        let programs = finding("access programs", "chmod -R go-w /d/bin /d/hooks");
+        assert_eq!(found("bin/tool", 0o775), programs);
+        assert_eq!(found("hooks/before-backup.d/mount", 0o757), programs);
+        assert_eq!(found("bin", 0o777), programs);
+        // Whoever can write the directory can replace bin.
+        assert_eq!(found("", 0o775), finding("access programs", "chmod go-w /d"));
+    }
+
+    #[test]
+    fn a_root_that_can_be_listed_is_a_note_and_one_that_can_be_written_a_finding() {
+        let name = || "access bundles".to_owned();
+        assert_eq!(found(true, "backups", 0o755), [(name(), Status::Note, String::new())]);
+        let closed = [(name(), Status::Finding, "chmod o-w /d/backups".to_owned())];
+        assert_eq!(found(true, "backups", 0o703), closed);
+        assert_eq!(found(true, "backups", 0o750), []);
+    }
+
+    #[test]
+    fn the_group_of_a_user_with_a_umask_of_002_may_write() {
+        let found = |changed, mode| super::tests::found(false, changed, mode);
+        assert_eq!(found("bin/tool", 0o775), []);
+        assert_eq!(found("", 0o775), []);
+        let command = |changed, mode| found(changed, mode).swap_remove(0).2;
+        assert_eq!(command("bin/tool", 0o757), "chmod -R o-w /d/bin /d/hooks");
+        assert_eq!(command("", 0o777), "chmod o-w /d");
+    }
+
+    #[test]
+    fn what_cannot_be_looked_at_is_a_note_and_the_others_are_judged() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".env"), "x").unwrap();
+        set(&dir.path().join(".env"), 0o644);
+        fs::create_dir(dir.path().join("bin")).unwrap();
+        // Not even root can list it.
+        fs::write(dir.path().join("secrets"), "x").unwrap();
+        set(&dir.path().join("secrets"), 0o644);
+        let mut facts = facts(&Place::new(dir.path()), None);
+        facts.is_root = false;
+        let statuses: Vec<_> = facts.lines().into_iter().map(|l| (l.name, l.status)).collect();
+        let expected = [
+            ("access .env".to_owned(), Status::Finding),
+            ("access secrets".to_owned(), Status::Note),
+            ("access programs".to_owned(), Status::Ok),
+        ];
+        assert_eq!(statuses, expected);
     }
 
     #[test]
     fn a_secret_that_every_user_can_reach_is_a_finding_and_so_is_a_program_that_is_not_roots() {
         let at = |path: &str, mode, owner| Entry { path: path.into(), mode, owner };
-        let mut facts = Facts {
-            dotenv: None,
-            secrets: Some((at("/d/secrets", 0o711, 0), vec![at("/d/secrets/pw", 0o644, 0)])),
-            root: None,
-            directories: vec!["/d/bin".into()],
-            programs: vec![at("/d/bin", 0o755, 0), at("/d/bin/tool", 0o755, 1000)],
-            deployment: Some(at("/d", 0o700, 0)),
-            is_root: true,
+        let facts = |owner, is_root| Facts {
+            dotenv: Ok(None),
+            secrets: Ok(Some((at("/d/secrets", 0o711, 0), vec![at("/d/secrets/pw", 0o644, 0)]))),
+            root: Ok(None),
+            programs: Ok(Programs {
+                directories: vec!["/d/bin".into()],
+                entries: vec![at("/d/bin", 0o755, 0), at("/d/bin/tool", 0o755, 1000)],
+                deployment: Some(at("/d", 0o700, owner)),
+            }),
+            is_root,
         };
         let shown = |facts: &Facts| -> Vec<_> {
-            facts
-                .lines()
-                .into_iter()
-                .map(|line| (line.status, line.command.unwrap_or_default()))
-                .collect()
+            let lines = facts.lines().into_iter();
+            lines.map(|line| (line.status, line.command.unwrap_or_default())).collect()
         };
         let expected = [
             (Status::Finding, "chmod o-rwx /d/secrets".to_owned()),
             (Status::Finding, "chown -R root:root /d/bin".to_owned()),
         ];
-        assert_eq!(shown(&facts), expected);
-        facts.deployment = Some(at("/d", 0o700, 1000));
+        assert_eq!(shown(&facts(0, true)), expected);
         let command = r#"runuser -u "$(stat -c %U /d)" -- /d/bin/deploy-env doctor"#;
-        assert_eq!(shown(&facts)[1].1, command);
-        facts.is_root = false;
-        assert_eq!(shown(&facts)[1].0, Status::Ok);
+        assert_eq!(shown(&facts(1000, true))[1].1, command);
+        assert_eq!(shown(&facts(1000, false))[1].0, Status::Ok);
     }
 }

@@ -8,10 +8,13 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a program may take, unless its check knows better.
 pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// How long one may take to end that took too long.
+const GRACE: Duration = Duration::from_secs(2);
 
 /// What a program has answered.
 #[derive(Debug, Default)]
@@ -78,14 +81,16 @@ impl Tools {
 pub fn ask(command: &mut Command, input: &str, limit: Duration) -> Result<Answer> {
     let name = command.get_program().to_string_lossy().into_owned();
     let what = name.rsplit('/').next().unwrap_or(&name).to_owned();
+    let until = Instant::now() + limit;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
     let mut running = child::spawn_captured(command, what.clone())?;
     let group = Pid::from_raw(running.id().cast_signed());
-    let guard = cleanup::on_failure(move || {
+    let signal = move |signal| {
         if let Some(group) = group {
-            let _ = kill_process_group(group, Signal::TERM);
+            let _ = kill_process_group(group, signal);
         }
-    });
+    };
+    let guard = cleanup::on_failure(move || signal(Signal::TERM));
     // The texts are shorter than a pipe holds, so that writing waits for nobody.
     if let Some(mut stdin) = running.take_stdin()
         && let Err(error) = stdin.write_all(input.as_bytes())
@@ -95,18 +100,22 @@ pub fn ask(command: &mut Command, input: &str, limit: Duration) -> Result<Answer
     }
     let mut stdout = running.take_stdout().with_context(|| format!("{what}: no output"))?;
     let (send, receive) = mpsc::channel();
+    // Either end may never come: of the output, and of whoever has kept the error output.
     std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        let _ = send.send(stdout.read_to_end(&mut bytes).map(|_| bytes));
+        let read = stdout.read_to_end(&mut bytes).map(|_| bytes);
+        let _ = send.send((read, running.finish()));
     });
-    let Ok(bytes) = receive.recv_timeout(limit) else {
+    let rest = |until: Instant| until.saturating_duration_since(Instant::now());
+    let Ok((bytes, finished)) = receive.recv_timeout(rest(until)) else {
         drop(guard);
-        // Returning drops the child, which ends it.
+        if receive.recv_timeout(GRACE).is_err() {
+            signal(Signal::KILL);
+        }
         bail!("{what} did not answer within {} s", limit.as_secs())
     };
     guard.disarm();
-    let bytes = bytes.with_context(|| format!("reading from {what}"))?;
-    let finished = running.finish()?;
+    let (bytes, finished) = (bytes.with_context(|| format!("reading from {what}"))?, finished?);
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Answer { status: finished.status.code(), text, words: finished.stderr })
 }
@@ -130,20 +139,29 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_ended_with_what_it_started() {
-        let dir = tempfile::tempdir().unwrap();
-        let pid = dir.path().join("pid");
-        let script = format!("sleep 1000 & echo $! > '{}'; wait", pid.display());
-        let error = sh(&script, Duration::from_millis(500)).unwrap_err();
-        assert!(error.to_string().contains("did not answer within"), "{error}");
-        let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
-        let is_gone = || {
-            let text = std::fs::read_to_string(&stat).unwrap_or_default();
-            text.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
-        };
-        let in_time = (0..500).any(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            is_gone()
-        });
-        assert!(in_time);
+        for script in [
+            "sleep 1000 & echo $! > \"$0\"; wait",
+            // It has closed its output, lives on, and cannot be asked to end.
+            "trap '' TERM; echo $$ > \"$0\"; exec >&- 2>&-; while :; do sleep 1; done",
+            // It has ended, and something that it has started holds the error output.
+            "trap '' TERM; (exec >&-; sleep 1000) & echo $! > \"$0\"",
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let pid = dir.path().join("pid");
+            let mut command = Command::new("sh");
+            command.args(["-c", script]).arg(&pid);
+            let error = ask(&mut command, "", Duration::from_millis(500)).unwrap_err();
+            assert!(error.to_string().contains("did not answer within"), "{error}");
+            let stat = format!("/proc/{}/stat", std::fs::read_to_string(pid).unwrap().trim());
+            let is_gone = || {
+                let text = std::fs::read_to_string(&stat).unwrap_or_default();
+                text.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+            };
+            let in_time = (0..500).any(|_| {
+                std::thread::sleep(Duration::from_millis(10));
+                is_gone()
+            });
+            assert!(in_time, "{script}");
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! Whether the backups and drills of this deployment are scheduled, and when they run next.
 
 use super::cron;
-use super::jobs::{Job, Starter, Work};
-use super::line::Line;
+use super::jobs::{Job, Owner, Starter, Work};
+use super::line::{Line, Status};
 use super::place::Place;
 use super::program::{LIMIT, ask};
 use chrono::NaiveDateTime;
@@ -13,6 +13,8 @@ use std::process::Command;
 pub struct Timer {
     /// Whether it is active.
     pub is_active: bool,
+    /// Whether it starts with the system, as systemd names that: `enabled`, `disabled`.
+    pub file_state: Option<String>,
     /// When it starts its service next, as systemd prints it.
     pub next: Option<String>,
 }
@@ -48,7 +50,8 @@ impl Host {
 
 fn timer(name: &str) -> Timer {
     let mut command = Command::new("systemctl");
-    command.args(["show", "-p", "ActiveState", "-p", "NextElapseUSecRealtime", name]);
+    let properties = ["ActiveState", "UnitFileState", "NextElapseUSecRealtime"];
+    command.arg("show").args(properties.iter().flat_map(|property| ["-p", property])).arg(name);
     read_timer(&ask(&mut command, "", LIMIT).map(|answer| answer.text).unwrap_or_default())
 }
 
@@ -59,6 +62,7 @@ fn read_timer(text: &str) -> Timer {
     };
     Timer {
         is_active: value("ActiveState") == Some("active"),
+        file_state: value("UnitFileState").map(str::to_owned),
         next: value("NextElapseUSecRealtime").map(str::to_owned),
     }
 }
@@ -86,20 +90,26 @@ pub fn line(
         Work::Drill => ("schedule drills", "drill", ["--drill-timer", "--drill-cron"]),
     };
     let install = place.install(&[if host.has_systemd { options[0] } else { options[1] }]);
-    let mut lines: Vec<Line> = jobs
-        .iter()
-        .filter(|job| job.work == work)
-        .map(|job| of_job(name, job, host, now, &install))
-        .collect();
+    let of = |owner: Owner| jobs.iter().filter(move |job| job.work == work && job.owner == owner);
+    let lines: Vec<Line> =
+        of(Owner::Ours).map(|job| of_job(name, job, host, now, &install)).collect();
     // One that works is enough.
-    let good = lines.iter().position(|line| line.command.is_none());
-    match lines.len() {
-        0 if is_expected => {
+    let best = |status: Status| lines.iter().find(|line| line.status == status).cloned();
+    let known = best(Status::Ok).or_else(|| best(Status::Note)).or_else(|| best(Status::Finding));
+    match (known, of(Owner::Unknown).next()) {
+        (Some(line), _) => Some(line),
+        (None, Some(job)) if is_expected => {
+            let (file, script) = (job.file.display(), work.script());
+            let found = format!(
+                "{file} starts a scripts/{script}; whether it is this deployment's is not known"
+            );
+            Some(Line::note(name, found))
+        }
+        (None, None) if is_expected => {
             let found = format!("no {what} of this deployment is scheduled, by a timer or by cron");
             Some(Line::finding(name, found, install))
         }
-        0 => None,
-        _ => Some(lines.swap_remove(good.unwrap_or(0))),
+        (None, _) => None,
     }
 }
 
@@ -113,17 +123,13 @@ fn of_job(name: &str, job: &Job, host: &Host, now: NaiveDateTime, install: &str)
         }
         Starter::Timer(timer) => {
             let state = host.timers.iter().find(|(name, _)| name == timer).map(|(_, state)| state);
-            match state {
-                Some(Timer { is_active: true, next }) => {
-                    let next =
-                        next.as_deref().unwrap_or("at a time that systemd does not know yet");
-                    Line::ok(name, format!("{timer} runs next: {next}"))
-                }
-                _ => {
-                    let command = format!("systemctl enable --now {timer}");
-                    Line::finding(name, format!("{timer} is not active"), command)
-                }
-            }
+            of_timer(name, timer, state.unwrap_or(&Timer::default()))
+        }
+        Starter::UserTimer(timer) => {
+            let found = format!(
+                "{timer} of the user's systemd, in {file}; whether it is active while the user is not logged in is not asked"
+            );
+            Line::note(name, found).with_command("systemctl --user list-timers")
         }
         Starter::Cron(_) if host.has_cron == Some(false) => {
             let found = format!("no cron daemon runs here, so that {file} starts nothing");
@@ -131,20 +137,48 @@ fn of_job(name: &str, job: &Job, host: &Host, now: NaiveDateTime, install: &str)
         }
         Starter::Cron(fields) => {
             let next = cron::next(fields, now);
-            let next = next.map(|next| format!(", next: {}", next.format("%Y-%m-%d %H:%M")));
-            let found = format!("cron runs it at {fields}{}, by {file}", next.unwrap_or_default());
-            Line::ok(name, found)
+            let at = next.map(|next| format!(", next: {}", next.format("%Y-%m-%d %H:%M")));
+            let found = format!("cron runs it at {fields}{}, by {file}", at.unwrap_or_default());
+            match (next, host.has_cron.is_some() || host.is_prepared) {
+                (None, _) => Line::note(name, format!("{found}; when that is next is not known")),
+                (_, false) => {
+                    let found = format!("{found}; whether a cron daemon runs is not known");
+                    Line::note(name, found)
+                }
+                (Some(_), true) => Line::ok(name, found),
+            }
         }
+    }
+}
+
+fn of_timer(name: &str, timer: &str, state: &Timer) -> Line {
+    if !state.is_active {
+        let command = format!("systemctl enable --now {timer}");
+        return Line::finding(name, format!("{timer} is not active"), command);
+    }
+    let next = state.next.as_deref().unwrap_or("at a time that systemd does not know yet");
+    let found = format!("{timer} runs next: {next}");
+    match state.file_state.as_deref() {
+        Some("enabled") => Line::ok(name, found),
+        Some(other @ ("disabled" | "enabled-runtime" | "linked" | "linked-runtime")) => {
+            let found = format!("{found}; but it is {other}, and not active after the next boot");
+            Line::finding(name, found, format!("systemctl enable {timer}"))
+        }
+        _ => Line::note(name, format!("{found}; whether it starts with the system is not known")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::line::Status;
     use super::*;
 
     fn job(starter: Starter) -> Job {
-        Job { work: Work::Backup, starter, file: "/etc/cron.d/piprio-backup".into() }
+        Job {
+            work: Work::Backup,
+            owner: Owner::Ours,
+            starter,
+            file: "/etc/cron.d/piprio-backup".into(),
+        }
     }
 
     fn cron() -> Job {
@@ -190,12 +224,9 @@ mod tests {
         assert_eq!(line.command.as_deref(), Some("systemctl enable --now cron"));
         let line = found(&[timer()], &Host::default());
         assert_eq!(line.command.as_deref(), Some("scripts/install.sh --cron /d"));
-        let state = |is_active| {
-            let next = Some("Mon 2026-11-30 04:07:12 UTC".to_owned());
-            let timers = vec![("piprio-backup.timer".into(), Timer { is_active, next })];
-            Host { has_systemd: true, timers, ..Host::default() }
-        };
+        let state = |is_active| of_state(is_active, "enabled");
         let line = found(&[timer()], &state(true));
+        assert_eq!(line.status, Status::Ok);
         assert_eq!(line.found, "piprio-backup.timer runs next: Mon 2026-11-30 04:07:12 UTC");
         let line = found(&[timer()], &state(false));
         assert_eq!(line.command.as_deref(), Some("systemctl enable --now piprio-backup.timer"));
@@ -206,11 +237,53 @@ mod tests {
         assert_eq!(found(&[timer()], &prepared).status, Status::Ok);
     }
 
+    fn of_state(is_active: bool, file_state: &str) -> Host {
+        let next = Some("Mon 2026-11-30 04:07:12 UTC".to_owned());
+        let file_state = Some(file_state.to_owned());
+        let timers = vec![("piprio-backup.timer".into(), Timer { is_active, file_state, next })];
+        Host { has_systemd: true, timers, ..Host::default() }
+    }
+
+    #[test]
+    fn a_timer_that_does_not_start_with_the_system_is_a_finding() {
+        let command = |state| found(&[timer()], &of_state(true, state)).command;
+        let enable = Some("systemctl enable piprio-backup.timer".to_owned());
+        assert_eq!(command("disabled"), enable);
+        assert_eq!(command("enabled-runtime"), enable);
+        assert_eq!(command("enabled"), None);
+        assert_eq!(found(&[timer()], &of_state(true, "static")).status, Status::Note);
+        assert_eq!(found(&[timer()], &of_state(true, "")).status, Status::Note);
+    }
+
+    #[test]
+    fn what_is_not_known_of_a_schedule_is_a_note() {
+        let runs = Host { has_cron: Some(true), ..Host::default() };
+        // Other users' processes may be hidden.
+        let hidden = found(&[cron()], &Host::default());
+        assert_eq!((hidden.status, hidden.command), (Status::Note, None));
+        let prepared = Host { is_prepared: true, ..Host::default() };
+        assert_eq!(found(&[cron()], &prepared).status, Status::Ok);
+        for fields in ["@reboot", "0 25 * * *", "0 4 31 2 *"] {
+            let line = found(&[job(Starter::Cron(fields.into()))], &runs);
+            assert_eq!(line.status, Status::Note, "{fields}");
+        }
+        let user = found(&[job(Starter::UserTimer("x.timer".into()))], &runs);
+        assert_eq!(user.status, Status::Note);
+        // It may be ours: a command would add a second schedule.
+        let unknown = Job { owner: Owner::Unknown, ..cron() };
+        let line = found(std::slice::from_ref(&unknown), &runs);
+        assert_eq!((line.status, line.command), (Status::Note, None));
+        assert_eq!(found(&[unknown, cron()], &runs).status, Status::Ok);
+    }
+
     #[test]
     fn what_systemctl_prints_is_read() {
-        let text = "ActiveState=active\nNextElapseUSecRealtime=Mon 2026-11-30 04:07:12 UTC\n";
+        let text = "ActiveState=active\nUnitFileState=enabled\nNextElapseUSecRealtime=Mon 2026-11-30 04:07:12 UTC\n";
         let next = Some("Mon 2026-11-30 04:07:12 UTC".to_owned());
-        assert_eq!(read_timer(text), Timer { is_active: true, next });
+        assert_eq!(
+            read_timer(text),
+            Timer { is_active: true, file_state: Some("enabled".into()), next }
+        );
         assert_eq!(read_timer("ActiveState=inactive\nNextElapseUSecRealtime=\n"), Timer::default());
         assert_eq!(read_timer(""), Timer::default());
     }

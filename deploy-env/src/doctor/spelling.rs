@@ -42,24 +42,28 @@ fn line(stray: &Stray, names: &[&str], place: &Place) -> Option<Line> {
         Some(known) if !is_own && names.contains(&known) => None,
         Some(known) => {
             let found = format!("{name} is no setting; it is probably {known}");
-            let command = if names.contains(&known) { remove(name) } else { rename(name, known) };
-            Some(Line::finding(NAME, found, command + &place.quoted(".env")))
+            // The last of two lines would count, and only the operator knows which is meant.
+            let is_only = !names.contains(&known) && meant(names, known) == 1;
+            let command = if is_only { rename(name, known, place) } else { place.edit() };
+            Some(Line::finding(NAME, found, command))
         }
         None if settings::is_of_copies(name) => {
             let found = format!("{name} is no setting, and nothing is copied because of it");
-            Some(Line::finding(NAME, found, remove(name) + &place.quoted(".env")))
+            Some(Line::finding(NAME, found, place.edit()))
         }
         None if is_own => Some(Line::note(NAME, format!("{name} is no setting of this toolkit"))),
         None => None,
     }
 }
 
-fn rename(name: &str, to: &str) -> String {
-    format!(r"sed -i --follow-symlinks -E 's/^(\s*(export\s+)?){name}\b/\1{to}/' ")
+/// How many variables are probably meant to be a setting.
+fn meant(names: &[&str], setting: &str) -> usize {
+    strays(names).iter().filter(|stray| stray.probably == Some(setting)).count()
 }
 
-fn remove(name: &str) -> String {
-    format!(r"sed -i --follow-symlinks -E '/^\s*(export\s+)?{name}\s*[=:]/d' ")
+fn rename(name: &str, to: &str, place: &Place) -> String {
+    let script = format!(r"s/^(\s*(export\s+)?){name}\b/\1{to}/");
+    format!("sed -i --follow-symlinks -E '{script}' {}", place.quoted(".env"))
 }
 
 fn strays<'a>(names: &[&'a str]) -> Vec<Stray<'a>> {
@@ -136,13 +140,13 @@ mod tests {
     }
 
     #[test]
-    fn the_command_renames_the_line_or_removes_it_if_the_setting_is_there_too() {
+    fn the_command_renames_the_line_and_an_editor_removes_it_if_the_setting_is_there_too() {
         let rename = r"sed -i --follow-symlinks -E 's/^(\s*(export\s+)?)BACKUP_KEEP_DAY\b/\1BACKUP_KEEP_DAYS/' /d/.env";
         assert_eq!(of(&["BACKUP_KEEP_DAY"]), [(Status::Finding, rename.into())]);
-        let remove =
-            r"sed -i --follow-symlinks -E '/^\s*(export\s+)?BACKUP_KEEP_DAY\s*[=:]/d' /d/.env";
-        let both = of(&["BACKUP_KEEP_DAY", "BACKUP_KEEP_DAYS"]);
-        assert_eq!(both, [(Status::Finding, remove.into())]);
+        let edit = || (Status::Finding, "${EDITOR:-vi} /d/.env".to_owned());
+        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEEP_DAYS"]), [edit()]);
+        assert_eq!(of(&["BACKUP_KEEP_DAY", "BACKUP_KEPE_DAYS"]), [edit(), edit()]);
+        assert_eq!(of(&["SHIP_10"]), [edit()]);
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The programs of this toolkit, and whether a backup would begin.
 
 use super::line::Line;
-use super::place::Place;
+use super::place::{Place, quoted};
 use super::program::{LIMIT, Tools, ask};
-use std::path::Path;
+use super::unfinished::Unfinished;
+use rustix::fs::Access;
+use rustix::io::Errno;
+use std::path::{Path, PathBuf};
 
 /// What a backup and a restore start.
 const PROGRAMS: [&str; 9] = [
@@ -61,23 +64,44 @@ pub fn line(
     Line::ok(NAME, format!("version {own}"))
 }
 
+/// The name of the line about a backup.
+const NAME: &str = "backup";
+
 /// Whether a backup that began now would be refused.
-pub fn backup(tools: &Tools, place: &Place) -> Line {
-    const NAME: &str = "backup";
+pub fn backup(tools: &Tools, root: &Path, place: &Place, unfinished: &Unfinished) -> Line {
+    if let Some(resume) = unfinished.resume(place) {
+        let found = "a restore is unfinished, and no backup is made until it is complete";
+        return Line::finding(NAME, found, resume);
+    }
     let answer = ask(tools.command("backup-run").args(["--dry-run", "--quiet"]), "", LIMIT);
     let why = match answer {
-        Ok(answer) if answer.is_good() => return Line::ok(NAME, "a backup would begin"),
+        Ok(answer) if answer.is_good() => return locks(&lock_paths(root, place)),
         Ok(answer) => answer.why(),
         Err(error) => format!("{error:#}"),
     };
-    let unfinished = place.path(".restore/unfinished.json").exists();
-    Line::finding(NAME, why, command(unfinished, place))
+    Line::finding(NAME, why, place.script("backup.sh", &["--dry-run"]))
 }
 
-fn command(is_restore_unfinished: bool, place: &Place) -> String {
-    match is_restore_unfinished {
-        true => place.script("restore.sh", &["--abandon"]),
-        false => place.script("backup.sh", &["--dry-run"]),
+/// What a backup opens: the directory of the first lock, and the locks. A dry run opens none.
+fn lock_paths(root: &Path, place: &Place) -> [PathBuf; 3] {
+    [place.path(".restore"), place.path(".restore/lock"), root.join(".lock")]
+}
+
+/// Whether those that are there can be opened: one run of another user leaves them to that user.
+fn locks(paths: &[PathBuf]) -> Line {
+    let error = |path: &PathBuf| {
+        let more = if path.is_dir() { Access::EXEC_OK } else { Access::empty() };
+        let access = rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK | more);
+        access.err().filter(|error| *error != Errno::NOENT).map(|error| (path.clone(), error))
+    };
+    match paths.iter().find_map(error) {
+        None => Line::ok(NAME, "a backup would begin"),
+        Some((path, error)) => {
+            let found =
+                format!("{}, which a backup locks, cannot be opened: {error}", path.display());
+            let command = format!("sudo chown \"$(id -u):$(id -g)\" {}", quoted(&path));
+            Line::finding(NAME, found, command)
+        }
     }
 }
 
@@ -86,7 +110,7 @@ pub fn writable(root: &Path, place: &Place) -> Line {
     const NAME: &str = "bundles";
     // A backup makes the directory.
     let dir = pipe_kit::mount::existing(root);
-    match rustix::fs::access(&dir, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK) {
+    match rustix::fs::access(&dir, Access::WRITE_OK | Access::EXEC_OK) {
         Ok(()) => Line::ok(NAME, format!("{} can be written", root.display())),
         Err(error) => {
             let found = format!("BACKUP_ROOT {}: {error}", root.display());
@@ -120,10 +144,32 @@ mod tests {
     }
 
     #[test]
-    fn an_unfinished_restore_is_ended_before_a_backup_begins() {
+    fn an_unfinished_restore_is_continued_before_a_backup_begins() {
         let place = Place::new("/d".as_ref());
-        assert_eq!(command(true, &place), "bash /d/scripts/restore.sh --abandon");
-        assert_eq!(command(false, &place), "bash /d/scripts/backup.sh --dry-run");
+        let of = |unfinished| backup(&Tools::default(), "/b".as_ref(), &place, &unfinished);
+        let line = of(Unfinished::Of(Some("/b/x".into())));
+        let resume = "bash /d/scripts/restore.sh /b/x --resume";
+        assert_eq!((line.status, line.command.as_deref()), (Status::Finding, Some(resume)));
+        assert!(!line.found.contains("--abandon"));
+        let none = [("PATH".into(), Some("/none".into()))];
+        let line = backup(&Tools::new(none), "/b".as_ref(), &place, &Unfinished::No);
+        assert_eq!(line.command.as_deref(), Some("bash /d/scripts/backup.sh --dry-run"));
+    }
+
+    #[test]
+    fn a_lock_that_cannot_be_opened_is_a_finding_and_one_that_is_not_there_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("my lock");
+        assert_eq!(locks(std::slice::from_ref(&file)).status, Status::Ok);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(locks(std::slice::from_ref(&file)).status, Status::Ok);
+        // Not even root opens a file below one.
+        let line = locks(&[file.clone(), file.join("lock")]);
+        let command = format!("sudo chown \"$(id -u):$(id -g)\" '{}/lock'", file.display());
+        assert_eq!((line.status, line.command), (Status::Finding, Some(command)));
+        let place = Place::new("/d".as_ref());
+        let expected = ["/d/.restore", "/d/.restore/lock", "/b/.lock"].map(PathBuf::from);
+        assert_eq!(lock_paths("/b".as_ref(), &place), expected);
     }
 
     #[test]

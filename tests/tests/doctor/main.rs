@@ -3,9 +3,15 @@
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
+mod mistakes;
+mod recipients;
+mod unfinished;
+
 use anyhow::{Context, Result, ensure};
+use mistakes::{MISTAKES, Mistake};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 use test_kit::deployment::{Deployment, Options, sh};
@@ -44,6 +50,11 @@ impl Sound {
         Ok(sound)
     }
 
+    /// Where gpg's keyring is, if there is one.
+    fn keyring(&self) -> PathBuf {
+        self.outside.path().join("keyring")
+    }
+
     /// A shell in the deployment, in which the test's places have names.
     fn shell(&self, script: &str) -> Result<Command> {
         let mut command = Command::new("bash");
@@ -51,6 +62,7 @@ impl Sound {
         command.env("PATH", tool_path()).env("OUTSIDE", self.outside.path());
         command.env("DESTDIR", self.outside.path().join("root")).env("BIN", bin_dir()?);
         command.env("INSTALL", workspace().join("scripts/install.sh"));
+        command.env("GNUPGHOME", self.keyring());
         command.env("PGPASSWORD", &self.deployment.facts().postgres_password);
         Ok(command)
     }
@@ -66,6 +78,7 @@ impl Sound {
     fn doctor(&self) -> Result<(Option<i32>, Value)> {
         let mut command = Command::new(self.deployment.dir().join("bin/deploy-env"));
         command.args(["doctor", "--json"]).env("DESTDIR", self.outside.path().join("root"));
+        command.env("GNUPGHOME", self.keyring());
         let output = command.output()?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let words = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -88,131 +101,17 @@ impl Sound {
     }
 }
 
+/// The check of a name: its status, what was found, and its command.
+fn check_of<'a>(report: &'a Value, name: &str) -> (&'a str, &'a str, &'a str) {
+    let checks = report["checks"].as_array().unwrap();
+    let check = checks.iter().find(|check| check["name"] == name).unwrap();
+    let text = |key: &str| check[key].as_str().unwrap_or_default();
+    (text("status"), text("found"), text("command"))
+}
+
 fn findings(report: &Value) -> Vec<&Value> {
     report["checks"].as_array().unwrap().iter().filter(|c| c["status"] == "finding").collect()
 }
-
-/// One mistake.
-struct Mistake {
-    /// Makes it, as a script in the deployment.
-    make: &'static str,
-    /// The name of its line.
-    name: &'static str,
-    /// A part of what is found.
-    found: &'static str,
-    /// What an operator's editor does, or what stands for the words in capitals.
-    with: &'static str,
-    /// The beginning of the command.
-    command: &'static str,
-}
-
-const MISTAKES: [Mistake; 15] = [
-    Mistake {
-        make: "echo 'export BACKUP_KEEP_DAY=7' >> .env",
-        name: "settings",
-        found: "BACKUP_KEEP_DAY is no setting; it is probably BACKUP_KEEP_DAYS",
-        with: "",
-        command: "sed -i ",
-    },
-    Mistake {
-        make: "chmod 644 .env",
-        name: "access .env",
-        found: "every user can read",
-        with: "",
-        command: "chmod o-rwx ",
-    },
-    Mistake {
-        make: "chmod 755 secrets && chmod 644 secrets/signing_key",
-        name: "access secrets",
-        found: "secrets/signing_key",
-        with: "",
-        command: "chmod o-rwx ",
-    },
-    Mistake {
-        make: "chmod 777 bin/pg-snap",
-        name: "access programs",
-        found: "bin/pg-snap",
-        with: "",
-        command: "chmod -R go-w ",
-    },
-    Mistake {
-        make: "rm \"$DESTDIR/etc/cron.d/piprio-backup\"",
-        name: "schedule",
-        found: "no backup of this deployment is scheduled",
-        with: "",
-        command: "scripts/install.sh --cron ",
-    },
-    Mistake {
-        make: "cp \"$OUTSIDE/key\" secrets/backup.key",
-        name: "keys",
-        found: "secrets/backup.key is a secret key that opens the copies",
-        with: "",
-        command: "scp ",
-    },
-    Mistake {
-        make: "mv certs/backup.pub \"$OUTSIDE/backup.pub\"",
-        name: "recipients",
-        found: "SHIP_RECIPIENTS: ",
-        with: "mv \"$OUTSIDE/backup.pub\" certs/backup.pub; true",
-        command: "${EDITOR:-vi} ",
-    },
-    Mistake {
-        make: "echo 'SHIP_2=s3:offsite' >> .env",
-        name: "copies SHIP_2",
-        found: "it is neither s3://BUCKET[/PREFIX]",
-        with: "sed -i /^SHIP_2=/d",
-        command: "${EDITOR:-vi} ",
-    },
-    Mistake {
-        make: "sed -i 's/^POSTGRES_PORT=/POSTGRES_PORT=1 # /' .env",
-        name: "database piprio",
-        found: "POSTGRES_PORT",
-        with: "sed -i 's/^POSTGRES_PORT=1 # /POSTGRES_PORT=/'",
-        command: "${EDITOR:-vi} ",
-    },
-    Mistake {
-        make: "sed -i 's/^S3_BUCKET=.*/S3_BUCKET=docments/' .env",
-        name: "storage docments",
-        found: "S3_BUCKET",
-        with: "sed -i s/docments/documents/",
-        command: "${EDITOR:-vi} ",
-    },
-    Mistake {
-        make: "sed -i 's/^POSTGRES_USER=.*/POSTGRES_USER=reader/' .env",
-        name: "database restore",
-        found: "the role reader may not create databases",
-        with: "",
-        command: "psql -U postgres -h 127.0.0.1 ",
-    },
-    Mistake {
-        make: "sed -i 's/^POSTGRES_USER=.*/POSTGRES_USER=creator/' .env",
-        name: "database dump",
-        found: "the role creator may not read",
-        with: "",
-        command: "psql -U postgres -h 127.0.0.1 ",
-    },
-    Mistake {
-        make: "bin/deploy-env -- sh -c '\"$PIPRIO_DRIVER\" stop worker'",
-        name: "service worker",
-        found: "stopped",
-        with: "",
-        command: "",
-    },
-    Mistake {
-        make: "cd backups && mv piprio_* piprio_20260101T000000Z",
-        name: "bundle newest",
-        found: "more than 26 h",
-        with: "",
-        command: "bash ",
-    },
-    Mistake {
-        make: "touch .unsynchronized",
-        name: "clock",
-        found: "not synchronized",
-        with: "",
-        command: "timedatectl set-ntp true",
-    },
-];
 
 /// What an operator adds to a command: an editor's work, a password, the place of what is in capitals.
 fn typed(mistake: &Mistake, command: &str) -> String {
@@ -221,7 +120,8 @@ fn typed(mistake: &Mistake, command: &str) -> String {
     let command =
         command.replace("scripts/install.sh", from).replace("psql -U postgres ", &superuser);
     format!(
-        "scp() {{ cp \"$1\" \"$OUTSIDE/elsewhere\"; }}
+        "scp() {{ cp \"$1\" \"$OUTSIDE/elsewhere\"; edit \"$1\"; }}
+         mount() {{ rm \"$OLDPWD/.restore/ship/mounts.json\"; }}
          edit() {{ {} \"$1\"; }}
          EDITOR=edit; PATH=\"$PWD/bin:$PATH\"; cd \"$OUTSIDE\"
          {command}",
