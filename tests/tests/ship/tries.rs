@@ -208,5 +208,5 @@ fn spoilt_files_of_a_repository_are_found_and_not_restored() {
     let kind = Kind::of(bench, 3);
     // What cannot be opened at all is not distinguished from what cannot be reached (3, and 1 of a restore). Other
     // files than those that the restored bundle needs may be spoilt.
-    kind.spoil_all(tries(16), &[3, 4], |_| true);
+    kind.spoil_all(tries(8), &[3, 4], |_| true);
 }
