@@ -3,6 +3,7 @@
 use crate::client;
 use crate::deployment::Deployment;
 use crate::docker::{self, ANSWER};
+use crate::drill;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::log;
 use saphyr::{LoadableYamlNode, Yaml};
@@ -63,6 +64,11 @@ impl Compose {
         }
         // Compose takes the directory from it, and notes that in the containers.
         command.env("PWD", &self.deployment).current_dir(&self.deployment);
+        // A drill's directory has no file of the usual names. The plugin would look for one in the directories above,
+        // where the deployment's own is, before it reads the .env that names the drill's.
+        if let Ok(project) = drill::prepared(&self.deployment) {
+            command.env("COMPOSE_FILE", drill::FILE).env("COMPOSE_PROJECT_NAME", project);
+        }
         command
     }
 

@@ -200,3 +200,21 @@ esac",
     let calls = std::fs::read_to_string(stand.path("calls")).unwrap();
     assert_eq!(calls.matches("volume rm").count(), 2, "{calls}");
 }
+
+#[test]
+fn a_drills_project_is_named_to_compose_whatever_lies_in_the_directories_above() {
+    let stand = Stand::new(
+        "
+echo \"$1 $2 $COMPOSE_FILE $COMPOSE_PROJECT_NAME\" >> \"$root/calls\"
+case \"$*\" in
+'compose config --hash *') echo 'db 1' ;;
+esac",
+    );
+    let dotenv = "COMPOSE_FILE=compose.drill.yml\nCOMPOSE_PROJECT_NAME=piprio-drill-1\n";
+    std::fs::write(stand.path("deploy/.env"), dotenv).unwrap();
+    stand.run(&["ps"]).assert().success().stdout("db\tstopped\n");
+    let calls = std::fs::read_to_string(stand.path("calls")).unwrap();
+    let asked = "compose ps compose.drill.yml piprio-drill-1\n";
+    assert!(calls.contains(asked), "{calls}");
+    assert!(calls.contains(&asked.replace("ps", "config")), "{calls}");
+}
