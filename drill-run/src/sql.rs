@@ -8,10 +8,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// What every file of SQL begins with, on its first line, so that psql counts the file's own lines. Each statement
-/// has ten minutes.
-const HEAD: &str =
-    "SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY; SET statement_timeout = '600s'; BEGIN; ";
+/// What every file of SQL begins with, on its first line, so that psql counts the file's own lines.
+const HEAD: &str = "BEGIN; ";
+/// Set when the session starts: a limit of the database's own could end the first statement. Each statement has ten
+/// minutes.
+const SETTINGS: &str = "-c default_transaction_read_only=on -c statement_timeout=600s";
 
 /// psql with these options prints rows, a line each, columns separated by a tab.
 pub const OPTIONS: [&str; 10] =
@@ -57,7 +58,8 @@ pub fn rows(drill: &Drill, name: &str, sql: &str) -> Result<Vec<String>> {
 fn psql(drill: &Drill) -> Result<Tool> {
     let taken = drill.bundle.taken.unwrap_or_else(chrono::Utc::now);
     let variable = format!("bundle_time={}", taken.to_rfc3339_opts(SecondsFormat::Secs, true));
-    Ok(drill.psql()?.args(OPTIONS).args(["-v", &variable]))
+    let settings = [("PGOPTIONS".to_owned(), SETTINGS.to_owned())];
+    Ok(drill.psql()?.envs(settings).args(OPTIONS).args(["-v", &variable]))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

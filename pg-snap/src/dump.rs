@@ -106,7 +106,7 @@ fn prepare(clients: &Clients, server: &Server, database: &str) -> Result<Prepare
     std::thread::scope(|scope| {
         let leftovers = scope.spawn(|| run::end_leftover_sessions(server, database));
         let pg_dump = scope.spawn(|| clients.pg_dump(server.version));
-        let search_path = scope.spawn(|| server.query_only(database, None, SEARCH_PATH));
+        let search_path = scope.spawn(|| server.query_only(database, SEARCH_PATH));
         let survey = scope.spawn(|| Survey::run(server, database));
         let state = DatabaseState::read(server, database)
             .and_then(|state| {

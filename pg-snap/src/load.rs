@@ -194,7 +194,6 @@ impl Load {
             // No other setting may be made before it.
             None => self.server.query_only(
                 &self.names.incoming,
-                None,
                 "select pg_catalog.current_setting('search_path')",
             )?,
         };

@@ -124,16 +124,15 @@ impl Finder {
              pg_catalog.current_setting('{TOKEN}', true) IS NOT DISTINCT FROM {}",
             literal(&token)
         );
-        // The database's own limit may be shorter than a query takes on a busy server.
-        let options = format!("-c {TOKEN}={token} -c statement_timeout=0");
-        let ask_with_options = || self.server.query_only(database, Some(&options), &ask);
+        let options = format!("-c {TOKEN}={token}");
+        let ask_with_options = || self.server.query_with(database, Some(&options), &ask);
         let answer = match ask_with_options() {
             Ok(answer) => answer,
             Err(error) if !self.is_up(database) => {
                 return Ok(Err(Refusal { error, is_up: false }));
             }
             // A pooler may refuse a connection with options. A server that failed once does not.
-            Err(error) => match self.server.query_only(database, None, &ask) {
+            Err(error) => match self.server.query_with(database, None, &ask) {
                 Ok(without_options) => ask_with_options().unwrap_or(without_options),
                 Err(_) => return Ok(Err(Refusal { error, is_up: true })),
             },

@@ -21,11 +21,11 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
-/// What every session of pg-snap needs, whatever the settings of the database or role are. No commit waits
-/// for a standby: without it, the commit would never end.
-const SESSION: &str = "SET default_transaction_read_only = off; SET statement_timeout = 0; \
-     SET lock_timeout = 0; SET idle_in_transaction_session_timeout = 0; \
-     SET synchronous_commit = local;\n";
+/// What every session of pg-snap needs, whatever the settings of the database or role are. Set when the session
+/// starts: a limit of the database's own could end the first statement, even the one that removes it. No commit
+/// waits for a standby: without it, the commit would never end.
+const SESSION: &str = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 \
+     -c idle_in_transaction_session_timeout=0 -c synchronous_commit=local";
 
 /// Limits on a session that an older server does not know, with the major that brought them.
 const LATER_LIMITS: [(u32, &str); 2] = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
@@ -68,21 +68,30 @@ impl Server {
         Self { name: Some(name.to_owned()), ..self }
     }
 
-    /// The statements that every session begins with.
-    pub fn session(&self) -> String {
-        let since = LATER_LIMITS.iter().filter(|(major, _)| *major <= self.version.major);
-        let limits: String = since.map(|(_, limit)| format!("SET {limit} = 0;\n")).collect();
-        format!("{SESSION}{limits}")
-    }
-
     /// The psql in use.
     pub fn psql(&self) -> &Client {
         &self.psql
     }
 
+    /// The connection string of a database, with the settings of every session and `options`, which are further
+    /// ones, as on the server's command line.
+    pub fn target_with(&self, database: &str, options: &str) -> String {
+        let since = LATER_LIMITS.iter().filter(|(major, _)| *major <= self.version.major);
+        let limits: String = since.map(|(_, limit)| format!(" -c {limit}=0")).collect();
+        // The operator's own, which these would replace.
+        let own = std::env::var("PGOPTIONS").unwrap_or_default();
+        let all = format!("{own} {SESSION}{limits} {options}");
+        format!("{} options={}", self.address(database), quoted(all.trim()))
+    }
+
+    /// The connection string of a database, with the settings of every session.
+    pub fn target(&self, database: &str) -> String {
+        self.target_with(database, "")
+    }
+
     /// The connection string of a database, in which a name with `=` or `://` stays a name. It holds the
     /// sessions' name, too, because a command prefix may not pass the environment on.
-    pub fn target(&self, database: &str) -> String {
+    fn address(&self, database: &str) -> String {
         let name = self.name.as_ref();
         let name = name.map(|name| format!(" application_name={}", quoted(name)));
         let name = name.unwrap_or_default();
@@ -106,9 +115,9 @@ impl Server {
     }
 
     fn run(&self, database: &str, options: &[&str], script: &str) -> Result<String> {
-        let begin = format!("{}{BOUNDS}SET search_path = '';\n", self.session());
         let target = self.target(database);
-        let ran = self.run_script(database, &target, options, &format!("{begin}{script}"));
+        let script = format!("{BOUNDS}SET search_path = '';\n{script}");
+        let ran = self.run_script(database, &target, options, &script);
         ran.map_err(|error| self.with_holders(database, error))
     }
 
@@ -165,15 +174,23 @@ impl Server {
         }
     }
 
-    /// Runs one query without setting anything before it: behind a pooler, the session may serve another
-    /// client next. `options` are the session's, as on the server's command line.
-    pub fn query_only(&self, database: &str, options: Option<&str>, sql: &str) -> Result<String> {
-        let options = options.map(|options| {
-            let own = std::env::var("PGOPTIONS").unwrap_or_default();
-            format!(" options={}", quoted(format!("{own} {options}").trim()))
-        });
-        let target = format!("{}{}", self.target(database), options.unwrap_or_default());
-        self.run_script(database, &target, &["-A", "-t"], &format!("{sql};\n"))
+    /// Runs one query with the database's own search path.
+    pub fn query_only(&self, database: &str, sql: &str) -> Result<String> {
+        self.query_at(database, &self.target(database), sql)
+    }
+
+    /// Runs one query with nothing set before it, and with `options` alone set when the session starts: behind a
+    /// pooler, the session may serve another client next.
+    pub fn query_with(&self, database: &str, options: Option<&str>, sql: &str) -> Result<String> {
+        let target = match options {
+            Some(options) => self.target_with(database, options),
+            None => self.address(database),
+        };
+        self.query_at(database, &target, sql)
+    }
+
+    fn query_at(&self, database: &str, target: &str, sql: &str) -> Result<String> {
+        self.run_script(database, target, &["-A", "-t"], &format!("{sql};\n"))
     }
 
     /// Runs SQL and returns the rows, unaligned, a line each.

@@ -33,15 +33,13 @@ impl PsqlSession {
         // This only makes it faster: with a smaller pipe, everything still works.
         let _ = rustix::pipe::fcntl_setpipe_size(&stdin, PIPE);
         let _ = rustix::pipe::fcntl_setpipe_size(&stdout, PIPE);
-        let mut session = Self {
+        Ok(Self {
             stdin: Some(stdin),
             stdout: Some(stdout),
             ahead: Vec::new(),
             running: Some(running),
             bytewise: false,
-        };
-        session.send(server.session().as_bytes())?;
-        Ok(session)
+        })
     }
 
     /// From now on, text has one character for each byte: the server does not know its encoding.

@@ -17,6 +17,8 @@ const MARGIN: usize = 16 * 1024;
 /// With these settings, text means the same to every server: amounts of money follow the locale, and NULL
 /// in an array may be a word.
 const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
+/// The locale in which pg_dump writes money, which it does not set itself.
+const OPTIONS: &str = "-c lc_monetary=C";
 /// What is derived from rows follows the database's own locale again.
 pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
@@ -59,7 +61,7 @@ pub fn write_section(
         .arg(format!("--encoding={}", run.encoding))
         .arg(format!("--snapshot={snapshot}"))
         .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
-        .args(["-d", &format!("{} {}", run.server.target(run.database), connection_options())])
+        .args(["-d", &run.server.target_with(run.database, OPTIONS)])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
@@ -94,14 +96,6 @@ pub fn write_section(
         ),
     }
     Ok(preamble.key)
-}
-
-/// The locale in which pg_dump writes money, which it does not set itself, and no limit for the statements
-/// before the one by which it removes the database's own limit. The operator's own options stay.
-fn connection_options() -> String {
-    let own = std::env::var("PGOPTIONS").unwrap_or_default();
-    let own = own.replace('\\', "\\\\").replace('\'', "\\'");
-    format!("options='{own} -c lc_monetary=C -c statement_timeout=0'")
 }
 
 /// Where the text of a section goes.

@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use crate::running::{Held, Running};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use test_kit::likeness::{self, content, ensure_alike, state};
 use test_kit::{Postgres, oddities, postgres};
 
@@ -204,6 +204,55 @@ fn a_roles_settings_change_nothing_of_what_it_dumps_and_loads() -> Result<()> {
             "postgres",
             &format!("set default_transaction_read_only = off; alter {role} reset all"),
         )?;
+    }
+    Ok(())
+}
+
+/// A client's command line, after a session at the same address that prints the limits it begins with.
+const LIMITS: &str = r#"#!/bin/sh
+target=
+previous=
+for word in "$@"; do
+  if [ "$previous" = -d ]; then target=$word; fi
+  previous=$word
+done
+case "$1" in
+  *psql | *pg_dump)
+    if [ -n "$target" ]; then
+      psql -X -A -t -q -w -d "$target" -c "select '${1##*/}', current_setting('statement_timeout'),
+        current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')" \
+        </dev/null >>"$LIMITS_LOG"
+    fi ;;
+esac
+exec "$@"
+"#;
+
+#[test]
+fn no_statement_of_a_session_runs_under_a_limit_of_its_database() -> Result<()> {
+    let scene = Scene::new()?;
+    let limits = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"];
+    let settings: Vec<String> = limits.iter().map(|limit| format!("{limit} = '60s'")).collect();
+    let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+    for database in ["piprio", "postgres"] {
+        alter(&scene.server, &format!("database {database}"), &settings)?;
+    }
+    let (prefix, log) = (scene.dir.path().join("prefix"), scene.dir.path().join("limits"));
+    std::fs::write(&prefix, LIMITS)?;
+    std::fs::set_permissions(&prefix, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let dump = scene.dir.path().join("ours");
+    dump_to(&scene.server, "piprio", &[], &dump)?;
+    let file = dump.to_str().context("a name that is not UTF-8")?;
+    for arguments in
+        [&["dump"][..], &["compare", file], &["status"], &["load", "--jobs", "2", file]]
+    {
+        std::fs::write(&log, "")?;
+        let mut command = pg_snap(&scene.server, "piprio");
+        command.env("PG_SNAP_EXEC", prefix.display().to_string()).env("LIMITS_LOG", &log);
+        command.args(arguments).assert().success();
+        let sessions = std::fs::read_to_string(&log)?;
+        ensure!(sessions.lines().count() > 2, "{arguments:?}: {sessions}");
+        let limited = sessions.lines().find(|session| !session.ends_with("|0|0|0"));
+        ensure!(limited.is_none(), "{arguments:?}: {limited:?} of {sessions}");
     }
     Ok(())
 }
