@@ -76,6 +76,9 @@ physical() {
 
 physical "${BASH_SOURCE[0]}"
 scripts="${REPLY%/*}"
+# The scripts of a package are linked into a deployment as a directory, whose parent is the deployment.
+absolute "${BASH_SOURCE[0]%/*}"
+[[ ! -L "$REPLY" ]] || scripts="$REPLY"
 
 # The deployment: $PIPRIO_DEPLOY, else the parent of the scripts' directory.
 find_deployment() {

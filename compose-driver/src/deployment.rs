@@ -32,7 +32,7 @@ impl Deployment {
         let named = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty());
         let dir = match named {
             Some(dir) => PathBuf::from(dir),
-            None => std::env::current_exe().context("the program's own path")?.join("../.."),
+            None => pipe_kit::own_path().context("the program's own path")?.join("../.."),
         };
         let here = current_dir(std::env::var_os("PWD")).context("the current directory")?;
         Ok(plain(&here.join(dir)))

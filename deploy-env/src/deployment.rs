@@ -85,7 +85,7 @@ impl Deployment {
 }
 
 fn beside_us() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
+    let program = pipe_kit::own_path().ok()?;
     let parent = program.parent()?.parent()?;
     let is_deployment = parent.join("scripts").is_dir() || parent.join(".env").exists();
     is_deployment.then(|| parent.to_owned())

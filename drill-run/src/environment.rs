@@ -19,7 +19,7 @@ pub fn ensure_detached() -> Result<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let own = std::env::current_exe().context("finding our own binary")?;
+    let own = pipe_kit::own_path().context("finding our own binary")?;
     let mut command = Command::new(&own);
     command.args(std::env::args_os().skip(1));
     for name in &names {

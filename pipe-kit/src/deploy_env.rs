@@ -23,7 +23,7 @@ pub fn ensure_resolved() -> Result<()> {
     if is_resolved() {
         return Ok(());
     }
-    let own = std::env::current_exe().context("finding our own binary")?;
+    let own = crate::own_path().context("finding our own binary")?;
     let beside = own.with_file_name(PROGRAM);
     let program = if beside.is_file() { &beside } else { Path::new(PROGRAM) };
     let error = Command::new(program).arg("--").arg(&own).args(std::env::args_os().skip(1)).exec();

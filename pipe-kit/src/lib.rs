@@ -12,7 +12,7 @@
 //! - [`deploy_env`]: the settings of a run, resolved once;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
-//! - [`trust`]: programs that root may run;
+//! - [`trust`]: programs that root may run; [`own_path`]: where this one is;
 //! - [`address`]: addresses of servers whose names do not resolve here;
 //! - [`text`], [`mutex`]: values as people read them, and locks that a panic does not poison.
 
@@ -31,6 +31,7 @@ pub mod log;
 pub mod mount;
 pub mod mutex;
 pub mod output;
+mod own_path;
 pub mod progress;
 pub mod sequence;
 pub mod status;
@@ -40,4 +41,5 @@ pub mod tool;
 pub mod trust;
 
 pub use entry::{main, main_of_runner};
+pub use own_path::own_path;
 pub use status::{Exit, Stop};

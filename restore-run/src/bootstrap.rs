@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 /// [`Stop::usage`] if neither is there.
 pub fn deployment() -> Result<PathBuf> {
     let named = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty()).map(PathBuf::from);
-    let beside_us = || Some(std::env::current_exe().ok()?.parent()?.parent()?.to_owned());
+    let beside_us = || Some(pipe_kit::own_path().ok()?.parent()?.parent()?.to_owned());
     let dir = named.or_else(beside_us).filter(|dir| dir.is_dir());
     dir.ok_or_else(|| Stop::usage("no deployment here: name it with PIPRIO_DEPLOY=DIR").into())
 }
