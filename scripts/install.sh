@@ -1,15 +1,18 @@
 #!/usr/bin/env bash
 # Installs the toolkit into a deployment directory.
-#   install.sh [--from BIN_DIR] [--timer | --cron] [--drill-timer | --drill-cron] [--name NAME] DIR
+#   install.sh [--from BIN_DIR [--link]] [--timer | --cron] [--drill-timer | --drill-cron] [--name NAME] DIR
 # Binaries go to DIR/bin, wrappers to DIR/scripts. Without --from the binaries are built here (cargo
 # build --release). Run it again to upgrade.
+#   --link       DIR/bin becomes a link to BIN_DIR, and DIR/scripts one to this script's directory: as a package
+#                does, whose upgrade then is that of every deployment
 #   --timer      a backup every night by a systemd timer: units in /etc/systemd/system
 #   --cron       a backup every night by cron: a file in /etc/cron.d
 #   --drill-timer, --drill-cron   a drill of the newest bundle every week, in the same way
 #   --name NAME  of the units or the file [default: piprio-backup], for a second deployment on a host. Those
 #                of drills are called NAME-drill [default: piprio-drill]
 # With DESTDIR in the environment, these files go below it and nothing is enabled. Exit status: 0 done,
-# 1 failed, 2 usage, 5 refused (a file is there that install.sh did not write, or you are not root).
+# 1 failed, 2 usage, 5 refused (a file is there that install.sh did not write, DIR/bin or DIR/scripts is of the
+# other kind, or you are not root).
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -21,12 +24,14 @@ log() { printf 'install.sh: %s\n' "$*" >&2; }
 here="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd)"
 from=''
 dir=''
+link=''
 schedule=''
 drill_schedule=''
 name=''
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    --link) link=yes; shift ;;
     --from) (( $# > 1 )) || { log "--from needs a directory"; exit 2; }; from="$2"; shift 2 ;;
     --timer | --cron) [[ -z "$schedule" || "$schedule" == "${1#--}" ]] || { log "--timer or --cron, not both"; exit 2; }; schedule="${1#--}"; shift ;;
     --drill-timer | --drill-cron) [[ -z "$drill_schedule" || "$drill_schedule" == "${1#--}" ]] || { log "--drill-timer or --drill-cron, not both"; exit 2; }; drill_schedule="${1#--}"; shift ;;
@@ -35,7 +40,8 @@ while (( $# > 0 )); do
     *) [[ -z "$dir" ]] || { log "one DIR only"; exit 2; }; dir="$1"; shift ;;
   esac
 done
-[[ -n "$dir" ]] || { log "usage: install.sh [--from BIN_DIR] [--timer | --cron] [--drill-timer | --drill-cron] [--name NAME] DIR"; exit 2; }
+[[ -z "$link" || "$from" == /* ]] || { log "--link needs --from with an absolute path"; exit 2; }
+[[ -n "$dir" ]] || { log "usage: install.sh [--from BIN_DIR [--link]] [--timer | --cron] [--drill-timer | --drill-cron] [--name NAME] DIR"; exit 2; }
 
 if [[ -z "$from" ]]; then
   command -v cargo >/dev/null || { log "cargo is needed to build the tools; or name built ones with --from BIN_DIR"; exit 1; }
@@ -47,10 +53,22 @@ if [[ -z "$from" ]]; then
   from="$(build 2>/dev/null)" || from="$(build --workspace --exclude pipeline-tests --exclude test-kit)"
 fi
 
-mkdir -p -- "$dir/bin" "$dir/scripts/drivers"
-for tool in "${tools[@]}"; do install -m 0755 -- "$from/$tool" "$dir/bin/$tool"; done
-for wrapper in "${wrappers[@]}"; do install -m 0755 -- "$here/$wrapper" "$dir/scripts/$wrapper"; done
-for driver in "$here"/drivers/*; do install -m 0755 -- "$driver" "$dir/scripts/drivers/"; done
+if [[ -n "$link" ]]; then
+  for old in "$dir/bin" "$dir/scripts"; do
+    [[ -L "$old" || ! -e "$old" ]] || { log "$old holds copies of the toolkit; nothing was changed; to use the package: mv $(printf '%q %q' "$old" "$old.copies")"; exit 5; }
+  done
+  mkdir -p -- "$dir"
+  ln -sfn -- "$from" "$dir/bin"
+  ln -sfn -- "$here" "$dir/scripts"
+else
+  for old in "$dir/bin" "$dir/scripts"; do
+    [[ ! -L "$old" ]] || { log "$old is a link to $(readlink -- "$old"); nothing was changed; to use copies: rm $(printf %q "$old")"; exit 5; }
+  done
+  mkdir -p -- "$dir/bin" "$dir/scripts/drivers"
+  for tool in "${tools[@]}"; do install -m 0755 -- "$from/$tool" "$dir/bin/$tool"; done
+  for wrapper in "${wrappers[@]}"; do install -m 0755 -- "$here/$wrapper" "$dir/scripts/$wrapper"; done
+  for driver in "$here"/drivers/*; do install -m 0755 -- "$driver" "$dir/scripts/drivers/"; done
+fi
 
 touch -- "$dir/.gitignore"
 [[ -z "$(tail -c 1 -- "$dir/.gitignore")" ]] || printf '\n' >> "$dir/.gitignore"

@@ -9,6 +9,7 @@ mod drill;
 mod health;
 mod objects;
 mod run;
+mod services;
 
 pub use bundles::{
     BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShippedTo, ShrunkBundle,
@@ -26,3 +27,4 @@ pub use drill::{
 pub use health::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 pub use objects::{BucketObject, BucketObjects, BucketStatus, MirrorCheck, MirrorProblem};
 pub use run::{ComponentBytes, DestinationRecord, DrillRecord, RunKind, RunRecord, StageRecord};
+pub use services::ConfiguredService;

@@ -3,7 +3,9 @@
 use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::project::Project;
-use crate::{address, destroy, exec, image, isolate, isolation, lookup, project, start, stop};
+use crate::{
+    address, destroy, exec, image, isolate, isolation, lookup, project, services, start, stop,
+};
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use rustix::fs::Mode;
@@ -58,6 +60,8 @@ enum Verb {
         /// The port inside the container
         port: u16,
     },
+    /// Print the configured services with their images, as JSON; of variables mostly names
+    Services,
     /// Print the image of a service: its id, or its name if the service has no container
     Image {
         /// The service
@@ -132,6 +136,8 @@ EXAMPLES
       runs a program in the container of the service postgres
   compose-driver addr redis 6379
       where the cache answers from this host
+  compose-driver services
+      the services with their images, for a program
   compose-driver image postgres
       the image from which a drill starts a private server
 
@@ -183,6 +189,10 @@ pub fn run(cli: Cli) -> Result<u8> {
         Verb::Image { name } => {
             let image = image::of(&named(&deployment, std::slice::from_ref(&name))?, &name)?;
             pipe_kit::output::print(&format!("{image}\n"))?;
+        }
+        Verb::Services => {
+            let services = services::list(&Compose::find(&deployment)?)?;
+            pipe_kit::output::print(&(serde_json::to_string(&services)? + "\n"))?;
         }
         Verb::Ps => {
             let compose = Compose::find(&deployment)?;

@@ -7,7 +7,7 @@ use crate::drill;
 use anyhow::{Context, Result, anyhow, bail};
 use pipe_kit::log;
 use saphyr::{LoadableYamlNode, Yaml};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -102,8 +102,29 @@ impl Compose {
     /// The services of the active profiles. `config --services` of docker-compose names all the
     /// others too.
     pub fn services(&self) -> Result<BTreeSet<String>> {
+        Ok(self.hashes()?.into_keys().collect())
+    }
+
+    /// The same, each with a hash of what its containers are created from.
+    ///
+    /// # Errors
+    /// If the configuration cannot be read.
+    pub fn hashes(&self) -> Result<BTreeMap<String, String>> {
         let text = self.configuration(&["config", "--hash", "*"])?;
-        Ok(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+        let pair = |line: &str| {
+            let (name, hash) = line.split_once(' ').unwrap_or((line, ""));
+            (name.to_owned(), hash.trim().to_owned())
+        };
+        Ok(text.lines().map(pair).collect())
+    }
+
+    /// The whole configuration.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn resolved(&self) -> Result<serde_json::Value> {
+        let text = self.configuration(&["config"])?;
+        crate::yaml::parse(&text).ok_or_else(|| self.no_services())
     }
 
     /// The services whose configuration sets how many containers they have.

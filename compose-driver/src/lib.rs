@@ -22,6 +22,7 @@ mod outlet;
 mod project;
 mod room;
 mod service;
+mod services;
 mod start;
 mod state;
 mod stop;

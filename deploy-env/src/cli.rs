@@ -2,7 +2,7 @@
 
 use crate::deployment::Deployment;
 use crate::layers::Layers;
-use crate::{check, doctor, environment, get, replace, report, resolve};
+use crate::{check, detect, doctor, environment, get, replace, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use pipe_kit::{Exit, Stop};
@@ -25,7 +25,7 @@ use std::path::PathBuf;
     name = "deploy-env",
     version,
     after_help = AFTER,
-    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]\n       deploy-env doctor [--deploy DIR] [--json]\n       deploy-env replace-secrets DIR [--keep NAME]… [--set KEY=VALUE]… [--unset KEY]…",
+    override_usage = "deploy-env [--deploy DIR] [--afresh] -- CMD [ARGS]…\n       deploy-env get KEY [--deploy DIR] [--reveal]\n       deploy-env show [--deploy DIR] [--json]\n       deploy-env check [--deploy DIR] [--json]\n       deploy-env doctor [--deploy DIR] [--json]\n       deploy-env detect [--deploy DIR] [--set KEY=VALUE]… [--write] [--json]\n       deploy-env replace-secrets DIR [--keep NAME]… [--set KEY=VALUE]… [--unset KEY]…",
     arg_required_else_help = true,
     args_conflicts_with_subcommands = false
 )]
@@ -78,6 +78,20 @@ EXIT STATUS
   1  there are findings
   2  wrong command line, or no deployment";
 
+const DETECT: &str = "\
+Compose lists the services; the database, the object storage and the cache are recognised by their
+images. A line is proposed only if the value is certain. Two servers of a kind are a question to
+you, and so is a line that would change a service: Compose files use the same variables.
+
+EXAMPLES
+  deploy-env --deploy /srv/deploy detect
+  deploy-env --deploy /srv/deploy detect --set PIPRIO_DOMAIN=example.com --write
+
+EXIT STATUS
+  0  no setting is missing
+  1  settings are missing that nobody but you knows; or Compose cannot read its files
+  2  wrong command line, or no deployment";
+
 const AFTER: &str = "\
 EXAMPLES
   deploy-env -- pg-snap status
@@ -111,6 +125,9 @@ enum Verb {
     /// Check everything that decides whether tonight's backup and a restore would work
     #[command(after_help = DOCTOR)]
     Doctor(Doctor),
+    /// Find the services, and the settings that the .env lacks
+    #[command(after_help = DETECT)]
+    Detect(Detect),
     /// Replace the secrets of an extracted config archive by random values of the same shape
     #[command(after_help = REPLACE)]
     ReplaceSecrets(ReplaceSecrets),
@@ -161,6 +178,19 @@ struct Doctor {
     json: bool,
 }
 
+#[derive(Args, Debug)]
+struct Detect {
+    /// Set a setting of .env, which is no secret; repeatable
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Add the lines to .env
+    #[arg(long)]
+    write: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
 /// Runs the tool.
 pub fn run(cli: Cli) -> Result<Exit> {
     cli.quiet.apply();
@@ -187,6 +217,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Some(Verb::Check(args)) => check::run(&Deployment::find(deploy)?, args.json),
         Some(Verb::Doctor(args)) => doctor::run(deploy, args.json),
+        Some(Verb::Detect(args)) => {
+            let Detect { set, write, json } = args;
+            detect::run(&detect::Request { deploy, set: &set, write, json })
+        }
         Some(Verb::ReplaceSecrets(args)) => {
             let report = replace::run(&replace::Request {
                 dir: &args.dir,

@@ -1,5 +1,6 @@
 //! The command line of `piprio-backup`.
 
+use crate::install::Install;
 use crate::programs::PROGRAMS;
 use crate::scripts::SCRIPTS;
 use clap::{Command, Parser, Subcommand};
@@ -23,6 +24,11 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Work {
+    /// Install the package into a deployment, after a question
+    ///
+    /// Shows the services that it finds, the settings that the .env lacks, and what would be written. bin/ and scripts/
+    /// become links to the package, so that an upgrade of the package is one of every deployment.
+    Install(Install),
     /// Check the whole deployment, and print a command for each finding
     #[command(disable_help_flag = true)]
     Doctor {

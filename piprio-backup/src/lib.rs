@@ -4,6 +4,7 @@
 
 mod cli;
 pub mod documents;
+mod install;
 mod place;
 pub mod programs;
 mod run;

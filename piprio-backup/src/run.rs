@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Work};
 use crate::place::Place;
-use crate::{documents, programs, scripts};
+use crate::{documents, install, programs, scripts};
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use std::ffi::{OsStr, OsString};
@@ -20,13 +20,14 @@ pub fn run(cli: Cli) -> Result<u8> {
     match cli.command {
         Work::Completions { shell } => documents::print_completions(shell).map(|()| 0),
         Work::Man { dir } => documents::write_man_pages(&dir).map(|()| 0),
+        Work::Install(options) => install::run(&place, &options),
         Work::Doctor { mut arguments } => {
             arguments.insert(0, "doctor".into());
             start(program(&place, "deploy-env"), &place, deploy.as_deref(), &arguments)
         }
         Work::Other(words) => {
             let (name, arguments) = words.split_first().context("a command without a name")?;
-            let command = command(&place, name, deploy.is_some())?;
+            let command = command(&place, name, deploy.as_deref())?;
             start(command, &place, deploy.as_deref(), arguments)
         }
     }
@@ -53,7 +54,7 @@ fn program(place: &Place, name: &str) -> Command {
     command
 }
 
-fn command(place: &Place, name: &OsStr, has_deployment: bool) -> Result<Command> {
+fn command(place: &Place, name: &OsStr, deploy: Option<&Path>) -> Result<Command> {
     if let Some(program_of_name) = programs::named(name) {
         return Ok(program(place, program_of_name.name));
     }
@@ -64,14 +65,17 @@ fn command(place: &Place, name: &OsStr, has_deployment: bool) -> Result<Command>
         ))
         .into());
     };
-    let path = place.script(script.name)?;
-    if !has_deployment {
+    let Some(deploy) = deploy else {
         return Err(Stop::usage(format!(
             "no deployment here: cd to its directory, or name it: piprio-backup --deploy DIR {}",
             script.name
         ))
         .into());
-    }
+    };
+    // The deployment's own, which may be copies of another version.
+    let own = deploy.join("scripts").join(format!("{}.sh", script.name));
+    let path = if own.is_file() { own } else { place.script(script.name)? };
+    pipe_kit::trust::refuse_if_others_may_write(&path)?;
     let mut command = Command::new("bash");
     command.arg(path);
     Ok(command)

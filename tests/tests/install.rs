@@ -80,3 +80,99 @@ fn usage_errors_are_2() -> Result<()> {
     }
     Ok(())
 }
+
+/// A package's directories, with this build's programs.
+fn package(dir: &Path) -> Result<(std::path::PathBuf, std::path::PathBuf)> {
+    let (programs, scripts) = (dir.join("libexec"), dir.join("share/scripts"));
+    std::fs::create_dir_all(&programs)?;
+    std::fs::create_dir_all(scripts.join("drivers"))?;
+    for tool in TOOLS {
+        let (from, to) = (bin_dir()?.join(tool), programs.join(tool));
+        // A link across filesystems is not possible.
+        std::fs::hard_link(&from, &to).or_else(|_| std::fs::copy(&from, &to).map(drop))?;
+    }
+    for dir in ["scripts", "scripts/drivers"] {
+        for entry in std::fs::read_dir(workspace().join(dir))? {
+            let path = entry?.path();
+            if path.is_file() {
+                let name = path.file_name().unwrap_or_default();
+                std::fs::copy(
+                    &path,
+                    scripts.join(dir.strip_prefix("scripts/").unwrap_or("")).join(name),
+                )?;
+            }
+        }
+    }
+    Ok((programs, scripts))
+}
+
+#[test]
+fn a_package_is_linked_and_every_command_finds_the_deployment_through_the_links() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let root = dir.path().canonicalize()?;
+    let (programs, scripts) = package(&root)?;
+    let deploy = root.join("my deploy");
+    std::fs::create_dir_all(deploy.join("services"))?;
+    let settings =
+        "SERVICE_DRIVER=process\nPOSTGRES_HOST=db.example.com\nPIPRIO_DOMAIN=example.com\n";
+    std::fs::write(deploy.join(".env"), settings)?;
+    let (from, to) = (programs.display().to_string(), deploy.display().to_string());
+    for _ in 0..2 {
+        let mut command = Command::new("bash");
+        command.arg(scripts.join("install.sh")).args(["--link", "--from", &from, &to]);
+        let out = command.current_dir("/").output()?;
+        ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        assert_eq!(std::fs::read_link(deploy.join("bin"))?, programs);
+        assert_eq!(std::fs::read_link(deploy.join("scripts"))?, scripts);
+    }
+    let run = |command: &mut Command, dir: &Path| -> Result<String> {
+        let out = command.env_remove("PIPRIO_DEPLOY").current_dir(dir).output()?;
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned() + &errors)
+    };
+    let domain = run(Command::new("bin/deploy-env").args(["get", "PIPRIO_DOMAIN"]), &deploy)?;
+    assert_eq!(domain, "example.com\n");
+    let own = deploy.join("bin/deploy-env");
+    let path =
+        run(Command::new(own).args(["--", "sh", "-c", "echo \"$PIPRIO_DEPLOY\""]), Path::new("/"))?;
+    assert_eq!(path.lines().last(), Some(to.as_str()), "{path}");
+    for (script, dir) in
+        [("scripts/restore.sh", deploy.as_path()), ("restore.sh", &deploy.join("scripts"))]
+    {
+        let mut command = Command::new("bash");
+        // As a shell that went there; the kernel knows the directory behind the link alone.
+        let bundles = run(command.arg(script).env("PWD", dir), dir)?;
+        ensure!(
+            bundles.contains(&format!("no directory of bundles at {to}/backups")),
+            "{script}: {bundles}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn copies_and_links_do_not_replace_each_other() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let root = dir.path().canonicalize()?;
+    let (programs, scripts) = package(&root)?;
+    let from = programs.display().to_string();
+    let (copies, links) = (root.join("copies"), root.join("links"));
+    std::fs::create_dir(&links)?;
+    install_into(&copies)?;
+    std::os::unix::fs::symlink(&programs, links.join("bin"))?;
+    let before = std::fs::read(programs.join("pg-snap"))?;
+    let to = |dir: &Path| dir.display().to_string();
+    for (script, arguments) in [
+        (&scripts, ["--link", "--from", from.as_str(), &to(&copies)].as_slice()),
+        (&scripts, &["--from", from.as_str(), &to(&links)]),
+    ] {
+        let out = Command::new("bash").arg(script.join("install.sh")).args(arguments).output()?;
+        let errors = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(5), "{errors}");
+        ensure!(errors.contains("nothing was changed"), "{errors}");
+    }
+    ensure!(copies.join("bin").is_dir() && !copies.join("bin").is_symlink());
+    ensure!(!links.join("scripts").exists() && !links.join(".gitignore").exists());
+    assert_eq!(std::fs::read(programs.join("pg-snap"))?, before);
+    Ok(())
+}

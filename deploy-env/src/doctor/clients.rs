@@ -1,6 +1,6 @@
 //! PostgreSQL's clients: which there are, and queries through psql, as the other tools send them.
 
-use super::program::{Answer, LIMIT, Tools, ask};
+use crate::program::{Answer, LIMIT, Tools, ask};
 use anyhow::{Context, Result, bail};
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;

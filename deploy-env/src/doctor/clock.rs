@@ -1,7 +1,7 @@
 //! The clock: bundles have their names and their ages by it.
 
 use super::line::Line;
-use super::program::{Answer, LIMIT, Tools, ask};
+use crate::program::{Answer, LIMIT, Tools, ask};
 use pipe_kit::text::age;
 
 /// How many seconds ahead of the clock a bundle may be: two that begin in one second get different names.

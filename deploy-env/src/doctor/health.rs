@@ -3,8 +3,8 @@
 
 use super::line::Line;
 use super::place::{Place, quoted};
-use super::program::{Tools, ask};
 use super::unfinished::Unfinished;
+use crate::program::{Tools, ask};
 use anyhow::{Context, Result, bail};
 use bundle_format::report::{HealthReport, ProbeKind, ProbeReport, ProbeVerdict};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use super::cron;
 use super::place::Place;
-use super::program::{Answer, LIMIT, ask};
+use crate::program::{Answer, LIMIT, ask};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,7 +1,7 @@
 //! What `age` and `gpg` answer about recipients, as `seal.sh` asks them.
 
 use super::copies::Trial;
-use super::program::{Answer, LIMIT, Tools, ask};
+use crate::program::{Answer, LIMIT, Tools, ask};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 

@@ -50,9 +50,14 @@ impl Place {
         tool.arg("--").args(words).to_shell()
     }
 
-    /// Runs `install.sh` of the toolkit's sources.
+    /// Installs the toolkit again: the package, where its programs are linked into the deployment, else `install.sh`
+    /// of the toolkit's sources.
     pub fn install(&self, options: &[&str]) -> String {
-        Tool::new("scripts/install.sh").args(options).arg(&self.dir).to_shell()
+        let tool = match self.dir.join("bin").is_symlink() {
+            true => Tool::new("piprio-backup").arg("install"),
+            false => Tool::new("scripts/install.sh"),
+        };
+        tool.args(options).arg(&self.dir).to_shell()
     }
 }
 
@@ -78,5 +83,13 @@ mod tests {
             "deploy-env --deploy '/srv/my deploy' -- pg-snap status"
         );
         assert_eq!(place.install(&["--cron"]), "scripts/install.sh --cron '/srv/my deploy'");
+    }
+
+    #[test]
+    fn where_a_package_is_linked_it_is_the_package_that_is_installed_again() {
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/usr/libexec/piprio-backup", dir.path().join("bin")).unwrap();
+        let expected = format!("piprio-backup install --timer {}", dir.path().display());
+        assert_eq!(Place::new(dir.path()).install(&["--timer"]), expected);
     }
 }

@@ -4,7 +4,7 @@ use super::cron;
 use super::jobs::{Job, Owner, Starter, Work};
 use super::line::{Line, Status};
 use super::place::Place;
-use super::program::{LIMIT, ask};
+use crate::program::{LIMIT, ask};
 use chrono::NaiveDateTime;
 use std::process::Command;
 

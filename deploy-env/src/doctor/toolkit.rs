@@ -2,8 +2,8 @@
 
 use super::line::Line;
 use super::place::{Place, quoted};
-use super::program::{LIMIT, Tools, ask};
 use super::unfinished::Unfinished;
+use crate::program::{LIMIT, Tools, ask};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ const PROGRAMS: [&str; 9] = [
 pub fn versions(tools: &Tools) -> Vec<(&'static str, Option<String>)> {
     let version = |program: &'static str| {
         let answer = ask(tools.command(program).arg("--version"), "", LIMIT);
-        let answer = answer.ok().filter(super::program::Answer::is_good);
+        let answer = answer.ok().filter(crate::program::Answer::is_good);
         let version =
             answer.and_then(|a| a.text.trim().strip_prefix(program).map(|v| v.trim().to_owned()));
         (program, version)
