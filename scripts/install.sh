@@ -53,24 +53,27 @@ if [[ -z "$from" ]]; then
   from="$(build 2>/dev/null)" || from="$(build --workspace --exclude pipeline-tests --exclude test-kit)"
 fi
 
+mkdir -p -- "$dir"
 if [[ -n "$link" ]]; then
   for old in "$dir/bin" "$dir/scripts"; do
     [[ -L "$old" || ! -e "$old" ]] || { log "$old holds copies of the toolkit; nothing was changed; to use the package: mv $(printf '%q %q' "$old" "$old.copies")"; exit 5; }
   done
-  mkdir -p -- "$dir"
   ln -sfn -- "$from" "$dir/bin"
   ln -sfn -- "$here" "$dir/scripts"
 else
   for old in "$dir/bin" "$dir/scripts"; do
     [[ ! -L "$old" ]] || { log "$old is a link to $(readlink -- "$old"); nothing was changed; to use copies: rm $(printf %q "$old")"; exit 5; }
   done
-  mkdir -p -- "$dir/bin" "$dir/scripts/drivers"
+  # The toolkit has no secrets, and whoever installs it as root is not the user that runs the backups. Earlier
+  # versions closed these directories.
+  (umask 022 && mkdir -p -- "$dir/bin" "$dir/scripts/drivers")
+  (( EUID != 0 )) || chmod a+rx -- "$dir/bin" "$dir/scripts" "$dir/scripts/drivers"
   for tool in "${tools[@]}"; do install -m 0755 -- "$from/$tool" "$dir/bin/$tool"; done
   for wrapper in "${wrappers[@]}"; do install -m 0755 -- "$here/$wrapper" "$dir/scripts/$wrapper"; done
   for driver in "$here"/drivers/*; do install -m 0755 -- "$driver" "$dir/scripts/drivers/"; done
 fi
 
-touch -- "$dir/.gitignore"
+(umask 022 && touch -- "$dir/.gitignore")
 [[ -z "$(tail -c 1 -- "$dir/.gitignore")" ]] || printf '\n' >> "$dir/.gitignore"
 for line in '.env*' 'secrets/' 'backups/' '.restore/' '.drills/'; do
   grep -qxF -- "$line" "$dir/.gitignore" || printf '%s\n' "$line" >> "$dir/.gitignore"

@@ -106,9 +106,9 @@ PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")" || status=$?
 (( status != 75 )) || skip 'debootstrap cannot build the image (above); is the mirror to be reached?'
 (( status == 0 )) || exit "$status"
 export PIPRIO_TEST_COMPOSE_IMAGE PIPRIO_TEST_BIN_DIR="$built"
-# Images of earlier builds of the application.
+# Images of earlier builds of the application; a machine's image (tests/compose/machine) has the tag of the one below it.
 docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}}' |
-  { grep -vxF -- "$PIPRIO_TEST_COMPOSE_IMAGE" || true; } | xargs -r docker rmi >/dev/null
+  { grep -v -- ":${PIPRIO_TEST_COMPOSE_IMAGE##*:}\$" || true; } | xargs -r docker rmi >/dev/null
 log "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
 if [[ "${1:-}" == --throughput ]]; then
   cargo build --release --locked --quiet -p pg-snap -p compose-driver

@@ -57,6 +57,28 @@ fn it_installs_and_upgrades_and_ignores_what_must_not_be_committed() -> Result<(
 }
 
 #[test]
+fn who_did_not_install_the_toolkit_can_run_it_and_reads_nothing_else() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let deploy = dir.path().join("deploy");
+    let mode = |name: &str| -> Result<u32> {
+        Ok(std::fs::metadata(deploy.join(name))?.permissions().mode() & 0o777)
+    };
+    install_into(&deploy)?;
+    assert_eq!(mode("")?, 0o700);
+    for name in ["bin", "scripts", "scripts/drivers"] {
+        assert_eq!(mode(name)?, 0o755, "{name}");
+    }
+    // Unreadable, it would ignore nothing.
+    assert_eq!(mode(".gitignore")?, 0o644);
+    // What an earlier version has closed to the deployment's owner, an upgrade by root opens.
+    let closed = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(deploy.join("bin"), closed)?;
+    install_into(&deploy)?;
+    assert_eq!(mode("bin")?, if test_kit::user::is_root() { 0o755 } else { 0o700 });
+    Ok(())
+}
+
+#[test]
 fn every_tool_is_built_by_default() -> Result<()> {
     // install.sh names no package, so that it builds again nothing that cargo build --release has built.
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

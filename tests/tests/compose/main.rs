@@ -16,6 +16,7 @@ mod features;
 mod health;
 mod isolate;
 mod kit;
+mod machine;
 mod moving;
 mod restore;
 mod runbook;
