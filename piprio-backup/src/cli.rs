@@ -3,6 +3,7 @@
 use crate::install::Install;
 use crate::programs::PROGRAMS;
 use crate::scripts::SCRIPTS;
+use clap::builder::PossibleValuesParser;
 use clap::{Command, Parser, Subcommand};
 use clap_complete::Shell;
 use std::ffi::OsString;
@@ -39,6 +40,9 @@ pub(crate) enum Work {
     Completions {
         /// Name of the shell
         shell: Shell,
+        /// Program that is typed by its own name, such as pg-snap
+        #[arg(default_value = "piprio-backup", value_parser = names())]
+        program: String,
     },
     /// Write a man page of every program into DIR/man1
     Man {
@@ -47,6 +51,11 @@ pub(crate) enum Work {
     },
     #[command(external_subcommand)]
     Other(Vec<OsString>),
+}
+
+fn names() -> PossibleValuesParser {
+    let programs = PROGRAMS.iter().map(|program| program.name);
+    PossibleValuesParser::new(["piprio-backup"].into_iter().chain(programs))
 }
 
 /// What `--help` lists after the options: commands that are no subcommands of clap's.

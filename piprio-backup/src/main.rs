@@ -2,6 +2,11 @@
 
 use piprio_backup::{Cli, programs};
 
+/// musl's own serves one thread after another, which many threads of a dump or a mirror would notice.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::process::ExitCode {
     match programs::called() {
         Some(program) => (program.main)(),

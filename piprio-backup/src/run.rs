@@ -18,7 +18,9 @@ pub fn run(cli: Cli) -> Result<u8> {
     let place = Place::of_this_file()?;
     let deploy = deployment(cli.deploy)?;
     match cli.command {
-        Work::Completions { shell } => documents::print_completions(shell).map(|()| 0),
+        Work::Completions { shell, program } => {
+            documents::print_completions(shell, &program).map(|()| 0)
+        }
         Work::Man { dir } => documents::write_man_pages(&dir).map(|()| 0),
         Work::Install(options) => install::run(&place, &options),
         Work::Doctor { mut arguments } => {
