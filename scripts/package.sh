@@ -2,6 +2,8 @@
 # Makes the packages of this version: for each target a tarball of static programs that runs from wherever it is
 # unpacked, a Debian package, and a list of what is in them (CycloneDX).
 #   package.sh [--target TRIPLE]… [--out DIR]    all targets [default], into DIR [default: target/package/out]
+#   package.sh --program FILE [--out DIR]        a Debian package alone, for this machine, of a program that is built
+#                                                already and without lists of what is in it: for tests
 #   package.sh --check-reproducible [OPTIONS]    makes them twice, in two directories, and compares every byte
 # Targets: x86_64-unknown-linux-musl, aarch64-unknown-linux-musl. One that is not named and cannot be built here is
 # skipped, with the reason. What is packaged is the tree as it is; the date in it is that of the last commit, or
@@ -25,12 +27,14 @@ readonly limit=$((25 * 1000 * 1000))
 targets=()
 out=''
 check=''
+given=''
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,9s/^# \{0,1\}//p' "$self"; exit 0 ;;
+    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "$self"; exit 0 ;;
     --target=*) targets+=("${1#*=}"); shift ;;
     --target) (( $# > 1 )) || die 2 "--target needs a triple"; targets+=("$2"); shift 2 ;;
     --out) (( $# > 1 )) || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
+    --program) (( $# > 1 )) || die 2 "--program needs a file"; given="$(readlink -f -- "$2")"; shift 2 ;;
     --check-reproducible) check=yes; shift ;;
     *) die 2 "unknown option $1" ;;
   esac
@@ -173,11 +177,11 @@ bom() {
   sed "s|path+file://$copy/|path+file:///|g" "$copy/piprio-backup/piprio-backup.cdx.json" > "$2"
 }
 
-# tree TARGET PROGRAM DIR: what both packages have in common, as a prefix.
+# tree PROGRAM DIR: what both packages have in common, as a prefix.
 tree() {
-  local dir="$3" share="$3/share/piprio-backup/scripts" doc="$3/share/doc/piprio-backup" name
+  local dir="$2" share="$2/share/piprio-backup/scripts" doc="$2/share/doc/piprio-backup" name
   install -d -- "$dir/bin" "$dir/libexec/piprio-backup" "$share/drivers" "$doc"
-  install -m 0755 -- "$2" "$dir/libexec/piprio-backup/piprio-backup"
+  install -m 0755 -- "$1" "$dir/libexec/piprio-backup/piprio-backup"
   for name in "${tools[@]}"; do
     ln -- "$dir/libexec/piprio-backup/piprio-backup" "$dir/libexec/piprio-backup/$name"
   done
@@ -186,14 +190,20 @@ tree() {
     # What the others read is never run.
     install -m "$([[ "$name" == lib.sh ]] && printf 0644 || printf 0755)" -- "scripts/$name" "$share/$name"
   done
+  for name in install.sh schedule.sh; do install -m 0755 -- "scripts/$name" "$share/$name"; done
+  copy_tracked "$dir/share/piprio-backup" contrib/systemd contrib/cron
   for name in scripts/drivers/*; do install -m 0755 -- "$name" "$share/drivers/"; done
   cp -r -- "$work/documents/man" "$dir/share/man"
   install -D -m 0644 -t "$dir/share/bash-completion/completions" -- "$work/documents/bash"/*
   install -D -m 0644 -t "$dir/share/fish/vendor_completions.d" -- "$work/documents/fish"/*
   copy_tracked "$doc" README.md CONTRIBUTING.md docs contrib
+}
+
+# list_parts TARGET DIR: the licences of what is linked, and the list of it.
+list_parts() {
   metadata --filter-platform "$1" |
-    python3 packaging/licenses.py "$fetched/zig/lib/libc/musl/COPYRIGHT" | gzip -n -9 > "$doc/third-party-licenses.gz"
-  gzip -n -9 < "$work/bom-$1.json" > "$doc/sbom.cdx.json.gz"
+    python3 packaging/licenses.py "$fetched/zig/lib/libc/musl/COPYRIGHT" | gzip -n -9 > "$2/third-party-licenses.gz"
+  gzip -n -9 < "$work/bom-$1.json" > "$2/sbom.cdx.json.gz"
 }
 
 # tarball TARGET TREE: prints the file.
@@ -253,7 +263,8 @@ package() {
   checked "$1" "$program"
   documents "$1" "$program"
   bom "$1" "$work/bom-$1.json"
-  tree "$1" "$program" "$dir"
+  tree "$program" "$dir"
+  list_parts "$1" "$dir/share/doc/piprio-backup"
   tarball "$1" "$dir"
   deb "$1" "$dir"
   install -m 0644 -- "$work/bom-$1.json" "$out/$list"
@@ -276,6 +287,15 @@ check_reproducible() {
   diff -- "${copies[@]/%//sums}" >&2 || die 1 'the second run made other bytes (<: first, >: second)'
   log 'both runs made the same bytes'
 }
+
+if [[ -n "$given" ]]; then
+  strip -o "$work/program" -- "$given"
+  this="$(uname -m)-unknown-linux-musl"
+  documents "$this" "$work/program"
+  tree "$work/program" "$work/tree"
+  deb "$this" "$work/tree"
+  exit 0
+fi
 
 if [[ -n "$check" ]]; then
   check_reproducible
