@@ -107,7 +107,7 @@ PIPRIO_TEST_COMPOSE_IMAGE="$(tests/compose/image/build "$built")" || status=$?
 (( status == 0 )) || exit "$status"
 export PIPRIO_TEST_COMPOSE_IMAGE PIPRIO_TEST_BIN_DIR="$built"
 # Images of earlier builds of the application; a machine's image (tests/compose/machine) has the tag of the one below it.
-docker images --filter label=piprio.test=image --format '{{.Repository}}:{{.Tag}}' |
+docker images --filter label=piprio.test=image --format '{{if eq .Tag "<none>"}}{{.ID}}{{else}}{{.Repository}}:{{.Tag}}{{end}}' |
   { grep -v -- ":${PIPRIO_TEST_COMPOSE_IMAGE##*:}\$" || true; } | xargs -r docker rmi >/dev/null
 log "testing on $PIPRIO_TEST_COMPOSE_IMAGE"
 if [[ "${1:-}" == --throughput ]]; then

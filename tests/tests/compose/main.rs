@@ -13,6 +13,7 @@ mod drill;
 mod drill_app;
 mod exec;
 mod features;
+mod first_minutes;
 mod health;
 mod isolate;
 mod kit;
