@@ -15,13 +15,13 @@ use crate::put::ending::Ending;
 use crate::put::input::{Input, Opened};
 use crate::put::upload::{Destination, Failed, Stored};
 use crate::report::print_json;
-use crate::s3::fault::Kind;
+use crate::s3::fault::{Answer, Kind, StoreError};
 use crate::s3::lock::Retention;
 use crate::s3::retry::retrying;
 use crate::s3::store::Store;
 use crate::s3::tasks::runtime;
 use anyhow::{Context, Result, bail};
-use chrono::{Duration, Utc};
+use chrono::{DateTime, Duration, Utc};
 use pipe_kit::{Exit, cleanup, info, warning};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -78,15 +78,47 @@ pub fn run(args: &Put) -> Result<Exit> {
     if let Some(retention) = retention {
         // The connections of the upload ended with it.
         let store = args.link.remote(&bucket, None)?.store;
-        runtime()?.block_on(prove_lock(&store, &to, retention))?;
+        runtime()?.block_on(async {
+            let shown = locked_until(&store, &to, retention, stored.parts > 1).await;
+            prove_lock(shown, &to, retention)
+        })?;
     }
     report(&to, &stored, args.json)
 }
 
+/// Until when the server shows the object as locked. Some servers (Ceph 16 is one) lose the lock of an upload in parts,
+/// and keep one that is set afterwards.
+async fn locked_until(
+    store: &Store,
+    to: &ObjectPath,
+    wanted: Retention,
+    is_in_parts: bool,
+) -> Answer<Option<DateTime<Utc>>> {
+    let ask = || retrying(|_| store.locked_until(&to.key));
+    let shown = ask().await;
+    let is_unseen = match &shown {
+        Ok(until) => until.is_none(),
+        Err(error) => error.kind == Kind::Denied,
+    };
+    if !is_in_parts || !is_unseen {
+        return shown;
+    }
+    match (retrying(|_| store.set_retention(&to.key, wanted)).await, shown) {
+        (Ok(()), _) => ask().await,
+        // Whoever sees that there is no lock needs no other reason.
+        (Err(_), Ok(none)) => Ok(none),
+        (Err(error), Err(_)) => Err(StoreError::permanent(error.message)),
+    }
+}
+
 /// Some servers accept a lock and do not know what it is.
-async fn prove_lock(store: &Store, to: &ObjectPath, wanted: Retention) -> Result<()> {
+fn prove_lock(
+    shown: Answer<Option<DateTime<Utc>>>,
+    to: &ObjectPath,
+    wanted: Retention,
+) -> Result<()> {
     let what = format!("{to} is stored");
-    match retrying(|_| store.locked_until(&to.key)).await {
+    match shown {
         Ok(Some(until)) if until >= wanted.until - Duration::minutes(1) => Ok(()),
         Ok(Some(until)) => bail!("{what}, but it is locked only until {}", until.to_rfc3339()),
         Ok(None) => bail!(

@@ -69,6 +69,14 @@ impl S3 {
         Self::start_with(bucket, &["--object-lock".as_ref()])
     }
 
+    /// The same, but for objects that are uploaded in parts: they are locked only by a request of its own.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_losing_locks_of_parts(bucket: &str) -> Result<Self> {
+        Self::start_with(bucket, &["--object-lock".as_ref(), "--lose-locks-of-parts".as_ref()])
+    }
+
     /// A server that accepts a lock, and shows none.
     ///
     /// # Errors

@@ -198,6 +198,10 @@ impl Store {
         headers.insert("accept-encoding", HeaderValue::from_static("identity"));
         let agent = concat!("obj-mirror/", env!("CARGO_PKG_VERSION"));
         headers.insert("user-agent", HeaderValue::from_static(agent));
+        // hyper sends no length of an empty body, and S3 and Ceph refuse an upload without one (411).
+        if request.body.is_empty() && ["PUT", "POST"].contains(&request.method) {
+            headers.insert("content-length", HeaderValue::from_static("0"));
+        }
         let target = if query.is_empty() { path } else { format!("{path}?{query}") };
         let target = http::uri::PathAndQuery::try_from(target).map_err(|e| unsendable(&e))?;
         let signed = Request::builder().method(request.method).uri(target);

@@ -56,6 +56,30 @@ fn a_lock_that_the_server_does_not_show_is_none() {
 }
 
 #[test]
+fn a_server_that_loses_the_lock_of_an_upload_in_parts_is_asked_for_it_again() {
+    for key in [None, Some(UPLOAD_ONLY)] {
+        let bench = Bench::with(S3::start_losing_locks_of_parts(BUCKET).unwrap());
+        for size in [1000, 17 * MIB] {
+            let name = size.to_string();
+            let (_, bytes) = bench.file(&name, size);
+            let object = format!("s3://{BUCKET}/{name}");
+            let mut command = bench.command(&["put", &object, &name, "--retain-days", "30"]);
+            if let Some(key) = key {
+                command.env("AWS_ACCESS_KEY_ID", key);
+            }
+            end(&mut command).with(0);
+            let ask = |method: &str| {
+                bench.s3.client().request(method, (BUCKET, &name), &[], &[], b"").unwrap()
+            };
+            let answer = ask("HEAD");
+            assert_eq!(answer.header("x-amz-object-lock-mode"), Some("GOVERNANCE"), "{size}");
+            assert_eq!(ask("DELETE").status, 403, "{size}");
+            assert!(ask("GET").body == bytes, "{size}");
+        }
+    }
+}
+
+#[test]
 fn an_upload_that_a_killed_run_began_without_a_lock_is_locked_all_the_same() {
     let bench = Bench::with(S3::start_locking(BUCKET).unwrap());
     let (_, bytes) = bench.file("a", 17 * MIB);

@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use test_kit::s3::keys::Keys;
+use test_kit::s3::lock::Locks;
 use test_kit::s3::rules::Rules;
 use test_kit::s3::server::Server;
 use test_kit::s3::store::Store;
@@ -39,6 +40,9 @@ struct Cli {
     /// Let objects be locked, as a bucket with Object Lock does
     #[arg(long)]
     object_lock: bool,
+    /// Lock no object that is uploaded in parts, as Ceph 16 does; a lock that is set afterwards holds
+    #[arg(long, requires = "object_lock")]
+    lose_locks_of_parts: bool,
     /// Show no lock of an object, as a server that accepts locks and does not know them
     #[arg(long)]
     hide_locks: bool,
@@ -75,7 +79,12 @@ fn run(cli: Cli) -> Result<Exit> {
             refuses_checksums: cli.refuse_checksums,
             hides_locks: cli.hide_locks,
         };
-        let mut server = Server::bind(cli.listen, keys, store, cli.object_lock).await?.by(rules);
+        let locks = match (cli.object_lock, cli.lose_locks_of_parts) {
+            (false, _) => Locks::Refused,
+            (true, false) => Locks::Kept,
+            (true, true) => Locks::OfWholeUploads,
+        };
+        let mut server = Server::bind(cli.listen, keys, store, locks).await?.by(rules);
         if let (Some(certificate), Some(key)) = (&cli.tls_certificate, &cli.tls_key) {
             server = server.over_tls(certificate, key)?;
         }

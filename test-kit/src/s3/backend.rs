@@ -3,7 +3,7 @@
 use super::bodies::Fate;
 use super::faults::{Act, Faults};
 use super::listing::PAGE;
-use super::lock::{Lock, check_asked};
+use super::lock::{Lock, Locks, check_asked};
 use super::multipart;
 use super::object::{Blob, Object, Properties};
 use super::pages;
@@ -26,7 +26,7 @@ pub(super) struct Backend {
     pub(super) stats: Arc<Stats>,
     pub(super) faults: Arc<Faults>,
     /// Whether its buckets have Object Lock.
-    pub(super) locks: bool,
+    pub(super) locks: Locks,
 }
 
 impl Backend {

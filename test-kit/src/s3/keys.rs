@@ -14,6 +14,7 @@ const LIMITED: [(&str, &[&str]); 2] = [
         UPLOAD_ONLY,
         &[
             "PutObject",
+            "PutObjectRetention",
             "CreateMultipartUpload",
             "UploadPart",
             "CompleteMultipartUpload",

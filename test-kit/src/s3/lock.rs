@@ -5,6 +5,19 @@ use s3s::dto::Timestamp;
 use s3s::{S3Result, s3_error};
 use std::time::SystemTime;
 
+/// What locks are to the buckets of a server.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Locks {
+    /// Refused.
+    #[default]
+    Refused,
+    /// Kept.
+    Kept,
+    /// Kept, but for an object that is uploaded in parts, which is accepted without its lock, as Ceph 16 has it. A lock
+    /// of its own is kept afterwards.
+    OfWholeUploads,
+}
+
 /// Until when an object is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Lock {
@@ -36,13 +49,9 @@ pub(super) fn check_unlocked(lock: Option<&Lock>) -> S3Result<()> {
 }
 
 /// Refuses a lock in a bucket without Object Lock, or without a checksum.
-pub(super) fn check_asked(
-    lock: Option<&Lock>,
-    bucket_locks: bool,
-    has_checksum: bool,
-) -> S3Result<()> {
+pub(super) fn check_asked(lock: Option<&Lock>, locks: Locks, has_checksum: bool) -> S3Result<()> {
     match lock {
-        Some(_) if !bucket_locks => {
+        Some(_) if locks == Locks::Refused => {
             Err(s3_error!(InvalidRequest, "Bucket is missing Object Lock Configuration"))
         }
         Some(_) if !has_checksum => Err(s3_error!(

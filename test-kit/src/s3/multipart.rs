@@ -1,6 +1,6 @@
 //! Multipart uploads.
 
-use super::lock::check_asked;
+use super::lock::{Locks, check_asked};
 use super::object::{Blob, Object, hex};
 use super::properties::{check_md5, check_sha256, properties, tags_of};
 use super::store::{Bucket, Store, Upload};
@@ -29,10 +29,10 @@ fn upload<'a>(bucket: &'a mut Bucket, id: &str, key: &str) -> S3Result<&'a mut U
 pub(super) fn create(
     store: &Store,
     input: &CreateMultipartUploadInput,
-    bucket_locks: bool,
+    locks: Locks,
 ) -> S3Result<CreateMultipartUploadOutput> {
     let id = format!("upload-{}", NEXT_ID.fetch_add(1, Ordering::Relaxed));
-    let upload = Upload {
+    let mut upload = Upload {
         key: input.key.clone(),
         begun: SystemTime::now(),
         properties: properties!(input),
@@ -41,7 +41,10 @@ pub(super) fn create(
         parts: BTreeMap::new(),
     };
     // The parts have checksums of their own.
-    check_asked(upload.properties.lock.as_ref(), bucket_locks, true)?;
+    check_asked(upload.properties.lock.as_ref(), locks, true)?;
+    if locks == Locks::OfWholeUploads {
+        upload.properties.lock = None;
+    }
     store.with(&input.bucket, |bucket| {
         bucket.uploads.insert(id.clone(), upload);
         Ok(CreateMultipartUploadOutput {

@@ -6,7 +6,9 @@ use super::keys::Keys;
 use super::object::hex;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use hyper::header::{AUTHORIZATION, EXPIRES, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONTENT_LENGTH, EXPIRES, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode};
 use md5::{Digest, Md5};
@@ -47,6 +49,7 @@ impl Rules {
         let deletes =
             head.method == Method::POST && query.split('&').any(|q| q.starts_with("delete"));
         self.check_sums(&head.headers, deletes || is_upload(&head))?;
+        check_length(&head)?;
         if deletes {
             let whole = body.store_all_limited(LONGEST_LIST).await;
             let whole =
@@ -125,6 +128,16 @@ impl Rules {
             headers.insert(EXPIRES, expires);
         }
     }
+}
+
+/// Refuses an upload whose length is not given, of no bytes too, as S3 and Ceph do.
+fn check_length(head: &Parts) -> Result<(), Refusal> {
+    let given = [CONTENT_LENGTH, TRANSFER_ENCODING];
+    if is_upload(head) && !given.iter().any(|name| head.headers.contains_key(name)) {
+        let words = "You must provide the Content-Length HTTP header.";
+        return Err(refusal(StatusCode::LENGTH_REQUIRED, "MissingContentLength", words));
+    }
+    Ok(())
 }
 
 fn is_upload(head: &Parts) -> bool {

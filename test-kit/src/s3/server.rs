@@ -3,6 +3,7 @@
 use super::backend::{Backend, HANG_UP};
 use super::faults::{Fault, Faults};
 use super::keys::Keys;
+use super::lock::Locks;
 use super::rules::Rules;
 use super::stats::Stats;
 use super::store::Store;
@@ -51,11 +52,11 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens at `address` (port 0: a free one) and serves a store; `locks`: its buckets have Object Lock.
+    /// Listens at `address` (port 0: a free one) and serves a store; `locks`: what they are to it.
     ///
     /// # Errors
     /// If the address cannot be listened at.
-    pub async fn bind(address: SocketAddr, keys: Keys, store: Store, locks: bool) -> Result<Self> {
+    pub async fn bind(address: SocketAddr, keys: Keys, store: Store, locks: Locks) -> Result<Self> {
         let listener = TcpListener::bind(address).await;
         let listener = listener.with_context(|| format!("listening on {address}"))?;
         let (store, stats) = (Arc::new(store), Arc::new(Stats::default()));
