@@ -1,4 +1,4 @@
-//! The lists of commands: of `--help`, and of the README.
+//! The lists of commands: of `--help`, and of the page of installation.
 
 use crate::{PROGRAM, source, stdout};
 use piprio_backup::{documents, programs::PROGRAMS, scripts::SCRIPTS};
@@ -24,8 +24,8 @@ fn help_lists_every_script_and_program() {
 }
 
 #[test]
-fn the_readme_lists_the_same_as_help() {
-    let text = std::fs::read_to_string(source("README.md")).unwrap();
+fn the_page_of_installation_lists_the_same_as_help() {
+    let text = std::fs::read_to_string(source("docs/INSTALL.md")).unwrap();
     let table = text.lines().skip_while(|line| !line.starts_with("| command | what it does |"));
     let rows = table.skip(2).take_while(|line| line.starts_with('|')).map(|line| {
         let mut cells = line.trim_matches('|').split('|').map(str::trim);

@@ -1,5 +1,5 @@
 //! The package's one program file under all its names; its man pages and completions, which agree with `--help`, with
-//! each other and with the README, in the shells and in `man`.
+//! each other and with the documentation, in the shells and in `man`.
 // In a test to panic is to fail.
 #![allow(clippy::unwrap_used)]
 
