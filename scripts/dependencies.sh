@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that tests, demo and fuzzing need and this machine lacks: PostgreSQL, Redis,
 # ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pgBackRest, pip, a C linker, a C++
-# compiler, a German and an Argentine locale.
+# compiler, zsh, fish, man-db, a German and an Argentine locale.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 #   dependencies.sh dedup     instead, what scripts/bench-dedup.sh needs: PostgreSQL, restic, Python, a C linker
@@ -37,6 +37,9 @@ else
   [[ -x /usr/sbin/pgbouncer ]] || need pgbouncer pgbouncer
   need pgbackrest pgbackrest
   need flock util-linux
+  need zsh zsh
+  need fish fish
+  need man man-db
   [[ -e /usr/share/i18n/locales/de_DE ]] || packages+=(locales)
 fi
 

@@ -249,6 +249,8 @@ LOG
   sed -e "s/@VERSION@/$revision/; s/@ARCHITECTURE@/$architecture/; s/@SIZE@/$size/" packaging/debian/control > "$dir/DEBIAN/control"
   (cd -- "$dir" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$dir/DEBIAN/md5sums"
   chmod -R u+w,go-w -- "$dir"
+  # dpkg-deb would keep what is older.
+  find "$dir" -exec touch --no-dereference --date "@$epoch" {} +
   # In one thread: the number of processors would change the bytes.
   DPKG_DEB_THREADS_MAX=1 dpkg-deb --root-owner-group -Zxz --build "$dir" "$work/$1.deb" >&2
   mv -- "$work/$1.deb" "$out/piprio-backup_${revision}_$architecture.deb"

@@ -3,6 +3,7 @@
 
 mod clients;
 mod clock;
+mod command;
 mod copies;
 mod cron;
 mod database;
@@ -21,6 +22,7 @@ mod room;
 mod runs;
 mod schedule;
 mod spelling;
+mod templates;
 mod toolkit;
 mod unfinished;
 
@@ -33,8 +35,8 @@ use anyhow::Result;
 use bundle_format::report::{HealthReport, LoadPreflight, ProbeKind, RunKind};
 use chrono::{Local, SecondsFormat, Utc};
 use clients::Clients;
+use command::Work;
 use copies::Recipients;
-use jobs::Work;
 use keyring::Keyring;
 use line::{Line, Status};
 use pipe_kit::{Exit, Stop};
@@ -167,7 +169,7 @@ fn scheduled(place: &Place, expects_drills: bool) -> Vec<Line> {
     }
     let host = schedule::Host::look(&jobs, prepared.is_some());
     let now = Local::now().naive_local();
-    let works = [(Work::Backup, true), (Work::Drill, expects_drills)];
+    let works = [(Work::Backup, true), (Work::Drill, expects_drills), (Work::Ship, false)];
     let line = |(work, expected)| schedule::line(work, expected, &jobs, &host, now, place);
     works.into_iter().filter_map(line).collect()
 }

@@ -66,8 +66,25 @@ fn list_of_commands() -> String {
         .iter()
         .map(|program| (program.name, about(&(program.command)()).unwrap_or_default()));
     let lines = |rows: &mut dyn Iterator<Item = (&str, String)>| -> String {
-        rows.map(|(name, about)| format!("  {name:<16} {about}\n")).collect()
+        rows.map(|(name, about)| row(name, &about)).collect()
     };
     let (scripts, programs) = (lines(&mut { scripts }), lines(&mut { programs }));
     format!("The work, as scripts:\n{scripts}\nIts stages, as programs:\n{programs}")
+}
+
+/// A name and its description, whose further lines are indented as the first: clap would begin them at the margin.
+fn row(name: &str, about: &str) -> String {
+    const WIDTH: usize = 78;
+    let mut text = format!("  {name:<16}");
+    let mut used = text.len();
+    for word in about.split(' ') {
+        if used + 1 + word.len() > WIDTH {
+            text.push_str("\n                  ");
+            used = 18;
+        }
+        text.push(' ');
+        text.push_str(word);
+        used += 1 + word.len();
+    }
+    text + "\n"
 }

@@ -1,5 +1,6 @@
 //! Man pages and completions, from the same definitions as `--help`.
 
+mod completions;
 mod page;
 mod synopsis;
 
@@ -34,10 +35,8 @@ fn command_of(program: &Program) -> Command {
 /// If stdout cannot be written to.
 pub fn print_completions(shell: Shell, program: &str) -> Result<()> {
     let own = named(OsStr::new(program)).map(command_of);
-    let mut command = own.unwrap_or_else(whole_command);
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command, program, &mut text);
-    pipe_kit::output::print(&String::from_utf8_lossy(&text))
+    let command = own.unwrap_or_else(whole_command);
+    pipe_kit::output::print(&completions::generate(shell, &command, program))
 }
 
 /// Writes a page of `piprio-backup`, of every program, and of each of their commands into `man1` below the directory.

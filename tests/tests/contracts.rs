@@ -197,6 +197,24 @@ fn no_tool_is_linked_to_another() {
 }
 
 #[test]
+fn one_package_alone_links_every_tool_for_the_packages_of_a_release() {
+    let is_tool = |need: &String| TOOLS.contains(&need.as_str());
+    let mut linked = needed_of_ours("piprio-backup").0;
+    linked.retain(is_tool);
+    linked.sort_unstable();
+    let mut tools = TOOLS;
+    tools.sort_unstable();
+    assert_eq!(linked, tools);
+    for package in packages().unwrap() {
+        assert!(
+            !package.dependencies.iter().any(|need| need == "piprio-backup"),
+            "{}",
+            package.name
+        );
+    }
+}
+
+#[test]
 fn the_shared_plumbing_knows_no_other_package_and_no_library_knows_a_tool() {
     for (library, needs) in LIBRARIES {
         let (needed, of_tests) = needed_of_ours(library);

@@ -1,49 +1,35 @@
 //! What is written for cron and systemd about this deployment.
 
+use super::command::{Owner, Work, is_same, work};
 use super::cron;
 use super::place::Place;
+use super::templates;
 use crate::program::{Answer, LIMIT, ask};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// What a job runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// `backup.sh`
-    Backup,
-    /// `drill.sh`
-    Drill,
-}
-
-impl Work {
-    /// The script.
-    pub fn script(self) -> &'static str {
-        match self {
-            Self::Backup => "backup.sh",
-            Self::Drill => "drill.sh",
-        }
-    }
-}
 
 /// Who starts a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Starter {
     /// A timer of systemd, by its name.
     Timer(String),
+    /// A timer that a template of the package makes for this deployment, and that nobody has enabled.
+    Offered(String),
     /// A timer of the user's own systemd, by its name.
     UserTimer(String),
     /// A line of a cron table, by the fields before its command.
     Cron(String),
 }
 
-/// Whose script a command runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Owner {
-    /// This deployment's.
-    Ours,
-    /// Perhaps this deployment's: the command leaves the directory open.
-    Unknown,
+impl Starter {
+    /// The timer that a template offers.
+    pub fn offered(&self) -> Option<&str> {
+        match self {
+            Self::Offered(timer) => Some(timer),
+            _ => None,
+        }
+    }
 }
 
 /// A job that runs a script of this deployment, or may.
@@ -72,7 +58,9 @@ const UNITS: [&str; 5] = [
 
 /// The jobs below a root: `/`, or that of a system that is being prepared.
 pub fn find(place: &Place, root: &Path) -> Vec<Job> {
-    let mut jobs = timers(place, UNITS.iter().map(|dir| root.join(dir)), Starter::Timer);
+    let units = UNITS.map(|dir| root.join(dir));
+    let mut jobs = timers(place, units.iter().cloned(), Starter::Timer);
+    jobs.extend(of_templates(place, &units));
     jobs.extend(table(place, &root.join("etc/crontab"), true));
     for file in files(&root.join("etc/cron.d")) {
         // cron reads no others.
@@ -117,24 +105,60 @@ fn timers(
     dirs: impl Iterator<Item = PathBuf>,
     starter: impl Fn(String) -> Starter,
 ) -> Vec<Job> {
-    let (mut jobs, mut seen) = (Vec::new(), BTreeSet::new());
+    let mut jobs = Vec::new();
+    for (timer, text) in services(dirs) {
+        // A template alone starts nothing.
+        if name_of(&timer).contains("@.") {
+            continue;
+        }
+        let dir = text.lines().find_map(|line| line.strip_prefix("WorkingDirectory="));
+        let is_there = dir.is_some_and(|dir| is_same(Path::new(dir), place.dir()));
+        let work = command_of(&text)
+            .and_then(|command| work(place, command, written(place, &text), is_there));
+        let starter = starter(name_of(&timer));
+        jobs.extend(work.map(|(work, owner)| Job { work, owner, starter, file: timer }));
+    }
+    jobs
+}
+
+/// Timers of this deployment that templates make, whose command names the instance as a path (`%f`).
+fn of_templates(place: &Place, units: &[PathBuf]) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for (timer, text) in services(units.iter().cloned()) {
+        let template = name_of(&timer);
+        let command = command_of(&text).filter(|command| command.contains("%f"));
+        let command = command.map(|text| text.replace("%f", &place.dir().to_string_lossy()));
+        let Some((work, owner)) = command.and_then(|text| work(place, &text, None, false)) else {
+            continue;
+        };
+        jobs.extend(templates::instances(place, &template).into_iter().map(|name| {
+            let is_enabled = templates::is_enabled(units, &name);
+            let starter = if is_enabled { Starter::Timer(name) } else { Starter::Offered(name) };
+            Job { work, owner, starter, file: timer.clone() }
+        }));
+    }
+    jobs
+}
+
+/// The timers that have a service of the same name, each with that service's text. The first of a name counts.
+fn services(dirs: impl Iterator<Item = PathBuf>) -> Vec<(PathBuf, String)> {
+    let (mut services, mut seen) = (Vec::new(), BTreeSet::new());
     for file in dirs.flat_map(|dir| files(&dir)) {
         let timer = file.with_extension("timer");
         let is_service = file.extension().is_some_and(|extension| extension == "service");
-        let name = timer.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if !is_service || !seen.insert(name.clone()) || !timer.is_file() {
-            continue;
+        if is_service && seen.insert(name_of(&timer)) && timer.is_file() {
+            services.push((timer, std::fs::read_to_string(&file).unwrap_or_default()));
         }
-        let text = std::fs::read_to_string(&file).unwrap_or_default();
-        let command = text.lines().find_map(|line| line.strip_prefix("ExecStart="));
-        let dir = text.lines().find_map(|line| line.strip_prefix("WorkingDirectory="));
-        let is_there = dir.is_some_and(|dir| is_same(Path::new(dir), place.dir()));
-        let work =
-            command.and_then(|command| work(place, command, written(place, &text), is_there));
-        let job = |(work, owner)| Job { work, owner, starter: starter(name), file: timer };
-        jobs.extend(work.map(job));
     }
-    jobs
+    services
+}
+
+fn name_of(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn command_of(service: &str) -> Option<&str> {
+    service.lines().find_map(|line| line.strip_prefix("ExecStart="))
 }
 
 fn table(place: &Place, file: &Path, has_user: bool) -> Vec<Job> {
@@ -155,64 +179,6 @@ fn of_table(place: &Place, text: &str, file: &Path, has_user: bool) -> Vec<Job> 
 fn written(place: &Place, text: &str) -> Option<bool> {
     let named = text.lines().find_map(|line| line.strip_prefix(DEPLOYMENT)).map(Path::new);
     named.map(|dir| is_same(dir, place.dir()))
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => one == other,
-    }
-}
-
-/// What a command runs, and whose. In a file that `install.sh` has written, the path may be in quotes of many kinds.
-/// `is_there` is whether it begins in the deployment's directory.
-fn work(
-    place: &Place,
-    command: &str,
-    written: Option<bool>,
-    is_there: bool,
-) -> Option<(Work, Owner)> {
-    [Work::Backup, Work::Drill].into_iter().find_map(|work| {
-        let end = format!("scripts/{}", work.script());
-        let ours = place.path(&end);
-        let is_ours = has_word(command, &ours.to_string_lossy())
-            || (written == Some(true) && command.contains(&format!("/{end}")));
-        // A link to the directory, or the directory that one leads to.
-        let is_link = |path: &&str| path.starts_with('/') && is_same(Path::new(path), &ours);
-        let paths = paths(command, &end);
-        if is_ours || paths.iter().any(is_link) {
-            return Some((work, Owner::Ours));
-        }
-        let relative = paths.iter().any(|path| !path.starts_with('/'));
-        let goes_there = is_there || has_word(command, &place.dir().to_string_lossy());
-        match (relative, goes_there) {
-            (true, true) => Some((work, Owner::Ours)),
-            (true, false) if written.is_none() => Some((work, Owner::Unknown)),
-            _ => None,
-        }
-    })
-}
-
-/// What stands between the words of a command.
-fn is_between(c: char) -> bool {
-    c.is_whitespace() || "'\"=;&|()<>".contains(c)
-}
-
-/// Whether a command has a path as a whole word: that of another deployment may end in it, or begin with it.
-fn has_word(command: &str, path: &str) -> bool {
-    command.match_indices(path).any(|(at, _)| {
-        let after = command[at + path.len()..].trim_start_matches('/');
-        command[..at].chars().next_back().is_none_or(is_between)
-            && after.chars().next().is_none_or(is_between)
-    })
-}
-
-/// The paths in a command that end so.
-fn paths<'a>(command: &'a str, end: &str) -> Vec<&'a str> {
-    let is_path = |word: &&str| {
-        word.strip_suffix(end).is_some_and(|before| before.is_empty() || before.ends_with('/'))
-    };
-    command.split(is_between).filter(is_path).collect()
 }
 
 #[cfg(test)]
@@ -266,36 +232,32 @@ mod tests {
     }
 
     #[test]
-    fn whose_script_a_command_runs_is_read_from_its_path() {
+    fn the_templates_of_the_package_offer_timers_and_enabled_ones_are_timers() {
         let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("deploy");
-        std::fs::create_dir_all(dir.join("scripts")).unwrap();
-        std::fs::write(dir.join("scripts/backup.sh"), "").unwrap();
-        let link = root.path().join("current");
-        std::os::unix::fs::symlink(&dir, &link).unwrap();
-        let (ours, unknown) =
-            (Some((Work::Backup, Owner::Ours)), Some((Work::Backup, Owner::Unknown)));
-        let (dir, link) = (dir.display(), link.display());
-        for (place, command, expected) in [
-            (&dir, format!("{dir}/scripts/backup.sh"), ours),
-            (&dir, format!("D={dir}; bash \"{dir}/scripts/backup.sh\" >> /log"), ours),
-            (&dir, format!("bash {link}/scripts/backup.sh"), ours),
-            (&link, format!("bash {dir}/scripts/backup.sh"), ours),
-            (&dir, format!("cd {dir} && bash scripts/backup.sh"), ours),
-            (&dir, format!("cd '{dir}/' && ./scripts/backup.sh"), ours),
-            (&dir, "cd /srv/x && bash scripts/backup.sh".to_owned(), unknown),
-            (&dir, "bash $DEPLOY/scripts/backup.sh".to_owned(), unknown),
-            (&dir, format!("/srv{dir}/scripts/backup.sh"), None),
-            (&dir, format!("{dir}/scripts/backup.sh.old"), None),
-            (&dir, format!("cd {dir}2 && bash scripts/backup.sh"), unknown),
-            (&dir, format!("{dir}/my-scripts/backup.sh"), None),
-            (&dir, "bash /srv/other/scripts/backup.sh".to_owned(), None),
-        ] {
-            let place = Place::new(Path::new(&place.to_string()));
-            assert_eq!(work(&place, &command, None, false), expected, "{command}");
+        let units = root.path().join("usr/lib/systemd/system");
+        std::fs::create_dir_all(&units).unwrap();
+        let packaged = Path::new(env!("CARGO_MANIFEST_DIR")).join("../packaging/systemd");
+        for entry in std::fs::read_dir(packaged).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), units.join(entry.file_name())).unwrap();
         }
-        let place = Place::new(Path::new(&dir.to_string()));
-        assert_eq!(work(&place, "bash scripts/backup.sh", None, true), ours);
+        let wants = root.path().join("etc/systemd/system/timers.target.wants");
+        std::fs::create_dir_all(&wants).unwrap();
+        let drill = "piprio-backup-drill@srv-my\\x2dapp.timer";
+        let target = "/usr/lib/systemd/system/piprio-backup-drill@.timer";
+        std::os::unix::fs::symlink(target, wants.join(drill)).unwrap();
+        std::os::unix::fs::symlink(target, wants.join("piprio-backup@srv-other.timer")).unwrap();
+        let jobs = find(&Place::new("/srv/my-app".as_ref()), root.path());
+        let found: Vec<_> = jobs.iter().map(|job| (job.work, job.owner, &job.starter)).collect();
+        let offered = |name: &str| Starter::Offered(format!("{name}@srv-my\\x2dapp.timer"));
+        assert_eq!(
+            found,
+            [
+                (Work::Drill, Owner::Ours, &Starter::Timer(drill.into())),
+                (Work::Ship, Owner::Ours, &offered("piprio-backup-ship")),
+                (Work::Backup, Owner::Ours, &offered("piprio-backup")),
+            ]
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Whether the backups and drills of this deployment are scheduled, and when they run next.
 
+use super::command::{Owner, Work};
 use super::cron;
-use super::jobs::{Job, Owner, Starter, Work};
+use super::jobs::{Job, Starter};
 use super::line::{Line, Status};
 use super::place::Place;
 use crate::program::{LIMIT, ask};
@@ -40,11 +41,20 @@ impl Host {
         }
         let has_systemd = std::path::Path::new("/run/systemd/system").is_dir();
         let names = jobs.iter().filter_map(|job| match &job.starter {
-            Starter::Timer(name) if has_systemd => Some(name.clone()),
+            Starter::Timer(name) | Starter::Offered(name) if has_systemd => Some(name.clone()),
             _ => None,
         });
         let timers = names.map(|name| (name.clone(), timer(&name))).collect();
         Self { is_prepared, has_systemd, has_cron: has_cron(), timers }
+    }
+
+    fn state(&self, timer: &str) -> Option<&Timer> {
+        self.timers.iter().find(|(name, _)| name == timer).map(|(_, state)| state)
+    }
+
+    /// Whether a job is one: a timer that is only offered counts when it was started by hand.
+    fn runs(&self, starter: &Starter) -> bool {
+        starter.offered().is_none_or(|timer| self.state(timer).is_some_and(|state| state.is_active))
     }
 }
 
@@ -88,11 +98,17 @@ pub fn line(
     let (name, what, options) = match work {
         Work::Backup => ("schedule", "backup", ["--timer", "--cron"]),
         Work::Drill => ("schedule drills", "drill", ["--drill-timer", "--drill-cron"]),
+        // A backup is followed by a copy.
+        Work::Ship => ("schedule copies", "shipment", ["--timer", "--cron"]),
     };
-    let install = place.install(&[if host.has_systemd { options[0] } else { options[1] }]);
     let of = |owner: Owner| jobs.iter().filter(move |job| job.work == work && job.owner == owner);
-    let lines: Vec<Line> =
-        of(Owner::Ours).map(|job| of_job(name, job, host, now, &install)).collect();
+    let offered = of(Owner::Ours).find_map(|job| job.starter.offered());
+    let install = match offered.filter(|_| host.has_systemd) {
+        Some(timer) => enable(timer),
+        None => place.install(&[if host.has_systemd { options[0] } else { options[1] }]),
+    };
+    let ours = of(Owner::Ours).filter(|job| host.runs(&job.starter));
+    let lines: Vec<Line> = ours.map(|job| of_job(name, job, host, now, &install)).collect();
     // One that works is enough.
     let best = |status: Status| lines.iter().find(|line| line.status == status).cloned();
     let known = best(Status::Ok).or_else(|| best(Status::Note)).or_else(|| best(Status::Finding));
@@ -121,9 +137,8 @@ fn of_job(name: &str, job: &Job, host: &Host, now: NaiveDateTime, install: &str)
             let found = format!("systemd does not run here, so that {timer} starts nothing");
             Line::finding(name, found, install)
         }
-        Starter::Timer(timer) => {
-            let state = host.timers.iter().find(|(name, _)| name == timer).map(|(_, state)| state);
-            of_timer(name, timer, state.unwrap_or(&Timer::default()))
+        Starter::Timer(timer) | Starter::Offered(timer) => {
+            of_timer(name, timer, host.state(timer).unwrap_or(&Timer::default()))
         }
         Starter::UserTimer(timer) => {
             let found = format!(
@@ -151,10 +166,13 @@ fn of_job(name: &str, job: &Job, host: &Host, now: NaiveDateTime, install: &str)
     }
 }
 
+fn enable(timer: &str) -> String {
+    format!("systemctl enable --now {}", shell_words::quote(timer))
+}
+
 fn of_timer(name: &str, timer: &str, state: &Timer) -> Line {
     if !state.is_active {
-        let command = format!("systemctl enable --now {timer}");
-        return Line::finding(name, format!("{timer} is not active"), command);
+        return Line::finding(name, format!("{timer} is not active"), enable(timer));
     }
     let next = state.next.as_deref().unwrap_or("at a time that systemd does not know yet");
     let found = format!("{timer} runs next: {next}");
@@ -162,7 +180,7 @@ fn of_timer(name: &str, timer: &str, state: &Timer) -> Line {
         Some("enabled") => Line::ok(name, found),
         Some(other @ ("disabled" | "enabled-runtime" | "linked" | "linked-runtime")) => {
             let found = format!("{found}; but it is {other}, and not active after the next boot");
-            Line::finding(name, found, format!("systemctl enable {timer}"))
+            Line::finding(name, found, format!("systemctl enable {}", shell_words::quote(timer)))
         }
         _ => Line::note(name, format!("{found}; whether it starts with the system is not known")),
     }
@@ -242,6 +260,32 @@ mod tests {
         let file_state = Some(file_state.to_owned());
         let timers = vec![("piprio-backup.timer".into(), Timer { is_active, file_state, next })];
         Host { has_systemd: true, timers, ..Host::default() }
+    }
+
+    #[test]
+    fn a_timer_that_a_template_offers_counts_once_it_is_active() {
+        let name = "piprio-backup@srv-my\\x2dapp.timer";
+        let offered = [job(Starter::Offered(name.into()))];
+        let of = |is_active| {
+            let state = Timer { is_active, file_state: Some("disabled".into()), next: None };
+            Host { has_systemd: true, timers: vec![(name.into(), state)], ..Host::default() }
+        };
+        let line = found(&offered, &of(false));
+        assert_eq!(line.found, "no backup of this deployment is scheduled, by a timer or by cron");
+        let enable = "systemctl enable --now 'piprio-backup@srv-my\\x2dapp.timer'";
+        assert_eq!(line.command.as_deref(), Some(enable));
+        let line = found(&offered, &of(true));
+        assert!(line.found.contains("but it is disabled"), "{}", line.found);
+        let enable = "systemctl enable 'piprio-backup@srv-my\\x2dapp.timer'";
+        assert_eq!(line.command.as_deref(), Some(enable));
+        // Without systemd, a template offers nothing.
+        let line = found(&offered, &Host::default());
+        assert_eq!(line.command.as_deref(), Some("scripts/install.sh --cron /d"));
+        // Drills and copies that nobody scheduled are no finding.
+        let now = "2026-11-29T16:40:00".parse().unwrap();
+        let ship = [Job { work: Work::Ship, ..offered[0].clone() }];
+        let place = Place::new("/d".as_ref());
+        assert_eq!(super::line(Work::Ship, false, &ship, &of(false), now, &place), None);
     }
 
     #[test]
