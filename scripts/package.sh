@@ -2,7 +2,7 @@
 # Makes the packages of this version: for each target a tarball of static programs that runs from wherever it is
 # unpacked, a Debian package, and a list of what is in them (CycloneDX).
 #   package.sh [--target TRIPLE]… [--out DIR]    all targets [default], into DIR [default: target/package/out]
-#   package.sh --check-reproducible [OPTIONS]    makes them twice, in two directories, and compares every byte
+#   package.sh --check-reproducible [OPTIONS]    makes them twice, the second time in a copy, and compares every byte
 # Targets: x86_64-unknown-linux-musl, aarch64-unknown-linux-musl. One that is not named and cannot be built here is
 # skipped, with the reason. What is packaged is the tree as it is; the date in it is that of the last commit, or
 # SOURCE_DATE_EPOCH. Needs Rust, a C linker, Python with pip, and dpkg-deb. Exit status: 0 done, 1 failed, 2 usage.
@@ -262,27 +262,19 @@ package() {
   printf '%s\n' "$list"
 }
 
-# check_reproducible: the same from copies at two paths of other lengths, each with all of it compiled again.
+# check_reproducible FILE…: the same again in a copy of the tree, at a path of another length, with all of it compiled
+# anew.
 check_reproducible() {
-  local copy copies=("$work/one" "$work/another-directory") options=()
+  local copy="$work/a-copy-of-the-tree" name options=()
   [[ -n "$may_skip" ]] || options=("${targets[@]/#/--target=}")
-  for copy in "${copies[@]}"; do
-    copy_tracked "$copy/source" .
-    log "making the packages in $copy"
-    env -u CARGO_TARGET_DIR PIPRIO_PACKAGE_TOOLS="$fetched" "$copy/source/scripts/package.sh" \
-      --out "$copy/out" "${options[@]}" > "$copy/sums"
-    # The second needs the room.
-    rm -rf -- "$copy/source"
+  copy_tracked "$copy" .
+  log "making the packages again in $copy"
+  env -u CARGO_TARGET_DIR PIPRIO_PACKAGE_TOOLS="$fetched" "$copy/scripts/package.sh" --out "$work/again" "${options[@]}" >&2
+  for name in "$@"; do
+    cmp -- "$out/$name" "$work/again/$name" || die 1 "$name is not the same when it is made again"
   done
-  cat -- "${copies[0]}/sums"
-  diff -- "${copies[@]/%//sums}" >&2 || die 1 'the second run made other bytes (<: first, >: second)'
-  log 'both runs made the same bytes'
+  log "both runs made the same bytes: $*"
 }
-
-if [[ -n "$check" ]]; then
-  check_reproducible
-  exit 0
-fi
 
 files=()
 for target in "${targets[@]}"; do
@@ -295,8 +287,8 @@ for target in "${targets[@]}"; do
   mapfile -t -O "${#files[@]}" files < "$work/made"
 done
 (( ${#files[@]} > 0 )) || die 1 'nothing was made'
-cd -- "$out"
-sha256sum -- "${files[@]}" > "$work/sums"
-install -m 0644 -- "$work/sums" SHA256SUMS
-cat SHA256SUMS
+[[ -z "$check" ]] || check_reproducible "${files[@]}"
+(cd -- "$out" && sha256sum -- "${files[@]}") > "$work/sums"
+install -m 0644 -- "$work/sums" "$out/SHA256SUMS"
+cat -- "$work/sums"
 log "the packages are in $out"
