@@ -155,7 +155,7 @@ copy_tracked() {
   if [[ -e .git ]]; then
     git ls-files -z --cached --others --exclude-standard -- "${@:2}"
   else
-    find "${@:2}" -type f -print0
+    find "${@:2}" -name target -prune -o -type f -print0
   fi | tar --null --verbatim-files-from -T - -cf - | tar -xf - -C "$1" --no-same-owner
 }
 
