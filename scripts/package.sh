@@ -4,7 +4,7 @@
 #   package.sh [--target TRIPLE]… [--out DIR]    all targets [default], into DIR [default: target/package/out]
 #   package.sh --program FILE [--out DIR]        a Debian package alone, for this machine, of a program that is built
 #                                                already and without lists of what is in it: for tests
-#   package.sh --check-reproducible [OPTIONS]    makes them twice, in two directories, and compares every byte
+#   package.sh --check-reproducible [OPTIONS]    makes them twice, the second time in a copy, and compares every byte
 # Targets: x86_64-unknown-linux-musl, aarch64-unknown-linux-musl. One that is not named and cannot be built here is
 # skipped, with the reason. What is packaged is the tree as it is; the date in it is that of the last commit, or
 # SOURCE_DATE_EPOCH. Needs Rust, a C linker, Python with pip, and dpkg-deb. Exit status: 0 done, 1 failed, 2 usage.
@@ -159,7 +159,7 @@ copy_tracked() {
   if [[ -e .git ]]; then
     git ls-files -z --cached --others --exclude-standard -- "${@:2}"
   else
-    find "${@:2}" -type f -print0
+    find "${@:2}" -name target -prune -o -type f -print0
   fi | tar --null --verbatim-files-from -T - -cf - | tar -xf - -C "$1" --no-same-owner
 }
 
@@ -273,21 +273,18 @@ package() {
   printf '%s\n' "$list"
 }
 
-# check_reproducible: the same from copies at two paths of other lengths, each with all of it compiled again.
+# check_reproducible FILE…: the same again in a copy of the tree, at a path of another length, with all of it compiled
+# anew.
 check_reproducible() {
-  local copy copies=("$work/one" "$work/another-directory") options=()
+  local copy="$work/a-copy-of-the-tree" name options=()
   [[ -n "$may_skip" ]] || options=("${targets[@]/#/--target=}")
-  for copy in "${copies[@]}"; do
-    copy_tracked "$copy/source" .
-    log "making the packages in $copy"
-    env -u CARGO_TARGET_DIR PIPRIO_PACKAGE_TOOLS="$fetched" "$copy/source/scripts/package.sh" \
-      --out "$copy/out" "${options[@]}" > "$copy/sums"
-    # The second needs the room.
-    rm -rf -- "$copy/source"
+  copy_tracked "$copy" .
+  log "making the packages again in $copy"
+  env -u CARGO_TARGET_DIR PIPRIO_PACKAGE_TOOLS="$fetched" "$copy/scripts/package.sh" --out "$work/again" "${options[@]}" >&2
+  for name in "$@"; do
+    cmp -- "$out/$name" "$work/again/$name" || die 1 "$name is not the same when it is made again"
   done
-  cat -- "${copies[0]}/sums"
-  diff -- "${copies[@]/%//sums}" >&2 || die 1 'the second run made other bytes (<: first, >: second)'
-  log 'both runs made the same bytes'
+  log "both runs made the same bytes: $*"
 }
 
 if [[ -n "$given" ]]; then
@@ -296,11 +293,6 @@ if [[ -n "$given" ]]; then
   documents "$this" "$work/program"
   tree "$work/program" "$work/tree"
   deb "$this" "$work/tree"
-  exit 0
-fi
-
-if [[ -n "$check" ]]; then
-  check_reproducible
   exit 0
 fi
 
@@ -315,8 +307,8 @@ for target in "${targets[@]}"; do
   mapfile -t -O "${#files[@]}" files < "$work/made"
 done
 (( ${#files[@]} > 0 )) || die 1 'nothing was made'
-cd -- "$out"
-sha256sum -- "${files[@]}" > "$work/sums"
-install -m 0644 -- "$work/sums" SHA256SUMS
-cat SHA256SUMS
+[[ -z "$check" ]] || check_reproducible "${files[@]}"
+(cd -- "$out" && sha256sum -- "${files[@]}") > "$work/sums"
+install -m 0644 -- "$work/sums" "$out/SHA256SUMS"
+cat -- "$work/sums"
 log "the packages are in $out"
