@@ -2,8 +2,8 @@
 # Makes the packages of this version: for each target a tarball of static programs that runs from wherever it is
 # unpacked, a Debian package, and a list of what is in them (CycloneDX).
 #   package.sh [--target TRIPLE]… [--out DIR]    all targets [default], into DIR [default: target/package/out]
-#   package.sh --program FILE [--out DIR]        a Debian package alone, for this machine, of a program that is built
-#                                                already and without lists of what is in it: for tests
+#   package.sh --program FILE [--out DIR]        the same for this machine alone, of a program that is built already,
+#                                                without lists of what is in it: for tests
 #   package.sh --check-reproducible [OPTIONS]    makes them twice, the second time in a copy, and compares every byte
 # Targets: x86_64-unknown-linux-musl, aarch64-unknown-linux-musl. One that is not named and cannot be built here is
 # skipped, with the reason. What is packaged is the tree as it is; the date in it is that of the last commit, or
@@ -292,6 +292,7 @@ if [[ -n "$given" ]]; then
   this="$(uname -m)-unknown-linux-musl"
   documents "$this" "$work/program"
   tree "$work/program" "$work/tree"
+  tarball "$this" "$work/tree"
   deb "$this" "$work/tree"
   exit 0
 fi

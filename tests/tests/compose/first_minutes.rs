@@ -2,7 +2,7 @@
 //! deployment.
 
 use crate::kit::{Deploy, Host};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use test_kit::deployment::{Run, clean, run, sh};
@@ -83,26 +83,36 @@ fn image_of(suite: &str) -> Result<Option<String>> {
     Ok(Some(image))
 }
 
-fn package(out: &Path) -> Result<()> {
+/// The packages of a release where `PIPRIO_TEST_PACKAGES` names their directory, else of this build.
+fn packages(out: PathBuf) -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("PIPRIO_TEST_PACKAGES") {
+        return Ok(dir.into());
+    }
     let mut make = clean(workspace().join("scripts/package.sh"));
-    make.arg("--program").arg(bin_dir()?.join("piprio-backup")).arg("--out").arg(out);
+    make.arg("--program").arg(bin_dir()?.join("piprio-backup")).arg("--out").arg(&out);
     run(make, "")?.expect(0);
-    Ok(())
+    Ok(out)
 }
 
+const DEB: &[&str] = &[
+    "apt-get update",
+    "DEBIAN_FRONTEND=noninteractive apt-get install -y ./package/piprio-backup_*_amd64.deb",
+];
+const TARBALL: &[&str] =
+    &["tar -xzf package/piprio-backup-*-x86_64.tar.gz -C /usr/local --strip-components=1"];
+
 /// Types what docs/INSTALL.md names, and prints how long it took.
-fn install_and_back_up(machine: &Machine, suite: &str, deploy: &Path) -> Result<()> {
+fn install_and_back_up(machine: &Machine, suite: &str, way: &[&str], deploy: &Path) -> Result<()> {
     let deploy = deploy.display();
     let commands = [
-        "apt-get update".to_owned(),
-        "DEBIAN_FRONTEND=noninteractive apt-get install -y ./package/piprio-backup_*.deb"
-            .to_owned(),
         format!("piprio-backup install --yes {deploy}"),
         format!("piprio-backup --deploy {deploy} backup"),
         format!("piprio-backup bundle-manifest verify {deploy}/backups/piprio_*"),
     ];
+    let commands: Vec<String> = way.iter().map(|&line| line.to_owned()).chain(commands).collect();
+    ensure!(commands.len() <= 5, "{commands:?}");
     let begin = Instant::now();
-    let mut row = format!("Debian {suite}:");
+    let mut row = format!("Debian {suite}, {}:", way[way.len() - 1]);
     for command in &commands {
         let rest = LIMIT.saturating_sub(begin.elapsed());
         let typed = machine.typed(command, rest)?;
@@ -128,13 +138,13 @@ fn a_bare_debian_has_a_verified_bundle_after_five_commands() -> Result<()> {
     }
     let deploy = host.existing("deploy");
     let out = host.dir().join("package");
-    package(&out)?;
-    for suite in ["bookworm", "trixie"] {
+    let out = packages(out)?;
+    for (suite, way) in [("bookworm", DEB), ("trixie", DEB), ("trixie", TARBALL)] {
         let Some(image) = image_of(suite)? else { continue };
         // As before any toolkit.
         sh(&deploy.dir, "rm -rf bin scripts backups .gitignore .restore")?;
         let machine = Machine::start(&host, &image, &out)?;
-        install_and_back_up(&machine, suite, &deploy.dir)?;
+        install_and_back_up(&machine, suite, way, &deploy.dir)?;
         finds_what_is_there(&machine, &deploy)?;
     }
     Ok(())
@@ -151,16 +161,16 @@ fn finds_what_is_there(machine: &Machine, deploy: &Deploy<'_>) -> Result<()> {
     sh(&deploy.dir, "cp without .env")?;
     let asked = typed(format!("piprio-backup install {dir}"))?.expect(5);
     for found in ["database  postgres", "storage   minio", "cache     redis", "PIPRIO_DOMAIN"] {
-        anyhow::ensure!(asked.stdout.contains(found), "{found}: {}", asked.stdout);
+        ensure!(asked.stdout.contains(found), "{found}: {}", asked.stdout);
     }
-    anyhow::ensure!(!deploy.file("bin").exists(), "installed without an answer");
-    anyhow::ensure!(sh(&deploy.dir, "cmp without .env && ls -d scripts || true")?.is_empty());
+    ensure!(!deploy.file("bin").exists(), "installed without an answer");
+    ensure!(sh(&deploy.dir, "cmp without .env && ls -d scripts || true")?.is_empty());
     typed(format!("piprio-backup install --yes --set PIPRIO_DOMAIN=piprio.example.com {dir}"))?
         .expect(0);
     let domain = typed(format!("{dir}/bin/deploy-env get PIPRIO_DOMAIN"))?.expect(0).stdout;
-    anyhow::ensure!(domain == "piprio.example.com\n", "{domain}");
+    ensure!(domain == "piprio.example.com\n", "{domain}");
     let listed = typed(format!("bash {dir}/scripts/restore.sh"))?.expect(0).stdout;
-    anyhow::ensure!(listed.contains("intact"), "{listed}");
+    ensure!(listed.contains("intact"), "{listed}");
     sh(&deploy.dir, "mv before .env && rm without")?;
     Ok(())
 }
