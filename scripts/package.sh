@@ -61,7 +61,7 @@ export SOURCE_DATE_EPOCH="$epoch"
 tools=()
 wrappers=()
 eval "$(grep -E '^(tools|wrappers)=\(' scripts/install.sh)"
-mkdir -p -- "$out" "$fetched"
+mkdir -p -- "$out" "$fetched" "$build"
 work="$(mktemp -d -- "$build/.work-XXXXXX")"
 trap 'rm -rf -- "$work"' EXIT
 
@@ -145,6 +145,7 @@ documents() {
   fi
   mkdir -p -- "$dir"/{bash,zsh,fish}
   "$program" man "$dir/man"
+  install -D -m 0644 -t "$dir/man/man5" -- packaging/man/*.5
   find "$dir/man" -type f -exec gzip -n -9 {} +
   for name in piprio-backup "${tools[@]}"; do
     "$program" completions bash "$name" > "$dir/bash/$name"

@@ -5,7 +5,7 @@ use crate::programs::named;
 use crate::scripts;
 use clap::Command;
 use clap_mangen::Man;
-use clap_mangen::roff::{Roff, bold, italic, roman};
+use clap_mangen::roff::{Roff, bold, roman};
 use std::io::Result;
 
 /// The name of the command that starts all others.
@@ -137,9 +137,6 @@ impl<'a> Page<'a> {
         if self.words[0] != NAME {
             pages.push(NAME.to_owned());
         }
-        if pages.is_empty() {
-            return String::new();
-        }
         let mut roff = Roff::default();
         roff.control("SH", ["SEE ALSO"]);
         let mut line = Vec::new();
@@ -147,10 +144,10 @@ impl<'a> Page<'a> {
             line.extend((!line.is_empty()).then(|| roman(", ")));
             line.extend([bold(page), roman("(1)")]);
         }
-        roff.text(line);
         if self.words == [NAME] {
-            roff.text([italic("/usr/share/doc/piprio-backup")]);
+            line.extend([bold("piprio-backup-bundle"), roman("(5)")]);
         }
+        roff.text(line);
         roff.to_roff()
     }
 }

@@ -1,7 +1,7 @@
 //! The man pages.
 
 use crate::definitions::{lines, programs};
-use crate::{PROGRAM, has, stderr, stdout};
+use crate::{PROGRAM, has, source, stderr, stdout};
 use piprio_backup::programs::PROGRAMS;
 use std::collections::BTreeMap;
 use std::process::Command;
@@ -84,7 +84,9 @@ fn man_shows_every_page_without_a_warning() {
         return;
     }
     let dir = write();
-    for entry in std::fs::read_dir(dir.path().join("man1")).unwrap() {
+    let written = dir.path().join("man1");
+    let entries = [written, source("packaging/man")].map(|dir| std::fs::read_dir(dir).unwrap());
+    for entry in entries.into_iter().flatten() {
         let path = entry.unwrap().path();
         let mut man = Command::new("man");
         man.args(["--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z"]).arg(&path);
