@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages that tests, demo and fuzzing need and this machine lacks: PostgreSQL, Redis,
 # ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pgBackRest, pip, a C linker, a C++
-# compiler, zsh, fish, man-db, a German and an Argentine locale.
+# compiler, zsh, fish, man-db, a German and an Argentine locale, and two small extensions of PostgreSQL.
 # Debian and Ubuntu; as root, or through sudo.
 #   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
 #   dependencies.sh dedup     instead, what scripts/bench-dedup.sh needs: PostgreSQL, restic, Python, a C linker
@@ -49,6 +49,19 @@ if (( ${#packages[@]} > 0 )); then
   printf 'dependencies.sh: installing %s\n' "${packages[*]}" >&2
   "${as_root[@]}" apt-get update -qq >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >&2
+fi
+# Extensions in dumps are tested as far as they are there.
+if [[ -z "${1:-}" ]] && major="$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | cut -d / -f 5 | sort -n | tail -n 1)"; then
+  extensions=()
+  for extension in cron partman; do
+    [[ -e "/usr/share/postgresql/$major/extension/pg_$extension.control" ]] || extensions+=("postgresql-$major-$extension")
+  done
+  if (( ${#extensions[@]} > 0 )); then
+    printf 'dependencies.sh: installing %s\n' "${extensions[*]}" >&2
+    { "${as_root[@]}" apt-get update -qq &&
+      "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${extensions[@]}"; } >&2 ||
+      printf 'dependencies.sh: no %s\n' "${extensions[*]}" >&2
+  fi
 fi
 # The message language of some tests' servers; without it, those tests are skipped.
 [[ -n "${1:-}" || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs formatting, lints, ShellCheck, documentation, and every test, on real servers that the tests
-# start themselves. Installs missing packages. Lists at the end what was skipped, and why.
+# start themselves. Installs missing packages. Lists at the end what was skipped, and why, and what was shown of each
+# PostgreSQL major.
 set -euo pipefail
 unset CDPATH
 cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.."

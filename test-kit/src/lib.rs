@@ -44,12 +44,23 @@ macro_rules! skipped {
     ($($why:tt)*) => { $crate::skipped(format_args!($($why)*)) };
 }
 
+/// Reports what a test has measured or shown, where that is more than that it passed: a line of a matrix.
+#[macro_export]
+macro_rules! reported {
+    ($($what:tt)*) => { $crate::reported(format_args!($($what)*)) };
+}
+
+/// As [`skipped!`], with the test's name.
+pub fn skipped(why: std::fmt::Arguments<'_>) {
+    let thread = std::thread::current();
+    reported(format_args!("skipped: {}: {why}", thread.name().unwrap_or("a test")));
+}
+
 /// Prints the line even if the test's output is captured, and appends it to the file that
 /// `PIPRIO_TEST_SKIPPED` names.
-pub fn skipped(why: std::fmt::Arguments<'_>) {
+pub fn reported(what: std::fmt::Arguments<'_>) {
     use std::io::Write;
-    let thread = std::thread::current();
-    let line = format!("skipped: {}: {why}\n", thread.name().unwrap_or("a test"));
+    let line = format!("{what}\n");
     let _ = std::io::stderr().write_all(line.as_bytes());
     if let Some(path) = std::env::var_os("PIPRIO_TEST_SKIPPED") {
         let file = std::fs::OpenOptions::new().create(true).append(true).open(path);

@@ -4,6 +4,7 @@
 use super::passes::Passes;
 use super::run::DumpRun;
 use super::section_writer::{SectionWriter, Sink};
+use crate::sql::ident;
 use anyhow::{Context, Result, bail};
 use pipe_kit::child;
 use std::io::Read;
@@ -23,6 +24,11 @@ const OPTIONS: &str = "-c lc_monetary=C";
 pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
+
+/// Before this major, pg_dump omits the owner of the schema public.
+const SINCE_PUBLIC_OWNER: u32 = 15;
+/// The owner that initdb gives it on a server of these majors.
+const FIRST_ROLE: u32 = 10;
 
 /// A section of pg_dump's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +81,9 @@ pub fn write_section(
     text.apart(&preamble.title)?;
     text.head(&preamble.settings)?;
     held = preamble.rest;
+    if section == PgDumpSection::PreData && run.pg_dump.version.major < SINCE_PUBLIC_OWNER {
+        held.splice(0..0, owner_of_public(run)?.into_bytes());
+    }
     let mut block = vec![0; 256 * 1024];
     loop {
         let n = source.read(&mut block).context("reading the output of pg_dump")?;
@@ -96,6 +105,32 @@ pub fn write_section(
         ),
     }
     Ok(preamble.key)
+}
+
+/// What later majors of pg_dump write about the schema public if its owner was changed.
+fn owner_of_public(run: &DumpRun<'_>) -> Result<String> {
+    let owner = run.server.query(
+        run.database,
+        &format!(
+            "SELECT r.rolname FROM pg_catalog.pg_namespace n \
+               JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
+             WHERE n.nspname = 'public' AND n.nspowner <> {FIRST_ROLE}"
+        ),
+    )?;
+    Ok(match owner.trim_end_matches('\n') {
+        "" => String::new(),
+        owner => alter_public(owner),
+    })
+}
+
+fn alter_public(owner: &str) -> String {
+    // A line break would end the comment.
+    let shown = owner.replace(['\n', '\r'], " ");
+    format!(
+        "\n--\n-- Name: public; Type: SCHEMA; Schema: -; Owner: {shown}\n--\n\n\
+         -- *not* creating schema, since initdb creates it\n\n\nALTER SCHEMA public OWNER TO {};\n\n",
+        ident(owner)
+    )
 }
 
 /// Where the text of a section goes.
@@ -214,6 +249,15 @@ fn without_end(text: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_owner_of_public_is_no_second_statement() {
+        let sql = alter_public("a\nDROP TABLE t; \"b");
+        let last = "\nALTER SCHEMA public OWNER TO \"a\nDROP TABLE t; \"\"b\";\n\n";
+        let (comments, statement) = sql.split_at(sql.find("\n\n\nALTER").unwrap() + 2);
+        assert_eq!(statement, last);
+        assert!(lines(comments.as_bytes()).all(|l| l.len() <= 1 || l.starts_with(b"--")), "{sql}");
+    }
 
     #[test]
     fn a_newer_clients_setting_is_left_out_for_an_older_server_only() {

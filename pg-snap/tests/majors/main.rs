@@ -9,7 +9,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use test_kit::postgres::Release;
 
+mod cases;
 mod cluster;
+mod extensions;
 mod oddities;
 
 use cluster::{Cluster, ONLY_HERE, WHOLE, assert_same, at_once, clusters, releases, upgrades};
@@ -27,7 +29,26 @@ fn a_dump_loads_into_its_own_major_and_every_newer_one_and_is_the_same_there() -
     for (from, to) in upgrades(&clusters) {
         refused(from, &to.file("piprio"), "cannot be loaded into an older major")?;
     }
-    inspects_alike(&clusters)
+    inspects_alike(&clusters)?;
+    clusters.iter().enumerate().try_for_each(|(at, from)| report(&clusters, at, from))
+}
+
+/// A line of the matrix: what has just been shown of a release's dump.
+fn report(clusters: &[Cluster], at: usize, from: &Cluster) -> Result<()> {
+    let mut pg_dump = std::process::Command::new(from.release.clients.join("pg_dump"));
+    let clients = child::capture(pg_dump.arg("--version"), "pg_dump")?;
+    let clients = clients.split_whitespace().nth(2).unwrap_or_default();
+    let server = from.server.psql("postgres", "show server_version")?;
+    let server = server.split_whitespace().next().unwrap_or_default();
+    let majors = |clusters: &[Cluster]| match clusters {
+        [] => "none".to_owned(),
+        some => some.iter().map(|c| c.release.major.to_string()).collect::<Vec<_>>().join(" "),
+    };
+    let (older, newer) = (majors(&clusters[..at]), majors(&clusters[at..]));
+    test_kit::reported!(
+        "majors: {server} by pg_dump {clients}: same in {newer}; refused by {older}"
+    );
+    Ok(())
 }
 
 /// From the one's dump to a copy on the other, newer one.
