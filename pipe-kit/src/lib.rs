@@ -12,7 +12,7 @@
 //! - [`deploy_env`]: the settings of a run, resolved once;
 //! - [`input`], [`output`], [`atomic`]: `-`-aware streams and files that appear whole or not at all;
 //! - [`log`], [`progress`]: what the operator sees, on stderr;
-//! - [`trust`]: programs that root may run; [`own_path`]: where this one is;
+//! - [`trust`]: programs that root may run; [`own_path()`]: where this one is;
 //! - [`address`]: addresses of servers whose names do not resolve here;
 //! - [`text`], [`mutex`]: values as people read them, and locks that a panic does not poison.
 
