@@ -30,6 +30,9 @@ user="$(stat -c %U -- "$dir")"
 
 script="$dir/scripts/${command[0]}"
 
+confined=yes
+[[ "$user" != root ]] || confined=no
+
 for_shell() { printf "'%s'" "${1//\'/\'\\\'\'}"; }
 # systemd expands %x everywhere, and $X in commands only.
 for_unit() {
@@ -107,7 +110,7 @@ timer() {
   for unit in "${files[@]}"; do check "$units/$unit"; done
   for unit in "${files[@]}"; do
     put "$units/$unit" "$(fill "$here/../contrib/systemd/$template${unit#"$name"}" NAME "$name" \
-      DEPLOY "$(for_unit "$dir")" USER "$user" SCRIPT "$(for_command "$script")")"
+      DEPLOY "$(for_unit "$dir")" USER "$user" SCRIPT "$(for_command "$script")" CONFINED "$confined")"
   done
   if is_live; then
     systemctl daemon-reload

@@ -277,3 +277,23 @@ fn wrong_names_and_both_at_once_are_usage_errors() -> Result<()> {
     assert!(!host.file("").exists());
     Ok(())
 }
+
+/// With it, systemd 257 takes the right to become another user from root, as whom a drill starts its server.
+#[test]
+fn roots_units_may_become_another_user_and_a_users_may_gain_nothing() -> Result<()> {
+    if !is_root() {
+        test_kit::skipped!("only root can give a deployment to another user");
+        return Ok(());
+    }
+    for (owner, expected) in [(0, "no"), (1, "yes")] {
+        let host = Host::new("deploy")?;
+        std::os::unix::fs::chown(&host.deploy, Some(owner), Some(owner))?;
+        host.install(&["--timer", "--drill-timer"])?.expect(0);
+        for unit in ["piprio-backup.service", "piprio-drill.service"] {
+            let text = std::fs::read_to_string(host.unit(unit))?;
+            let line = format!("\nNoNewPrivileges={expected}\n");
+            assert!(text.contains(&line), "{owner}: {text}");
+        }
+    }
+    Ok(())
+}
