@@ -98,7 +98,10 @@ fn start_and_stop_are_idempotent_and_return_when_it_is_so() {
 
 #[test]
 fn stop_ends_what_the_service_started_too() {
-    let services = Services::new(&[("web", "sleep 1000 & echo $! > child; wait")]);
+    let services = Services::new(&[
+        ("web", "sleep 1000 & echo $! > child; wait"),
+        ("web.ready", "[[ -s child ]]"),
+    ]);
     services.driver(&["start", "web"]).assert().success();
     let child = std::fs::read_to_string(services.path("child")).unwrap().trim().to_owned();
     assert!(is_running(&child));
@@ -177,9 +180,11 @@ fn a_recycled_process_id_is_neither_believed_nor_killed() {
 
 #[test]
 fn a_service_inherits_no_lock_no_input_and_none_of_a_runs_settings() {
-    let script = "ls /proc/self/fd > fds; readlink /proc/self/fd/0 > stdin; env > environment\n\
-                  exec sleep 1000";
+    let script = "ls /proc/self/fd > fds; readlink /proc/self/fd/0 > stdin; env > written\n\
+                  mv written environment; exec sleep 1000";
     let services = Services::new(&[("web", script)]);
+    // On a busy machine, a service runs before its first commands have.
+    services.write("web.ready", "[[ -e environment ]]");
     // As a wrapper holds its lock: in a descriptor that its children inherit.
     let hold = "exec 7>lock; flock 7; exec \"$0\" start web";
     Command::new("bash")
