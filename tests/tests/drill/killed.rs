@@ -140,7 +140,7 @@ fn a_drill_that_does_not_end_is_ended_after_its_limit_and_reports_that() -> Resu
 fn leaves_programs(stand: &Stand, mark: &str, more: &str) -> Result<()> {
     let sleep = |n: u32| format!("bash -c 'exec -a {mark}-{n} sleep 100000' &\n");
     let text = format!(
-        "trap '' HUP\nown=$TMPDIR; TMPDIR=$(mktemp -d)\n{}setsid {}env -i PATH=\"$PATH\" setsid {}until [[ $(grep -lsa {mark}-. /proc/[0-9]*/cmdline | \
+        "trap '' HUP\nown=$TMPDIR; TMPDIR=$(mktemp -d)\n{}setsid {}env -i PATH=\"$PATH\" setsid {}until [[ $(grep -lsa '^{mark}-.' /proc/[0-9]*/cmdline | \
          wc -l) -ge 3 ]]; do sleep 0.05; done\n: > \"$own/../begun\"\n{more}\n",
         sleep(1),
         sleep(2),
