@@ -279,7 +279,6 @@ package() {
 check_reproducible() {
   local copy="$work/a-copy-of-the-tree" name options=()
   [[ -n "$may_skip" ]] || options=("${targets[@]/#/--target=}")
-  copy_tracked "$copy" .
   log "making the packages again in $copy"
   env -u CARGO_TARGET_DIR PIPRIO_PACKAGE_TOOLS="$fetched" "$copy/scripts/package.sh" --out "$work/again" "${options[@]}" >&2
   for name in "$@"; do
@@ -298,6 +297,8 @@ if [[ -n "$given" ]]; then
   exit 0
 fi
 
+# At the beginning: what is edited while the first packages are made is not in them.
+[[ -z "$check" ]] || copy_tracked "$work/a-copy-of-the-tree" .
 files=()
 for target in "${targets[@]}"; do
   if ! can_build "$target"; then
