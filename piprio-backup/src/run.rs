@@ -68,6 +68,8 @@ fn command(place: &Place, name: &OsStr, deploy: Option<&Path>) -> Result<Command
         .into());
     };
     let Some(deploy) = deploy else {
+        // Without the package, no deployment would help.
+        place.script(script.name)?;
         return Err(Stop::usage(format!(
             "no deployment here: cd to its directory, or name it: piprio-backup --deploy DIR {}",
             script.name

@@ -13,7 +13,9 @@ fn settings(path: &Path, section: &str) -> BTreeSet<String> {
     let named = ["User=", "ExecStart=", "ReadWritePaths="];
     let is_setting = |line: &&str| !line.is_empty() && !line.starts_with('#');
     let is_kept = |line: &&str| !named.iter().any(|name| line.starts_with(name));
-    own.filter(is_setting).filter(is_kept).map(str::to_owned).collect()
+    // The templates run as root.
+    let as_root = |line: &str| line.replace("@CONFINED@", "no");
+    own.filter(is_setting).filter(is_kept).map(as_root).collect()
 }
 
 #[test]
