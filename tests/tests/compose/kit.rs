@@ -284,7 +284,11 @@ impl<'a> Deploy<'a> {
     /// Documents and a credential, and no job left in the queue.
     pub fn fill(&self) -> Result<()> {
         for n in 0..12 {
-            self.report("POST", "/documents", &format!("document {n} {}", random().repeat(n)))?;
+            let body = format!("document {n} {}", random().repeat(n));
+            // The application waits two seconds for its database, which a busy machine may take.
+            wait_until("the application to store a document", || {
+                Ok(self.report("POST", "/documents", &body).is_ok())
+            })?;
         }
         self.report("PUT", "/credentials/sftp", CREDENTIAL)?;
         self.wait_for_the_worker()
