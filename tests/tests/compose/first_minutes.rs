@@ -90,6 +90,8 @@ fn packages(out: PathBuf) -> Result<PathBuf> {
     }
     let mut make = clean(workspace().join("scripts/package.sh"));
     make.arg("--program").arg(bin_dir()?.join("piprio-backup")).arg("--out").arg(&out);
+    // A source tree without git has no date of its own.
+    make.env("SOURCE_DATE_EPOCH", "1790000000");
     run(make, "")?.expect(0);
     Ok(out)
 }
