@@ -89,8 +89,9 @@ EXAMPLES
 
 EXIT STATUS
   0  no setting is missing
-  1  settings are missing that nobody but you knows; or Compose cannot read its files
-  2  wrong command line, or no deployment";
+  1  Compose cannot read its files, or the .env cannot be written
+  2  wrong command line, or no deployment
+  3  settings are missing that nobody but you knows";
 
 const AFTER: &str = "\
 EXAMPLES

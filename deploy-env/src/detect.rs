@@ -55,7 +55,7 @@ pub fn run(request: &Request) -> Result<Exit> {
         let lines = report.set.iter().chain(&report.decision.proposed);
         dotenv_lines::append(&deployment, lines.map(|line| (line.key, line.value.as_str())))?;
     }
-    Ok(if report.decision.needed.is_empty() { Exit::Done } else { Exit::Failed })
+    Ok(if report.decision.needed.is_empty() { Exit::Done } else { Exit::Incomplete })
 }
 
 /// A setting that the operator gives. A secret on a command line could be read by every user.

@@ -67,7 +67,7 @@ fn read(path: &Path) -> String {
 #[test]
 fn what_is_certain_is_written_once_and_only_when_that_is_asked_for() {
     let scene = Scene::new(SERVICES, Some("# mine\nPIPRIO_DOMAIN=example.org"));
-    let out = scene.detect(&["--json"]).assert().code(1);
+    let out = scene.detect(&["--json"]).assert().code(3);
     let report: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
     assert_eq!(report["found"][0]["service"], "db");
     assert_eq!(report["application"], serde_json::json!(["api"]));
@@ -80,7 +80,7 @@ fn what_is_certain_is_written_once_and_only_when_that_is_asked_for() {
     assert_eq!(read(&scene.dotenv()), "# mine\nPIPRIO_DOMAIN=example.org");
     let written = "# mine\nPIPRIO_DOMAIN=example.org\nPIPRIO_VERSION='4 2'\nPOSTGRES_SERVICE=db\nPOSTGRES_DB=app\n";
     for _ in 0..2 {
-        scene.detect(&["--write", "--set", "PIPRIO_VERSION=4 2"]).assert().code(1);
+        scene.detect(&["--write", "--set", "PIPRIO_VERSION=4 2"]).assert().code(3);
         assert_eq!(read(&scene.dotenv()), written);
     }
     let set = ["--write", "--set", "REDIS_URL=redis://:hunter2@kv"];
@@ -93,9 +93,9 @@ fn what_is_certain_is_written_once_and_only_when_that_is_asked_for() {
 fn a_host_without_settings_gets_a_file_that_its_owner_alone_reads() {
     let scene = Scene::new(SERVICES, None);
     std::fs::remove_file(scene.deploy().join("compose.yaml")).unwrap();
-    scene.detect(&[]).assert().code(1).stdout(contains("POSTGRES_HOST"));
+    scene.detect(&[]).assert().code(3).stdout(contains("POSTGRES_HOST"));
     assert!(!scene.dotenv().exists());
-    scene.detect(&["--write", "--set", "POSTGRES_HOST=db.example.org"]).assert().code(1);
+    scene.detect(&["--write", "--set", "POSTGRES_HOST=db.example.org"]).assert().code(3);
     assert_eq!(read(&scene.dotenv()), "POSTGRES_HOST=db.example.org\n");
     assert_eq!(scene.dotenv().metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }

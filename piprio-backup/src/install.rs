@@ -5,7 +5,7 @@ use crate::place::Place;
 use anyhow::{Context, Result};
 use clap::Args;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Stop, child};
+use pipe_kit::{Exit, Stop, child};
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -55,7 +55,7 @@ pub fn run(place: &Place, install: &Install) -> Result<u8> {
     }
     let script = place.script("install")?;
     let looked = status_of(detect(place, &dir, install, false))?;
-    if looked > 1 {
+    if !is_answer(looked) {
         return Ok(looked);
     }
     show(place, &dir, install)?;
@@ -69,15 +69,19 @@ pub fn run(place: &Place, install: &Install) -> Result<u8> {
     if linked > 0 {
         return Ok(linked);
     }
-    // 1: settings are missing that were shown above.
     let written = status_of(detect(place, &dir, install, true))?;
-    if written > 1 {
+    if !is_answer(written) {
         return Ok(written);
     }
     let next =
         |verb: &str| Tool::new("piprio-backup").arg("--deploy").arg(&dir).arg(verb).to_shell();
     pipe_kit::info!("next: {}; then: {}", next("doctor"), next("backup"));
     Ok(0)
+}
+
+/// Whether the services are known; settings may be missing, which were shown.
+fn is_answer(status: u8) -> bool {
+    [Exit::Done.code(), Exit::Incomplete.code()].contains(&status)
 }
 
 fn status_of(mut command: Command) -> Result<u8> {

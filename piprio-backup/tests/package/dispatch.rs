@@ -125,3 +125,35 @@ fn a_script_finds_the_programs_beside_the_command() {
     command.env("PATH", Path::new("/usr/bin:/bin"));
     assert_eq!(stdout(&mut command), version("backup-run"));
 }
+
+/// `install --yes DIR`, where neither form of Compose can read a file.
+fn install_where_compose_fails(prefix: &Prefix, deploy: &Path) -> std::process::Output {
+    let stand_ins = prefix.path("stand-ins");
+    std::fs::create_dir_all(&stand_ins).unwrap();
+    for name in ["docker", "docker-compose"] {
+        let path = stand_ins.join(name);
+        std::fs::write(&path, "#!/bin/sh\necho 'line 3 is no YAML' >&2\nexit 1\n").unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(path, mode).unwrap();
+    }
+    let mut command = prefix.command("bin/piprio-backup");
+    command.env("PATH", format!("{}:/usr/bin:/bin", stand_ins.display()));
+    command.args(["install", "--yes"]).arg(deploy).output().unwrap()
+}
+
+#[test]
+fn nothing_is_installed_where_the_services_are_not_known() {
+    let prefix = Prefix::new();
+    prefix.copy_scripts();
+    let deploy = prefix.path("deploy");
+    std::fs::create_dir(&deploy).unwrap();
+    std::fs::write(deploy.join("compose.yaml"), "services\n").unwrap();
+    let output = install_where_compose_fails(&prefix, &deploy);
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    assert_eq!(std::fs::read_dir(&deploy).unwrap().count(), 1);
+    // Without a Compose file nobody is asked: an empty directory is enough for a restore.
+    std::fs::remove_file(deploy.join("compose.yaml")).unwrap();
+    let output = install_where_compose_fails(&prefix, &deploy);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(deploy.join("bin/pg-snap").is_file() && deploy.join("scripts/backup.sh").is_file());
+}
