@@ -23,7 +23,9 @@ impl Commands<'_> {
         let manifest = |verb: &str| Tool::new("bundle-manifest").arg(verb);
         let tool = match stage {
             Stage::Database => {
-                Tool::new("pg-snap").arg("dump").output(&partial.join("database.sql.gz"))
+                let level = settings.level.iter().flat_map(|level| ["--level", level]);
+                let tool = Tool::new("pg-snap").arg("dump").args(level);
+                tool.output(&partial.join("database.sql.gz"))
             }
             Stage::Objects => {
                 let Some(bucket) = &settings.bucket else {
@@ -170,6 +172,8 @@ mod tests {
         );
         let external = at(Settings { bucket: None, ..settings() }, Stage::Objects);
         assert_eq!(external, "the object storage is external (OBJECT_STORAGE says so)");
+        let fast = at(Settings { level: Some("fast".into()), ..settings() }, Stage::Database);
+        assert!(fast.starts_with("pg-snap dump --level fast > "), "{fast}");
         let accepted = at(Settings { accept: true, ..settings() }, Stage::Alarm);
         assert!(
             accepted.starts_with("bundle-manifest alarm --accept --shrink-percent"),

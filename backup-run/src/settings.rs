@@ -16,6 +16,8 @@ pub struct Settings {
     pub bucket: Option<String>,
     /// Why the deployment is taken to run its own object storage, or not to.
     pub storage_reason: String,
+    /// The compression level of the dump, unless it is the default.
+    pub level: Option<String>,
     /// Whether unchanged objects are hard links into an earlier bundle.
     pub link: bool,
     pub keep_days: String,
@@ -71,6 +73,7 @@ impl Settings {
             domain: variable("PIPRIO_DOMAIN").unwrap_or_default(),
             bucket: if is_bundled { Some(required("S3_BUCKET")?) } else { None },
             storage_reason: variable("OBJECT_STORAGE_REASON").unwrap_or_default(),
+            level: variable("BACKUP_LEVEL").filter(|level| level != "default"),
             link: required("BACKUP_LINK")? == "yes",
             keep_days: required("BACKUP_KEEP_DAYS")?,
             keep_by_calendar: keep_by_calendar()?,

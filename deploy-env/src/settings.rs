@@ -92,6 +92,7 @@ pub const SETTINGS: &[Setting] = &[
     plain("BACKUP_KEEP_WEEKLY", Some("0")),
     plain("BACKUP_KEEP_MONTHLY", Some("0")),
     plain("BACKUP_KEEP_YEARLY", Some("0")),
+    plain("BACKUP_LEVEL", Some("default")),
     plain("BACKUP_LINK", Some("no")),
     plain("BACKUP_SHIP", Some("yes")),
     plain("SHIP_RECIPIENTS", None),

@@ -173,11 +173,13 @@ pub fn zipped(bytes: &[u8]) {
 /// Whatever the text, what a dump compresses of it is what a load reads.
 pub fn deflated(recipe: &[u8]) {
     let text = cooked(recipe);
-    let member = Deflater::new(Level::Fast).member(&text).unwrap_or_default();
-    assert!(Inflater::new().text(&member).is_ok_and(|read| read == text));
-    let mut others = Vec::new();
-    let read = flate2::read::GzDecoder::new(&member[..]).read_to_end(&mut others);
-    assert!(read.is_ok() && others == text, "zlib reads another text: {read:?}");
+    for level in [Level::Fast, Level::Default] {
+        let member = Deflater::new(level).member(&text).unwrap_or_default();
+        assert!(Inflater::new().text(&member).is_ok_and(|read| read == text));
+        let mut others = Vec::new();
+        let read = flate2::read::GzDecoder::new(&member[..]).read_to_end(&mut others);
+        assert!(read.is_ok() && others == text, "zlib reads another text: {read:?}");
+    }
 }
 
 /// A text as long as a member's may be, from few bytes: each four are some bytes, as they are, or noise,

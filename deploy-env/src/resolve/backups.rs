@@ -5,6 +5,9 @@ use crate::settings;
 use anyhow::Result;
 use pipe_kit::Stop;
 
+/// The compression levels of `pg-snap dump`.
+const LEVELS: [&str; 3] = ["fast", "default", "small"];
+
 impl Resolver<'_> {
     pub(super) fn backups(&mut self) -> Result<()> {
         let root = self.required("BACKUP_ROOT")?;
@@ -14,6 +17,12 @@ impl Resolver<'_> {
             return Err(Stop::usage("BACKUP_KEEP_DAYS must be a number of days, 1 or more").into());
         }
         self.export("BACKUP_KEEP_DAYS", days);
+        let level = self.required("BACKUP_LEVEL")?;
+        if !LEVELS.contains(&level.as_str()) {
+            let wrong = format!("BACKUP_LEVEL must be {}", LEVELS.join(" or "));
+            return Err(Stop::usage(wrong).into());
+        }
+        self.export("BACKUP_LEVEL", level);
         let link = settings::yes_or_no("BACKUP_LINK", &self.required("BACKUP_LINK")?)?;
         self.export("BACKUP_LINK", link.to_owned());
         Ok(())

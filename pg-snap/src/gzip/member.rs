@@ -20,32 +20,36 @@ const TRAILER: usize = 8;
 /// How hard to compress. The doc comments are the text of `--help`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Level {
-    /// Fastest; output about as large as that of gzip -1
+    /// Fastest; smaller than gzip -1
     Fast,
-    /// Smaller than gzip -6, in a third of its time
+    /// As small as gzip -6; as fast as the data allows
     Default,
     /// Smallest, in several times the time
     Small,
 }
 
+/// The places where a match is looked for at [`Level::Fast`].
+const FAST_PLACES: usize = 1;
+/// Those at [`Level::Default`].
+const DEFAULT_PLACES: usize = 2;
+
 pub struct Deflater(Method);
 
 enum Method {
-    Fast(Box<FastCompressor>),
-    Libdeflate { compressor: Compressor, made: Vec<u8> },
+    Fast(Box<FastCompressor<FAST_PLACES>>),
+    /// Where the first one is not suited, the second one.
+    FastOrLibdeflate(Box<FastCompressor<DEFAULT_PLACES>>, Libdeflate),
+    Libdeflate(Libdeflate),
 }
 
 impl Deflater {
     pub fn new(level: Level) -> Self {
-        let libdeflate = |level| {
-            let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
-            let made = vec![0; compressor.deflate_compress_bound(MEMBER)];
-            Method::Libdeflate { compressor, made }
-        };
         Self(match level {
             Level::Fast => Method::Fast(Box::new(FastCompressor::new())),
-            Level::Default => libdeflate(6),
-            Level::Small => libdeflate(10),
+            Level::Default => {
+                Method::FastOrLibdeflate(Box::new(FastCompressor::new()), Libdeflate::new(6))
+            }
+            Level::Small => Method::Libdeflate(Libdeflate::new(10)),
         })
     }
 
@@ -56,12 +60,33 @@ impl Deflater {
         }
         let deflated = match &mut self.0 {
             Method::Fast(fast) => fast.deflate(text),
-            Method::Libdeflate { compressor, made } => {
-                let length = compressor.deflate_compress(text, made).map_err(io::Error::other)?;
-                &made[..length]
-            }
+            Method::FastOrLibdeflate(fast, libdeflate) => match fast.deflate_if_suited(text) {
+                Some(deflated) => deflated,
+                None => libdeflate.deflate(text)?,
+            },
+            Method::Libdeflate(libdeflate) => libdeflate.deflate(text)?,
         };
         Ok(assemble(Header::Aligning, &[deflated], text))
+    }
+}
+
+struct Libdeflate {
+    compressor: Compressor,
+    made: Vec<u8>,
+}
+
+impl Libdeflate {
+    /// Of a level of libdeflate's.
+    fn new(level: i32) -> Self {
+        let mut compressor = Compressor::new(CompressionLvl::new(level).unwrap_or_default());
+        let made = vec![0; compressor.deflate_compress_bound(MEMBER)];
+        Self { compressor, made }
+    }
+
+    fn deflate(&mut self, text: &[u8]) -> io::Result<&[u8]> {
+        let length =
+            self.compressor.deflate_compress(text, &mut self.made).map_err(io::Error::other)?;
+        Ok(&self.made[..length])
     }
 }
 

@@ -20,7 +20,7 @@ pub struct BitWriter {
 
 impl BitWriter {
     pub fn new() -> Self {
-        Self { bytes: boxed(), at: 0, pending: 0, count: 0 }
+        Self { bytes: boxed(0), at: 0, pending: 0, count: 0 }
     }
 
     pub fn clear(&mut self) {

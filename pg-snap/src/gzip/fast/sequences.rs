@@ -29,7 +29,7 @@ pub struct Sequences {
 impl Sequences {
     pub fn new() -> Self {
         Self {
-            all: boxed(),
+            all: boxed(LzSequence::default()),
             used: 0,
             bytes: [[0; 256]; 4],
             lengths: [0; LITERALS],

@@ -6,9 +6,34 @@ use crate::gzip::{Deflater, Inflater, Level};
 use proptest::prelude::*;
 use std::io::Read;
 
-/// Checks that everybody reads the text back, and gives how long it has become.
-fn round_trip(compressor: &mut FastCompressor, text: &[u8]) -> usize {
-    let deflated = compressor.deflate(text);
+/// The encoders with each number of places.
+struct Encoders {
+    one: FastCompressor<1>,
+    two: FastCompressor<2>,
+}
+
+impl Encoders {
+    fn new() -> Self {
+        Self { one: FastCompressor::new(), two: FastCompressor::new() }
+    }
+}
+
+/// Checks that everybody reads the text back, and gives how long it has become with one place.
+fn round_trip(encoders: &mut Encoders, text: &[u8]) -> usize {
+    reads_back(encoders.two.deflate(text), text);
+    if let Some(deflated) = encoders.two.deflate_if_suited(text) {
+        reads_back(deflated, text);
+    }
+    for level in [Level::Fast, Level::Default] {
+        let member = Deflater::new(level).member(text).unwrap();
+        assert!(Inflater::new().text(&member).unwrap() == text, "we read another text");
+    }
+    let deflated = encoders.one.deflate(text);
+    reads_back(deflated, text);
+    deflated.len()
+}
+
+fn reads_back(deflated: &[u8], text: &[u8]) {
     let mut read = vec![0; text.len()];
     let length = libdeflater::Decompressor::new().deflate_decompress(deflated, &mut read);
     assert_eq!(length, Ok(text.len()), "libdeflate");
@@ -17,9 +42,6 @@ fn round_trip(compressor: &mut FastCompressor, text: &[u8]) -> usize {
     read.clear();
     flate2::bufread::DeflateDecoder::new(&mut rest).read_to_end(&mut read).unwrap();
     assert!(rest.is_empty() && read == text, "zlib reads another text");
-    let member = Deflater::new(Level::Fast).member(text).unwrap();
-    assert!(Inflater::new().text(&member).unwrap() == text, "we read another text");
-    deflated.len()
 }
 
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -71,7 +93,7 @@ fn rows(n: usize) -> Vec<u8> {
 
 #[test]
 fn texts_of_every_kind_read_back() {
-    let mut compressor = FastCompressor::new();
+    let mut encoders = Encoders::new();
     let mut texts = vec![
         Vec::new(),
         b"a".to_vec(),
@@ -87,14 +109,14 @@ fn texts_of_every_kind_read_back() {
         [noise(4, 300_000), rows(1000), noise(5, 300_000), vec![0; 100_000]].concat(),
     ];
     // Around what is looked at in one go, and what shares its codes.
-    for length in [STRETCH, LONGEST_MATCH, 16, 8] {
+    for length in [FIRST_STRETCH, STRETCH, LONGEST_MATCH, 16, 8] {
         for length in length - 1..=length + 1 {
             texts.push(vec![b'x'; length]);
             texts.push(noise(6, length));
         }
     }
     for text in &texts {
-        round_trip(&mut compressor, text);
+        round_trip(&mut encoders, text);
     }
 }
 
@@ -107,29 +129,29 @@ fn a_block_that_has_all_its_sequences_ends_there() {
     while text.len() < LONGEST - 6 {
         text.extend_from_slice(&words[usize::from(random() % 64)]);
     }
-    round_trip(&mut FastCompressor::new(), &text);
+    round_trip(&mut Encoders::new(), &text);
 }
 
 #[test]
 fn matches_reach_as_far_as_the_format_allows_and_no_further() {
-    let mut compressor = FastCompressor::new();
+    let mut encoders = Encoders::new();
     let mark = noise(7, 64);
     for (distance, is_found) in [(32_767, true), (32_768, true), (32_769, false)] {
         let filler = vec![b'a'; distance - mark.len()];
         let text = [&mark[..], &filler, &mark].concat();
         let other = [&mark[..], &filler, &noise(8, 64)].concat();
-        let saved = round_trip(&mut compressor, &other) - round_trip(&mut compressor, &text);
+        let saved = round_trip(&mut encoders, &other) - round_trip(&mut encoders, &text);
         assert_eq!(saved > 32, is_found, "{saved} bytes saved at a distance of {distance}");
     }
 }
 
 #[test]
 fn what_repeats_takes_next_to_nothing_and_what_does_not_hardly_more_than_it_is() {
-    let mut compressor = FastCompressor::new();
-    let repeats = round_trip(&mut compressor, &vec![b' '; LONGEST]);
+    let mut encoders = Encoders::new();
+    let repeats = round_trip(&mut encoders, &vec![b' '; LONGEST]);
     assert!(repeats < LONGEST / LONGEST_MATCH / 2, "{repeats} bytes");
     for text in [noise(1, LONGEST), noise(1, 1000), noise(1, SHORTEST), Vec::new()] {
-        let grown = round_trip(&mut compressor, &text).saturating_sub(text.len());
+        let grown = round_trip(&mut encoders, &text).saturating_sub(text.len());
         assert!(grown <= 5 + text.len() / 4096, "{grown} bytes more than {}", text.len());
     }
 }
@@ -141,8 +163,52 @@ fn rows_take_no_more_than_libdeflates_level_1_makes_of_them() {
     let theirs = libdeflater::Compressor::new(level)
         .deflate_compress(text, &mut vec![0; text.len()])
         .unwrap();
-    let ours = round_trip(&mut FastCompressor::new(), text);
+    let ours = round_trip(&mut Encoders::new(), text);
     assert!(ours <= theirs, "{ours} bytes, theirs {theirs}");
+}
+
+/// Words of a small vocabulary, as prose repeats them.
+fn prose(length: usize) -> Vec<u8> {
+    let mut random = fastrand(11);
+    let words: Vec<Vec<u8>> =
+        (0..200).map(|_| (0..2 + random() % 8).map(|_| b'a' + random() % 26).collect()).collect();
+    let mut text = Vec::new();
+    while text.len() < length {
+        // Some words are more frequent than others.
+        text.extend_from_slice(&words[usize::from(random().min(random()) % 200)]);
+        text.push(if random() < 20 { b'\n' } else { b' ' });
+    }
+    text
+}
+
+#[test]
+fn digits_and_long_repetitions_suit_the_encoder_and_prose_does_not() {
+    let mut encoder = FastCompressor::<2>::new();
+    let mut suited = |text: &[u8]| encoder.deflate_if_suited(text).map(<[u8]>::len);
+    let digits = |n: usize| -> Vec<u8> {
+        noise(12, n).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect()
+    };
+    assert!(suited(&digits(200_000)).is_some());
+    assert!(suited(&b"the same row, again and again\n".repeat(5000)).is_some());
+    assert_eq!(suited(&prose(100_000)), None);
+    assert_eq!(suited(&noise(13, 100_000)), None, "literals of eight bits");
+    // Wherever it is.
+    assert_eq!(suited(&[digits(STRETCH), prose(STRETCH + FIRST_STRETCH)].concat()), None);
+    assert_eq!(suited(&[prose(FIRST_STRETCH), digits(STRETCH)].concat()), None);
+}
+
+#[test]
+fn the_default_level_is_no_larger_than_gzips() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let overhead = Deflater::new(Level::Default).member(b"").unwrap().len();
+    for text in [rows(8000), prose(1_000_000), noise(14, 300_000)] {
+        std::fs::write(file.path(), &text).unwrap();
+        let gzip =
+            std::process::Command::new("gzip").args(["-6", "-n", "-c"]).arg(file.path()).output();
+        let theirs = gzip.unwrap().stdout.len();
+        let ours = Deflater::new(Level::Default).member(&text).unwrap().len();
+        assert!(theirs > 0 && ours <= theirs + overhead, "{ours} bytes, gzip's {theirs}");
+    }
 }
 
 /// A piece of a text: what it is made of, and what was there before.
@@ -189,10 +255,10 @@ proptest! {
     fn any_text_reads_back_whatever_was_compressed_before(
         texts in prop::collection::vec(prop::collection::vec(piece(), 0..60), 1..4)
     ) {
-        let mut compressor = FastCompressor::new();
+        let mut encoders = Encoders::new();
         for pieces in texts {
             let text = text(&pieces);
-            round_trip(&mut compressor, &text);
+            round_trip(&mut encoders, &text);
         }
     }
 }
