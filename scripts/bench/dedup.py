@@ -13,16 +13,14 @@ import statistics
 import struct
 import sys
 
+from chart import chart
+
 NAMES = {
     "ours": "`pg-snap dump`",
     "gzip": "`pg_dump \\| gzip`",
     "rsyncable": "`pg_dump \\| gzip --rsyncable`",
     "plain": "`pg_dump`, uncompressed",
 }
-# Of the plot, for a light and for a dark page.
-LIGHT = {"ours": "#1b6e53", "gzip": "#b3402a", "rsyncable": "#8a5a00", "plain": "#3b4f9e"}
-DARK = {"ours": "#5fd0a5", "gzip": "#ff8d75", "rsyncable": "#e8b04a", "plain": "#9db2ff"}
-DASHES = {"ours": "", "gzip": "", "rsyncable": "6 3", "plain": "2 3"}
 BOUND = 1.5
 
 
@@ -111,49 +109,12 @@ def many_nights(rows, out):
         file.write(plot(sizes, last))
 
 
-def style(page, text, grid, colors):
-    rules = [f".page{{fill:{page}}}text{{fill:{text}}}.grid{{stroke:{grid}}}polyline{{fill:none;stroke-width:2}}"]
-    for method, color in colors.items():
-        rules.append(f"polyline.{method}{{stroke:{color}}}text.{method}{{fill:{color}}}")
-    return "".join(rules)
-
-
 def plot(sizes, last):
-    width, height, left, right, top, bottom = 760, 400, 60, 210, 32, 45
-    highest = max(max(nights.values()) for nights in sizes.values())
-    step = next(s * 10**e for e in range(3, 12) for s in (1, 2, 5) if highest / (s * 10**e) <= 6)
-    full = -(-highest // step) * step
-
-    def x(night):
-        return left + (night - 1) * (width - left - right) / max(1, last - 1)
-
-    def y(size):
-        return height - bottom - size * (height - top - bottom) / full
-
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="13">',
-        "<title>Size of a restic repository by nights</title>",
-        f"<style>{style('#ffffff', '#24292f', '#d8dee4', LIGHT)}",
-        f"@media (prefers-color-scheme: dark) {{{style('#0d1117', '#e6edf3', '#30363d', DARK)}}}</style>",
-        f'<rect class="page" width="{width}" height="{height}"/>',
-    ]
-    for size in range(0, int(full) + 1, int(step)):
-        parts.append(f'<path class="grid" d="M{left} {y(size):.1f}H{width - right}"/>')
-        parts.append(f'<text x="{left - 8}" y="{y(size) + 4:.1f}" text-anchor="end">{size / 1e6:,.0f}</text>')
-    for night in sorted({1, last} | set(range(5, last, 5))):
-        parts.append(f'<text x="{x(night):.1f}" y="{height - bottom + 18}" text-anchor="middle">{night}</text>')
-    parts.append(f'<text x="{left}" y="{height - 8}">night</text>')
-    parts.append(f'<text x="{left - 52}" y="{top - 10}">size of the repository, MB</text>')
-    ends = []
+    series = {}
     for method in sorted(sizes, key=lambda method: -sizes[method][last]):
-        points = " ".join(f"{x(night):.1f},{y(size):.1f}" for night, size in sorted(sizes[method].items()))
-        dash = f' stroke-dasharray="{DASHES[method]}"' if DASHES[method] else ""
-        parts.append(f'<polyline class="{method}" points="{points}"{dash}/>')
-        place = max([y(sizes[method][last]) + 4] + [end + 16 for end in ends])
-        ends.append(place)
         name = NAMES[method].replace("`", "").replace("\\", "")
-        parts.append(f'<text class="{method}" x="{x(last) + 8:.1f}" y="{place:.1f}">{name}</text>')
-    return "\n".join(parts + ["</svg>", ""])
+        series[name] = [(night, size / 1e6, None) for night, size in sorted(sizes[method].items())]
+    return chart("Size of a restic repository by nights", "night", "size of the repository, MB", series)
 
 
 def tables(out, pattern):
