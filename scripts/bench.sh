@@ -9,6 +9,7 @@
 #     --sql FILE                 another file that fills it, with the same two psql variables
 #     --scale N                  the pgbench database's scale factor [50]
 #     --schemas N                the database of many tables: schemas of ten tables each [1000]
+#     --clients DIR              bin directory of a pg_dump 16 or later, for lz4 and zstd [none]
 # Databases and dumps lie in TMPDIR, some 5 GB at a time, and 10 GB of objects, which are measured by
 # bench-objects.sh where its Garage server is on PATH. A failed command is reported in its table;
 # exit status 1 if it belongs to this toolkit.
@@ -36,15 +37,15 @@ die() { log "${@:2}"; exit "$1"; }
 # What can be measured. One more is a file in scripts/bench/, a word here, and a call at the end.
 parts=(dump load many-tables objects)
 declare -A wanted=()
-declare -A option=([runs]=5 [out]='' [tenants]=40 [docs]=15000 [sql]='' [scale]=50 [schemas]=1000)
+declare -A option=([runs]=5 [out]='' [tenants]=40 [docs]=15000 [sql]='' [scale]=50 [schemas]=1000 [clients]='')
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,15s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,16s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --*)
       name="${1#--}"
       [[ "$name" =~ ^[a-z]+$ && -v "option[$name]" ]] || die 2 "unknown option $1; see bench.sh -h"
       (( $# > 1 )) || die 2 "$1 needs a value"
-      [[ "$name" =~ ^(out|sql)$ || "$2" =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "$1 needs a number from 1"
+      [[ "$name" =~ ^(out|sql|clients)$ || "$2" =~ ^[1-9][0-9]{0,8}$ ]] || die 2 "$1 needs a number from 1"
       option[$name]="$2"
       shift 2 ;;
     *)
@@ -57,6 +58,11 @@ done
 if [[ -n "${option[sql]}" ]]; then
   [[ -r "${option[sql]}" ]] || die 2 "--sql: ${option[sql]} cannot be read"
   option[sql]="$(readlink -f -- "${option[sql]}")"
+fi
+
+if [[ -n "${option[clients]}" ]]; then
+  [[ -x "${option[clients]}/pg_dump" ]] || die 2 "--clients: there is no pg_dump in ${option[clients]}"
+  option[clients]="$(readlink -f -- "${option[clients]}")"
 fi
 
 "$root/scripts/dependencies.sh" bench

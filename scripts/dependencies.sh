@@ -3,7 +3,7 @@
 # ShellCheck, pigz, strace, faketime, age, GnuPG, restic, acl, attr, PgBouncer, pgBackRest, pip, a C linker, a C++
 # compiler, zsh, fish, man-db, a German and an Argentine locale, and two small extensions of PostgreSQL.
 # Debian and Ubuntu; as root, or through sudo.
-#   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, a C linker
+#   dependencies.sh bench     instead, what scripts/bench.sh needs: PostgreSQL, hyperfine, pigz, Python, a C linker
 #   dependencies.sh dedup     instead, what scripts/bench-dedup.sh needs: PostgreSQL, restic, Python, a C linker
 set -euo pipefail
 
@@ -18,6 +18,7 @@ need cc gcc libc6-dev
 if [[ "${1:-}" == bench ]]; then
   need hyperfine hyperfine
   need pigz pigz
+  need python3 python3
 elif [[ "${1:-}" == dedup ]]; then
   need restic restic
   need python3 python3

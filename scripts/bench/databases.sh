@@ -26,6 +26,7 @@ bench_database() {
     dump_rows
     measure "dump $1" nothing nothing
     report "dump $1" "Dump: $title" "$facts" 'pg_dump > /dev/null' 'pg_dump | pigz'
+    python3 "$root/scripts/bench/curve.py" "$out/runs.tsv" "dump $1" > "$out/curve-$1.svg"
   fi
   if [[ -v wanted[load] ]]; then
     make_dumps
@@ -57,7 +58,12 @@ dump_rows() {
   row peer 'pg_dump -Fc' 'pg_dump -Fc -f "$OUT" bench'
   row peer "pg_dump -Fd -j$jobs" "pg_dump -Fd -j$jobs"' -f "$OUT" bench'
   row peer "pg_dump -Fd -j$jobs -Z1" "pg_dump -Fd -j$jobs -Z1"' -f "$OUT" bench'
-  local level
+  local level method client="${option[clients]:-}"
+  if [[ -n "$client" ]]; then
+    for method in lz4 zstd:1 zstd:3; do
+      row peer "pg_dump -Fd -j$jobs --compress=$method" "$client/pg_dump -Fd -j$jobs --compress=$method"' -f "$OUT" bench'
+    done
+  fi
   for level in fast default small; do
     row ours "pg-snap dump --level $level" "PGDATABASE=bench pg-snap --quiet dump --level $level"' > "$OUT"'
   done
