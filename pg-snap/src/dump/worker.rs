@@ -58,16 +58,20 @@ pub fn run(
     contents: &Contents,
     snapshot: &str,
 ) -> Result<()> {
+    let mut taken = tasks.take();
+    // A session costs something, and one that is late finds nothing to do.
+    if taken.is_empty() {
+        return Ok(());
+    }
     let copier = Copier::open(run, snapshot)?;
     let mut worker = Worker { run, contents, snapshot, copier, maker: MemberMaker::new(level) };
-    loop {
-        let taken = tasks.take();
+    while !taken.is_empty() {
         run.fail_if_abandoned()?;
         match taken.as_slice() {
-            [] => break,
             [(number, task)] => worker.perform(*number, task)?,
             several => worker.copy_together(several)?,
         }
+        taken = tasks.take();
     }
     worker.copier.close()
 }
