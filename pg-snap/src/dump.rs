@@ -172,10 +172,10 @@ impl Dump<'_> {
             let defining = scope.spawn(|| {
                 let made = definitions::make(pg_dump, self.options.level, head);
                 self.run.defined.store(true, Ordering::SeqCst);
-                made
+                self.record_or_end(made)
             });
             let copied = self.copy_beside(&mut holder, contents, defining, writer);
-            self.record_failure(copied).flatten()
+            self.record_or_end(copied).flatten()
         });
         if let Some(error) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
@@ -190,16 +190,13 @@ impl Dump<'_> {
         &self,
         holder: &mut SnapshotHolder,
         mut contents: Contents,
-        defining: ScopedJoinHandle<'_, Result<Definitions>>,
+        defining: ScopedJoinHandle<'_, Option<Definitions>>,
         writer: &mut DumpWriter,
     ) -> Result<Option<Key>> {
-        let listed = holder.list_tables(self.run, &mut contents).and_then(|()| {
-            match contents.leave_room_for_locks() {
-                true => Ok(()),
-                false => holder.wait_for_locks(self.run, &contents),
-            }
-        });
-        listed.inspect_err(|_| self.end_sessions())?;
+        holder.list_tables(self.run, &mut contents)?;
+        if !contents.leave_room_for_locks() {
+            holder.wait_for_locks(self.run, &contents)?;
+        }
         let tasks = plan::tasks(&contents);
         self.run.buffer.expect_sections(tasks.len());
         progress::set_total(&self.run.bar, tasks.iter().map(DumpTask::estimate).sum());
@@ -211,26 +208,28 @@ impl Dump<'_> {
         let snapshot = holder.snapshot.as_str();
         let work = || {
             let worked = worker::run(self.run, self.options.level, &tasks, &contents, snapshot);
-            if self.record_failure(worked).is_none() && !self.run.is_defined() {
-                self.end_sessions();
+            if self.run.is_defined() {
+                self.record_failure(worked)
+            } else {
+                self.record_or_end(worked)
             }
         };
         thread::scope(|scope| {
             (0..beside).for_each(|_| drop(scope.spawn(work)));
-            let defined = join(defining);
+            let defined = defining.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            let Some(defined) = defined else { return Ok(None) };
             (beside..workers).for_each(|_| drop(scope.spawn(work)));
-            let written = defined.and_then(|defined| self.write_sections(defined, writer));
-            let key = self.record_failure(written);
-            if key.is_none() {
-                self.end_sessions();
-            }
-            Ok(key)
+            Ok(self.record_or_end(self.write_sections(defined, writer)))
         })
     }
 
-    /// Ends what waits for the server, and would not notice a failure otherwise.
-    fn end_sessions(&self) {
-        self.run.server.end_sessions_or_warn(Sessions::Named(&self.run.name));
+    /// Records the first failure, and ends what waits for the server: it would not notice otherwise.
+    fn record_or_end<T>(&self, result: Result<T>) -> Option<T> {
+        let value = self.record_failure(result);
+        if value.is_none() {
+            self.run.server.end_sessions_or_warn(Sessions::Named(&self.run.name));
+        }
+        value
     }
 
     /// Records the first failure, and wakes everyone who waits for what will not come.

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use std::path::Path;
 use test_kit::likeness::{content as all_of, ensure_alike};
 use test_kit::postgres::Options;
+use test_kit::process::wait_until;
 use test_kit::{Postgres, postgres};
 
 /// A table that only pg_dump locks, because it has no rows of its own.
@@ -15,12 +16,14 @@ const TABLES: &str = "do $$ begin
     for n in 1..150 loop
       execute format('create table t%s (id serial primary key, x text)', n);
       execute format('insert into t%s (x) select md5(k::text) from generate_series(1, %s) k', n, n % 7);
+      commit;
     end loop; end $$";
 const FEW_LOCKS: [&str; 2] = ["max_locks_per_transaction=10", "max_connections=30"];
 /// pg_dump waits for the gate.
 const WAITS: &str = "wait_event_type = 'Lock' and query ilike '%lock table%gate%'";
-/// A worker has copied something.
-const COPIED: &str = "query = 'COMMIT;'";
+/// What is copied last waits: a worker has copied all tables.
+const COPIED: &str = "wait_event_type = 'Lock' and query ilike '%last_value%'";
+const SEQUENCE: &str = "begin; alter sequence t1_id_seq rename to t1_other";
 
 fn server(settings: &[&str], first: &str, then: &str) -> Result<Postgres> {
     let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
@@ -45,9 +48,11 @@ fn tables_are_copied_while_pg_dump_waits_for_its_last_lock() -> Result<()> {
         let server = server(settings, TABLES, GATE)?;
         let dir = tempfile::tempdir()?;
         let gate = Held::by(&server, "piprio", "begin; lock table gate")?;
+        let sequence = Held::by(&server, "piprio", SEQUENCE)?;
         let mut dump = Running::start(&server, &["dump", "--jobs", "2"], dir.path().join("d.gz"))?;
         wait_for_sessions(&server, &format!("{DUMPS} and {WAITS}"), 1)?;
         wait_for_sessions(&server, &format!("{DUMPS} and {COPIED}"), 1)?;
+        sequence.release()?;
         gate.release()?;
         ensure_whole(&server, &mut dump)?;
     }
@@ -134,9 +139,12 @@ fn tables_that_cannot_be_locked_together_are_copied_one_by_one_and_are_the_same(
     let mut other = Held::by(&server, "piprio", "begin")?;
     other.send("lock table t77; rollback")?;
     wait_for_sessions(&server, "query like 'lock table t77%' and wait_event_type = 'Lock'", 1)?;
+    // pg_dump reads this catalog when it has its locks, and keeps them so long.
+    let catalog = Held::by(&server, "piprio", "begin; lock table pg_transform")?;
     gate.release()?;
+    wait_until("a worker to find it locked", || Ok(server.log().contains(" 55P03 ")))?;
+    catalog.release()?;
     ensure!(dump.code()? == Some(0), "{}", dump.stderr());
     other.release()?;
-    ensure!(server.log().contains(" 55P03 "), "no worker has found it locked");
     ensure_alike(&text(&file)?, &text(&dump.out)?, "with a lock")
 }
