@@ -39,10 +39,14 @@ impl Clients {
         })
     }
 
-    /// The pg_dump of the server's major; if there is none, the nearest newer one.
-    pub fn pg_dump(&self, server: Version) -> Result<Client> {
-        let found = self.find("pg_dump")?;
-        match choose_pg_dump(&found, server) {
+    /// Every pg_dump, for [`Clients::pg_dump`].
+    pub fn pg_dumps(&self) -> Result<Vec<Client>> {
+        self.find("pg_dump")
+    }
+
+    /// Of those found, the pg_dump of the server's major; if there is none, the nearest newer one.
+    pub fn pg_dump(&self, found: &[Client], server: Version) -> Result<Client> {
+        match choose_pg_dump(found, server) {
             Some(client) => {
                 if client.version.major != server.major {
                     pipe_kit::info!(
@@ -105,7 +109,14 @@ impl Clients {
             })?;
             return Ok(vec![Client { version, ..client }]);
         }
-        Ok(candidates(program).into_iter().filter_map(probe_version).collect())
+        // At the same time: a wrapper in front of a client takes longer than the client.
+        Ok(std::thread::scope(|scope| {
+            let probes: Vec<_> = candidates(program)
+                .into_iter()
+                .map(|path| scope.spawn(|| probe_version(path)))
+                .collect();
+            probes.into_iter().filter_map(|probe| probe.join().ok().flatten()).collect()
+        }))
     }
 }
 
@@ -157,6 +168,14 @@ impl Client {
     /// The program of that name that came with this one.
     pub fn sibling(&self, program: &str) -> Self {
         Self { path: self.path.with_file_name(program), ..self.clone() }
+    }
+
+    /// The program of that name that came with this one, if it is there and of the same version.
+    pub fn same_release(&self, program: &str) -> Option<Self> {
+        let sibling = self.sibling(program);
+        let mut command = sibling.command();
+        let banner = child::capture(command.arg("--version").stdin(Stdio::null()), program).ok()?;
+        (Version::from_banner(&banner) == Some(self.version)).then_some(sibling)
     }
 
     /// The command line up to the program, to add arguments to. It never asks for a password.

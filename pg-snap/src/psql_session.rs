@@ -100,6 +100,11 @@ impl PsqlSession {
         Ok(n)
     }
 
+    /// Puts back what was read too much.
+    pub fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead.splice(0..0, bytes.iter().copied());
+    }
+
     /// Reads the next line, without its line feed. If psql has ended, the error is its reason.
     pub fn line(&mut self) -> Result<String> {
         let mut searched = 0;

@@ -67,8 +67,10 @@ enum ContentsLine {
 
 /// Names in a pattern: an argument is limited to 128 KiB.
 const NAMES: usize = 1000;
-/// Each line of the answer is for [`Contents::add_line`].
-pub const QUERY: &str = include_str!("catalog.sql");
+/// Each line of their answers is for [`Contents::add_line`]. pg_dump can be started when the sequences are
+/// known; the sizes of thousands of tables take longer.
+pub const SEQUENCES: &str = include_str!("catalog/sequences.sql");
+pub const TABLES: &str = include_str!("catalog/tables.sql");
 
 impl Contents {
     /// Adds a line of the answer.
@@ -91,10 +93,15 @@ impl Contents {
         names.chunks(NAMES).map(|names| format!("*.({})", names.join("|"))).collect()
     }
 
-    /// Whether tables may be copied while pg_dump holds its locks on all of them: a session that requests
-    /// one lock more than the server has room for fails.
+    /// Whether tables may be locked while pg_dump is locking all of them: a session that requests one lock
+    /// more than the server has room for fails.
     pub fn leave_room_for_locks(&self) -> bool {
         self.tables.len() as u64 * LOCKS_A_TABLE <= self.locks
+    }
+
+    /// The table that pg_dump locks last: it goes by oid, and locks no table of an extension.
+    pub fn locked_last(&self) -> Option<u32> {
+        self.tables.iter().filter(|table| table.rank.is_none()).map(|table| table.oid).max()
     }
 }
 
@@ -117,7 +124,10 @@ mod tests {
         assert!(contents.large_objects && contents.add_line("ERROR").is_err());
         assert_eq!(contents.sequence_patterns(), ["*.(q)"]);
         assert!(contents.leave_room_for_locks());
+        assert_eq!(contents.locked_last(), Some(1));
         contents.locks = 3;
         assert!(!contents.leave_room_for_locks());
+        contents.tables[0].rank = Some(0);
+        assert_eq!(contents.locked_last(), None);
     }
 }

@@ -3,35 +3,24 @@
 use super::catalog::{SourceSequence, SourceTable};
 use super::run::DumpRun;
 use super::section_writer::{SectionWriter, Sink};
+use super::session::{self, UTF8};
 use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-/// What pg_dump sets, so that the database's own settings do not change how values are written.
-const SETUP: &str = "SET DateStyle = ISO;\n\
-     SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
-     SET row_security = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
-     SET client_min_messages = warning;\n";
-const UTF8: &str = "UTF8";
 const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(1)];
 /// Of the class "lock not available".
 const LOCKED: &str = "55P03";
+/// Of the class "out of memory": the server has no room for another lock.
+const NO_ROOM: &str = "53200";
+/// The line that ends the rows of a table, with the end of the line before it. No row is such a line: COPY
+/// doubles every backslash of its data.
+const END_OF_ROWS: &[u8; 4] = b"\n\\.\n";
 const NO_ERROR: &str = "00000";
 /// Sequences that are read in one transaction: each one is locked until its end.
 const SEQUENCES: usize = 100;
-
-pub fn open_session(run: &DumpRun<'_>) -> Result<PsqlSession> {
-    let mut session = PsqlSession::open(run.server, run.database, &["-A", "-t"])?;
-    session.send(SETUP.as_bytes())?;
-    if run.is_bytewise() {
-        session.set_bytewise();
-    }
-    let encoding = if run.is_bytewise() { &run.encoding } else { UTF8 };
-    session.send_text(&format!("SET client_encoding = {};\n", literal(encoding)))?;
-    Ok(session)
-}
 
 /// A worker's session.
 pub struct Copier<'a> {
@@ -48,7 +37,8 @@ pub struct Copied {
 
 impl<'a> Copier<'a> {
     pub fn open(run: &'a DumpRun<'a>, snapshot: &'a str) -> Result<Self> {
-        Ok(Self { run, session: open_session(run)?, snapshot })
+        let session = session::open(run.server, run.database, &run.encoding)?;
+        Ok(Self { run, session, snapshot })
     }
 
     pub fn close(self) -> Result<()> {
@@ -76,58 +66,108 @@ impl<'a> Copier<'a> {
         section: &mut SectionWriter<'_, S>,
     ) -> Result<Copied> {
         self.lock(table)?;
-        section.write(&self.encoded(&entry_head(table))?)?;
-        let begin = section.bytes;
-        self.session.send_text(&copy_statement(table, pages, &self.run.encoding))?;
-        self.session.send(b"\\echo '\\\\.'\n")?;
-        let rows = self.rows(section)?;
-        // The bytes read include the line that ends the data.
-        let bytes = section.bytes - begin - 3;
-        section.write(b"\n\n")?;
+        let head = self.encoded(&entry_head(table))?;
+        self.request(table, pages)?;
         self.session.send(b"COMMIT;\n")?;
-        Ok(Copied { rows, bytes })
+        self.rows(&head, section)
     }
 
-    /// Begins a transaction under the snapshot and locks the table in it. The snapshot alone does not
-    /// protect the table: truncated or rewritten by another session, it would read as empty.
+    /// Asks for several tables in one transaction, to be received one after another; returns the text that
+    /// begins the section of each. None, and nothing is asked for, if they cannot all be locked at once as
+    /// the snapshot saw them.
+    pub fn request_all(&mut self, tables: &[&SourceTable]) -> Result<Option<Vec<Vec<u8>>>> {
+        if !matches!(self.try_lock(tables)?, Lock::Held) {
+            self.session.send(b"ROLLBACK;\n")?;
+            return Ok(None);
+        }
+        // Encoding is a query, whose answer would come after the rows.
+        let heads = tables.iter().map(|table| self.encoded(&entry_head(table)));
+        let heads = heads.collect::<Result<Vec<_>>>()?;
+        tables.iter().try_for_each(|table| self.request(table, None))?;
+        self.session.send(b"COMMIT;\n")?;
+        Ok(Some(heads))
+    }
+
+    /// Writes the COPY block of the next table that was asked for.
+    ///
+    /// # Errors
+    /// As [`Copier::copy`].
+    pub fn receive<S: Sink>(
+        &mut self,
+        table: &SourceTable,
+        head: &[u8],
+        section: &mut SectionWriter<'_, S>,
+    ) -> Result<Copied> {
+        self.rows(head, section).with_context(|| format!("copying table {}", table.quoted))
+    }
+
+    fn request(&mut self, table: &SourceTable, pages: Option<&Range<Option<u64>>>) -> Result<()> {
+        self.session.send_text(&copy_statement(table, pages, &self.run.encoding))?;
+        self.session.send(b"\\echo '\\\\.'\n")
+    }
+
+    /// Locks the table in a transaction, and waits for it, within bounds.
     fn lock(&mut self, table: &SourceTable) -> Result<()> {
-        let begin = format!(
-            "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; \
-             SELECT {name}::pg_catalog.regclass::pg_catalog.oid, pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass);\n\
-             \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
-            self.begin_statement(),
-            table.quoted,
-            name = literal(&table.quoted)
-        );
         let until = Instant::now() + self.run.lock_wait;
         let mut pause = PAUSES[0];
         loop {
-            self.session.send_text(&begin)?;
-            let mut found = None;
-            let state = loop {
-                let line = self.session.line()?;
-                match line.strip_prefix("done ") {
-                    Some(state) => break state.to_owned(),
-                    None => found = Some(line),
-                }
-            };
-            match state.as_str() {
-                NO_ERROR => return check_unchanged(table, found.as_deref()),
-                LOCKED if Instant::now() < until => {
-                    self.session.send(b"ROLLBACK;\n")?;
-                    self.run.fail_if_abandoned()?;
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(PAUSES[1]);
-                }
-                LOCKED => bail!(
+            let alone = self.run.is_defined();
+            match self.try_lock(&[table])? {
+                Lock::Held => return Ok(()),
+                Lock::Changed => bail!(
+                    "it was truncated, replaced or rewritten after the dump began, so the rows that the \
+                     snapshot saw are lost; dump again when no TRUNCATE or ALTER TABLE is running"
+                ),
+                Lock::Refused(state) if state == LOCKED && Instant::now() >= until => bail!(
                     "it stayed locked for {} seconds{}; dump again when the lock is released, or wait \
                      longer (--lock-wait)",
                     self.run.lock_wait.as_secs(),
                     self.run.lock_holders(Some(table.oid))
                 ),
-                _ => return Err(self.session.reason()),
+                // pg_dump gives its locks back when it has read the catalog.
+                Lock::Refused(state) if state == LOCKED || state == NO_ROOM && !alone => {}
+                Lock::Refused(_) => return Err(self.session.reason()),
             }
+            self.session.send(b"ROLLBACK;\n")?;
+            self.run.fail_if_abandoned()?;
+            std::thread::sleep(pause);
+            pause = (pause * 2).min(PAUSES[1]);
         }
+    }
+
+    /// Begins a transaction under the snapshot and locks tables in it. The snapshot alone does not protect a
+    /// table: truncated or rewritten by another session, it would read as empty.
+    fn try_lock(&mut self, tables: &[&SourceTable]) -> Result<Lock> {
+        let names: Vec<String> =
+            tables.iter().map(|table| format!("ONLY {}", table.quoted)).collect();
+        let files = tables.iter().map(|table| {
+            let name = literal(&table.quoted);
+            format!(
+                "{name}::pg_catalog.regclass::pg_catalog.oid, \
+                 pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass)"
+            )
+        });
+        self.session.send_text(&format!(
+            "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; SELECT {};\n\
+             \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
+            self.begin_statement(),
+            names.join(", "),
+            files.collect::<Vec<_>>().join(", ")
+        ))?;
+        let mut found = None;
+        let state = loop {
+            let line = self.session.line()?;
+            match line.strip_prefix("done ") {
+                Some(state) => break state.to_owned(),
+                None => found = Some(line),
+            }
+        };
+        if state != NO_ERROR {
+            return Ok(Lock::Refused(state));
+        }
+        let seen: Vec<String> =
+            tables.iter().map(|table| format!("{}|{}", table.oid, table.filenode)).collect();
+        Ok(if found == Some(seen.join("|")) { Lock::Held } else { Lock::Changed })
     }
 
     fn begin_statement(&self) -> String {
@@ -137,31 +177,40 @@ impl<'a> Copier<'a> {
         )
     }
 
-    /// Reads rows up to the line that ends them. Nothing follows it before psql gets more input, and no
-    /// row is such a line: COPY doubles every backslash of its data.
-    fn rows<S: Sink>(&mut self, section: &mut SectionWriter<'_, S>) -> Result<u64> {
+    /// Writes a COPY block: its head, and rows up to the line that ends them. What follows it is left for
+    /// the next one.
+    fn rows<S: Sink>(&mut self, head: &[u8], section: &mut SectionWriter<'_, S>) -> Result<Copied> {
+        section.write(head)?;
+        let begin = section.bytes;
         let (session, run) = (&mut self.session, self.run);
-        let mut tail = [b'\n'; 4];
+        // The head ends with a line feed.
+        let mut tail = [0, 0, 0, b'\n'];
         let mut rows = 0;
-        loop {
-            let mut n = 0;
-            section.fill(|buffer| {
-                n = session.read(buffer)?;
+        let mut ended = false;
+        while !ended {
+            let n = section.fill(|buffer| {
+                let mut n = session.read(buffer)?;
+                if let Some(end) = end_of_rows(tail, &buffer[..n]) {
+                    session.put_back(&buffer[end..n]);
+                    (n, ended) = (end, true);
+                }
                 let read = &buffer[..n];
                 rows += memchr::memchr_iter(b'\n', read).count() as u64;
-                let kept = n.min(4);
+                let kept = n.min(tail.len());
                 tail.rotate_left(kept);
-                tail[4 - kept..].copy_from_slice(&read[n - kept..]);
+                let from = tail.len() - kept;
+                tail[from..].copy_from_slice(&read[n - kept..]);
                 Ok(n)
             })?;
             run.bar.inc(n as u64);
-            if tail == *b"\n\\.\n" {
-                return Ok(rows - 1);
-            }
             if n == 0 {
                 return Err(session.reason());
             }
         }
+        // Without the line that ends the data.
+        let bytes = section.bytes - begin - 3;
+        section.write(b"\n\n")?;
+        Ok(Copied { rows: rows - 1, bytes })
     }
 
     /// Writes the values of all sequences.
@@ -214,15 +263,23 @@ impl<'a> Copier<'a> {
     }
 }
 
-/// The same table, with its rows where the snapshot saw them.
-fn check_unchanged(table: &SourceTable, found: Option<&str>) -> Result<()> {
-    if found == Some(&format!("{}|{}", table.oid, table.filenode)) {
-        return Ok(());
-    }
-    bail!(
-        "it was truncated, replaced or rewritten after the dump began, so the rows that the snapshot saw \
-         are lost; dump again when no TRUNCATE or ALTER TABLE is running"
-    )
+/// How a try to lock tables ended. The transaction is open, and the caller ends it.
+enum Lock {
+    /// The same tables, with their rows where the snapshot saw them.
+    Held,
+    Changed,
+    /// With this SQLSTATE.
+    Refused(String),
+}
+
+/// Where, in what was read after `tail`, the line ends that ends the rows.
+fn end_of_rows(tail: [u8; 4], read: &[u8]) -> Option<usize> {
+    let across = (1..END_OF_ROWS.len()).find(|after| {
+        let before = END_OF_ROWS.len() - after;
+        tail[*after..] == END_OF_ROWS[..before]
+            && read.get(..*after) == Some(&END_OF_ROWS[before..])
+    });
+    across.or_else(|| memchr::memmem::find(read, END_OF_ROWS).map(|at| at + END_OF_ROWS.len()))
 }
 
 fn copy_statement(
@@ -285,4 +342,30 @@ fn on_one_line(name: &str) -> String {
 fn comment(what: &str, name: &str, kind: &str, schema: &str, owner: &str) -> String {
     let [name, schema, owner] = [name, schema, owner].map(on_one_line);
     format!("--\n-- {what}: {name}; Type: {kind}; Schema: {schema}; Owner: {owner}\n--\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_rows_is_found_wherever_a_read_cuts_it() {
+        for rows in ["", "1\n", "1\t\\\\.\n", "\\\\.\n\\N\n"] {
+            let text = format!("{rows}\\.\nnext\n\\.\n");
+            for cut in 0..=rows.len() + 3 {
+                let (one, other) = text.as_bytes().split_at(cut);
+                let mut tail = [0, 0, 0, b'\n'];
+                let ends = rows.len() + 3;
+                if cut == ends {
+                    assert_eq!(end_of_rows(tail, one), Some(ends), "{text:?} {cut}");
+                    continue;
+                }
+                assert_eq!(end_of_rows(tail, one), None, "{text:?} {cut}");
+                let kept = cut.min(4);
+                tail.rotate_left(kept);
+                tail[4 - kept..].copy_from_slice(&one[cut - kept..]);
+                assert_eq!(end_of_rows(tail, other), Some(ends - cut), "{text:?} {cut}");
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! The passes in which pg_dump writes definitions: objects, then privileges, then statements that may run
-//! user code. Each run of pg_dump goes through all three. In the joined dump every object must be created
-//! before the first privilege is revoked, so the passes of the runs are kept apart.
+//! user code. Each section of pg_dump goes through all three. In the joined dump every object must be created
+//! before the first privilege is revoked, so the passes of the sections are kept apart.
 
 use super::section_writer::{SectionWriter, Sink};
 use crate::sql::portable;
@@ -10,7 +10,7 @@ use anyhow::Result;
 /// How many passes there are.
 pub const PASSES: usize = 3;
 
-/// Sorts the text of one run of pg_dump by its passes.
+/// Sorts the text of one section of pg_dump by its passes.
 pub struct Passes<'a, S> {
     scanner: Scanner,
     sorter: PassSorter<'a, S>,
@@ -104,13 +104,14 @@ fn pass_of(sql: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gzip::{Deflater, Inflater, Level};
+    use crate::dump::section_writer::MemberMaker;
+    use crate::gzip::{Inflater, Level};
 
     #[test]
     fn privileges_and_what_comes_after_them_are_kept_apart_with_their_comments() {
-        let mut deflaters = [(); PASSES].map(|()| Deflater::new(Level::Fast));
+        let mut makers = [(); PASSES].map(|()| MemberMaker::new(Level::Fast));
         let mut sinks = [Vec::new(), Vec::new(), Vec::new()];
-        let [a, b, c] = &mut deflaters;
+        let [a, b, c] = &mut makers;
         let [x, y, z] = &mut sinks;
         let mut passes = Passes::new([
             SectionWriter::new(a, x),

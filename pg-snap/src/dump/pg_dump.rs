@@ -1,14 +1,14 @@
-//! Runs pg_dump for one of its sections: the definitions, and the large objects. Each run makes a dump
-//! of its own, with a head and an end marker; joined, they must read as one.
+//! The sections that pg_dump writes: the definitions, and the large objects. Each is a dump of its own, with
+//! a head and an end marker; joined, they must read as one.
 
 use super::passes::Passes;
 use super::run::DumpRun;
 use super::section_writer::{SectionWriter, Sink};
 use crate::sql::ident;
 use anyhow::{Context, Result, bail};
-use pipe_kit::child;
+use pipe_kit::child::{self, OutputReader, Running};
 use std::io::Read;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 pub const END_MARKER: &[u8] = b"--\n-- PostgreSQL database dump complete\n--\n\n";
 const RESTRICT: &[u8] = b"\\restrict ";
@@ -18,8 +18,9 @@ const MARGIN: usize = 16 * 1024;
 /// With these settings, text means the same to every server: amounts of money follow the locale, and NULL
 /// in an array may be a word.
 const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
-/// The locale in which pg_dump writes money, which it does not set itself.
-const OPTIONS: &str = "-c lc_monetary=C";
+/// The locale in which pg_dump writes money, which it does not set itself. And no query of the catalog is
+/// compiled: on a database of thousands of tables, that takes longer than it saves.
+const OPTIONS: &str = "-c lc_monetary=C -c jit=off";
 /// What is derived from rows follows the database's own locale again.
 pub const OWN_LOCALE: &[u8] = b"RESET lc_monetary;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
@@ -49,28 +50,65 @@ impl PgDumpSection {
     }
 }
 
-/// Writes the section's text, and returns the key of its `\restrict` line, if it has one. `excluded` are
-/// patterns of sequences whose data pg_dump skips: in any section it would read and lock every sequence,
-/// and 10,000 of them take all locks that a server has.
+/// What the runs of pg_dump have in common.
+#[derive(Clone, Copy)]
+pub struct PgDump<'a> {
+    pub run: &'a DumpRun<'a>,
+    pub snapshot: &'a str,
+    /// Patterns of sequences whose data pg_dump skips: for any section it would read and lock every sequence,
+    /// and 10,000 of them take all locks that a server has.
+    pub excluded: &'a [String],
+}
+
+impl PgDump<'_> {
+    /// Starts it for one section, as text.
+    pub fn section(self, section: PgDumpSection) -> Result<OutputReader> {
+        self.start(&[&["--format=plain"], section.arguments()].concat())
+    }
+
+    /// Starts it for all definitions, as an archive in which pg_restore finds each section.
+    pub fn archive(self) -> Result<OutputReader> {
+        let sections = [PgDumpSection::PreData, PgDumpSection::PostData];
+        let sections = sections.map(PgDumpSection::arguments).concat();
+        self.start(&[&["--format=custom", "--compress=0"], sections.as_slice()].concat())
+    }
+
+    fn start(self, arguments: &[&str]) -> Result<OutputReader> {
+        let run = self.run;
+        let mut command = run.pg_dump.command();
+        command
+            .args(arguments)
+            .args(["--no-password", "--no-sync"])
+            .args(self.excluded.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
+            .arg(format!("--encoding={}", run.encoding))
+            .arg(format!("--snapshot={}", self.snapshot))
+            .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
+            .args(["-d", &run.server.target_with(run.database, OPTIONS)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        child::spawn_captured(&mut command, "pg_dump")?.into_reader()
+    }
+}
+
+/// Starts pg_restore for a section of the archive on its stdin. It writes what pg_dump of that section alone
+/// would: pg_dump, too, makes its text out of the archive's entries, and each entry names its section.
+pub fn restore(mut pg_restore: Command, section: PgDumpSection) -> Result<Running> {
+    pg_restore.args(section.arguments()).arg("--file=-");
+    pg_restore.stdin(Stdio::piped()).stdout(Stdio::piped());
+    child::spawn_captured(&mut pg_restore, "pg_restore")
+}
+
+/// Writes the section's text, which `source` reads from its program, and returns the key of its `\restrict`
+/// line, if it has one.
 pub fn write_section(
     run: &DumpRun<'_>,
     section: PgDumpSection,
-    snapshot: &str,
-    excluded: &[String],
+    mut source: impl Read,
     text: &mut impl TextSink,
 ) -> Result<Option<Vec<u8>>> {
-    let mut command = run.pg_dump.command();
-    command
-        .args(["--format=plain", "--no-password", "--no-sync"])
-        .args(section.arguments())
-        .args(excluded.iter().map(|pattern| format!("--exclude-table-data={pattern}")))
-        .arg(format!("--encoding={}", run.encoding))
-        .arg(format!("--snapshot={snapshot}"))
-        .arg(format!("--lock-wait-timeout={}", run.lock_wait.as_millis()))
-        .args(["-d", &run.server.target_with(run.database, OPTIONS)])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    let mut source = child::spawn_captured(&mut command, "pg_dump")?.into_reader()?;
+    let old = section == PgDumpSection::PreData && run.pg_dump.version.major < SINCE_PUBLIC_OWNER;
+    // Asked before pg_dump has ended, whose end everything waits for.
+    let first = if old { owner_of_public(run)? } else { String::new() };
     let mut held = Vec::new();
     source
         .by_ref()
@@ -81,9 +119,7 @@ pub fn write_section(
     text.apart(&preamble.title)?;
     text.head(&preamble.settings)?;
     held = preamble.rest;
-    if section == PgDumpSection::PreData && run.pg_dump.version.major < SINCE_PUBLIC_OWNER {
-        held.splice(0..0, owner_of_public(run)?.into_bytes());
-    }
+    held.splice(0..0, first.into_bytes());
     let mut block = vec![0; 256 * 1024];
     loop {
         let n = source.read(&mut block).context("reading the output of pg_dump")?;

@@ -1,11 +1,13 @@
 //! A run of `dump`: what its sessions have in common, and how they are all ended.
 
 use super::reorder_buffer::{Abandoned, ReorderBuffer};
+use super::session;
 use crate::client::Client;
 use crate::psql::{Server, Sessions};
 use crate::sql::literal;
 use anyhow::{Context, Result};
 use pipe_kit::info;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// The prefix of the names of all runs' sessions.
@@ -16,6 +18,8 @@ pub struct DumpRun<'a> {
     pub database: &'a str,
     pub name: String,
     pub pg_dump: Client,
+    /// The pg_restore of the same version, which finds a section in an archive of pg_dump. None: there is none.
+    pub pg_restore: Option<Client>,
     /// Of the dump, which is that of the database.
     pub encoding: String,
     /// Whether pg_dump, under the settings of the database and the role, writes strings in which
@@ -25,6 +29,8 @@ pub struct DumpRun<'a> {
     pub lock_wait: Duration,
     pub buffer: ReorderBuffer,
     pub bar: pipe_kit::progress::Bar,
+    /// Set when pg_dump no longer reads the catalog, nor holds locks.
+    pub defined: AtomicBool,
 }
 
 impl DumpRun<'_> {
@@ -34,7 +40,12 @@ impl DumpRun<'_> {
 
     /// Whether the server cannot convert its text to UTF-8.
     pub fn is_bytewise(&self) -> bool {
-        ["SQL_ASCII", "MULE_INTERNAL"].contains(&self.encoding.as_str())
+        session::is_bytewise(&self.encoding)
+    }
+
+    /// Whether the definitions are complete.
+    pub fn is_defined(&self) -> bool {
+        self.defined.load(Ordering::SeqCst)
     }
 
     /// For an error: the tables with an exclusive lock, or one of them, and who holds it.

@@ -2,7 +2,7 @@
 
 use super::boundary;
 use super::reorder_buffer::{ReorderBuffer, SectionLabel};
-use crate::gzip::{self, Deflater, MEMBER};
+use crate::gzip::{self, Deflater, Level, MEMBER};
 use anyhow::Result;
 use std::io;
 
@@ -42,12 +42,24 @@ const HELD: usize = 2 * MEMBER;
 /// How much room there is at least for what is read next.
 const ROOM: usize = 256 << 10;
 
+/// The compressor, and room for the text that it takes next. One serves any number of sections, one after
+/// another: for a table of a few rows, a new one would cost more than the rows.
+pub struct MemberMaker {
+    deflater: Deflater,
+    held: Vec<u8>,
+}
+
+impl MemberMaker {
+    pub fn new(level: Level) -> Self {
+        Self { deflater: Deflater::new(level), held: vec![0; HELD] }
+    }
+}
+
 /// Cuts text into blocks and compresses each.
 pub struct SectionWriter<'a, S> {
-    deflater: &'a mut Deflater,
+    maker: &'a mut MemberMaker,
     sink: &'a mut S,
-    held: Vec<u8>,
-    /// `held[begin..end]` is text that is not compressed yet.
+    /// `maker.held[begin..end]` is text that is not compressed yet.
     begin: usize,
     end: usize,
     /// Bytes of text so far.
@@ -55,8 +67,8 @@ pub struct SectionWriter<'a, S> {
 }
 
 impl<'a, S: Sink> SectionWriter<'a, S> {
-    pub fn new(deflater: &'a mut Deflater, sink: &'a mut S) -> Self {
-        Self { deflater, sink, held: vec![0; HELD], begin: 0, end: 0, bytes: 0 }
+    pub fn new(maker: &'a mut MemberMaker, sink: &'a mut S) -> Self {
+        Self { maker, sink, begin: 0, end: 0, bytes: 0 }
     }
 
     pub fn write(&mut self, mut text: &[u8]) -> Result<()> {
@@ -73,11 +85,12 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
 
     /// Adds what `read` puts into the buffer; returns how much that was.
     pub fn fill(&mut self, read: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-        if self.held.len() - self.end < ROOM {
-            self.held.copy_within(self.begin..self.end, 0);
+        let held = &mut self.maker.held;
+        if held.len() - self.end < ROOM {
+            held.copy_within(self.begin..self.end, 0);
             (self.begin, self.end) = (0, self.end - self.begin);
         }
-        let n = read(&mut self.held[self.end..])?;
+        let n = read(&mut held[self.end..])?;
         self.end += n;
         self.bytes += n as u64;
         while self.end - self.begin >= MEMBER {
@@ -98,9 +111,9 @@ impl<'a, S: Sink> SectionWriter<'a, S> {
     }
 
     fn dispatch(&mut self) -> Result<()> {
-        let text = &self.held[self.begin..self.end];
+        let text = &self.maker.held[self.begin..self.end];
         let text = &text[..boundary::first_member(text)];
-        let member = self.deflater.member(text).map_err(compressing)?;
+        let member = self.maker.deflater.member(text).map_err(compressing)?;
         self.begin += text.len();
         self.sink.accept(member)
     }

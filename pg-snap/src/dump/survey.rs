@@ -7,32 +7,27 @@ use anyhow::Result;
 
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Whether strings are written in which backslashes are doubled.
-    pub backslashes_escape: bool,
     pub warnings: Vec<String>,
     pub requirements: Requirements,
 }
-
-const STRINGS: &str = "SHOW standard_conforming_strings;\n";
 
 impl Survey {
     /// A question that fails is a warning, and does not prevent the dump.
     pub fn run(server: &Server, database: &str) -> Result<Self> {
         let needs = QUERIES.map(warnings::isolated).concat();
-        let script = format!("{STRINGS}{}{needs}", warnings::script());
+        let script = format!("{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {
-            let mut survey = Self::read(&server.query(database, STRINGS)?)?;
-            survey.warnings.push(format!(
-                "cannot check the catalog for what may cause trouble in a load: {error:#}"
-            ));
-            Ok(survey)
+            // Where the server no longer answers, it is not the check that has failed.
+            server.query(database, "SELECT 1")?;
+            let words =
+                format!("cannot check the catalog for what may cause trouble in a load: {error:#}");
+            Ok(Survey { warnings: vec![words], ..Survey::default() })
         })
     }
 
     fn read(answer: &str) -> Result<Self> {
-        let mut lines = answer.lines();
-        let backslashes_escape = lines.next().is_some_and(|line| line.trim() == "off");
+        let lines = answer.lines();
         let (mut warnings, mut requirements) = (Warnings::default(), Requirements::default());
         for line in lines.filter(|line| !line.is_empty()) {
             match line.starts_with('{') {
@@ -42,6 +37,6 @@ impl Survey {
         }
         let mut warnings = warnings.into_lines();
         warnings.extend(requirements.warnings());
-        Ok(Self { backslashes_escape, warnings, requirements })
+        Ok(Self { warnings, requirements })
     }
 }

@@ -19,7 +19,7 @@ const EXTENSION: &str = "
     insert into own values ('mine')";
 
 /// The first major that has all of what the oddities are made of.
-const SINCE: u32 = 15;
+pub const SINCE: u32 = 15;
 
 /// Its programs know an extension of our own.
 fn extended() -> Result<Vec<(Cluster, Extended)>> {

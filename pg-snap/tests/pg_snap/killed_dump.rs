@@ -72,6 +72,8 @@ impl Scene {
         let held = Held::by(&self.server, "piprio", stage.hold)?;
         let dump = self.start()?;
         settled(&self.server, DUMPS).context(stage.name)?;
+        surveyed(&self.server)?;
+        settled(&self.server, DUMPS).context(stage.name)?;
         Ok((dump, held))
     }
 

@@ -1,7 +1,7 @@
 //! What becomes of a table in the middle of a dump: a right dump or none, and never a hang.
 
 use crate::kit::*;
-use crate::running::{DUMPS, Held, Running, ensure_not_whole, wait_for_sessions};
+use crate::running::{DUMPS, Held, Running, SURVEY, ensure_not_whole, surveyed, wait_for_sessions};
 use anyhow::{Context, Result, ensure};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -10,7 +10,9 @@ use test_kit::Postgres;
 use test_kit::likeness::{content, ensure_alike};
 use test_kit::process::wait_until;
 
+/// pg_dump locks the gate first, and so holds no other table while it waits for it.
 const TABLES: &str = "
+    create table gate ();
     create table victim (id integer primary key, t text);
     insert into victim select n, 'row ' || n from generate_series(1, 1000) n;
     create table shadow (id integer, t text);
@@ -19,8 +21,7 @@ const TABLES: &str = "
     create table part partition of parted for values in (1);
     insert into parted values (1);
     create sequence numbers;
-    create view seen as select * from victim;
-    create table gate ()";
+    create view seen as select * from victim";
 const GATE: &str = "begin; lock table gate";
 const WAITING: &str = "wait_event_type = 'Lock'";
 
@@ -51,7 +52,10 @@ impl Scene {
         let gate = Held::by(&self.server, "piprio", GATE)?;
         let options = ["dump", "--jobs", jobs, "--lock-wait", lock_wait];
         let dump = Running::start(&self.server, &options, self.path())?;
-        wait_for_sessions(&self.server, &format!("{DUMPS} and {WAITING}"), 1)?;
+        // pg_dump, and the session that lists the tables.
+        let wait = format!("{DUMPS} and {WAITING} and not ({SURVEY})");
+        wait_for_sessions(&self.server, &wait, 2)?;
+        surveyed(&self.server)?;
         Ok((dump, gate))
     }
 

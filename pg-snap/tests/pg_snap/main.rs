@@ -1,6 +1,7 @@
 //! The database stage on real servers: what it promises of a dump, of a load, and of the database
 //! that was there before.
 
+mod beside;
 mod bounds;
 mod closed;
 mod compare;

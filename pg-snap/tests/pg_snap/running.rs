@@ -11,6 +11,8 @@ use test_kit::{Postgres, tool};
 
 /// The sessions of dumps.
 pub const DUMPS: &str = "application_name like 'pg-snap dump %'";
+/// A question to the catalog before a dump, which waits a second for a lock, and whose failure is a warning.
+pub const SURVEY: &str = "query like '%tablesample%' or query like '%convalidated%'";
 /// The sessions of loads.
 pub const LOADS: &str = "application_name = 'piprio_pg_snap_incoming'";
 
@@ -165,6 +167,11 @@ pub fn settled(server: &Postgres, which: &str) -> Result<Vec<u32>> {
         Ok(times == TIMES)
     })?;
     sessions(server, which)
+}
+
+/// Waits until a dump's questions to the catalog are answered, or no longer wait for a lock.
+pub fn surveyed(server: &Postgres) -> Result<()> {
+    wait_for_sessions(server, &format!("{DUMPS} and ({SURVEY})"), 0)
 }
 
 /// Terminates a session, and waits until it is gone. False if it had ended by itself.

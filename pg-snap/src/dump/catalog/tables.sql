@@ -16,7 +16,7 @@ depth as (
 chosen as (
   select c.oid as relid, null::text as filter
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relkind in ('r', 'S') and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (
+  where c.relkind = 'r' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (
     select from pg_catalog.pg_depend d
     where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
   union all
@@ -103,12 +103,6 @@ select pg_catalog.json_build_object('table', pg_catalog.json_build_object(
       where r.oid = pg_catalog.pg_partition_root(rel.oid)) end,
   'calls', oid in (select relid from calls)))
 from rel where relkind = 'r'
-union all
-select pg_catalog.json_build_object('sequence', pg_catalog.json_build_object(
-  'schema', nspname, 'name', relname, 'owner', owner, 'quoted', quoted,
-  'plain', relname !~ '[^a-z0-9_]' and not exists (
-    select from pg_catalog.pg_class m where m.relkind = 'm' and m.relname = rel.relname)))
-from rel where relkind = 'S'
 union all
 select pg_catalog.json_build_object('large_objects', exists (select from pg_catalog.pg_largeobject_metadata))
 union all
