@@ -39,6 +39,7 @@ mod stdout_state;
 pub mod text;
 pub mod tool;
 pub mod trust;
+mod written;
 
 pub use entry::{main, main_of_runner};
 pub use own_path::own_path;
