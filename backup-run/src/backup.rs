@@ -2,7 +2,7 @@
 
 use crate::bundle::{Bundle, remove_partials};
 use crate::commands::{Commands, copying, link_source};
-use crate::first_pass::FirstPass;
+use crate::first_pass;
 use crate::known::KnownSums;
 use crate::root;
 use crate::settings::Settings;
@@ -159,7 +159,7 @@ impl Backup {
     fn run_stages(&self, commands: &Commands, json: bool) -> Result<()> {
         self.bundle.create()?;
         let mut known = KnownSums::default();
-        let mut first_pass = None;
+        let mut beside = None;
         for stage in Stage::ALL {
             let heading = stage.heading();
             let tool = match commands.of(stage) {
@@ -173,7 +173,7 @@ impl Backup {
             self.record.begin_stage(stage.name());
             let run = || {
                 if stage == Stage::Database {
-                    first_pass = FirstPass::begin(commands);
+                    beside = first_pass::begin(commands);
                 }
                 run_stage(stage, tool, &mut known, json)
             };
@@ -182,7 +182,7 @@ impl Backup {
             self.record.end_stage(took, exit.code());
             match ended {
                 Ok(()) => {
-                    if let Some(first_pass) = first_pass.take() {
+                    if let Some(first_pass) = beside.take() {
                         first_pass.finish();
                     }
                     self.record_sizes(stage);

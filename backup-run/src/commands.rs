@@ -3,9 +3,9 @@
 use crate::bundle::Bundle;
 use crate::settings::Settings;
 use crate::stage::Stage;
+use pipe_kit::beside::without_bar;
 use pipe_kit::tool::Tool;
 use pipe_kit::warning;
-use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 /// What the commands are made of.
@@ -63,11 +63,9 @@ impl Commands<'_> {
 }
 
 impl Commands<'_> {
-    /// The command that mirrors the objects beside the dump, where they are mirrored. On a terminal, one bar is drawn.
+    /// The command that mirrors the objects beside the dump, where they are mirrored.
     pub fn first_pass(&self) -> Option<Tool> {
-        let is_drawn = std::io::stderr().is_terminal();
-        let quiet = is_drawn.then_some(["--progress", "none"]).into_iter().flatten();
-        Some(self.mirror()?.args(quiet))
+        Some(without_bar(self.mirror()?))
     }
 
     fn mirror(&self) -> Option<Tool> {

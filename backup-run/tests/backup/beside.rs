@@ -102,7 +102,7 @@ fn a_first_pass_that_fails_is_reported_and_fails_no_backup() -> Result<()> {
     f.deployment.s3_faults_end()?;
     drop(held);
     let run = finish(child)?.expect(0);
-    let warned = "warning: the first pass over the objects, beside the dump, failed: obj-mirror ended with status 3";
+    let warned = "warning: the first pass over the objects beside the dump failed: obj-mirror ended with status 3";
     assert!(run.stderr.contains(warned), "{}", run.stderr);
     assert!(run.stderr.contains("obj-mirror: failed: "), "{}", run.stderr);
     is_whole(&f.deployment, &f.deployment.newest_bundle()?)?;
