@@ -2,10 +2,13 @@
 
 use crate::bundle::{Bundle, remove_partials};
 use crate::commands::{Commands, copying, link_source};
+use crate::first_pass;
+use crate::known::KnownSums;
 use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;
 use anyhow::{Context, Result};
+use bundle_format::layout;
 use bundle_format::report::{ComponentBytes, RunKind};
 use pipe_kit::lock::{self, Lock};
 use pipe_kit::mutex::lock;
@@ -155,6 +158,8 @@ struct Backup {
 impl Backup {
     fn run_stages(&self, commands: &Commands, json: bool) -> Result<()> {
         self.bundle.create()?;
+        let mut known = KnownSums::default();
+        let mut beside = None;
         for stage in Stage::ALL {
             let heading = stage.heading();
             let tool = match commands.of(stage) {
@@ -166,12 +171,22 @@ impl Backup {
             };
             *lock(&self.stage) = Some(stage);
             self.record.begin_stage(stage.name());
-            let run = || if json { tool.run() } else { tool.run_to_stdout() };
+            let run = || {
+                if stage == Stage::Database {
+                    beside = first_pass::begin(commands);
+                }
+                run_stage(stage, tool, &mut known, json)
+            };
             let (ended, took) = heading.time(run);
             let exit = ended.as_ref().map_or_else(pipe_kit::status::of, |()| Exit::Done);
             self.record.end_stage(took, exit.code());
             match ended {
-                Ok(()) => self.record_sizes(stage),
+                Ok(()) => {
+                    if let Some(first_pass) = beside.take() {
+                        first_pass.finish();
+                    }
+                    self.record_sizes(stage);
+                }
                 Err(error) if commands.settings.safety_backup && stage == Stage::Alarm => {
                     warning!("{heading}: {error:#}; {}", what_is_left(&self.bundle, Some(stage)));
                 }
@@ -228,6 +243,17 @@ impl Backup {
         let made = self.bundle.is_published().then(|| self.bundle.path.clone());
         self.record.change(|run| run.bundle = made);
         self.record.end(status);
+    }
+}
+
+/// Runs the tool of a stage.
+fn run_stage(stage: Stage, tool: Tool, known: &mut KnownSums, json: bool) -> Result<()> {
+    match stage {
+        Stage::Database => known.run(&tool, layout::DATABASE),
+        Stage::Config => known.run(&tool, layout::CONFIG),
+        Stage::Seal => known.given_to(tool).run(),
+        _ if json => tool.run(),
+        _ => tool.run_to_stdout(),
     }
 }
 

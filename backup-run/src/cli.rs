@@ -12,7 +12,8 @@ use std::path::PathBuf;
 const AFTER: &str = "\
 STAGES, in this order:
   database   pg-snap dump
-  objects    obj-mirror, where the deployment runs its own object storage
+  objects    obj-mirror, where the deployment runs its own object storage; a first pass of it runs
+             beside the dump
   config     cfg-pack create: .env, secrets/, certs/
   manifest   bundle-manifest describe
   seal       bundle-manifest sums

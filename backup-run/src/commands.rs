@@ -3,6 +3,7 @@
 use crate::bundle::Bundle;
 use crate::settings::Settings;
 use crate::stage::Stage;
+use pipe_kit::beside::without_bar;
 use pipe_kit::tool::Tool;
 use pipe_kit::warning;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ pub struct Commands<'a> {
 impl Commands<'_> {
     /// The command of a stage, or why the stage has none.
     pub fn of(&self, stage: Stage) -> Result<Tool, String> {
-        let Self { settings, bundle, link } = self;
+        let Self { settings, bundle, .. } = self;
         let partial = &bundle.partial;
         let manifest = |verb: &str| Tool::new("bundle-manifest").arg(verb);
         let tool = match stage {
@@ -27,16 +28,14 @@ impl Commands<'_> {
                 let tool = Tool::new("pg-snap").arg("dump").args(level);
                 tool.output(&partial.join("database.sql.gz"))
             }
-            Stage::Objects => {
-                let Some(bucket) = &settings.bucket else {
+            // What was deleted from the bucket since the first pass is not in the bundle either.
+            Stage::Objects => match self.mirror() {
+                Some(tool) => tool.arg("--delete"),
+                None => {
                     let reason = &settings.storage_reason;
                     return Err(format!("the object storage is external ({reason})"));
-                };
-                let link =
-                    link.iter().flat_map(|mirror| ["--link-dest".as_ref(), mirror.as_os_str()]);
-                let tool = Tool::new("obj-mirror").args(link);
-                tool.arg(format!("s3://{bucket}")).arg(partial.join("minio"))
-            }
+                }
+            },
             Stage::Config => Tool::new("cfg-pack")
                 .args(["create", "--root"])
                 .arg(&settings.deploy)
@@ -62,6 +61,21 @@ impl Commands<'_> {
                 .arg(&bundle.root),
         };
         Ok(tool.inherit_input())
+    }
+}
+
+impl Commands<'_> {
+    /// The command that mirrors the objects beside the dump, where they are mirrored.
+    pub fn first_pass(&self) -> Option<Tool> {
+        Some(without_bar(self.mirror()?))
+    }
+
+    fn mirror(&self) -> Option<Tool> {
+        let Self { settings, bundle, link } = self;
+        let bucket = settings.bucket.as_ref()?;
+        let link = link.iter().flat_map(|mirror| ["--link-dest".as_ref(), mirror.as_os_str()]);
+        let tool = Tool::new("obj-mirror").args(link);
+        Some(tool.arg(format!("s3://{bucket}")).arg(bundle.partial.join("minio")))
     }
 }
 
@@ -132,7 +146,7 @@ mod tests {
         let partial = "/r/.piprio_20260421T020000Z.partial";
         let expected = [
             format!("pg-snap dump > {partial}/database.sql.gz"),
-            format!("obj-mirror s3://documents {partial}/minio"),
+            format!("obj-mirror s3://documents {partial}/minio --delete"),
             format!(
                 "cfg-pack create --root /d .env --optional secrets --optional certs > {partial}/config.tar.gz"
             ),

@@ -32,6 +32,9 @@ pub fn run(settings: &Settings) -> Result<Exit> {
             Err(reason) => format!("# skipped: {reason}"),
         };
         text += &format!("{}\n    {line}\n", stage.heading());
+        if let (Stage::Database, Some(tool)) = (stage, commands.first_pass()) {
+            text += &format!("    {}  # beside it; begins with it\n", tool.to_shell());
+        }
     }
     if let Some(tool) = copying(settings, &bundle.path) {
         text += &format!("then\n    {}\n", tool.to_shell());

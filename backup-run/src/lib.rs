@@ -5,6 +5,8 @@ mod bundle;
 mod cli;
 mod commands;
 mod dry_run;
+mod first_pass;
+mod known;
 mod root;
 mod settings;
 mod stage;

@@ -1,6 +1,7 @@
 //! What more than one tool must know alike, defined once. It reads no disk and starts no program.
 //!
 //! - [`name`], [`layout`], [`manifest`], [`sums`], [`domain`]: what a bundle is called and made of;
+//! - [`known`]: checksums that are known before a bundle is sealed;
 //! - [`parts`]: how a large object is divided;
 //! - [`retention`]: which bundles are kept;
 //! - [`shipped`]: what lies beside a sealed bundle that was copied elsewhere;
@@ -8,6 +9,7 @@
 //! - [`report`]: what a tool prints as JSON for the tools that read it.
 
 pub mod domain;
+pub mod known;
 pub mod layout;
 pub mod manifest;
 pub mod name;

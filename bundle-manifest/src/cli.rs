@@ -80,6 +80,10 @@ EXIT STATUS
   2  wrong usage: the directory is not named as a bundle";
 
 const AFTER_SUMS: &str = "\
+With --known, files whose checksum their writer has computed are not read again. A line of FILE is a
+size in bytes, a modification time in nanoseconds since 1970, and a line as sha256sum writes it. A
+file of another time is read, and must have the checksum all the same.
+
 EXAMPLES
   bundle-manifest sums \"$PARTIAL\" > \"$PARTIAL/SHA256SUMS\"
   cd BUNDLE && sha256sum -c SHA256SUMS
@@ -88,7 +92,8 @@ EXIT STATUS
   0  done
   1  failed: a file could not be read, or the mirror lists an object that is missing
   2  wrong usage
-  4  the mirror's own checksums cannot be read";
+  4  the mirror's own checksums or those of --known cannot be read, or a file is not as its writer
+     has left it";
 
 const AFTER_PUBLISH: &str = "\
 EXAMPLES
@@ -182,6 +187,9 @@ enum Command {
     Sums {
         /// Bundle directory, finished or still partial
         dir: PathBuf,
+        /// File of checksums that are known already; - for standard input
+        #[arg(long, value_name = "FILE")]
+        known: Option<PathBuf>,
     },
     /// Sync a partial bundle to disk and give it its final name
     #[command(after_help = AFTER_PUBLISH)]
@@ -284,7 +292,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     cli.progress.apply();
     match cli.command {
         Command::Describe { dir } => describe::run(&dir),
-        Command::Sums { dir } => seal::run(&dir),
+        Command::Sums { dir, known } => seal::run(&dir, known.as_deref()),
         Command::Publish { partial } => publish::run(&partial),
         Command::Verify { dir, quick, json } => verify::run(&dir, quick, json),
         Command::Pack { dir, through } => pack::run(&dir, &through),

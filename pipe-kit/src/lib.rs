@@ -7,6 +7,7 @@
 //! - [`child`]: child processes whose status is checked at the end of their output;
 //! - [`framed`]: streams whose end is proven;
 //! - [`tool`]: other programs, found by name, as commands that can be shown and run;
+//! - [`beside`]: a program that runs early beside another one, and decides nothing;
 //! - [`sequence`]: the parts of a long run, and how long each took;
 //! - [`lock`]: one run at a time;
 //! - [`deploy_env`]: the settings of a run, resolved once;
@@ -18,6 +19,7 @@
 
 pub mod address;
 pub mod atomic;
+pub mod beside;
 pub mod child;
 pub mod cleanup;
 mod closed_pipe;
@@ -39,6 +41,7 @@ mod stdout_state;
 pub mod text;
 pub mod tool;
 pub mod trust;
+mod written;
 
 pub use entry::{main, main_of_runner};
 pub use own_path::own_path;

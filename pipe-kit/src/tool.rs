@@ -1,11 +1,12 @@
 //! Other programs, found by name on PATH, as commands that can be shown and run.
 
-use crate::{Exit, Stop, child, cleanup};
+use crate::{Exit, Stop, child, cleanup, written};
 use anyhow::{Context, Result};
+use rustix::fs::{MemfdFlags, memfd_create};
 use serde::de::DeserializeOwned;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read, Seek, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ enum Input {
     Empty,
     Ours,
     File(PathBuf),
+    Text(Vec<u8>),
 }
 
 /// One command: a program, its arguments, and where its input comes from and its output goes.
@@ -77,6 +79,13 @@ impl Tool {
         self
     }
 
+    /// With a text as standard input.
+    #[must_use]
+    pub fn input_text(mut self, text: Vec<u8>) -> Self {
+        self.input = Input::Text(text);
+        self
+    }
+
     /// With our own standard input.
     #[must_use]
     pub fn inherit_input(mut self) -> Self {
@@ -128,14 +137,24 @@ impl Tool {
             Input::File(path) => {
                 File::open(path).with_context(|| format!("opening {}", path.display()))?.into()
             }
+            Input::Text(text) => in_memory(text).context("its standard input")?.into(),
         });
         if let Some(path) = &self.output {
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let file = options.open(path);
-            command.stdout(file.with_context(|| format!("creating {}", path.display()))?);
+            command.stdout(create(path)?);
         }
         Ok(command)
+    }
+
+    /// Starts it, beside what else runs. What it prints goes where [`Tool::run`] has it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(&self) -> Result<Started> {
+        let mut command = self.command()?;
+        if self.output.is_none() {
+            command.stdout(io::stderr().as_fd().try_clone_to_owned()?);
+        }
+        Ok(Started(child::spawn(&mut command, self.name())?))
     }
 
     /// Runs it to its end. What it prints, where no file takes it, is for the operator and goes to stderr: it must
@@ -144,11 +163,24 @@ impl Tool {
     /// # Errors
     /// If it does not end with 0; with its own exit status, if that is one of [`Exit`].
     pub fn run(&self) -> Result<()> {
+        self.start()?.finish()
+    }
+
+    /// Runs it to its end, and writes what it prints to its output file ourselves; `observe` gets every piece that was
+    /// written, in order. Returns the finished file.
+    ///
+    /// # Errors
+    /// As [`Tool::run`]; if the file cannot be written, or no output file was named.
+    pub fn run_observed(&self, observe: impl FnMut(&[u8])) -> Result<File> {
+        let path = self.output.as_ref().with_context(|| format!("{}: no file", self.name()))?;
         let mut command = self.command()?;
-        if self.output.is_none() {
-            command.stdout(std::io::stderr().as_fd().try_clone_to_owned()?);
-        }
-        ended(child::spawn(&mut command, self.name())?.finish()?)
+        let mut file = create(path)?;
+        let mut running = child::spawn(command.stdout(Stdio::piped()), self.name())?;
+        // Where it fails, the program is ended.
+        written::copy(&mut running, &mut file, observe)
+            .with_context(|| format!("writing {}", path.display()))?;
+        ended(running.finish()?)?;
+        Ok(file)
     }
 
     /// Runs it to its end. Its standard output, where no file takes it, is ours.
@@ -213,6 +245,33 @@ impl Tool {
     }
 }
 
+/// A command that runs beside what else does. Dropped before [`Started::finish`], it is ended, and has ended then.
+pub struct Started(child::Running);
+
+impl Started {
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// As [`Tool::run`].
+    pub fn finish(self) -> Result<()> {
+        ended(self.0.finish()?)
+    }
+}
+
+/// A file that is on no disk, at its beginning.
+fn in_memory(text: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("input", MemfdFlags::CLOEXEC)?);
+    file.write_all(text)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+fn create(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    options.open(path).with_context(|| format!("creating {}", path.display()))
+}
+
 fn ended(finished: child::Finished) -> Result<()> {
     if finished.status.success() { Ok(()) } else { Err(failure(finished)) }
 }
@@ -275,5 +334,66 @@ mod tests {
         assert_eq!(error.to_string(), "sh ended with status 4: why");
         assert_eq!(crate::status::of(&error), Exit::Damaged);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), "half\n");
+    }
+
+    #[test]
+    fn what_is_observed_is_what_lies_in_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let tool = Tool::new("sh").args(["-c", "head -c 3000000 /dev/urandom"]).output(&path);
+        let mut observed: Vec<u8> = Vec::new();
+        let file = tool.run_observed(|bytes| observed.extend(bytes)).unwrap();
+        assert!(observed.len() == 3_000_000 && observed == std::fs::read(&path).unwrap());
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_program_that_fails_after_its_last_byte_fails() {
+        let dir = tempfile::tempdir().unwrap();
+        let tool = Tool::new("sh").args(["-c", "echo half; exit 4"]).output(&dir.path().join("a"));
+        let error = tool.run_observed(|_| ()).unwrap_err();
+        assert_eq!(crate::status::of(&error), Exit::Damaged);
+    }
+
+    #[test]
+    fn a_full_disk_ends_the_program_and_names_the_file() {
+        let tool = Tool::new("sh").args(["-c", "while echo more; do :; done; exec sleep 1000"]);
+        let error = tool.output(Path::new("/dev/full")).run_observed(|_| ()).unwrap_err();
+        assert!(format!("{error:#}").starts_with("writing /dev/full: No space left"), "{error:#}");
+    }
+
+    #[test]
+    fn a_process_that_keeps_the_output_open_does_not_hold_up_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("out");
+        let tool = Tool::new("sh").args(["-c", "sleep 1000 2>&- & echo $!; exit 0"]).output(&path);
+        tool.run_observed(|_| ()).unwrap();
+        let left = std::fs::read_to_string(&path).unwrap();
+        Tool::new("kill").arg(left.trim_end()).run().unwrap();
+    }
+
+    #[test]
+    fn a_command_beside_others_ends_when_it_is_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = dir.path().join("ended");
+        let script = format!(
+            "trap 'touch {}; exit 0' TERM; echo; while :; do sleep 0.05; done",
+            ended.display()
+        );
+        let out = dir.path().join("out");
+        let started = Tool::new("sh").args(["-c", &script]).output(&out).start().unwrap();
+        while std::fs::read(&out).unwrap().is_empty() {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        drop(started);
+        assert!(ended.exists());
+        let failing = Tool::new("sh").args(["-c", "exit 3"]).start().unwrap();
+        assert_eq!(crate::status::of(&failing.finish().unwrap_err()), Exit::Incomplete);
+    }
+
+    #[test]
+    fn a_text_is_its_standard_input() {
+        let tool = Tool::new("cat").input_text(b"known\n".to_vec());
+        assert_eq!(tool.capture().unwrap(), "known\n");
     }
 }

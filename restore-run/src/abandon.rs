@@ -42,6 +42,9 @@ fn describe(settings: &Settings, journal: &Journal) {
         "the restore of {bundle}, begun {}, finished up to {}, is abandoned",
         journal.since, journal.done
     );
+    if journal.adds_objects && !journal.reaches(Step::Objects) {
+        info!("objects of the bundle may be in the bucket, which was empty before");
+    }
     if journal.reaches(Step::Objects) {
         warning!("the deployment is restored up to that step, and nothing is undone");
     }

@@ -66,7 +66,12 @@ impl Run {
                 &self.settings,
                 &services::application(&listed, &self.settings.stateful),
             )),
-            Step::Database => shown(self.database_tool()),
+            Step::Database => {
+                let beside = self.first_push_tool()?.map(|tool| {
+                    format!("{}    # beside it, only if the bucket is empty", tool.to_shell())
+                });
+                shown(self.database_tool()).into_iter().chain(beside).collect()
+            }
             Step::Objects => match self.objects_tool()? {
                 Some(tool) => shown(tool),
                 None => {

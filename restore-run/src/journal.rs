@@ -32,6 +32,9 @@ pub struct Journal {
     pub choices: Choices,
     /// The replacement of the database; none before it began.
     pub load: Option<Load>,
+    /// Whether objects may have been added to the bucket, which was empty, beside the load.
+    #[serde(default)]
+    pub adds_objects: bool,
     /// Previous databases that this restore, and the unfinished ones that it replaces, have kept. They
     /// are dropped once the health check has passed.
     pub previous: Vec<u32>,
@@ -133,6 +136,7 @@ pub mod tests {
             done,
             choices: Choices::default(),
             load: None,
+            adds_objects: false,
             previous: vec![7],
             config: false,
             incomplete: false,

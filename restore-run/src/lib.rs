@@ -9,6 +9,7 @@ mod commands;
 mod credentials;
 mod database;
 mod dry_run;
+mod first_push;
 mod health;
 mod journal;
 mod options;

@@ -2,6 +2,7 @@
 //! that continues.
 
 use crate::database::{self, MayServe, may_serve};
+use crate::journal::Journal;
 use crate::options::Request;
 use crate::run::Run;
 use crate::services;
@@ -67,6 +68,15 @@ fn left_stopped(progress: &Progress) -> String {
     }
 }
 
+/// What a first pass over the objects may have left, as the end of a sentence. Once the database is replaced, they
+/// belong to it.
+fn added_objects(journal: &Journal) -> &'static str {
+    match journal.adds_objects && !journal.reaches(Step::Objects) {
+        true => "; objects of the bundle may be in the bucket, which was empty",
+        false => "",
+    }
+}
+
 impl Recovery {
     pub fn of(run: &Run) -> Self {
         let resume = run.resume_command();
@@ -98,6 +108,7 @@ impl Recovery {
             ),
             _ => format!("to try again: {}", self.again),
         };
+        let objects = journal.as_ref().map(added_objects).unwrap_or_default();
         let stopped = left_stopped(&progress);
         let ask = || may_serve(journal.as_ref(), || database::status(&self.settings));
         match aftermath(&progress, ask) {
@@ -111,14 +122,14 @@ impl Recovery {
             }
             Aftermath::StartAgain => {
                 let services = self.start_again(&progress.stopped);
-                format!("the old database is as it was; {services}; {next}")
+                format!("the old database is as it was{objects}; {services}; {next}")
             }
             Aftermath::LeaveStopped => {
                 format!("the deployment is half restored{stopped}; {next}")
             }
             Aftermath::Unknown => format!(
                 "the database server does not answer, so it is not known whether the old database was \
-                 replaced{stopped}; start the server; {next}"
+                 replaced{objects}{stopped}; start the server; {next}"
             ),
             Aftermath::NotStarted if stopped.is_empty() => {
                 format!("all data is restored, but services may not be running; {next}")

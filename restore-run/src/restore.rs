@@ -178,6 +178,7 @@ impl Run {
             done: before_first.unwrap_or(Step::Preflight),
             choices: self.choices,
             load: None,
+            adds_objects: replaced.is_some_and(|replaced| replaced.adds_objects),
             previous: replaced.map(|replaced| replaced.previous.clone()).unwrap_or_default(),
             config: false,
             incomplete: self.state.progress().is_damaged,

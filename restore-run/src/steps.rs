@@ -106,6 +106,8 @@ impl Run {
             journal.load = Some(Load { before: before.oid });
             journal.add_previous(before.oid.filter(|_| !self.choices.drop_first));
         })?;
+        // If the load fails, this ends it.
+        let first_push = self.begin_first_push()?;
         let ended = self.database_tool().run();
         if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
             warning!("the database has all rows; the objects named above are left out");
@@ -117,7 +119,11 @@ impl Run {
         // The swap of a restore that was killed may have come after the server was asked: what this load has
         // kept is then a database that nobody knew.
         let kept = database::kept_since(&before, &database::status(&self.settings)?);
-        self.state.update(|journal| journal.add_previous(kept))
+        self.state.update(|journal| journal.add_previous(kept))?;
+        if let Some(first_push) = first_push {
+            first_push.finish();
+        }
+        Ok(())
     }
 
     /// With `--only database`, no step has stopped the application.

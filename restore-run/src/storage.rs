@@ -10,8 +10,17 @@ pub fn status(settings: &Settings) -> Result<BucketStatus> {
     tool.arg(settings.bucket_url()?).json()
 }
 
+/// Whether the bucket exists and holds nothing.
+pub fn is_empty(settings: &Settings) -> Result<bool> {
+    quick_status(settings).map(|status| status.exists && status.objects == 0 && status.complete)
+}
+
 /// Whether the bucket exists. What it holds is not counted.
 pub fn bucket_exists(settings: &Settings) -> Result<bool> {
+    quick_status(settings).map(|status| status.exists)
+}
+
+fn quick_status(settings: &Settings) -> Result<BucketStatus> {
     let tool = settings.tool("obj-mirror").args(["status", "--quick", "--json"]);
-    tool.arg(settings.bucket_url()?).json().map(|status: BucketStatus| status.exists)
+    tool.arg(settings.bucket_url()?).json()
 }

@@ -1,49 +1,12 @@
 //! A backup that is killed or loses a server on the way: no bundle, no process and no lock is left.
 
-use crate::kit::{Failing, finish, record, start};
+use crate::kit::{Failing, Held, finish, record, start, waiting_for_lock};
 use anyhow::{Context, Result, ensure};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use test_kit::deployment::{Deployment, sh};
+use std::process::Command;
+use test_kit::deployment::sh;
 use test_kit::process::wait_until;
 use test_kit::s3::faults::{Act, Fault};
-
-/// Holds a lock that keeps pg_dump waiting, so that a backup is surely in the middle of its dump.
-struct Held<'a> {
-    psql: Child,
-    deployment: &'a Deployment,
-}
-
-impl<'a> Held<'a> {
-    fn new(deployment: &'a Deployment) -> Result<Self> {
-        let mut psql = deployment.postgres_client("psql");
-        let sql = "begin; lock table public.tenants; select pg_sleep(600)";
-        psql.args(["-X", "-d", "piprio", "-c", sql]).stdout(Stdio::null()).stderr(Stdio::null());
-        let held = Self { psql: psql.spawn()?, deployment };
-        wait_until("the lock", || {
-            let ask = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted
-                       and relation = 'public.tenants'::regclass";
-            Ok(deployment.psql(ask)? == "1")
-        })?;
-        Ok(held)
-    }
-}
-
-impl Drop for Held<'_> {
-    fn drop(&mut self) {
-        // A session does not notice that its client is gone while it sleeps.
-        let end = "select pg_terminate_backend(pid) from pg_stat_activity
-                   where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()";
-        let _ = self.deployment.psql_in("postgres", end);
-        let _ = self.psql.kill();
-        let _ = self.psql.wait();
-    }
-}
-
-fn waiting_for_lock(deployment: &Deployment) -> Result<bool> {
-    Ok(deployment.psql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")?
-        != "0")
-}
 
 #[test]
 fn a_signal_in_the_middle_leaves_no_bundle_and_no_process() -> Result<()> {

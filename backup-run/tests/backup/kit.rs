@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use test_kit::deployment::{Deployment, Options, Run, sh};
+use test_kit::process::wait_until;
 
 pub fn deployment() -> Result<Deployment> {
     Deployment::temporary(&Options::default())
@@ -100,4 +101,49 @@ pub fn record(deployment: &Deployment) -> Result<Value> {
     let file = record_file(deployment);
     let text = std::fs::read(&file).with_context(|| file.display().to_string())?;
     Ok(serde_json::from_slice(&text)?)
+}
+
+/// Holds a lock that keeps pg_dump waiting, so that a backup is surely in the middle of its dump.
+pub struct Held<'a> {
+    psql: Child,
+    deployment: &'a Deployment,
+}
+
+impl<'a> Held<'a> {
+    pub fn new(deployment: &'a Deployment) -> Result<Self> {
+        let mut psql = deployment.postgres_client("psql");
+        let sql = "begin; lock table public.tenants; select pg_sleep(600)";
+        psql.args(["-X", "-d", "piprio", "-c", sql]).stdout(Stdio::null()).stderr(Stdio::null());
+        let held = Self { psql: psql.spawn()?, deployment };
+        wait_until("the lock", || {
+            let ask = "select count(*) from pg_locks where mode = 'AccessExclusiveLock' and granted
+                       and relation = 'public.tenants'::regclass";
+            Ok(deployment.psql(ask)? == "1")
+        })?;
+        Ok(held)
+    }
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        // A session does not notice that its client is gone while it sleeps.
+        let end = "select pg_terminate_backend(pid) from pg_stat_activity
+                   where query like '%pg_sleep(600)%' and pid <> pg_backend_pid()";
+        let _ = self.deployment.psql_in("postgres", end);
+        let _ = self.psql.kill();
+        let _ = self.psql.wait();
+    }
+}
+
+pub fn waiting_for_lock(deployment: &Deployment) -> Result<bool> {
+    Ok(deployment.psql("select count(*) from pg_stat_activity where wait_event_type = 'Lock'")?
+        != "0")
+}
+
+/// Puts a script into the place of a program.
+pub fn replace(deployment: &Deployment, program: &str, script: &str) -> Result<()> {
+    let path = deployment.dir().join("bin").join(program);
+    std::fs::remove_file(&path)?;
+    std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
+    Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?)
 }

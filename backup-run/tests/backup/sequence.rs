@@ -1,11 +1,10 @@
 //! The sequence of a backup: its stages, what it records of itself, and what a stage that is another program gets.
 
-use crate::kit::{Failing, deployment, finish, mode, record, record_file, start};
+use crate::kit::{Failing, deployment, finish, mode, record, record_file, replace, start};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use test_kit::deployment::{Deployment, sh};
+use test_kit::deployment::sh;
 use test_kit::process::wait_until;
 
 const STAGES: [&str; 8] =
@@ -14,14 +13,6 @@ const STAGES: [&str; 8] =
 fn stages(record: &Value) -> Vec<&str> {
     let stages = record["stages"].as_array().map(Vec::as_slice).unwrap_or_default();
     stages.iter().filter_map(|stage| stage["stage"].as_str()).collect()
-}
-
-/// Puts a script into the place of a program.
-fn replace(deployment: &Deployment, program: &str, script: &str) -> Result<()> {
-    let path = deployment.dir().join("bin").join(program);
-    std::fs::remove_file(&path)?;
-    std::fs::write(&path, format!("#!/bin/sh\n{script}\n"))?;
-    Ok(std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?)
 }
 
 #[test]
@@ -36,7 +27,9 @@ fn a_dry_run_names_every_command_and_changes_nothing() -> Result<()> {
     }
     for command in [
         "pg-snap dump > ",
+        "/minio  # beside it; begins with it\n",
         "obj-mirror s3://documents ",
+        "/minio --delete\n",
         "cfg-pack create --root ",
         "bundle-manifest describe ",
         "bundle-manifest sums ",

@@ -72,3 +72,58 @@ fn a_mirror_that_was_never_finished_is_neither_described_nor_sealed() {
     fs::remove_file(dir.join("minio/.obj-mirror/SHA256SUMS")).unwrap();
     world.run("sums", &dir).code(1).stderr(contains("is not finished"));
 }
+
+/// The line of `--known` for a file as it now lies there, with another checksum where one is given.
+fn known(path: &std::path::Path, checksum: Option<&str>) -> String {
+    use std::os::unix::fs::MetadataExt;
+    let meta = fs::metadata(path).unwrap();
+    let modified = i128::from(meta.mtime()) * 1_000_000_000 + i128::from(meta.mtime_nsec());
+    let own = Command::new("sha256sum").arg(path).output().unwrap().stdout;
+    let own = String::from_utf8(own).unwrap();
+    let name = path.file_name().unwrap().to_str().unwrap();
+    format!("{} {modified} {}  {name}\n", meta.len(), checksum.unwrap_or(&own[..64]))
+}
+
+#[test]
+fn a_file_whose_checksum_is_known_is_not_read() {
+    let world = World::new();
+    let dir = world.components(true);
+    let whole = world.run("sums", &dir).success().get_output().stdout.clone();
+    let path = dir.join("database.sql.gz");
+    let run = |known: &str| {
+        let mut tool = world.tool(&["sums"]);
+        tool.arg(&dir).args(["--known", "-"]);
+        tool.write_stdin(known).assert()
+    };
+    run(&known(&path, None)).success().stdout(whole.clone());
+    let other = "0".repeat(64);
+    let line = known(&path, Some(&other));
+    run(&line).success().stdout(contains(format!("{other}  database.sql.gz\n")));
+    // Nothing shows that it is the same file: it is read, and compared.
+    let time = fs::FileTimes::new().set_modified(std::time::SystemTime::UNIX_EPOCH);
+    let before = known(&path, None);
+    fs::File::options().write(true).open(&path).unwrap().set_times(time).unwrap();
+    run(&before).success().stdout(whole);
+    run(&line).code(4).stdout("").stderr(contains("has changed since it was written"));
+}
+
+#[test]
+fn a_file_that_is_not_as_it_was_written_is_not_sealed() {
+    let world = World::new();
+    let dir = world.components(true);
+    let path = dir.join("database.sql.gz");
+    let list = world.root().join("known");
+    let run = |text: &str| {
+        fs::write(&list, text).unwrap();
+        let mut tool = world.tool(&["sums"]);
+        tool.arg("--known").arg(&list).arg(&dir);
+        tool.assert().code(4).stdout("")
+    };
+    let line = known(&path, None);
+    let size = fs::metadata(&path).unwrap().len();
+    fs::File::options().write(true).open(&path).unwrap().set_len(size - 1).unwrap();
+    run(&line).stderr(contains(format!("has {} bytes, and {size} were written", size - 1)));
+    fs::remove_file(&path).unwrap();
+    run(&line).stderr(contains("database.sql.gz was written, and"));
+    run("damaged\n").stderr(contains("has no size, time and checksum in line 1"));
+}

@@ -2,6 +2,7 @@
 //! is typed, and a failure leaves what the message states.
 
 mod again;
+mod beside;
 mod credentials;
 mod earlier;
 mod failures;
