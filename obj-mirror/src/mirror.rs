@@ -1,5 +1,6 @@
 //! The directory of a mirror: where objects are stored, its index, its journal, and its verification.
 
+pub mod checked_index;
 pub mod contents;
 pub mod files;
 pub mod index;
