@@ -2,6 +2,7 @@
 
 pub mod checked_index;
 pub mod contents;
+mod directories;
 pub mod files;
 pub mod index;
 pub mod journal;
