@@ -2,6 +2,7 @@
 
 use crate::spool;
 use anyhow::{Context, Result};
+use pipe_kit::warning;
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 use std::collections::binary_heap::PeekMut;
@@ -66,10 +67,12 @@ impl Sorter {
     /// If the temporary file cannot be written.
     pub fn push(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
         if self.buffer.len() + key.len() + value.len() > self.room && !self.starts.is_empty() {
-            self.spill()?;
+            self.make_room()?;
         }
         self.is_sorted &= self.starts.last().is_none_or(|start| self.key_at(*start) <= key);
-        self.starts.push(u32::try_from(self.buffer.len()).context("a key is too long")?);
+        self.starts.push(
+            u32::try_from(self.buffer.len()).context("the keys are too many for the memory")?,
+        );
         for part in [key, value] {
             let length = u32::try_from(part.len()).context("a key is too long")?;
             self.buffer.extend_from_slice(&length.to_le_bytes());
@@ -94,15 +97,25 @@ impl Sorter {
         }
     }
 
+    /// Moves the records to the temporary file, if one can be made. A restore must not fail because there is none.
+    fn make_room(&mut self) -> Result<()> {
+        if self.spilled.is_none() {
+            match Spilled::new() {
+                Ok(spilled) => self.spilled = Some(spilled),
+                Err(error) => {
+                    warning!("{error:#}; all keys are held in memory");
+                    self.room = usize::MAX;
+                }
+            }
+        }
+        self.spill()
+    }
+
     fn spill(&mut self) -> Result<()> {
         self.sort();
-        let Self { buffer, starts, spilled, .. } = self;
+        let Self { buffer, starts, spilled: Some(spilled), .. } = self else { return Ok(()) };
         let Some((first, last)) = starts.first().zip(starts.last()) else { return Ok(()) };
         let key = |start: u32| field(&buffer[start as usize..]).0;
-        let spilled = match spilled {
-            Some(spilled) => spilled,
-            None => spilled.insert(Spilled::new()?),
-        };
         let begin = spilled.end;
         for start in starts.iter() {
             spilled.add(&buffer[*start as usize..])?;

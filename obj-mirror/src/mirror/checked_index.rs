@@ -194,3 +194,95 @@ fn aside_path(line: &[u8]) -> Option<&[u8]> {
     let path = line.get(64..)?.strip_prefix(b"  ")?.strip_suffix(b"\n")?;
     path.strip_prefix(format!("{OWN}/objects/").as_bytes()).map(|_| path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::placement::{Placement, place, stored_path};
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    fn entry(key: &str) -> Entry {
+        let aside = place(key) == Placement::Stored;
+        Entry::sample(key, &if aside { stored_path(key) } else { key.to_owned() })
+    }
+
+    fn text(keys: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+        keys.into_iter().map(|key| index::line(&entry(key.as_ref())).unwrap()).collect()
+    }
+
+    fn mirror(keys: &BTreeSet<String>) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(OWN)).unwrap();
+        let lines = text(keys);
+        let lines = || lines.lines().map(|line| Ok(line.as_bytes().to_vec()));
+        index::save(dir.path(), || Box::new(lines())).unwrap();
+        dir
+    }
+
+    fn open_index(dir: &Path) -> CheckedIndex {
+        CheckedIndex::open(dir).unwrap().unwrap()
+    }
+
+    fn keys(checked: &CheckedIndex) -> Vec<String> {
+        checked.entries().unwrap().map(|entry| entry.unwrap().key).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_saved_index_is_intact_in_any_order_and_any_change_of_its_sums_is_found(
+            keys in prop::collection::btree_set("[-./a-b\\\\\n\u{ff5e}\u{1f600}]{1,4}", 1..12),
+            swapped in any::<(prop::sample::Index, prop::sample::Index)>(),
+        ) {
+            let dir = mirror(&keys);
+            let checked = open_index(dir.path());
+            prop_assert!(checked.sums_agree);
+            prop_assert_eq!(checked.len, keys.len() as u64);
+            let sorted: Vec<String> = keys.iter().cloned().collect();
+            prop_assert_eq!(&self::keys(&checked), &sorted);
+
+            std::fs::write(index_path(dir.path()), text(keys.iter().rev())).unwrap();
+            let checked = open_index(dir.path());
+            prop_assert!(checked.sums_agree);
+            prop_assert_eq!(&self::keys(&checked), &sorted);
+
+            let sums = std::fs::read_to_string(sums_path(dir.path())).unwrap();
+            let mut lines: Vec<_> = sums.split_inclusive('\n').collect();
+            let (a, b) = (swapped.0.index(lines.len()), swapped.1.index(lines.len()));
+            lines.swap(a, b);
+            let write = |lines: &[&str]| std::fs::write(sums_path(dir.path()), lines.concat());
+            write(&lines).unwrap();
+            prop_assert_eq!(open_index(dir.path()).sums_agree, a == b);
+            lines.swap(a, b);
+            lines.insert(b, lines[a]);
+            write(&lines).unwrap();
+            prop_assert!(!open_index(dir.path()).sums_agree);
+            lines.remove(b);
+            lines.remove(a);
+            write(&lines).unwrap();
+            prop_assert!(!open_index(dir.path()).sums_agree);
+        }
+    }
+
+    #[test]
+    fn damage_anywhere_is_found_before_an_entry_is_used() {
+        let keys = BTreeSet::from(["a", "b", "c//d"].map(String::from));
+        let dir = mirror(&keys);
+        let damaged = |text: String| {
+            std::fs::write(index_path(dir.path()), text).unwrap();
+            CheckedIndex::open(dir.path()).err().map(|error| format!("{error:#}"))
+        };
+        let intact = text(&keys);
+        assert_eq!(damaged(intact.clone()), None);
+        let last = damaged(intact.trim_end().trim_end_matches('}').to_owned()).unwrap();
+        assert!(last.contains("line 3"), "{last}");
+        for twice in [["a", "a", "b"], ["b", "a", "b"], ["a", "c//d", "c//d"]] {
+            assert!(damaged(text(twice)).unwrap().contains("twice"), "{twice:?}");
+        }
+        std::fs::remove_file(sums_path(dir.path())).unwrap();
+        assert_eq!(damaged(intact), None);
+        assert!(!open_index(dir.path()).sums_agree);
+        std::fs::remove_file(index_path(dir.path())).unwrap();
+        assert!(CheckedIndex::open(dir.path()).unwrap().is_none());
+    }
+}

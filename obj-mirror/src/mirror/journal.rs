@@ -14,12 +14,17 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long finished objects are collected before one sync, at least and at most. A crash costs only this
-/// much: they are fetched again.
-const GATHER: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(5));
-/// Objects are collected this many times as long as the last sync took: on a slow disk, transfers must not
-/// wait for syncs most of the time.
+/// How long finished objects are collected before the first sync. Then it is twice as long each time, since a
+/// sync makes transfers wait.
+const GATHER: Duration = Duration::from_millis(250);
+/// The longest that finished objects are collected. A crash costs only this much: they are fetched again.
+const GATHER_MOST: Duration = Duration::from_secs(2);
+/// Objects are collected at least this many times as long as the last sync took, up to [`GATHER_SLOW`].
 const SYNC_SHARE: u32 = 4;
+/// The longest that finished objects are collected on a slow disk.
+const GATHER_SLOW: Duration = Duration::from_secs(5);
+/// Lines that are collected at most, bytes.
+const MOST_LINES: usize = 4 * 1024 * 1024;
 
 /// Where the index line of each object is, by the object's number in the listing. The planner adds objects,
 /// the journal notes their lines.
@@ -44,6 +49,8 @@ struct Shared {
 #[derive(Default)]
 struct Finished {
     lines: Vec<(u32, Vec<u8>)>,
+    /// The bytes of these lines.
+    bytes: usize,
     is_closed: bool,
     failure: WriteFailure,
 }
@@ -81,9 +88,11 @@ impl Journal {
         if let Some((kind, message)) = &finished.failure {
             return Err(io::Error::new(*kind, message.clone()));
         }
+        let was_empty = finished.lines.is_empty();
+        finished.bytes += line.len();
         finished.lines.push((number, line.into_bytes()));
-        // Later ones are found when the writer wakes up.
-        if finished.lines.len() == 1 {
+        // Otherwise the writer finds it when it wakes up.
+        if was_empty || finished.bytes >= MOST_LINES {
             self.shared.changed.notify_one();
         }
         Ok(())
@@ -117,8 +126,10 @@ impl Shared {
         let is_idle = |finished: &mut Finished| finished.lines.is_empty() && !finished.is_closed;
         let waited = self.changed.wait_while(lock(&self.finished), is_idle);
         let waited = waited.unwrap_or_else(PoisonError::into_inner);
-        let gathered = self.changed.wait_timeout_while(waited, gather, |f| !f.is_closed);
+        let has_time = |f: &mut Finished| !f.is_closed && f.bytes < MOST_LINES;
+        let gathered = self.changed.wait_timeout_while(waited, gather, has_time);
         let (mut finished, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        finished.bytes = 0;
         Some(std::mem::take(&mut finished.lines)).filter(|lines| !lines.is_empty())
     }
 }
@@ -133,14 +144,15 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        let mut gather = GATHER.0;
-        while let Some(batch) = self.shared.batch(gather) {
+        let (mut gather, mut sync) = (GATHER, Duration::ZERO);
+        while let Some(batch) = self.shared.batch(gather.max(sync)) {
             let begun = Instant::now();
             if let Err(error) = self.write(batch) {
                 lock(&self.shared.finished).failure = Some((error.kind(), error.to_string()));
                 return;
             }
-            gather = (begun.elapsed() * SYNC_SHARE).clamp(GATHER.0, GATHER.1);
+            gather = (gather * 2).min(GATHER_MOST);
+            sync = (begun.elapsed() * SYNC_SHARE).min(GATHER_SLOW);
         }
     }
 
@@ -148,7 +160,7 @@ impl Writer {
     /// file, and what the journal lists is on disk.
     fn write(&mut self, batch: Vec<(u32, Vec<u8>)>) -> io::Result<()> {
         self.tree.sync_all()?;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(batch.iter().map(|(_, line)| line.len()).sum());
         let mut places = Vec::with_capacity(batch.len());
         for (number, line) in batch {
             // Keys and headers are bounded, so a line is far below 4 GiB.
