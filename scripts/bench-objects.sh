@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Benchmarks obj-mirror against rclone and s5cmd, on a Garage server of its own, and prints the
-# tables of docs/BENCHMARKS.md. Needs garage (cargo install garage --locked), rclone and s5cmd on
-# PATH; a missing one is reported, and its rows are omitted.
+# Benchmarks obj-mirror against rclone and s5cmd, and prints the tables of docs/BENCHMARKS.md. A peer
+# that is not on PATH is reported, and its rows are omitted. The server is Garage if it is on PATH
+# (cargo install garage --locked), else the server of the tests, which keeps everything in memory.
 #   bench-objects.sh [OPTION…]
 #     --runs N         runs of each command, interleaved [5]
-#     --program FILE   the obj-mirror to measure [built from here]
+#     --shape SHAPE    few: 598 MB in 601 directories; many: 480 MB, a directory for each key [few]
+#     --only pull      measure only bucket to directory
+#     --bin DIR        directory of obj-mirror and s3-server [built from here]
 #     --out DIR        directory of results-objects.md and runs-objects.tsv [bench/ in cargo's target directory]
 # Objects lie in TMPDIR, some 10 GB at the end: nothing is removed between runs, because a
 # filesystem is slow to create files after many removals. Exit status 1 if a command of this toolkit fails.
@@ -18,55 +20,66 @@ log() { printf 'bench-objects.sh: %s\n' "$*" >&2; }
 die() { log "${@:2}"; exit "$1"; }
 # shellcheck source=bench/garage.sh
 . "$root/scripts/bench/garage.sh"
+# shellcheck source=bench/storage.sh
+. "$root/scripts/bench/storage.sh"
 
 runs=5
 out=''
-mirror=''
+bin=''
+shape=few
+only=''
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --runs) [[ "${2:-}" =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--runs needs a number from 1"; runs="$2"; shift 2 ;;
-    --program) [[ -x "${2:-}" ]] || die 2 "--program needs a program"; mirror="$(readlink -f -- "$2")"; shift 2 ;;
+    --shape) [[ "${2:-}" =~ ^(few|many)$ ]] || die 2 "--shape needs few or many"; shape="$2"; shift 2 ;;
+    --only) [[ "${2:-}" == pull ]] || die 2 "--only needs pull"; only="$2"; shift 2 ;;
+    --bin) [[ -x "${2:-}/obj-mirror" ]] || die 2 "--bin needs a directory of programs"; bin="$(readlink -f -- "$2")"; shift 2 ;;
     --out) [[ -n "${2:-}" ]] || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
     *) die 2 "unknown option $1; see bench-objects.sh -h" ;;
   esac
 done
-command -v garage > /dev/null || die 1 "garage is not on PATH: cargo install garage --locked"
 target="${CARGO_TARGET_DIR:-$root/target}"
 out="${out:-$target/bench}"
 mkdir -p -- "$out"
-if [[ -z "$mirror" ]]; then
-  ( cd -- "$root" && cargo build --quiet --release --locked -p obj-mirror )
-  mirror="$target/release/obj-mirror"
+if [[ -z "$bin" ]]; then
+  ( cd -- "$root" && cargo build --quiet --release --locked -p obj-mirror -p test-kit --bin obj-mirror --bin s3-server )
+  bin="$target/release"
 fi
+mirror="$bin/obj-mirror"
 
 work="$(mktemp -d)"
 finish() {
-  stop_garage
+  stop_storage
   rm -rf -- "$work"
 }
 trap finish EXIT
 # Settings of this machine's own must not steer a peer.
 unset AWS_CA_BUNDLE AWS_SESSION_TOKEN AWS_PROFILE HTTP_PROXY http_proxy HTTPS_PROXY https_proxy
-start_garage "$work/garage"
+start_storage "$work/storage" "$bin/s3-server" || die 1 "the storage does not start"
 
-# 6,000 objects, log-normal around 14 KB, and six of 64 MB: 598 MB, the same every time.
-python3 - "$work/objects" <<'PYTHON'
+# 6,000 objects, log-normal, the same every time: with a median of 14 KB and six of 64 MB besides, 598 MB
+# together; or each in a directory of its own, 480 MB together.
+python3 - "$work/objects" "$shape" <<'PYTHON'
 import math, os, random, sys
+base, shape = sys.argv[1:]
+total, large = (598_000_000, 6) if shape == "few" else (480_000_000, 0)
 random.seed(7)
 noise = random.randbytes(64_000_000)
 sizes = [random.lognormvariate(math.log(14000), 1.45) for _ in range(6000)]
-scale = (598_000_000 - 6 * 64_000_000) / sum(sizes)
+scale = (total - large * 64_000_000) / sum(sizes)
 for number, size in enumerate(sizes):
-    folder = f"{sys.argv[1]}/tenant_{number % 40:04d}/documents/{number // 400:02d}"
+    folder = f"{number // 400:02d}" if shape == "few" else f"{number:05d}"
+    folder = f"{base}/tenant_{number % 40:04d}/documents/{folder}"
     os.makedirs(folder, exist_ok=True)
     size = max(1, int(size * scale))
     start = random.randrange(0, len(noise) - size)
     with open(f"{folder}/{number:05d}.bin", "wb") as file:
         file.write(noise[start:start + size])
-os.makedirs(f"{sys.argv[1]}/exports")
-for number in range(6):
-    with open(f"{sys.argv[1]}/exports/{number}.tar", "wb") as file:
+if large:
+    os.makedirs(f"{base}/exports")
+for number in range(large):
+    with open(f"{base}/exports/{number}.tar", "wb") as file:
         file.write(random.randbytes(64_000_000))
 PYTHON
 
@@ -87,7 +100,7 @@ failed=''
 measure() {
   local status=0
   sync
-  settle_garage
+  settle_storage
   /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/output" 2>&1 || status=$?
   if (( status != 0 )); then
     log "$1: $2 failed ($status): $(tail -n 1 "$work/output")"
@@ -120,6 +133,7 @@ for (( run = 1; run <= runs; run++ )); do
   for tool in "${tools[@]}"; do
     mapfile -d '' -t command < <(pull "$tool" "$work/$tool-$run")
     measure 'bucket to directory' "$tool" "${command[@]}"
+    [[ "$only" != pull ]] || continue
     measure 'again, unchanged' "$tool" "${command[@]}"
     "$mirror" make-bucket --quiet "s3://copy-${tool}-$run"
     mapfile -d '' -t command < <(push "$tool" "copy-${tool}-$run")

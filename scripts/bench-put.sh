@@ -21,6 +21,8 @@ log() { printf 'bench-put.sh: %s\n' "$*" >&2; }
 die() { log "${@:2}"; exit "$1"; }
 # shellcheck source=bench/garage.sh
 . "$root/scripts/bench/garage.sh"
+# shellcheck source=bench/storage.sh
+. "$root/scripts/bench/storage.sh"
 
 declare -A option=([runs]=5 [only]='' [sizes]='64 1024' [bundle]=512 [bin]='' [out]='')
 while (( $# > 0 )); do
@@ -47,8 +49,7 @@ if [[ -z "${option[bin]}" ]]; then
 fi
 work="$(mktemp -d)"
 finish() {
-  stop_garage
-  [[ -z "${server:-}" ]] || kill "$server" 2>/dev/null || true
+  stop_storage
   rm -rf -- "$work"
 }
 trap finish EXIT
@@ -59,23 +60,7 @@ PATH="$deploy/bin:$PATH"
 
 # Settings of this machine's own must not steer a peer.
 unset AWS_CA_BUNDLE AWS_SESSION_TOKEN AWS_PROFILE HTTP_PROXY http_proxy HTTPS_PROXY https_proxy
-if command -v garage > /dev/null; then
-  start_garage "$work/garage"
-  settle() { settle_garage; }
-  served="$(garage --version | head -n 1)"
-else
-  export AWS_REGION=us-east-1 AWS_ACCESS_KEY_ID=benchmark AWS_SECRET_ACCESS_KEY=benchmark
-  S3_ACCESS_KEY=benchmark S3_SECRET_KEY=benchmark s3-server --listen 127.0.0.1:0 > "$work/listening" &
-  server=$!
-  for (( tries = 0; tries < 100; tries++ )); do
-    [[ ! -s "$work/listening" ]] || break
-    sleep 0.1
-  done
-  read -r _ _ address < "$work/listening" || die 1 's3-server does not start'
-  export AWS_ENDPOINT_URL="http://$address"
-  settle() { :; }
-  served="the tests' s3-server"
-fi
+start_storage "$work/storage" "$deploy/bin/s3-server" || die 1 "the storage does not start"
 export RCLONE_CONFIG=/dev/null RCLONE_CONFIG_G_TYPE=s3 RCLONE_CONFIG_G_PROVIDER=Other
 export RCLONE_CONFIG_G_ENDPOINT="$AWS_ENDPOINT_URL" RCLONE_CONFIG_G_REGION="$AWS_REGION"
 export RCLONE_CONFIG_G_ACCESS_KEY_ID="$AWS_ACCESS_KEY_ID" RCLONE_CONFIG_G_SECRET_ACCESS_KEY="$AWS_SECRET_ACCESS_KEY"
@@ -116,7 +101,7 @@ put_round() {
   for tool in 'obj-mirror put' 'rclone rcat' 's5cmd pipe'; do
     command -v "${tool% *}" > /dev/null || continue
     read -ra command <<< "${commands[$tool]}"
-    settle
+    settle_storage
     stream "$2" |
       measure "$table" "$tool" "$1" "${command[@]}"
     obj-mirror delete --quiet s3://bench/stream
@@ -150,7 +135,7 @@ ship_round() {
     [[ "$destination" != s3:* ]] || settings+=("SHIP_${number}_ENDPOINT=$AWS_ENDPOINT_URL" "SHIP_${number}_REGION=$AWS_REGION"
       "SHIP_${number}_ACCESS_KEY=$AWS_ACCESS_KEY_ID" "SHIP_${number}_SECRET_KEY=$AWS_SECRET_ACCESS_KEY")
   done
-  settle
+  settle_storage
   measure ship "$2" "$1" env "${settings[@]}" bash "$root/scripts/ship.sh" "$bundle" < /dev/null
   for number in 1 2; do
     obj-mirror delete --quiet "s3://bench/host-$number/${bundle##*/}.tar.age" "s3://bench/host-$number/${bundle##*/}.tar.age.json"

@@ -5,6 +5,7 @@
 //! [`put`] and [`get`] transfer one object as a stream.
 
 mod cli;
+mod external_sort;
 mod get;
 mod keys;
 mod location;
@@ -18,6 +19,7 @@ mod report;
 mod run;
 mod s3;
 mod settings;
+mod spool;
 mod status;
 mod verify;
 

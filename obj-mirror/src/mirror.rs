@@ -1,6 +1,8 @@
 //! The directory of a mirror: where objects are stored, its index, its journal, and its verification.
 
+pub mod checked_index;
 pub mod contents;
+mod directories;
 pub mod files;
 pub mod index;
 pub mod journal;

@@ -7,7 +7,7 @@ mod transfer;
 
 use crate::cli::Mirror;
 use crate::location::BucketPath;
-use crate::mirror::journal::Journal;
+use crate::mirror::journal::{Journal, Lines};
 use crate::mirror::leftovers::leftovers;
 use crate::mirror::lookup::EntryLookup;
 use crate::mirror::placement::OWN;
@@ -72,7 +72,8 @@ fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<E
     check_deletes(dir, is_empty(&first), was_empty, args)?;
     tree.prepare()?;
     let known = known(dir);
-    let journal = Journal::open(&tree)?;
+    let lines = Lines::default();
+    let journal = Journal::open(&tree, Arc::clone(&lines))?;
     tree.clear_temps()?;
     let guard = tree.remove_temps_on_failure();
 
@@ -80,6 +81,7 @@ fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<E
     let linked_from = previous.as_ref().map(|previous| Arc::clone(&previous.tree));
     let on_disk = (!was_empty || known.len() > 0).then(|| Arc::clone(&tree));
     let planner = Planner::new(known, on_disk, previous)
+        .noting(lines)
         .asking_tags(args.tags == TagPolicy::Always)
         .on_case_blind_disk(
             tree.is_case_blind()

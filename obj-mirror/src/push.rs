@@ -1,36 +1,36 @@
 //! Push: directory to bucket. Uploads come first, deletes last.
 
 mod buffers;
+mod listing;
 mod outgoing;
 mod plan;
 mod queue;
 mod reader;
 mod salvage;
 mod source;
+mod transfer;
 mod upload;
 
 use crate::cli::Mirror;
+use crate::external_sort::Sorter;
 use crate::location::BucketPath;
 use crate::mirror::tree::{Tree, require_directory};
-use crate::object::Failure;
-use crate::push::queue::Queue;
-use crate::push::source::Source;
+use crate::push::listing::BucketListing;
+use crate::push::plan::Rules;
+use crate::push::transfer::{Planning, print_all, send_all};
 use crate::push::upload::Uploader;
 use crate::report::{DryRun, Summary};
-use crate::s3::concurrency::ConcurrencyLimiter;
 use crate::s3::deletes::DELETED_AT_ONCE;
-use crate::s3::fault::{Kind, StoreError};
-use crate::s3::page::Listed;
+use crate::s3::fault::StoreError;
 use crate::s3::retry::retrying;
 use crate::s3::tasks::{RunTimeout, each, runtime};
 use crate::s3::xml::can_carry;
 use anyhow::{Context, Result};
 use pipe_kit::{Exit, Stop};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
+use std::iter::Peekable;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
-use tokio::task::JoinSet;
 
 /// Concurrent requests that compare or delete objects.
 const JOBS: usize = 64;
@@ -41,145 +41,78 @@ const JOBS: usize = 64;
 /// [`Stop::incomplete`] if some objects failed.
 pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
     require_directory(dir)?;
-    let tree = Tree::open(dir)?;
-    let disk = tree.contents()?;
+    let tree = Arc::new(Tree::open(dir)?);
     let sources = match args.skip_damaged {
-        true => salvage::gather(dir, &disk),
-        false => source::gather(source::load_index(dir)?, &disk),
+        true => salvage::gather(dir, &tree)?,
+        false => source::gather(source::open_index(dir)?, &tree)?,
     };
     let remote = args.link.remote(to, args.max_rate)?;
     let runtime = runtime()?;
     let first = runtime.block_on(remote.page(None))?;
-    let listing = runtime.block_on(remote.list(first))?;
+    // As a whole, so that nothing changes if the server does not list everything.
+    let listing = runtime.block_on(BucketListing::read(&remote, first))?;
 
-    let empty = sources.keys.is_empty() && sources.failures.is_empty();
-    if args.delete && empty && !sources.indexed && !listing.objects.is_empty() {
+    let empty = sources.count == 0 && sources.failures.is_empty();
+    if args.delete && empty && !sources.indexed && !listing.is_empty() {
         return Err(Stop::refused(format!(
             "{} is empty and has no index: --delete would empty {to}; nothing was changed",
             dir.display()
         ))
         .into());
     }
-    let mut summary = Summary::new("push");
-    summary.objects = sources.keys.len() as u64;
-    summary.take_unsendable(sources.failures, args.skip_damaged);
-    let plan =
-        plan::plan_push(sources.objects, listing.objects, &sources.keys, args.ignore_existing);
-    summary.unchanged = plan.keep;
-    let mut extra = BTreeSet::new();
+    let mut summary = Summary::new("push").skipping_damaged(args.skip_damaged);
+    summary.objects = sources.count;
+    summary.take_unsendable(sources.failures);
     if args.delete {
-        summary.failed.extend(listing.failures);
-        extra = plan.extra;
+        summary.failed.extend(listing.failures.iter().cloned());
     }
+    let objects = listing.into_objects()?;
+    let rules = Rules { ignore_existing: args.ignore_existing, delete: args.delete };
 
-    let bar = pipe_kit::progress::bytes(Some(plan.send.iter().map(|s| s.size).sum()), "upload");
-    let uploader = Uploader::new(remote, Arc::new(tree), bar, args.tags);
-    let mut send = plan.send;
+    let bar = pipe_kit::progress::bytes(Some(0), "upload");
+    let uploader = Uploader::new(remote, tree, bar, args.tags);
     let total = RunTimeout::of(args.timeout);
     let jobs = args.jobs.unwrap_or(JOBS);
-    let compared = compare(&uploader, plan.check, jobs, &mut summary, &mut send);
-    runtime.block_on(total.bound(compared))?;
-    send.sort_by(|a, b| a.key.cmp(&b.key));
+    let planning = Planning::start(&runtime, sources.objects, objects, rules);
     if args.dry_run {
-        let failed = [summary.failed, summary.left_out].concat();
         let mut dry = DryRun::new(args.json);
-        send.iter().try_for_each(|source| dry.add("upload", &source.key))?;
+        let printing = print_all(&uploader, planning, jobs, &mut summary, &mut dry);
+        let others = runtime.block_on(total.bound(printing))?;
+        let failed = [summary.failed, summary.left_out].concat();
         if failed.is_empty() {
-            extra.iter().try_for_each(|key| dry.add("delete", key))?;
+            others.extra.finish()?.try_for_each(|key| dry.add("delete", &text(key?.key)?))?;
         }
         return dry.finish(failed);
     }
-    runtime.block_on(total.bound(send_all(&uploader, send, args.jobs, &mut summary)))?;
+    let sending = send_all(&uploader, planning, args.jobs, &mut summary);
+    let others = runtime.block_on(total.bound(sending))?;
     if summary.failed.is_empty() {
-        runtime.block_on(delete_all(&uploader, extra, jobs, &mut summary))?;
+        runtime.block_on(delete_all(&uploader, others.extra, jobs, &mut summary))?;
     }
     uploader.bar.finish_and_clear();
     summary.finish(args.json, "the other objects are in place; fix the cause and run it again")
 }
 
-/// Compares the objects that need a request or a read to be compared.
-async fn compare(
-    uploader: &Arc<Uploader>,
-    checks: Vec<(Source, Listed)>,
-    jobs: usize,
-    summary: &mut Summary,
-    send: &mut Vec<Source>,
-) -> Result<()> {
-    let one = |(source, object): (Source, Listed)| {
-        let uploader = Arc::clone(uploader);
-        async move {
-            let there = uploader.is_uploaded(&source, &object).await;
-            (source, there)
-        }
-    };
-    each(checks, jobs, one, |(source, there)| {
-        match there {
-            Ok(true) => summary.unchanged += 1,
-            Ok(false) => {
-                uploader.bar.inc_length(source.size);
-                send.push(source);
-            }
-            Err(error) => summary.fail(&uploader.remote.store, source.key, error)?,
-        }
-        Ok(())
-    })
-    .await
-}
-
-async fn send_all(
-    uploader: &Arc<Uploader>,
-    send: Vec<Source>,
-    jobs: Option<usize>,
-    summary: &mut Summary,
-) -> Result<()> {
-    let mut limiter = ConcurrencyLimiter::new(jobs, Instant::now());
-    let mut queue = Queue::new(send);
-    // Dropping it aborts the running uploads.
-    let mut running = JoinSet::new();
-    loop {
-        while running.len() < limiter.limit()
-            && let Some(source) = queue.next()
-        {
-            let uploader = Arc::clone(uploader);
-            running.spawn(async move {
-                let sent = uploader.send(&source).await;
-                (source, sent)
-            });
-        }
-        let is_full = running.len() == limiter.limit();
-        let Some(done) = running.join_next().await else { return Ok(()) };
-        let (source, sent) = done.context("transfer interrupted")?;
-        queue.is_done(&source);
-        match sent {
-            Ok(refused) => {
-                summary.sent(source.size);
-                limiter.done(source.size, is_full, Instant::now());
-                if let Some(refused) = refused {
-                    let reason = refused.reason();
-                    summary.failed.push(Failure { key: source.key, reason });
-                }
-            }
-            Err(error) => {
-                if error.kind == Kind::Busy {
-                    limiter.busy(Instant::now());
-                }
-                summary.fail(&uploader.remote.store, source.key, error)?;
-            }
-        }
-        uploader.bar.set_message(format!("{} of {} objects", summary.transferred, summary.objects));
-    }
+/// A key that was kept as bytes.
+fn text(key: Vec<u8>) -> Result<String> {
+    String::from_utf8(key).context("reading a temporary file: unexpected content")
 }
 
 async fn delete_all(
     uploader: &Arc<Uploader>,
-    keys: BTreeSet<String>,
+    extra: Sorter,
     jobs: usize,
     summary: &mut Summary,
 ) -> Result<()> {
-    // A key that XML cannot carry needs a request of its own.
-    let (many, single): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| can_carry(key));
-    let batches = many.chunks(DELETED_AT_ONCE).map(<[_]>::to_vec);
-    let batches: Vec<_> = batches.chain(single.into_iter().map(|key| vec![key])).collect();
+    let mut keys = extra.finish()?.map(|key| text(key?.key)).peekable();
+    // Not all batches at once: there may be millions of keys.
+    let mut unreadable = None;
+    let batches = std::iter::from_fn(|| {
+        next_batch(&mut keys).unwrap_or_else(|error| {
+            unreadable = Some(error);
+            None
+        })
+    });
     let one = |keys: Vec<String>| {
         let uploader = Arc::clone(uploader);
         async move { delete_batch(&uploader, keys).await }
@@ -193,7 +126,24 @@ async fn delete_all(
         }
         Ok(())
     })
-    .await
+    .await?;
+    unreadable.map_or(Ok(()), Err)
+}
+
+/// Keys that one request can delete; none after the last key. A key that XML cannot carry is deleted alone.
+fn next_batch(
+    keys: &mut Peekable<impl Iterator<Item = Result<String>>>,
+) -> Result<Option<Vec<String>>> {
+    let Some(first) = keys.next().transpose()? else { return Ok(None) };
+    let most = if can_carry(&first) { DELETED_AT_ONCE } else { 1 };
+    let mut batch = vec![first];
+    let fits = |key: &Result<String>| key.as_ref().map_or(true, |key| can_carry(key));
+    while batch.len() < most
+        && let Some(key) = keys.next_if(fits)
+    {
+        batch.push(key?);
+    }
+    Ok(Some(batch))
 }
 
 /// Deletes keys together, then one by one those that failed, or all if the server does not support it.

@@ -20,11 +20,11 @@ use crate::s3::lock::Retention;
 use crate::s3::retry::retrying;
 use crate::s3::store::Store;
 use crate::s3::tasks::runtime;
+use crate::spool;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Duration, Utc};
 use pipe_kit::{Exit, cleanup, info, warning};
 use serde::Serialize;
-use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use tokio::sync::watch;
 
@@ -147,7 +147,7 @@ fn transfer(destination: &Arc<Destination>, opened: Opened, args: &Put) -> Resul
     if args.discard_unfinished {
         runtime.block_on(discard(destination));
     }
-    let buffers = Buffers::new(args.spool.clone().unwrap_or_else(spool));
+    let buffers = Buffers::new(args.spool.clone().unwrap_or_else(spool::directory));
     let with_sha256 = args.json || args.sha256.is_some();
     let events = source::start(opened.input, buffers, with_sha256).context("starting a thread")?;
     let stored = runtime.block_on(destination.store_input(events, &mut ending, &mut stopped));
@@ -188,10 +188,4 @@ fn report(to: &ObjectPath, stored: &Stored, json: bool) -> Result<Exit> {
         })?;
     }
     Ok(Exit::Done)
-}
-
-/// The directory for large temporary files. /tmp may be in memory.
-fn spool() -> PathBuf {
-    let set = std::env::var_os("TMPDIR").filter(|dir| !dir.is_empty());
-    set.map_or_else(|| "/var/tmp".into(), Into::into)
 }

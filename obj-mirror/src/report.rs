@@ -62,10 +62,16 @@ impl Summary {
         }
     }
 
-    /// Takes the objects that the source cannot give.
-    pub fn take_unsendable(&mut self, failures: Vec<Failure>, skip_damaged: bool) {
-        self.skip_damaged = skip_damaged;
-        *(if skip_damaged { &mut self.left_out } else { &mut self.failed }) = failures;
+    /// Whether objects that the source cannot give are left out.
+    pub fn skipping_damaged(mut self, skips: bool) -> Self {
+        self.skip_damaged = skips;
+        self
+    }
+
+    /// Takes objects that the source cannot give.
+    pub fn take_unsendable(&mut self, failures: Vec<Failure>) {
+        let list = if self.skip_damaged { &mut self.left_out } else { &mut self.failed };
+        list.extend(failures);
     }
 
     /// Records a transferred object.

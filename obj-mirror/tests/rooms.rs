@@ -7,10 +7,10 @@ use std::path::Path;
 const ROOMS: [(&str, &[&str]); 7] = [
     ("object", &[]),
     ("s3", &["object", "settings", "location"]),
-    ("mirror", &["object"]),
+    ("mirror", &["object", "external_sort", "spool"]),
     ("pull", &["object", "s3", "mirror", "location", "cli", "report"]),
-    ("push", &["object", "s3", "mirror", "location", "cli", "report"]),
-    ("put", &["object", "s3", "location", "cli", "report"]),
+    ("push", &["object", "s3", "mirror", "location", "cli", "report", "external_sort"]),
+    ("put", &["object", "s3", "location", "cli", "report", "spool"]),
     ("get", &["object", "s3", "location", "cli"]),
 ];
 

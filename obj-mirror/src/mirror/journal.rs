@@ -10,24 +10,48 @@ use pipe_kit::Stop;
 use pipe_kit::mutex::lock;
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// How long finished objects are collected before one sync. A crash costs only this much: they are fetched
-/// again.
+/// How long finished objects are collected before the first sync. Then it is twice as long each time, since a
+/// sync makes transfers wait.
 const GATHER: Duration = Duration::from_millis(250);
+/// The longest that finished objects are collected. A crash costs only this much: they are fetched again.
+const GATHER_MOST: Duration = Duration::from_secs(2);
+/// Objects are collected at least this many times as long as the last sync took, up to [`GATHER_SLOW`].
+const SYNC_SHARE: u32 = 4;
+/// The longest that finished objects are collected on a slow disk.
+const GATHER_SLOW: Duration = Duration::from_secs(5);
+/// Lines that are collected at most, bytes.
+const MOST_LINES: usize = 4 * 1024 * 1024;
 
-/// Where the index lines of finished objects are, by the object's number in the listing.
-pub type Written = Vec<(u32, LineRef)>;
+/// Where the index line of each object is, by the object's number in the listing. The planner adds objects,
+/// the journal notes their lines.
+pub type Lines = Arc<Mutex<Vec<LineRef>>>;
 
-type WriteFailure = Arc<Mutex<Option<(io::ErrorKind, String)>>>;
+type WriteFailure = Option<(io::ErrorKind, String)>;
 
 /// The journal of a mirror. Only one run at a time holds it.
 pub struct Journal {
-    lines: Option<Sender<(u32, Vec<u8>)>>,
-    writer: Option<JoinHandle<(File, Written)>>,
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<File>>,
+}
+
+/// What the writer has to do.
+#[derive(Default)]
+struct Shared {
+    finished: Mutex<Finished>,
+    changed: Condvar,
+}
+
+/// Finished objects that are not on record yet.
+#[derive(Default)]
+struct Finished {
+    lines: Vec<(u32, Vec<u8>)>,
+    /// The bytes of these lines.
+    bytes: usize,
+    is_closed: bool,
     failure: WriteFailure,
 }
 
@@ -36,7 +60,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`Stop::refused`] if another run holds it.
-    pub fn open(tree: &Arc<Tree>) -> Result<Self> {
+    pub fn open(tree: &Arc<Tree>, written: Lines) -> Result<Self> {
         let shown = tree.path().display();
         let mut file =
             tree.open_journal().with_context(|| format!("opening the journal in {shown}"))?;
@@ -47,38 +71,43 @@ impl Journal {
         file.write_all(b"\n").with_context(|| format!("writing the journal in {shown}"))?;
         let at = file.metadata().with_context(|| format!("reading the journal in {shown}"))?.len();
         tree.sync(OWN)?;
-        let (sender, receiver) = channel();
-        let failure = WriteFailure::default();
-        let mut writer = Writer {
-            tree: Arc::clone(tree),
-            file,
-            at,
-            written: Vec::new(),
-            failure: Arc::clone(&failure),
-        };
+        let shared = Arc::new(Shared::default());
+        let mut writer =
+            Writer { tree: Arc::clone(tree), file, at, written, shared: Arc::clone(&shared) };
         let writer = std::thread::spawn(move || {
-            writer.run(&receiver);
-            (writer.file, writer.written)
+            writer.run();
+            writer.file
         });
-        Ok(Self { lines: Some(sender), writer: Some(writer), failure })
+        Ok(Self { shared, writer: Some(writer) })
     }
 
     /// Records an object whose file has its final name.
     pub fn add(&self, number: u32, entry: &Entry) -> io::Result<()> {
-        if let Some((kind, message)) = &*lock(&self.failure) {
+        let line = index::line(entry).map_err(io::Error::other)?;
+        let mut finished = lock(&self.shared.finished);
+        if let Some((kind, message)) = &finished.failure {
             return Err(io::Error::new(*kind, message.clone()));
         }
-        let line = index::line(entry).map_err(io::Error::other)?;
-        let gone = || io::Error::other("the journal writer has stopped");
-        self.lines.as_ref().ok_or_else(gone)?.send((number, line.into_bytes())).map_err(|_| gone())
+        let was_empty = finished.lines.is_empty();
+        finished.bytes += line.len();
+        finished.lines.push((number, line.into_bytes()));
+        // Otherwise the writer finds it when it wakes up.
+        if was_empty || finished.bytes >= MOST_LINES {
+            self.shared.changed.notify_one();
+        }
+        Ok(())
     }
 
-    /// Waits until all records are on disk. Returns the file, which stays locked while it is open, and
-    /// where the lines are.
-    pub fn finish(mut self) -> Result<(File, Written)> {
-        self.lines = None;
-        let ended = self.writer.take().and_then(|writer| writer.join().ok());
-        if let Some((kind, message)) = lock(&self.failure).take() {
+    fn close(&mut self) -> Option<File> {
+        lock(&self.shared.finished).is_closed = true;
+        self.shared.changed.notify_one();
+        self.writer.take().and_then(|writer| writer.join().ok())
+    }
+
+    /// Waits until all records are on disk. Returns the file, which stays locked while it is open.
+    pub fn finish(mut self) -> Result<File> {
+        let ended = self.close();
+        if let Some((kind, message)) = lock(&self.shared.finished).failure.take() {
             return Err(io::Error::new(kind, message)).context("writing the journal");
         }
         ended.context("the journal writer stopped unexpectedly")
@@ -87,10 +116,21 @@ impl Journal {
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.lines = None;
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.close();
+    }
+}
+
+impl Shared {
+    /// Waits for finished objects, and then `gather` longer for more. None after the last.
+    fn batch(&self, gather: Duration) -> Option<Vec<(u32, Vec<u8>)>> {
+        let is_idle = |finished: &mut Finished| finished.lines.is_empty() && !finished.is_closed;
+        let waited = self.changed.wait_while(lock(&self.finished), is_idle);
+        let waited = waited.unwrap_or_else(PoisonError::into_inner);
+        let has_time = |f: &mut Finished| !f.is_closed && f.bytes < MOST_LINES;
+        let gathered = self.changed.wait_timeout_while(waited, gather, has_time);
+        let (mut finished, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        finished.bytes = 0;
+        Some(std::mem::take(&mut finished.lines)).filter(|lines| !lines.is_empty())
     }
 }
 
@@ -98,23 +138,21 @@ struct Writer {
     tree: Arc<Tree>,
     file: File,
     at: u64,
-    written: Written,
-    failure: WriteFailure,
+    written: Lines,
+    shared: Arc<Shared>,
 }
 
 impl Writer {
-    fn run(&mut self, lines: &Receiver<(u32, Vec<u8>)>) {
-        while let Ok(first) = lines.recv() {
-            let mut batch = vec![first];
-            let end = Instant::now() + GATHER;
-            // A closed channel ends the batch like the deadline does.
-            while let Ok(line) = lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
-                batch.push(line);
-            }
+    fn run(&mut self) {
+        let (mut gather, mut sync) = (GATHER, Duration::ZERO);
+        while let Some(batch) = self.shared.batch(gather.max(sync)) {
+            let begun = Instant::now();
             if let Err(error) = self.write(batch) {
-                *lock(&self.failure) = Some((error.kind(), error.to_string()));
+                lock(&self.shared.finished).failure = Some((error.kind(), error.to_string()));
                 return;
             }
+            gather = (gather * 2).min(GATHER_MOST);
+            sync = (begun.elapsed() * SYNC_SHARE).min(GATHER_SLOW);
         }
     }
 
@@ -122,16 +160,23 @@ impl Writer {
     /// file, and what the journal lists is on disk.
     fn write(&mut self, batch: Vec<(u32, Vec<u8>)>) -> io::Result<()> {
         self.tree.sync_all()?;
-        let mut text = Vec::new();
+        let mut text = Vec::with_capacity(batch.iter().map(|(_, line)| line.len()).sum());
+        let mut places = Vec::with_capacity(batch.len());
         for (number, line) in batch {
             // Keys and headers are bounded, so a line is far below 4 GiB.
             let length = u32::try_from(line.len() - 1).map_err(io::Error::other)?;
             let offset = self.at + text.len() as u64;
-            self.written.push((number, LineRef { file: ListFile::Journal, offset, length }));
+            places.push((number, LineRef { file: ListFile::Journal, offset, length }));
             text.extend_from_slice(&line);
         }
         self.file.write_all(&text)?;
         self.at += text.len() as u64;
+        let mut written = lock(&self.written);
+        for (number, place) in places {
+            if let Some(line) = written.get_mut(number as usize) {
+                *line = place;
+            }
+        }
         Ok(())
     }
 }

@@ -1,29 +1,25 @@
 //! The directory of a mirror, used only through descriptors that follow no symbolic link: whatever it contains,
 //! nothing outside is read or written.
 
+use crate::mirror::directories::Directories;
 use crate::mirror::placement::OWN;
 use crate::object::whole_millis;
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
 use pipe_kit::cleanup::{self, Guard};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, mkdirat, openat, renameat, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, renameat, statat, unlinkat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-
-const DIRECTORY: OFlags =
-    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+use std::sync::{Arc, OnceLock};
 
 /// An open mirror.
 pub struct Tree {
     path: PathBuf,
-    root: OwnedFd,
+    directories: Directories,
     temp: OnceLock<OwnedFd>,
-    /// The directory opened last: objects come in the order of their paths.
-    recent: Mutex<Option<(String, Arc<OwnedFd>)>>,
 }
 
 /// A file's size in bytes and modification time (UTC, milliseconds).
@@ -37,10 +33,11 @@ pub struct Stat {
 impl Tree {
     pub fn open(path: &Path) -> Result<Self> {
         // The directory itself may be reached through a link: the operator named it.
-        let flags = DIRECTORY.difference(OFlags::NOFOLLOW);
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = rustix::fs::open(path, flags, Mode::empty())
             .with_context(|| format!("opening directory {}", path.display()))?;
-        Ok(Self { path: path.to_owned(), root, temp: OnceLock::new(), recent: Mutex::default() })
+        let directories = Directories::new(root);
+        Ok(Self { path: path.to_owned(), directories, temp: OnceLock::new() })
     }
 
     pub fn path(&self) -> &Path {
@@ -49,40 +46,12 @@ impl Tree {
 
     /// Opens the directory at a relative path; `create` makes it (0700) if it is missing.
     pub fn directory(&self, relative: &str, create: bool) -> io::Result<OwnedFd> {
-        let mut dir = self.root.try_clone()?;
-        for name in relative.split('/').filter(|s| !s.is_empty()) {
-            if name == "." || name == ".." {
-                return Err(io::Error::other("the path leaves the mirror"));
-            }
-            dir = match openat(&dir, name, DIRECTORY, Mode::empty()) {
-                Err(Errno::NOENT) if create => {
-                    match mkdirat(&dir, name, Mode::RWXU) {
-                        Ok(()) | Err(Errno::EXIST) => {}
-                        Err(e) => return Err(e.into()),
-                    }
-                    openat(&dir, name, DIRECTORY, Mode::empty())
-                }
-                other => other,
-            }
-            .map_err(|e| match e {
-                Errno::LOOP | Errno::NOTDIR => {
-                    io::Error::other(format!("{name} is not a directory"))
-                }
-                e => e.into(),
-            })?;
-        }
-        Ok(dir)
+        self.directories.open(relative, create)
     }
 
-    /// Opens a directory and keeps it open for the next caller.
+    /// Opens a directory and keeps it open for the next callers.
     pub(crate) fn recent(&self, relative: &str, create: bool) -> io::Result<Arc<OwnedFd>> {
-        let recent = || self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, fd)) = recent().as_ref().filter(|(path, _)| path == relative) {
-            return Ok(Arc::clone(fd));
-        }
-        let fd = Arc::new(self.directory(relative, create)?);
-        *recent() = Some((relative.to_owned(), Arc::clone(&fd)));
-        Ok(fd)
+        self.directories.recent(relative, create)
     }
 
     /// The regular file at a relative path; none if there is none or something else.
@@ -131,7 +100,14 @@ impl Tree {
     pub fn place_temp(&self, name: &str, relative: &str) -> io::Result<()> {
         let (parent, last) = split(relative);
         let target = self.recent(parent, true)?;
-        renameat(self.temp_dir()?, name, &*target, last).map_err(|e| match e {
+        let renamed = match renameat(self.temp_dir()?, name, &*target, last) {
+            // Somebody has removed the directory meanwhile.
+            Err(Errno::NOENT) => {
+                renameat(self.temp_dir()?, name, self.directory(parent, true)?, last)
+            }
+            other => other,
+        };
+        renamed.map_err(|e| match e {
             Errno::ISDIR | Errno::NOTEMPTY => io::Error::other("a directory is in the way"),
             e => e.into(),
         })
@@ -166,7 +142,7 @@ impl Tree {
 
     /// Syncs the whole filesystem that the mirror is on.
     pub fn sync_all(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(&self.root)?)
+        Ok(rustix::fs::syncfs(self.directories.root())?)
     }
 
     /// Removes what a killed run left.

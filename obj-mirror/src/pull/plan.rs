@@ -1,11 +1,13 @@
 //! The pull plan: decided from the listing, the index and the files on disk.
 
 use crate::mirror::index::Entry;
+use crate::mirror::journal::Lines;
 use crate::mirror::lookup::{EntryLookup, LineRef};
 use crate::mirror::paths::Paths;
 use crate::mirror::placement::{Placer, stored_path};
 use crate::mirror::tree::Tree;
 use crate::s3::page::{Listed, UNKNOWN_TIME};
+use pipe_kit::mutex::lock;
 use std::sync::Arc;
 
 /// An object to be brought into the mirror.
@@ -57,7 +59,7 @@ pub struct Planner {
     placer: Placer<(u32, Listed)>,
     last: Option<String>,
     /// Where each object's index line is, by its number.
-    pub lines: Vec<LineRef>,
+    pub lines: Lines,
     /// Where the objects are stored.
     pub paths: Paths,
     pub unchanged: u64,
@@ -71,7 +73,7 @@ impl Planner {
         previous: Option<PreviousMirror>,
     ) -> Self {
         let placer = Placer::new(false);
-        let (lines, paths) = (Vec::new(), Paths::default());
+        let (lines, paths) = (Lines::default(), Paths::default());
         Self {
             known,
             tree,
@@ -83,6 +85,12 @@ impl Planner {
             paths,
             unchanged: 0,
         }
+    }
+
+    /// Where the lines of the index are noted.
+    pub fn noting(mut self, lines: Lines) -> Self {
+        self.lines = lines;
+        self
     }
 
     /// Whether the filesystem ignores case.
@@ -108,8 +116,10 @@ impl Planner {
             Some(last) if *last > object.key => return Err(UnsortedListing),
             _ => self.last = Some(object.key.clone()),
         }
-        let Ok(number) = u32::try_from(self.lines.len()) else { return Err(UnsortedListing) };
-        self.lines.push(LineRef::NONE);
+        let mut lines = lock(&self.lines);
+        let Ok(number) = u32::try_from(lines.len()) else { return Err(UnsortedListing) };
+        lines.push(LineRef::NONE);
+        drop(lines);
         let key = object.key.clone();
         let mut decided = Vec::new();
         self.placer.add(&key, (number, object), |object, natural| decided.push((object, natural)));
@@ -146,7 +156,7 @@ impl Planner {
                 let path = entry.path.clone();
                 emit(PlanItem { number, object, path, action: PullAction::Keep(Box::new(entry)) });
             } else {
-                self.lines[number as usize] = line;
+                lock(&self.lines)[number as usize] = line;
                 self.unchanged += 1;
             }
             return;
@@ -218,7 +228,7 @@ mod tests {
             planner.add(object.clone(), |item| items.push(item)).unwrap();
         }
         planner.finish(|item| items.push(item));
-        assert_eq!(planner.lines.len(), planner.unchanged as usize + items.len());
+        assert_eq!(lock(&planner.lines).len(), planner.unchanged as usize + items.len());
         items.sort_by_key(|item| item.number);
         let planned = |s: PlanItem| {
             (s.object.key.clone(), s.path == s.object.key, matches!(s.action, PullAction::Link(_)))
@@ -292,7 +302,7 @@ mod tests {
         for key in ["a", "a", "b"] {
             planner.add(Listed::sample(key), |_| ()).unwrap();
         }
-        assert_eq!(planner.lines.len(), 2);
+        assert_eq!(lock(&planner.lines).len(), 2);
         assert!(planner.add(Listed::sample("a"), |_| ()).is_err());
     }
 }

@@ -2,7 +2,6 @@
 
 use crate::mirror::files::journal_path;
 use crate::mirror::index;
-use crate::mirror::journal::Written;
 use crate::mirror::leftovers::leftovers;
 use crate::mirror::lookup::LineRef;
 use crate::mirror::placement::OWN;
@@ -17,6 +16,7 @@ use crate::s3::fault::{Kind, StoreError};
 use crate::s3::page::Listed;
 use crate::s3::remote::{Listing, Remote};
 use anyhow::{Context, Result, anyhow};
+use pipe_kit::mutex::lock;
 use pipe_kit::{info, warning};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -143,16 +143,13 @@ impl PullRun<'_> {
     ) -> Result<Summary> {
         let Self { dir, fetcher, mut summary, .. } = self;
         summary.unchanged += planner.unchanged;
-        summary.objects += planner.lines.len() as u64;
+        summary.objects += lock(&planner.lines).len() as u64;
         fetcher.take_aside().iter().for_each(|path| planner.paths.insert(path));
         let running = || anyhow!("a transfer is still running");
         let fetcher = Arc::into_inner(fetcher).ok_or_else(running)?;
-        let (journal, written): (File, Written) = fetcher.journal.finish()?;
+        let journal: File = fetcher.journal.finish()?;
         if !summary.failed.is_empty() {
             return Ok(summary);
-        }
-        for (number, line) in written {
-            planner.lines[number as usize] = line;
         }
         if !was_empty {
             clear(tree, leftovers(tree, &mut planner.paths)?, delete, &mut summary);
@@ -160,8 +157,9 @@ impl PullRun<'_> {
         }
         let reading = || format!("reading {}", journal_path(dir).display());
         planner.known.follow(File::open(journal_path(dir)).with_context(reading)?);
+        let places = std::mem::take(&mut *lock(&planner.lines));
         index::save(dir, || {
-            let lines = planner.lines.iter().filter(|line| **line != LineRef::NONE);
+            let lines = places.iter().filter(|line| **line != LineRef::NONE);
             Box::new(lines.map(|line| planner.known.text(*line)))
         })?;
         tree.sync(OWN)?;

@@ -6,31 +6,47 @@ use crate::mirror::files;
 use crate::mirror::index::{self, Entry};
 use crate::mirror::placement::OWN;
 use crate::mirror::sums;
-use crate::push::source::{self, Source, Sources, load_index};
+use crate::mirror::tree::Tree;
+use crate::object::Failure;
+use crate::push::source::{self, Source, Sources, foreign, open_index};
 use anyhow::Result;
 use pipe_kit::warning;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
+
+/// What the lists of a damaged mirror have. It is held in memory.
+#[derive(Default)]
+struct Salvaged {
+    objects: Vec<Source>,
+    failures: Vec<Failure>,
+    /// The number of objects, also of those that are missing.
+    count: u64,
+}
 
 /// The sources of a mirror that may be damaged (`--skip-damaged`).
-pub fn gather(dir: &Path, disk: &Contents) -> Sources {
-    match load_index(dir) {
+pub fn gather(dir: &Path, tree: &Arc<Tree>) -> Result<Sources> {
+    match open_index(dir) {
         Ok(index) => {
             if index.is_none() {
                 warning!("{} has no index: damaged objects cannot be detected", dir.display());
             }
-            source::gather(index, disk)
+            source::gather(index, tree)
         }
         Err(error) => {
             warning!("{error:#}; the entries that can still be read are used");
-            let mut sources = from_damaged(dir, disk);
-            sources.note_foreign(disk);
-            sources
+            let disk = tree.contents()?;
+            let mut salvaged = from_damaged(dir, &disk);
+            salvaged.failures.extend(disk.foreign.iter().map(|path| foreign(path)));
+            salvaged.objects.sort_by(|a, b| a.key.cmp(&b.key));
+            let Salvaged { objects, failures, count } = salvaged;
+            let objects = Box::new(objects.into_iter().map(|source| Ok(Ok(source))));
+            Ok(Sources { count, failures, indexed: true, objects })
         }
     }
 }
 
-fn from_damaged(dir: &Path, disk: &Contents) -> Sources {
+fn from_damaged(dir: &Path, disk: &Contents) -> Salvaged {
     let entries = or_nothing(index::load_whole_lines(&files::index_path(dir)));
     let journal = or_nothing(index::load_whole_lines(&files::journal_path(dir)));
     let sums = or_nothing(sums::read_whole_lines(&files::sums_path(dir)));
@@ -51,8 +67,8 @@ fn from_lists(
     entries: impl Iterator<Item = Entry>,
     sums: &BTreeMap<String, String>,
     disk: &Contents,
-) -> Sources {
-    let mut sources = Sources { indexed: true, ..Sources::default() };
+) -> Salvaged {
+    let mut sources = Salvaged::default();
     let mut unlisted: BTreeSet<&String> = disk.files.keys().chain(sums.keys()).collect();
     for entry in entries {
         unlisted.remove(&entry.path);
@@ -61,7 +77,7 @@ fn from_lists(
         let known = known.into_iter().flatten().cloned().collect();
         sources.take(entry.key.clone(), &entry.path.clone(), Some(entry), known, disk);
     }
-    let nothing_known = sums.is_empty() && sources.keys.is_empty();
+    let nothing_known = sums.is_empty() && sources.count == 0;
     if nothing_known && !unlisted.is_empty() {
         warning!("no checksum can be read: damaged objects cannot be detected");
     }
@@ -79,7 +95,11 @@ fn from_lists(
     sources
 }
 
-impl Sources {
+impl Salvaged {
+    fn fail(&mut self, key: String, reason: impl Into<String>) {
+        self.failures.push(Failure { key, reason: reason.into() });
+    }
+
     fn take(
         &mut self,
         key: String,
@@ -88,7 +108,7 @@ impl Sources {
         sha256: Vec<String>,
         disk: &Contents,
     ) {
-        self.keys.insert(key.clone());
+        self.count += 1;
         match disk.files.get(path) {
             None => self.fail(key, format!("{path} is missing on disk")),
             Some(file) => self.objects.push(Source {

@@ -25,7 +25,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// A connection that acknowledges every packet at once. A server that uses Nagle's algorithm holds the end
 /// of its response back until the packet before is acknowledged, which the kernel would otherwise delay by
 /// some 40 ms for every object.
-struct QuickAck(TcpStream);
+struct QuickAck {
+    stream: TcpStream,
+    /// Whether anything was received since the last packets were acknowledged.
+    has_received: bool,
+}
 
 impl AsyncRead for QuickAck {
     fn poll_read(
@@ -33,10 +37,12 @@ impl AsyncRead for QuickAck {
         context: &mut task::Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.0).poll_read(context, buffer);
-        if polled.is_pending() {
-            // The kernel resets the option whenever data is sent. A failure costs only speed.
-            let _ = self.0.set_quickack(true);
+        let polled = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if polled.is_ready() {
+            self.has_received = true;
+        } else if std::mem::take(&mut self.has_received) {
+            // This sends the acknowledgement that waits. A failure costs only speed.
+            let _ = self.stream.set_quickack(true);
         }
         polled
     }
@@ -48,7 +54,7 @@ impl AsyncWrite for QuickAck {
         context: &mut task::Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.stream).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -56,25 +62,25 @@ impl AsyncWrite for QuickAck {
         context: &mut task::Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+        Pin::new(&mut self.stream).poll_write_vectored(context, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(
         mut self: Pin<&mut Self>,
         context: &mut task::Context<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 
@@ -114,7 +120,7 @@ impl Dialer {
             let stream = stream.map_err(|e| unreachable(e.to_string()))?;
             // Requests are small and each is waited for, so they are sent at once.
             let _ = stream.set_nodelay(true);
-            let stream = QuickAck(stream);
+            let stream = QuickAck { stream, has_received: false };
             match &self.tls {
                 None => Ok(Box::new(stream) as Box<dyn Stream>),
                 Some((connector, server)) => {

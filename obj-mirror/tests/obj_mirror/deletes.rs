@@ -1,6 +1,9 @@
 //! What is deleted, and above all what is not.
 
 use crate::kit::{BUCKET, Bench, files};
+use crate::proxy::{Fate, Proxy};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use test_kit::process::wait_until;
 
 fn with_objects(keys: &[&str]) -> Bench {
     let bench = Bench::new();
@@ -164,4 +167,47 @@ fn with_ignore_existing_what_is_missing_is_added_and_nothing_is_replaced_or_dele
     bench.run(&["--ignore-existing", "s3://documents", "other"]).with(2);
     bench.run(&["minio", "s3://documents"]).with(0);
     assert_eq!([body("a"), body("c")], [b"a", b"c"]);
+}
+
+#[test]
+fn more_keys_than_one_request_can_delete_go_with_the_odd_ones_among_them() {
+    let odd = ["n0500\u{1}", "n0500\u{fffe}", "z\u{1f600}", "z\u{ff5e}"];
+    let bench = with_objects(&["kept"]);
+    bench.pull();
+    let plain: Vec<String> = (0..2100).map(|n| format!("n{n:04}")).collect();
+    for key in plain.iter().map(String::as_str).chain(odd) {
+        bench.s3.put(key, &[], b"").unwrap();
+    }
+    let summary = bench.counted(&["--delete", "minio", "s3://documents"]);
+    assert_eq!((&summary["deleted"], &summary["unchanged"]), (&2104.into(), &1.into()));
+    assert_eq!(bench.keys(), ["kept"]);
+}
+
+#[test]
+fn a_killed_push_is_continued_and_deletes_only_at_its_end() {
+    let bench = with_objects(&[]);
+    for n in 0..200 {
+        bench.s3.put(&format!("k{n:03}"), &[], &[n; 2000]).unwrap();
+    }
+    bench.pull();
+    let whole = bench.state(BUCKET);
+    for n in 0..200 {
+        bench.s3.client().delete((BUCKET, &format!("k{n:03}"))).unwrap();
+    }
+    bench.s3.put("extra", &[], b"x").unwrap();
+    let number = AtomicUsize::new(0);
+    let proxy = Proxy::before(&bench.s3.endpoint(), move |_| {
+        if number.fetch_add(1, Ordering::SeqCst) > 50 { Fate::Hang } else { Fate::Pass }
+    });
+    let args = ["--delete", "--jobs", "8", "minio", "s3://documents"];
+    let mut command = bench.command(&args);
+    let mut child = command.env("AWS_ENDPOINT_URL", proxy.endpoint()).spawn().unwrap();
+    wait_until("fifty objects", || Ok(bench.keys().len() == 51)).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(bench.keys().contains(&"extra".to_owned()));
+    let before = bench.s3.count("PutObject").unwrap();
+    bench.run(&args).with(0);
+    assert_eq!(bench.s3.count("PutObject").unwrap() - before, 150);
+    assert_eq!(bench.state(BUCKET), whole);
 }

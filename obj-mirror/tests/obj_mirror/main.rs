@@ -13,6 +13,8 @@ mod keys;
 mod kit;
 mod large_bucket;
 mod links;
+mod lister;
+mod listings;
 mod lossless;
 mod octets;
 mod odd_answers;
