@@ -104,7 +104,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
             let version = env!("CARGO_PKG_VERSION");
             Ok(format!("--\n-- Dumped by pg-snap {version}\n{}--\n\n", state.to_comment()?))
         };
-        let dump = Dump { run: &run, options, failed: Mutex::new(None) };
+        let dump = Dump { run: &run, options, failed: Mutex::new(None), ending: Mutex::new(()) };
         let key = dump.write(holder, head, &mut writer)?;
         run.bar.finish_and_clear();
         Ok(key)
@@ -149,6 +149,8 @@ struct Dump<'a> {
     options: &'a DumpOptions,
     /// The first failure: later ones follow from it.
     failed: Mutex<Option<Error>>,
+    /// Held by who ends the sessions.
+    ending: Mutex<()>,
 }
 
 /// Of the `\restrict` line, if there is one.
@@ -208,10 +210,10 @@ impl Dump<'_> {
         let snapshot = holder.snapshot.as_str();
         let work = || {
             let worked = worker::run(self.run, self.options.level, &tasks, &contents, snapshot);
-            if self.run.is_defined() {
-                self.record_failure(worked)
-            } else {
-                self.record_or_end(worked)
+            // What follows from another failure ends nothing again.
+            match self.run.buffer.is_abandoned() {
+                true => self.record_failure(worked),
+                false => self.record_or_end(worked),
             }
         };
         thread::scope(|scope| {
@@ -227,6 +229,8 @@ impl Dump<'_> {
     fn record_or_end<T>(&self, result: Result<T>) -> Option<T> {
         let value = self.record_failure(result);
         if value.is_none() {
+            // The sessions that end others have the same name.
+            let _one_at_a_time = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
             self.run.server.end_sessions_or_warn(Sessions::Named(&self.run.name));
         }
         value

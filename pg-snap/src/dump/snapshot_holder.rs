@@ -89,8 +89,10 @@ impl SnapshotHolder {
     /// them, it must not lack the last one because a worker has it.
     pub fn wait_for_locks(&mut self, run: &DumpRun<'_>, contents: &Contents) -> Result<()> {
         let Some(table) = contents.locked_last() else { return Ok(()) };
+        // In a transaction, the server shows those sessions that were there when it was first asked.
         let ask = format!(
-            "SELECT count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
+            "SELECT pg_catalog.pg_stat_clear_snapshot();\n\
+             SELECT count(*) FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
              WHERE l.relation = {table} AND l.granted AND a.datname = pg_catalog.current_database() \
                AND a.application_name = pg_catalog.current_setting('application_name') \
                AND pid <> pg_catalog.pg_backend_pid();\n"
@@ -98,6 +100,7 @@ impl SnapshotHolder {
         while !run.is_defined() {
             run.fail_if_abandoned()?;
             self.session.send(ask.as_bytes())?;
+            self.session.line().context("waiting for pg_dump")?;
             if self.session.line().context("waiting for pg_dump")? != "0" {
                 break;
             }

@@ -2,7 +2,7 @@
 
 use crate::kit::*;
 use crate::running::{DUMPS, Held, Running, ensure_not_whole, wait_for_sessions};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use std::path::Path;
 use test_kit::likeness::{content as all_of, ensure_alike};
 use test_kit::postgres::Options;
@@ -51,7 +51,8 @@ fn tables_are_copied_while_pg_dump_waits_for_its_last_lock() -> Result<()> {
         let sequence = Held::by(&server, "piprio", SEQUENCE)?;
         let mut dump = Running::start(&server, &["dump", "--jobs", "2"], dir.path().join("d.gz"))?;
         wait_for_sessions(&server, &format!("{DUMPS} and {WAITS}"), 1)?;
-        wait_for_sessions(&server, &format!("{DUMPS} and {COPIED}"), 1)?;
+        let copied = wait_for_sessions(&server, &format!("{DUMPS} and {COPIED}"), 1);
+        copied.with_context(|| dump.stderr())?;
         sequence.release()?;
         gate.release()?;
         ensure_whole(&server, &mut dump)?;

@@ -145,7 +145,7 @@ fn a_table_that_is_emptied_at_any_moment_is_in_the_dump_as_it_was_or_there_is_no
 fn an_alter_that_waits_for_another_does_not_make_a_dump_wait_for_ever() -> Result<()> {
     let scene = Scene::new()?;
     for jobs in ["1", "2"] {
-        let (dump, gate) = scene.dump(jobs, "1")?;
+        let (dump, gate) = scene.dump(jobs, "5")?;
         let reader = Held::by(&scene.server, "piprio", "begin; select count(*) from victim")?;
         let mut alter = Held::by(&scene.server, "piprio", "set application_name = 'alter'")?;
         alter.send("alter table victim add column later text")?;
