@@ -44,6 +44,7 @@ ENVIRONMENT
   AWS_REGION            region [default: us-east-1]
   S3_FORCE_PATH_STYLE   yes or no [default: yes if AWS_ENDPOINT_URL is set]
   AWS_CA_BUNDLE         certificate authorities (PEM) to trust instead of the system's
+  TMPDIR                directory for the listing of a large bucket that is pushed to [default: /var/tmp]
 
 EXAMPLES
   obj-mirror s3://documents minio/            copy a bucket to a directory; run it again to continue

@@ -48,11 +48,18 @@ struct Shared {
 /// Finished objects that are not on record yet.
 #[derive(Default)]
 struct Finished {
-    lines: Vec<(u32, Vec<u8>)>,
-    /// The bytes of these lines.
-    bytes: usize,
+    batch: Batch,
     is_closed: bool,
     failure: WriteFailure,
+}
+
+/// Lines of the index.
+#[derive(Default)]
+struct Batch {
+    /// One line after the other.
+    text: Vec<u8>,
+    /// The object's number, and the length of its line with the line feed.
+    lines: Vec<(u32, usize)>,
 }
 
 impl Journal {
@@ -88,11 +95,11 @@ impl Journal {
         if let Some((kind, message)) = &finished.failure {
             return Err(io::Error::new(*kind, message.clone()));
         }
-        let was_empty = finished.lines.is_empty();
-        finished.bytes += line.len();
-        finished.lines.push((number, line.into_bytes()));
+        let was_empty = finished.batch.lines.is_empty();
+        finished.batch.text.extend_from_slice(line.as_bytes());
+        finished.batch.lines.push((number, line.len()));
         // Otherwise the writer finds it when it wakes up.
-        if was_empty || finished.bytes >= MOST_LINES {
+        if was_empty || finished.batch.text.len() >= MOST_LINES {
             self.shared.changed.notify_one();
         }
         Ok(())
@@ -121,16 +128,18 @@ impl Drop for Journal {
 }
 
 impl Shared {
-    /// Waits for finished objects, and then `gather` longer for more. None after the last.
-    fn batch(&self, gather: Duration) -> Option<Vec<(u32, Vec<u8>)>> {
-        let is_idle = |finished: &mut Finished| finished.lines.is_empty() && !finished.is_closed;
+    /// Waits for finished objects, and then `gather` longer for more, and moves them into `batch`. False after
+    /// the last.
+    fn gather(&self, gather: Duration, batch: &mut Batch) -> bool {
+        let is_idle = |f: &mut Finished| f.batch.lines.is_empty() && !f.is_closed;
         let waited = self.changed.wait_while(lock(&self.finished), is_idle);
         let waited = waited.unwrap_or_else(PoisonError::into_inner);
-        let has_time = |f: &mut Finished| !f.is_closed && f.bytes < MOST_LINES;
+        let has_time = |f: &mut Finished| !f.is_closed && f.batch.text.len() < MOST_LINES;
         let gathered = self.changed.wait_timeout_while(waited, gather, has_time);
         let (mut finished, _) = gathered.unwrap_or_else(PoisonError::into_inner);
-        finished.bytes = 0;
-        Some(std::mem::take(&mut finished.lines)).filter(|lines| !lines.is_empty())
+        // The same two buffers are used again and again.
+        std::mem::swap(&mut finished.batch, batch);
+        !batch.lines.is_empty()
     }
 }
 
@@ -145,12 +154,15 @@ struct Writer {
 impl Writer {
     fn run(&mut self) {
         let (mut gather, mut sync) = (GATHER, Duration::ZERO);
-        while let Some(batch) = self.shared.batch(gather.max(sync)) {
+        let mut batch = Batch::default();
+        while self.shared.gather(gather.max(sync), &mut batch) {
             let begun = Instant::now();
-            if let Err(error) = self.write(batch) {
+            if let Err(error) = self.write(&batch) {
                 lock(&self.shared.finished).failure = Some((error.kind(), error.to_string()));
                 return;
             }
+            batch.text.clear();
+            batch.lines.clear();
             gather = (gather * 2).min(GATHER_MOST);
             sync = (begun.elapsed() * SYNC_SHARE).min(GATHER_SLOW);
         }
@@ -158,24 +170,17 @@ impl Writer {
 
     /// Syncs the objects, then records them: one sync of the filesystem costs less than one for each
     /// file, and what the journal lists is on disk.
-    fn write(&mut self, batch: Vec<(u32, Vec<u8>)>) -> io::Result<()> {
+    fn write(&mut self, batch: &Batch) -> io::Result<()> {
         self.tree.sync_all()?;
-        let mut text = Vec::with_capacity(batch.iter().map(|(_, line)| line.len()).sum());
-        let mut places = Vec::with_capacity(batch.len());
-        for (number, line) in batch {
-            // Keys and headers are bounded, so a line is far below 4 GiB.
-            let length = u32::try_from(line.len() - 1).map_err(io::Error::other)?;
-            let offset = self.at + text.len() as u64;
-            places.push((number, LineRef { file: ListFile::Journal, offset, length }));
-            text.extend_from_slice(&line);
-        }
-        self.file.write_all(&text)?;
-        self.at += text.len() as u64;
+        self.file.write_all(&batch.text)?;
         let mut written = lock(&self.written);
-        for (number, place) in places {
-            if let Some(line) = written.get_mut(number as usize) {
-                *line = place;
+        for (number, length) in &batch.lines {
+            if let Some(line) = written.get_mut(*number as usize) {
+                // Keys and headers are bounded, so a line is far below 4 GiB.
+                let length = u32::try_from(length - 1).map_err(io::Error::other)?;
+                *line = LineRef { file: ListFile::Journal, offset: self.at, length };
             }
+            self.at += *length as u64;
         }
         Ok(())
     }
