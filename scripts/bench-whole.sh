@@ -69,12 +69,16 @@ redis_port="$(free_port)"
 redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --dir "$work" < /dev/null > "$work/redis.log" 2>&1 &
 redis=$!
 
-# deployment NAME BIN: a deployment without services, on these servers.
+# deployment NAME BIN: a deployment on these servers, with one service that does nothing.
 deployment() {
   local dir="$work/$1"
   "$root/scripts/install.sh" --from "$2" "$dir" 2> "$work/install.log" || die 1 "$(tail -n 1 "$work/install.log")"
   mkdir -p -- "$dir/services" "$dir/secrets"
   printf '%s' "$AWS_SECRET_ACCESS_KEY" > "$dir/secrets/s3_secret_key"
+  # A restore refuses a deployment that has no service at all.
+  printf '#!/bin/sh\nexit 0\n' > "$dir/services/nothing"
+  chmod 0700 -- "$dir/services/nothing"
+  touch -- "$dir/services/nothing.oneshot"
   cat > "$dir/.env" <<END
 PIPRIO_DOMAIN=bench.example.org
 POSTGRES_HOST=$PGHOST
