@@ -10,7 +10,7 @@
 #     --tenants N  --docs N    the database: schemas, documents in each [40, 6000]
 #     --megabytes N            6,006 objects of so many megabytes together [600]
 #     --out DIR                directory of results-whole.md and runs-whole.tsv [bench/ in cargo's target directory]
-# Data lies in TMPDIR, some 6 GB. Exit status 1 if a command of this toolkit fails.
+# Data lies in TMPDIR, some 3 GB and 2 GB for each round. Exit status 1 if a command of this toolkit fails.
 set -euo pipefail
 umask 077
 unset CDPATH
@@ -69,12 +69,16 @@ redis_port="$(free_port)"
 redis-server --port "$redis_port" --bind 127.0.0.1 --save '' --dir "$work" < /dev/null > "$work/redis.log" 2>&1 &
 redis=$!
 
-# deployment NAME BIN: a deployment without services, on these servers.
+# deployment NAME BIN: a deployment on these servers, with one service that does nothing.
 deployment() {
   local dir="$work/$1"
   "$root/scripts/install.sh" --from "$2" "$dir" 2> "$work/install.log" || die 1 "$(tail -n 1 "$work/install.log")"
   mkdir -p -- "$dir/services" "$dir/secrets"
   printf '%s' "$AWS_SECRET_ACCESS_KEY" > "$dir/secrets/s3_secret_key"
+  # A restore refuses a deployment that has no service at all.
+  printf '#!/bin/sh\nexit 0\n' > "$dir/services/nothing"
+  chmod 0700 -- "$dir/services/nothing"
+  touch -- "$dir/services/nothing.oneshot"
   cat > "$dir/.env" <<END
 PIPRIO_DOMAIN=bench.example.org
 POSTGRES_HOST=$PGHOST
@@ -117,20 +121,26 @@ server_ticks() {
     awk -v all="$(( pid == server ))" '{ sub(/^.*\) /, ""); print $12 + $13 + all * ($14 + $15) }' "/proc/$pid/stat" 2> /dev/null || true
   done | awk '{ all += $1 } END { print all + 0 }'
 }
+# timed CMD…: a function or a program; its seconds, and those of the processor for it and all that it started.
+timed() {
+  local TIMEFORMAT='%R %U %S' status=0
+  { time "$@" 2>&3 || status=$?; } 3>&2 2> "$work/time"
+  return "$status"
+}
 # measure WHAT CMD…: one run, with idle servers and a disk that has nothing left to write.
 measure() {
   local status=0 before after seconds user system
   settle
   settle_garage
   before="$(server_ticks)"
-  stage /usr/bin/time -o "$work/time" -f '%e %U %S' "${@:2}" > "$work/output" 2> "$work/log" || status=$?
+  stage timed "${@:2}" > "$work/output" 2> "$work/log" || status=$?
   after="$(server_ticks)"
   if (( status != 0 )); then
     failed=yes
     log "$1 failed ($status): $(tail -n 1 "$work/log")"
     return
   fi
-  read -r seconds user system < <(tail -n 1 "$work/time")
+  read -r seconds user system < "$work/time"
   printf '%s\t%s\t%s\t%s\n' "$1" "$seconds" "$(awk -v u="$user" -v s="$system" 'BEGIN { print u + s }')" \
     "$(( after - before ))" >> "$raw"
   log "$1: $seconds s"
@@ -139,18 +149,31 @@ measure() {
 resolved() { "$work/now/bin/deploy-env" --deploy "$work/now" -- "$@"; }
 bundle_of() { find "$work/$1/backups" -maxdepth 1 -name 'piprio_*' | sort | tail -n 1; }
 
+# restore VERSION BUCKET: of that version's bundle, into a bucket that has nothing.
+restore() {
+  S3_BUCKET="$2" "$work/$1/scripts/restore.sh" "$(bundle_of "$1")" --confirm bench.example.org --config no
+}
+
 export -f resolved
 export work
 for (( run = 1; run <= option[runs]; run++ )); do
   log "round $run of ${option[runs]}"
   # shellcheck disable=SC2016 # Expanded by the shell that is started.
-  {
-    measure 'dump' bash -c 'resolved pg-snap --quiet dump > "$work/dump.sql.gz"'
-    measure 'mirror' bash -c 'resolved obj-mirror --quiet s3://documents "$work/mirror"'
-  }
-  rm -rf -- "$work/mirror" "$work/dump.sql.gz"
+  measure 'dump' bash -c 'resolved pg-snap --quiet dump > "$work/dump.sql.gz"'
+  measure 'mirror' resolved obj-mirror --quiet s3://documents "$work/mirror"
   for version in "${versions[@]}"; do
     measure "backup.sh, $version" "$work/$version/scripts/backup.sh"
-    (( run == option[runs] )) || rm -rf -- "$(bundle_of "$version")"
   done
+  measure 'verify' resolved bundle-manifest verify --quiet "$(bundle_of now)"
+  measure 'load' resolved pg-snap --quiet load "$work/dump.sql.gz"
+  "$work/now/bin/obj-mirror" make-bucket --quiet "s3://alone-$run"
+  measure 'push' resolved obj-mirror --quiet "$(bundle_of now)/minio" "s3://alone-$run"
+  for version in "${versions[@]}"; do
+    measure "restore.sh, $version" restore "$version" "$version-$run"
+    rm -rf -- "$work/$version/backups"
+  done
+  rm -rf -- "$work/mirror" "$work/dump.sql.gz"
 done
+
+python3 "$root/scripts/bench/whole.py" "$raw" "$(nproc)" | tee "$out/results-whole.md"
+[[ -z "$failed" ]] || exit 1
