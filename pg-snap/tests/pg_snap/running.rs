@@ -12,7 +12,8 @@ use test_kit::{Postgres, tool};
 /// The sessions of dumps.
 pub const DUMPS: &str = "application_name like 'pg-snap dump %'";
 /// A question to the catalog before a dump, which waits a second for a lock, and whose failure is a warning.
-pub const SURVEY: &str = "query like '%tablesample%' or query like '%convalidated%'";
+pub const SURVEY: &str =
+    "query like '%tablesample%' or query like '%regcollation%' or query like '%convalidated%'";
 /// The sessions of loads.
 pub const LOADS: &str = "application_name = 'piprio_pg_snap_incoming'";
 
