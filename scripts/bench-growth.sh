@@ -12,7 +12,7 @@
 set -euo pipefail
 umask 077
 unset CDPATH
-export LC_ALL=C
+export LC_ALL=C PYTHONDONTWRITEBYTECODE=1
 
 root="$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/.." && pwd)"
 log() { printf 'bench-growth.sh: %s\n' "$*" >&2; }

@@ -58,30 +58,9 @@ trap finish EXIT
 unset AWS_CA_BUNDLE AWS_SESSION_TOKEN AWS_PROFILE HTTP_PROXY http_proxy HTTPS_PROXY https_proxy
 start_storage "$work/storage" "$bin/s3-server" || die 1 "the storage does not start"
 
-# 6,000 objects, log-normal, the same every time: with a median of 14 KB and six of 64 MB besides, 598 MB
-# together; or each in a directory of its own, 480 MB together.
-python3 - "$work/objects" "$shape" <<'PYTHON'
-import math, os, random, sys
-base, shape = sys.argv[1:]
-total, large = (598_000_000, 6) if shape == "few" else (480_000_000, 0)
-random.seed(7)
-noise = random.randbytes(64_000_000)
-sizes = [random.lognormvariate(math.log(14000), 1.45) for _ in range(6000)]
-scale = (total - large * 64_000_000) / sum(sizes)
-for number, size in enumerate(sizes):
-    folder = f"{number // 400:02d}" if shape == "few" else f"{number:05d}"
-    folder = f"{base}/tenant_{number % 40:04d}/documents/{folder}"
-    os.makedirs(folder, exist_ok=True)
-    size = max(1, int(size * scale))
-    start = random.randrange(0, len(noise) - size)
-    with open(f"{folder}/{number:05d}.bin", "wb") as file:
-        file.write(noise[start:start + size])
-if large:
-    os.makedirs(f"{base}/exports")
-for number in range(large):
-    with open(f"{base}/exports/{number}.tar", "wb") as file:
-        file.write(random.randbytes(64_000_000))
-PYTHON
+megabytes=598
+[[ "$shape" == few ]] || megabytes=480
+python3 "$root/scripts/bench/objects.py" "$work/objects" "$megabytes" "$shape"
 
 export RCLONE_CONFIG=/dev/null RCLONE_CONFIG_G_TYPE=s3 RCLONE_CONFIG_G_PROVIDER=Other
 export RCLONE_CONFIG_G_ENDPOINT="$AWS_ENDPOINT_URL" RCLONE_CONFIG_G_REGION="$AWS_REGION"

@@ -104,7 +104,7 @@ fresh_database bench
 psql -X -q -v ON_ERROR_STOP=1 -v "tenants=${option[tenants]}" -v "docs=${option[docs]}" -d bench \
   -f "$root/tests/fixtures/bench.sql" < /dev/null > /dev/null
 vacuumdb --quiet --analyze bench
-python3 "$root/scripts/bench/objects.py" "$work/objects" "${option[megabytes]}"
+python3 "$root/scripts/bench/objects.py" "$work/objects" "${option[megabytes]}" few
 "$work/now/bin/obj-mirror" make-bucket --quiet s3://documents
 "$work/now/bin/obj-mirror" --quiet "$work/objects" s3://documents
 rm -rf -- "$work/objects"

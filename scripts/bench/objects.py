@@ -1,26 +1,29 @@
-"""Files for a bucket: objects.py DIR MEGABYTES. The same every time.
+"""Files for a bucket: objects.py DIR MEGABYTES SHAPE. The same every time.
 
-6,000 of log-normal sizes in 600 directories, and six large ones of a ninth of all bytes each.
+few    6,000 of log-normal sizes in 600 directories, and six large ones in another, 64 of 598 bytes each
+many   6,000 of log-normal sizes, each in a directory of its own
 """
+
 import math
 import os
 import random
 import sys
 
-directory, total = sys.argv[1], int(sys.argv[2]) * 1_000_000
+base, total, shape = sys.argv[1], int(sys.argv[2]) * 1_000_000, sys.argv[3]
 random.seed(7)
-large = total // 9
+number_of_large, large = (6, total * 64 // 598) if shape == "few" else (0, 0)
 noise = random.randbytes(max(large, 64_000_000))
 sizes = [random.lognormvariate(math.log(14000), 1.45) for _ in range(6000)]
-scale = (total - 6 * large) / sum(sizes)
+scale = (total - number_of_large * large) / sum(sizes)
 for number, size in enumerate(sizes):
-    folder = f"{directory}/tenant_{number % 40:04d}/documents/{number // 400:02d}"
+    folder = f"{number // 400:02d}" if shape == "few" else f"{number:05d}"
+    folder = f"{base}/tenant_{number % 40:04d}/documents/{folder}"
     os.makedirs(folder, exist_ok=True)
     size = max(1, int(size * scale))
     start = random.randrange(0, len(noise) - size)
     with open(f"{folder}/{number:05d}.bin", "wb") as file:
         file.write(noise[start : start + size])
-os.makedirs(f"{directory}/exports")
-for number in range(6):
-    with open(f"{directory}/exports/{number}.tar", "wb") as file:
+for number in range(number_of_large):
+    os.makedirs(f"{base}/exports", exist_ok=True)
+    with open(f"{base}/exports/{number}.tar", "wb") as file:
         file.write(random.randbytes(large))
