@@ -1,7 +1,7 @@
 //! A dump is of one moment, whatever is written meanwhile.
 
 use crate::kit::*;
-use crate::running::{DUMPS, Held, Running, wait_for_sessions};
+use crate::running::{DUMPS, Held, Running, SURVEY, wait_for_sessions};
 use anyhow::Result;
 use test_kit::Postgres;
 use test_kit::process::wait_until;
@@ -78,7 +78,9 @@ fn what_is_written_meanwhile_is_in_the_dump_whole_or_not_at_all() -> Result<()> 
         let gate = Held::by(&server, "piprio", "begin; lock table b.gate")?;
         let file = dir.path().join("d.sql.gz");
         let mut dump = Running::start(&server, &["dump", "--jobs", jobs], file)?;
-        wait_for_sessions(&server, &format!("{DUMPS} and wait_event_type = 'Lock'"), 1)?;
+        // The session with the snapshot, and pg_dump under it.
+        let waiting = format!("{DUMPS} and wait_event_type = 'Lock' and not ({SURVEY})");
+        wait_for_sessions(&server, &waiting, 2)?;
         let taken = committed(&server)?;
         wait_until("a hundred commits", || Ok(committed(&server)? > taken + 100))?;
         let opened = committed(&server)?;
