@@ -45,6 +45,17 @@ class Axis:
         return self.begin + (value - self.low) * (self.end - self.begin) / (self.high - self.low)
 
 
+def free_offset(labels, x, y, text):
+    """How far below a point its label has room; records the place."""
+    width = 7 * len(text)
+    for offset in (-6, 16, -20, 30, -34, 44, -48, 58):
+        place = (x, x + width, y + offset)
+        if all(b < place[0] or place[1] < a or abs(place[2] - at) >= 13 for a, b, at in labels):
+            break
+    labels.append(place)
+    return offset
+
+
 def chart(title, x_label, y_label, series, logarithmic=False, lines=True, from_zero=True):
     """`series` is a dictionary of names to lists of (x, y, label); a label of None is not drawn."""
     points = [point for some in series.values() for point in some]
@@ -64,7 +75,7 @@ def chart(title, x_label, y_label, series, logarithmic=False, lines=True, from_z
         parts.append(f'<text x="{x_axis.at(tick):.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{short(tick)}</text>')
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 8}">{html.escape(x_label)}</text>')
     parts.append(f'<text x="8" y="{TOP - 16}">{html.escape(y_label)}</text>')
-    ends = []
+    ends, labels = [], []
     for number, (name, some) in enumerate(series.items()):
         kind = f"c{number % len(LIGHT)}"
         places = [(x_axis.at(x), y_axis.at(y), label) for x, y, label in some]
@@ -76,7 +87,8 @@ def chart(title, x_label, y_label, series, logarithmic=False, lines=True, from_z
         for x, y, label in places if not lines or len(places) <= 8 else []:
             parts.append(f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="3.5"/>')
             if label:
-                parts.append(f'<text class="{kind}" x="{x + 7:.1f}" y="{y - 6:.1f}">{html.escape(label)}</text>')
+                below = y + free_offset(labels, x + 7, y, label)
+                parts.append(f'<text class="{kind}" x="{x + 7:.1f}" y="{below:.1f}">{html.escape(label)}</text>')
         if lines:
             x, y, _ = places[-1]
             wanted = y + 4
