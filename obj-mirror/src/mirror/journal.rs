@@ -12,17 +12,11 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// How long finished objects are collected before the first sync. Then it is twice as long each time, since a
-/// sync makes transfers wait.
+/// How long finished objects are collected before one sync. A crash costs only this much: they are fetched
+/// again. Fewer syncs were slower: what is written while objects are fetched need not be written at the end.
 const GATHER: Duration = Duration::from_millis(250);
-/// The longest that finished objects are collected. A crash costs only this much: they are fetched again.
-const GATHER_MOST: Duration = Duration::from_secs(2);
-/// Objects are collected at least this many times as long as the last sync took, up to [`GATHER_SLOW`].
-const SYNC_SHARE: u32 = 4;
-/// The longest that finished objects are collected on a slow disk.
-const GATHER_SLOW: Duration = Duration::from_secs(5);
 /// Lines that are collected at most, bytes.
 const MOST_LINES: usize = 4 * 1024 * 1024;
 
@@ -153,18 +147,14 @@ struct Writer {
 
 impl Writer {
     fn run(&mut self) {
-        let (mut gather, mut sync) = (GATHER, Duration::ZERO);
         let mut batch = Batch::default();
-        while self.shared.gather(gather.max(sync), &mut batch) {
-            let begun = Instant::now();
+        while self.shared.gather(GATHER, &mut batch) {
             if let Err(error) = self.write(&batch) {
                 lock(&self.shared.finished).failure = Some((error.kind(), error.to_string()));
                 return;
             }
             batch.text.clear();
             batch.lines.clear();
-            gather = (gather * 2).min(GATHER_MOST);
-            sync = (begun.elapsed() * SYNC_SHARE).min(GATHER_SLOW);
         }
     }
 
