@@ -1,4 +1,4 @@
-//! Pushes into buckets whose listing is odd: out of order, with a key on two pages, or broken off.
+//! Pushes into buckets whose listing is odd: out of order, with a key on two pages, or incomplete.
 
 use crate::kit::{Bench, Ended, end, index};
 use crate::lister::{Lister, object, page};
