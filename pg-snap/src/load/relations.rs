@@ -84,9 +84,14 @@ impl Relations {
         self.family(name).iter().any(|part| self.needing.contains(part))
     }
 
-    /// All tables that this load has created.
+    /// All tables that this load has created, without the partitions of others.
     pub fn tables(&self) -> impl Iterator<Item = &Name> {
-        self.order.iter().filter(|(_, is_view)| !is_view).map(|(name, _)| name)
+        let partitions: HashSet<&Name> = self.parts.values().flatten().collect();
+        let is_root = move |name: &Name| !partitions.contains(name);
+        self.order
+            .iter()
+            .filter(move |(name, is_view)| !is_view && is_root(name))
+            .map(|(name, _)| name)
     }
 
     /// All materialized views that this load has created.
@@ -204,6 +209,7 @@ mod tests {
             uses("ALTER INDEX s.i ATTACH PARTITION s.j"),
             "p:Alone c:Alone d:Alone c:Alone d:Alone "
         );
+        assert_eq!(r.tables().map(|(_, name)| name.as_str()).collect::<Vec<_>>(), ["p", "t"]);
         assert_eq!(uses("ALTER INDEX s.i ATTACH PARTITION s.x"), "none");
         assert_eq!(uses("CREATE INDEX k ON s.v (a)"), "none");
         assert_eq!(uses("CREATE VIEW s.v AS SELECT 1"), "none");

@@ -9,12 +9,11 @@ use crate::sql::{Name, ident, literal, with_values};
 /// Sets the size of the sample for a session.
 pub const SET_SAMPLE: &str = include_str!("statistics/set_sample.sql");
 
-/// A statement that analyzes one table. It ignores errors, such as that of a function in an index or in
-/// extended statistics: they do not concern the load.
+/// A statement that analyzes one table and its partitions. It ignores errors, such as that of a function in extended
+/// statistics: they do not concern the load.
 pub fn analyze(table: &Name) -> String {
     let name = format!("{}.{}", ident(&table.0), ident(&table.1));
-    let values = [("table", name.as_str()), ("analyze", &format!("ANALYZE {name} "))];
-    let code = with_values(include_str!("statistics/analyze.sql"), &values);
+    let code = with_values(include_str!("statistics/analyze.sql"), &[("table", &name)]);
     format!("DO LANGUAGE plpgsql {};\n", literal(&code))
 }
 

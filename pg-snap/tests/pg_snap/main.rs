@@ -24,6 +24,7 @@ mod many_tables;
 mod members;
 mod original;
 mod plain_dumps;
+mod planner;
 mod pooler;
 mod preflight;
 mod previous;
