@@ -17,6 +17,10 @@ pub struct SourceTable {
     pub columns: String,
     /// The file that held its rows when the snapshot was taken.
     pub filenode: u32,
+    /// Columns, dropped ones included, when the snapshot was taken.
+    pub attributes: u16,
+    /// A hash of their names in their order.
+    pub attribute_names: i64,
     /// Whether ranges of its pages can be read.
     pub ranges: bool,
     pub pages: u64,
@@ -113,7 +117,7 @@ mod tests {
     fn lines_of_the_answer_are_taken() {
         let mut contents = Contents::default();
         for line in [
-            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"ranges":true,"pages":3,"bytes":4,"filter":null,"rank":null,"root":null,"calls":false}}"#,
+            r#"{"table":{"oid":1,"schema":"s","name":"t","owner":"o","quoted":"s.t","columns":"(a)","filenode":2,"attributes":1,"attribute_names":-5,"ranges":true,"pages":3,"bytes":4,"filter":null,"rank":null,"root":null,"calls":false}}"#,
             r#"{"sequence":{"schema":"s","name":"q","owner":"o","quoted":"s.q","plain":true}}"#,
             r#"{"large_objects":true}"#,
             r#"{"locks":4}"#,

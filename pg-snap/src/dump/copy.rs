@@ -115,8 +115,9 @@ impl<'a> Copier<'a> {
             match self.try_lock(&[table])? {
                 Lock::Held => return Ok(()),
                 Lock::Changed => bail!(
-                    "it was truncated, replaced or rewritten after the dump began, so the rows that the \
-                     snapshot saw are lost; dump again when no TRUNCATE or ALTER TABLE is running"
+                    "it was truncated, replaced or rewritten, or one of its columns was dropped or renamed, \
+                     after the dump began, so the rows that the snapshot saw are lost; dump again when no \
+                     TRUNCATE or ALTER TABLE is running"
                 ),
                 Lock::Refused(state) if state == LOCKED && Instant::now() >= until => bail!(
                     "it stayed locked for {} seconds{}; dump again when the lock is released, or wait \
@@ -136,23 +137,18 @@ impl<'a> Copier<'a> {
     }
 
     /// Begins a transaction under the snapshot and locks tables in it. The snapshot alone does not protect a
-    /// table: truncated or rewritten by another session, it would read as empty.
+    /// table: truncated or rewritten by another session, it would read as empty; with a column dropped and
+    /// another one of its name added, it would read without the column's values.
     fn try_lock(&mut self, tables: &[&SourceTable]) -> Result<Lock> {
         let names: Vec<String> =
             tables.iter().map(|table| format!("ONLY {}", table.quoted)).collect();
-        let files = tables.iter().map(|table| {
-            let name = literal(&table.quoted);
-            format!(
-                "{name}::pg_catalog.regclass::pg_catalog.oid, \
-                 pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass)"
-            )
-        });
+        let states = tables.iter().map(|table| current_state(table));
         self.session.send_text(&format!(
             "\\set ON_ERROR_STOP 0\n{}\\; LOCK TABLE {} IN ACCESS SHARE MODE NOWAIT\\; SELECT {};\n\
              \\echo done :SQLSTATE\n\\set ON_ERROR_STOP 1\n",
             self.begin_statement(),
             names.join(", "),
-            files.collect::<Vec<_>>().join(", ")
+            states.collect::<Vec<_>>().join(", ")
         ))?;
         let mut found = None;
         let state = loop {
@@ -165,8 +161,10 @@ impl<'a> Copier<'a> {
         if state != NO_ERROR {
             return Ok(Lock::Refused(state));
         }
-        let seen: Vec<String> =
-            tables.iter().map(|table| format!("{}|{}", table.oid, table.filenode)).collect();
+        let seen: Vec<String> = tables
+            .iter()
+            .map(|table| format!("{}|{}|{}", table.oid, table.filenode, table.attribute_names))
+            .collect();
         Ok(if found == Some(seen.join("|")) { Lock::Held } else { Lock::Changed })
     }
 
@@ -261,6 +259,21 @@ impl<'a> Copier<'a> {
         let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
         bytes.with_context(|| format!("unexpected answer for the bytes of a name: '{hex}'"))
     }
+}
+
+/// Values of what decides whether the rows are still those that the snapshot saw, as they are now. These
+/// functions do not read the catalog under the snapshot, as a query of its tables would, but as it is. 1259 is
+/// the oid of pg_class.
+fn current_state(table: &SourceTable) -> String {
+    let name = literal(&table.quoted);
+    let SourceTable { oid, attributes, .. } = table;
+    format!(
+        "{name}::pg_catalog.regclass::pg_catalog.oid, \
+         pg_catalog.pg_relation_filenode({name}::pg_catalog.regclass), \
+         (SELECT pg_catalog.hashtextextended(coalesce(pg_catalog.array_agg((pg_catalog.\
+         pg_identify_object_as_address(1259, {oid}, n)).object_names[3] ORDER BY n)::text, ''), 0) \
+         FROM pg_catalog.generate_series(1, {attributes}) n)"
+    )
 }
 
 /// How a try to lock tables ended. The transaction is open, and the caller ends it.

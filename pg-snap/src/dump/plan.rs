@@ -34,10 +34,11 @@ impl DumpTask {
     }
 }
 
-/// The tasks in the order in which they are begun and written: large objects, which one client
+/// The tasks in the order in which they are written: large objects, which one client
 /// copies alone; tables of extensions, each after those that its keys refer to; then the other tables by
 /// schema and name, and those last that call functions, after all that the functions may read. The order
 /// is the same in the next dump, however the tables have grown, and what changes together is together.
+/// The sequences are written last and read first (see [`super::worker::Tasks`]).
 pub fn tasks(contents: &Contents) -> Vec<DumpTask> {
     let mut tables: Vec<&SourceTable> = contents.tables.iter().collect();
     tables.sort_by_key(|table| {
@@ -82,11 +83,11 @@ fn part_pages(table: &SourceTable) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use super::*;
     use crate::dump::catalog::SourceSequence;
 
-    fn table(name: &str, bytes: u64) -> SourceTable {
+    pub fn table(name: &str, bytes: u64) -> SourceTable {
         SourceTable {
             oid: 1,
             schema: "s".into(),
@@ -95,6 +96,8 @@ mod tests {
             quoted: format!("s.{name}"),
             columns: String::new(),
             filenode: 1,
+            attributes: 1,
+            attribute_names: 1,
             ranges: true,
             pages: bytes / 8192,
             bytes,

@@ -90,6 +90,11 @@ select pg_catalog.json_build_object('table', pg_catalog.json_build_object(
     from pg_catalog.pg_attribute a
     where a.attrelid = rel.oid and attnum > 0 and not attisdropped and attgenerated = ''), ''),
   'filenode', relfilenode::int8,
+  'attributes', relnatts,
+  'attribute_names', (
+    -- Also those of dropped columns, which a column of the same name does not replace.
+    select pg_catalog.hashtextextended(coalesce(array_agg(attname::text order by attnum)::text, ''), 0)
+    from pg_catalog.pg_attribute where attrelid = rel.oid and attnum > 0),
   'ranges', relam = 2 and pg_catalog.current_setting('server_version_num')::int >= 140000,
   'pages', coalesce(pg_catalog.pg_relation_size(oid), 0) / pg_catalog.current_setting('block_size')::int,
   'bytes', coalesce(pg_catalog.pg_table_size(oid), 0),
