@@ -119,8 +119,9 @@ mod tests {
         ];
         for (body, what) in refused {
             let error = of(body).err().unwrap();
-            let said = format!("the server answered 200 with {what} instead of <ListBucketResult>");
-            assert_eq!((error.kind, error.message), (Kind::Transient, said), "{body}");
+            let expected =
+                format!("the server answered 200 with {what} instead of <ListBucketResult>");
+            assert_eq!((error.kind, error.message), (Kind::Transient, expected), "{body}");
         }
     }
 

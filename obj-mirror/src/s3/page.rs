@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(read.objects[0].modified.timestamp_subsec_millis(), 123);
         assert_eq!(page(last).unwrap().objects[0].key, "a+b%2Fc");
         assert!(page("<IsTruncated>true</IsTruncated>").is_err());
-        for untold in ["", "<IsTruncated/>", "<IsTruncated>maybe</IsTruncated>"] {
-            assert!(page(untold).unwrap_err().is_transient(), "{untold}");
+        for end in ["", "<IsTruncated/>", "<IsTruncated>maybe</IsTruncated>"] {
+            assert!(page(end).unwrap_err().is_transient(), "{end}");
         }
         let more =
             "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
