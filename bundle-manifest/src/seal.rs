@@ -27,7 +27,11 @@ pub fn run(dir: &Path, known: Option<&Path>) -> Result<Exit> {
     if let Some((path, what)) = tree.odd.first_key_value() {
         bail!("{} is {what}; a bundle holds files and directories only", dir.join(path).display());
     }
-    let mirror = mirror::whole(&dir, &tree)?.unwrap_or_default();
+    let mirror = mirror::whole(&dir, &tree)?;
+    if let Some(mirror) = &mirror {
+        mirror::require_listed(mirror, &tree)?;
+    }
+    let mirror = mirror.unwrap_or_default();
     let sealed: Vec<_> = to_seal(&tree, &mirror).collect();
     if sealed.is_empty() {
         bail!("{} holds no files; there is nothing to seal", dir.display());

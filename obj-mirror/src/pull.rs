@@ -95,6 +95,7 @@ fn mirror(from: &BucketPath, dir: &Path, args: &Mirror, sorts: bool) -> Result<E
         fetcher,
         summary: Summary::new("pull"),
         limiter: ConcurrencyLimiter::new(args.jobs, Instant::now()),
+        vanished: Vec::new(),
     };
     let planner = runtime
         .block_on(RunTimeout::of(args.timeout).bound(run.transfer(planner, first)))
@@ -180,8 +181,7 @@ fn is_empty((listing, next): &(Listing, Option<String>)) -> bool {
 /// The safeguards of `--delete` that can be checked before anything changes.
 fn check_deletes(dir: &Path, no_objects: bool, no_files: bool, args: &Mirror) -> Result<()> {
     let has_own = || dir.join(OWN).symlink_metadata().is_ok();
-    let aside = || dir.join(OWN).join("objects").symlink_metadata().is_ok();
-    if !args.delete || (no_files && !aside()) {
+    if !args.delete || no_files {
         return Ok(());
     }
     let shown = dir.display();

@@ -6,6 +6,7 @@ pub mod content;
 pub mod credentials;
 pub mod deletes;
 pub mod dial;
+pub mod document;
 pub mod encode;
 pub mod error_response;
 pub mod etag;

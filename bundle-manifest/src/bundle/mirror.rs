@@ -14,6 +14,11 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+/// Below it are the mirror's own files.
+const OWN: &[u8] = b"minio/.obj-mirror/";
+/// Below it are the objects that cannot lie at their keys' paths.
+const OBJECTS_ASIDE: &[u8] = b"minio/.obj-mirror/objects/";
+
 /// The fields of the mirror's index that a bundle needs.
 #[derive(Deserialize)]
 struct Indexed {
@@ -44,6 +49,17 @@ impl Mirror {
     pub fn extent(&self, tree: &Tree) -> Extent {
         let bytes = self.listed.keys().filter_map(|path| tree.size(path)).sum();
         Extent { objects: self.listed.len() as u64, bytes }
+    }
+
+    /// Files where objects lie that are none: `obj-mirror verify` would find the mirror damaged.
+    pub fn unlisted<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = &'a OsStr> {
+        let is_aside = |path: &OsStr| path.as_bytes().starts_with(OBJECTS_ASIDE);
+        let is_own = |path: &OsStr| path.as_bytes().starts_with(OWN);
+        tree.files
+            .keys()
+            .map(OsString::as_os_str)
+            .filter(move |path| is_inside(path) && (!is_own(path) || is_aside(path)))
+            .filter(|path| !self.listed.contains_key(*path))
     }
 
     /// Listed files that are not there.
@@ -82,6 +98,15 @@ pub fn whole(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
         });
     }
     Ok(Some(mirror))
+}
+
+/// Refuses files among the objects that the mirror does not list: a restore would refuse the bundle.
+pub fn require_listed(mirror: &Mirror, tree: &Tree) -> Result<()> {
+    let Some(first) = mirror.unlisted(tree).next().map(text::path) else { return Ok(()) };
+    let n = mirror.unlisted(tree).count();
+    Err(anyhow!("{first} is not listed")).with_context(|| {
+        format!("the mirror has {} that are not its objects", text::count(n, "file"))
+    })
 }
 
 /// Files whose size differs from the mirror's index: path, and size in bytes by the index. Nothing where there is

@@ -54,6 +54,20 @@ fn what_no_sum_can_cover_is_not_sealed() {
 }
 
 #[test]
+fn a_mirror_with_a_file_that_it_does_not_list_is_not_sealed() {
+    for stray in ["minio/stray", "minio/.obj-mirror/objects/stray"] {
+        let world = World::new();
+        let dir = world.components(true);
+        fs::create_dir_all(dir.join(stray).parent().unwrap()).unwrap();
+        fs::write(dir.join(stray), "x").unwrap();
+        let refused = world.run("sums", &dir).code(1).stdout("");
+        refused
+            .stderr(contains("the mirror has 1 file"))
+            .stderr(contains(format!("{stray} is not listed")));
+    }
+}
+
+#[test]
 fn a_mirror_that_is_not_whole_is_not_sealed() {
     let world = World::new();
     let dir = world.components(true);

@@ -61,16 +61,38 @@ impl Tree {
         Ok(contents)
     }
 
-    /// Whether it contains nothing besides the mirror's own directory.
+    /// Whether it contains nothing besides the mirror's own files and directories. Objects stored aside are content.
     pub fn is_empty(&self) -> Result<bool> {
-        let reading = || format!("reading {}", self.path().display());
-        for item in std::fs::read_dir(self.path()).with_context(reading)? {
-            if item.with_context(reading)?.file_name() != OWN {
+        let own = self.path().join(OWN);
+        let aside = own.join("objects");
+        let is_directory = |path: &Path| path.symlink_metadata().is_ok_and(|found| found.is_dir());
+        let is_content = |path: &Path| match path == own || path == aside {
+            true => !is_directory(path),
+            false => !is_own(path, &own),
+        };
+        // What is looked into after the first is a directory, or is not there.
+        for dir in [self.path(), &own, &aside] {
+            if holds(dir, is_content)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
+}
+
+/// Whether a directory holds an entry of this kind. One that does not exist holds nothing.
+fn holds(dir: &Path, is_it: impl Fn(&Path) -> bool) -> Result<bool> {
+    let reading = || format!("reading {}", dir.display());
+    let items = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        items => items.with_context(reading)?,
+    };
+    for item in items {
+        if is_it(&item.with_context(reading)?.path()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The mirror's own files, which are not objects. Anything else in its directory is reported.
@@ -93,6 +115,28 @@ mod tests {
         tree.prepare().unwrap();
         tree.create_temp("t").unwrap();
         tree.place_temp("t", relative).unwrap();
+    }
+
+    #[test]
+    fn a_mirror_with_any_object_is_not_empty() {
+        let cases = [
+            ("a", false),
+            ("a/b", false),
+            (".obj-mirror/objects/x", false),
+            (".obj-mirror/odd", false),
+            (".obj-mirror/index.jsonl", true),
+            (".obj-mirror/SHA256SUMS", true),
+            (".obj-mirror/tmp/get-1", true),
+        ];
+        for (path, is_empty) in cases {
+            let dir = tempfile::tempdir().unwrap();
+            let tree = Tree::open(dir.path()).unwrap();
+            assert!(tree.is_empty().unwrap());
+            std::fs::create_dir_all(dir.path().join(OWN).join("objects")).unwrap();
+            assert!(tree.is_empty().unwrap());
+            put(&tree, path);
+            assert_eq!(tree.is_empty().unwrap(), is_empty, "{path}");
+        }
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub struct PullRun<'a> {
     pub fetcher: Arc<Fetcher>,
     pub summary: Summary,
     pub limiter: ConcurrencyLimiter,
+    /// Where the mirror would have objects that were deleted after they were listed, and may have them as they
+    /// were before.
+    pub vanished: Vec<String>,
 }
 
 impl PullRun<'_> {
@@ -120,6 +123,7 @@ impl PullRun<'_> {
                 let key = printable(&item.object.key);
                 info!("{key} was deleted before it was read; skipped");
                 self.summary.vanished += 1;
+                self.vanished.push(item.path);
             }
             Err(error) => {
                 if error.kind == Kind::Busy {
@@ -141,10 +145,12 @@ impl PullRun<'_> {
         was_empty: bool,
         delete: bool,
     ) -> Result<Summary> {
-        let Self { dir, fetcher, mut summary, .. } = self;
+        let Self { dir, fetcher, mut summary, vanished, .. } = self;
         summary.unchanged += planner.unchanged;
         summary.objects += lock(&planner.lines).len() as u64;
         fetcher.take_aside().iter().for_each(|path| planner.paths.insert(path));
+        // The index does not have them, so their files are no objects either.
+        vanished.iter().for_each(|path| planner.paths.remove(path));
         let running = || anyhow!("a transfer is still running");
         let fetcher = Arc::into_inner(fetcher).ok_or_else(running)?;
         let journal: File = fetcher.journal.finish()?;

@@ -5,15 +5,15 @@
 
 use crate::s3::content::Content;
 use crate::s3::dial::Dialer;
+use crate::s3::document;
 use crate::s3::encode;
 use crate::s3::fault::{Answer, Kind, StoreError};
 use crate::s3::http::Http;
 use crate::s3::rate::Rate;
 use crate::s3::retry::retrying;
-use crate::s3::xml;
 use crate::settings::{KeySource, Keys, Settings};
 use chrono::{DateTime, TimeDelta, Utc};
-use http::{HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request};
 use serde::Deserialize;
 use std::net::IpAddr;
 use std::path::Path;
@@ -230,7 +230,11 @@ fn of_document(bytes: &[u8]) -> Answer<Lent> {
 }
 
 fn of_token_service(bytes: &[u8]) -> Answer<Lent> {
-    let element = |name| xml::find(bytes, name).ok_or_else(unreadable);
+    // The error would repeat what the service sent.
+    let root = "AssumeRoleWithWebIdentityResponse";
+    let answer = document::Document::of(&HeaderMap::new(), bytes.to_vec(), root)
+        .map_err(|_| unreadable())?;
+    let element = |name| answer.find(name).ok().flatten().ok_or_else(unreadable);
     let keys = Keys {
         access_key: element("AccessKeyId")?,
         secret_key: element("SecretAccessKey")?,

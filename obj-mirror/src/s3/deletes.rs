@@ -16,10 +16,9 @@ impl Store {
     /// Deletes an object. A missing object counts as deleted.
     pub async fn delete(&self, key: &str) -> Answer<()> {
         let request = S3Request { method: "DELETE", key: Some(key), ..S3Request::default() };
-        match self.expect(request, &[200, 204]).await {
-            Ok(mut response) => response.bytes().await.map(drop),
+        match self.done(request, &[200, 204]).await {
             Err(error) if error.kind == Kind::NoKey => Ok(()),
-            Err(error) => Err(error),
+            done => done,
         }
     }
 
@@ -45,11 +44,11 @@ impl Store {
             timeout_factor: 5,
             ..S3Request::default()
         };
-        let mut response = self.expect(request, &[200]).await?;
-        let (answer, none) = (response.bytes().await?, HeaderMap::new());
+        let answer = self.document(request, "DeleteResult").await?;
+        let none = HeaderMap::new();
         let mut failed = Vec::new();
         let (mut key, mut code, mut message) = Default::default();
-        xml::read(&answer, |path, text| match path {
+        answer.read(|path, text| match path {
             [_, error, name] if error == "Error" => match name.as_str() {
                 "Key" => key = text.to_owned(),
                 "Code" => code = text.to_owned(),

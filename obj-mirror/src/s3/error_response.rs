@@ -10,6 +10,16 @@ use std::time::Duration;
 
 /// Classifies a response with an error status.
 pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
+    described(status, status, headers, body)
+}
+
+/// Classifies an error in a response with status 200 as if its status were 500.
+pub fn answered_late(headers: &HeaderMap, body: &[u8]) -> StoreError {
+    described(200, 500, headers, body)
+}
+
+/// What a response means that stands for one with the status `meant`.
+fn described(status: u16, meant: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
     let element = |name: &str| xml::find(body, name).unwrap_or_default();
     let (code, detail) = (element("Code"), element("Message"));
     let mut message = format!("the server answered {status}");
@@ -23,7 +33,7 @@ pub fn answered(status: u16, headers: &HeaderMap, body: &[u8]) -> StoreError {
         message.push_str(&format!("; the bucket is in region {region}: set AWS_REGION"));
     }
     let retry_after = header("retry-after").and_then(|text| pause(text.trim(), Utc::now()));
-    StoreError { kind: meaning(status, code.trim()), message, retry_after }
+    StoreError { kind: meaning(meant, code.trim()), message, retry_after }
 }
 
 /// The delay that `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date.

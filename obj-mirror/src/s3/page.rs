@@ -1,13 +1,14 @@
 //! A page of a listing.
 
 use crate::object::whole_millis;
+use crate::s3::document::Document;
 use crate::s3::encode::url_decode;
 use crate::s3::etag::bare;
 use crate::s3::fault::StoreError;
-use crate::s3::xml;
 use chrono::{DateTime, Utc};
-use std::borrow::Cow;
 
+/// The root element of a listing.
+pub const ROOT: &str = "ListBucketResult";
 const NOT_UTF8: &str = "its key is not UTF-8, which S3 requires";
 
 /// Stands for a time that the server does not give, or not in a readable form.
@@ -42,16 +43,15 @@ pub struct Page {
     pub next: Option<String>,
 }
 
-/// Parses a page. An entry that cannot be read costs no other object.
-pub fn read(body: &[u8]) -> Result<Page, StoreError> {
-    // A server that does not encode keys may have some that are not UTF-8.
-    let text = String::from_utf8_lossy(body);
-    let is_replaced = |key: &str| matches!(text, Cow::Owned(_)) && key.contains('\u{fffd}');
-    let (mut page, mut truncated, mut encoded) = (Page::default(), false, false);
+/// Parses a page. An entry that cannot be read costs no other object. A page that does not tell whether it is the
+/// last one is none.
+pub fn read(document: &Document) -> Result<Page, StoreError> {
+    let (mut page, mut truncated, mut encoded) = (Page::default(), None, false);
     let (mut key, mut size, mut etag, mut modified) =
         (String::new(), None, String::new(), String::new());
     let mut raw = Vec::new();
-    xml::read(text.as_bytes(), |path, text| match path {
+    // A server that does not encode keys may have some that are not UTF-8.
+    let has_replaced = document.read_replaced(|path, text| match path {
         [_, contents, name] if contents == "Contents" => match name.as_str() {
             "Key" => text.clone_into(&mut key),
             "Size" => size = text.trim().parse::<u64>().ok(),
@@ -64,19 +64,20 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
             let time = std::mem::take(&mut modified).trim().parse::<DateTime<Utc>>();
             let modified = time.map_or(UNKNOWN_TIME, whole_millis);
             let etag = std::mem::take(&mut etag);
-            match size.take() {
-                _ if is_replaced(&key) => page.unreadable.push((key, NOT_UTF8)),
-                Some(size) => raw.push(Listed { key, size, etag, modified }),
-                None => page.unreadable.push((key, "the listing does not give its size")),
-            }
+            raw.push((key, size.take(), etag, modified));
         }
         [_, name] => match name.as_str() {
-            "IsTruncated" => truncated = text.trim() == "true",
+            "IsTruncated" => truncated = is_true(text.trim()),
             "EncodingType" => encoded = text.trim() == "url",
             "NextContinuationToken" => page.next = Some(text.to_owned()),
             _ => {}
         },
         _ => {}
+    })?;
+    let truncated = truncated.ok_or_else(|| {
+        StoreError::transient(
+            "unreadable response: the listing does not tell whether it is complete",
+        )
     })?;
     if truncated && page.next.is_none() {
         return Err(StoreError::permanent(
@@ -84,20 +85,29 @@ pub fn read(body: &[u8]) -> Result<Page, StoreError> {
         ));
     }
     page.next = page.next.filter(|_| truncated);
-    for mut object in raw {
-        if !encoded {
-            page.objects.push(object);
+    for (key, size, etag, modified) in raw {
+        if has_replaced && key.contains('\u{fffd}') {
+            page.unreadable.push((key, NOT_UTF8));
             continue;
         }
-        match url_decode(&object.key) {
-            Some(key) => {
-                object.key = key;
-                page.objects.push(object);
-            }
-            None => page.unreadable.push((object.key, NOT_UTF8)),
+        let Some(size) = size else {
+            page.unreadable.push((key, "the listing does not give its size"));
+            continue;
+        };
+        match if encoded { url_decode(&key).ok_or(key) } else { Ok(key) } {
+            Ok(key) => page.objects.push(Listed { key, size, etag, modified }),
+            Err(key) => page.unreadable.push((key, NOT_UTF8)),
         }
     }
     Ok(page)
+}
+
+fn is_true(text: &str) -> Option<bool> {
+    match text {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -109,14 +119,18 @@ mod tests {
         let object = "<Contents><Key>a+b%2Fc</Key><LastModified>2026-04-21T02:00:00.1239Z</LastModified>\
                       <ETag>&quot;e&quot;</ETag><Size>5</Size><Owner><ID>Key</ID></Owner></Contents>";
         let page =
-            |inner: &str| read(format!("<?xml version=\"1.0\"?><R>{inner}{object}</R>").as_bytes());
+            |inner: &str| read(&Document::sample(ROOT, format!("{inner}{object}").as_bytes()));
+        let last = "<IsTruncated>false</IsTruncated>";
         let read =
             page("<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>").unwrap();
         assert_eq!((read.objects[0].key.as_str(), read.objects[0].size), ("a b/c", 5));
         assert_eq!(read.objects[0].etag, "e");
         assert_eq!(read.objects[0].modified.timestamp_subsec_millis(), 123);
-        assert_eq!(page("").unwrap().objects[0].key, "a+b%2Fc");
+        assert_eq!(page(last).unwrap().objects[0].key, "a+b%2Fc");
         assert!(page("<IsTruncated>true</IsTruncated>").is_err());
+        for end in ["", "<IsTruncated/>", "<IsTruncated>maybe</IsTruncated>"] {
+            assert!(page(end).unwrap_err().is_transient(), "{end}");
+        }
         let more =
             "<IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken>";
         assert_eq!(page(more).unwrap().next.as_deref(), Some("t"));
@@ -128,10 +142,11 @@ mod tests {
         let (time, size) = ("<LastModified>2026-04-21T02:00:00Z</LastModified>", "<Size>1</Size>");
         let whole = format!("{time}{size}");
         let read = |entries: &[String]| {
-            let mut text = format!("<R>{}</R>", entries.concat()).into_bytes();
+            let last = "<IsTruncated>false</IsTruncated>";
+            let mut text = format!("{last}{}", entries.concat()).into_bytes();
             // Stands for a byte that is not UTF-8.
             text.iter_mut().filter(|byte| **byte == b'~').for_each(|byte| *byte = 0xe9);
-            super::read(&text).unwrap()
+            super::read(&Document::sample(ROOT, &text)).unwrap()
         };
         let odd = ["", time, "<Size>many</Size>"];
         for rest in odd {

@@ -54,9 +54,9 @@ impl Store {
             headers,
             ..S3Request::default()
         };
-        let body = self.expect(request, &[200]).await?.bytes().await?;
+        let begun = self.document(request, "InitiateMultipartUploadResult").await?;
         let none = || StoreError::transient("unreadable response: it has no upload ID");
-        let id = xml::find(&body, "UploadId").ok_or_else(none)?;
+        let id = begun.find("UploadId")?.ok_or_else(none)?;
         Ok(Upload { key: key.to_owned(), id, keeps_sha256 })
     }
 
@@ -123,13 +123,7 @@ impl Store {
             timeout_factor: 10,
             ..S3Request::default()
         };
-        let mut response = self.expect(request, &[200]).await?;
-        let body = response.bytes().await?;
-        // A server may begin its response with 200, to keep the connection open, and fail afterwards.
-        match xml::find(&body, "Code") {
-            Some(_) => Err(crate::s3::error_response::answered(500, &response.headers, &body)),
-            None => Ok(()),
-        }
+        self.document(request, "CompleteMultipartUploadResult").await?.read(|_, _| {})
     }
 
     /// Assembles the object from its parts, sorted by number, with retries. If the response to an earlier attempt was
@@ -160,7 +154,7 @@ impl Store {
             query: &query,
             ..S3Request::default()
         };
-        self.expect(request, &[200, 204]).await?.bytes().await.map(drop)
+        self.done(request, &[200, 204]).await
     }
 }
 

@@ -11,6 +11,7 @@ use crate::object::key::printable;
 use crate::s3::content::Content;
 use crate::s3::credentials::Credentials;
 use crate::s3::dial::Dialer;
+use crate::s3::document::{Document, require_no_error};
 use crate::s3::encode::tag_header;
 use crate::s3::fault::Answer;
 use crate::s3::fault::{Kind, StoreError};
@@ -223,13 +224,26 @@ impl Store {
         Err(response.into_error().await)
     }
 
+    /// Sends a request that is answered with a document of this root element. See [`Document::of`].
+    pub(super) async fn document(&self, request: S3Request<'_>, root: &str) -> Answer<Document> {
+        let mut response = self.expect(request, &[200]).await?;
+        let body = response.bytes().await?;
+        Document::of(&response.headers, body, root)
+    }
+
+    /// Sends a request whose answer tells by its status that it was carried out, unless its body is an error.
+    pub(super) async fn done(&self, request: S3Request<'_>, statuses: &[u16]) -> Answer<()> {
+        let mut response = self.expect(request, statuses).await?;
+        let body = response.bytes().await?;
+        require_no_error(&response.headers, &body)
+    }
+
     /// A page (up to 1,000 objects) of the keys that begin with `prefix`.
     pub async fn list_page(&self, prefix: &str, token: Option<&str>) -> Answer<Page> {
         let mut query = vec![("list-type", "2"), ("encoding-type", "url"), ("prefix", prefix)];
         query.extend(token.map(|token| ("continuation-token", token)));
         let request = S3Request { method: "GET", query: &query, ..S3Request::default() };
-        let body = self.expect(request, &[200]).await?.bytes().await?;
-        page::read(&body)
+        page::read(&self.document(request, page::ROOT).await?)
     }
 
     /// Creates the bucket.
@@ -247,7 +261,7 @@ impl Store {
             ),
         };
         let request = S3Request { method: "PUT", body: body.into(), ..S3Request::default() };
-        self.expect(request, &[200]).await?.bytes().await.map(drop)
+        self.done(request, &[200]).await
     }
 
     /// The headers of an object.
@@ -328,7 +342,7 @@ impl Store {
             sha256,
             ..S3Request::default()
         };
-        self.expect(request, &[200]).await?.bytes().await.map(drop)
+        self.done(request, &[200]).await
     }
 }
 

@@ -1,14 +1,19 @@
 //! Multipart uploads that an earlier run has left, and their parts.
 
+use crate::s3::document::Document;
 use crate::s3::etag::bare;
 use crate::s3::fault::{Answer, StoreError};
 use crate::s3::parts::Upload;
 use crate::s3::store::{S3Request, Store};
-use crate::s3::xml;
 use std::collections::BTreeMap;
 
 /// The most pages that are read of a listing: 10,000 parts are on ten.
 const MOST_PAGES: usize = 32;
+
+/// The root element of a listing of uploads.
+const UPLOADS: &str = "ListMultipartUploadsResult";
+/// The root element of a listing of parts.
+const PARTS: &str = "ListPartsResult";
 
 /// A part that the server has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,10 +43,10 @@ impl Store {
                 query.push(("upload-id-marker", &id_marker));
             }
             let request = S3Request { method: "GET", query: &query, ..S3Request::default() };
-            let body = self.expect(request, &[200]).await?.bytes().await?;
-            found.extend(read_uploads(&body)?.into_iter().filter(|upload| upload.key == key));
-            let next = |name| xml::find(&body, name).filter(|_| is_truncated(&body));
-            (key_marker, id_marker) = match next("NextKeyMarker").zip(next("NextUploadIdMarker")) {
+            let page = self.document(request, UPLOADS).await?;
+            found.extend(read_uploads(&page)?.into_iter().filter(|upload| upload.key == key));
+            let next_key = next(&page, "NextKeyMarker")?;
+            (key_marker, id_marker) = match next_key.zip(next(&page, "NextUploadIdMarker")?) {
                 // Keys that only begin with this one come after it.
                 Some((next_key, next_id)) if next_key == key => (next_key, next_id),
                 _ => break,
@@ -64,12 +69,11 @@ impl Store {
             }
             let key = Some(upload.key.as_str());
             let request = S3Request { method: "GET", key, query: &query, ..S3Request::default() };
-            let body = self.expect(request, &[200]).await?.bytes().await?;
-            let algorithm = xml::find(&body, "ChecksumAlgorithm");
+            let page = self.document(request, PARTS).await?;
+            let algorithm = page.find("ChecksumAlgorithm")?;
             upload.keeps_sha256 |= algorithm.is_some_and(|name| name == "SHA256");
-            parts.extend(read_parts(&body)?);
-            let next = xml::find(&body, "NextPartNumberMarker").filter(|_| is_truncated(&body));
-            match next {
+            parts.extend(read_parts(&page)?);
+            match next(&page, "NextPartNumberMarker")? {
                 Some(next) if next != marker => marker = next,
                 _ => break,
             }
@@ -78,13 +82,16 @@ impl Store {
     }
 }
 
-fn is_truncated(body: &[u8]) -> bool {
-    xml::find(body, "IsTruncated").is_some_and(|text| text == "true")
+/// Where the next page begins, if there is one. An answer that does not tell is the last page: what is not found is
+/// only uploaded again.
+fn next(page: &Document, marker: &str) -> Answer<Option<String>> {
+    let is_truncated = page.find("IsTruncated")?.is_some_and(|text| text.trim() == "true");
+    Ok(page.find(marker)?.filter(|_| is_truncated))
 }
 
-fn read_uploads(body: &[u8]) -> Answer<Vec<ListedUpload>> {
+fn read_uploads(page: &Document) -> Answer<Vec<ListedUpload>> {
     let (mut uploads, mut one) = (Vec::new(), ListedUpload::default());
-    xml::read(body, |path, text| match path {
+    page.read(|path, text| match path {
         [_, upload, name] if upload == "Upload" => match name.as_str() {
             "Key" => one.key = text.to_owned(),
             "UploadId" => one.id = text.to_owned(),
@@ -97,9 +104,9 @@ fn read_uploads(body: &[u8]) -> Answer<Vec<ListedUpload>> {
     Ok(uploads)
 }
 
-fn read_parts(body: &[u8]) -> Answer<Vec<(u32, ListedPart)>> {
+fn read_parts(page: &Document) -> Answer<Vec<(u32, ListedPart)>> {
     let (mut parts, mut number, mut one) = (Vec::new(), None, ListedPart::default());
-    xml::read(body, |path, text| match path {
+    page.read(|path, text| match path {
         [_, part, name] if part == "Part" => match name.as_str() {
             "PartNumber" => number = text.trim().parse().ok(),
             "Size" => one.size = text.trim().parse().unwrap_or_default(),
@@ -120,15 +127,16 @@ mod tests {
 
     #[test]
     fn uploads_and_parts_are_read_from_their_listings() {
-        let uploads = b"<R><IsTruncated>false</IsTruncated><Upload><Key>a&amp;b</Key>\
-            <UploadId>1</UploadId><Owner><ID>x</ID></Owner><Initiated>2026</Initiated></Upload></R>";
+        let uploads = b"<IsTruncated>false</IsTruncated><Upload><Key>a&amp;b</Key>\
+            <UploadId>1</UploadId><Owner><ID>x</ID></Owner><Initiated>2026</Initiated></Upload>";
         let expected = ListedUpload { key: "a&b".into(), id: "1".into(), initiated: "2026".into() };
-        assert_eq!(read_uploads(uploads).unwrap(), [expected]);
-        let parts = b"<R><Part><PartNumber>2</PartNumber><ETag>\"ab\"</ETag><Size>5</Size></Part>\
-            <Part><ETag>cd</ETag><PartNumber>3</PartNumber><Size>6</Size></Part></R>";
+        assert_eq!(read_uploads(&Document::sample(UPLOADS, uploads)).unwrap(), [expected]);
+        let parts = b"<Part><PartNumber>2</PartNumber><ETag>\"ab\"</ETag><Size>5</Size></Part>\
+            <Part><ETag>cd</ETag><PartNumber>3</PartNumber><Size>6</Size></Part>";
         let part = |size, etag: &str| ListedPart { size, etag: etag.into() };
-        assert_eq!(read_parts(parts).unwrap(), [(2, part(5, "ab")), (3, part(6, "cd"))]);
-        assert!(read_parts(b"<R><Part><ETag>cd</ETag></Part></R>").is_err());
-        assert!(read_parts(b"<R><Part>").is_err() && read_uploads(b"").is_err());
+        let read = |parts: &[u8]| read_parts(&Document::sample(PARTS, parts));
+        assert_eq!(read(parts).unwrap(), [(2, part(5, "ab")), (3, part(6, "cd"))]);
+        assert!(read(b"<Part><ETag>cd</ETag></Part>").is_err());
+        assert!(read(b"<Part>").is_err());
     }
 }

@@ -6,15 +6,17 @@ use quick_xml::Reader;
 use quick_xml::events::{BytesRef, Event};
 
 /// Parses a document. `visit` receives each element as it ends: the path of names from the root to it, and
-/// its text. A document that is cut short is a transient error.
-pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Answer<()> {
-    let text = std::str::from_utf8(document).map_err(|_| unreadable("it is not UTF-8"))?;
+/// its text. A document that is cut short, or has anything beside its root, is a transient error.
+pub fn read(text: &str, mut visit: impl FnMut(&[String], &str)) -> Answer<()> {
     let mut reader = Reader::from_str(text);
     let mut path: Vec<String> = Vec::new();
     let mut content = String::new();
     let mut any = false;
     loop {
         match reader.read_event().map_err(|e| unreadable(&e.to_string()))? {
+            Event::Start(_) | Event::Empty(_) if path.is_empty() && any => {
+                return Err(unreadable("it has more than one root element"));
+            }
             Event::Start(start) => {
                 path.push(String::from_utf8_lossy(start.local_name().as_ref()).into_owned());
                 content.clear();
@@ -31,6 +33,10 @@ pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Answer<(
                 path.pop();
                 content.clear();
             }
+            Event::Text(text) if path.is_empty() && is_blank(&text) => {}
+            Event::Text(_) | Event::CData(_) | Event::GeneralRef(_) if path.is_empty() => {
+                return Err(unreadable("it has text outside of its root element"));
+            }
             Event::Text(text) => {
                 content += &text.decode().map_err(|e| unreadable(&e.to_string()))?;
             }
@@ -43,6 +49,25 @@ pub fn read(document: &[u8], mut visit: impl FnMut(&[String], &str)) -> Answer<(
             _ => {}
         }
     }
+}
+
+/// The local name of a document's root element; none if it is not XML. What follows is not read.
+pub fn root(text: &str) -> Option<String> {
+    let mut reader = Reader::from_str(text);
+    loop {
+        match reader.read_event().ok()? {
+            Event::Start(root) | Event::Empty(root) => {
+                return Some(String::from_utf8_lossy(root.local_name().as_ref()).into_owned());
+            }
+            Event::Text(text) if is_blank(&text) => {}
+            Event::Decl(_) | Event::Comment(_) | Event::DocType(_) | Event::PI(_) => {}
+            _ => return None,
+        }
+    }
+}
+
+fn is_blank(text: &[u8]) -> bool {
+    text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).iter().all(u8::is_ascii_whitespace)
 }
 
 fn referred(reference: &BytesRef<'_>) -> Answer<char> {
@@ -59,7 +84,7 @@ fn referred(reference: &BytesRef<'_>) -> Answer<char> {
     }
 }
 
-fn unreadable(why: &str) -> StoreError {
+pub fn unreadable(why: &str) -> StoreError {
     StoreError::transient(format!("unreadable response: {why}"))
 }
 
@@ -84,10 +109,10 @@ pub fn can_carry(text: &str) -> bool {
     text.chars().all(|c| c >= ' ' && !matches!(c, '\u{fffe}' | '\u{ffff}'))
 }
 
-/// The text of the last element of a name; none if the document is not XML.
-pub fn find(document: &[u8], name: &str) -> Option<String> {
+/// The text of the last element of a name in the body of an error; none if it is not XML.
+pub fn find(body: &[u8], name: &str) -> Option<String> {
     let mut found = None;
-    read(document, |path, text| {
+    read(std::str::from_utf8(body).ok()?, |path, text| {
         if path.last().is_some_and(|last| last == name) {
             found = Some(text.to_owned());
         }
@@ -96,47 +121,17 @@ pub fn find(document: &[u8], name: &str) -> Option<String> {
     found
 }
 
-pub fn tags(document: &[u8]) -> Answer<Vec<(String, String)>> {
-    let (mut tags, mut key, mut value) = (Vec::new(), String::new(), String::new());
-    read(document, |path, text| match path {
-        [.., above, own] if above == "Tag" && own == "Key" => text.clone_into(&mut key),
-        [.., above, own] if above == "Tag" && own == "Value" => text.clone_into(&mut value),
-        [.., own] if own == "Tag" => {
-            tags.push((std::mem::take(&mut key), std::mem::take(&mut value)));
-        }
-        _ => {}
-    })?;
-    Ok(tags)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_read_as_they_were_written() {
-        let tags_of = |text: &str| {
-            let text = format!(
-                "<?xml version=\"1.0\"?>\n<Tagging xmlns=\"x\">\n <TagSet>\n{text}</TagSet></Tagging>"
-            );
-            tags(text.as_bytes()).unwrap()
-        };
-        for (key, value) in [("a", " b "), ("<&>\"'", ""), ("ü", "x\r\ny"), ("k", "&amp;")] {
-            let text =
-                format!("<Tag><Key>{}</Key>\n<Value>{}</Value></Tag>", escape(key), escape(value));
-            assert_eq!(tags_of(&text), [(key.to_owned(), value.to_owned())]);
-        }
-        assert_eq!(tags_of("<Tag><Key>k</Key><Value/></Tag>"), [("k".into(), String::new())]);
-        assert!(tags_of("").is_empty());
-    }
-
-    #[test]
     fn a_document_that_was_cut_is_not_read_as_a_shorter_one() {
-        let whole = b"<A><B>x</B><C>y</C></A>";
-        assert_eq!(find(whole, "B").as_deref(), Some("x"));
+        let whole = "<A><B>x</B><C>y</C></A>";
+        assert_eq!(find(whole.as_bytes(), "B").as_deref(), Some("x"));
         for cut in 0..whole.len() {
             assert!(read(&whole[..cut], |_, _| {}).is_err(), "{cut}");
         }
-        assert!(read(b"<A>&unknown;</A>", |_, _| {}).is_err());
+        assert!(read("<A>&unknown;</A>", |_, _| {}).is_err());
     }
 }

@@ -1,6 +1,6 @@
 //! What is deleted, and above all what is not.
 
-use crate::kit::{BUCKET, Bench, files};
+use crate::kit::{BUCKET, Bench, Ended, end, files};
 use crate::proxy::{Fate, Proxy};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use test_kit::process::wait_until;
@@ -70,6 +70,86 @@ fn an_empty_bucket_does_not_empty_a_mirror() {
     bench.run(&["--delete", "s3://no-such-bucket", "minio"]).with(1);
     assert_eq!(files(&bench.path("minio")), ["a"]);
     bench.run(&["verify", "minio"]).with(0);
+}
+
+/// Mirrors while `a` is deleted before the first request whose line has this.
+fn pull_without_a(bench: &Bench, args: &[&str], before: &'static str) -> Ended {
+    let client = bench.s3.client();
+    let proxy = Proxy::before(&bench.s3.endpoint(), move |head| {
+        if head.lines().next().is_some_and(|line| line.contains(before)) {
+            client.delete((BUCKET, "a")).unwrap();
+        }
+        Fate::Pass
+    });
+    end(bench.command(args).env("AWS_ENDPOINT_URL", proxy.endpoint()))
+}
+
+#[test]
+fn the_file_of_an_object_that_is_deleted_after_the_listing_goes_too() {
+    let args = ["--delete", "--json", "s3://documents", "minio"];
+    let bench = with_objects(&["a", "b"]);
+    bench.run(&args).with(0);
+    // Another content, so that it is fetched again.
+    bench.s3.put("a", &[], b"replaced").unwrap();
+    let ended = pull_without_a(&bench, &args, "GET /documents/a ").with(0);
+    assert_eq!((&ended.json()["vanished"], &ended.json()["deleted"]), (&1.into(), &1.into()));
+    assert_eq!(files(&bench.path("minio")), ["b"]);
+    bench.run(&["verify", "minio"]).with(0);
+
+    let bench = with_objects(&["a", "b"]);
+    let args = ["--delete", "--tags", "always", "--json", "s3://documents", "minio"];
+    bench.run(&args).with(0);
+    let ended = pull_without_a(&bench, &args, "GET /documents/a?tagging").with(0);
+    assert_eq!((&ended.json()["vanished"], &ended.json()["deleted"]), (&1.into(), &1.into()));
+    assert_eq!(files(&bench.path("minio")), ["b"]);
+    bench.run(&["verify", "minio"]).with(0);
+}
+
+#[test]
+fn the_file_of_an_object_that_is_deleted_after_the_listing_stays_without_delete_and_after_a_failure()
+ {
+    let bench = with_objects(&["a", "b"]);
+    bench.pull();
+    bench.s3.put("a", &[], b"replaced").unwrap();
+    let ended = pull_without_a(&bench, &["s3://documents", "minio"], "GET /documents/a ");
+    ended.with(0).reports("1 files in ").reports("--delete removes them");
+    assert_eq!(files(&bench.path("minio")), ["a", "b"]);
+    bench.run(&["--delete", "s3://documents", "minio"]).with(0);
+    assert_eq!(files(&bench.path("minio")), ["b"]);
+
+    let bench = with_objects(&["a", "b"]);
+    bench.pull();
+    for key in ["a", "b"] {
+        bench.s3.put(key, &[], b"replaced").unwrap();
+    }
+    let client = bench.s3.client();
+    let proxy = Proxy::before(&bench.s3.endpoint(), move |head| {
+        if head.starts_with("GET /documents/a ") {
+            client.delete((BUCKET, "a")).unwrap();
+        }
+        if head.starts_with("GET /documents/b ") { Fate::Drop } else { Fate::Pass }
+    });
+    let mut command = bench.command(&["--delete", "s3://documents", "minio"]);
+    end(command.env("AWS_ENDPOINT_URL", proxy.endpoint())).with(3);
+    assert_eq!(files(&bench.path("minio")), ["a", "b"]);
+}
+
+#[test]
+fn a_mirror_of_objects_that_are_all_stored_aside_is_not_empty() {
+    let aside =
+        |bench: &Bench| std::fs::read_dir(bench.path("minio/.obj-mirror/objects")).unwrap().count();
+    let bench = with_objects(&["dir/", "other/"]);
+    bench.pull();
+    assert_eq!(aside(&bench), 2);
+    bench.s3.client().delete((BUCKET, "other/")).unwrap();
+    bench.run(&["s3://documents", "minio"]).with(0).reports("--delete removes them");
+    let summary = bench.counted(&["--delete", "s3://documents", "minio"]);
+    assert_eq!((&summary["unchanged"], &summary["deleted"]), (&1.into(), &1.into()));
+    assert_eq!(aside(&bench), 1);
+    bench.run(&["verify", "minio"]).with(0);
+    bench.s3.client().delete((BUCKET, "dir/")).unwrap();
+    bench.run(&["--delete", "s3://documents", "minio"]).with(5);
+    assert_eq!(aside(&bench), 1);
 }
 
 #[test]

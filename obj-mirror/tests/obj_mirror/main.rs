@@ -23,4 +23,5 @@ mod reliability;
 mod round_trip;
 mod second_client;
 mod tls;
+mod untrue_answers;
 mod verify;

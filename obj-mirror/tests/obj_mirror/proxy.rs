@@ -21,6 +21,8 @@ pub enum Fate {
     Hang,
     /// A byte of what is sent arrives as another.
     Garble,
+    /// It never comes to the server, and is answered with 200 and this body.
+    Instead(&'static str),
     /// The answer comes as this makes it.
     Change(fn(Vec<u8>) -> Vec<u8>),
 }
@@ -92,6 +94,7 @@ fn serve(
             let answer = "HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             return client.write_all(answer.as_bytes());
         }
+        Fate::Instead(body) => return answer_instead(client, from_client, &head, body),
         Fate::Hang => {
             let _ = client.read(&mut [0]);
             return Ok(());
@@ -117,5 +120,23 @@ fn serve(
         return client.shutdown(Shutdown::Both);
     }
     std::io::copy(&mut upstream.take(limit), &mut client)?;
+    client.shutdown(Shutdown::Both)
+}
+
+/// Answers with 200 and this body.
+fn answer_instead(
+    mut client: &TcpStream,
+    from_client: impl Read,
+    head: &[u8],
+    body: &str,
+) -> std::io::Result<()> {
+    // A connection that is closed with unread bytes is reset, and the answer lost.
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
+    std::io::copy(&mut from_client.take(length), &mut std::io::sink())?;
+    let length = body.len();
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    client.write_all(format!("{head}{body}").as_bytes())?;
     client.shutdown(Shutdown::Both)
 }

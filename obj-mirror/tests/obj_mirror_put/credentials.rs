@@ -82,9 +82,9 @@ fn a_web_identity_is_exchanged_for_keys_and_its_token_is_in_no_url() {
     bench.file("a", 10);
     let service = service(|_, _| {
         let text = format!(
-            "<R><Result><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}\
+            "<AssumeRoleWithWebIdentityResponse><Result><Credentials><AccessKeyId>{ACCESS_KEY}</AccessKeyId><SecretAccessKey>{SECRET_KEY}\
              </SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration>\
-             </Credentials></Result></R>"
+             </Credentials></Result></AssumeRoleWithWebIdentityResponse>"
         );
         (200, text)
     });
