@@ -43,7 +43,9 @@ use crate::roles;
 use crate::sql::with_suffix;
 use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
+use bundle_format::report::LoadRecord;
 use omitted::Omitted;
+use pipe_kit::atomic::{self, AtomicFile};
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, Stop, info, warning};
 use std::cell::Cell;
@@ -65,6 +67,8 @@ pub struct LoadOptions {
     pub keep_going: bool,
     /// The file for the statements of omitted objects.
     pub left_out: Option<PathBuf>,
+    /// The file for what is put in place.
+    pub record: Option<PathBuf>,
 }
 
 /// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] if something was left out.
@@ -74,7 +78,7 @@ pub struct LoadOptions {
 /// what preflight refuses. Up to the swap the old database is untouched, unless `drop_first` is set.
 pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
     let names = DatabaseNames::of(psql::wanted_database()?);
-    check_left_out(options)?;
+    check_output_files(options)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
         check_before_drop(options)?;
@@ -105,12 +109,17 @@ impl LoadOptions {
     }
 }
 
-/// The file for omitted objects is written, so it must not be the dump.
-fn check_left_out(options: &LoadOptions) -> Result<()> {
-    let Some(left_out) = &options.left_out else { return Ok(()) };
-    let same = std::fs::canonicalize(left_out).ok();
-    if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
-        return Err(Stop::usage("--left-out names the dump itself").into());
+/// These files are written, so they must not be the dump. A load that cannot write them fails, better before its
+/// work than after it.
+fn check_output_files(options: &LoadOptions) -> Result<()> {
+    for (option, path) in [("--left-out", &options.left_out), ("--record", &options.record)] {
+        let Some(path) = path else { continue };
+        let same = std::fs::canonicalize(path).ok();
+        if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
+            return Err(Stop::usage(format!("{option} names the dump itself")).into());
+        }
+        AtomicFile::create(path)
+            .with_context(|| format!("{option} cannot be written; nothing was changed"))?;
     }
     Ok(())
 }
@@ -176,7 +185,8 @@ impl Load {
         let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         lock.check()?;
-        self.write_omitted(options, &omitted);
+        self.write_omitted(options, &omitted)?;
+        self.write_record(options, &omitted)?;
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
         incoming_guard.disarm();
@@ -200,16 +210,39 @@ impl Load {
         Ok(state.search_path_elements(path.trim()))
     }
 
-    /// Runs before the swap, so that a crash in between does not lose them.
-    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) {
-        let Some(path) = &options.left_out else { return };
+    /// Runs before the swap, so that a crash in between does not lose them. If they cannot be written, there is
+    /// no swap: nobody would know what the new database lacks.
+    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) -> Result<()> {
+        let Some(path) = &options.left_out else { return Ok(()) };
         if omitted.is_empty() {
             if let Err(error) = omitted::remove(path) {
                 warning!("cannot remove what an earlier load left out: {error:#}");
             }
-        } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
-            warning!("cannot write the statements that were left out: {error:#}");
+            return Ok(());
         }
+        omitted::write(path, &self.names.database, omitted).context(
+            "the statements of the objects named above cannot be written, so the loaded database is not put in \
+             place; make room for them, or give another file (--left-out), and load again",
+        )
+    }
+
+    /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and
+    /// what it lacks, even if this process does not learn that the swap took place.
+    fn write_record(&self, options: &LoadOptions, omitted: &[Omitted]) -> Result<()> {
+        let Some(path) = &options.record else { return Ok(()) };
+        let oid = self.server.oid_of(&self.names.incoming)?;
+        let oid = oid.context("the incoming database has disappeared")?;
+        let record = LoadRecord { oid, left_out: omitted.len() };
+        let written = AtomicFile::create(path).and_then(|mut file| {
+            serde_json::to_writer(&mut file, &record)
+                .with_context(|| format!("writing {}", path.display()))?;
+            file.commit()?;
+            atomic::sync_directory(atomic::directory_of(path))
+        });
+        written.context(
+            "the loaded database cannot be recorded, so it is not put in place; make room for the file, and load \
+             again",
+        )
     }
 
     fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
