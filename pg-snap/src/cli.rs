@@ -128,13 +128,8 @@ enum Command {
         /// created, print each with its error, and exit with status 3
         #[arg(long)]
         keep_going: bool,
-        /// Write the statements of the omitted objects to this file
-        #[arg(long, value_name = "FILE")]
-        left_out: Option<PathBuf>,
-        /// Before the loaded database replaces the old one, write its oid and the number of omitted
-        /// objects to this file, as JSON
-        #[arg(long, value_name = "FILE")]
-        record: Option<PathBuf>,
+        #[command(flatten)]
+        files: load::OutputFiles,
         /// Restore only this schema of the dump, into the current database
         #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "keep_going", "left_out", "record", "jobs"])]
         schema: Option<String>,
@@ -277,25 +272,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
             load::tenant::run(&clients, &load::tenant::SchemaOptions { file, schema, into })?;
         }
         Command::Extract { file, schema } => extract::run(&file, &schema)?,
-        Command::Load {
-            file,
-            jobs,
-            drop_first,
-            keep_previous,
-            keep_going,
-            left_out,
-            record,
-            ..
-        } => {
-            let options = load::LoadOptions {
-                file,
-                jobs: jobs_or_default(jobs),
-                drop_first,
-                keep_previous,
-                keep_going,
-                left_out,
-                record,
-            };
+        Command::Load { file, jobs, drop_first, keep_previous, keep_going, files, .. } => {
+            let jobs = jobs_or_default(jobs);
+            let options =
+                load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, files };
             return load::run(&clients, &options);
         }
         Command::Preflight { file, drop_first, json } => {

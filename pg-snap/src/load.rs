@@ -13,6 +13,7 @@ mod dispatcher;
 mod load_session;
 mod omitted;
 mod ordered_session;
+mod output_files;
 mod parallel_load;
 mod relations;
 mod remedy;
@@ -45,9 +46,9 @@ use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
 use bundle_format::report::LoadRecord;
 use omitted::Omitted;
-use pipe_kit::atomic::{self, AtomicFile};
+pub use output_files::OutputFiles;
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{Exit, Stop, info, warning};
+use pipe_kit::{Exit, info, warning};
 use std::cell::Cell;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -65,20 +66,17 @@ pub struct LoadOptions {
     pub keep_previous: bool,
     /// Leave out what is derived from rows, if it cannot be created.
     pub keep_going: bool,
-    /// The file for the statements of omitted objects.
-    pub left_out: Option<PathBuf>,
-    /// The file for what is put in place.
-    pub record: Option<PathBuf>,
+    pub files: OutputFiles,
 }
 
 /// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] if something was left out.
 ///
 /// # Errors
-/// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
+/// [`pipe_kit::Stop::damaged`] if the dump is not whole or holds a psql command, [`pipe_kit::Stop::refused`] for
 /// what preflight refuses. Up to the swap the old database is untouched, unless `drop_first` is set.
 pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
     let names = DatabaseNames::of(psql::wanted_database()?);
-    check_output_files(options)?;
+    options.files.check(&options.file)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
         check_before_drop(options)?;
@@ -107,21 +105,6 @@ impl LoadOptions {
             keep_previous: self.keep_previous,
         }
     }
-}
-
-/// These files are written, so they must not be the dump. A load that cannot write them fails, better before its
-/// work than after it.
-fn check_output_files(options: &LoadOptions) -> Result<()> {
-    for (option, path) in [("--left-out", &options.left_out), ("--record", &options.record)] {
-        let Some(path) = path else { continue };
-        let same = std::fs::canonicalize(path).ok();
-        if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
-            return Err(Stop::usage(format!("{option} names the dump itself")).into());
-        }
-        AtomicFile::create(path)
-            .with_context(|| format!("{option} cannot be written; nothing was changed"))?;
-    }
-    Ok(())
 }
 
 /// `--drop-first` leaves nothing to fall back on, so the dump is checked first, if it can be read twice.
@@ -185,8 +168,9 @@ impl Load {
         let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         lock.check()?;
-        self.write_omitted(options, &omitted)?;
-        self.write_record(options, &omitted)?;
+        options.files.write_omitted(database, &omitted)?;
+        let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
+        options.files.write_record(LoadRecord { oid, left_out: omitted.len() })?;
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
         incoming_guard.disarm();
@@ -210,47 +194,12 @@ impl Load {
         Ok(state.search_path_elements(path.trim()))
     }
 
-    /// Runs before the swap, so that a crash in between does not lose them. If they cannot be written, there is
-    /// no swap: nobody would know what the new database lacks.
-    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) -> Result<()> {
-        let Some(path) = &options.left_out else { return Ok(()) };
-        if omitted.is_empty() {
-            if let Err(error) = omitted::remove(path) {
-                warning!("cannot remove what an earlier load left out: {error:#}");
-            }
-            return Ok(());
-        }
-        omitted::write(path, &self.names.database, omitted).context(
-            "the statements of the objects named above cannot be written, so the loaded database is not put in \
-             place; make room for them, or give another file (--left-out), and load again",
-        )
-    }
-
-    /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and
-    /// what it lacks, even if this process does not learn that the swap took place.
-    fn write_record(&self, options: &LoadOptions, omitted: &[Omitted]) -> Result<()> {
-        let Some(path) = &options.record else { return Ok(()) };
-        let oid = self.server.oid_of(&self.names.incoming)?;
-        let oid = oid.context("the incoming database has disappeared")?;
-        let record = LoadRecord { oid, left_out: omitted.len() };
-        let written = AtomicFile::create(path).and_then(|mut file| {
-            serde_json::to_writer(&mut file, &record)
-                .with_context(|| format!("writing {}", path.display()))?;
-            file.commit()?;
-            atomic::sync_directory(atomic::directory_of(path))
-        });
-        written.context(
-            "the loaded database cannot be recorded, so it is not put in place; make room for the file, and load \
-             again",
-        )
-    }
-
     fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
         let name = &self.names.database;
-        let next = match &options.left_out {
+        let next = match &options.files.left_out {
             Some(path) => format!(
                 "remove the causes, then: psql -X -v ON_ERROR_STOP=1 -d {} -f {}",
                 shell_words::quote(name),
