@@ -18,7 +18,7 @@ pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind
 pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};
 pub use database::{
     DatabaseBeside, DatabaseStatus, DumpDefinition, DumpReport, DumpTable, LoadPreflight,
-    MissingRole,
+    LoadRecord, MissingRole,
 };
 pub use drill::{
     DRILL_FORMAT, DrillCheck, DrillGoals, DrillLevel, DrillReport, DrillResult, DrillServer,

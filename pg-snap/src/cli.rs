@@ -128,11 +128,10 @@ enum Command {
         /// created, print each with its error, and exit with status 3
         #[arg(long)]
         keep_going: bool,
-        /// Write the statements of the omitted objects to this file
-        #[arg(long, value_name = "FILE")]
-        left_out: Option<PathBuf>,
+        #[command(flatten)]
+        files: load::OutputFiles,
         /// Restore only this schema of the dump, into the current database
-        #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "keep_going", "left_out", "jobs"])]
+        #[arg(long, conflicts_with_all = ["drop_first", "keep_previous", "keep_going", "left_out", "record", "jobs"])]
         schema: Option<String>,
         /// Restore the schema under this name [default: its own name]
         #[arg(long, value_name = "NAME", requires = "schema")]
@@ -273,10 +272,10 @@ pub fn run(cli: Cli) -> Result<Exit> {
             load::tenant::run(&clients, &load::tenant::SchemaOptions { file, schema, into })?;
         }
         Command::Extract { file, schema } => extract::run(&file, &schema)?,
-        Command::Load { file, jobs, drop_first, keep_previous, keep_going, left_out, .. } => {
+        Command::Load { file, jobs, drop_first, keep_previous, keep_going, files, .. } => {
             let jobs = jobs_or_default(jobs);
             let options =
-                load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, left_out };
+                load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, files };
             return load::run(&clients, &options);
         }
         Command::Preflight { file, drop_first, json } => {

@@ -13,6 +13,7 @@ mod dispatcher;
 mod load_session;
 mod omitted;
 mod ordered_session;
+mod output_files;
 mod parallel_load;
 mod relations;
 mod remedy;
@@ -43,9 +44,11 @@ use crate::roles;
 use crate::sql::with_suffix;
 use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
+use bundle_format::report::LoadRecord;
 use omitted::Omitted;
+pub use output_files::OutputFiles;
 use pipe_kit::cleanup::{self, Guard};
-use pipe_kit::{Exit, Stop, info, warning};
+use pipe_kit::{Exit, info, warning};
 use std::cell::Cell;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -63,18 +66,17 @@ pub struct LoadOptions {
     pub keep_previous: bool,
     /// Leave out what is derived from rows, if it cannot be created.
     pub keep_going: bool,
-    /// The file for the statements of omitted objects.
-    pub left_out: Option<PathBuf>,
+    pub files: OutputFiles,
 }
 
 /// Replaces `PGDATABASE` by the dump. [`Exit::Incomplete`] if something was left out.
 ///
 /// # Errors
-/// [`Stop::damaged`] if the dump is not whole or holds a psql command, [`Stop::refused`] for
+/// [`pipe_kit::Stop::damaged`] if the dump is not whole or holds a psql command, [`pipe_kit::Stop::refused`] for
 /// what preflight refuses. Up to the swap the old database is untouched, unless `drop_first` is set.
 pub fn run(clients: &Clients, options: &LoadOptions) -> Result<Exit> {
     let names = DatabaseNames::of(psql::wanted_database()?);
-    check_left_out(options)?;
+    options.files.check(&options.file)?;
     let input = pipe_kit::input::open(&options.file)?;
     if options.drop_first {
         check_before_drop(options)?;
@@ -103,16 +105,6 @@ impl LoadOptions {
             keep_previous: self.keep_previous,
         }
     }
-}
-
-/// The file for omitted objects is written, so it must not be the dump.
-fn check_left_out(options: &LoadOptions) -> Result<()> {
-    let Some(left_out) = &options.left_out else { return Ok(()) };
-    let same = std::fs::canonicalize(left_out).ok();
-    if same.is_some() && same == std::fs::canonicalize(&options.file).ok() {
-        return Err(Stop::usage("--left-out names the dump itself").into());
-    }
-    Ok(())
 }
 
 /// `--drop-first` leaves nothing to fall back on, so the dump is checked first, if it can be read twice.
@@ -176,7 +168,9 @@ impl Load {
         let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         lock.check()?;
-        self.write_omitted(options, &omitted);
+        options.files.write_omitted(database, &omitted)?;
+        let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
+        options.files.write_record(LoadRecord { oid, left_out: omitted.len() })?;
         let keep = options.keep_previous || !omitted.is_empty();
         let kept = self.swap(keep)?;
         incoming_guard.disarm();
@@ -200,24 +194,12 @@ impl Load {
         Ok(state.search_path_elements(path.trim()))
     }
 
-    /// Runs before the swap, so that a crash in between does not lose them.
-    fn write_omitted(&self, options: &LoadOptions, omitted: &[Omitted]) {
-        let Some(path) = &options.left_out else { return };
-        if omitted.is_empty() {
-            if let Err(error) = omitted::remove(path) {
-                warning!("cannot remove what an earlier load left out: {error:#}");
-            }
-        } else if let Err(error) = omitted::write(path, &self.names.database, omitted) {
-            warning!("cannot write the statements that were left out: {error:#}");
-        }
-    }
-
     fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
         let name = &self.names.database;
-        let next = match &options.left_out {
+        let next = match &options.files.left_out {
             Some(path) => format!(
                 "remove the causes, then: psql -X -v ON_ERROR_STOP=1 -d {} -f {}",
                 shell_words::quote(name),

@@ -3,6 +3,7 @@
 use crate::commands::by_hand;
 use crate::database::{self, drop_tool, is_same_server, swap_tool};
 use crate::journal::{self, Journal};
+use crate::load_record;
 use crate::restore::HOLDER;
 use crate::settings::Settings;
 use crate::step::Step;
@@ -23,6 +24,7 @@ pub fn run(settings: &Settings) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     journal::remove(&path)?;
+    load_record::remove(&settings.load_record())?;
     match read {
         Ok(Some(journal)) => describe(settings, &journal),
         _ => warning!(

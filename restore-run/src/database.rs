@@ -36,6 +36,8 @@ pub enum InPlace {
     Old,
     /// The one that was loaded.
     New,
+    /// One that appeared since: neither from before the load, nor the one that was loaded.
+    Other,
     /// None of that name.
     Missing,
     /// The server is not the one that the restore began with.
@@ -51,9 +53,11 @@ pub fn in_place(journal: &Journal, now: Result<DatabaseStatus>) -> InPlace {
         return InPlace::OtherServer;
     }
     let before = journal.load.and_then(|load| load.before);
+    let kept = |oid: &u32| journal.previous.contains(oid) || journal.appeared.contains(oid);
     match now.oid {
         None => InPlace::Missing,
-        Some(oid) if before == Some(oid) || journal.previous.contains(&oid) => InPlace::Old,
+        Some(oid) if before == Some(oid) || kept(&oid) => InPlace::Old,
+        Some(oid) if journal.has_appeared(oid) => InPlace::Other,
         Some(_) => InPlace::New,
     }
 }
@@ -97,6 +101,7 @@ mod tests {
     use crate::journal::Load;
     use crate::journal::tests::journal;
     use crate::step::Step;
+    use bundle_format::report::LoadRecord;
 
     fn status(oid: &str, server: &str) -> Result<DatabaseStatus> {
         let report = r#"{"server_version":"15.18","system_identifier":ID,"database":"d","exists":true,"oid":OID,"is_template":false,"prepared_transactions":0,"may_create":true,"size_bytes":1,"connections":0,"schemas":[],"beside":[]}"#;
@@ -106,7 +111,7 @@ mod tests {
     #[test]
     fn the_database_in_place_is_known_by_its_oid_and_its_server() {
         let journal = Journal {
-            load: Some(Load { before: Some(8) }),
+            load: Some(Load { is_recorded: false, ..Load::replacing(Some(8)) }),
             server: Some("s".into()),
             ..journal(Step::Stop)
         };
@@ -118,6 +123,22 @@ mod tests {
         assert_eq!(at("null", "\"s\""), InPlace::Missing);
         assert_eq!(at("8", "\"t\""), InPlace::OtherServer);
         assert_eq!(in_place(&journal, Err(anyhow::anyhow!("gone"))), InPlace::Unknown);
+    }
+
+    #[test]
+    fn a_database_that_no_load_of_the_restore_has_recorded_is_another() {
+        let begun = Journal {
+            load: Some(Load::replacing(None)),
+            previous: vec![],
+            appeared: vec![6],
+            ..journal(Step::Stop)
+        };
+        assert_eq!(in_place(&begun, status("9", "null")), InPlace::Other);
+        assert_eq!(in_place(&begun, status("6", "null")), InPlace::Old);
+        let loaded = begun.with_record(Some(LoadRecord { oid: 9, left_out: 0 }));
+        assert_eq!(in_place(&loaded, status("9", "null")), InPlace::New);
+        assert_eq!(in_place(&loaded, status("10", "null")), InPlace::Other);
+        assert_eq!(in_place(&loaded, status("6", "null")), InPlace::Old);
     }
 
     #[test]

@@ -70,7 +70,10 @@ impl Run {
                 let beside = self.first_push_tool()?.map(|tool| {
                     format!("{}    # beside it, only if the bucket is empty", tool.to_shell())
                 });
-                shown(self.database_tool()).into_iter().chain(beside).collect()
+                shown(self.database_tool(self.choices.drop_first))
+                    .into_iter()
+                    .chain(beside)
+                    .collect()
             }
             Step::Objects => match self.objects_tool()? {
                 Some(tool) => shown(tool),

@@ -3,6 +3,7 @@
 use crate::commands::by_hand;
 use crate::database::{self, InPlace, drop_tool, in_place, swap_tool};
 use crate::journal::Journal;
+use crate::load_record;
 use crate::run::Run;
 use crate::step::{Selection, Step};
 use anyhow::Result;
@@ -57,17 +58,23 @@ impl Run {
             return Ok(Exit::Failed);
         }
         if journal.incomplete {
-            self.state.close_journal()?;
+            self.close()?;
             warning!("the restore is complete except for what was left out, named above");
             self.warn_of_previous(journal);
             self.check_roles();
             return Ok(Exit::Incomplete);
         }
         let dropped = self.drop_previous(&journal.previous)?;
-        self.state.close_journal()?;
+        self.close()?;
         let old = if dropped { "the old database is dropped; " } else { "" };
         info!("the health check passed; {old}the restore is complete");
         Ok(self.check_roles())
+    }
+
+    /// The restore is complete, so nobody needs what its load has recorded.
+    fn close(&self) -> Result<()> {
+        self.state.close_journal()?;
+        load_record::remove(&self.settings.load_record())
     }
 
     /// Returns whether they were dropped. Databases that are not ours are kept.

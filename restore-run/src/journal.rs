@@ -6,6 +6,7 @@
 use crate::options::Choices;
 use crate::step::Step;
 use anyhow::{Context, Result};
+use bundle_format::report::LoadRecord;
 use serde::{Deserialize, Serialize};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -38,6 +39,10 @@ pub struct Journal {
     /// Previous databases that this restore, and the unfinished ones that it replaces, have kept. They
     /// are dropped once the health check has passed.
     pub previous: Vec<u32>,
+    /// Databases of the target's name that appeared after the restore began, and that it did not load. They
+    /// are kept, and not dropped: nobody has confirmed that they may go.
+    #[serde(default)]
+    pub appeared: Vec<u32>,
     /// Whether files of `.env`, `secrets/` or `certs/` were replaced.
     pub config: bool,
     /// Whether something was left out.
@@ -49,16 +54,51 @@ pub struct Journal {
 pub struct Load {
     /// The oid of the database to be replaced; none if there was none of that name.
     pub before: Option<u32>,
+    /// Whether the load records the database that it puts in place. A journal of an earlier version lacks this.
+    #[serde(default)]
+    pub is_recorded: bool,
+    /// The database that was loaded, as recorded.
+    #[serde(default)]
+    pub loaded: Option<LoadRecord>,
+}
+
+impl Load {
+    /// At its beginning.
+    pub fn replacing(before: Option<u32>) -> Self {
+        Self { before, is_recorded: true, loaded: None }
+    }
 }
 
 impl Journal {
     /// Adds databases that are kept until the health check has passed.
     pub fn add_previous(&mut self, oids: impl IntoIterator<Item = u32>) {
         for oid in oids {
-            if !self.previous.contains(&oid) {
+            if !self.previous.contains(&oid) && !self.appeared.contains(&oid) {
                 self.previous.push(oid);
             }
         }
+    }
+
+    /// Adds a database that is kept, and not dropped.
+    pub fn add_appeared(&mut self, oid: Option<u32>) {
+        self.appeared.extend(oid.filter(|oid| !self.appeared.contains(oid)));
+    }
+
+    /// With what its load has recorded, where the journal does not have that yet.
+    pub fn with_record(mut self, record: Option<LoadRecord>) -> Self {
+        if let Some(load) = &mut self.load {
+            load.loaded = load.loaded.or(record.filter(|_| load.is_recorded));
+        }
+        self
+    }
+
+    /// Whether a database appeared after the load began: it was not in place then, was not kept by the restore
+    /// and is not the one that was loaded. Before the first load, the database in place is the one that the
+    /// operator has confirmed.
+    pub fn has_appeared(&self, oid: u32) -> bool {
+        let Some(load) = self.load.filter(|load| load.is_recorded) else { return false };
+        let is_loaded = load.loaded.is_some_and(|loaded| loaded.oid == oid);
+        load.before != Some(oid) && !self.previous.contains(&oid) && !is_loaded
     }
 
     /// Reads it; none where there is none.
@@ -138,6 +178,7 @@ pub mod tests {
             load: None,
             adds_objects: false,
             previous: vec![7],
+            appeared: vec![],
             config: false,
             incomplete: false,
         }
@@ -168,6 +209,31 @@ pub mod tests {
         ] {
             assert_eq!(journal(done).next(), next, "{done}");
         }
+    }
+
+    #[test]
+    fn the_load_of_a_journal_of_an_earlier_version_has_no_record() {
+        let load: Load = serde_json::from_str(r#"{"before":7}"#).unwrap();
+        assert!(!load.is_recorded);
+        let old = Journal { load: Some(load), ..journal(Step::Stop) };
+        let text = serde_json::to_string(&old).unwrap().replace("\"appeared\":[],", "");
+        let old: Journal = serde_json::from_str(&text).unwrap();
+        assert!(!old.has_appeared(9));
+        // Whatever lies there is of another restore.
+        let read = old.clone().with_record(Some(LoadRecord { oid: 9, left_out: 1 }));
+        assert_eq!(read, old);
+    }
+
+    #[test]
+    fn what_appeared_is_never_among_what_is_dropped() {
+        let mut journal = Journal { load: Some(Load::replacing(Some(8))), ..journal(Step::Stop) }
+            .with_record(Some(LoadRecord { oid: 9, left_out: 0 }));
+        let known = [7, 8, 9, 10].map(|oid| !journal.has_appeared(oid));
+        assert_eq!(known, [true, true, true, false]);
+        journal.add_appeared(Some(10));
+        journal.add_appeared(Some(10));
+        journal.add_previous([9, 10]);
+        assert_eq!((journal.appeared, journal.previous), (vec![10], vec![7, 9]));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod dry_run;
 mod first_push;
 mod health;
 mod journal;
+mod load_record;
 mod options;
 mod preflight;
 mod prompt;

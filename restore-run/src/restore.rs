@@ -180,6 +180,7 @@ impl Run {
             load: None,
             adds_objects: replaced.is_some_and(|replaced| replaced.adds_objects),
             previous: replaced.map(|replaced| replaced.previous.clone()).unwrap_or_default(),
+            appeared: Vec::new(),
             config: false,
             incomplete: self.state.progress().is_damaged,
         })

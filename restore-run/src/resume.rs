@@ -96,16 +96,22 @@ fn with_swap(mut journal: Journal, in_place: InPlace, this: &ThisRun) -> Result<
         InPlace::OtherServer => "the database server is not the one that the restore began with",
         _ if journal.load.is_none() => return Ok(journal),
         InPlace::New => {
+            let loaded = journal.load.and_then(|load| load.loaded);
+            journal.incomplete |= loaded.is_some_and(|loaded| loaded.left_out > 0);
             journal.finish(Step::Database);
             return Ok(journal);
         }
         InPlace::Old if journal.reaches(Step::Objects) => {
             "the database in place is one that the restore had kept, and that was swapped back since"
         }
+        InPlace::Other if journal.reaches(Step::Objects) => {
+            "the database in place is not the one that the restore had loaded"
+        }
         InPlace::Missing if journal.reaches(Step::Objects) => {
             "the database that the restore had loaded no longer exists"
         }
-        InPlace::Old | InPlace::Missing | InPlace::Unknown => return Ok(journal),
+        // The load is repeated, and keeps what it replaces.
+        InPlace::Old | InPlace::Other | InPlace::Missing | InPlace::Unknown => return Ok(journal),
     };
     Err(Stop::refused(format!(
         "{gone}; the restore cannot be continued, and nothing was changed; to restore from the start: {}; to \
@@ -159,6 +165,7 @@ mod tests {
     use super::*;
     use crate::journal::Load;
     use crate::journal::tests::journal;
+    use bundle_format::report::LoadRecord;
     use pipe_kit::Exit;
 
     const THIS: ThisRun = ThisRun {
@@ -183,12 +190,13 @@ mod tests {
 
     #[test]
     fn resume_continues_from_the_first_unfinished_step_and_asks_the_server_about_the_swap() {
-        let loading = Journal { load: Some(Load { before: Some(7) }), ..journal(Step::Stop) };
+        let loading = Journal { load: Some(Load::replacing(Some(7))), ..journal(Step::Stop) };
         for (journal, now, first) in [
             (journal(Step::Preflight), InPlace::Unknown, Step::Preflight),
             (journal(Step::Stop), InPlace::Unknown, Step::Preflight),
             (loading.clone(), InPlace::Old, Step::Preflight),
             (loading.clone(), InPlace::Missing, Step::Preflight),
+            (loading.clone(), InPlace::Other, Step::Preflight),
             (loading.clone(), InPlace::New, Step::Objects),
             (journal(Step::Database), InPlace::Unknown, Step::Objects),
             (journal(Step::Start), InPlace::Unknown, Step::Health),
@@ -199,6 +207,18 @@ mod tests {
         }
         let unknown = decided(Request::Resume, Some(loading), &THIS, InPlace::Unknown);
         assert!(unknown.is_err() && !refused(unknown));
+    }
+
+    #[test]
+    fn what_the_load_left_out_counts_only_once_its_database_is_in_place() {
+        let loading = Journal { load: Some(Load::replacing(None)), ..journal(Step::Stop) };
+        for (left_out, now, incomplete) in
+            [(2, InPlace::New, true), (0, InPlace::New, false), (2, InPlace::Old, false)]
+        {
+            let journal = loading.clone().with_record(Some(LoadRecord { oid: 9, left_out }));
+            let run = decided(Request::Resume, Some(journal), &THIS, now).unwrap();
+            assert_eq!(run.journal.unwrap().incomplete, incomplete, "{left_out} {now:?}");
+        }
     }
 
     #[test]
@@ -214,9 +234,9 @@ mod tests {
 
     #[test]
     fn no_restore_is_continued_once_its_database_is_not_in_place_any_more() {
-        let loaded = Journal { load: Some(Load { before: Some(7) }), ..journal(Step::Objects) };
+        let loaded = Journal { load: Some(Load::replacing(Some(7))), ..journal(Step::Objects) };
         for request in [Request::Resume, Request::Steps(Selection::From(Step::Config))] {
-            for now in [InPlace::Old, InPlace::Missing, InPlace::OtherServer] {
+            for now in [InPlace::Old, InPlace::Other, InPlace::Missing, InPlace::OtherServer] {
                 let result = decided(request, Some(loaded.clone()), &THIS, now);
                 assert!(refused(result), "{request:?} {now:?}");
             }

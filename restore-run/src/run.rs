@@ -4,6 +4,7 @@ use crate::bundle::Bundle;
 use crate::commands;
 use crate::database;
 use crate::journal::Journal;
+use crate::load_record;
 use crate::options::{Choices, Options, Request};
 use crate::preflight::Preflight;
 use crate::resume::{self, Decision, ThisRun};
@@ -44,7 +45,9 @@ impl Run {
             abandon: &commands::abandon(&settings.deploy),
         };
         let in_place = |journal: &Journal| database::in_place(journal, database::status(&settings));
-        let decision = resume::decide(options.request, Journal::read(&path)?, &this, in_place)?;
+        let record = load_record::read(&settings.load_record())?;
+        let journal = Journal::read(&path)?.map(|journal| journal.with_record(record));
+        let decision = resume::decide(options.request, journal, &this, in_place)?;
         let Decision { selection, journal, replaced } = decision;
         let choices = match (&journal, options.request) {
             (Some(journal), Request::Resume) => options.choices.over(journal.choices),

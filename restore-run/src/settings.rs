@@ -130,6 +130,11 @@ impl Settings {
         self.state_dir().join("unfinished.json")
     }
 
+    /// Where a load records what it puts in place, before it does.
+    pub fn load_record(&self) -> PathBuf {
+        self.state_dir().join("loaded.json")
+    }
+
     /// The cache's address without its password.
     pub fn redis_without_password(&self) -> String {
         match url::Url::parse(&self.redis_url) {

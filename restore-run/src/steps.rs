@@ -1,11 +1,12 @@
 //! The steps, up to the health check.
 
+use crate::commands::by_hand;
 use crate::journal::Load;
 use crate::options::ConfigChoice;
 use crate::prompt::{Answers, confirms};
 use crate::run::Run;
 use crate::summary::{Summary, why_no_objects};
-use crate::{cache, credentials, database, services};
+use crate::{cache, credentials, database, load_record, services};
 use anyhow::{Context, Result};
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, info, warning};
@@ -91,31 +92,41 @@ impl Run {
         Ok(())
     }
 
-    pub fn database_tool(&self) -> Tool {
-        let keep = if self.choices.drop_first { "--drop-first" } else { "--keep-previous" };
+    pub fn database_tool(&self, drop_first: bool) -> Tool {
+        let keep = if drop_first { "--drop-first" } else { "--keep-previous" };
         let left_out = self.settings.state_dir().join("left-out.sql");
         let tool = self.settings.tool("pg-snap").args(["load", keep]);
         let tool = if self.choices.keep_going { tool.arg("--keep-going") } else { tool };
-        tool.arg("--left-out").arg(left_out).arg(self.bundle.dump())
+        let tool = tool.arg("--left-out").arg(left_out);
+        tool.arg("--record").arg(self.settings.load_record()).arg(self.bundle.dump())
     }
 
     pub fn database(&self) -> Result<()> {
         self.warn_if_running();
         let before = database::status(&self.settings)?;
+        let appeared = self.appeared(before.oid);
+        let drop_first = self.choices.drop_first && appeared.is_none();
+        load_record::remove(&self.settings.load_record())?;
         self.state.update(|journal| {
-            journal.load = Some(Load { before: before.oid });
-            journal.add_previous(before.oid.filter(|_| !self.choices.drop_first));
+            journal.add_appeared(appeared);
+            journal.load = Some(Load::replacing(before.oid));
+            journal.add_previous(before.oid.filter(|_| !drop_first));
         })?;
         // If the load fails, this ends it.
         let first_push = self.begin_first_push()?;
-        let ended = self.database_tool().run();
+        let ended = self.database_tool(drop_first).run();
         if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
             warning!("the database has all rows; the objects named above are left out");
-            self.state.update(|journal| journal.incomplete = true)?;
         } else {
             ended?;
         }
         self.state.swapped();
+        let record = load_record::read(&self.settings.load_record())?;
+        let record = record.context("the load has not recorded which database it has loaded")?;
+        self.state.update(|journal| {
+            journal.incomplete |= record.left_out > 0;
+            journal.load = journal.load.map(|load| Load { loaded: Some(record), ..load });
+        })?;
         // The swap of a restore that was killed may have come after the server was asked: what this load has
         // kept is then a database that nobody knew.
         let kept = database::kept_since(&before, &database::status(&self.settings)?);
@@ -124,6 +135,20 @@ impl Run {
             first_push.finish();
         }
         Ok(())
+    }
+
+    /// The database in place, if it appeared after the restore began. Nobody has confirmed that it may be dropped.
+    fn appeared(&self, in_place: Option<u32>) -> Option<u32> {
+        let journal = self.state.journal()?;
+        let is_one = |oid: &u32| journal.appeared.contains(oid) || journal.has_appeared(*oid);
+        let oid = in_place.filter(is_one)?;
+        warning!(
+            "the database {} appeared after the restore began; it is kept beside the new one; to drop it once it \
+             is no longer needed: {}",
+            self.settings.database,
+            by_hand(&self.settings, &database::drop_tool(&self.settings, &[oid]))
+        );
+        Some(oid)
     }
 
     /// With `--only database`, no step has stopped the application.

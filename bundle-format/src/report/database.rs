@@ -47,6 +47,15 @@ pub struct DatabaseBeside {
     pub kept: bool,
 }
 
+/// `pg-snap load --record FILE`: what the load puts in place, written before it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadRecord {
+    /// The number of the loaded database. As long as another one is in place, the load has not replaced it.
+    pub oid: u32,
+    /// How many objects of the dump it lacks.
+    pub left_out: usize,
+}
+
 /// `pg-snap preflight --json`
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadPreflight {

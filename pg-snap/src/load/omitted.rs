@@ -5,7 +5,7 @@ use super::settings::SessionSettings;
 use crate::server_error::ServerError;
 use crate::sql::properties;
 use anyhow::{Context, Result};
-use pipe_kit::atomic::AtomicFile;
+use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -64,7 +64,7 @@ impl Omitted {
     }
 }
 
-/// Writes the statements to a file (0600).
+/// Writes the statements to a file (0600), durably.
 pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     let writing = || format!("writing {}", path.display());
     let mut file = AtomicFile::create(path)?;
@@ -80,7 +80,8 @@ pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
         before = Some(&*one.definition.settings);
     }
     file.write_all(b"COMMIT;\n").with_context(writing)?;
-    file.commit()
+    file.commit()?;
+    sync_directory(directory_of(path))
 }
 
 /// Removes the file of an earlier load, which would be mistaken for this one's. Removes no other file.

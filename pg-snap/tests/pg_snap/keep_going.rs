@@ -153,6 +153,56 @@ fn what_was_left_out_is_made_by_the_file_once_its_cause_is_removed() -> Result<(
     Ok(())
 }
 
+#[test]
+fn a_load_that_cannot_write_what_it_leaves_out_or_what_it_loads_replaces_nothing() -> Result<()> {
+    let server = source()?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    server.psql("piprio", "create table public.since (id int)")?;
+    let (absent, occupied) = (dir.path().join("absent/file"), dir.path().join("occupied"));
+    std::fs::create_dir(&occupied)?;
+    for option in ["--left-out", "--record"] {
+        for (path, before) in [(&absent, "nothing was changed"), (&occupied, "as it was")] {
+            let mut load = pg_snap(&server, "piprio");
+            let out = load.args(["load", "--keep-going", option]).arg(path).arg(&file).output()?;
+            let log = String::from_utf8_lossy(&out.stderr);
+            ensure!(out.status.code() == Some(1), "{option}: {log}");
+            let line = log.lines().last().context("no error")?;
+            for word in [before, &path.parent().context("parent")?.to_string_lossy()] {
+                ensure!(line.contains(word), "{option}: no {word}: {line}");
+            }
+            ensure!(server.psql("piprio", "select count(*) from since")? == "0");
+            let databases = "select count(*) from pg_database where datname like 'piprio_%'";
+            ensure!(server.psql("postgres", databases)? == "0");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_load_records_which_database_it_has_loaded_and_what_that_lacks() -> Result<()> {
+    let server = source()?;
+    let dir = tempfile::tempdir()?;
+    let (file, record) = (dir.path().join("d.sql.gz"), dir.path().join("loaded.json"));
+    dump_to(&server, "piprio", &[], &file)?;
+    for (content, status) in [("piprio", 3), ("whole", 0)] {
+        if content == "whole" {
+            server.psql("postgres", "create database whole template template0")?;
+            dump_to(&server, "whole", &[], &file)?;
+        }
+        let mut load = pg_snap(&server, "copy");
+        let out =
+            load.args(["load", "--keep-going", "--record"]).arg(&record).arg(&file).output()?;
+        ensure!(out.status.code() == Some(status), "{}", String::from_utf8_lossy(&out.stderr));
+        let oid = server.psql("copy", "select oid from pg_database where datname = 'copy'")?;
+        let text = std::fs::read_to_string(&record)?;
+        ensure!(text.starts_with(&format!("{{\"oid\":{oid},\"left_out\":")), "{text}");
+        ensure!(text.contains("\"left_out\":0}") == (status == 0), "{text}");
+    }
+    Ok(())
+}
+
 /// SQLSTATEs of a dozen classes, raised by what a load does.
 const STATES: [&str; 12] = [
     "08006", "0A000", "22P02", "23505", "28000", "40P01", "42501", "42P01", "53100", "55P03",

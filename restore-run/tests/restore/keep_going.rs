@@ -57,3 +57,20 @@ fn where_there_is_no_database_to_fall_back_on_rows_come_back_without_the_option(
     assert_eq!(deployment.psql("select count(*) from public.invoice")?, "1", "{}", run.stderr);
     Ok(())
 }
+
+#[test]
+fn what_a_load_left_out_is_known_though_the_restore_ended_right_after_the_swap() -> Result<()> {
+    // A kill before the restore can record it, and a load that loses its connection at the swap.
+    for (end, status) in [("kill -KILL $PPID; exit 0", 137), ("exit 1", 1)] {
+        let (deployment, bundle) = with_an_orphan()?;
+        let script = format!("[ \"$1\" = load ] && {{ \"$real\" \"$@\"; {end}; }}");
+        stand_in(&deployment, "pg-snap", &script)?;
+        deployment.restore(&bundle, &["--keep-going"], &answers("n"))?.expect(status);
+        put_back(&deployment, "pg-snap")?;
+        let run = deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(3);
+        assert!(!run.stderr.contains("[6/11]"), "loaded again\n{}", run.stderr);
+        assert!(run.stderr.contains("except for what was left out"), "{}", run.stderr);
+        assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    }
+    Ok(())
+}

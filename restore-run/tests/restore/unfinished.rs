@@ -122,6 +122,47 @@ fn a_kill_between_the_swap_and_its_note_is_found_out_from_the_server() -> Result
 }
 
 #[test]
+fn a_database_that_appeared_after_a_failed_load_is_replaced_and_kept() -> Result<()> {
+    for options in [&[][..], &["--drop-first"][..]] {
+        let (deployment, bundle) = with_bundle()?;
+        let before = deployment.state()?;
+        let drop = "drop database piprio with (force)";
+        if options.is_empty() {
+            deployment.psql_in("postgres", drop)?;
+        }
+        stand_in(&deployment, "pg-snap", "[ \"$1\" = load ] && exit 1")?;
+        deployment.restore(&bundle, options, &answers("n"))?.expect(1);
+        if !options.is_empty() {
+            deployment.psql_in("postgres", drop)?;
+        }
+        deployment.psql_in("postgres", "create database piprio")?;
+        deployment.psql("create table public.appeared (id int)")?;
+        deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(1);
+        put_back(&deployment, "pg-snap")?;
+        let run = deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(0);
+        assert!(run.stderr.contains("[6/11]"), "not loaded\n{}", run.stderr);
+        assert!(run.stderr.contains("appeared after"), "{}", run.stderr);
+        assert_eq!(deployment.state()?, before, "{options:?}");
+        // Nobody has confirmed that it may go.
+        assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres", "{options:?}");
+        deployment.psql_in("piprio_previous", "select * from public.appeared")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_loaded_database_that_was_replaced_by_hand_is_no_restore_to_continue() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    interrupted_at_objects(&deployment, &bundle)?;
+    deployment.psql_in("postgres", "drop database piprio with (force)")?;
+    deployment.psql_in("postgres", "create database piprio")?;
+    let run = deployment.restore(&bundle, &["--resume"], &answers("n"))?.expect(5);
+    assert!(run.stderr.contains("is not the one that the restore had loaded"), "{}", run.stderr);
+    assert_eq!(databases(&deployment)?, "piprio piprio_previous postgres");
+    Ok(())
+}
+
+#[test]
 fn a_load_that_was_killed_is_taken_up_with_every_check() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     deployment.psql("create table public.newer ()")?;

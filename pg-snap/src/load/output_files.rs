@@ -1,0 +1,69 @@
+//! The files that a load writes before the swap.
+
+use super::omitted::{self, Omitted};
+use anyhow::{Context, Result};
+use bundle_format::report::LoadRecord;
+use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
+use pipe_kit::{Stop, warning};
+use std::path::{Path, PathBuf};
+
+/// The files that a load writes beside the database. A load that cannot write one does not replace the database.
+#[derive(Debug, clap::Args)]
+pub struct OutputFiles {
+    /// Write the statements of the omitted objects to this file
+    #[arg(long, value_name = "FILE")]
+    pub left_out: Option<PathBuf>,
+    /// Before the loaded database replaces the old one, write its oid and the number of omitted
+    /// objects to this file, as JSON
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+}
+
+impl OutputFiles {
+    /// They are written, so they must not be the dump; and one that cannot be written is better found before the
+    /// load than after it.
+    pub fn check(&self, dump: &Path) -> Result<()> {
+        for (option, path) in [("--left-out", &self.left_out), ("--record", &self.record)] {
+            let Some(path) = path else { continue };
+            let same = std::fs::canonicalize(path).ok();
+            if same.is_some() && same == std::fs::canonicalize(dump).ok() {
+                return Err(Stop::usage(format!("{option} names the dump itself")).into());
+            }
+            AtomicFile::create(path)
+                .with_context(|| format!("{option} cannot be written; nothing was changed"))?;
+        }
+        Ok(())
+    }
+
+    /// Runs before the swap, so that a crash in between does not lose them. If they cannot be written, there is
+    /// no swap: nobody would know what the new database lacks.
+    pub fn write_omitted(&self, database: &str, omitted: &[Omitted]) -> Result<()> {
+        let Some(path) = &self.left_out else { return Ok(()) };
+        if omitted.is_empty() {
+            if let Err(error) = omitted::remove(path) {
+                warning!("cannot remove what an earlier load left out: {error:#}");
+            }
+            return Ok(());
+        }
+        omitted::write(path, database, omitted).context(
+            "the statements of the objects named above cannot be written, so the loaded database is not put in \
+             place; make room for them, or give another file (--left-out), and load again",
+        )
+    }
+
+    /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and
+    /// what it lacks, even if this process does not learn that the swap took place.
+    pub fn write_record(&self, record: LoadRecord) -> Result<()> {
+        let Some(path) = &self.record else { return Ok(()) };
+        let written = AtomicFile::create(path).and_then(|mut file| {
+            serde_json::to_writer(&mut file, &record)
+                .with_context(|| format!("writing {}", path.display()))?;
+            file.commit()?;
+            sync_directory(directory_of(path))
+        });
+        written.context(
+            "the loaded database cannot be recorded, so it is not put in place; make room for the file, and load \
+             again",
+        )
+    }
+}
