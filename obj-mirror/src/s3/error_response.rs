@@ -33,7 +33,12 @@ fn described(status: u16, meant: u16, headers: &HeaderMap, body: &[u8]) -> Store
         message.push_str(&format!("; the bucket is in region {region}: set AWS_REGION"));
     }
     let retry_after = header("retry-after").and_then(|text| pause(text.trim(), Utc::now()));
-    StoreError { kind: meaning(meant, code.trim()), message, retry_after }
+    let kind = match code.trim() {
+        // The page of a proxy does not prove that there is no object. A response to HEAD has no body.
+        "" if meant == 404 && !body.is_empty() => Kind::Transient,
+        code => meaning(meant, code),
+    };
+    StoreError { kind, message, retry_after }
 }
 
 /// The delay that `Retry-After` asks for (RFC 9110, section 10.2.3): seconds, or a date.
@@ -92,6 +97,19 @@ mod tests {
         }
         for status in [429, 500, 502, 503, 504] {
             assert!(answer(status, "").is_transient());
+        }
+    }
+
+    #[test]
+    fn only_the_storage_itself_says_that_there_is_no_object() {
+        for (body, kind) in [
+            ("", Kind::NoKey),
+            ("<Error><Code>NoSuchKey</Code></Error>", Kind::NoKey),
+            ("<Error><Code>NoSuchUpload</Code></Error>", Kind::NoKey),
+            ("<html><body>404 page not found</body></html>", Kind::Transient),
+            ("404 page not found", Kind::Transient),
+        ] {
+            assert_eq!(answered(404, &HeaderMap::new(), body.as_bytes()).kind, kind, "{body}");
         }
     }
 
