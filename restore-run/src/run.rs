@@ -45,8 +45,10 @@ impl Run {
             abandon: &commands::abandon(&settings.deploy),
         };
         let in_place = |journal: &Journal| database::in_place(journal, database::status(&settings));
-        let record = load_record::read(&settings.load_record())?;
-        let journal = Journal::read(&path)?.map(|journal| journal.with_record(record));
+        let journal = match Journal::read(&path)? {
+            Some(journal) => Some(journal.with_record(load_record::read(&settings.load_record())?)),
+            None => None,
+        };
         let decision = resume::decide(options.request, journal, &this, in_place)?;
         let Decision { selection, journal, replaced } = decision;
         let choices = match (&journal, options.request) {

@@ -115,17 +115,20 @@ impl Run {
         // If the load fails, this ends it.
         let first_push = self.begin_first_push()?;
         let ended = self.database_tool(drop_first).run();
-        if ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete) {
+        let is_incomplete =
+            ended.as_ref().is_err_and(|e| pipe_kit::status::of(e) == Exit::Incomplete);
+        if is_incomplete {
             warning!("the database has all rows; the objects named above are left out");
         } else {
             ended?;
         }
         self.state.swapped();
-        let record = load_record::read(&self.settings.load_record())?;
-        let record = record.context("the load has not recorded which database it has loaded")?;
+        // Another program in the place of pg-snap may record nothing.
+        let loaded = load_record::read(&self.settings.load_record())?;
+        let is_recorded = loaded.is_some();
         self.state.update(|journal| {
-            journal.incomplete |= record.left_out > 0;
-            journal.load = journal.load.map(|load| Load { loaded: Some(record), ..load });
+            journal.incomplete |= is_incomplete || loaded.is_some_and(|loaded| loaded.left_out > 0);
+            journal.load = Some(Load { before: before.oid, is_recorded, loaded });
         })?;
         // The swap of a restore that was killed may have come after the server was asked: what this load has
         // kept is then a database that nobody knew.

@@ -74,3 +74,21 @@ fn what_a_load_left_out_is_known_though_the_restore_ended_right_after_the_swap()
     }
     Ok(())
 }
+
+/// Every stage can be replaced.
+#[test]
+fn a_load_that_records_nothing_still_says_by_its_status_whether_it_is_complete() -> Result<()> {
+    let (deployment, bundle) = with_an_orphan()?;
+    let script =
+        r#"if [ "$1" = load ]; then "$real" "$@"; s=$?; rm .restore/loaded.json; exit $s; fi"#;
+    stand_in(
+        &deployment,
+        "pg-snap",
+        &script.replace(".restore", &deployment.dir().join(".restore").display().to_string()),
+    )?;
+    let run = deployment.restore(&bundle, &["--keep-going"], &answers("n"))?.expect(3);
+    assert!(run.stderr.contains("complete except for what was left out"), "{}", run.stderr);
+    put_back(&deployment, "pg-snap")?;
+    deployment.health_check()?.expect(0);
+    Ok(())
+}
