@@ -64,6 +64,8 @@ if [[ -z "${1:-}" ]] && major="$(compgen -G '/usr/lib/postgresql/*/bin/initdb' |
       printf 'dependencies.sh: no %s\n' "${extensions[*]}" >&2
   fi
 fi
-# The message language of some tests' servers; without it, those tests are skipped.
-[[ -n "${1:-}" || "$(locale -a)" == *de_DE.utf8* ]] || "${as_root[@]}" localedef -i de_DE -f UTF-8 de_DE.UTF-8 ||
-  printf 'dependencies.sh: no locale de_DE.UTF-8\n' >&2
+# The message language of some tests' servers, and a decimal comma; without them, those tests are skipped.
+for locale in de_DE es_AR; do
+  [[ -n "${1:-}" || "$(locale -a)" == *"$locale.utf8"* ]] || "${as_root[@]}" localedef -i "$locale" -f UTF-8 "$locale.UTF-8" ||
+    printf 'dependencies.sh: no locale %s.UTF-8\n' "$locale" >&2
+done
