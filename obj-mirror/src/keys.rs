@@ -37,7 +37,7 @@ pub fn list(args: &List) -> Result<Exit> {
     for failure in &listing.failures {
         pipe_kit::log::line(format_args!("{}: {}", printable(&failure.key), failure.reason));
     }
-    let object = |object: crate::s3::page::Listed| BucketObject {
+    let object = |object: crate::s3::listed::Listed| BucketObject {
         key: format!("{}{}", args.begins, object.key),
         size: object.size,
         modified: object.modified,

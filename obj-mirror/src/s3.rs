@@ -13,6 +13,7 @@ pub mod etag;
 pub mod fault;
 pub mod headers;
 pub mod http;
+pub mod listed;
 pub mod lock;
 pub mod page;
 pub mod parts;

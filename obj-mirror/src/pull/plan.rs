@@ -6,7 +6,7 @@ use crate::mirror::lookup::{EntryLookup, LineRef};
 use crate::mirror::paths::Paths;
 use crate::mirror::placement::{Placer, stored_path};
 use crate::mirror::tree::Tree;
-use crate::s3::page::{Listed, UNKNOWN_TIME};
+use crate::s3::listed::{Listed, UNKNOWN_TIME};
 use pipe_kit::mutex::lock;
 use std::sync::Arc;
 

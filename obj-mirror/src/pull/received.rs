@@ -6,7 +6,7 @@ use crate::object::key::printable;
 use crate::pull::plan::PlanItem;
 use crate::s3::fault::StoreError;
 use crate::s3::headers::Head;
-use crate::s3::page::UNKNOWN_TIME;
+use crate::s3::listed::UNKNOWN_TIME;
 use md5::Md5;
 use pipe_kit::text::hex;
 use pipe_kit::warning;

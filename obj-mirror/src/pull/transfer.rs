@@ -13,7 +13,7 @@ use crate::pull::plan::{PlanItem, Planner, UnsortedListing};
 use crate::report::Summary;
 use crate::s3::concurrency::ConcurrencyLimiter;
 use crate::s3::fault::{Kind, StoreError};
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use crate::s3::remote::{Listing, Remote};
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::mutex::lock;

@@ -2,7 +2,7 @@
 
 use crate::external_sort::{Record, Sorted, Sorter};
 use crate::object::Failure;
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use crate::s3::remote::{Listing, Remote};
 use anyhow::{Context, Result};
 use chrono::DateTime;
@@ -84,7 +84,7 @@ fn listed(Record { key, value }: Record) -> Option<Listed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::s3::page::UNKNOWN_TIME;
+    use crate::s3::listed::UNKNOWN_TIME;
 
     #[test]
     fn a_listing_in_any_order_is_read_back_sorted_and_each_key_once() {

@@ -5,7 +5,7 @@ use crate::mirror::index::Entry;
 use crate::object::Failure;
 use crate::push::source::{Found, Source};
 use crate::s3::etag::is_md5;
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use anyhow::Result;
 use std::cmp::Ordering;
 use std::iter::Peekable;

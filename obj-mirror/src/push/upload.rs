@@ -10,7 +10,7 @@ use crate::push::source::Source;
 use crate::s3::etag::is_md5;
 use crate::s3::fault::{Kind, StoreError};
 use crate::s3::headers::same;
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use crate::s3::parts::{Part, Upload};
 use crate::s3::remote::Remote;
 use crate::s3::retry::retrying;

@@ -4,7 +4,7 @@ use crate::object::attributes::Properties;
 use crate::object::octets::Octets;
 use crate::s3::etag::bare;
 use crate::s3::etag::is_md5;
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue};
 

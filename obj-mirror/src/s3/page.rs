@@ -5,33 +5,12 @@ use crate::s3::document::Document;
 use crate::s3::encode::url_decode;
 use crate::s3::etag::bare;
 use crate::s3::fault::StoreError;
+use crate::s3::listed::{Listed, UNKNOWN_TIME};
 use chrono::{DateTime, Utc};
 
 /// The root element of a listing.
 pub const ROOT: &str = "ListBucketResult";
 const NOT_UTF8: &str = "its key is not UTF-8, which S3 requires";
-
-/// Stands for a time that the server does not give, or not in a readable form.
-pub const UNKNOWN_TIME: DateTime<Utc> = DateTime::UNIX_EPOCH;
-
-/// An object as listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    pub key: String,
-    pub size: u64,
-    /// Without quotes; empty if the server lists none.
-    pub etag: String,
-    /// UTC, milliseconds; or [`UNKNOWN_TIME`].
-    pub modified: DateTime<Utc>,
-}
-
-#[cfg(test)]
-impl Listed {
-    pub fn sample(key: &str) -> Self {
-        let modified = DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1);
-        Self { key: key.into(), size: 1, etag: "0".repeat(32), modified }
-    }
-}
 
 /// A page of a listing.
 #[derive(Debug, Default)]

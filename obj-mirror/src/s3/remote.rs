@@ -3,7 +3,7 @@
 use crate::location::BucketPath;
 use crate::object::Failure;
 use crate::s3::fault::{Kind, StoreError};
-use crate::s3::page::Listed;
+use crate::s3::listed::Listed;
 use crate::s3::rate::Rate;
 use crate::s3::retry::retrying;
 use crate::s3::store::Store;
