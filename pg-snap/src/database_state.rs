@@ -6,9 +6,11 @@ mod contents;
 mod requirements;
 mod settings;
 
+pub use contents::{DatabaseContents, QUERY as CONTENTS};
 pub use requirements::{Dictionary, QUERIES, Requirements, Resolution};
 pub use settings::list as search_path;
 
+use crate::blocks::comments;
 use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
@@ -143,9 +145,8 @@ impl DatabaseState {
     /// # Errors
     /// [`pipe_kit::Stop::damaged`] if the line is there and cannot be read.
     pub fn from_head(head: &[u8]) -> Result<Option<Self>> {
-        let comments =
-            head.split(|b| *b == b'\n').take_while(|l| l.is_empty() || l.starts_with(b"--"));
-        let Some(line) = comments.filter_map(|l| l.strip_prefix(LINE.as_bytes())).next() else {
+        let Some(line) = comments(head).filter_map(|l| l.strip_prefix(LINE.as_bytes())).next()
+        else {
             return Ok(None);
         };
         serde_json::from_slice(line).map(Some).map_err(|e| {

@@ -41,15 +41,12 @@ impl Head {
     pub fn read<R: Read>(blocks: &mut Blocks<R>) -> Result<Self> {
         let (mut scanner, mut found) = (Scanner::default(), FoundNeeds::default());
         let mut bytes = Vec::new();
-        let mut state = None;
+        let state = DatabaseState::from_head(blocks.head()?)?;
         loop {
             let Some(block) = blocks.next()? else {
                 scanner.finish()?;
                 break;
             };
-            if bytes.is_empty() {
-                state = DatabaseState::from_head(block)?;
-            }
             bytes.extend_from_slice(block);
             scanner.scan(block, &mut found)?;
             let is_complete = state.as_ref().is_some_and(|s| s.extensions.is_some());

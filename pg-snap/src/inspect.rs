@@ -92,10 +92,10 @@ fn read_in_full(path: &Path) -> Result<InspectReport> {
 fn scan(scanner: &mut Scanner, report: &mut InspectReport, text: impl Read) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "inspect");
     let mut blocks = Blocks::new(text);
+    if report.found.database.is_none() {
+        report.set_database(DatabaseState::from_head(blocks.head()?)?);
+    }
     while let Some(block) = blocks.next()? {
-        if report.found.database.is_none() {
-            report.set_database(DatabaseState::from_head(block)?);
-        }
         bar.inc(block.len() as u64);
         scanner.scan(block, report)?;
     }

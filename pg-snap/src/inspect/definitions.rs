@@ -145,12 +145,12 @@ impl Entry {
 impl DefinitionReader<'_> {
     fn scan(&mut self, scanner: &mut Scanner, text: impl Read) -> Result<()> {
         let mut blocks = Blocks::new(text);
+        if !std::mem::replace(&mut self.has_head, true)
+            && let Some(state) = DatabaseState::from_head(blocks.head()?)?
+        {
+            self.of_database(&state)?;
+        }
         while let Some(block) = blocks.next()? {
-            if !std::mem::replace(&mut self.has_head, true)
-                && let Some(state) = DatabaseState::from_head(block)?
-            {
-                self.of_database(&state)?;
-            }
             scanner.scan(block, self)?;
         }
         Ok(())

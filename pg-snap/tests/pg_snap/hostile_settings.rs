@@ -256,3 +256,45 @@ fn no_statement_of_a_session_runs_under_a_limit_of_its_database() -> Result<()> 
     }
     Ok(())
 }
+
+/// What lies outside the database is one line of the dump, which is longer than what is read at a time.
+#[test]
+fn the_settings_and_grants_of_hundreds_of_roles_come_back() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio")?;
+    server.psql(
+        "piprio",
+        "do $$ declare name text; begin for n in 1..1000 loop
+           name := format('tenant_of_a_customer_with_a_rather_long_name_number_%s', n);
+           execute format('create role %I', name);
+           execute format('grant connect on database piprio to %I', name);
+           execute format('alter role %I in database piprio set search_path = %I, public', name, name);
+         end loop; end $$",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let dump = dir.path().join("dump");
+    dump_to(&server, "piprio", &[], &dump)?;
+    let text = gunzip(&dump)?;
+    ensure!(
+        text.split(|b| *b == b'\n').any(|line| line.starts_with(b"--") && line.len() > 300_000)
+    );
+    for options in [&["inspect"][..], &["inspect", "--full"], &["preflight"]] {
+        pg_snap(&server, "copy").args(options).arg(&dump).assert().success();
+    }
+    pg_snap(&server, "copy").arg("load").arg(&dump).assert().success();
+    let outside = |database: &str| {
+        let settings =
+            "(select string_agg(setrole || array_to_string(setconfig, ','), ' ' order by setrole)
+                         from pg_db_role_setting where setdatabase = d.oid)";
+        server.psql(
+            "postgres",
+            &format!(
+                "select array_to_string(datacl, ' '), {settings} from pg_database d where datname = '{database}'"
+            ),
+        )
+    };
+    let before = outside("piprio")?;
+    ensure!(before.len() > 100_000 && before.contains("_number_1000"), "{before}");
+    ensure!(outside("copy")? == before);
+    Ok(())
+}
