@@ -303,12 +303,14 @@ impl<'a> Dispatcher<'a> {
             self.run_in_transaction(statement)?;
         }
         let mut rows = 0;
+        let mut end = rows::end_of(b"");
         while let Some(lines) = reader.next_rows()? {
+            end = rows::end_of(&lines);
             rows += memchr::memchr_iter(b'\n', &lines).count() as u64;
             self.bar.inc(lines.len() as u64);
             self.ordered.send_unrepeatable(&lines, || statement.what())?;
         }
-        self.ordered.send_unrepeatable(b"\\.\n", || statement.what())?;
+        self.ordered.send_unrepeatable(end, || statement.what())?;
         match &mut self.transaction {
             Transaction::Open(all) => {
                 *all += rows;

@@ -156,6 +156,11 @@ impl Observer for FirstStatement {
     }
 }
 
+/// The marker after these rows. Its line ends as theirs do: in a file from Windows, as a server wants it.
+pub fn end_of(rows: &[u8]) -> &'static [u8] {
+    if rows.ends_with(b"\r\n") { b"\\.\r\n" } else { b"\\.\n" }
+}
+
 /// Copies rows of a queue, if there are any; false if the session has ended.
 pub fn copy_queue(
     session: &mut LoadSession,
@@ -180,7 +185,7 @@ pub fn copy_queue(
                 None => break,
             }
         }
-        session.send(b"\\.\n")
+        session.send(end_of(&lines))
     };
     let sent = copy();
     let done = sent.and_then(|()| check_copied(session, rows, || queue.table_name()));
@@ -216,7 +221,7 @@ fn copy_by_chunks(
 fn copy_chunk(session: &mut LoadSession, queue: &RowQueue, lines: &[u8]) -> Result<()> {
     session.send(&queue.statement)?;
     session.send(lines)?;
-    session.send(b"\\.\n")?;
+    session.send(end_of(lines))?;
     let rows = memchr::memchr_iter(b'\n', lines).count() as u64;
     check_copied(session, rows, || queue.table_name())
 }

@@ -21,8 +21,15 @@ fn is_any(tokens: &[Token], phrases: &[&str]) -> bool {
 /// Whether it runs code that may set what later statements depend on, as pg_dump writes none.
 pub fn may_set_anything(sql: &[u8]) -> bool {
     let tokens = tokens(&String::from_utf8_lossy(sql), PHRASE);
-    is_any(&tokens, &["DO", "CALL", "EXECUTE", "DISCARD"])
-        || is_any(&tokens, &["SELECT"]) && !is_any(&tokens, &["SELECT PG_CATALOG"])
+    // pg_dump 18 writes `SELECT * FROM` before the functions that restore statistics.
+    let called = match tokens.as_slice() {
+        [select, Token::Mark('*'), from, called @ ..] if select.is("SELECT") && from.is("FROM") => {
+            called
+        }
+        [select, called @ ..] if select.is("SELECT") => called,
+        _ => return is_any(&tokens, &["DO", "CALL", "EXECUTE", "DISCARD"]),
+    };
+    !is_any(called, &["PG_CATALOG"])
 }
 
 /// Whether it sets or resets a parameter of the session.
@@ -176,6 +183,11 @@ mod tests {
             ("DO $$ BEGIN END $$", true),
             ("CALL s.p()", true),
             ("SELECT s.f()", true),
+            ("SELECT * FROM s.f()", true),
+            (
+                "SELECT * FROM pg_catalog.pg_restore_relation_stats('version', '180000'::integer)",
+                false,
+            ),
             ("SELECT pg_catalog.setval('s.q', 1)", false),
             ("CREATE TABLE s.t ()", false),
         ] {

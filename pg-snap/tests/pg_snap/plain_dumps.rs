@@ -77,3 +77,17 @@ fn what_pg_restore_writes_loads_as_psql_loads_it() -> Result<()> {
     ensure!(std::process::Command::new("gzip").arg(&file).status()?.success());
     ensure_loads(&server, &dir.path().join("d.sql.gz"), "pg_restore")
 }
+
+#[test]
+fn a_dump_with_the_line_ends_of_windows_loads_as_psql_loads_it() -> Result<()> {
+    let setup = Setup::new()?;
+    let (unix, windows) = (setup.path("unix.sql.gz"), setup.path("windows.sql"));
+    pg_dump_to(&setup.server, "piprio", &[], &unix)?;
+    // Rows inside a transaction take another way.
+    const END: &str = "--\n-- PostgreSQL database dump complete";
+    let late = "BEGIN;\nCREATE TABLE public.late (a text);\nCOPY public.late FROM stdin;\n1\n\\.\nCOMMIT;\n\n";
+    let text = String::from_utf8(gunzip(&unix)?)?.replace(END, &format!("{late}{END}"));
+    std::fs::write(&windows, text.replace('\n', "\r\n"))?;
+    std::process::Command::new("gzip").arg(&windows).status()?;
+    ensure_loads(&setup.server, &setup.path("windows.sql.gz"), "CRLF")
+}
