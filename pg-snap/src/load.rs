@@ -158,10 +158,13 @@ impl Load {
         // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = self.search_path(&state)?;
+        let hidden = state.requirements.as_ref().map(|needs| &needs.hidden_operators);
+        let operator_schemas = hidden.map(|hidden| hidden.schemas.clone()).unwrap_or_default();
         let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,
             search_path: &search_path,
+            operator_schemas: &operator_schemas,
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };

@@ -5,8 +5,13 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The first one returns an object with the requirements, the other a [`RowValue`] in each line.
-pub const QUERIES: [&str; 2] = [include_str!("requirements.sql"), include_str!("row_values.sql")];
+/// The first one returns an object with the requirements, the second an object with the [`HiddenOperators`], the
+/// last a [`RowValue`] in each line.
+pub const QUERIES: [&str; 3] = [
+    include_str!("requirements.sql"),
+    include_str!("hidden_operators.sql"),
+    include_str!("row_values.sql"),
+];
 
 /// Columns that get a warning each.
 const LINES: usize = 10;
@@ -30,7 +35,22 @@ pub struct Requirements {
     /// Those that belong to no extension.
     pub foreign_data_wrappers: Vec<String>,
     pub event_triggers: Vec<String>,
+    #[serde(skip_serializing_if = "HiddenOperators::is_empty")]
+    pub hidden_operators: HiddenOperators,
     pub row_values: Vec<RowValue>,
+}
+
+/// Operators of extensions whose schema the text of a definition has no place for, as in `NULLIF (a, b)`: under an
+/// empty search path, the server would take one of its own, without an error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HiddenOperators {
+    /// Of the operators.
+    pub schemas: Vec<String>,
+    /// The first of the objects that use them.
+    pub users: Vec<String>,
+    /// The number of all of these objects.
+    pub count: usize,
 }
 
 /// A text search dictionary of a template of PostgreSQL's own.
@@ -89,8 +109,13 @@ impl Requirements {
     pub fn add_line(&mut self, line: &str) -> Result<()> {
         let reading = || format!("unexpected line in the list of requirements: {line}");
         if line.starts_with("{\"extension_versions\"") {
-            let row_values = std::mem::take(&mut self.row_values);
-            *self = Self { row_values, ..serde_json::from_str(line).with_context(reading)? };
+            let (row_values, hidden_operators) =
+                (std::mem::take(&mut self.row_values), std::mem::take(&mut self.hidden_operators));
+            let others = serde_json::from_str(line).with_context(reading)?;
+            *self = Self { row_values, hidden_operators, ..others };
+        } else if line.starts_with("{\"hidden_operators\"") {
+            let hidden: Self = serde_json::from_str(line).with_context(reading)?;
+            self.hidden_operators = hidden.hidden_operators;
         } else {
             self.row_values.push(serde_json::from_str(line).with_context(reading)?);
         }
@@ -115,6 +140,32 @@ impl Requirements {
         if more > 0 {
             lines.truncate(LINES);
             lines.push(format!("columns whose rows no load can read: and {more} more"));
+        }
+        lines.extend(self.hidden_operators.warnings());
+        lines
+    }
+}
+
+impl HiddenOperators {
+    fn is_empty(&self) -> bool {
+        self.schemas.is_empty()
+    }
+
+    fn warnings(&self) -> Vec<String> {
+        let schemas = self.schemas.join(", ");
+        let mut lines: Vec<String> = self
+            .users
+            .iter()
+            .map(|user| {
+                format!(
+                    "{user} compares by an operator of schema {schemas} whose schema its definition cannot name: \
+                     psql alone loads it with an operator of pg_catalog (pg-snap load sets the search_path)"
+                )
+            })
+            .collect();
+        let more = self.count.saturating_sub(self.users.len());
+        if more > 0 {
+            lines.push(format!("operators that a definition cannot name: and {more} more"));
         }
         lines
     }

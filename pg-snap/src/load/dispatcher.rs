@@ -302,8 +302,7 @@ impl<'a> Dispatcher<'a> {
         } else {
             self.run_in_transaction(statement)?;
         }
-        let mut rows = 0;
-        let mut end = rows::end_of(b"");
+        let (mut rows, mut end) = (0, rows::end_of(b""));
         while let Some(lines) = reader.next_rows()? {
             end = rows::end_of(&lines);
             rows += memchr::memchr_iter(b'\n', &lines).count() as u64;

@@ -51,7 +51,7 @@ impl<'a> OrderedSession<'a> {
     pub fn run(&mut self, definition: Definition) -> Result<()> {
         self.sent_bytes += definition.text.len();
         self.sent_count += 1;
-        let sent = self.session.run(&definition.text, self.sent_count);
+        let sent = self.session.run(&self.repair.script(&definition), self.sent_count);
         self.sent.push_back((self.sent_count, definition));
         self.recover(sent)?;
         self.forget();
@@ -140,7 +140,7 @@ impl<'a> OrderedSession<'a> {
         self.session = self.repair.open(&after.settings)?;
         self.sent
             .iter()
-            .try_for_each(|(ticket, definition)| self.session.run(&definition.text, *ticket))
+            .try_for_each(|(ticket, sent)| self.session.run(&self.repair.script(sent), *ticket))
     }
 
     /// Names the statement that was running, for an error that is none of the statement's own.

@@ -28,6 +28,8 @@ pub struct LoadPlan<'a> {
     pub jobs: NonZero<usize>,
     /// The elements of the source database's search path.
     pub search_path: &'a [String],
+    /// Schemas of operators that a statement of the dump may use without naming them.
+    pub operator_schemas: &'a [String],
     /// Whether what is derived from rows may be left out.
     pub keep_going: bool,
 }
@@ -39,7 +41,8 @@ pub struct LoadPlan<'a> {
 pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<Omitted>> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
-    let repair = Repair::new(server, plan.database, &begin, plan.search_path, plan.keep_going);
+    let LoadPlan { database, search_path, operator_schemas, keep_going, .. } = *plan;
+    let repair = Repair::new(server, database, &begin, search_path, operator_schemas, keep_going);
     let bar = pipe_kit::progress::bytes(source.bytes(), "load");
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {

@@ -6,12 +6,14 @@ use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::settings::SessionSettings;
+use crate::database_state::search_path;
 use crate::psql::Server;
 use crate::server_error::ServerError;
 use crate::sql::{Name, properties, with_values};
 use anyhow::{Context, Error, Result, anyhow};
 use pipe_kit::{info, warning};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What all sessions of a load share, to open new ones and to record what was left out.
@@ -22,6 +24,8 @@ pub struct Repair<'a> {
     pub begin: &'a str,
     /// The elements of the source database's search path.
     pub search_path: &'a [String],
+    /// Schemas of operators that a statement of the dump may use without naming them.
+    pub operator_schemas: &'a [String],
     /// Whether objects may be left out.
     pub keep_going: bool,
     omitted: Mutex<Vec<Omitted>>,
@@ -37,10 +41,21 @@ impl<'a> Repair<'a> {
         database: &'a str,
         begin: &'a str,
         search_path: &'a [String],
+        operator_schemas: &'a [String],
         keep_going: bool,
     ) -> Self {
         let (omitted, dropped, functions) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self { server, database, begin, search_path, keep_going, omitted, dropped, functions }
+        Self {
+            server,
+            database,
+            begin,
+            search_path,
+            operator_schemas,
+            keep_going,
+            omitted,
+            dropped,
+            functions,
+        }
     }
 
     /// Opens a session with these settings of the dump.
@@ -48,6 +63,27 @@ impl<'a> Repair<'a> {
         let mut session = LoadSession::open(self.server, self.database, self.begin)?;
         session.send(&settings.to_sql())?;
         Ok(session)
+    }
+
+    /// The text that executes a statement at first: under a search path in which its operators are found, where another
+    /// one would be taken without an error.
+    pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
+        match self.is_under_operators(definition) {
+            false => Cow::Borrowed(&definition.text),
+            true => {
+                let path = search_path(self.operator_schemas);
+                let text: [&[u8]; 3] = [
+                    &format!("SET search_path = {path};\n").into_bytes(),
+                    &definition.text,
+                    b"SET search_path = '';\n",
+                ];
+                Cow::Owned(text.concat())
+            }
+        }
+    }
+
+    fn is_under_operators(&self, definition: &Definition) -> bool {
+        !self.operator_schemas.is_empty() && properties::may_hide_operators(&definition.text)
     }
 
     /// What becomes of a statement that was run: true if it succeeded; false if it failed, and its session
@@ -69,6 +105,9 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// If nothing helps, with the object, its statement and what to do.
     pub fn repair(&self, definition: &Definition, failure: ServerError) -> Result<()> {
+        if self.is_under_operators(definition) && self.attempt_as_is(definition)?.is_ok() {
+            return Ok(());
+        }
         let context = self.context(definition);
         let mut last = failure.clone();
         for alternative in remedy::alternatives(&definition.text, &failure, &context) {

@@ -30,7 +30,8 @@ fn do_jobs(pool: &WorkerPool, repair: &Repair<'_>, bar: &Bar) -> Result<()> {
             }
             Work::Rows(queue) => rows::copy_queue(&mut session, &queue, bar, repair, &settings)?,
             Work::Statement(definition) => {
-                let result = session.send(&definition.text).and_then(|()| session.sync());
+                let result =
+                    session.send(&repair.script(&definition)).and_then(|()| session.sync());
                 repair.outcome(&definition, result)?
             }
         };

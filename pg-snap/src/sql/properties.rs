@@ -95,6 +95,20 @@ pub fn has_own_search_path(sql: &[u8]) -> bool {
     begins_with(sql, &phrases) || adds_constraint(sql, &["PRIMARY KEY", "UNIQUE", "EXCLUDE"])
 }
 
+/// Whether it holds an operator whose schema its text has no place for: in `NULLIF`, `CASE a WHEN`, `IS DISTINCT FROM`
+/// or `JOIN … USING`. Some of these it may hold in another meaning.
+pub fn may_hide_operators(sql: &[u8]) -> bool {
+    let tokens = tokens(&String::from_utf8_lossy(sql), usize::MAX);
+    is_any(&tokens, &["CREATE", "ALTER"])
+        && tokens.windows(2).any(|pair| match pair {
+            [word, Token::Mark('(')] => word.is("NULLIF") || word.is("USING"),
+            [word, next] => {
+                word.is("CASE") && !next.is("WHEN") || word.is("DISTINCT") && next.is("FROM")
+            }
+            _ => false,
+        })
+}
+
 /// Whether it adds a foreign key or a check, which may be added without a look at the rows.
 pub fn adds_checked_constraint(sql: &[u8]) -> bool {
     adds_constraint(sql, &["FOREIGN KEY", "CHECK"])
@@ -174,6 +188,22 @@ mod tests {
             ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", None),
         ] {
             assert_eq!(validation(sql.as_bytes()).as_deref(), expected, "{sql}");
+        }
+    }
+
+    #[test]
+    fn an_operator_is_hidden_where_its_schema_has_no_place() {
+        for (sql, hides) in [
+            ("CREATE VIEW s.v AS SELECT NULLIF(a, b) FROM s.t;", true),
+            ("CREATE VIEW s.v AS SELECT CASE a WHEN b THEN 1 END AS c FROM s.t;", true),
+            ("CREATE VIEW s.v AS SELECT * FROM (s.t JOIN s.u USING (a));", true),
+            ("CREATE TABLE s.t (a int, CONSTRAINT c CHECK ((a IS NOT DISTINCT FROM b)))", true),
+            ("CREATE VIEW s.v AS SELECT CASE WHEN a THEN b END AS c FROM s.t;", false),
+            ("CREATE INDEX i ON s.t USING btree (a)", false),
+            ("CREATE FUNCTION s.f() RETURNS int AS $$ SELECT NULLIF(1, 2) $$", false),
+            ("INSERT INTO s.t VALUES (NULLIF(1, 2))", false),
+        ] {
+            assert_eq!(may_hide_operators(sql.as_bytes()), hides, "{sql}");
         }
     }
 

@@ -129,3 +129,56 @@ fn what_needs_no_search_path_is_made_without_one() -> Result<()> {
     ensure!(path.is_empty() || path == "pg_catalog, pg_temp" || path == "\"\"", "{path}");
     Ok(())
 }
+
+/// Each compares citext by an operator that PostgreSQL writes without its schema. Under an empty search path, the
+/// server would compare text, without an error.
+const HIDDEN: &str = "
+    create extension citext;
+    create table people (id int primary key, email citext, nick citext,
+      is_same boolean generated always as (nullif(email, nick) is null) stored,
+      check (email is distinct from 'NOBODY'));
+    insert into people values (1, 'A@x', 'a@X'), (2, 'b', 'c');
+    create table visits (email citext, at int);
+    insert into visits values ('a@X', 1), ('B', 2);
+    create view joined as select id, at from people join visits using (email);
+    create materialized view joined_rows as select id, at from people join visits using (email);
+    create view chosen as select case email when 'a@x' then 1 else 2 end as c from people;
+    create view nulled as select nullif(email, nick) as n from people;
+    create index distinct_ones on people (id) where email is distinct from nick;
+    create domain somebody as citext check (value is distinct from 'NOBODY');
+    alter table people enable row level security;
+    create policy not_nobody on people using (email is distinct from 'NOBODY');
+    create function nothing() returns trigger language plpgsql as $$ begin return new; end $$;
+    create trigger changed before update on people for each row
+      when (old.email is distinct from new.email) execute function nothing();
+    create rule no_b as on delete to people where old.email is distinct from 'a@X' do instead nothing;
+    create function is_one(a citext, b citext) returns boolean language sql immutable
+      begin atomic select nullif(a, b) is null; end";
+
+#[test]
+fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", HIDDEN)?;
+    let dir = tempfile::tempdir()?;
+    let dump = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &dump)?;
+    pg_snap(&server, "copy").arg("load").arg(&dump).assert().success();
+    for ask in [
+        "select (select count(*) from joined), (select count(*) from joined_rows), (select sum(c) from chosen),
+           (select count(n) from nulled), (select count(*) from people where is_same), is_one('A', 'a')",
+        "select classid::regclass, count(*) from pg_depend where refclassid = 'pg_operator'::regclass
+           and refobjid in (select oid from pg_operator where oprnamespace = 'public'::regnamespace)
+           and objid not in (select oid from pg_opclass) group by 1 order by 1",
+    ] {
+        ensure!(server.psql("copy", ask)? == server.psql("piprio", ask)?, "{ask}");
+    }
+    ensure!(content(&server, "copy")? == content(&server, "piprio")?);
+    let report = pg_snap(&server, "copy").args(["inspect", "--json"]).arg(&dump).output()?;
+    let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
+    let warnings = report["warnings"].to_string();
+    for object in ["view public.chosen compares", "index public.distinct_ones", "and 2 more"] {
+        ensure!(warnings.contains(object), "{warnings}");
+    }
+    Ok(())
+}
