@@ -45,7 +45,8 @@ cat > "$work/new/bin/docker" <<'DOCKER'
 #!/usr/bin/env bash
 # The engine's client with Compose as a plugin.
 set -euo pipefail
-here="$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)"
+# Called by way of PATH, by its whole path. Every start of the client passes here: nothing else is started.
+here="${BASH_SOURCE[0]%/*}"
 PATH=":$PATH:"
 PATH="${PATH//":$here:"/:}"
 export PATH="${PATH:1:-1}" DOCKER_CONFIG="${here%/bin}"

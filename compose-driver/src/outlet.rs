@@ -7,14 +7,21 @@ use crate::guarded;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::cleanup::Guard;
 use pipe_kit::{Exit, Stop};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{self, AtFlags, CWD, FileType, Mode, OFlags};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// As much as an unprivileged user may have in a pipe.
 const CAPACITY: usize = 1 << 20;
+/// Bytes that a client writes to a pipe at a time.
+const ONE_WRITE: u64 = 4 << 10;
+/// While output flows, it is passed on in pieces of this size: each piece wakes the reader.
+const PIECE: u64 = 64 << 10;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The pipe, open at both ends: what reads does not come to its end before the command has opened it.
 pub struct Outlet {
@@ -47,10 +54,38 @@ impl Outlet {
 
     /// Passes on what comes out, from now on.
     pub fn pass_on(self, mut output: File) -> PassedOn {
-        let Self { mut reader, writer, removal } = self;
+        let Self { reader, writer, removal } = self;
         // Ending closes the pipe: nobody reads it any more, which the command learns by SIGPIPE.
-        let thread = std::thread::spawn(move || io::copy(&mut reader, &mut output).map(drop));
+        let thread = std::thread::spawn(move || copy_in_pieces(&reader, &mut output));
         PassedOn { thread, writer, removal }
+    }
+}
+
+/// Copies a pipe to its end. After a piece of more than one write, waits once for the next piece to grow.
+fn copy_in_pieces(reader: &File, output: &mut File) -> io::Result<()> {
+    let mut flows = false;
+    loop {
+        wait_for_bytes(reader)?;
+        let mut bytes = rustix::io::ioctl_fionread(reader)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        if flows && bytes < PIECE {
+            std::thread::sleep(PAUSE);
+            bytes = rustix::io::ioctl_fionread(reader)?;
+        }
+        io::copy(&mut reader.take(bytes), output)?;
+        flows = bytes > ONE_WRITE;
+    }
+}
+
+/// Waits until there is something to read, or nobody is left who writes.
+fn wait_for_bytes(reader: &File) -> io::Result<()> {
+    loop {
+        match poll(&mut [PollFd::new(reader, PollFlags::IN)], None) {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result.map(drop).map_err(io::Error::from),
+        }
     }
 }
 

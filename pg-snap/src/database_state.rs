@@ -134,6 +134,15 @@ impl DatabaseState {
             .with_context(|| format!("reading the state of database {database}"))
     }
 
+    /// Adds what only the database itself knows.
+    pub fn add_contents(&mut self, contents: DatabaseContents) {
+        self.size_bytes = Some(contents.size_bytes);
+        self.extensions = Some(contents.extensions);
+        for role in &mut self.roles {
+            role.owns = Some(role.name == self.owner || contents.owners.contains(&role.name));
+        }
+    }
+
     /// The comment line that carries it. JSON has no raw line breaks, so it cannot end the comment.
     pub fn to_comment(&self) -> Result<String> {
         Ok(format!("{LINE}{}\n", serde_json::to_string(self)?))

@@ -76,13 +76,14 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     let key = thread::scope(|scope| {
         // All questions at the same time: starting a client in a container takes a tenth of a second.
         let state = scope.spawn(|| read_state(&server, &database));
-        let leftovers = scope.spawn(|| run::end_leftover_sessions(&server, &database));
         let pg_restore = scope.spawn(|| Ok(pg_dump.same_release("pg_restore")));
         let holder = match SnapshotHolder::open(&server, &database) {
             Ok(holder) => holder,
             Err(error) => return Err(join(state).err().unwrap_or(error)),
         };
         let settings = holder.settings.clone();
+        let (ending, names) = (&server, holder.dump_sessions.clone());
+        let leftovers = scope.spawn(move || run::end_leftover_sessions(ending, &names));
         let run = DumpRun {
             server: &server,
             database: &database,
@@ -129,10 +130,10 @@ fn connect(clients: &Clients, database: &str) -> Result<(Server, Client)> {
 fn read_state(server: &Server, database: &str) -> Result<DatabaseState> {
     thread::scope(|scope| {
         let survey = scope.spawn(|| Survey::run(server, database));
-        let state = DatabaseState::read(server, database)?
+        let mut state = DatabaseState::read(server, database)?
             .with_context(|| format!("the server has no database {database}"))?;
-        let mut state = state.with_contents(server)?;
-        let Survey { warnings, requirements } = join(survey)?;
+        let Survey { contents, warnings, requirements } = join(survey)?;
+        state.add_contents(contents);
         state.warnings = warnings;
         state.require(requirements);
         Ok(state)

@@ -120,7 +120,8 @@ impl Finder {
     fn try_database(&self, database: &str) -> Result<Result<Server, Refusal>> {
         let token = format!("{:016x}", RandomState::new().build_hasher().finish());
         let ask = format!(
-            "SELECT pg_catalog.current_setting('server_version_num'), \
+            "\\echo :VERSION_NUM\n\
+             SELECT pg_catalog.current_setting('server_version_num'), \
              pg_catalog.current_setting('{TOKEN}', true) IS NOT DISTINCT FROM {}",
             literal(&token)
         );
@@ -137,13 +138,18 @@ impl Finder {
                 Err(_) => return Ok(Err(Refusal { error, is_up: true })),
             },
         };
-        let (number, is_ours) = answer.trim().split_once('|').unwrap_or_default();
-        let number = number.parse().with_context(|| format!("server version '{answer}'"))?;
+        let (psql, server) = answer.trim().split_once('\n').unwrap_or_default();
+        let (server, is_ours) = server.split_once('|').unwrap_or_default();
+        let version = |number: &str| {
+            let number = number.parse().with_context(|| format!("versions '{answer}'"))?;
+            Ok::<_, Error>(Version::from_number(number))
+        };
+        let (psql, server) = (version(psql)?, version(server)?);
         if is_ours != "t" {
             return Err(pooled().into());
         }
-        let psql = self.server.psql().clone();
-        Ok(Ok(Server::new(psql, Version::from_number(number), database)))
+        let psql = self.server.psql().clone().of_version(psql);
+        Ok(Ok(Server::new(psql, server, database)))
     }
 
     /// Whether a server answers, or may answer if that is unknown.

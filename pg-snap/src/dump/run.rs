@@ -96,18 +96,19 @@ fn start_time(pid: u32) -> Option<u64> {
     stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
+/// A query that lists the names of the sessions of all dumps of the database, for [`end_leftover_sessions`].
+pub fn list_sessions() -> String {
+    format!(
+        "SELECT coalesce(pg_catalog.json_agg(DISTINCT application_name), '[]') \
+         FROM pg_catalog.pg_stat_activity \
+         WHERE datname = pg_catalog.current_database() AND application_name LIKE {};\n",
+        literal(&format!("{NAME}%"))
+    )
+}
+
 /// Ends the sessions left by killed runs on this host.
-pub fn end_leftover_sessions(server: &Server, database: &str) -> Result<()> {
-    let names = server.query(
-        &server.maintenance,
-        &format!(
-            "SELECT DISTINCT application_name FROM pg_catalog.pg_stat_activity WHERE datname = {} \
-             AND application_name LIKE {}",
-            literal(database),
-            literal(&format!("{NAME}%"))
-        ),
-    )?;
-    for name in names.lines().filter(|name| is_leftover(name, &host_id(), start_time)) {
+pub fn end_leftover_sessions(server: &Server, names: &[String]) -> Result<()> {
+    for name in names.iter().filter(|name| is_leftover(name, &host_id(), start_time)) {
         let ended =
             server.end_sessions(Sessions::Named(name)).context("ending the dump's sessions")?;
         if ended > 0 {

@@ -1,7 +1,7 @@
 //! The session that holds the snapshot for as long as the dump takes.
 
 use super::catalog::{self, Contents};
-use super::run::DumpRun;
+use super::run::{self, DumpRun};
 use super::session;
 use crate::psql::Server;
 use crate::psql_session::PsqlSession;
@@ -21,6 +21,8 @@ pub struct SnapshotHolder {
     /// The name under which other sessions use it.
     pub snapshot: String,
     pub settings: OwnSettings,
+    /// Names of the sessions of dumps of this database, of this run too.
+    pub dump_sessions: Vec<String>,
 }
 
 /// Settings of a session in which nothing was set.
@@ -49,9 +51,13 @@ impl SnapshotHolder {
             b"BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY;\nSELECT pg_catalog.pg_export_snapshot();\n",
         )?;
         let snapshot = session.line().context("taking a snapshot")?;
+        session.send(run::list_sessions().as_bytes())?;
+        let line = session.line().context("listing the sessions of dumps")?;
+        let dump_sessions = serde_json::from_str(&line)
+            .with_context(|| format!("unexpected list of sessions: {line}"))?;
         let backslashes_escape = strings == "off";
         let settings = OwnSettings { encoding, backslashes_escape, search_path };
-        Ok(Self { session, snapshot, settings })
+        Ok(Self { session, snapshot, settings, dump_sessions })
     }
 
     /// Adds the sequences, as the snapshot sees them.

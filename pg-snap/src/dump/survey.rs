@@ -1,12 +1,13 @@
 //! Questions to the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
-use crate::database_state::{QUERIES, Requirements};
+use crate::database_state::{CONTENTS, DatabaseContents, QUERIES, Requirements};
 use crate::psql::Server;
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 #[derive(Debug, Default)]
 pub struct Survey {
+    pub contents: DatabaseContents,
     pub warnings: Vec<String>,
     pub requirements: Requirements,
 }
@@ -15,19 +16,21 @@ impl Survey {
     /// A question that fails is a warning, and does not prevent the dump.
     pub fn run(server: &Server, database: &str) -> Result<Self> {
         let needs = QUERIES.map(warnings::isolated).concat();
-        let script = format!("{}{needs}", warnings::script());
+        let script = format!("{CONTENTS}{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {
             // Where the server no longer answers, it is not the check that has failed.
-            server.query(database, "SELECT 1")?;
+            let contents = DatabaseContents::from_line(server.query(database, CONTENTS)?.trim())?;
             let words =
                 format!("cannot check the catalog for what may cause trouble in a load: {error:#}");
-            Ok(Survey { warnings: vec![words], ..Survey::default() })
+            Ok(Survey { contents, warnings: vec![words], ..Survey::default() })
         })
     }
 
     fn read(answer: &str) -> Result<Self> {
-        let lines = answer.lines();
+        let mut lines = answer.lines();
+        let contents = lines.next().context("the database's contents are missing")?;
+        let contents = DatabaseContents::from_line(contents)?;
         let (mut warnings, mut requirements) = (Warnings::default(), Requirements::default());
         for line in lines.filter(|line| !line.is_empty()) {
             match line.starts_with('{') {
@@ -37,6 +40,6 @@ impl Survey {
         }
         let mut warnings = warnings.into_lines();
         warnings.extend(requirements.warnings());
-        Ok(Self { warnings, requirements })
+        Ok(Self { contents, warnings, requirements })
     }
 }
