@@ -23,6 +23,8 @@ pub struct CheckedIndex {
     pub paths: Paths,
     /// The number of its entries.
     pub len: u64,
+    /// The bytes of its objects together.
+    pub bytes: u64,
     /// Whether `SHA256SUMS` matches it, to the byte.
     pub sums_agree: bool,
 }
@@ -43,11 +45,11 @@ impl CheckedIndex {
         let path = index_path(mirror);
         let Some(file) = open(&path)? else { return Ok(None) };
         let sums = SumsCheck::open(mirror);
-        let (paths, len, sums_agree) = (Paths::default(), 0, false);
-        let mut checked = Self { file, path, paths, len, sums_agree };
+        let (paths, len, bytes, sums_agree) = (Paths::default(), 0, 0, false);
+        let mut checked = Self { file, path, paths, len, bytes, sums_agree };
         if !checked.check(sums)? {
             checked.file = checked.sorted_copy()?;
-            (checked.paths, checked.len) = (Paths::default(), 0);
+            (checked.paths, checked.len, checked.bytes) = (Paths::default(), 0, 0);
             checked.check(SumsCheck::open(mirror))?;
         }
         Ok(Some(checked))
@@ -82,6 +84,7 @@ impl CheckedIndex {
             }
             self.paths.insert(&entry.path);
             self.len += 1;
+            self.bytes = self.bytes.saturating_add(entry.size);
             last = Some(entry.key);
         }
         self.sums_agree = match sums.filter(|_| is_sorted) {

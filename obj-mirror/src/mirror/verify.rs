@@ -1,8 +1,10 @@
 //! Verification: every object is hashed and compared with the index.
 
-use crate::mirror::contents::Contents;
+use crate::mirror::checked_index::{CheckedIndex, Entries};
+use crate::mirror::contents::Item;
 use crate::mirror::files;
-use crate::mirror::index::{self, Entry};
+use crate::mirror::index::Entry;
+use crate::mirror::paths::Paths;
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
 use anyhow::Result;
@@ -10,10 +12,8 @@ use bundle_format::report::{MirrorCheck, MirrorProblem};
 use indicatif::ProgressBar;
 use pipe_kit::text::hex;
 use sha2::{Digest, Sha256};
-use std::collections::HashSet;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 fn path_problem(path: &str, problem: impl Into<String>) -> MirrorProblem {
@@ -32,8 +32,8 @@ pub fn verify(dir: &Path, jobs: usize) -> Result<MirrorCheck> {
         report.problems.push(path_problem(&format!("{OWN}/journal.jsonl"), problem));
     }
     let index_name = format!("{OWN}/index.jsonl");
-    let entries = match index::load(dir) {
-        Ok(Some(entries)) => entries,
+    let mut index = match CheckedIndex::open(dir) {
+        Ok(Some(index)) => index,
         Ok(None) => {
             report.problems.push(path_problem(&index_name, "missing: nothing to verify against"));
             return Ok(report);
@@ -43,51 +43,63 @@ pub fn verify(dir: &Path, jobs: usize) -> Result<MirrorCheck> {
             return Ok(report);
         }
     };
-    if !index::sums_agree(dir, &entries) {
+    if !index.sums_agree {
         let problem = "missing, or does not match the index";
         report.problems.push(path_problem(&format!("{OWN}/SHA256SUMS"), problem));
     }
     let tree = Tree::open(dir)?;
-    let disk = tree.contents()?;
-    report.problems.extend(unlisted(&disk, &entries));
-    report.objects = entries.len() as u64;
-    report.bytes = entries.iter().map(|e| e.size).sum();
+    report.problems.extend(unlisted(&tree, &mut index.paths)?);
+    (report.objects, report.bytes) = (index.len, index.bytes);
     let bar = pipe_kit::progress::bytes(Some(report.bytes), "verify");
-    report.problems.extend(check_all(&tree, &entries, jobs, &bar));
+    report.problems.extend(check_all(&tree, index.entries()?, jobs, &bar)?);
     bar.finish_and_clear();
     report.problems.sort();
     Ok(report)
 }
 
-fn unlisted(disk: &Contents, entries: &[Entry]) -> Vec<MirrorProblem> {
-    let extra = leftovers(disk, entries.iter().map(|e| e.path.as_str()));
-    let listed = |path: &str| entries.iter().any(|e| e.path == path);
-    // An object replaced by something foreign is reported once, as an object.
-    let foreign = disk.foreign.iter().map(|p| p.to_string_lossy()).filter(|p| !listed(p));
-    extra
-        .iter()
-        .map(|path| path_problem(path, "not in the index"))
-        .chain(foreign.map(|path| path_problem(&path, "not in the index and not a regular file")))
-        .collect()
+/// What lies in the mirror and is no object of it. An object replaced by something else is reported once, as an
+/// object.
+fn unlisted(tree: &Tree, listed: &mut Paths) -> Result<Vec<MirrorProblem>> {
+    let mut problems = Vec::new();
+    tree.walk(|item| {
+        let (path, problem) = match item {
+            Item::Directory(_) => return Ok(()),
+            Item::File(path) => (path.into(), "not in the index"),
+            Item::Foreign(path) => {
+                (path.to_string_lossy(), "not in the index and not a regular file")
+            }
+        };
+        if !listed.contains(&path) {
+            problems.push(path_problem(&path, problem));
+        }
+        Ok(())
+    })?;
+    Ok(problems)
 }
 
-fn check_all(tree: &Tree, entries: &[Entry], jobs: usize, bar: &ProgressBar) -> Vec<MirrorProblem> {
-    let next = AtomicUsize::new(0);
-    let problems = Mutex::new(Vec::new());
+/// Checks every entry by `jobs` threads, which share the reader of the index.
+fn check_all(
+    tree: &Tree,
+    entries: Entries,
+    jobs: usize,
+    bar: &ProgressBar,
+) -> Result<Vec<MirrorProblem>> {
+    let entries = Mutex::new(entries);
+    let next = || entries.lock().unwrap_or_else(PoisonError::into_inner).next().transpose();
     let work = || {
-        let mut buffer = vec![0; 256 * 1024];
-        while let Some(entry) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(problem) = check(tree, entry, &mut buffer, bar) {
-                problems.lock().unwrap_or_else(PoisonError::into_inner).push(problem);
-            }
+        let (mut problems, mut buffer) = (Vec::new(), vec![0; 256 * 1024]);
+        while let Some(entry) = next()? {
+            problems.extend(check(tree, &entry, &mut buffer, bar));
         }
+        Ok(problems)
     };
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(entries.len()) {
-            scope.spawn(work);
-        }
-    });
-    problems.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let found = workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        found.collect::<Result<Vec<_>>>().map(|problems| problems.concat())
+    })
 }
 
 fn check(
@@ -124,27 +136,26 @@ fn check(
     (!same).then(|| object_problem(entry, "changed: its SHA-256 does not match the index"))
 }
 
-/// Files on disk that are not objects.
-fn leftovers<'a>(disk: &Contents, objects: impl IntoIterator<Item = &'a str>) -> Vec<String> {
-    let objects: HashSet<&str> = objects.into_iter().collect();
-    disk.files.keys().filter(|path| !objects.contains(path.as_str())).cloned().collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mirror::paths::Paths;
-    use crate::mirror::tree::Stat;
 
     #[test]
-    fn leftovers_are_the_files_that_are_no_objects() {
-        let mut disk = Contents::default();
-        for file in ["a", "b/c"] {
-            disk.files.insert(file.to_owned(), Stat { size: 1, modified: None });
+    fn only_what_is_listed_belongs_to_a_mirror() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("b")).unwrap();
+        for file in ["a", "b/c", "b/d"] {
+            std::fs::write(dir.path().join(file), "x").unwrap();
         }
-        assert_eq!(leftovers(&disk, ["a"]), ["b/c"]);
-        let mut paths = Paths::default();
-        paths.insert("a");
-        assert!(paths.contains("a") && !paths.contains("b/c"));
+        for link in ["l", "m"] {
+            std::os::unix::fs::symlink("a", dir.path().join(link)).unwrap();
+        }
+        let mut listed = Paths::default();
+        ["a", "b/c", "l"].iter().for_each(|path| listed.insert(path));
+        let tree = Tree::open(dir.path()).unwrap();
+        let mut paths: Vec<_> =
+            unlisted(&tree, &mut listed).unwrap().into_iter().map(|problem| problem.path).collect();
+        paths.sort();
+        assert_eq!(paths, ["b/d", "m"]);
     }
 }
