@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The usual names, of which Compose takes the first that is there; and those of files that add to it.
-const USUAL: [&str; 4] =
+pub const USUAL: [&str; 4] =
     ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
 const OVERRIDE: [&str; 4] = [
     "compose.override.yaml",
@@ -22,17 +22,25 @@ const OVERRIDE: [&str; 4] = [
 const ASK: &str = "services: {ask: {image: ask, labels: \
                    {file: \"${COMPOSE_FILE-}\", separator: \"${COMPOSE_PATH_SEPARATOR-}\"}}}\n";
 
-/// The Compose files of a deployment: those that `COMPOSE_FILE` names, else the usual ones.
+/// The Compose files that `COMPOSE_FILE` names; none where it is not set.
 ///
 /// # Errors
-/// [`Stop::refused`] where there is none.
-pub fn files(compose: &Compose, deploy: &Path) -> Result<Vec<PathBuf>> {
+/// If Compose cannot read the `.env`.
+pub fn named_files(compose: &Compose, deploy: &Path) -> Result<Vec<PathBuf>> {
     let asked = compose.configuration_of(ASK)?;
     let label = |name: &str| {
         let value = asked.pointer("/services/ask/labels").and_then(|labels| labels.get(name));
         value.and_then(Value::as_str).unwrap_or_default().replace("$$", "$")
     };
-    let named = named(&label("file"), &label("separator"), deploy);
+    Ok(named(&label("file"), &label("separator"), deploy))
+}
+
+/// The Compose files of a deployment: those that `COMPOSE_FILE` names, else the usual ones in its directory.
+///
+/// # Errors
+/// [`Stop::refused`] where there is none.
+pub fn files(compose: &Compose, deploy: &Path) -> Result<Vec<PathBuf>> {
+    let named = named_files(compose, deploy)?;
     if !named.is_empty() {
         return Ok(named);
     }

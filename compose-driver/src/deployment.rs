@@ -63,8 +63,7 @@ impl Deployment {
 
     /// Whether a path, as a container's label has it, is this very directory.
     pub fn is(&self, path: &str) -> bool {
-        let place = |path: &Path| path.metadata().ok().map(|at| (at.dev(), at.ino()));
-        place(Path::new(path)).is_some_and(|at| Some(at) == place(&self.dir))
+        is_same(Path::new(path), &self.dir)
     }
 
     /// Whether its path leads through no link.
@@ -73,19 +72,24 @@ impl Deployment {
     }
 }
 
+/// Whether two paths lead to one file or directory.
+pub fn is_same(one: &Path, other: &Path) -> bool {
+    let place = |path: &Path| path.metadata().ok().map(|at| (at.dev(), at.ino()));
+    place(one).is_some_and(|at| Some(at) == place(other))
+}
+
 /// The current directory by the name that led to it, as a shell's `pwd` prints it: Compose names the project
 /// after the last name of the deployment's path.
 fn current_dir(pwd: Option<OsString>) -> std::io::Result<PathBuf> {
-    let place = |path: &Path| path.metadata().ok().map(|at| (at.dev(), at.ino()));
     let named = pwd.map(PathBuf::from).filter(|dir| dir.is_absolute());
-    match named.filter(|dir| place(dir).is_some() && place(dir) == place(Path::new("."))) {
+    match named.filter(|dir| is_same(dir, Path::new("."))) {
         Some(dir) => Ok(dir),
         None => std::env::current_dir(),
     }
 }
 
 /// The path without `.` and `..`, as a shell's `cd` reads it.
-fn plain(path: &Path) -> PathBuf {
+pub fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for part in path.components() {
         match part {

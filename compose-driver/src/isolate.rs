@@ -26,7 +26,7 @@ use pipe_kit::atomic::AtomicFile;
 use pipe_kit::{Stop, info};
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Writes the Compose file of the drill whose directory is the deployment, from the configuration of another
 /// one. Prints what it is without.
@@ -43,6 +43,7 @@ pub fn isolate(drill: &Deployment, deploy: &Deployment, skip: &[String], bytes: 
     let production = Project::read(deploy, compose.clone())?;
     refuse_same_project(&production, &project)?;
     let files = configuration::files(&compose, deploy.dir())?;
+    refuse_outside(deploy, &files)?;
     let links = links::of_files(deploy.dir(), drill.dir())?;
     let source = configuration::Source { files: &files, dir: drill.dir(), project: &project };
     let compose = compose.of(drill);
@@ -90,6 +91,22 @@ fn refuse_same_project(production: &Project<'_>, project: &str) -> Result<()> {
         .into());
     }
     Ok(())
+}
+
+/// Relative paths of the configuration would lead to other places in the drill's directory than they do in production.
+fn refuse_outside(deploy: &Deployment, files: &[PathBuf]) -> Result<()> {
+    let outside = files
+        .first()
+        .filter(|file| file.parent().is_none_or(|dir| !deploy.is(&dir.to_string_lossy())));
+    match outside {
+        None => Ok(()),
+        Some(file) => Err(Stop::refused(format!(
+            "the first Compose file {} is not directly in {}: a drill cannot isolate these services",
+            file.display(),
+            deploy.dir().display()
+        ))
+        .into()),
+    }
 }
 
 /// Whole or not at all: `destroy` reads it. Only its owner may read it: it has what the services'

@@ -20,6 +20,7 @@ mod mark;
 mod mounted;
 mod outlet;
 mod project;
+mod project_dir;
 mod room;
 mod service;
 mod services;

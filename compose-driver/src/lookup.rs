@@ -6,9 +6,10 @@ use crate::compose::Compose;
 use crate::deployment::Deployment;
 use crate::docker::{self, ANSWER};
 use crate::project::Project;
-use crate::service;
+use crate::{drill, project_dir, service};
 use anyhow::{Context, Result};
 use serde::Deserialize;
+use std::path::{Path, PathBuf};
 
 /// The id of the first running container of a service.
 ///
@@ -39,23 +40,48 @@ enum ProjectName {
     Unclear,
 }
 
+/// A variable of the environment, else of the `.env`; empty where only Compose can read it.
+fn given<'a>(key: &str, environment: Option<&'a str>, dotenv: &'a str) -> Option<&'a str> {
+    let mut lines = dotenv.lines().filter(|line| line.contains(key));
+    match (environment.filter(|value| !value.is_empty()), lines.next(), lines.next()) {
+        (Some(value), ..) => Some(value),
+        (None, None, _) => None,
+        (None, Some(line), None) => {
+            Some(line.strip_prefix(key).and_then(|rest| rest.strip_prefix('=')).unwrap_or_default())
+        }
+        (None, Some(_), Some(_)) => Some(""),
+    }
+}
+
 /// From `COMPOSE_PROJECT_NAME` of the environment, else of the `.env`.
 fn project_name(environment: Option<&str>, dotenv: &str) -> ProjectName {
-    const KEY: &str = "COMPOSE_PROJECT_NAME";
-    let mut lines = dotenv.lines().filter(|line| line.contains(KEY));
-    let name = match (environment.filter(|name| !name.is_empty()), lines.next(), lines.next()) {
-        (Some(name), ..) => name,
-        (None, None, _) => return ProjectName::Derived,
-        (None, Some(line), None) => {
-            line.strip_prefix(KEY).map_or("", |rest| rest.strip_prefix('=').unwrap_or_default())
-        }
-        (None, Some(_), Some(_)) => "",
+    match given("COMPOSE_PROJECT_NAME", environment, dotenv) {
+        None => ProjectName::Derived,
+        Some(name) if drill::is_name(name) => ProjectName::Chosen(name.to_owned()),
+        Some(_) => ProjectName::Unclear,
+    }
+}
+
+/// The name that Compose gives to a project of a directory.
+fn derived_name(dir: &Path) -> ProjectName {
+    let name = dir.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    let name: String =
+        name.chars().filter(|c| c.is_ascii_alphanumeric() || "_-".contains(*c)).collect();
+    if drill::is_name(&name) { ProjectName::Chosen(name) } else { ProjectName::Unclear }
+}
+
+/// The project's directory, by `COMPOSE_FILE` of the environment, else of the `.env`; the deployment's own where only
+/// Compose can read that.
+fn project_dir(deploy: &Path, environment: Option<&str>, dotenv: &str) -> PathBuf {
+    let is_plain = |text: &str| {
+        text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-:".contains(c))
+            && !dotenv.contains("COMPOSE_PATH_SEPARATOR")
     };
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if name.starts_with(is_plain) && name.chars().all(|c| is_plain(c) || "_-".contains(c)) {
-        ProjectName::Chosen(name.to_owned())
-    } else {
-        ProjectName::Unclear
+    let named = given("COMPOSE_FILE", environment, dotenv);
+    match named.map(|text| text.split(':').next().filter(|it| !it.is_empty() && is_plain(text))) {
+        None => project_dir::of_files(deploy, None),
+        Some(Some(file)) => project_dir::of_files(deploy, Some(Path::new(file))),
+        Some(None) => deploy.to_owned(),
     }
 }
 
@@ -80,20 +106,28 @@ fn choose<'a>(name: &ProjectName, candidates: &'a [Candidate]) -> Option<&'a str
 }
 
 fn ask_engine(deployment: &Deployment, service: &str) -> Option<String> {
-    let environment = std::env::var("COMPOSE_PROJECT_NAME").ok();
+    let environment = |name: &str| std::env::var(name).ok();
     let dotenv = std::fs::read(deployment.dir().join(".env")).unwrap_or_default();
-    let name = project_name(environment.as_deref(), &String::from_utf8_lossy(&dotenv));
-    if name == ProjectName::Unclear || !deployment.is_real() {
+    let dotenv = String::from_utf8_lossy(&dotenv);
+    let mut name = project_name(environment("COMPOSE_PROJECT_NAME").as_deref(), &dotenv);
+    let dir = match environment("COMPOSE_PATH_SEPARATOR") {
+        None => project_dir(deployment.dir(), environment("COMPOSE_FILE").as_deref(), &dotenv),
+        Some(_) => deployment.dir().to_owned(),
+    };
+    // The directory is not this deployment's alone: a project of another name there may be another's.
+    if name == ProjectName::Derived && dir != deployment.dir() {
+        name = derived_name(&dir);
+    }
+    let is_unclear = name == ProjectName::Unclear || !deployment.is_real();
+    if is_unclear || project_dir::is_anothers(&dir, deployment) {
         return None;
     }
     const FIELDS: &str =
         r#"{"id":{{json .ID}},"project":{{json (.Label "com.docker.compose.project")}}}"#;
     let mut command = docker::command(&["ps", "--no-trunc", "--format", FIELDS]);
-    for (label, value) in [
-        ("project.working_dir", deployment.dir().to_str()?),
-        ("service", service),
-        ("oneoff", "False"),
-    ] {
+    for (label, value) in
+        [("project.working_dir", dir.to_str()?), ("service", service), ("oneoff", "False")]
+    {
         command.arg("--filter").arg(format!("label=com.docker.compose.{label}={value}"));
     }
     command.args(["--filter", "status=running"]);
@@ -133,6 +167,30 @@ mod tests {
             (None, "COMPOSE_PROJECT_NAME_2=x\n", Unclear),
         ] {
             assert_eq!(project_name(environment, dotenv), name, "{environment:?} {dotenv:?}");
+        }
+    }
+
+    #[test]
+    fn a_projects_directory_is_that_of_its_first_file_where_that_is_plain() {
+        let deploy = Path::new("/no/such/deploy");
+        for (environment, dotenv, dir) in [
+            (None, "", "/no/such/deploy"),
+            (None, "A=b\nCOMPOSE_FILE=../compose.yml\n", "/no/such"),
+            (None, "COMPOSE_FILE=a.yml:../b.yml", "/no/such/deploy"),
+            (None, "COMPOSE_FILE=/opt/p-1/a_b.yml:c.yml", "/opt/p-1"),
+            (Some("../c.yml"), "COMPOSE_FILE=a.yml", "/no/such"),
+            (Some(""), "COMPOSE_FILE=../c.yml", "/no/such"),
+            (None, "COMPOSE_FILE=${DIR}/c.yml", "/no/such/deploy"),
+            (None, "COMPOSE_FILE='../c.yml'", "/no/such/deploy"),
+            (None, "COMPOSE_FILE=\n", "/no/such/deploy"),
+            (None, "COMPOSE_FILE=../c.yml\nCOMPOSE_FILE=../../c.yml\n", "/no/such/deploy"),
+            (None, "COMPOSE_FILE=../c.yml\nCOMPOSE_PATH_SEPARATOR=,", "/no/such/deploy"),
+        ] {
+            assert_eq!(project_dir(deploy, environment, dotenv), Path::new(dir), "{dotenv}");
+        }
+        assert_eq!(derived_name(Path::new("/srv/My.Product_2")), chosen("myproduct_2"));
+        for dir in ["/", "/srv/_x", "/srv/äö"] {
+            assert_eq!(derived_name(Path::new(dir)), Unclear, "{dir}");
         }
     }
 

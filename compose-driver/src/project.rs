@@ -1,18 +1,23 @@
-//! The Compose project of the deployment: its containers, which belong to its directory.
+//! The Compose project of the deployment: its containers, which belong to its directory, or to that of its first
+//! Compose file.
 
 use crate::compose::Compose;
 use crate::container::Container;
-use crate::deployment::Deployment;
+use crate::deployment::{self, Deployment};
 use crate::docker::{self, ANSWER};
-use crate::service;
 use crate::stopped::StoppedContainers;
+use crate::{project_dir, service};
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::Stop;
+use std::cell::OnceCell;
+use std::path::{Path, PathBuf};
 
 pub struct Project<'a> {
     deployment: &'a Deployment,
     pub compose: Compose,
     ids: Vec<String>,
+    /// The project's directory, once Compose was asked.
+    dir: OnceCell<PathBuf>,
     /// In Compose's order.
     pub containers: Vec<Container>,
 }
@@ -24,7 +29,8 @@ impl<'a> Project<'a> {
     /// [`Stop::refused`] where they belong to another directory.
     pub fn read(deployment: &'a Deployment, compose: Compose) -> Result<Self> {
         let ids = compose.container_ids()?;
-        let mut project = Self { deployment, compose, ids, containers: Vec::new() };
+        let dir = OnceCell::new();
+        let mut project = Self { deployment, compose, ids, dir, containers: Vec::new() };
         project.look_again()?;
         Ok(project)
     }
@@ -40,8 +46,15 @@ impl<'a> Project<'a> {
         let dir = self.deployment.dir().display();
         let found = docker::inspect(&self.ids, ANSWER)
             .with_context(|| format!("cannot ask docker for the containers of {dir}"))?;
-        self.containers = ours(found, self.deployment)?;
+        self.containers = ours(found, self.deployment, || self.dir())?;
         Ok(())
+    }
+
+    fn dir(&self) -> Result<&Path> {
+        if self.dir.get().is_none() {
+            let _ = self.dir.set(project_dir::of(&self.compose, self.deployment)?);
+        }
+        self.dir.get().map(PathBuf::as_path).context("the project's directory")
     }
 
     /// # Errors
@@ -89,18 +102,35 @@ pub fn states(deployment: &Deployment, compose: Compose) -> Result<String> {
 }
 
 /// Those that belong to a service and are no one-offs. Two directories of one name are one project to
-/// Compose: what belongs to another directory is not ours to touch.
-fn ours(containers: Vec<Container>, deployment: &Deployment) -> Result<Vec<Container>> {
+/// Compose: what belongs to another directory is not ours to touch. `project_dir` is asked for only where one does not
+/// belong to the deployment's own.
+fn ours<'a>(
+    containers: Vec<Container>,
+    deployment: &Deployment,
+    project_dir: impl FnOnce() -> Result<&'a Path>,
+) -> Result<Vec<Container>> {
     let mut ours = containers;
     ours.retain(|container| !container.service().is_empty() && !container.is_one_off());
-    let Some(other) = ours.iter().find(|it| !deployment.is(it.working_dir())) else {
+    let outside = |it: &&Container| !deployment.is(it.working_dir());
+    if !ours.iter().any(|it| outside(&it)) {
+        return Ok(ours);
+    }
+    let project_dir = project_dir()?;
+    let is_the_projects =
+        |it: &Container| deployment::is_same(Path::new(it.working_dir()), project_dir);
+    let Some(other) = ours.iter().filter(outside).find(|it| !is_the_projects(it)) else {
         return Ok(ours);
     };
     let theirs = Some(other.working_dir()).filter(|dir| !dir.is_empty());
-    let (theirs, dir) = (theirs.unwrap_or("another directory"), deployment.dir().display());
+    let theirs = theirs.unwrap_or("another directory");
+    let own = match deployment.is(&project_dir.to_string_lossy()) {
+        true => project_dir.display().to_string(),
+        false => format!("{}, where the first Compose file lies", project_dir.display()),
+    };
     Err(Stop::refused(format!(
-        "the containers of this project belong to {theirs}, not to {dir}: set another \
-         COMPOSE_PROJECT_NAME in {dir}/.env"
+        "the containers of this project belong to {theirs}, not to {own}: set another \
+         COMPOSE_PROJECT_NAME in {}/.env",
+        deployment.dir().display()
     ))
     .into())
 }
@@ -124,14 +154,23 @@ mod tests {
             ])
         };
         let kept = [of("service", "db"), of("oneoff", "True"), of("service", "")];
-        assert_eq!(ours(kept.to_vec(), &deployment).unwrap().len(), 1);
+        let nobody = || -> Result<&Path> { panic!("nothing is outside the deployment") };
+        assert_eq!(ours(kept.to_vec(), &deployment, nobody).unwrap().len(), 1);
         let one_off = container(&[(&format!("{LABEL}oneoff"), json!("True"))]);
-        assert!(ours(vec![one_off], &deployment).unwrap().is_empty());
+        assert!(ours(vec![one_off], &deployment, nobody).unwrap().is_empty());
+        let above = tempfile::tempdir().unwrap();
+        let of_project = of("project.working_dir", &above.path().display().to_string());
+        let containers = vec![of("service", "db"), of_project];
+        assert_eq!(ours(containers, &deployment, || Ok(above.path())).unwrap().len(), 2);
         for (theirs, named) in [("/srv/other", "/srv/other"), ("", "another directory")] {
-            let error = ours(vec![of("project.working_dir", theirs)], &deployment).unwrap_err();
-            assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
-            let text = error.to_string();
-            assert!(text.contains(&format!("belong to {named}, not to {here}")), "{text}");
+            for project_dir in [dir.path(), above.path()] {
+                let containers = vec![of("service", "db"), of("project.working_dir", theirs)];
+                let error = ours(containers, &deployment, || Ok(project_dir)).unwrap_err();
+                assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
+                let (text, own) = (error.to_string(), project_dir.display());
+                assert!(text.contains(&format!("belong to {named}, not to {own}")), "{text}");
+                assert!(text.ends_with(&format!("COMPOSE_PROJECT_NAME in {here}/.env")), "{text}");
+            }
         }
     }
 }

@@ -218,3 +218,69 @@ esac",
     assert!(calls.contains(asked), "{calls}");
     assert!(calls.contains(&asked.replace("ps", "config")), "{calls}");
 }
+
+#[test]
+fn a_compose_file_outside_the_deployment_is_its_own_unless_another_deployment_has_it() {
+    let config =
+        "printf 'services:\\n  ask:\\n    labels:\\n      file: %s\\n      separator: \"\"\\n'";
+    let stand = |named: &str| {
+        let asked = format!("'compose -f - config') {config} '{named}' ;; *) exit 99");
+        let docker = USUAL.replace("*) exit 99", &asked);
+        let stand = Stand::new(
+            &docker
+                .replace("'ps --no-trunc'*)", "'ps --no-trunc'*) echo \"$*\" > \"$root/asked\";"),
+        );
+        let answer = stand.path("answer");
+        let text = std::fs::read_to_string(&answer).unwrap();
+        std::fs::write(answer, text.replace("/deploy\"", "\"")).unwrap();
+        std::fs::write(stand.path("deploy/.env"), "COMPOSE_PROJECT_NAME=deploy\n").unwrap();
+        stand
+    };
+    let refused = |stand: &Stand| {
+        let run = stand.run(&["stop", "db"]).assert().code(5).stdout("");
+        String::from_utf8(run.get_output().stderr.clone()).unwrap()
+    };
+    let (named, found) = (stand("../compose.yml"), stand("\"\""));
+    std::fs::write(found.path("compose.yml"), "").unwrap();
+    let dotenv = "COMPOSE_PROJECT_NAME=deploy\nCOMPOSE_FILE=../compose.yml\n";
+    std::fs::write(named.path("deploy/.env"), dotenv).unwrap();
+    for stand in [&named, &found] {
+        stand.run(&["ps"]).assert().success().stdout("api\tstopped\ndb\trunning\n").stderr("");
+        stand.run(&["image", "api"]).assert().code(1);
+        // The engine alone is asked, for the directory that Compose has noted.
+        stand.run(&["addr", "db", "1"]).assert().code(1);
+        let asked = std::fs::read_to_string(stand.path("asked")).unwrap();
+        let dir = stand.path("deploy");
+        let noted = format!("project.working_dir={} ", dir.parent().unwrap().display());
+        assert!(asked.contains(&noted), "{asked}");
+        std::fs::write(stand.path(".env"), "").unwrap();
+        let error = refused(stand);
+        assert!(
+            error.contains("is another deployment") && !error.contains("PROJECT_NAME"),
+            "{error}"
+        );
+    }
+    // Nothing leads there from this deployment.
+    let error = refused(&stand("compose.yml"));
+    assert!(
+        error.contains("not to ") && error.contains("set another COMPOSE_PROJECT_NAME"),
+        "{error}"
+    );
+    assert!(
+        refused(&stand("/srv/compose.yml"))
+            .contains("not to /srv, where the first Compose file lies")
+    );
+}
+
+#[test]
+fn a_drill_does_not_isolate_services_whose_compose_file_is_outside_the_deployment() {
+    let config = "printf 'services:\\n  ask:\\n    labels:\\n      file: ../compose.yml\\n      separator: \"\"\\n'";
+    let asked = format!("'compose -f - config') {config} ;; *) exit 99");
+    let stand = Stand::new(&USUAL.replace("*) exit 99", &asked));
+    std::fs::create_dir(stand.path("drill")).unwrap();
+    let dotenv = "COMPOSE_FILE=compose.drill.yml\nCOMPOSE_PROJECT_NAME=piprio-drill-1\n";
+    std::fs::write(stand.path("drill/.env"), dotenv).unwrap();
+    let mut command = stand.run(&["isolate", "--from"]);
+    command.arg(stand.path("deploy")).env("PIPRIO_DEPLOY", stand.path("drill"));
+    command.assert().code(5).stderr(contains("cannot isolate these services"));
+}

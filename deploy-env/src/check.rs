@@ -1,9 +1,9 @@
-//! `check`: whether a `.env` resolves by itself, and the files that it names are there. No driver is asked, and the
-//! process environment does not count, so that the configuration of a bundle can be checked aside.
+//! `check`: whether a `.env` resolves by itself, and the files that it names are there. No driver is asked, and of the
+//! process environment only `HOME` and `PATH` count, so that the configuration of a bundle can be checked aside.
 
 use crate::deployment::Deployment;
 use crate::endpoint::{self, Place, could_be_a_service, place};
-use crate::layers::Layers;
+use crate::layers::{Inherited, Layers};
 use crate::resolve;
 use crate::secret;
 use crate::settings;
@@ -25,8 +25,7 @@ const WRITTEN: &str = "METRICS_FILE";
 /// # Errors
 /// [`Stop::refused`] if there is no `.env`; with status 1 if it does not resolve, or a file is missing.
 pub fn run(deployment: &Deployment, json: bool) -> Result<Exit> {
-    let mut layers = Layers::read_required(deployment)?;
-    layers.environment.retain(|name, _| name == "HOME" || name == "PATH");
+    let layers = Layers::read_required(deployment, Inherited::Host)?;
     let check = check(deployment, &layers);
     let text = if json { serde_json::to_string(&check)? + "\n" } else { text(&check) };
     pipe_kit::output::print(&text)?;

@@ -1,7 +1,7 @@
 //! The command line.
 
 use crate::deployment::Deployment;
-use crate::layers::Layers;
+use crate::layers::{Inherited, Layers};
 use crate::{check, detect, doctor, environment, get, replace, report, resolve};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
@@ -202,15 +202,14 @@ pub fn run(cli: Cli) -> Result<Exit> {
         }
         Some(Verb::Get(args)) => {
             let deployment = Deployment::find(deploy)?;
-            let layers = Layers::read(&deployment)?;
+            let layers = Layers::read(&deployment, Inherited::All)?;
             let value = get::value(&deployment, &layers, &args.key, args.reveal)?;
             pipe_kit::output::print(&format!("{value}\n"))?;
             Ok(Exit::Done)
         }
         Some(Verb::Show(args)) => {
             let deployment = Deployment::find(deploy)?;
-            let mut layers = Layers::read_required(&deployment)?;
-            layers.forget_resolved();
+            let layers = Layers::read_required(&deployment, Inherited::All)?;
             let resolved = resolve::resolve(&deployment, &layers)?;
             let text = if args.json { report::json(&resolved)? } else { report::text(&resolved) };
             pipe_kit::output::print(&text)?;

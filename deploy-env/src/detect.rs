@@ -6,7 +6,7 @@ mod report;
 mod role;
 
 use crate::deployment::Deployment;
-use crate::layers::Layers;
+use crate::layers::{self, Inherited, Layers};
 use crate::program::{self, Tools};
 use crate::settings;
 use anyhow::{Context, Result, bail};
@@ -39,9 +39,8 @@ pub struct Request<'a> {
 /// cannot be read or written.
 pub fn run(request: &Request) -> Result<Exit> {
     let deployment = Deployment::find(request.deploy)?;
-    let mut layers = Layers::read(&deployment)?;
     // What counts tonight is the file: cron has no other settings.
-    layers.environment.retain(|name, _| name == "HOME" || name == "PATH");
+    let layers = Layers::read(&deployment, Inherited::Host)?;
     let set = request.set.iter().map(|text| assignment(text)).collect::<Result<Vec<_>>>()?;
     // A second run adds nothing.
     let is_new = |it: &Proposal| layers.file.get(it.key) != Some(&it.value);
@@ -143,7 +142,8 @@ fn services(deployment: &Deployment, more: &[&Proposal]) -> Result<Vec<Configure
     let beside = pipe_kit::own_path().context("finding our own binary")?.with_file_name(PROGRAM);
     let program = if beside.is_file() { beside } else { PROGRAM.into() };
     let mut command = Tools::default().command(program);
-    command.arg("services").env("PIPRIO_DEPLOY", deployment.dir()).env_remove("PIPRIO_SET");
+    layers::forget_resolved(&mut command);
+    command.arg("services").env("PIPRIO_DEPLOY", deployment.dir());
     command.envs(more.iter().map(|line| (line.key, &line.value)));
     let answer = program::ask(&mut command, "", LIMIT)?;
     if !answer.is_good() {

@@ -27,7 +27,7 @@ mod toolkit;
 mod unfinished;
 
 use crate::deployment::Deployment;
-use crate::layers::Layers;
+use crate::layers::{Inherited, Layers};
 use crate::program::{Answer, LIMIT, Tools, ask};
 use crate::resolve;
 use crate::{environment, get};
@@ -57,7 +57,7 @@ pub fn run(deploy: Option<&Path>, json: bool) -> Result<Exit> {
     let deployment = Deployment::find(deploy).map_err(none)?;
     if std::fs::symlink_metadata(deployment.dotenv()).is_err() {
         // The same message as that of every other verb.
-        Layers::read_required(&deployment).map_err(none)?;
+        Layers::read_required(&deployment, Inherited::All).map_err(none)?;
     }
     let place = Place::new(deployment.dir());
     let began = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
@@ -73,11 +73,7 @@ pub fn run(deploy: Option<&Path>, json: bool) -> Result<Exit> {
 
 fn lines(deployment: &Deployment, place: &Place) -> Vec<Line> {
     let mut lines = Vec::new();
-    let layers = Layers::read_required(deployment).map(|mut layers| {
-        layers.forget_resolved();
-        layers
-    });
-    let layers = match layers {
+    let layers = match Layers::read_required(deployment, Inherited::All) {
         Ok(layers) => layers,
         Err(error) => {
             lines.push(Line::finding("settings", format!("{error:#}"), place.edit()));

@@ -1,6 +1,7 @@
 //! The service driver: which program it is, whether it may be run, and its answers.
 
 use crate::deployment::Deployment;
+use crate::layers;
 use anyhow::{Context, Result, anyhow};
 use pipe_kit::child::{self, Running};
 use pipe_kit::trust::refuse_if_others_may_write;
@@ -101,6 +102,7 @@ impl Driver {
     fn ask(&self, args: &[&str]) -> Result<String> {
         let what = format!("{} {}", self.program.display(), args.join(" "));
         let mut command = Command::new(&self.program);
+        layers::forget_resolved(&mut command);
         command.args(args).current_dir(&self.deployment).env("PIPRIO_DEPLOY", &self.deployment);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         match &self.units {

@@ -1,7 +1,7 @@
 //! Running a command in the resolved environment.
 
 use crate::deployment::Deployment;
-use crate::layers::{ADDED, Layers, RESOLVED};
+use crate::layers::{ADDED, Inherited, Layers, RESOLVED};
 use crate::resolve::{self, Resolved};
 use crate::settings;
 use anyhow::{Context, Result, anyhow};
@@ -24,8 +24,7 @@ pub fn run(deployment: &Deployment, words: &[OsString], afresh: bool) -> Result<
     let mut command = Command::new(program);
     command.args(args);
     if afresh || !is_resolved_for(deployment) {
-        let mut layers = Layers::read_required(deployment)?;
-        layers.forget_resolved();
+        let layers = Layers::read_required(deployment, Inherited::All)?;
         let path = path_with_bin(deployment)?;
         let resolved = resolve::resolve(deployment, &layers)?;
         let changes = changes(&layers.environment, std::env::vars_os(), resolved, path);
@@ -74,7 +73,7 @@ fn path_with_bin(deployment: &Deployment) -> Result<Option<OsString>> {
 }
 
 /// What changes in the process environment: what is set, and what (`None`) is dropped. `before` is
-/// the environment without what an earlier resolution put there, `inherited` all of it.
+/// the environment without what an earlier resolution put there, `inherited` all of it, and what is not in `before` is dropped.
 fn changes(
     before: &BTreeMap<String, String>,
     inherited: impl Iterator<Item = (OsString, OsString)>,
@@ -82,10 +81,10 @@ fn changes(
     path: Option<OsString>,
 ) -> Changes {
     let mut changes = BTreeMap::new();
-    for (name, _) in inherited {
-        let ours = name.to_str().is_some_and(|n| n.starts_with("PIPRIO_") || settings::is_known(n));
-        let foreign = name.to_str().is_some_and(settings::is_foreign);
-        if foreign || (ours && !name.to_str().is_some_and(|n| before.contains_key(n))) {
+    for (name, value) in inherited {
+        // A value that is not UTF-8 is no setting: it passes.
+        let is_forgotten = |name: &str| value.to_str().is_some() && !before.contains_key(name);
+        if name.to_str().is_some_and(|name| settings::is_foreign(name) || is_forgotten(name)) {
             changes.insert(name, None);
         }
     }
@@ -114,6 +113,7 @@ fn changes(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStringExt;
 
     #[test]
     fn what_would_steer_the_clients_from_outside_is_dropped_and_what_was_added_is_named() {
@@ -129,7 +129,10 @@ mod tests {
         .into();
         let mut inherited: Vec<(OsString, OsString)> =
             before.iter().map(|(k, v)| (k.into(), v.into())).collect();
-        inherited.push(("S3_BUCKET".into(), "left by an earlier resolution".into()));
+        for name in ["S3_BUCKET", "NO_PROXY"] {
+            inherited.push((name.into(), "left by an earlier resolution".into()));
+        }
+        inherited.push(("LATIN_1".into(), OsString::from_vec(vec![0xE9])));
         let exports = [
             ("PIPRIO_DOMAIN", "d"),
             ("PGPORT", "5432"),
@@ -143,6 +146,8 @@ mod tests {
         assert_eq!(get("PGHOST"), Some(None));
         assert_eq!(get("AWS_PROFILE"), Some(None));
         assert_eq!(get("S3_BUCKET"), Some(None));
+        assert_eq!(get("NO_PROXY"), Some(None));
+        assert_eq!(get("LATIN_1"), None);
         assert_eq!(get("HOME"), None);
         assert_eq!(get("PGPORT"), Some(Some("5432".into())));
         assert_eq!(get("PGSSLMODE"), Some(Some("require".into())));

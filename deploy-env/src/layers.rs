@@ -1,4 +1,5 @@
-//! Where a setting's value comes from: the process environment before the `.env`.
+//! Where a setting's value comes from: the process environment before the `.env`. What an earlier resolution has put
+//! into the process environment is no part of it.
 
 use crate::deployment::Deployment;
 use crate::dotenv;
@@ -8,6 +9,8 @@ use anyhow::{Context, Result};
 use pipe_kit::{Stop, warning};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::path::Path;
+use std::process::Command;
 
 /// The variable that marks an environment that is already resolved.
 pub const RESOLVED: &str = "PIPRIO_RESOLVED";
@@ -42,10 +45,19 @@ pub struct Given {
     pub name: &'static str,
 }
 
+/// Which variables of the process environment count, as settings and for what the `.env` refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inherited {
+    /// All that the operator has set.
+    All,
+    /// Only `HOME` and `PATH`, which cron sets too.
+    Host,
+}
+
 /// The two layers of settings as they were given.
 #[derive(Debug, Default)]
 pub struct Layers {
-    /// The process environment.
+    /// The process environment, without what an earlier resolution has put there.
     pub environment: BTreeMap<String, String>,
     /// The `.env`.
     pub file: BTreeMap<String, String>,
@@ -56,8 +68,8 @@ impl Layers {
     ///
     /// # Errors
     /// [`Stop::usage`] if a line of the `.env` or a variable cannot be read.
-    pub fn read(deployment: &Deployment) -> Result<Self> {
-        let environment = process_environment()?;
+    pub fn read(deployment: &Deployment, inherited: Inherited) -> Result<Self> {
+        let environment = counted(process_environment()?, deployment, inherited);
         let path = deployment.dotenv();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -83,7 +95,7 @@ impl Layers {
     ///
     /// # Errors
     /// As [`Layers::read`]; [`Stop::refused`] if there is none.
-    pub fn read_required(deployment: &Deployment) -> Result<Self> {
+    pub fn read_required(deployment: &Deployment, inherited: Inherited) -> Result<Self> {
         let path = deployment.dotenv();
         if std::fs::symlink_metadata(&path).is_err_and(|e| e.kind() == ErrorKind::NotFound) {
             let message = format!(
@@ -95,23 +107,7 @@ impl Layers {
             );
             return Err(Stop::refused(message).into());
         }
-        Self::read(deployment)
-    }
-
-    /// Leaves out of the process environment what an earlier resolution put there, so that one
-    /// deployment's values are never read as another's settings.
-    pub fn forget_resolved(&mut self) {
-        if !self.environment.contains_key(RESOLVED) {
-            return;
-        }
-        let added = self.environment.get(ADDED).cloned().unwrap_or_default();
-        for name in added.split_whitespace() {
-            self.environment.remove(name);
-        }
-        // What is not named there and steers the clients is the operator's own, if it is a setting.
-        self.environment.retain(|name, _| {
-            name != RESOLVED && (!settings::is_foreign(name) || settings::is_known(name))
-        });
+        Self::read(deployment, inherited)
     }
 
     /// A setting's value and source. Empty counts as not set, and in the environment hides the
@@ -147,6 +143,38 @@ impl Layers {
         }
         None
     }
+}
+
+/// Removes from a program's environment what an earlier resolution has put into ours, so that it does not take one
+/// deployment's values for another's.
+pub fn forget_resolved(command: &mut Command) {
+    for name in std::env::var(ADDED).unwrap_or_default().split_whitespace() {
+        command.env_remove(name);
+    }
+    command.env_remove(ADDED).env_remove(RESOLVED);
+}
+
+/// The variables that count, of all.
+fn counted(
+    mut environment: BTreeMap<String, String>,
+    deployment: &Deployment,
+    inherited: Inherited,
+) -> BTreeMap<String, String> {
+    let (added, resolved) = (environment.remove(ADDED), environment.remove(RESOLVED));
+    if added.is_some() || resolved.is_some() {
+        for name in added.unwrap_or_default().split_whitespace() {
+            environment.remove(name);
+        }
+        // What is not named there and steers the clients is the operator's own, if it is a setting.
+        environment.retain(|name, _| !settings::is_foreign(name) || settings::is_known(name));
+    }
+    // It may name another deployment than the command line does.
+    let is_ours = |value: &str| deployment.is(Path::new(value));
+    environment.retain(|name, value| match inherited {
+        Inherited::All => name != "PIPRIO_DEPLOY" || is_ours(value),
+        Inherited::Host => name == "HOME" || name == "PATH",
+    });
+    environment
 }
 
 fn process_environment() -> Result<BTreeMap<String, String>> {
@@ -189,23 +217,34 @@ mod tests {
     }
 
     #[test]
-    fn another_deployments_resolved_values_are_not_settings() {
-        let mut nested = layers(
-            &[
-                (RESOLVED, "1"),
-                (ADDED, "AWS_ACCESS_KEY_ID PGHOST PGSSLROOTCERT PIPRIO_SET S3_BUCKET"),
-                ("S3_BUCKET", "theirs"),
-                ("AWS_ACCESS_KEY_ID", "theirs"),
-                ("PGHOST", "theirs"),
-                ("PGSSLROOTCERT", "theirs"),
-                ("PGOPTIONS", "of a script in between"),
-                ("PGSSLMODE", "asked for"),
-                ("PIPRIO_DOMAIN", "asked.for"),
-            ],
-            &[],
-        );
-        nested.forget_resolved();
-        assert_eq!(nested.environment.keys().collect::<Vec<_>>(), ["PGSSLMODE", "PIPRIO_DOMAIN"]);
+    fn what_an_earlier_resolution_has_set_does_not_count() {
+        let resolved = [
+            (RESOLVED, "1"),
+            (ADDED, "AWS_ACCESS_KEY_ID PGHOST PGSSLROOTCERT PIPRIO_SET S3_BUCKET"),
+            ("S3_BUCKET", "theirs"),
+            ("AWS_ACCESS_KEY_ID", "theirs"),
+            ("PGHOST", "theirs"),
+            ("PGSSLROOTCERT", "theirs"),
+            ("PGOPTIONS", "of a script in between"),
+            ("PGSSLMODE", "asked for"),
+            ("PIPRIO_DOMAIN", "asked.for"),
+            ("PIPRIO_DEPLOY", "/"),
+            ("HOME", "/root"),
+        ];
+        let all = layers(&resolved, &[]).environment;
+        let (here, own) = (tempfile::tempdir().unwrap(), ["HOME", "PGSSLMODE", "PIPRIO_DOMAIN"]);
+        let deployment = Deployment::at(here.path()).unwrap();
+        let names = |all: &BTreeMap<String, String>, inherited| {
+            counted(all.clone(), &deployment, inherited).into_keys().collect::<Vec<_>>()
+        };
+        assert_eq!(names(&all, Inherited::All), own);
+        assert_eq!(names(&all, Inherited::Host), ["HOME"]);
+        let mut unmarked = all;
+        unmarked.remove(RESOLVED);
+        assert_eq!(names(&unmarked, Inherited::All), own);
+        let mut all = layers(&[("PGOPTIONS", "the operator's")], &[]).environment;
+        all.insert("PIPRIO_DEPLOY".to_owned(), here.path().display().to_string());
+        assert_eq!(names(&all, Inherited::All), ["PGOPTIONS", "PIPRIO_DEPLOY"]);
     }
 
     type Pairs = &'static [(&'static str, &'static str)];

@@ -119,3 +119,19 @@ fn a_compose_file_that_cannot_be_read_is_reported_with_its_reason() {
     scene.detect(&["--write"]).assert().code(1).stdout("").stderr(contains("line 3 is no YAML"));
     assert_eq!(read(&scene.dotenv()), "");
 }
+
+#[test]
+fn what_an_earlier_resolution_has_set_reaches_neither_the_settings_nor_the_compose_file() {
+    let dotenv = "PIPRIO_DOMAIN=${DOMAIN:-own}\nPIPRIO_VERSION=${PIPRIO_DOMAIN}\nPOSTGRES_SERVICE=db\nREDIS_URL=redis://kv\n";
+    // It ends with 9 if it gets a variable that another deployment's run has set.
+    let driver =
+        SERVICES.replace("] || exit", "] && [ -z \"$REDIS_URL$S3_BUCKET$PGHOST\" ] || exit");
+    let scene = Scene::new(&driver, Some(dotenv));
+    let mut nested = scene.detect(&["--json"]);
+    nested.env("PIPRIO_RESOLVED", "1").env("PIPRIO_DOMAIN", "theirs").env("DOMAIN", "shell's");
+    nested.env("PIPRIO_SET", "PGHOST PIPRIO_DOMAIN REDIS_URL S3_BUCKET PIPRIO_RESOLVED PIPRIO_SET");
+    nested.env("PGHOST", "theirs").env("REDIS_URL", "redis://theirs").env("S3_BUCKET", "theirs");
+    let out = nested.assert().code(0);
+    let report: Value = serde_json::from_slice(&out.get_output().stdout).unwrap();
+    assert_eq!(report["proposed"][0]["key"], "POSTGRES_DB");
+}

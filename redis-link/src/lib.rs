@@ -108,7 +108,7 @@ impl Connection {
     /// Runs a command.
     ///
     /// # Errors
-    /// With the server's answer if it refuses; if it does not answer in time.
+    /// [`Refused`] with the server's answer if it refuses; [`NoAnswer`] if it does not answer in time.
     pub fn query<T: FromRedisValue>(&mut self, words: &[&str]) -> Result<T> {
         let mut command = redis::Cmd::new();
         for word in words {
@@ -122,12 +122,36 @@ impl Connection {
     }
 }
 
+/// The server's answer to a command that it refuses.
+#[derive(Debug)]
+pub struct Refused {
+    code: String,
+    text: String,
+}
+
+impl Refused {
+    /// The first word of the answer, which is in capitals: `NOPERM`, `READONLY`, `ERR`.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for Refused {}
+
 /// The error of a command: the server's answer, which never repeats what was sent, or that of the
 /// connection.
 fn refused(error: RedisError) -> anyhow::Error {
-    match error.is_timeout() {
-        true => anyhow!(NoAnswer),
-        false => anyhow!("{error}"),
+    match (error.is_timeout(), error.code()) {
+        (true, _) => anyhow!(NoAnswer),
+        (false, Some(code)) => anyhow!(Refused { code: code.to_owned(), text: error.to_string() }),
+        (false, None) => anyhow!("{error}"),
     }
 }
 

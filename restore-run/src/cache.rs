@@ -3,11 +3,13 @@
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::address::{Addresses, joined};
-use redis_link::{Connection, Files, Server};
+use redis_link::{Connection, Files, Refused, Server};
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a server may take that frees each of tens of millions of keys before it answers.
+const FLUSH: Duration = Duration::from_secs(600);
 
 fn connect(settings: &Settings) -> Result<Connection> {
     let server = Server::parse(&settings.redis_url)?;
@@ -19,20 +21,125 @@ fn connect(settings: &Settings) -> Result<Connection> {
     server.connect(&Files::of(|name| settings.variable(name)), &at.collect::<Vec<_>>(), TIMEOUT)
 }
 
-/// Checks that the cache answers.
-pub fn ping(settings: &Settings) -> Result<()> {
-    let ping = || -> Result<()> { connect(settings)?.query::<String>(&["PING"]).map(drop) };
-    ping().with_context(|| format!("the cache {}", settings.redis_without_password()))
+/// Why a restore could not empty the cache, and what to do about it: it does not answer, or would refuse that.
+/// Nothing is changed.
+pub fn problem(settings: &Settings) -> Option<String> {
+    let ask = || -> Result<Option<Refused>> {
+        let mut connection = connect(settings)?;
+        connection.query::<String>(&["PING"])?;
+        refusal(&mut connection)
+    };
+    let cache = format!("the cache {}", settings.redis_without_password());
+    match ask() {
+        Ok(refused) => refused.map(|it| format!("{cache} refuses FLUSHDB: {it}; {}", remedy(&it))),
+        Err(error) => Some(format!("{cache}: {error:#}; start it, or correct REDIS_URL")),
+    }
 }
 
-/// Empties the cache's database, and returns how many keys it held.
-pub fn flush(settings: &Settings) -> Result<u64> {
-    let flush = || -> Result<u64> {
-        let mut connection = connect(settings)?;
-        let keys = connection.query(&["DBSIZE"])?;
-        connection.set_limit(TIMEOUT);
-        connection.query::<()>(&["FLUSHDB"])?;
-        Ok(keys)
-    };
+/// What a server answers to the command that empties its database, in a transaction that is discarded. It checks there
+/// whether it knows the command, may write, and the user has the right. Users without rights over others may not ask
+/// for these (`ACL DRYRUN`, `ROLE`). A server that lets nobody begin a transaction is not asked.
+fn refusal(connection: &mut Connection) -> Result<Option<Refused>> {
+    if answered(connection.query::<()>(&["MULTI"]))?.is_err() {
+        return Ok(None);
+    }
+    let queued = answered(connection.query::<()>(&["FLUSHDB"]))?;
+    // Closing the connection does the same, but not where a proxy keeps it.
+    let _ = answered(connection.query::<()>(&["DISCARD"]))?;
+    Ok(queued.err())
+}
+
+/// The answer, whether or not it is a refusal.
+fn answered<T>(answer: Result<T>) -> Result<Result<T, Refused>> {
+    match answer {
+        Ok(value) => Ok(Ok(value)),
+        Err(error) => error.downcast::<Refused>().map(Err),
+    }
+}
+
+fn remedy(refused: &Refused) -> &'static str {
+    match refused.code() {
+        "NOPERM" => "give the user of REDIS_URL the right to it: ACL SETUSER USER +flushdb",
+        "READONLY" => "it is a replica: name its primary in REDIS_URL",
+        _ => "a restore needs it: correct the server's configuration, or REDIS_URL",
+    }
+}
+
+/// Empties the cache's database, and returns how many keys it held, if its user may know that.
+pub fn flush(settings: &Settings) -> Result<Option<u64>> {
+    let flush = || empty(&mut connect(settings)?);
     flush().with_context(|| format!("emptying the cache {}", settings.redis_without_password()))
+}
+
+/// A server frees the keys after its answer where it can. An older one refuses `ASYNC`.
+fn empty(connection: &mut Connection) -> Result<Option<u64>> {
+    let keys = answered(connection.query(&["DBSIZE"]))?.ok();
+    connection.set_limit(FLUSH);
+    if answered(connection.query::<()>(&["FLUSHDB", "ASYNC"]))?.is_err() {
+        connection.query::<()>(&["FLUSHDB"])?;
+    }
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{SocketAddr, TcpListener};
+    use std::thread::JoinHandle;
+
+    /// A server of another version than the one that the tests have: it gives these answers, one for each command, and
+    /// returns what it was sent.
+    fn server(answers: &'static [&'static str]) -> (SocketAddr, JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        let serve = move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut sent = String::new();
+            for answer in answers {
+                let mut bytes = [0; 512];
+                let length = stream.read(&mut bytes).unwrap();
+                let text = String::from_utf8_lossy(&bytes[..length]).into_owned();
+                let words = text.split("\r\n").skip(2).step_by(2).filter(|word| !word.is_empty());
+                sent += &(words.collect::<Vec<_>>().join(" ") + ";");
+                stream.write_all(format!("{answer}\r\n").as_bytes()).unwrap();
+            }
+            sent
+        };
+        (at, std::thread::spawn(serve))
+    }
+
+    fn connected(at: SocketAddr) -> Connection {
+        let server = Server::parse("redis://127.0.0.1").unwrap();
+        server.connect(&Files::default(), &[at], TIMEOUT).unwrap()
+    }
+
+    #[test]
+    fn an_older_server_is_emptied_without_async_and_its_refusal_of_that_counts() {
+        const ARITY: &str = "-ERR wrong number of arguments for 'flushdb' command";
+        let (at, sent) = server(&[":7", ARITY, "+OK"]);
+        assert_eq!(empty(&mut connected(at)).unwrap(), Some(7));
+        assert_eq!(sent.join().unwrap(), "DBSIZE;FLUSHDB ASYNC;FLUSHDB;");
+        let (at, _) = server(&["-NOPERM no", ARITY, "-MISCONF no disk"]);
+        let error = empty(&mut connected(at)).unwrap_err();
+        assert_eq!(error.downcast_ref::<Refused>().map(Refused::code), Some("MISCONF"));
+        let (at, _) = server(&["-NOPERM no", "+OK"]);
+        assert_eq!(empty(&mut connected(at)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_server_is_asked_in_a_transaction_that_is_discarded_where_it_has_any() {
+        let (at, sent) = server(&["+OK", "+QUEUED", "+OK"]);
+        assert!(refusal(&mut connected(at)).unwrap().is_none());
+        assert_eq!(sent.join().unwrap(), "MULTI;FLUSHDB;DISCARD;");
+        for none in ["-ERR unknown command 'MULTI'", "-NOPERM no"] {
+            let (at, sent) = server(Box::leak(Box::new([none])));
+            assert!(refusal(&mut connected(at)).unwrap().is_none());
+            assert_eq!(sent.join().unwrap(), "MULTI;");
+        }
+        let (at, _) = server(&["+OK", "-NOREPLICAS none", "+OK"]);
+        assert_eq!(refusal(&mut connected(at)).unwrap().unwrap().code(), "NOREPLICAS");
+        let (at, _) = server(&["+OK"]);
+        assert!(refusal(&mut connected(at)).is_err(), "it has gone");
+    }
 }

@@ -75,9 +75,7 @@ impl Preflight<'_> {
                 format!("the object storage: {error:#}; start it, or correct the S3_ settings")
             }));
         }
-        if let Err(error) = cache::ping(settings) {
-            problems.push(format!("{error:#}; start it, or correct REDIS_URL"));
-        }
+        problems.extend(cache::problem(settings));
         problems.extend(["", ".restore", "secrets", "certs"].into_iter().filter_map(|name| {
             let dir = settings.deploy.join(name);
             (dir.exists() && !writable(&dir))

@@ -244,7 +244,9 @@ impl Run {
 
     pub fn cache(&self) -> Result<()> {
         let keys = cache::flush(&self.settings)?;
-        info!("the cache held {keys} keys; it is empty now, and jobs queued in it are lost");
+        let held = keys.map(|keys| format!("the cache held {keys} keys; "));
+        let held = held.as_deref().unwrap_or("the cache: ");
+        info!("{held}it is empty now, and jobs queued in it are lost");
         Ok(())
     }
 

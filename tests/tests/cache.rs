@@ -206,3 +206,66 @@ fn a_cache_on_ipv6_is_reached_by_its_address_and_by_its_name() -> Result<()> {
     stand.reach(&lines)?;
     Ok(())
 }
+
+/// One that was started with these options beside its port.
+fn with(options: &[&str]) -> Result<Cache> {
+    let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+    let dir = tempfile::Builder::new().prefix("redis-").tempdir()?;
+    Cache::start(dir, move |port| {
+        let first = ["--bind", "127.0.0.1", "--port", port].map(str::to_owned);
+        first.into_iter().chain(options.clone()).collect()
+    })
+}
+
+#[test]
+fn a_cache_that_would_refuse_to_be_emptied_is_refused_before_anything_is_changed() -> Result<()> {
+    let stand = Stand::new()?;
+    let path = stand.deployment.dir().join(".env");
+    let before = stand.deployment.state()?;
+    let user = ["--user", "app", "on", ">hunter2", "~*", "&*", "+@all"];
+    let refused = [
+        (
+            with(&[&user[..], &["-@dangerous"]].concat())?,
+            "app:hunter2@",
+            "ACL SETUSER USER +flushdb",
+        ),
+        (with(&["--rename-command", "FLUSHDB", ""])?, "", "correct the server's configuration"),
+        (with(&["--replicaof", "127.0.0.1", "1"])?, "", "name its primary in REDIS_URL"),
+    ];
+    for (cache, user, remedy) in &refused {
+        let url = format!("REDIS_URL=redis://{user}127.0.0.1:{}/1\n", cache.port);
+        std::fs::write(&path, format!("{}{url}", stand.env))?;
+        for more in [&[][..], &["--dry-run"]] {
+            let run = stand.deployment.restore(&stand.bundle, more, &format!("{DOMAIN}\nn\n"))?;
+            assert_eq!(run.status, 5, "{remedy}: {}", run.stderr);
+            assert!(run.stderr.contains("preflight: the cache redis://"), "{}", run.stderr);
+            assert!(run.stderr.contains(remedy), "no {remedy} in {}", run.stderr);
+            assert!(!run.stderr.contains("hunter2"), "{}", run.stderr);
+        }
+        std::fs::write(&path, &stand.env)?;
+        assert_eq!(stand.deployment.state()?, before, "{remedy}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_user_with_no_right_but_to_empty_the_cache_is_enough_and_keys_are_freed_in_the_background()
+-> Result<()> {
+    let stand = Stand::new()?;
+    let user = ["--user", "app", "on", ">hunter2", "~*", "+ping", "+select", "+flushdb"];
+    let cache = with(&[&user[..], &["--slowlog-log-slower-than", "0"]].concat())?;
+    let ask = |words: &[&str]| test_kit::redis::command(cache.port, None, 1, words);
+    ask(&["SET", "key", "value"])?;
+    let url = format!("REDIS_URL=redis://app:hunter2@127.0.0.1:{}/1\n", cache.port);
+    std::fs::write(stand.deployment.dir().join(".env"), format!("{}{url}", stand.env))?;
+    let run = stand.deployment.restore(&stand.bundle, &["--only", "preflight"], "")?;
+    run.expect(0);
+    assert_eq!(ask(&["DBSIZE"])?, "1", "preflight empties nothing");
+    let only = ["--only", "cache", "--confirm", DOMAIN];
+    let run = stand.deployment.restore(&stand.bundle, &only, "")?.expect(0);
+    assert!(run.stderr.contains("the cache: it is empty now"), "{}", run.stderr);
+    assert_eq!(ask(&["DBSIZE"])?, "0");
+    let log = ask(&["SLOWLOG", "GET", "100"])?;
+    assert!(log.contains("FLUSHDB\nASYNC\n"), "{log}");
+    Ok(())
+}

@@ -145,3 +145,37 @@ fn busybox_alone_another_user_and_a_read_only_root_are_enough() -> Result<()> {
         Ok(())
     })
 }
+
+#[test]
+fn a_compose_file_outside_the_deployment_is_its_own_and_no_other_deployments() -> Result<()> {
+    with_each(|host| {
+        let db = yaml(&[service("db", SLEEPS, "")]);
+        let above = host.deploy("piprio-outside", &db);
+        let deploy = host.existing("piprio-outside/deploy");
+        std::fs::create_dir(&deploy.dir)?;
+        std::fs::write(deploy.file(".env"), "")?;
+        for name in ["docker-compose.yml", "product.yml"] {
+            if name == "product.yml" {
+                std::fs::rename(above.file("docker-compose.yml"), above.file(name))?;
+                deploy.set("COMPOSE_FILE=../product.yml")?;
+            }
+            assert_eq!(deploy.driver(&["start", "db"]).expect(0).stdout, "");
+            assert_eq!(deploy.ps(), "db running\n");
+            assert_eq!(deploy.driver(&["exec", "db", "echo", "here"]).expect(0).stdout, "here\n");
+            assert_eq!(above.containers("db")?.len(), 1);
+            // A project of the same name in another directory is not touched.
+            let same = host.deploy("elsewhere/piprio-outside", &db);
+            let refused = same.driver(&["stop", "db"]).expect(5).stderr;
+            assert!(refused.contains("set another COMPOSE_PROJECT_NAME"), "{refused}");
+            // Nor is one of another deployment, which a directory below it would lead to.
+            std::fs::write(above.file(".env"), "")?;
+            let refused = deploy.driver(&["stop", "db"]).expect(5).stderr;
+            assert!(refused.contains("is another deployment"), "{refused}");
+            std::fs::remove_file(above.file(".env"))?;
+            deploy.driver(&["stop", "db"]).expect(0);
+            assert_eq!(deploy.ps(), "db stopped\n");
+            deploy.compose("down -v")?;
+        }
+        Ok(())
+    })
+}
