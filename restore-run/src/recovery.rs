@@ -140,7 +140,7 @@ impl Recovery {
 
     fn start_again(&self, stopped: &[String]) -> String {
         if stopped.is_empty() {
-            return "no service was stopped".into();
+            return "services are as they were".into();
         }
         let start = services::start(&self.settings, stopped);
         match start.run() {

@@ -39,6 +39,26 @@ pub fn application(services: &[Service], stateful: &[String]) -> Vec<String> {
     services.iter().map(|s| s.name.clone()).filter(|name| !stateful.contains(name)).collect()
 }
 
+/// The services that stay up, of those that there are.
+pub fn staying(services: &[Service], stateful: &[String]) -> Vec<String> {
+    let is_one = |name: &&String| services.iter().any(|s| s.name == **name);
+    stateful.iter().filter(is_one).cloned().collect()
+}
+
+/// Those of the named services that are not stopped. Some that are `done` can be stopped too.
+pub fn up(services: &[Service], names: &[String]) -> Vec<String> {
+    let up = services.iter().filter(|s| s.state != "stopped" && names.contains(&s.name));
+    up.map(|s| s.name.clone()).collect()
+}
+
+/// The named services without one-shots that have ended well, as far as the driver reports them: to start these is to
+/// run them once more.
+pub fn without_done(settings: &Settings, names: &[String]) -> Vec<String> {
+    let services = list(settings).unwrap_or_default();
+    let is_done = |name: &String| services.iter().any(|s| s.name == *name && s.state == "done");
+    names.iter().filter(|name| !is_done(name)).cloned().collect()
+}
+
 /// The services that a restore starts at its end: the stateful ones, and the application's without one-shots
 /// that have ended well.
 pub fn to_start(services: &[Service], stateful: &[String]) -> (Vec<String>, Vec<String>) {
@@ -89,7 +109,10 @@ mod tests {
     fn the_application_is_all_services_but_those_that_stay_up() {
         let all = parse("api\trunning\nmigrate\tdone\npostgres\trunning\nweb\tstopped\n").unwrap();
         let stateful = ["postgres".to_owned(), "redis".to_owned()];
-        assert_eq!(application(&all, &stateful), ["api", "migrate", "web"]);
+        let application = application(&all, &stateful);
+        assert_eq!(application, ["api", "migrate", "web"]);
+        assert_eq!(staying(&all, &stateful), ["postgres"]);
+        assert_eq!(up(&all, &application), ["api", "migrate"]);
         let (first, then) = to_start(&all, &stateful);
         assert_eq!((first.join(" "), then.join(" ")), ("postgres".into(), "api web".into()));
         assert!(parse("api running\n").is_err());

@@ -75,6 +75,11 @@ impl State {
         self.lock().stopped = names.to_vec();
     }
 
+    /// Some of them were started again.
+    pub fn started(&self, names: &[String]) {
+        self.lock().stopped.retain(|name| !names.contains(name));
+    }
+
     /// The application services are about to be started.
     pub fn starting(&self) {
         self.lock().stopped.clear();

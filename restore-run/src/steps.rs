@@ -79,19 +79,6 @@ impl Run {
         self.settings.tool("bash").arg(script).arg("--safety-backup")
     }
 
-    pub fn stop(&self) -> Result<()> {
-        let names =
-            services::application(&services::list(&self.settings)?, &self.settings.stateful);
-        if names.is_empty() {
-            info!("there are no application services to stop");
-            return Ok(());
-        }
-        self.state.stopping(&names);
-        services::stop(&self.settings, &names).run()?;
-        info!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
-        Ok(())
-    }
-
     pub fn database_tool(&self, drop_first: bool) -> Tool {
         let keep = if drop_first { "--drop-first" } else { "--keep-previous" };
         let left_out = self.settings.state_dir().join("left-out.sql");

@@ -11,5 +11,6 @@ mod keep_going;
 mod kit;
 mod new_host;
 mod partial;
+mod services;
 mod unfinished;
 mod whole;
