@@ -54,7 +54,7 @@ pub fn up(services: &[Service], names: &[String]) -> Vec<String> {
 /// The named services without one-shots that have ended well, as far as the driver reports them: to start these is to
 /// run them once more.
 pub fn without_done(settings: &Settings, names: &[String]) -> Vec<String> {
-    let services = list(settings).unwrap_or_default();
+    let services = if names.is_empty() { Vec::new() } else { list(settings).unwrap_or_default() };
     let is_done = |name: &String| services.iter().any(|s| s.name == *name && s.state == "done");
     names.iter().filter(|name| !is_done(name)).cloned().collect()
 }

@@ -16,7 +16,9 @@ impl Run {
         }
         let up = services::up(&listed, &names);
         let answering = if up.is_empty() { Vec::new() } else { self.answering() };
-        self.state.stopping(&names);
+        // The journal of an earlier version does not have what ran before its first run.
+        let is_known = self.state.journal().is_none_or(|journal| journal.ran.is_some());
+        self.state.stopping(if is_known { &up } else { &names })?;
         services::stop(&self.settings, &names).run()?;
         let lost: Vec<Server> =
             answering.into_iter().filter(|server| !self.answers(*server)).collect();
