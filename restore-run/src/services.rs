@@ -77,18 +77,47 @@ pub fn start_stateful(settings: &Settings) -> Result<bool> {
         return Ok(false);
     }
     info!("starting the stateful services that are down: {}", down.join(" "));
-    start(settings, &down).run()?;
-    settings.set_addresses(addresses(settings)?);
+    start_servers(settings, &down)?;
     Ok(true)
 }
 
-/// The addresses of services that have just been started, and had none when the settings were resolved.
+/// Starts stateful services, and asks again where they are: one that was created anew has another address.
+pub fn start_servers(settings: &Settings, names: &[String]) -> Result<()> {
+    start(settings, names).run()?;
+    settings.set_addresses(addresses(settings)?);
+    Ok(())
+}
+
+/// Where the servers are now. The `.env` may have been replaced since the run began.
 fn addresses(settings: &Settings) -> Result<Vec<(String, String)>> {
-    const NAMES: [&str; 3] = ["PGHOSTADDR", "PGPORT", "PIPRIO_RESOLVE"];
+    const NAMES: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PIPRIO_RESOLVE"];
     let script = NAMES.map(|name| format!("printf '%s\\n' \"${name}\"")).join("; ");
     let printed = settings.resolved_again().args(["sh", "-c", &script]).capture()?;
-    let values = NAMES.iter().zip(printed.lines()).filter(|(_, value)| !value.is_empty());
-    Ok(values.map(|(name, value)| ((*name).to_owned(), value.to_owned())).collect())
+    let mut lines = printed.lines();
+    let found = NAMES.map(|_| lines.next().unwrap_or_default());
+    let [host, resolve] = ["PGHOST", "PIPRIO_RESOLVE"].map(|name| settings.variable(name));
+    Ok(addresses_of(found, &host.unwrap_or_default(), &resolve.unwrap_or_default()))
+}
+
+/// Of what was found, the addresses of the servers that this run's settings name, and nothing that would lead to
+/// another server.
+fn addresses_of(found: [&str; 4], own_host: &str, known: &str) -> Vec<(String, String)> {
+    let [host, address, port, resolve] = found;
+    let mut taken = Vec::new();
+    if host == own_host && !address.is_empty() {
+        taken.extend([("PGHOSTADDR", address.to_owned()), ("PGPORT", port.to_owned())]);
+    }
+    // Each entry is for one host and port, and the first one for these counts.
+    let mut entries: Vec<&str> = Vec::new();
+    for entry in resolve.split_whitespace().chain(known.split_whitespace()) {
+        if !entries.contains(&entry) {
+            entries.push(entry);
+        }
+    }
+    if !entries.is_empty() {
+        taken.push(("PIPRIO_RESOLVE", entries.join(" ")));
+    }
+    taken.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// `DRIVER stop NAME…`
@@ -117,5 +146,27 @@ mod tests {
         assert_eq!((first.join(" "), then.join(" ")), ("postgres".into(), "api web".into()));
         assert!(parse("api running\n").is_err());
         assert!(parse("api\tasleep\n").is_err());
+    }
+    #[test]
+    fn a_replaced_env_changes_where_a_server_is_and_not_which_it_is() {
+        let of = |found, known| {
+            let taken = addresses_of(found, "postgres", known);
+            taken.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        let moved = "redis:6379:10.0.0.2:6379";
+        assert_eq!(
+            of(["postgres", "10.0.0.3", "5432", moved], "redis:6379:10.0.0.1:6379"),
+            [
+                "PGHOSTADDR=10.0.0.3",
+                "PGPORT=5432",
+                "PIPRIO_RESOLVE=redis:6379:10.0.0.2:6379 redis:6379:10.0.0.1:6379"
+            ]
+        );
+        assert_eq!(
+            of(["other", "10.0.0.4", "5433", ""], moved),
+            [format!("PIPRIO_RESOLVE={moved}")]
+        );
+        // Only an address has its own port.
+        assert!(of(["postgres", "", "5433", ""], "").is_empty());
     }
 }

@@ -241,7 +241,7 @@ impl Run {
         let (stateful, application) =
             services::to_start(&services::list(&self.settings)?, &self.settings.stateful);
         if !stateful.is_empty() {
-            services::start(&self.settings, &stateful).run()?;
+            services::start_servers(&self.settings, &stateful)?;
         }
         if self.state.journal().is_some_and(|journal| journal.config) {
             credentials::prove(&self.settings, &stateful)?;

@@ -1,6 +1,7 @@
 //! `restore.sh` on a whole deployment: everything comes back, nothing is touched before the domain
 //! is typed, and a failure leaves what the message states.
 
+mod addresses;
 mod again;
 mod beside;
 mod credentials;
