@@ -76,7 +76,11 @@ impl Run {
 
     pub fn safety_tool(&self) -> Tool {
         let script = self.settings.deploy.join("scripts/backup.sh");
-        self.settings.tool("bash").arg(script).arg("--safety-backup")
+        let tool = self.settings.tool("bash").arg(script).arg("--safety-backup");
+        if !self.options.root_lock {
+            return tool;
+        }
+        tool.arg("--locked-root").arg(self.bundle.root())
     }
 
     pub fn database_tool(&self, drop_first: bool) -> Tool {

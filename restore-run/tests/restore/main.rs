@@ -12,6 +12,7 @@ mod keep_going;
 mod kit;
 mod new_host;
 mod partial;
+mod safety;
 mod services;
 mod unfinished;
 mod whole;
