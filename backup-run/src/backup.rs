@@ -16,7 +16,7 @@ use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use run_events::{Events, Record};
 use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -115,18 +115,29 @@ fn make_directories(settings: &Settings) -> Result<PathBuf> {
     root.with_context(|| format!("opening {}", settings.root.display()))
 }
 
-/// The locks of the deployment and of the root, unless the restore that started this holds them. Whoever holds them
-/// removes what killed runs have left.
+/// The locks of the deployment and of the root, except for those that the restore that started this holds. Whoever
+/// locks the root removes what killed runs have left in it.
 fn take_locks(settings: &Settings, root: &Path) -> Result<Vec<Lock>> {
     const HOLDER: &str = "another backup or restore";
-    if settings.safety_backup {
-        return Ok(Vec::new());
+    let mut locks = Vec::new();
+    if !settings.safety_backup {
+        locks.push(lock::take_directory(&settings.state_dir(), HOLDER)?);
     }
-    let deployment = lock::take_directory(&settings.state_dir(), HOLDER)?;
-    let locks = vec![deployment, lock::take(&root.join(".lock"), HOLDER)?];
+    let is_locked = settings.locked_root.as_ref().is_some_and(|locked| is_same(locked, root));
+    if !is_locked {
+        locks.push(lock::take(&root.join(".lock"), HOLDER)?);
+    }
     refuse_if_unfinished(settings)?;
-    remove_partials(root)?;
+    if !is_locked {
+        remove_partials(root)?;
+    }
     Ok(locks)
+}
+
+/// Whether two paths lead to the same directory, by links or by mounts.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let id = |dir: &Path| dir.metadata().ok().map(|found| (found.dev(), found.ino()));
+    id(one).is_some_and(|one| Some(one) == id(other))
 }
 
 /// Refuses to back up a deployment that a restore has left half replaced.
@@ -289,6 +300,35 @@ mod tests {
         for stage in [Stage::Publish, Stage::Alarm, Stage::Prune] {
             assert!(what_is_left(&bundle, Some(stage)).contains(" is complete"), "{stage:?}");
         }
+    }
+
+    #[test]
+    fn a_safety_backup_locks_its_root_unless_the_restore_has_locked_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let [root, other, link] = ["root", "other", "link"].map(|name| dir.path().join(name));
+        for made in [&root, &other] {
+            std::fs::create_dir(made).unwrap();
+        }
+        std::os::unix::fs::symlink(&root, &link).unwrap();
+        let partial = root.join(".piprio_20260421T020000Z.partial");
+        std::fs::create_dir(&partial).unwrap();
+        let held = lock::take(&root.join(".lock"), "the restore").unwrap();
+        let take = |locked_root: Option<&PathBuf>| {
+            let locked_root = locked_root.cloned();
+            let settings = Settings { safety_backup: true, locked_root, ..Settings::default() };
+            take_locks(&settings, &root)
+        };
+        for is_held in [&root, &link] {
+            assert!(take(Some(is_held)).unwrap().is_empty());
+        }
+        for is_not in [None, Some(&other), Some(&dir.path().join("absent"))] {
+            let error = take(is_not).unwrap_err();
+            assert_eq!(pipe_kit::status::of(&error), Exit::Refused, "{is_not:?}");
+        }
+        assert!(partial.is_dir());
+        drop(held);
+        assert_eq!(take(Some(&other)).unwrap().len(), 1);
+        assert!(!partial.exists());
     }
 
     #[test]

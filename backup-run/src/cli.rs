@@ -63,9 +63,12 @@ pub struct Cli {
     progress: Progress,
     /// Directory that holds the bundles [default: BACKUP_ROOT of the .env]
     root: Option<PathBuf>,
-    /// Run under the locks of the restore that starts this, link to no other bundle, and prune nothing
+    /// Run under the lock of the restore that starts this, link to no other bundle, and prune nothing
     #[arg(long, conflicts_with = "accept")]
     safety_backup: bool,
+    /// The root whose lock that restore holds too; any other is locked by this run
+    #[arg(long, value_name = "DIR", requires = "safety_backup")]
+    locked_root: Option<PathBuf>,
     /// Accept what this bundle holds: ends the alarm over bundles that hold far less than the one before
     #[arg(long)]
     accept: bool,
@@ -91,6 +94,7 @@ pub fn run(cli: Cli) -> Result<Exit> {
     let mut settings = Settings::from_environment()?;
     settings.root = cli.root.unwrap_or(settings.root);
     settings.safety_backup = cli.safety_backup;
+    settings.locked_root = cli.locked_root;
     settings.accept = cli.accept;
     settings.accept_root = cli.accept_root;
     if cli.dry_run { dry_run::run(&settings) } else { backup::run(&settings, cli.json) }

@@ -28,8 +28,10 @@ pub struct Settings {
     pub ships: bool,
     /// Whether old copies are removed then.
     pub prunes_copies: bool,
-    /// Run for a restore, under its locks.
+    /// Run for a restore, under its lock of the deployment.
     pub safety_backup: bool,
+    /// The root whose lock the restore holds, where it holds one.
+    pub locked_root: Option<PathBuf>,
     /// Accept that this bundle holds far less than the one before.
     pub accept: bool,
     /// Accept that the root is no longer on a filesystem of its own.
@@ -81,6 +83,7 @@ impl Settings {
             ships: variable("BACKUP_SHIP").is_none_or(|text| text != "no") && has_destination(),
             prunes_copies: variable("SHIP_KEEP_DAYS").is_some(),
             safety_backup: false,
+            locked_root: None,
             accept: false,
             accept_root: false,
         })

@@ -43,6 +43,10 @@ pub struct Journal {
     /// are kept, and not dropped: nobody has confirmed that they may go.
     #[serde(default)]
     pub appeared: Vec<u32>,
+    /// The application's services that were up when this restore, or one that it replaces, stopped them. None in a
+    /// journal of an earlier version.
+    #[serde(default)]
+    pub ran: Option<Vec<String>>,
     /// Whether files of `.env`, `secrets/` or `certs/` were replaced.
     pub config: bool,
     /// Whether something was left out.
@@ -82,6 +86,13 @@ impl Journal {
     /// Adds a database that is kept, and not dropped.
     pub fn add_appeared(&mut self, oid: Option<u32>) {
         self.appeared.extend(oid.filter(|oid| !self.appeared.contains(oid)));
+    }
+
+    /// Adds services that are up and about to be stopped. Those that an interrupted run has stopped are not up any more.
+    pub fn add_ran(&mut self, names: &[String]) {
+        let ran = self.ran.get_or_insert_default();
+        let new: Vec<_> = names.iter().filter(|name| !ran.contains(name)).cloned().collect();
+        ran.extend(new);
     }
 
     /// With what its load has recorded, where the journal does not have that yet.
@@ -179,6 +190,7 @@ pub mod tests {
             adds_objects: false,
             previous: vec![7],
             appeared: vec![],
+            ran: Some(vec![]),
             config: false,
             incomplete: false,
         }
@@ -234,6 +246,18 @@ pub mod tests {
         journal.add_appeared(Some(10));
         journal.add_previous([9, 10]);
         assert_eq!((journal.appeared, journal.previous), (vec![10], vec![7, 9]));
+    }
+
+    #[test]
+    fn what_ran_before_the_first_run_stays_known_in_the_next() {
+        let names = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        let mut journal = journal(Step::Stop);
+        journal.add_ran(&names("api worker"));
+        journal.add_ran(&names("worker web"));
+        assert_eq!(journal.ran, Some(names("api worker web")));
+        let text = serde_json::to_string(&journal).unwrap();
+        let old: Journal = serde_json::from_str(&text.replace("\"ran\":", "\"_\":")).unwrap();
+        assert_eq!(old.ran, None);
     }
 
     #[test]

@@ -20,11 +20,13 @@ mod recovery;
 mod restore;
 mod resume;
 mod run;
+mod servers;
 mod services;
 mod settings;
 mod state;
 mod step;
 mod steps;
+mod stop;
 mod storage;
 mod summary;
 

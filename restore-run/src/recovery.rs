@@ -59,13 +59,19 @@ fn aftermath(progress: &Progress, database: impl FnOnce() -> MayServe) -> Afterm
 }
 
 /// The services that stay stopped, as the end of a sentence.
-fn left_stopped(progress: &Progress) -> String {
-    let names = progress.stopped.join(" ");
+fn left_stopped(progress: &Progress, stopped: &[String]) -> String {
     match progress.step {
-        _ if names.is_empty() => names,
-        Some(Step::Stop) if !progress.has_ended => format!("; {names} may be stopped"),
-        _ => format!("; {names} are left stopped"),
+        _ if stopped.is_empty() => String::new(),
+        Some(Step::Stop) if !progress.has_ended => {
+            format!("; {} may be stopped", stopped.join(" "))
+        }
+        _ => format!("; {} left stopped", are(stopped)),
     }
+}
+
+/// `api is` or `api worker are`.
+fn are(names: &[String]) -> String {
+    format!("{} {}", names.join(" "), if names.len() == 1 { "is" } else { "are" })
 }
 
 /// What a first pass over the objects may have left, as the end of a sentence. Once the database is replaced, they
@@ -109,7 +115,8 @@ impl Recovery {
             _ => format!("to try again: {}", self.again),
         };
         let objects = journal.as_ref().map(added_objects).unwrap_or_default();
-        let stopped = left_stopped(&progress);
+        let services = services::without_done(&self.settings, &progress.stopped);
+        let stopped = left_stopped(&progress, &services);
         let ask = || may_serve(journal.as_ref(), || database::status(&self.settings));
         match aftermath(&progress, ask) {
             Aftermath::Untouched => {
@@ -121,7 +128,7 @@ impl Recovery {
                 format!("nothing was changed{unfinished}; to try again: {}", self.again)
             }
             Aftermath::StartAgain => {
-                let services = self.start_again(&progress.stopped);
+                let services = self.start_again(&services);
                 format!("the old database is as it was{objects}; {services}; {next}")
             }
             Aftermath::LeaveStopped => {
@@ -140,11 +147,11 @@ impl Recovery {
 
     fn start_again(&self, stopped: &[String]) -> String {
         if stopped.is_empty() {
-            return "no service was stopped".into();
+            return "services are as they were".into();
         }
         let start = services::start(&self.settings, stopped);
         match start.run() {
-            Ok(()) => format!("{} are running again", stopped.join(" ")),
+            Ok(()) => format!("{} running again", are(stopped)),
             Err(error) => {
                 format!(
                     "{} may not be running ({error:#}): {}",

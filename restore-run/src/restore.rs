@@ -181,6 +181,7 @@ impl Run {
             adds_objects: replaced.is_some_and(|replaced| replaced.adds_objects),
             previous: replaced.map(|replaced| replaced.previous.clone()).unwrap_or_default(),
             appeared: Vec::new(),
+            ran: self.replaced.as_ref().map_or_else(|| Some(Vec::new()), |old| old.ran.clone()),
             config: false,
             incomplete: self.state.progress().is_damaged,
         })

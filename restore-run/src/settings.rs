@@ -3,13 +3,14 @@
 
 use anyhow::Result;
 use pipe_kit::Stop;
+use pipe_kit::mutex::lock;
 use pipe_kit::tool::Tool;
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::Mutex;
 
 /// What a restore needs to know of the deployment.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settings {
     /// The deployment's directory.
     pub deploy: PathBuf,
@@ -30,8 +31,8 @@ pub struct Settings {
     pub database: String,
     /// Host and port, or how the server is reached without them; for the operator.
     pub database_at: String,
-    /// Addresses of servers that had none when the settings were resolved, as variables of the environment.
-    addresses: OnceLock<Vec<(String, String)>>,
+    /// Addresses that servers have got since the settings were resolved, as variables of the environment.
+    addresses: Mutex<Vec<(String, String)>>,
 }
 
 fn variable(name: &str) -> Option<String> {
@@ -72,28 +73,31 @@ impl Settings {
                 (None, Some(host)) => format!("{host}:{port}"),
                 (None, None) => "local socket".into(),
             },
-            addresses: OnceLock::new(),
+            addresses: Mutex::default(),
         })
     }
 
     /// One of the toolkit's programs, which finds the servers at their present addresses.
     pub fn tool(&self, program: impl AsRef<OsStr>) -> Tool {
-        Tool::new(program).envs(self.addresses.get().into_iter().flatten().cloned())
+        Tool::new(program).envs(lock(&self.addresses).iter().cloned())
     }
 
     /// A program that runs with the settings as they now are on the disk: `deploy-env … --afresh --`.
     pub fn resolved_again(&self) -> Tool {
-        self.tool("deploy-env").arg("--deploy").arg(&self.deploy).args(["--afresh", "--"])
+        Tool::new("deploy-env").arg("--deploy").arg(&self.deploy).args(["--afresh", "--"])
     }
 
-    /// From now on, every program finds the servers at these addresses. Services are started once a run.
+    /// From now on, every program finds the servers at these addresses.
     pub fn set_addresses(&self, addresses: Vec<(String, String)>) {
-        let _ = self.addresses.set(addresses);
+        let mut known = lock(&self.addresses);
+        known.retain(|(name, _)| !addresses.iter().any(|(new, _)| new == name));
+        known.extend(addresses);
     }
 
     /// A variable of the environment that programs get.
     pub fn variable(&self, name: &str) -> Option<String> {
-        let changed = self.addresses.get().into_iter().flatten().find(|(known, _)| known == name);
+        let addresses = lock(&self.addresses);
+        let changed = addresses.iter().find(|(known, _)| known == name);
         changed.map(|(_, value)| value.clone()).or_else(|| variable(name))
     }
 

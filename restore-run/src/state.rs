@@ -20,7 +20,8 @@ pub struct Progress {
     pub step: Option<Step>,
     /// Whether that step has ended.
     pub has_ended: bool,
-    /// The application services that this run has stopped, and not begun to start again.
+    /// The application services that ran before, are stopped by this run or an earlier one, and not begun to start
+    /// again.
     pub stopped: Vec<String>,
     /// Whether this run has replaced the database.
     pub has_swapped: bool,
@@ -70,9 +71,18 @@ impl State {
         Ok(())
     }
 
-    /// The application services are about to be stopped.
-    pub fn stopping(&self, names: &[String]) {
-        self.lock().stopped = names.to_vec();
+    /// Application services that are up are about to be stopped. The journal has them first.
+    pub fn stopping(&self, up: &[String]) -> Result<()> {
+        self.update(|journal| journal.add_ran(up))?;
+        let journal = self.journal();
+        let ran = journal.and_then(|journal| journal.ran).unwrap_or_else(|| up.to_vec());
+        self.lock().stopped = ran;
+        Ok(())
+    }
+
+    /// Some of them were started again.
+    pub fn started(&self, names: &[String]) {
+        self.lock().stopped.retain(|name| !names.contains(name));
     }
 
     /// The application services are about to be started.

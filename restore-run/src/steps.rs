@@ -76,20 +76,11 @@ impl Run {
 
     pub fn safety_tool(&self) -> Tool {
         let script = self.settings.deploy.join("scripts/backup.sh");
-        self.settings.tool("bash").arg(script).arg("--safety-backup")
-    }
-
-    pub fn stop(&self) -> Result<()> {
-        let names =
-            services::application(&services::list(&self.settings)?, &self.settings.stateful);
-        if names.is_empty() {
-            info!("there are no application services to stop");
-            return Ok(());
+        let tool = self.settings.tool("bash").arg(script).arg("--safety-backup");
+        if !self.options.root_lock {
+            return tool;
         }
-        self.state.stopping(&names);
-        services::stop(&self.settings, &names).run()?;
-        info!("stopped {}; {} stay up", names.join(" "), self.settings.stateful.join(" "));
-        Ok(())
+        tool.arg("--locked-root").arg(self.bundle.root())
     }
 
     pub fn database_tool(&self, drop_first: bool) -> Tool {
@@ -256,7 +247,7 @@ impl Run {
         let (stateful, application) =
             services::to_start(&services::list(&self.settings)?, &self.settings.stateful);
         if !stateful.is_empty() {
-            services::start(&self.settings, &stateful).run()?;
+            services::start_servers(&self.settings, &stateful)?;
         }
         if self.state.journal().is_some_and(|journal| journal.config) {
             credentials::prove(&self.settings, &stateful)?;

@@ -1,6 +1,7 @@
 //! `restore.sh` on a whole deployment: everything comes back, nothing is touched before the domain
 //! is typed, and a failure leaves what the message states.
 
+mod addresses;
 mod again;
 mod beside;
 mod credentials;
@@ -11,5 +12,7 @@ mod keep_going;
 mod kit;
 mod new_host;
 mod partial;
+mod safety;
+mod services;
 mod unfinished;
 mod whole;
