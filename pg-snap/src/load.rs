@@ -157,7 +157,7 @@ impl Load {
         let incoming_guard = self.create_incoming(&state)?;
         // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
-        let search_path = self.search_path(&state)?;
+        let search_path = search_path(&self.server, incoming, &state)?;
         let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,
@@ -177,21 +177,6 @@ impl Load {
         self.finish_old(keep, kept.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
         Ok(self.outcome(options, &omitted))
-    }
-
-    /// The elements of the source database's search path; if the dump does not name it, of the loaded
-    /// database's.
-    fn search_path(&self, state: &DatabaseState) -> Result<Vec<String>> {
-        let of_source = state.search_path.clone();
-        let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
-            Some(path) => path,
-            // No other setting may be made before it.
-            None => self.server.query_only(
-                &self.names.incoming,
-                "select pg_catalog.current_setting('search_path')",
-            )?,
-        };
-        Ok(state.search_path_elements(path.trim()))
     }
 
     fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
@@ -352,4 +337,16 @@ impl Load {
             None => Ok(()),
         }
     }
+}
+
+/// The elements of the source database's search path; if the dump does not name it, of the database that it
+/// is loaded into.
+fn search_path(server: &Server, database: &str, state: &DatabaseState) -> Result<Vec<String>> {
+    let of_source = state.search_path.clone();
+    let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
+        Some(path) => path,
+        // No other setting may be made before it.
+        None => server.query_only(database, "select pg_catalog.current_setting('search_path')")?,
+    };
+    Ok(state.search_path_elements(path.trim()))
 }
