@@ -8,6 +8,7 @@
 //! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
 mod advisory_lock;
+mod default_encoding;
 mod definition;
 mod dispatcher;
 mod load_session;
@@ -142,7 +143,7 @@ impl Load {
         self.create_roles(&missing)?;
         let mut state = match &needs.state {
             Some(state) => state.clone(),
-            None => self.state_without_header()?,
+            None => self.state_without_header(needs)?,
         };
         self.remove_unknown_settings(&mut state);
         self.server.drop_database(incoming)?;
@@ -222,15 +223,28 @@ impl Load {
         format!("loading {name} failed{state}")
     }
 
-    /// For a dump without its database's state: that of the database it replaces, or the server's defaults.
-    fn state_without_header(&self) -> Result<DatabaseState> {
-        if let Some(state) = DatabaseState::read(&self.server, &self.names.database)? {
+    /// For a dump without its database's state: that of the database it replaces, or the server's defaults
+    /// with the encoding of the dump's text.
+    fn state_without_header(&self, needs: &Needs) -> Result<DatabaseState> {
+        let (server, name) = (&self.server, &self.names.database);
+        if let Some(state) = DatabaseState::read(server, name)? {
+            if let Some(other) = preflight::other_encoding(name, needs, &self.facts) {
+                warning!("{other}");
+            }
             return Ok(state);
         }
-        let server = &self.server;
         let template = DatabaseState::read(server, "template1")?.context("no template1")?;
+        let encoding = default_encoding::choose(&template, needs.encoding.as_deref());
+        if let Some(text) = needs.encoding.as_ref().filter(|text| *text != encoding) {
+            warning!(
+                "the dump's text is in {text}, which does not fit the locale {} of template1: database {name} is \
+                 created in {encoding}",
+                template.ctype
+            );
+        }
         Ok(DatabaseState {
             owner: self.facts.me.clone(),
+            encoding: encoding.to_owned(),
             connection_limit: -1,
             comment: None,
             grants: None,

@@ -2,9 +2,11 @@
 
 use crate::kit::*;
 use anyhow::{Context, Result, ensure};
+use predicates::prelude::*;
+use predicates::str::contains;
 use test_kit::Postgres;
 use test_kit::likeness::{ensure_alike, sorted, state};
-use test_kit::postgres::canonical;
+use test_kit::postgres::{Options, canonical};
 
 /// Each encoding with letters that it has, as SQL.
 const ENCODINGS: [(&str, &str); 4] = [
@@ -78,5 +80,42 @@ fn a_database_in_any_encoding_is_the_same_whatever_way_it_goes() -> Result<()> {
         ensure_alike(&wanted, &text_of(&server, "unpacked")?, encoding)?;
         server.psql("postgres", "drop database unpacked")?;
     }
+    Ok(())
+}
+
+#[test]
+fn a_plain_dump_gets_a_database_in_the_encoding_of_its_text_whatever_the_clusters_is() -> Result<()>
+{
+    let initdb = vec!["--locale=C".into(), "--encoding=SQL_ASCII".into()];
+    let ascii = Postgres::with(Options { initdb, ..Options::default() })?;
+    let utf8 = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let encoding = "select getdatabaseencoding()";
+    for name in ["UTF8", "LATIN1"] {
+        let file = dir.path().join(name);
+        let options = format!("template template0 encoding '{name}' locale 'C'");
+        ascii.psql("postgres", &format!("create database \"{name}\" {options}"))?;
+        let table =
+            "set client_encoding = 'UTF8'; create table t (a text); insert into t values ('é')";
+        ascii.psql(name, table)?;
+        pg_dump_to(&ascii, name, &[], &file)?;
+        let load = pg_snap(&ascii, "copy").arg("load").arg(&file).assert().success();
+        load.stderr(contains("encoding").or(contains("locale")).not());
+        ensure!(ascii.psql("copy", encoding)? == name, "{name}");
+        ensure!(ascii.psql("copy", "select length(a) from t")? == "1", "{name}");
+        // Of a locale in UTF-8, no database can be in another encoding.
+        let load = pg_snap(&utf8, name).arg("load").arg(&file).assert().success();
+        let warned =
+            contains("which does not fit the locale C.UTF-8").count((name == "LATIN1").into());
+        load.stderr(warned);
+        ensure!(utf8.psql(name, encoding)? == "UTF8");
+        ensure!(utf8.psql(name, "select length(a) from t")? == "1");
+        ascii.psql("postgres", "drop database copy")?;
+    }
+    // The one that it replaces counts.
+    let (latin1, text) = (dir.path().join("LATIN1"), contains("text is in LATIN1").count(1));
+    pg_snap(&ascii, "UTF8").arg("preflight").arg(&latin1).assert().success().stdout(text.clone());
+    pg_snap(&ascii, "UTF8").arg("load").arg(&latin1).assert().success().stderr(text);
+    ensure!(ascii.psql("UTF8", encoding)? == "UTF8");
     Ok(())
 }
