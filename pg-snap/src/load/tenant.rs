@@ -5,6 +5,7 @@
 //! was.
 
 mod dependents;
+mod encoding;
 mod feeder;
 mod mentions;
 mod report;
@@ -19,7 +20,7 @@ use crate::client::Clients;
 use crate::database_names::DatabaseNames;
 use crate::database_state::{DatabaseState, Role};
 use crate::dump_file::{DumpFile, Source};
-use crate::extract;
+use crate::extract::{self, WantedSchema};
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server, Sessions};
 use crate::server_error::LOCK_NOT_AVAILABLE;
@@ -68,8 +69,11 @@ pub fn run(clients: &Clients, options: &SchemaOptions) -> Result<()> {
         None => DatabaseState::read(&server, &names.database)?.unwrap_or_default(),
     };
     let search_path = super::search_path(&server, &names.database, &state)?;
+    let wanted = WantedSchema::new(&options.schema, needs.encoding.as_deref(), |encoding| {
+        encoding::converted(&server, &options.schema, encoding)
+    })?;
     let tenant = Tenant::new(server, names.database, facts, search_path, options)?;
-    tenant.run(source, &mut lock, &needs.roles)
+    tenant.run(source, &wanted, &mut lock, &needs.roles)
 }
 
 /// The load of one schema.
@@ -122,10 +126,16 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    fn run(&self, source: Source, lock: &mut AdvisoryLock, dump_roles: &[Role]) -> Result<()> {
+    fn run(
+        &self,
+        source: Source,
+        wanted: &WantedSchema,
+        lock: &mut AdvisoryLock,
+        dump_roles: &[Role],
+    ) -> Result<()> {
         self.check_dependents()?;
         let (session, created) = self
-            .load(source, lock)
+            .load(source, wanted, lock)
             .map_err(|e| self.with_holders(e))
             .with_context(|| self.state())?;
         let loaded = LoadedSchema {
@@ -154,7 +164,12 @@ impl<'a> Tenant<'a> {
     }
 
     /// Does everything up to the commit; returns the roles that were created.
-    fn load(&self, source: Source, lock: &mut AdvisoryLock) -> Result<(LoadSession, Vec<Role>)> {
+    fn load(
+        &self,
+        source: Source,
+        wanted: &WantedSchema,
+        lock: &mut AdvisoryLock,
+    ) -> Result<(LoadSession, Vec<Role>)> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
         // A session that is still running must not continue to its commit.
         let ending = cleanup::on_failure(move || {
@@ -179,8 +194,7 @@ impl<'a> Tenant<'a> {
         let transaction = Transaction::new(&mut session, context)?;
         let mut feeder =
             Feeder::new(transaction, self.from, &self.facts, self.server.version.major);
-        let read =
-            extract::read(source, self.from, parallel_load::scanner(&self.server), &mut feeder);
+        let read = extract::read(source, wanted, parallel_load::scanner(&self.server), &mut feeder);
         let (Sent { rows, roles, referred }, read) = feeder.finish(read);
         *self.referred.borrow_mut() = referred;
         read?;

@@ -119,3 +119,62 @@ fn a_plain_dump_gets_a_database_in_the_encoding_of_its_text_whatever_the_cluster
     ensure!(ascii.psql("UTF8", encoding)? == "UTF8");
     Ok(())
 }
+
+#[test]
+fn a_schema_is_found_by_its_name_whatever_the_encoding_of_the_dump() -> Result<()> {
+    let server = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for (encoding, schema, other) in [
+        ("LATIN1", "müller", "möller"),
+        ("WIN1251", "мир", "мор"),
+        ("EUC_JP", "漢字", "かな"),
+        ("SQL_ASCII", "müller", "möller"),
+        ("UTF8", "müller", "möller"),
+    ] {
+        let name = encoding.to_lowercase();
+        let options = format!("template template0 encoding '{encoding}' locale 'C'");
+        server.psql("postgres", &format!("create database {name} {options}"))?;
+        for (schema, rows) in [(schema, 7), (other, 5)] {
+            let make = format!(
+                r#"set client_encoding = '{}'; create schema "{schema}"; create table "{schema}"."{schema}" (a int, b text);
+                insert into "{schema}"."{schema}" select n, '{schema}' from generate_series(1, {rows}) n;
+                create table "{schema}".kept (a int primary key, b int generated always as identity);
+                create index on "{schema}"."{schema}" (lower(b))"#,
+                if encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" }
+            );
+            server.psql(&name, &make)?;
+        }
+        dump_to(&server, &name, &[], &ours)?;
+        pg_dump_to(&server, &name, &[], &theirs)?;
+        let wanted = text_of(&server, &name)?;
+        for (file, whose) in [(&ours, "ours"), (&theirs, "pg_dump's")] {
+            let what = format!("{encoding}, {whose}");
+            let extract =
+                pg_snap(&server, "").args(["extract", "--schema", schema]).arg(file).output()?;
+            let words = String::from_utf8_lossy(&extract.stderr).into_owned();
+            if ["WIN1251", "EUC_JP"].contains(&encoding) {
+                ensure!(extract.status.code() == Some(5), "{what}: {words}");
+                ensure!(words.contains(&format!("the dump is in {encoding}")), "{what}: {words}");
+            } else {
+                ensure!(extract.status.success(), "{what}: {words}");
+                let tables = extract.stdout.windows(5).filter(|bytes| *bytes == b"COPY ").count();
+                ensure!(tables == 2, "{what}: {tables} tables");
+                let rows = extract.stdout.split(|byte| *byte == b'\n');
+                let rows = rows.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count();
+                ensure!(rows == 7, "{what}: {rows} rows");
+            }
+            let mut load = pg_snap(&server, &name);
+            load.args(["load", "--schema", schema]).arg(file).assert().success();
+            let kept = "select quote_ident(nspname) from pg_namespace where nspname ~ '_before_'";
+            let drop =
+                format!("do $$ begin execute 'drop schema ' || ({kept}) || ' cascade'; end $$");
+            server.psql(&name, &drop)?;
+            ensure_alike(&wanted, &text_of(&server, &name)?, &what)?;
+            let absent =
+                pg_snap(&server, &name).args(["load", "--schema", "mller"]).arg(file).assert();
+            absent.code(5).stderr(contains("contains no schema mller"));
+        }
+    }
+    Ok(())
+}
