@@ -5,6 +5,7 @@ mod nearest;
 mod outside_schema;
 mod schema_filter;
 mod subject;
+mod wanted_schema;
 
 use crate::blocks::Blocks;
 use crate::dump::END_MARKER;
@@ -23,6 +24,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::Arc;
+pub use wanted_schema::WantedSchema;
 
 /// Writes one schema of a dump to standard output.
 ///
@@ -31,9 +33,12 @@ use std::sync::Arc;
 /// [`Stop::damaged`] if it is incomplete: what was written has no end marker then.
 pub fn run(file: &Path, schema: &str) -> Result<()> {
     let DumpFile { needs, source } = DumpFile::open(file)?;
+    let wanted = WantedSchema::new(schema, needs.encoding.as_deref(), |encoding| {
+        Err(wanted_schema::not_convertible(schema, encoding).into())
+    })?;
     let key = if needs.restrict { Some(random_token()?) } else { None };
     let mut writer = ExtractWriter { out: pipe_kit::output::text()?, key, begun: false };
-    read(source, schema, Scanner::default(), &mut writer)?;
+    read(source, &wanted, Scanner::default(), &mut writer)?;
     writer.finish()
 }
 
@@ -73,14 +78,15 @@ impl Observer for ExtractWriter {
 /// psql command, or cannot be divided.
 pub fn read(
     source: Source,
-    schema: &str,
+    wanted: &WantedSchema,
     scanner: Scanner,
-    wants: &mut impl Observer,
+    observer: &mut impl Observer,
 ) -> Result<()> {
     let bar = pipe_kit::progress::bytes(None, "extract");
-    let mut reader = ExtractReader { scanner, filter: SchemaFilter::new(schema, wants), bar: &bar };
+    let mut reader =
+        ExtractReader { scanner, filter: SchemaFilter::new(wanted, observer), bar: &bar };
     match source {
-        Source::Indexed { file, index } => reader.indexed(&file, &index, schema)?,
+        Source::Indexed { file, index } => reader.indexed(&file, &index, wanted)?,
         Source::Stream { head, mut blocks } => {
             reader.scanner.scan(&head, &mut reader.filter)?;
             reader.scan(&mut blocks)?;
@@ -91,7 +97,7 @@ pub fn read(
     bar.finish_and_clear();
     let filter = reader.filter;
     if !filter.has_schema() {
-        return Err(no_such_schema(schema, filter.schemas()).into());
+        return Err(no_such_schema(wanted, filter.schemas()).into());
     }
     if let Some(outside) = filter.outside.summary() {
         info!("omitted, because not in the schema: {outside}");
@@ -114,10 +120,10 @@ impl<O: Observer> ExtractReader<'_, O> {
         Ok(())
     }
 
-    fn indexed(&mut self, file: &Arc<File>, index: &Index, schema: &str) -> Result<()> {
+    fn indexed(&mut self, file: &Arc<File>, index: &Index, wanted: &WantedSchema) -> Result<()> {
         for section in &index.sections {
             match section.kind {
-                Kind::TableData if section.schema.as_deref() != Some(schema) => continue,
+                Kind::TableData if section.schema.as_deref() != Some(wanted.in_index()) => continue,
                 Kind::LargeObjects => {
                     self.filter.outside.note_large_objects();
                     continue;
@@ -144,23 +150,19 @@ fn expected(section: &Section) -> u64 {
 
 const LISTED: usize = 5;
 
-fn no_such_schema(schema: &str, schemas: &BTreeSet<String>) -> Stop {
-    let list = |names: &[&str]| {
-        names.iter().map(|name| name.replace(char::is_control, "?")).collect::<Vec<_>>().join(", ")
-    };
+fn no_such_schema(wanted: &WantedSchema, schemas: &BTreeSet<String>) -> Stop {
+    let schemas: BTreeSet<String> = schemas.iter().map(|name| wanted.readable(name)).collect();
+    let schema = wanted.readable(wanted.name());
     let held = match schemas.len() {
         0 => "it contains none".to_owned(),
-        count => match nearest::nearest(schema, schemas.iter()).as_slice() {
+        count => match nearest::nearest(&schema, schemas.iter()).as_slice() {
             [] => {
                 let some: Vec<&str> = schemas.iter().take(LISTED).map(String::as_str).collect();
                 let more = if count > LISTED { ", …" } else { "" };
-                format!("it contains {count}: {}{more}", list(&some))
+                format!("it contains {count}: {}{more}", some.join(", "))
             }
-            near => format!("it contains {count}, the most similar: {}", list(near)),
+            near => format!("it contains {count}, the most similar: {}", near.join(", ")),
         },
     };
-    Stop::refused(format!(
-        "the dump contains no schema {}; {held}",
-        schema.replace(char::is_control, "?")
-    ))
+    Stop::refused(format!("the dump contains no schema {schema}; {held}"))
 }

@@ -2,7 +2,7 @@
 
 use crate::blocks::Blocks;
 use crate::database_state::DatabaseState;
-use crate::extract::SchemaFilter;
+use crate::extract::{SchemaFilter, WantedSchema};
 use crate::gzip::{self, Deflater, Inflater, Level, MEMBER};
 use crate::index::Index;
 use crate::inspect::{InspectReport, definitions_of_pieces};
@@ -101,7 +101,8 @@ fn part(dump: &[u8]) {
 
 fn part_of<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Recorder, String> {
     let (mut scanner, mut seen) = (Scanner::default(), Recorder::default());
-    let mut filter = SchemaFilter::new("tenant_0001", &mut seen);
+    let wanted = WantedSchema::of_utf8("tenant_0001");
+    let mut filter = SchemaFilter::new(&wanted, &mut seen);
     for piece in pieces {
         scanner.scan(piece, &mut filter).map_err(|error| error.to_string())?;
     }

@@ -2,9 +2,9 @@
 
 use crate::blocks::Blocks;
 use crate::database_state::{DatabaseState, Role};
-use crate::sql::name_after;
 use crate::sql::named_roles::{NamedRole, named_roles};
 use crate::sql::scanner::{Observer, Scanner};
+use crate::sql::{client_encoding, name_after};
 use anyhow::Result;
 use std::io::Read;
 
@@ -28,6 +28,8 @@ pub struct Needs {
     pub restrict: bool,
     /// The database's state as `pg-snap dump` wrote it; none for another tool's dump.
     pub state: Option<DatabaseState>,
+    /// The encoding of its text; none if it does not set one.
+    pub encoding: Option<String>,
     pub extensions: Vec<String>,
     /// Of another tool's dump, those that its first part names.
     pub roles: Vec<Role>,
@@ -74,6 +76,7 @@ impl Needs {
 #[derive(Default)]
 struct FoundNeeds {
     server_version: Option<String>,
+    encoding: Option<String>,
     extensions: Vec<String>,
     roles: Vec<Role>,
     /// Whether the data of the first table was reached.
@@ -87,6 +90,7 @@ impl FoundNeeds {
         Needs {
             server_version: self.server_version,
             restrict,
+            encoding: self.encoding,
             extensions: stated.extensions.unwrap_or(self.extensions),
             roles: if state.is_some() { stated.roles } else { self.roles },
             state,
@@ -116,6 +120,8 @@ impl Observer for FoundNeeds {
             self.data = true;
         } else if let Some((_, name)) = name_after(text, &["CREATE EXTENSION"]) {
             self.extensions.push(name);
+        } else if let Some(encoding) = client_encoding(sql) {
+            self.encoding.get_or_insert(encoding);
         } else if let Some(role) = role_of(sql) {
             self.add_role(role.name, role.owns);
         }
@@ -146,6 +152,7 @@ mod tests {
     fn another_tools_dump_is_searched_up_to_its_data() {
         let needs = read(
             "-- Dumped from database version 16.3 (x)\n\\restrict abc\n\
+             SET client_encoding = 'LATIN1';\n\
              CREATE EXTENSION IF NOT EXISTS \"uuid-ossp\" WITH SCHEMA public;\n\
              ALTER SCHEMA a OWNER TO \"Odd \"\" one\";\nGRANT ALL ON SCHEMA a TO app WITH GRANT OPTION;\n\
              ALTER DEFAULT PRIVILEGES FOR ROLE boss IN SCHEMA a GRANT SELECT ON TABLES TO reader;\n\
@@ -154,6 +161,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!((needs.major(), needs.restrict), (Some(16), true));
+        assert_eq!(needs.encoding.as_deref(), Some("LATIN1"));
         assert_eq!(needs.extensions, ["uuid-ossp"]);
         let roles: Vec<_> = needs.roles.iter().map(|r| (r.name.as_str(), r.owns)).collect();
         assert_eq!(roles, [("Odd \" one", Some(true)), ("app", Some(false)), ("boss", Some(true))]);

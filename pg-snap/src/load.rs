@@ -8,6 +8,7 @@
 //! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
 mod advisory_lock;
+mod default_encoding;
 mod definition;
 mod dispatcher;
 mod load_session;
@@ -142,7 +143,7 @@ impl Load {
         self.create_roles(&missing)?;
         let mut state = match &needs.state {
             Some(state) => state.clone(),
-            None => self.state_without_header()?,
+            None => self.state_without_header(needs)?,
         };
         self.remove_unknown_settings(&mut state);
         self.server.drop_database(incoming)?;
@@ -157,7 +158,7 @@ impl Load {
         let incoming_guard = self.create_incoming(&state)?;
         // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
-        let search_path = self.search_path(&state)?;
+        let search_path = search_path(&self.server, incoming, &state)?;
         let hidden = state.requirements.as_ref().map(|needs| &needs.hidden_operators);
         let operator_schemas = hidden.map(|hidden| hidden.schemas.clone()).unwrap_or_default();
         let plan = parallel_load::LoadPlan {
@@ -180,21 +181,6 @@ impl Load {
         self.finish_old(keep, kept.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
         Ok(self.outcome(options, &omitted))
-    }
-
-    /// The elements of the source database's search path; if the dump does not name it, of the loaded
-    /// database's.
-    fn search_path(&self, state: &DatabaseState) -> Result<Vec<String>> {
-        let of_source = state.search_path.clone();
-        let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
-            Some(path) => path,
-            // No other setting may be made before it.
-            None => self.server.query_only(
-                &self.names.incoming,
-                "select pg_catalog.current_setting('search_path')",
-            )?,
-        };
-        Ok(state.search_path_elements(path.trim()))
     }
 
     fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
@@ -240,15 +226,28 @@ impl Load {
         format!("loading {name} failed{state}")
     }
 
-    /// For a dump without its database's state: that of the database it replaces, or the server's defaults.
-    fn state_without_header(&self) -> Result<DatabaseState> {
-        if let Some(state) = DatabaseState::read(&self.server, &self.names.database)? {
+    /// For a dump without its database's state: that of the database it replaces, or the server's defaults
+    /// with the encoding of the dump's text.
+    fn state_without_header(&self, needs: &Needs) -> Result<DatabaseState> {
+        let (server, name) = (&self.server, &self.names.database);
+        if let Some(state) = DatabaseState::read(server, name)? {
+            if let Some(other) = preflight::other_encoding(name, needs, &self.facts) {
+                warning!("{other}");
+            }
             return Ok(state);
         }
-        let server = &self.server;
         let template = DatabaseState::read(server, "template1")?.context("no template1")?;
+        let encoding = default_encoding::choose(&template, needs.encoding.as_deref());
+        if let Some(text) = needs.encoding.as_ref().filter(|text| *text != encoding) {
+            warning!(
+                "the dump's text is in {text}, which does not fit the locale {} of template1: database {name} is \
+                 created in {encoding}",
+                template.ctype
+            );
+        }
         Ok(DatabaseState {
             owner: self.facts.me.clone(),
+            encoding: encoding.to_owned(),
             connection_limit: -1,
             comment: None,
             grants: None,
@@ -355,4 +354,16 @@ impl Load {
             None => Ok(()),
         }
     }
+}
+
+/// The elements of the source database's search path; if the dump does not name it, of the database that it
+/// is loaded into.
+fn search_path(server: &Server, database: &str, state: &DatabaseState) -> Result<Vec<String>> {
+    let of_source = state.search_path.clone();
+    let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
+        Some(path) => path,
+        // No other setting may be made before it.
+        None => server.query_only(database, "select pg_catalog.current_setting('search_path')")?,
+    };
+    Ok(state.search_path_elements(path.trim()))
 }

@@ -10,7 +10,7 @@ mod requirements;
 mod room;
 
 pub use facts::Facts;
-pub use findings::{roles_missing, unknown_setting, without_login};
+pub use findings::{other_encoding, roles_missing, unknown_setting, without_login};
 pub use problems::Findings;
 
 use crate::blocks::Blocks;

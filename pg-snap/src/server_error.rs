@@ -18,6 +18,9 @@ const INTERVENTION: &str = "57";
 /// Classes of SQLSTATE that are no errors: success, warning, no data.
 const NO_ERROR: [&str; 3] = ["00", "01", "02"];
 
+/// A statement in a transaction that an error before it has aborted: never the cause.
+const IN_FAILED_TRANSACTION: &str = "25P02";
+
 /// The longest text of an error in full, in bytes.
 const LONGEST: usize = 1200;
 /// psql's labels of lines that only repeat the statement or the message.
@@ -105,6 +108,12 @@ impl ServerError {
         self.sqlstate().is_some_and(|state| states.contains(&state))
     }
 
+    /// An error of which only the code is known.
+    pub fn of_state(state: &str) -> Self {
+        let line = format!("ERROR {state}");
+        Self { line, sqlstate: Some(state.to_owned()), lost: false }
+    }
+
     /// With what the operator can do about it.
     pub fn with_remedy(self, remedy: &str) -> Self {
         Self { line: format!("{}; {remedy}", self.line), ..self }
@@ -118,16 +127,10 @@ impl ServerError {
 
     /// Without any of the server's words, which may quote a value.
     pub fn only_code(self) -> Self {
-        let line = match self.sqlstate() {
-            Some(state) => format!("ERROR {state}"),
-            None => "psql failed".into(),
-        };
-        Self { line, ..self }
-    }
-
-    #[cfg(test)]
-    pub fn of_state(state: &str) -> Self {
-        Self { line: String::new(), sqlstate: Some(state.to_owned()), lost: false }
+        match self.sqlstate() {
+            Some(state) => Self { lost: self.lost, ..Self::of_state(state) },
+            None => Self { line: "psql failed".into(), ..self },
+        }
     }
 }
 
@@ -152,7 +155,10 @@ struct ServerMessage<'a> {
 impl ParsedError {
     fn parse(stderr: &[String]) -> Self {
         let (messages, psqls) = parse_messages(stderr);
-        let last = messages.iter().rfind(|message| !NO_ERROR.contains(&&message.code[..2]));
+        let is_error = |message: &&ServerMessage<'_>| {
+            !NO_ERROR.contains(&&message.code[..2]) && message.code != IN_FAILED_TRANSACTION
+        };
+        let last = messages.iter().rfind(is_error);
         // psql prints an error of its own where it gets no session or loses it: then a lock that was tried in
         // vain before, and again, is not what it ended for.
         let cause = last.filter(|m| psqls.is_empty() || m.code != LOCK_NOT_AVAILABLE);
@@ -306,6 +312,8 @@ mod tests {
         assert_eq!(words(notice).1, "");
         let error = "FEHLER:  23514: Zeile\nDETAIL:  Zeile enthält (a\nERROR:  42P01: b\n).\nORT:  a, b.c:3\n";
         assert_eq!(words(&format!("{notice}{error}")).1, "23514");
+        let aborted = "ERROR:  25P02: current transaction is aborted\nLOCATION:  a, b.c:4\n";
+        assert_eq!(words(&format!("{error}{aborted}{aborted}")).1, "23514");
         assert_eq!(
             words("ERROR:  42P01: one\nLOCATION:  a, b.c:3\nERROR:  42P02: two\n").1,
             "42P02"

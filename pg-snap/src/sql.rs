@@ -1,6 +1,7 @@
 //! SQL as pg_dump writes it: where statements end, what they do, and how names and values are quoted.
 
 mod comments;
+mod encoding;
 mod internal_options;
 mod lexer;
 pub mod named_roles;
@@ -14,6 +15,7 @@ pub mod statement;
 mod tokens;
 
 pub use comments::length_of_comments;
+pub use encoding::client_encoding;
 pub use portable::portable;
 pub use quoting::{MAX_NAME_BYTES, ident, literal, rename_schema, with_suffix, with_values};
 pub use statement::{StatementKind, classify};

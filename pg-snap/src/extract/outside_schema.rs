@@ -2,6 +2,7 @@
 
 use super::heading::Reading;
 use super::subject::StatementSubject;
+use super::wanted_schema::WantedSchema;
 use crate::sql::{Token, TokenCursor, tokens};
 use std::collections::BTreeMap;
 
@@ -35,9 +36,9 @@ impl OutsideSchema {
     }
 
     /// Counts an entry by its comment.
-    pub fn note_heading(&mut self, readings: &[Reading], wanted: &str) {
+    pub fn note_heading(&mut self, readings: &[Reading], wanted: &WantedSchema) {
         let Some(last) = readings.last() else { return };
-        if Self::is_outside(&last.kind) && last.schema == wanted {
+        if Self::is_outside(&last.kind) && last.schema == wanted.in_heading() {
             self.count("entry of a publication", "entries of publications");
         }
         for (_, one, many) in KINDS.iter().filter(|(kind, ..)| *kind == last.kind) {
@@ -46,12 +47,17 @@ impl OutsideSchema {
     }
 
     /// Counts a statement that is about the schema, though not in it.
-    pub fn note_statement(&mut self, subject: &StatementSubject, sql: &[u8], schema: &str) {
+    pub fn note_statement(
+        &mut self,
+        subject: &StatementSubject,
+        sql: &[u8],
+        wanted: &WantedSchema,
+    ) {
         match subject {
-            StatementSubject::Extension(name, place) if place == schema => {
-                self.named.push(format!("extension {}", name.replace(char::is_control, "?")));
+            StatementSubject::Extension(name, place) if wanted.is(place) => {
+                self.named.push(format!("extension {}", wanted.readable(name)));
             }
-            StatementSubject::Unknown if is_cast_of(sql, schema) => self.count("cast", "casts"),
+            StatementSubject::Unknown if is_cast_of(sql, wanted) => self.count("cast", "casts"),
             _ => {}
         }
     }
@@ -77,16 +83,16 @@ impl OutsideSchema {
     }
 }
 
-fn is_cast_of(sql: &[u8], schema: &str) -> bool {
+fn is_cast_of(sql: &[u8], wanted: &WantedSchema) -> bool {
     const MOST: usize = 200;
-    let text = String::from_utf8_lossy(&sql[..sql.len().min(4096)]);
+    let text = wanted.decode(&sql[..sql.len().min(4096)]);
     let words = tokens(&text, MOST);
     TokenCursor(&words).skip("CREATE CAST")
         && words.windows(2).any(|two| {
             let [Token::Plain(name) | Token::Quoted(name), Token::Mark('.')] = two else {
                 return false;
             };
-            name == schema
+            wanted.is(name)
         })
 }
 
@@ -99,6 +105,7 @@ mod tests {
     #[test]
     fn what_is_outside_the_schema_is_listed() {
         let mut outside = OutsideSchema::default();
+        let wanted = WantedSchema::of_utf8("s");
         assert_eq!(outside.summary(), None);
         for heading in [
             "-- Name: p; Type: PUBLICATION; Schema: -; Owner: o",
@@ -109,7 +116,7 @@ mod tests {
             "-- Name: BLOBS; Type: BLOBS; Schema: -; Owner: o",
             "-- Name: t; Type: TABLE; Schema: s; Owner: o",
         ] {
-            outside.note_heading(&readings(heading), "s");
+            outside.note_heading(&readings(heading), &wanted);
         }
         for sql in [
             "CREATE EXTENSION citext WITH SCHEMA s",
@@ -117,7 +124,8 @@ mod tests {
             "CREATE CAST (s.a AS text) WITH INOUT",
             "CREATE CAST (t.a AS text) WITH INOUT",
         ] {
-            outside.note_statement(&subject_of(sql.as_bytes()), sql.as_bytes(), "s");
+            let subject = subject_of(sql.as_bytes(), &wanted);
+            outside.note_statement(&subject, sql.as_bytes(), &wanted);
         }
         let expected =
             "1 cast, 2 entries of publications, large objects, 1 publication, extension citext";

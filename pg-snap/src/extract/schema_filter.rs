@@ -4,9 +4,10 @@
 //! agree, so that no name can pull something of another schema in. A comment counts only between
 //! statements: never in data, quotes or another statement.
 
-use super::heading::{Reading, readings, shown};
+use super::heading::{Reading, readings};
 use super::outside_schema::OutsideSchema;
 use super::subject::{StatementSubject, subject_of};
+use super::wanted_schema::WantedSchema;
 use crate::sql::scanner::Observer;
 use anyhow::Result;
 use pipe_kit::Stop;
@@ -46,7 +47,7 @@ impl Settings {
 
 /// Takes the text of the dump as an [`Observer`], and passes on that of the schema.
 pub struct SchemaFilter<'a, O> {
-    schema: &'a str,
+    wanted: &'a WantedSchema,
     inner: &'a mut O,
     /// Text since the last statement.
     text: Vec<u8>,
@@ -65,9 +66,9 @@ pub struct SchemaFilter<'a, O> {
 }
 
 impl<'a, O: Observer> SchemaFilter<'a, O> {
-    pub fn new(schema: &'a str, inner: &'a mut O) -> Self {
+    pub fn new(wanted: &'a WantedSchema, inner: &'a mut O) -> Self {
         Self {
-            schema,
+            wanted,
             inner,
             text: Vec::new(),
             entry: None,
@@ -133,14 +134,14 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
 
     /// Whether a statement is to be passed on.
     fn is_wanted(&mut self, subject: &StatementSubject) -> Result<bool> {
-        let wanted = shown(self.schema);
+        let wanted = self.wanted.in_heading();
         if let StatementSubject::Schema(name) | StatementSubject::In(name) = subject {
             self.schemas.insert(name.clone());
         }
         let Some(entry) = &self.entry else {
             return match subject {
                 StatementSubject::Schema(name) | StatementSubject::In(name)
-                    if name == self.schema =>
+                    if self.wanted.is(name) =>
                 {
                     Err(unheaded().into())
                 }
@@ -155,38 +156,44 @@ impl<'a, O: Observer> SchemaFilter<'a, O> {
             return Ok(false);
         }
         match subject {
+            // The statement names the root's schema only.
+            StatementSubject::In(_) if entry.through_root && only && self.has_twin() => {
+                Err(contradicted().into())
+            }
             StatementSubject::In(_) if entry.through_root && only => Ok(true),
-            StatementSubject::In(_) if entry.through_root && !names(&wanted) => Ok(false),
-            StatementSubject::In(name) if name == self.schema => {
-                if names(&wanted) {
+            StatementSubject::In(_) if entry.through_root && !names(wanted) => Ok(false),
+            StatementSubject::In(name) if self.wanted.is(name) => {
+                if names(wanted) {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
-            StatementSubject::Schema(name) if name == self.schema => {
+            StatementSubject::Schema(name) if self.wanted.is(name) => {
                 if names("-") {
                     Ok(true)
                 } else {
                     Err(contradicted().into())
                 }
             }
-            // Names that differ in their line breaks look alike in headings.
+            // Names that differ in their line breaks or in bytes that are not UTF-8 look alike in headings.
             StatementSubject::In(name) | StatementSubject::Schema(name)
-                if only && shown(name) != wanted =>
+                if only && self.wanted.shown(name) != wanted =>
             {
                 Err(contradicted().into())
             }
             StatementSubject::In(_) | StatementSubject::Schema(_) => Ok(false),
-            _ if only && !self.has_twin(&wanted) => Ok(true),
-            _ if names(&wanted) => Err(contradicted().into()),
+            _ if only && !self.has_twin() => Ok(true),
+            _ if names(wanted) => Err(contradicted().into()),
             _ => Ok(false),
         }
     }
 
     /// Whether another schema looks the same in headings.
-    fn has_twin(&self, wanted: &str) -> bool {
-        self.schemas.iter().any(|name| name != self.schema && shown(name) == wanted)
+    fn has_twin(&self) -> bool {
+        let wanted = self.wanted;
+        let looks_same = |name: &String| wanted.shown(name) == wanted.in_heading();
+        self.schemas.iter().any(|name| !wanted.is(name) && looks_same(name))
     }
 
     fn apply_setting(&mut self, name: String, sql: &[u8], text: Vec<u8>) -> Result<()> {
@@ -215,7 +222,7 @@ impl<O: Observer> Observer for SchemaFilter<'_, O> {
     fn comment(&mut self, comment: &str) -> Result<()> {
         let readings = readings(comment);
         if !readings.is_empty() {
-            self.outside.note_heading(&readings, &shown(self.schema));
+            self.outside.note_heading(&readings, self.wanted);
             let kept = last_comment(&self.text);
             self.end_entry(kept)?;
             self.entry = Some(Entry { readings, through_root: false, taken: false });
@@ -229,12 +236,12 @@ impl<O: Observer> Observer for SchemaFilter<'_, O> {
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let text = std::mem::take(&mut self.text);
-        let subject = subject_of(sql);
+        let subject = subject_of(sql, self.wanted);
         if let StatementSubject::Setting(name) = subject {
             self.taken = false;
             return self.apply_setting(name, sql, text);
         }
-        self.outside.note_statement(&subject, sql, self.schema);
+        self.outside.note_statement(&subject, sql, self.wanted);
         self.taken = self.is_wanted(&subject)?;
         if !self.taken {
             return Ok(());

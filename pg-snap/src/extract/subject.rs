@@ -1,5 +1,6 @@
 //! The schema that a statement of pg_dump is about: a pure decision from the statement alone.
 
+use super::wanted_schema::WantedSchema;
 use crate::sql::{StatementKind, Token, TokenCursor, classify, tokens};
 
 /// How much of a statement is read, in bytes and in words.
@@ -45,8 +46,9 @@ const NAMED: [&str; 22] = [
     "TEXT SEARCH TEMPLATE",
 ];
 
-pub fn subject_of(sql: &[u8]) -> StatementSubject {
-    let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
+/// Of a statement of the dump that a schema is wanted of.
+pub fn subject_of(sql: &[u8], wanted: &WantedSchema) -> StatementSubject {
+    let text = wanted.decode(&sql[..sql.len().min(BYTES)]);
     let words = tokens(&text, WORDS);
     let mut rest = TokenCursor(&words);
     if rest.skip("RESET SESSION AUTHORIZATION") {
@@ -203,7 +205,11 @@ mod tests {
             "SECURITY LABEL FOR p ON TABLE s.t IS ''",
             "ALTER DEFAULT PRIVILEGES FOR ROLE other IN SCHEMA s GRANT SELECT ON TABLES TO other",
         ] {
-            assert_eq!(subject_of(sql.as_bytes()), StatementSubject::In("s".into()), "{sql}");
+            assert_eq!(
+                subject_of(sql.as_bytes(), &WantedSchema::of_utf8("s")),
+                StatementSubject::In("s".into()),
+                "{sql}"
+            );
         }
     }
 
@@ -234,7 +240,7 @@ mod tests {
             ("SELECT s.f()", StatementSubject::Unknown),
             ("COMMIT", StatementSubject::Unknown),
         ] {
-            assert_eq!(subject_of(sql.as_bytes()), expected, "{sql}");
+            assert_eq!(subject_of(sql.as_bytes(), &WantedSchema::of_utf8("s")), expected, "{sql}");
         }
     }
 }

@@ -15,6 +15,8 @@ use std::time::Duration;
 const MARK: &str = "pg-snap: all done so far";
 /// What psql prints before the number of a statement that is done.
 const DONE: &str = "pg-snap: done ";
+/// What psql prints before the number of a statement that has failed, and its SQLSTATE.
+const FAILED: &str = "pg-snap: failed ";
 /// The first answer, before the process id of the server process.
 const PID: &str = "pg-snap: server process ";
 /// What psql prints after a COPY, before the number of rows.
@@ -36,6 +38,10 @@ pub struct LoadSession {
     pid: Option<u32>,
     /// The last statement that is known to be done.
     done: u64,
+    /// Rows of each COPY that was not reported yet.
+    copied: Vec<u64>,
+    /// The first statement that was reported as failed, and its SQLSTATE.
+    failed: Option<(u64, String)>,
     /// Bytes sent since the last answer.
     unanswered: u64,
     server: Server,
@@ -46,6 +52,7 @@ enum Answer {
     Pid(u32),
     Copied(u64),
     Done(u64),
+    Failed(u64, String),
     AllDone,
 }
 
@@ -64,6 +71,8 @@ impl LoadSession {
             token,
             pid: None,
             done: 0,
+            copied: Vec::new(),
+            failed: None,
             unanswered: 0,
             server: server.clone(),
         };
@@ -80,13 +89,39 @@ impl LoadSession {
     /// Sends a whole statement, and has psql report when it is done: see [`LoadSession::done`].
     pub fn run(&mut self, statement: &[u8], number: u64) -> Result<()> {
         self.send(statement)?;
-        let echo = format!("\\echo '{DONE}{number}'\n");
-        let report = match &self.token {
+        self.command(&format!("\\echo '{DONE}{number}'\n"))
+    }
+
+    /// Sends a whole statement, and has psql report if it fails: see [`LoadSession::settle`].
+    pub fn try_run(&mut self, statement: &[u8], number: u64) -> Result<()> {
+        self.send(statement)?;
+        self.command(&format!("\\if :ERROR\n\\echo '{FAILED}{number}' :SQLSTATE\n\\endif\n"))
+    }
+
+    /// Sets whether psql ends at an error. Where it does not, no COPY may be sent: psql would execute the
+    /// rows as statements if the server refused it.
+    pub fn end_at_errors(&mut self, ends: bool) -> Result<()> {
+        let value = if ends { "on" } else { "off" };
+        self.command(&format!("\\set ON_ERROR_STOP {value}\n"))
+    }
+
+    /// Waits until every statement sent has been tried; returns the first that has failed since the last
+    /// time, with its SQLSTATE.
+    pub fn settle(&mut self) -> Result<Option<(u64, String)>> {
+        // The server would refuse a query in a transaction that has failed.
+        self.command(&format!("\\echo '{MARK}'\n"))?;
+        self.wait_for_mark()?;
+        Ok(self.failed.take())
+    }
+
+    /// Sends commands of psql itself.
+    fn command(&mut self, commands: &str) -> Result<()> {
+        let script = match &self.token {
             // psql executes its own commands only between these two.
-            Some(token) => format!("\\unrestrict {token}\n{echo}\\restrict {token}\n"),
-            None => echo,
+            Some(token) => format!("\\unrestrict {token}\n{commands}\\restrict {token}\n"),
+            None => commands.to_owned(),
         };
-        self.send(report.as_bytes())
+        self.send(script.as_bytes())
     }
 
     /// The number of the last statement that is known to be done.
@@ -115,7 +150,11 @@ impl LoadSession {
         match answer {
             Answer::Done(number) => self.done = number,
             Answer::Pid(pid) => self.pid = Some(pid),
-            Answer::Copied(_) | Answer::AllDone => {}
+            Answer::Copied(rows) => self.copied.push(rows),
+            Answer::Failed(number, state) => {
+                self.failed.get_or_insert((number, state));
+            }
+            Answer::AllDone => {}
         }
     }
 
@@ -167,12 +206,15 @@ impl LoadSession {
     /// If psql has ended, the error is its reason.
     pub fn sync(&mut self) -> Result<Vec<u64>> {
         self.send(format!("SELECT '{MARK}';\n").as_bytes())?;
-        let mut copied = Vec::new();
+        self.wait_for_mark()?;
+        Ok(std::mem::take(&mut self.copied))
+    }
+
+    fn wait_for_mark(&mut self) -> Result<()> {
         loop {
             match self.next_answer()? {
                 None => return Err(self.reason()),
-                Some(Answer::Copied(rows)) => copied.push(rows),
-                Some(Answer::AllDone) => return Ok(copied),
+                Some(Answer::AllDone) => return Ok(()),
                 Some(answer) => self.record(answer),
             }
         }
@@ -187,8 +229,9 @@ impl LoadSession {
         if finished.status.success() { Ok(()) } else { Err(ServerError::in_full(&finished).into()) }
     }
 
-    /// The reason why psql has ended. What it had done before is recorded.
-    fn reason(&mut self) -> anyhow::Error {
+    /// Ends psql, and returns why it has ended or, if it has not, its last error. What it had done before
+    /// is recorded.
+    pub fn reason(&mut self) -> anyhow::Error {
         self.psql.close_input();
         while let Ok(Some(answer)) = self.next_answer() {
             self.record(answer);
@@ -223,5 +266,9 @@ fn parse_answer(line: &[u8]) -> Option<Answer> {
     number(COPIED)
         .map(Answer::Copied)
         .or_else(|| number(DONE).map(Answer::Done))
+        .or_else(|| {
+            let (number, state) = line.strip_prefix(FAILED)?.split_once(' ')?;
+            Some(Answer::Failed(number.parse().ok()?, state.to_owned()))
+        })
         .or_else(|| number(PID).and_then(|pid| u32::try_from(pid).ok()).map(Answer::Pid))
 }

@@ -18,8 +18,10 @@ pub struct Relations {
     bytes: HashMap<Name, u64>,
     /// Functions, and the types and tables whose values or rows need one of them.
     calls: HashSet<(NameKind, Name)>,
-    /// Tables and types whose definition names something that is not the server's own.
+    /// Tables and types whose definition names something that is not the server's own, except plain types.
     needing: HashSet<Name>,
+    /// Types whose values need nothing.
+    plain: HashSet<Name>,
 }
 
 #[derive(PartialEq, Eq, Hash)]
@@ -35,7 +37,13 @@ impl Relations {
             StatementKind::Function(name) => {
                 self.calls.insert((NameKind::Function, name.clone()));
             }
-            StatementKind::Type { name, needs } => self.record_needs(name, needs),
+            StatementKind::Type { name, needs } => {
+                self.record_needs(name, needs);
+                match self.needing.contains(name) {
+                    true => self.plain.remove(name),
+                    false => self.plain.insert(name.clone()),
+                };
+            }
             StatementKind::Relation { name, parent, is_view, needs } => {
                 self.record_needs(name, needs);
                 if self.created.insert(name.clone()) {
@@ -55,7 +63,9 @@ impl Relations {
     }
 
     fn record_needs(&mut self, name: &Name, needs: &[Name]) {
-        if !needs.is_empty() {
+        // A function may have a type's name.
+        let is_function = |need: &Name| self.calls.contains(&(NameKind::Function, need.clone()));
+        if needs.iter().any(|need| !self.plain.contains(need) || is_function(need)) {
             self.needing.insert(name.clone());
         }
         let calls = |need: &Name| {
@@ -242,6 +252,30 @@ mod tests {
         ] {
             let uses = uses_of(&r, &format!("COPY s.{table} FROM stdin"));
             assert_eq!(uses, Some(format!("{table}:Fill :{mode} ")));
+        }
+    }
+
+    #[test]
+    fn rows_with_plain_types_need_nothing_else() {
+        let r = after(&[
+            "CREATE TYPE s.mood AS ENUM ('sad')",
+            "CREATE TYPE s.pair AS (a s.mood, b int)",
+            "CREATE TYPE s.shell",
+            "CREATE FUNCTION s.shell_in(cstring) RETURNS s.shell LANGUAGE c AS 'x'",
+            "CREATE TYPE s.shell (INPUT = s.shell_in)",
+            "CREATE TYPE s.both AS ENUM ('x')",
+            "CREATE FUNCTION s.both(int) RETURNS bool LANGUAGE sql AS $$ SELECT true $$",
+            "CREATE DOMAIN s.checked AS text CHECK (x.f(VALUE))",
+            "CREATE TABLE s.plain (a s.mood, b s.pair, c int)",
+            "CREATE TABLE s.of_shell (a s.shell)",
+            "CREATE TABLE s.of_both (a int CHECK (s.both(a)))",
+            "CREATE TABLE s.of_domain (a s.checked)",
+            "CREATE TABLE s.of_extension (a x.citext)",
+        ]);
+        let needs = |table: &str| r.needs_others(&("s".into(), table.into()));
+        assert!(!needs("plain"));
+        for table in ["of_shell", "of_both", "of_domain", "of_extension"] {
+            assert!(needs(table), "{table}");
         }
     }
 

@@ -150,6 +150,15 @@ pub fn advice(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
 impl Alternative {
     /// The script that executes a statement this way.
     pub fn script(&self, sql: &[u8]) -> Vec<u8> {
+        let script = self.script_in_transaction(sql);
+        match self {
+            Self::FunctionsUnder(_) => [b"BEGIN;\n", &script[..], b"COMMIT;\n"].concat(),
+            _ => script,
+        }
+    }
+
+    /// The same for a session that is in a transaction.
+    pub fn script_in_transaction(&self, sql: &[u8]) -> Vec<u8> {
         match self {
             Self::SearchPath(path) => {
                 [format!("SET search_path = {path};\n").as_bytes(), sql].concat()
@@ -159,7 +168,7 @@ impl Alternative {
             Self::Reduced(reduced) => reduced.text.clone().into_bytes(),
             Self::FunctionsUnder(path) => {
                 let (set, reset) = functions_under(&String::from_utf8_lossy(sql), path);
-                [b"BEGIN;\n", set.as_bytes(), sql, reset.as_bytes(), b"COMMIT;\n"].concat()
+                [set.as_bytes(), sql, reset.as_bytes()].concat()
             }
         }
     }
@@ -185,22 +194,12 @@ fn functions_under(sql: &str, path: &str) -> (String, String) {
             format!("(n.nspname, p.proname) IN ({called})")
         }
     };
-    let alter = |action: &str, condition: &str| {
-        let format = format!("ALTER ROUTINE %s {action}");
-        // Constants first: what the dump names must not be replaced in again.
-        let code = include_str!("remedy/alter_functions.sql")
-            .replace("/*condition*/", condition)
-            .replace("/*functions*/", &functions);
-        let code = with_values(&code, &[("format", &format)]);
-        format!("DO LANGUAGE plpgsql {};\n", literal(&code))
-    };
-    (
-        alter(
-            &format!("SET search_path = {path}").replace('%', "%%"),
-            "NOT coalesce(p.proconfig::text LIKE '%search_path=%', false)",
-        ),
-        alter("RESET search_path", "p.xmin = pg_catalog.pg_current_xact_id()::xid"),
-    )
+    let format = format!("ALTER ROUTINE %s SET search_path = {}", path.replace('%', "%%"));
+    // Constants first: what the dump names must not be replaced in again.
+    let set = include_str!("remedy/set_search_path.sql").replace("/*functions*/", &functions);
+    let set = with_values(&set, &[("format", &format)]);
+    let run = |code: &str| format!("DO LANGUAGE plpgsql {};\n", literal(code));
+    (run(&set), run(include_str!("remedy/reset_search_path.sql")))
 }
 
 #[cfg(test)]

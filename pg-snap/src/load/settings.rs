@@ -14,6 +14,11 @@ impl SessionSettings {
         self.0.push((name, statement));
     }
 
+    /// The last statement that set it.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, statement)| statement.as_slice())
+    }
+
     /// The settings under which the server is asked for definitions, and under which these run again.
     pub fn for_definitions() -> Self {
         let mut settings = Self::default();

@@ -5,30 +5,35 @@
 //! was.
 
 mod dependents;
+mod encoding;
 mod feeder;
 mod mentions;
 mod report;
+mod staged_rows;
+mod transaction;
 
 use super::advisory_lock::AdvisoryLock;
 use super::load_session::LoadSession;
+use super::remedy::RetryContext;
 use super::{parallel_load, settings, statistics};
 use crate::client::Clients;
 use crate::database_names::DatabaseNames;
-use crate::database_state::Role;
+use crate::database_state::{DatabaseState, Role};
 use crate::dump_file::{DumpFile, Source};
-use crate::extract;
+use crate::extract::{self, WantedSchema};
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server, Sessions};
 use crate::server_error::LOCK_NOT_AVAILABLE;
 use crate::sql::{MAX_NAME_BYTES, Name, ident, rename_schema, with_suffix, with_values};
 use anyhow::{Context, Result, ensure};
-use feeder::Feeder;
+use feeder::{Feeder, Sent};
 use pipe_kit::{Stop, cleanup, warning};
 use report::LoadedSchema;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use transaction::Transaction;
 
 /// How long to wait for locks. Only tables in other schemas can be locked: those that the schema's foreign
 /// keys refer to.
@@ -59,8 +64,16 @@ pub fn run(clients: &Clients, options: &SchemaOptions) -> Result<()> {
     let server = Server::connect_beside(clients, &names.database)?.naming_sessions(&names.incoming);
     let facts = preflight::check_part(&server, &names.database, &needs)?;
     let mut lock = AdvisoryLock::take(&server, &names.database)?;
-    let tenant = Tenant::new(server, names.database, facts, options)?;
-    tenant.run(source, &mut lock, &needs.roles)
+    let state = match &needs.state {
+        Some(state) => state.clone(),
+        None => DatabaseState::read(&server, &names.database)?.unwrap_or_default(),
+    };
+    let search_path = super::search_path(&server, &names.database, &state)?;
+    let wanted = WantedSchema::new(&options.schema, needs.encoding.as_deref(), |encoding| {
+        encoding::converted(&server, &options.schema, encoding)
+    })?;
+    let tenant = Tenant::new(server, names.database, facts, search_path, options)?;
+    tenant.run(source, &wanted, &mut lock, &needs.roles)
 }
 
 /// The load of one schema.
@@ -68,6 +81,8 @@ struct Tenant<'a> {
     server: Arc<Server>,
     database: String,
     facts: Facts,
+    /// The elements of the source database's search path.
+    search_path: Vec<String>,
     /// The schema's name in the dump.
     from: &'a str,
     /// Its name in the database.
@@ -87,6 +102,7 @@ impl<'a> Tenant<'a> {
         server: Server,
         database: String,
         facts: Facts,
+        search_path: Vec<String>,
         options: &'a SchemaOptions,
     ) -> Result<Self> {
         let (from, into) = (options.schema.as_str(), options.into.as_str());
@@ -102,6 +118,7 @@ impl<'a> Tenant<'a> {
             server: Arc::new(server),
             database,
             facts,
+            search_path,
             from,
             into,
             in_doubt: Cell::new(false),
@@ -109,10 +126,16 @@ impl<'a> Tenant<'a> {
         })
     }
 
-    fn run(&self, source: Source, lock: &mut AdvisoryLock, dump_roles: &[Role]) -> Result<()> {
+    fn run(
+        &self,
+        source: Source,
+        wanted: &WantedSchema,
+        lock: &mut AdvisoryLock,
+        dump_roles: &[Role],
+    ) -> Result<()> {
         self.check_dependents()?;
         let (session, created) = self
-            .load(source, lock)
+            .load(source, wanted, lock)
             .map_err(|e| self.with_holders(e))
             .with_context(|| self.state())?;
         let loaded = LoadedSchema {
@@ -141,7 +164,12 @@ impl<'a> Tenant<'a> {
     }
 
     /// Does everything up to the commit; returns the roles that were created.
-    fn load(&self, source: Source, lock: &mut AdvisoryLock) -> Result<(LoadSession, Vec<Role>)> {
+    fn load(
+        &self,
+        source: Source,
+        wanted: &WantedSchema,
+        lock: &mut AdvisoryLock,
+    ) -> Result<(LoadSession, Vec<Role>)> {
         let (server, database) = (Arc::clone(&self.server), self.database.clone());
         // A session that is still running must not continue to its commit.
         let ending = cleanup::on_failure(move || {
@@ -157,11 +185,17 @@ impl<'a> Tenant<'a> {
                 self.rename_existing()
             ),
         )?;
-        let major = self.server.version.major;
-        let mut feeder = Feeder::new(&mut session, self.from, &self.facts, major);
-        let read =
-            extract::read(source, self.from, parallel_load::scanner(&self.server), &mut feeder);
-        let (rows, roles, referred) = (feeder.rows, feeder.roles, feeder.referred);
+        let context = RetryContext {
+            search_path: &self.search_path,
+            schema: Some(self.from),
+            server_major: self.server.version.major,
+            keep_going: false,
+        };
+        let transaction = Transaction::new(&mut session, context)?;
+        let mut feeder =
+            Feeder::new(transaction, self.from, &self.facts, self.server.version.major);
+        let read = extract::read(source, wanted, parallel_load::scanner(&self.server), &mut feeder);
+        let (Sent { rows, roles, referred }, read) = feeder.finish(read);
         *self.referred.borrow_mut() = referred;
         read?;
         session.send(self.rename_loaded().as_bytes())?;

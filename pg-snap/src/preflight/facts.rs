@@ -74,6 +74,7 @@ pub struct Existing {
     /// Whether we have its owner's rights.
     pub ours: bool,
     pub is_template: bool,
+    pub encoding: String,
     /// None if the connected role may not read it.
     pub size_bytes: Option<u64>,
 }

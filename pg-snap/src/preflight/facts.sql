@@ -12,6 +12,7 @@ select pg_catalog.json_build_object(
     select pg_catalog.json_build_object(
       'owner', pg_catalog.pg_get_userbyid(datdba),
       'ours', pg_catalog.pg_has_role(datdba, 'USAGE'), 'is_template', datistemplate,
+      'encoding', pg_catalog.pg_encoding_to_char(encoding),
       'size_bytes', case
         when pg_catalog.has_database_privilege(d.oid, 'CONNECT')
           or pg_catalog.pg_has_role('pg_read_all_stats', 'USAGE')

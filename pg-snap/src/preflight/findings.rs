@@ -19,6 +19,7 @@ pub fn find(plan: &IntendedLoad<'_>, facts: &Facts) -> Findings {
     settings(plan, facts, &mut found);
     extensions::check(plan, facts, &mut found);
     locales(plan, facts, &mut found);
+    found.notes.extend(other_encoding(plan.database, plan.needs, facts));
     requirements::check(plan, facts, &mut found);
     found
 }
@@ -255,6 +256,19 @@ fn may_change(plan: &IntendedLoad<'_>, facts: &Facts, role: &str) -> bool {
     let created = !facts.roles.contains_key(role);
     let admin = plan.server.major < 16 || facts.roles.get(role).is_some_and(|m| m.admin);
     facts.may_create_roles && (created || admin)
+}
+
+/// A dump that does not name its database's encoding, in place of a database that has another one than the
+/// dump's text.
+pub fn other_encoding(name: &str, needs: &Needs, facts: &Facts) -> Option<String> {
+    let (text, here) = (needs.encoding.as_ref()?, &facts.database.as_ref()?.encoding);
+    (needs.state.is_none() && text != here).then(|| {
+        format!(
+            "the dump's text is in {text}, and the database that it replaces in {here}, which the new one will be \
+             in, too; for one in {text}, rename the old one first: ALTER DATABASE {} RENAME TO …;",
+            ident(name)
+        )
+    })
 }
 
 fn locales(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {

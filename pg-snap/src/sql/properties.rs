@@ -37,9 +37,20 @@ pub fn is_setting(sql: &[u8]) -> bool {
     begins_with(sql, &["SET", "RESET"])
 }
 
-/// Whether it begins, ends or prepares a transaction in a way that [`super::classify`] does not name.
-pub fn ends_transaction(sql: &[u8]) -> bool {
-    begins_with(sql, &["ABORT", "PREPARE TRANSACTION"])
+/// Whether it begins, ends or prepares a transaction or a part of one.
+pub fn is_of_transaction(sql: &[u8]) -> bool {
+    let phrases = [
+        "ABORT",
+        "BEGIN",
+        "COMMIT",
+        "END",
+        "PREPARE TRANSACTION",
+        "RELEASE",
+        "ROLLBACK",
+        "SAVEPOINT",
+        "START TRANSACTION",
+    ];
+    begins_with(sql, &phrases)
 }
 
 /// Whether it creates a schema.

@@ -251,6 +251,48 @@ fn has_icu(cluster: &Cluster) -> Result<bool> {
     }
 }
 
+/// Since 17, indexes are built and materialized views are filled under a search path of their own.
+#[test]
+fn names_that_need_the_sources_search_path_are_found_by_both_loads() -> Result<()> {
+    let clusters = clusters()?;
+    at_once(&clusters, |cluster| {
+        let server = &cluster.server;
+        server.psql("postgres", "create database piprio")?;
+        server.psql("piprio", "alter database piprio set search_path = public, lib")?;
+        server.psql(
+            "piprio",
+            "create schema lib; create schema app;
+             create function lib.plain(t text) returns text language plpgsql immutable as 'begin return t; end';
+             create function public.slug(t text) returns text language plpgsql immutable as 'begin return plain(t); end';
+             create table app.t (id int generated always as identity, a text,
+               b text generated always as (public.slug(a)) stored); insert into app.t (a) values ('x'), ('y')",
+        )?;
+        if cluster.release.major < 17 {
+            server.psql("piprio", "create index by_slug on app.t (public.slug(a));
+                create materialized view app.m as select public.slug(a) as slug from app.t")?;
+        } else {
+            server.psql("piprio", "alter function public.slug set search_path = public, lib;
+                create index by_slug on app.t (public.slug(a));
+                create materialized view app.m as select public.slug(a) as slug from app.t;
+                alter function public.slug reset search_path")?;
+        }
+        let file = cluster.dump("piprio")?;
+        let whole = server.dump("piprio")?;
+        let path = contains("by_slug is created under the search path 'public', 'lib'");
+        let load = cluster.pg_snap("piprio").arg("load").arg(&file).assert().success();
+        load.stderr(path.clone());
+        ensure!(server.dump("piprio")? == whole, "the load of {}", cluster.release.major);
+        let mut load = cluster.pg_snap("piprio");
+        load.args(["load", "--schema", "app"]).arg(&file).assert().success().stderr(path);
+        let kept = "select quote_ident(nspname) from pg_namespace where nspname ~ '^app_before'";
+        let kept = server.psql("piprio", kept)?;
+        server.psql("piprio", &format!("drop schema {kept} cascade"))?;
+        ensure!(server.dump("piprio")? == whole, "the schema of {}", cluster.release.major);
+        Ok(())
+    })
+    .map(drop)
+}
+
 #[test]
 fn settings_that_only_one_of_two_majors_knows_do_not_keep_a_dump_from_loading() -> Result<()> {
     let clusters = clusters()?;

@@ -2,9 +2,11 @@
 
 use crate::kit::*;
 use anyhow::{Context, Result, ensure};
+use predicates::prelude::*;
+use predicates::str::contains;
 use test_kit::Postgres;
 use test_kit::likeness::{ensure_alike, sorted, state};
-use test_kit::postgres::canonical;
+use test_kit::postgres::{Options, canonical};
 
 /// Each encoding with letters that it has, as SQL.
 const ENCODINGS: [(&str, &str); 4] = [
@@ -77,6 +79,102 @@ fn a_database_in_any_encoding_is_the_same_whatever_way_it_goes() -> Result<()> {
         assert_cmd::Command::from_std(psql).write_stdin(gunzip(&ours)?).assert().success();
         ensure_alike(&wanted, &text_of(&server, "unpacked")?, encoding)?;
         server.psql("postgres", "drop database unpacked")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plain_dump_gets_a_database_in_the_encoding_of_its_text_whatever_the_clusters_is() -> Result<()>
+{
+    let initdb = vec!["--locale=C".into(), "--encoding=SQL_ASCII".into()];
+    let ascii = Postgres::with(Options { initdb, ..Options::default() })?;
+    let utf8 = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let encoding = "select getdatabaseencoding()";
+    for name in ["UTF8", "LATIN1"] {
+        let file = dir.path().join(name);
+        let options = format!("template template0 encoding '{name}' locale 'C'");
+        ascii.psql("postgres", &format!("create database \"{name}\" {options}"))?;
+        let table =
+            "set client_encoding = 'UTF8'; create table t (a text); insert into t values ('é')";
+        ascii.psql(name, table)?;
+        pg_dump_to(&ascii, name, &[], &file)?;
+        let load = pg_snap(&ascii, "copy").arg("load").arg(&file).assert().success();
+        load.stderr(contains("encoding").or(contains("locale")).not());
+        ensure!(ascii.psql("copy", encoding)? == name, "{name}");
+        ensure!(ascii.psql("copy", "select length(a) from t")? == "1", "{name}");
+        // Of a locale in UTF-8, no database can be in another encoding.
+        let load = pg_snap(&utf8, name).arg("load").arg(&file).assert().success();
+        let warned =
+            contains("which does not fit the locale C.UTF-8").count((name == "LATIN1").into());
+        load.stderr(warned);
+        ensure!(utf8.psql(name, encoding)? == "UTF8");
+        ensure!(utf8.psql(name, "select length(a) from t")? == "1");
+        ascii.psql("postgres", "drop database copy")?;
+    }
+    // The one that it replaces counts.
+    let (latin1, text) = (dir.path().join("LATIN1"), contains("text is in LATIN1").count(1));
+    pg_snap(&ascii, "UTF8").arg("preflight").arg(&latin1).assert().success().stdout(text.clone());
+    pg_snap(&ascii, "UTF8").arg("load").arg(&latin1).assert().success().stderr(text);
+    ensure!(ascii.psql("UTF8", encoding)? == "UTF8");
+    Ok(())
+}
+
+#[test]
+fn a_schema_is_found_by_its_name_whatever_the_encoding_of_the_dump() -> Result<()> {
+    let server = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    for (encoding, schema, other) in [
+        ("LATIN1", "müller", "möller"),
+        ("WIN1251", "мир", "мор"),
+        ("EUC_JP", "漢字", "かな"),
+        ("SQL_ASCII", "müller", "möller"),
+        ("UTF8", "müller", "möller"),
+    ] {
+        let name = encoding.to_lowercase();
+        let options = format!("template template0 encoding '{encoding}' locale 'C'");
+        server.psql("postgres", &format!("create database {name} {options}"))?;
+        for (schema, rows) in [(schema, 7), (other, 5)] {
+            let make = format!(
+                r#"set client_encoding = '{}'; create schema "{schema}"; create table "{schema}"."{schema}" (a int, b text);
+                insert into "{schema}"."{schema}" select n, '{schema}' from generate_series(1, {rows}) n;
+                create table "{schema}".kept (a int primary key, b int generated always as identity);
+                create index on "{schema}"."{schema}" (lower(b))"#,
+                if encoding == "SQL_ASCII" { "SQL_ASCII" } else { "UTF8" }
+            );
+            server.psql(&name, &make)?;
+        }
+        dump_to(&server, &name, &[], &ours)?;
+        pg_dump_to(&server, &name, &[], &theirs)?;
+        let wanted = text_of(&server, &name)?;
+        for (file, whose) in [(&ours, "ours"), (&theirs, "pg_dump's")] {
+            let what = format!("{encoding}, {whose}");
+            let extract =
+                pg_snap(&server, "").args(["extract", "--schema", schema]).arg(file).output()?;
+            let words = String::from_utf8_lossy(&extract.stderr).into_owned();
+            if ["WIN1251", "EUC_JP"].contains(&encoding) {
+                ensure!(extract.status.code() == Some(5), "{what}: {words}");
+                ensure!(words.contains(&format!("the dump is in {encoding}")), "{what}: {words}");
+            } else {
+                ensure!(extract.status.success(), "{what}: {words}");
+                let tables = extract.stdout.windows(5).filter(|bytes| *bytes == b"COPY ").count();
+                ensure!(tables == 2, "{what}: {tables} tables");
+                let rows = extract.stdout.split(|byte| *byte == b'\n');
+                let rows = rows.filter(|line| line.first().is_some_and(u8::is_ascii_digit)).count();
+                ensure!(rows == 7, "{what}: {rows} rows");
+            }
+            let mut load = pg_snap(&server, &name);
+            load.args(["load", "--schema", schema]).arg(file).assert().success();
+            let kept = "select quote_ident(nspname) from pg_namespace where nspname ~ '_before_'";
+            let drop =
+                format!("do $$ begin execute 'drop schema ' || ({kept}) || ' cascade'; end $$");
+            server.psql(&name, &drop)?;
+            ensure_alike(&wanted, &text_of(&server, &name)?, &what)?;
+            let absent =
+                pg_snap(&server, &name).args(["load", "--schema", "mller"]).arg(file).assert();
+            absent.code(5).stderr(contains("contains no schema mller"));
+        }
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //! empty one: what needs another is made under the source's own.
 
 use crate::kit::{content, dump_to, pg_dump_to, pg_snap};
+use crate::tenant::schema_of;
 use anyhow::{Result, ensure};
+use predicates::str::contains;
 use test_kit::Postgres;
 
 /// Each needs the schema `lib` on the search path: by a function's body, or by an operator that PostgreSQL
@@ -180,5 +182,105 @@ fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<(
     for object in ["view public.chosen compares", "index public.distinct_ones", "and 2 more"] {
         ensure!(warnings.contains(object), "{warnings}");
     }
+    Ok(())
+}
+
+/// Names that are in the schema itself.
+const OF_SCHEMA: &str = "
+    create function app.own(t text) returns text language plpgsql immutable
+      as $$ begin return ascii(t)::text; end $$;
+    create function app.calls(t text) returns text language plpgsql immutable
+      as $$ begin return own(t); end $$;
+    create domain app.called as text check (app.calls(value) <> '');
+    create domain app.twice as app.called;
+    create table app.of_own (id int generated always as identity, \"Two words\" app.twice);
+    insert into app.of_own (\"Two words\") values ('it''s'), (null), (E'a\\tb\\n\\\\.');
+    create index \"By own\" on app.of_own (app.calls(\"Two words\"));
+    create type app.mood as enum ('sad', 'glad');
+    create table app.moods (mood app.mood, i int); insert into app.moods select 'glad', n from generate_series(1, 9) n";
+
+#[test]
+fn a_schema_alone_is_made_under_the_sources_search_path_too() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", "alter database piprio set search_path = public, lib")?;
+    let contents = CONTENTS.replace("public.", "app.");
+    server.psql(
+        "piprio",
+        &format!("create schema app; set search_path = app, lib; {contents}; {OF_SCHEMA}"),
+    )?;
+    let dir = tempfile::tempdir()?;
+    let (ours, plain) = (dir.path().join("ours.sql.gz"), dir.path().join("plain.sql.gz"));
+    let inserts = dir.path().join("inserts.sql.gz");
+    dump_to(&server, "piprio", &[], &ours)?;
+    pg_dump_to(&server, "piprio", &[], &plain)?;
+    pg_dump_to(&server, "piprio", &["--inserts"], &inserts)?;
+    let original = schema_of(&server, "piprio", "app")?;
+    let lib = schema_of(&server, "piprio", "lib")?;
+    for (file, piped) in [(&ours, false), (&ours, true), (&plain, false), (&inserts, false)] {
+        server.psql("piprio", "drop table app.generated")?;
+        let mut load = pg_snap(&server, "piprio");
+        load.args(["load", "--schema", "app"]);
+        if piped {
+            load.pipe_stdin(file)?.arg("-")
+        } else {
+            load.arg(file)
+        };
+        let out = load.output()?;
+        let log = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(out.status.success(), "{}: {log}", file.display());
+        for (object, path) in [
+            ("app.by_slug", "'public', 'lib'"),
+            ("app.by_slug_once", "'public', 'lib'"),
+            ("app.filled", "'public', 'lib'"),
+            ("table app.pairs", "'public', 'lib'"),
+            ("view app.chosen", "'public', 'lib'"),
+            ("pairs not_nine", "'public', 'lib'"),
+            ("pairs when_distinct", "'public', 'lib'"),
+            ("pairs no_nine", "'public', 'lib'"),
+            ("app.By own", "'app', 'public', 'lib'"),
+        ] {
+            let reported = format!("{object} is created under the search path {path}: ERROR 42883");
+            ensure!(log.contains(&reported), "{object} is not reported: {log}");
+        }
+        ensure!(
+            schema_of(&server, "piprio", "app")? == original,
+            "{} loads to something else",
+            file.display()
+        );
+        ensure!(schema_of(&server, "piprio", "lib")? == lib);
+        let kept = "select string_agg(quote_ident(nspname), ',') from pg_namespace where nspname ~ '^app_before'";
+        let kept = server.psql("piprio", kept)?;
+        server.psql("piprio", &format!("drop schema {kept} cascade"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_schema_that_no_search_path_helps_is_as_it_was() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql(
+        "piprio",
+        "create schema app; create schema gone; set search_path = app, gone;
+         create function gone.plain(t text) returns text language sql immutable as 'select t';
+         create function app.slug(t text) returns text language plpgsql immutable
+           as $$ begin return plain(t); end $$;
+         create table app.t (a text); insert into app.t values ('a');
+         create index by_slug on app.t (app.slug(a))",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    server.psql("piprio", "drop schema gone cascade")?;
+    let before = content(&server, "piprio")?;
+    pg_snap(&server, "piprio")
+        .args(["load", "--schema", "app"])
+        .arg(&file)
+        .assert()
+        .code(1)
+        .stderr(contains("it is as it was: index app.by_slug: statement 'CREATE INDEX by_slug"))
+        .stderr(contains("ERROR 42883: function plain(text) does not exist"));
+    ensure!(content(&server, "piprio")? == before);
     Ok(())
 }

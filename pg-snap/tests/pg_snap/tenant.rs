@@ -110,7 +110,7 @@ impl Setup {
     }
 }
 
-fn schema_of(server: &Postgres, database: &str, schema: &str) -> Result<String> {
+pub fn schema_of(server: &Postgres, database: &str, schema: &str) -> Result<String> {
     let mut command = server.client("pg_dump");
     command.args(["-d", database, "-n", &format!("\"{schema}\"")]);
     postgres::canonical(&pipe_kit::child::capture(&mut command, "pg_dump")?)

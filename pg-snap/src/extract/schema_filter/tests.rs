@@ -30,7 +30,8 @@ impl Observer for Passed {
 fn filtered(schema: &str, dump: &str) -> Result<Passed> {
     let mut passed = Passed::default();
     let mut scanner = Scanner::default();
-    let mut part = SchemaFilter::new(schema, &mut passed);
+    let wanted = WantedSchema::of_utf8(schema);
+    let mut part = SchemaFilter::new(&wanted, &mut passed);
     for line in dump.as_bytes().split_inclusive(|b| *b == b'\n') {
         scanner.scan(line, &mut part)?;
     }

@@ -1,27 +1,43 @@
 //! Sends a schema's part of a dump to the one session that loads it.
 
+use super::staged_rows::StagedRows;
+use super::transaction::Transaction;
 use crate::database_state::Role;
-use crate::load::load_session::LoadSession;
-use crate::load::settings;
+use crate::load::definition::{Definition, ObjectName};
+use crate::load::relations::Relations;
+use crate::load::settings::{self, SessionSettings};
 use crate::preflight::Facts;
 use crate::roles;
 use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
-use crate::sql::{Name, StatementKind, classify, portable, properties};
+use crate::sql::{Name, StatementKind, classify, length_of_comments, portable, properties};
 use anyhow::Result;
 use pipe_kit::{Stop, info};
+use std::sync::Arc;
 
 /// Observes the schema's part, and sends it.
 pub struct Feeder<'a> {
-    session: &'a mut LoadSession,
+    transaction: Transaction<'a>,
     schema: &'a str,
     facts: &'a Facts,
     server_major: u32,
     /// Text since the last statement.
     text: Vec<u8>,
+    settings: Arc<SessionSettings>,
+    relations: Relations,
     /// Whether the schema itself was created.
     created: bool,
+    /// The table of the last COPY.
+    table: Option<Name>,
     in_copy: bool,
+    /// The rows of the COPY that goes on, if they do not go to their table at once.
+    staged: Option<(StagedRows, Option<Arc<ObjectName>>)>,
+    sent: Sent,
+}
+
+/// What was sent.
+#[derive(Default)]
+pub struct Sent {
     /// Rows of each COPY.
     pub rows: Vec<u64>,
     /// Roles that were created because the server lacked them.
@@ -32,30 +48,43 @@ pub struct Feeder<'a> {
 
 impl<'a> Feeder<'a> {
     pub fn new(
-        session: &'a mut LoadSession,
+        transaction: Transaction<'a>,
         schema: &'a str,
         facts: &'a Facts,
         server_major: u32,
     ) -> Self {
         Self {
-            session,
+            transaction,
             schema,
             facts,
             server_major,
             text: Vec::new(),
+            settings: Arc::default(),
+            relations: Relations::default(),
             created: false,
+            table: None,
             in_copy: false,
-            rows: Vec::new(),
-            roles: Vec::new(),
-            referred: Vec::new(),
+            staged: None,
+            sent: Sent::default(),
         }
+    }
+
+    /// Waits until the server has executed everything, unless reading has failed.
+    pub fn finish(mut self, read: Result<()>) -> (Sent, Result<()>) {
+        let done = read.and_then(|()| self.transaction.settle());
+        (self.sent, done)
+    }
+
+    fn run(&mut self, text: Vec<u8>, object: Option<Arc<ObjectName>>) -> Result<()> {
+        let settings = Arc::clone(&self.settings);
+        self.transaction.run(Definition { number: 0, object, text, settings })
     }
 
     /// Creates the roles that a statement needs, in the same transaction.
     fn create_roles(&mut self, sql: &[u8]) -> Result<()> {
         for named in named_roles(sql) {
             let role = Role { name: named.name, login: false, owns: Some(named.owns) };
-            let known = self.roles.iter().any(|created| created.name == role.name);
+            let known = self.sent.roles.iter().any(|created| created.name == role.name);
             if known || self.facts.roles.contains_key(&role.name) {
                 continue;
             }
@@ -70,17 +99,24 @@ impl<'a> Feeder<'a> {
                 .into());
             }
             info!("role {} does not exist here; creating it without login", role.name);
-            self.session.send(format!("{create}\n").as_bytes())?;
-            self.roles.push(role);
+            self.run(format!("{create}\n").into_bytes(), None)?;
+            self.sent.roles.push(role);
         }
         Ok(())
     }
 
+    /// The text since the last statement without the comments above it, and the object that they name.
+    fn take_text(&mut self) -> (Vec<u8>, Option<Arc<ObjectName>>) {
+        let mut text = std::mem::take(&mut self.text);
+        let comments: Vec<u8> = text.drain(..length_of_comments(&text)).collect();
+        let comments = String::from_utf8_lossy(&comments);
+        let object = comments.lines().filter_map(ObjectName::of_comment).next_back();
+        (text, object.map(Arc::new))
+    }
+
     /// Refuses what a statement must not do here, or not yet.
     fn check(&mut self, statement: &StatementKind, sql: &[u8]) -> Result<(), Stop> {
-        if matches!(statement, StatementKind::Begin | StatementKind::End)
-            || properties::ends_transaction(sql)
-        {
+        if properties::is_of_transaction(sql) {
             return Err(Stop::damaged(
                 "the dump ends or begins a transaction inside the schema's part",
             ));
@@ -101,7 +137,7 @@ impl<'a> Feeder<'a> {
 impl Observer for Feeder<'_> {
     fn text(&mut self, bytes: &[u8]) -> Result<()> {
         if self.in_copy {
-            return self.session.send(bytes);
+            return self.transaction.settled_session()?.send(bytes);
         }
         self.text.extend_from_slice(bytes);
         Ok(())
@@ -110,40 +146,70 @@ impl Observer for Feeder<'_> {
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         let statement = classify(sql);
         self.check(&statement, sql)?;
+        self.relations.record(&statement);
         match &statement {
             // The data must follow its statement on the next line.
-            StatementKind::Copy { .. } => return Ok(()),
+            StatementKind::Copy { table } => {
+                self.table = Some(table.clone());
+                return Ok(());
+            }
             StatementKind::Setting(name) if settings::is_ignored(name, self.server_major) => {
                 self.text.clear();
                 return Ok(());
             }
             StatementKind::ForeignKey { references, .. } if references.0 != self.schema => {
-                self.referred.push(references.clone());
+                self.sent.referred.push(references.clone());
             }
             _ => {}
         }
         self.create_roles(sql)?;
-        let mut text = portable(std::mem::take(&mut self.text));
+        let (text, object) = self.take_text();
+        let mut text = portable(text);
         // psql reads lines.
         text.push(b'\n');
-        self.session.send(&text)
+        let takes_long = takes_long(&statement, sql);
+        if takes_long {
+            self.transaction.settle()?;
+        }
+        if let StatementKind::Setting(name) = statement {
+            Arc::make_mut(&mut self.settings).set(name, text.clone());
+        }
+        self.run(text, object)?;
+        if takes_long { self.transaction.settle() } else { Ok(()) }
     }
 
     fn copy_begins(&mut self) -> Result<()> {
         self.in_copy = true;
-        self.rows.push(0);
-        let text = std::mem::take(&mut self.text);
-        self.session.send(&text)
+        self.sent.rows.push(0);
+        let (text, object) = self.take_text();
+        let table = self.table.take();
+        let is_staged = table.is_some_and(|table| self.relations.needs_others(&table));
+        let rows = if is_staged { StagedRows::of(&text) } else { None };
+        let begin = rows.as_ref().map_or(text, StagedRows::begin);
+        self.staged = rows.map(|rows| (rows, object));
+        self.transaction.settled_session()?.send(&begin)
     }
 
     fn copy_ends(&mut self) -> Result<()> {
         self.in_copy = false;
-        Ok(())
+        let Some((rows, object)) = self.staged.take() else { return Ok(()) };
+        self.run(rows.insert(), object)?;
+        self.transaction.settled_session()?.send(&rows.end())
     }
 
     fn copy_rows(&mut self, rows: u64, _bytes: u64) {
-        if let Some(last) = self.rows.last_mut() {
+        if let Some(last) = self.sent.rows.last_mut() {
             *last += rows;
         }
     }
+}
+
+/// Whether a statement reads whole tables, so that it is not to be repeated because another one fails.
+fn takes_long(statement: &StatementKind, sql: &[u8]) -> bool {
+    matches!(
+        statement,
+        StatementKind::Index { .. }
+            | StatementKind::Table { .. }
+            | StatementKind::ForeignKey { .. }
+    ) || properties::refreshed_view(&String::from_utf8_lossy(sql)).is_some()
 }

@@ -195,3 +195,17 @@ fn what_may_turn_out_well_is_a_note() {
     assert!(found.notes[0].contains("psql 15.13 does not know \\restrict"));
     assert!(found.notes[1].contains("GRANT pg_signal_backend TO \"me\";"));
 }
+
+#[test]
+fn an_encoding_that_a_plain_dump_would_not_get_is_noted() {
+    let (mut facts, mut needs) = (facts(), needs());
+    needs.encoding = Some("UTF8".into());
+    facts.database = facts.database.map(|old| Existing { encoding: "LATIN1".into(), ..old });
+    // Ours states the database's.
+    assert_eq!(found(&needs, &facts, 15), Findings::default());
+    needs.state = None;
+    let notes = found(&needs, &facts, 15).notes;
+    assert!(notes.len() == 1 && notes[0].contains("ALTER DATABASE \"db\" RENAME"), "{notes:?}");
+    facts.database = facts.database.map(|old| Existing { encoding: "UTF8".into(), ..old });
+    assert_eq!(found(&needs, &facts, 15), Findings::default());
+}
