@@ -134,6 +134,12 @@ impl DatabaseState {
             .with_context(|| format!("reading the state of database {database}"))
     }
 
+    /// Schemas of operators that a statement of the dump may use without naming them.
+    pub fn operator_schemas(&self) -> Vec<String> {
+        let hidden = self.requirements.as_ref().map(|needs| &needs.hidden_operators);
+        hidden.map(|hidden| hidden.schemas.clone()).unwrap_or_default()
+    }
+
     /// Adds what only the database itself knows.
     pub fn add_contents(&mut self, contents: DatabaseContents) {
         self.size_bytes = Some(contents.size_bytes);

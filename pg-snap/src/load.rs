@@ -159,8 +159,7 @@ impl Load {
         // The meaning of rows, and what is derived from them, may depend on these.
         self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = search_path(&self.server, incoming, &state)?;
-        let hidden = state.requirements.as_ref().map(|needs| &needs.hidden_operators);
-        let operator_schemas = hidden.map(|hidden| hidden.schemas.clone()).unwrap_or_default();
+        let operator_schemas = state.operator_schemas();
         let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,

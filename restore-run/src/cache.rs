@@ -21,14 +21,17 @@ fn connect(settings: &Settings) -> Result<Connection> {
     server.connect(&Files::of(|name| settings.variable(name)), &at.collect::<Vec<_>>(), TIMEOUT)
 }
 
+/// Connects, and asks for an answer.
+pub fn ping(settings: &Settings) -> Result<Connection> {
+    let mut connection = connect(settings)?;
+    connection.query::<String>(&["PING"])?;
+    Ok(connection)
+}
+
 /// Why a restore could not empty the cache, and what to do about it: it does not answer, or would refuse that.
 /// Nothing is changed.
 pub fn problem(settings: &Settings) -> Option<String> {
-    let ask = || -> Result<Option<Refused>> {
-        let mut connection = connect(settings)?;
-        connection.query::<String>(&["PING"])?;
-        refusal(&mut connection)
-    };
+    let ask = || refusal(&mut ping(settings)?);
     let cache = format!("the cache {}", settings.redis_without_password());
     match ask() {
         Ok(refused) => refused.map(|it| format!("{cache} refuses FLUSHDB: {it}; {}", remedy(&it))),

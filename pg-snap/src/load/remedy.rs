@@ -5,6 +5,7 @@ use crate::server_error::ServerError;
 use crate::sql::properties;
 use crate::sql::reduction::{ReducedDefinition, reductions};
 use crate::sql::{literal, with_values};
+use std::borrow::Cow;
 
 /// A name that a statement, or a function that it calls, looks up was not found: an undefined function,
 /// table, column, object, parameter or schema; an ambiguous function; types that fit no operator.
@@ -29,12 +30,16 @@ pub enum Alternative {
     Reduced(ReducedDefinition),
     /// Once more as it is.
     Again,
+    /// As it is, where it was executed under the schemas of operators.
+    AsWritten,
 }
 
 /// What the alternatives depend on besides the statement.
 pub struct RetryContext<'a> {
     /// The search path of the source database, its elements.
     pub search_path: &'a [String],
+    /// Schemas of operators that a statement of the dump may use without naming them.
+    pub operator_schemas: &'a [String],
     /// The object's schema.
     pub schema: Option<&'a str>,
     pub server_major: u32,
@@ -49,6 +54,8 @@ pub fn alternatives(
 ) -> Vec<Alternative> {
     let mut alternatives = Vec::new();
     alternatives.extend(failure.is(&IN_THE_WAY).then_some(Alternative::Again));
+    let is_under_operators = is_under_operators(sql, context.operator_schemas);
+    alternatives.extend(is_under_operators.then_some(Alternative::AsWritten));
     if failure.is(&NOT_FOUND) && !properties::is_setting(sql) {
         let paths = search_paths(context.search_path, context.schema);
         alternatives.extend(paths.iter().cloned().map(Alternative::SearchPath));
@@ -64,6 +71,21 @@ pub fn alternatives(
         alternatives.extend(reduced.into_iter().map(Alternative::Reduced));
     }
     alternatives
+}
+
+/// The text that executes a statement at first: under a search path in which its operators are found, where the
+/// server would otherwise take others without an error.
+pub fn first_script<'a>(sql: &'a [u8], operator_schemas: &[String]) -> Cow<'a, [u8]> {
+    if !is_under_operators(sql, operator_schemas) {
+        return Cow::Borrowed(sql);
+    }
+    let path = search_path(operator_schemas);
+    let set = format!("SET search_path = {path};\n");
+    Cow::Owned([set.as_bytes(), sql, b"SET search_path = '';\n"].concat())
+}
+
+fn is_under_operators(sql: &[u8], operator_schemas: &[String]) -> bool {
+    !operator_schemas.is_empty() && properties::may_hide_operators(sql)
 }
 
 /// Search paths to try: the source database's, then the same with the object's schema before it.
@@ -163,7 +185,7 @@ impl Alternative {
             Self::SearchPath(path) => {
                 [format!("SET search_path = {path};\n").as_bytes(), sql].concat()
             }
-            Self::Again => sql.to_vec(),
+            Self::Again | Self::AsWritten => sql.to_vec(),
             Self::NotValid => not_valid(sql),
             Self::Reduced(reduced) => reduced.text.clone().into_bytes(),
             Self::FunctionsUnder(path) => {
@@ -214,6 +236,7 @@ mod tests {
         let path = ["app".to_owned(), "public".to_owned()];
         let context = RetryContext {
             search_path: &path,
+            operator_schemas: &["ext".to_owned()],
             schema: Some("t1"),
             server_major: major,
             keep_going,
@@ -230,6 +253,22 @@ mod tests {
         assert_eq!(found("CREATE INDEX i ON t1.t (s.f(a));", "42P01", 17, false).len(), 4);
         assert_eq!(found("CREATE VIEW t1.v AS SELECT 1;", "23505", 15, false), []);
         assert_eq!(found("CREATE UNIQUE INDEX i ON t1.t (a);", "23505", 17, true), []);
+    }
+
+    #[test]
+    fn operators_that_a_statement_cannot_name_are_looked_up_first_in_their_schemas() {
+        let (schemas, hides) = (["ext".to_owned()], "CREATE VIEW t1.v AS SELECT NULLIF(a, b);\n");
+        let script = |sql: &str, schemas: &[String]| {
+            String::from_utf8(first_script(sql.as_bytes(), schemas).into_owned()).unwrap()
+        };
+        assert_eq!(
+            script(hides, &schemas),
+            format!("SET search_path = 'ext';\n{hides}SET search_path = '';\n")
+        );
+        assert_eq!(script(hides, &[]), hides);
+        let plain = "CREATE VIEW t1.v AS SELECT 1;\n";
+        assert_eq!(script(plain, &schemas), plain);
+        assert_eq!(found(hides, "23505", 15, false), [Alternative::AsWritten]);
     }
 
     #[test]

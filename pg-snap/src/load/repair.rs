@@ -6,7 +6,6 @@ use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::settings::SessionSettings;
-use crate::database_state::search_path;
 use crate::psql::Server;
 use crate::server_error::ServerError;
 use crate::sql::{Name, properties, with_values};
@@ -65,25 +64,9 @@ impl<'a> Repair<'a> {
         Ok(session)
     }
 
-    /// The text that executes a statement at first: under a search path in which its operators are found, where another
-    /// one would be taken without an error.
+    /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
-        match self.is_under_operators(definition) {
-            false => Cow::Borrowed(&definition.text),
-            true => {
-                let path = search_path(self.operator_schemas);
-                let text: [&[u8]; 3] = [
-                    &format!("SET search_path = {path};\n").into_bytes(),
-                    &definition.text,
-                    b"SET search_path = '';\n",
-                ];
-                Cow::Owned(text.concat())
-            }
-        }
-    }
-
-    fn is_under_operators(&self, definition: &Definition) -> bool {
-        !self.operator_schemas.is_empty() && properties::may_hide_operators(&definition.text)
+        remedy::first_script(&definition.text, self.operator_schemas)
     }
 
     /// What becomes of a statement that was run: true if it succeeded; false if it failed, and its session
@@ -105,9 +88,6 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// If nothing helps, with the object, its statement and what to do.
     pub fn repair(&self, definition: &Definition, failure: ServerError) -> Result<()> {
-        if self.is_under_operators(definition) && self.attempt_as_is(definition)?.is_ok() {
-            return Ok(());
-        }
         let context = self.context(definition);
         let mut last = failure.clone();
         for alternative in remedy::alternatives(&definition.text, &failure, &context) {
@@ -127,6 +107,7 @@ impl<'a> Repair<'a> {
     fn context<'b>(&'b self, definition: &'b Definition) -> RetryContext<'b> {
         RetryContext {
             search_path: self.search_path,
+            operator_schemas: self.operator_schemas,
             schema: definition.schema(),
             server_major: self.server.version.major,
             keep_going: self.keep_going,
@@ -158,7 +139,7 @@ impl<'a> Repair<'a> {
                 definition.what(),
                 failure.brief()
             ),
-            Alternative::Again => {}
+            Alternative::Again | Alternative::AsWritten => {}
             Alternative::NotValid => self.omit(Omission::NotValid, definition, failure),
             Alternative::Reduced(reduced) => return self.add_parts(definition, &reduced.parts),
         }

@@ -72,7 +72,9 @@ pub fn run(clients: &Clients, options: &SchemaOptions) -> Result<()> {
     let wanted = WantedSchema::new(&options.schema, needs.encoding.as_deref(), |encoding| {
         encoding::converted(&server, &options.schema, encoding)
     })?;
-    let tenant = Tenant::new(server, names.database, facts, search_path, options)?;
+    let operator_schemas = state.operator_schemas();
+    let tenant =
+        Tenant::new(server, names.database, facts, (search_path, operator_schemas), options)?;
     tenant.run(source, &wanted, &mut lock, &needs.roles)
 }
 
@@ -83,6 +85,8 @@ struct Tenant<'a> {
     facts: Facts,
     /// The elements of the source database's search path.
     search_path: Vec<String>,
+    /// Schemas of operators that a statement of the dump may use without naming them.
+    operator_schemas: Vec<String>,
     /// The schema's name in the dump.
     from: &'a str,
     /// Its name in the database.
@@ -102,7 +106,7 @@ impl<'a> Tenant<'a> {
         server: Server,
         database: String,
         facts: Facts,
-        search_path: Vec<String>,
+        (search_path, operator_schemas): (Vec<String>, Vec<String>),
         options: &'a SchemaOptions,
     ) -> Result<Self> {
         let (from, into) = (options.schema.as_str(), options.into.as_str());
@@ -119,6 +123,7 @@ impl<'a> Tenant<'a> {
             database,
             facts,
             search_path,
+            operator_schemas,
             from,
             into,
             in_doubt: Cell::new(false),
@@ -187,6 +192,7 @@ impl<'a> Tenant<'a> {
         )?;
         let context = RetryContext {
             search_path: &self.search_path,
+            operator_schemas: &self.operator_schemas,
             schema: Some(self.from),
             server_major: self.server.version.major,
             keep_going: false,

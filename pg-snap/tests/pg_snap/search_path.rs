@@ -155,7 +155,11 @@ const HIDDEN: &str = "
       when (old.email is distinct from new.email) execute function nothing();
     create rule no_b as on delete to people where old.email is distinct from 'a@X' do instead nothing;
     create function is_one(a citext, b citext) returns boolean language sql immutable
-      begin atomic select nullif(a, b) is null; end";
+      begin atomic select nullif(a, b) is null; end;
+    create schema app;
+    create table app.people (id int, email public.citext, nick public.citext);
+    insert into app.people values (1, 'A@x', 'a@X'), (2, 'b', 'c');
+    create view app.nulled as select nullif(email, nick) as n from app.people";
 
 #[test]
 fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<()> {
@@ -176,10 +180,13 @@ fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<(
         ensure!(server.psql("copy", ask)? == server.psql("piprio", ask)?, "{ask}");
     }
     ensure!(content(&server, "copy")? == content(&server, "piprio")?);
+    let one = ["load", "--schema", "app", "--into", "again"];
+    pg_snap(&server, "piprio").args(one).arg(&dump).assert().success();
+    ensure!(server.psql("piprio", "select count(n) from again.nulled")? == "1");
     let report = pg_snap(&server, "copy").args(["inspect", "--json"]).arg(&dump).output()?;
     let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
     let warnings = report["warnings"].to_string();
-    for object in ["view public.chosen compares", "index public.distinct_ones", "and 2 more"] {
+    for object in ["view app.nulled compares", "index public.distinct_ones", "and 3 more"] {
         ensure!(warnings.contains(object), "{warnings}");
     }
     Ok(())

@@ -6,7 +6,7 @@
 
 use crate::load::definition::Definition;
 use crate::load::load_session::LoadSession;
-use crate::load::remedy::{self, Alternative, RetryContext};
+use crate::load::remedy::{self, Alternative, RetryContext, first_script};
 use crate::random_token::random_token;
 use crate::server_error::ServerError;
 use crate::sql::properties;
@@ -80,7 +80,8 @@ impl<'a> Transaction<'a> {
     fn repair(&mut self, failed: &Definition, failure: &ServerError) -> Result<()> {
         let mut alternatives = remedy::alternatives(&failed.text, failure, &self.context);
         alternatives.retain(|alternative| {
-            matches!(alternative, Alternative::SearchPath(_) | Alternative::FunctionsUnder(_))
+            use Alternative::{AsWritten, FunctionsUnder, SearchPath};
+            matches!(alternative, AsWritten | SearchPath(_) | FunctionsUnder(_))
         });
         if alternatives.is_empty() {
             return Err(self.error(failed));
@@ -88,7 +89,8 @@ impl<'a> Transaction<'a> {
         self.session.end_at_errors(true)?;
         self.roll_back()?;
         for done in std::mem::take(&mut self.batch) {
-            self.session.send(&done.text)?;
+            let script = first_script(&done.text, self.context.operator_schemas);
+            self.session.send(&script)?;
         }
         self.session.send(format!("RELEASE SAVEPOINT {};\n", self.savepoint).as_bytes())?;
         self.set_savepoint()?;
@@ -107,7 +109,8 @@ impl<'a> Transaction<'a> {
 
     fn send_from(&mut self, first: usize) -> Result<()> {
         for (number, definition) in self.batch.iter().enumerate().skip(first) {
-            self.session.try_run(&definition.text, number as u64)?;
+            let script = first_script(&definition.text, self.context.operator_schemas);
+            self.session.try_run(&script, number as u64)?;
         }
         Ok(())
     }
