@@ -1,0 +1,63 @@
+//! What a check has found of each copy, for those who ask whether a copy is there, and for retention.
+
+use crate::copies::Copy;
+use crate::place::Destination;
+use crate::record::Record;
+use crate::settings::Settings;
+use anyhow::Result;
+use bundle_format::BundleName;
+use bundle_format::shipments::Shipment;
+use std::time::Duration;
+
+/// All findings of a check.
+#[derive(Debug, Default)]
+pub struct Findings(Vec<Finding>);
+
+/// What is known of a copy now.
+#[derive(Debug)]
+struct Finding {
+    /// That of the destination.
+    number: u8,
+    bundle: BundleName,
+    found: Shipment,
+    is_damaged: bool,
+}
+
+impl Findings {
+    pub fn add(&mut self, destination: &Destination, copy: &Copy, is_damaged: bool) {
+        let Some(found) = copy.shipment() else { return };
+        let (number, bundle) = (destination.number, copy.name.clone());
+        self.0.push(Finding { number, bundle, found, is_damaged });
+    }
+
+    /// Records them. A run that is changing copies has its own record, and is waited for, for at most `patience`.
+    ///
+    /// # Errors
+    /// If it has not ended then, or the record cannot be written.
+    pub fn record(&self, settings: &Settings, patience: Duration) -> Result<()> {
+        let read = || Record::read(settings.record_file());
+        let is_known = |shipped: &Record| {
+            let mut other = shipped.clone();
+            self.apply(settings, &mut other);
+            other == *shipped
+        };
+        if is_known(&read()) {
+            return Ok(());
+        }
+        let _lock = settings.lock_within(patience)?;
+        let mut shipped = read();
+        self.apply(settings, &mut shipped);
+        shipped.try_write()
+    }
+
+    fn apply(&self, settings: &Settings, shipped: &mut Record) {
+        for Finding { number, bundle, found, is_damaged } in &self.0 {
+            let of_number = settings.destinations.iter().find(|one| one.number == *number);
+            let Some(destination) = of_number else { continue };
+            match is_damaged {
+                true => shipped.found_damaged(destination, bundle, found),
+                false => shipped.found_intact(destination, bundle, found),
+            }
+        }
+    }
+}
