@@ -194,7 +194,9 @@ fn sealed(
 ) -> Option<Copy> {
     let name = sealed_name(file)?;
     let described = format!("{file}{SUFFIX}");
-    let (found, is_described) = (names.get(file), names.contains_key(&described));
+    // One that is empty is to be written yet.
+    let is_described = names.get(&described).is_some_and(|description| description.size > 0);
+    let found = names.get(file);
     if found.is_none() && !is_described {
         return None;
     }

@@ -7,6 +7,7 @@ mod copies;
 mod everywhere;
 mod hangs;
 mod kit;
+mod marks;
 mod places;
 mod prune;
 mod restic;
