@@ -61,7 +61,7 @@ impl State {
         match self {
             Self::Complete => None,
             Self::Unfinished => Some("it has no description yet, so it is not complete"),
-            Self::Suspect => Some("a check has found it damaged"),
+            Self::Suspect => Some("a check has found it damaged, or the repository that it is in"),
             Self::Damaged(why) | Self::Unread(why, _) => Some(why),
         }
     }
@@ -257,7 +257,8 @@ fn described_as(
 /// A snapshot; none if it is of no bundle.
 fn snapshot(destination: &Destination, one: &Snapshot, shipped: &Record) -> Option<Copy> {
     let name = one.bundle()?;
-    let state = match shipped.is_damaged(destination, &name) {
+    // All snapshots share the data.
+    let state = match shipped.has_damage(destination) {
         true => State::Suspect,
         false => State::Complete,
     };

@@ -11,7 +11,7 @@ use crate::recipients::{FOR_OTHERS, Recipients};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::verify::findings::Findings;
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bundle_format::shipped::ShippedManifest;
 use pipe_kit::progress::{self, Bar};
 use pipe_kit::{Exit, Stop, info, status, text, warning};
@@ -201,21 +201,35 @@ impl Report {
             Ok(()) => true,
             Err(error) if status::of(&error) == Exit::Damaged => {
                 let problem = status::one_line(&error);
-                warning!("{destination} is damaged: {problem}");
+                warning!("{destination} is damaged: {problem}; repair it: {}", repository.repair());
                 self.repositories.push(format!("{destination}: {problem}"));
                 false
             }
             Err(error) => return self.fail(destination, &error),
         };
+        let mut is_sound = is_whole && percent.is_none();
         for copy in copies {
             let Form::Snapshot(snapshot) = &copy.form else { continue };
-            let problem = seal_problem(repository, snapshot, copy.name.as_str());
+            let problem = match compare_seal(repository, snapshot, copy.name.as_str()) {
+                Ok(()) => None,
+                // What cannot be read proves no damage; of a damaged repository, it is part of it.
+                Err(error) if is_whole && status::of(&error) != Exit::Damaged => {
+                    self.fail(&format!("{destination}: {}", copy.file), &error);
+                    is_sound = false;
+                    continue;
+                }
+                Err(error) => Some(format!("{error:#}")),
+            };
             self.push(destination, copy, 0, problem.clone(), false);
             if !is_whole || problem.is_some() {
+                is_sound = false;
                 self.findings.add(destination, copy, true);
             } else if percent.is_none() {
                 self.findings.add(destination, copy, false);
             }
+        }
+        if is_sound {
+            self.findings.add_sound(destination);
         }
     }
 
@@ -246,13 +260,16 @@ impl Report {
     }
 }
 
-/// What is wrong with the seal of a bundle in a snapshot.
-fn seal_problem(repository: &Repository, snapshot: &Snapshot, bundle: &str) -> Option<String> {
-    let seal = snapshot.seal()?;
-    match repository.seal_of(snapshot, bundle) {
-        Ok(found) if found == seal => None,
-        Ok(_) => Some("it has another seal than its tags name".to_owned()),
-        Err(error) => Some(format!("its seal cannot be read: {error:#}")),
+/// Compares the seal of a bundle in a snapshot with that of the snapshot's tags.
+///
+/// # Errors
+/// [`Stop::damaged`] if it is another one; if it cannot be read.
+fn compare_seal(repository: &Repository, snapshot: &Snapshot, bundle: &str) -> Result<()> {
+    let Some(seal) = snapshot.seal() else { return Ok(()) };
+    let found = repository.seal_of(snapshot, bundle).context("its seal cannot be read")?;
+    match found == seal {
+        true => Ok(()),
+        false => Err(Stop::damaged("it has another seal than its tags name").into()),
     }
 }
 

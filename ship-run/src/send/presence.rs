@@ -39,6 +39,14 @@ pub fn look(
     bundle: &Bundle,
     shipped: &mut Record,
 ) -> Result<Presence> {
+    if let Place::Restic(repository) = &destination.place
+        && shipped.has_damage(destination)
+    {
+        // It would not store again what it takes for stored, and no new snapshot would be better.
+        let repair = repository.repair();
+        let why = format!("a check has found the repository damaged; repair it: {repair}");
+        return Err(Stop::damaged(why).into());
+    }
     let listing = match &**listed {
         Ok(listing) => listing,
         // Keys that can only upload cannot list. What this host has recorded counts.
@@ -77,8 +85,6 @@ pub fn look(
                 ))
                 .into());
             }
-            // It would not store again what it takes for stored.
-            State::Suspect if matches!(copy.form, Form::Snapshot(_)) => return Ok(true),
             State::Damaged(_) | State::Suspect => {
                 let why = copy.state.problem().unwrap_or_default();
                 warning!("{destination}: {}: {why}; it is copied again", copy.file);

@@ -11,7 +11,11 @@ use std::time::Duration;
 
 /// All findings of a check.
 #[derive(Debug, Default)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings {
+    copies: Vec<Finding>,
+    /// The numbers of repositories in which everything is intact.
+    sound: Vec<u8>,
+}
 
 /// What is known of a copy now.
 #[derive(Debug)]
@@ -27,7 +31,12 @@ impl Findings {
     pub fn add(&mut self, destination: &Destination, copy: &Copy, is_damaged: bool) {
         let Some(found) = copy.shipment() else { return };
         let (number, bundle) = (destination.number, copy.name.clone());
-        self.0.push(Finding { number, bundle, found, is_damaged });
+        self.copies.push(Finding { number, bundle, found, is_damaged });
+    }
+
+    /// Everything in a repository is intact: what was damaged in it is repaired or gone.
+    pub fn add_sound(&mut self, destination: &Destination) {
+        self.sound.push(destination.number);
     }
 
     /// Records them. A run that is changing copies has its own record, and is waited for, for at most `patience`.
@@ -51,13 +60,16 @@ impl Findings {
     }
 
     fn apply(&self, settings: &Settings, shipped: &mut Record) {
-        for Finding { number, bundle, found, is_damaged } in &self.0 {
-            let of_number = settings.destinations.iter().find(|one| one.number == *number);
-            let Some(destination) = of_number else { continue };
+        let of_number = |number: u8| settings.destinations.iter().find(|one| one.number == number);
+        for Finding { number, bundle, found, is_damaged } in &self.copies {
+            let Some(destination) = of_number(*number) else { continue };
             match is_damaged {
                 true => shipped.found_damaged(destination, bundle, found),
                 false => shipped.found_intact(destination, bundle, found),
             }
+        }
+        for destination in self.sound.iter().filter_map(|number| of_number(*number)) {
+            shipped.forget_damaged(destination);
         }
     }
 }
