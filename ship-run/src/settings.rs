@@ -43,7 +43,11 @@ impl Settings {
         Self::read(&|name| std::env::var(name).ok())
     }
 
-    fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+    /// Reads these variables.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] for a setting that is missing.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let required = |name: &str| {
             let usage =

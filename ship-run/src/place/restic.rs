@@ -92,7 +92,8 @@ impl Repository {
         // Nor does its status distinguish damage from a repository that cannot be reached.
         self.run(&["cat", "config", "--no-lock"])?;
         if code == Some(LOCKED) || is_locked || self.is_locked()? {
-            let why = "another program uses the repository, so it is not checked; run this again later";
+            let why =
+                "another program uses the repository, so it is not checked; run this again later";
             return Err(Stop::incomplete(format!("{why} ({error:#})")).into());
         }
         Err(Stop::damaged(format!("{error:#}")).into())

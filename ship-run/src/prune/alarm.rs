@@ -42,7 +42,8 @@ impl Alarm {
         copies: impl Iterator<Item = &'a Copy>,
         now: DateTime<Utc>,
     ) -> Option<String> {
-        let known = copies.filter(|copy| copy.is_complete() && copy.name.taken() - now <= TOLERANCE);
+        let known =
+            copies.filter(|copy| copy.is_complete() && copy.name.taken() - now <= TOLERANCE);
         let newest = known.max_by_key(|copy| copy.name.taken());
         let shrunk = newest.filter(|copy| copy.is_shrunk() && !self.is_accepted(copy));
         let of_copy = |copy: &Copy| {
@@ -55,8 +56,7 @@ impl Alarm {
     fn is_accepted(&self, copy: &Copy) -> bool {
         let mark = copy.name.beside(Beside::Shrunk);
         self.roots.iter().any(|root| {
-            root.join(copy.name.as_str()).is_dir()
-                && root.join(&mark).symlink_metadata().is_err()
+            root.join(copy.name.as_str()).is_dir() && root.join(&mark).symlink_metadata().is_err()
         })
     }
 }

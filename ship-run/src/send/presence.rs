@@ -39,23 +39,12 @@ pub fn look(
     bundle: &Bundle,
     shipped: &mut Record,
 ) -> Result<Presence> {
-    if let Place::Restic(repository) = &destination.place
-        && shipped.has_damage(destination)
-    {
-        // It would not store again what it takes for stored, and no new snapshot would be better.
-        let repair = repository.repair();
-        let why = format!("a check has found the repository damaged; repair it: {repair}");
-        return Err(Stop::damaged(why).into());
-    }
+    refuse_if_damaged(destination, shipped)?;
     let listing = match &**listed {
         Ok(listing) => listing,
         // Keys that can only upload cannot list. What this host has recorded counts.
         Err((Exit::Refused, _)) if matches!(destination.place, Place::Files(_)) => {
-            return Ok(match shipped.get(destination, &bundle.name) {
-                Some(_) if is_recorded(destination, bundle, shipped) => Presence::Present,
-                Some(_) => Presence::Useless,
-                None => Presence::Absent,
-            });
+            return Ok(recorded(destination, bundle, shipped));
         }
         Err((exit, why)) => return Err(Stop::with_exit(*exit, why.clone()).into()),
     };
@@ -70,7 +59,9 @@ pub fn look(
     }
     for copy in &copies {
         match &copy.state {
-            State::Unread(_, Exit::Refused) if is_recorded(destination, bundle, shipped) => {
+            State::Unread(_, Exit::Refused)
+                if recorded(destination, bundle, shipped) == Presence::Present =>
+            {
                 return Ok(Presence::Present);
             }
             State::Unread(why, exit) => {
@@ -100,7 +91,23 @@ pub fn look(
     Ok(if is_useless { Presence::Useless } else { Presence::Absent })
 }
 
-fn is_recorded(destination: &Destination, bundle: &Bundle, shipped: &Record) -> bool {
-    let copy = shipped.get(destination, &bundle.name);
-    copy.is_some_and(|copy| copy.seal == bundle.seal && !copy.damaged)
+/// A repository that is damaged takes nothing: restic would not store again what it takes for stored.
+fn refuse_if_damaged(destination: &Destination, shipped: &Record) -> Result<()> {
+    match &destination.place {
+        Place::Restic(repository) if shipped.has_damage(destination) => {
+            let repair = repository.repair();
+            let why = format!("a check has found the repository damaged; repair it: {repair}");
+            Err(Stop::damaged(why).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What this host's own record has.
+fn recorded(destination: &Destination, bundle: &Bundle, shipped: &Record) -> Presence {
+    match shipped.get(destination, &bundle.name) {
+        Some(copy) if copy.seal == bundle.seal && !copy.damaged => Presence::Present,
+        Some(_) => Presence::Useless,
+        None => Presence::Absent,
+    }
 }

@@ -37,6 +37,29 @@ struct Lacking<'a> {
     is_replaced: bool,
 }
 
+impl Lacking<'_> {
+    /// Ends the copy, which gets its name if the bundle is sealed whole. Also returns how long that took.
+    fn end(
+        self,
+        mut sink: Sink,
+        file: &str,
+        is_whole: bool,
+        outcomes: &Outcomes,
+    ) -> (Result<()>, Duration) {
+        let waiting = outcomes.waits(self.destination).begin();
+        let cleared = match is_whole && self.is_replaced {
+            true => describing::remove_old(self.destination, file),
+            false => Ok(()),
+        };
+        drop(waiting);
+        if is_whole && cleared.is_ok() {
+            sink.give(Piece::Finish);
+        }
+        let (written, took) = sink.finish();
+        (cleared.and(written), took)
+    }
+}
+
 /// How the writing of one copy ended, and how long it took.
 type Written = (Result<Shipment>, Duration);
 
@@ -214,23 +237,12 @@ impl Shipments<'_> {
         let recipients = before.filter(|before| digest().as_ref() == Some(before));
         let recipients = recipients.as_deref();
         let whole = passed.as_ref().ok().filter(|_| sealed.is_ok());
-        let finish = |mut sink: Sink, lack: Lacking| -> Written {
-            let Lacking { destination, is_replaced } = lack;
-            let cleared = match whole {
-                Some(_) if is_replaced => {
-                    let _waiting = outcomes.waits(destination).begin();
-                    describing::remove_old(destination, file)
-                }
-                _ => Ok(()),
-            };
-            if whole.is_some() && cleared.is_ok() {
-                sink.give(Piece::Finish);
-            }
-            let (written, took) = sink.finish();
-            let _waiting = outcomes.waits(destination).begin();
-            let described = cleared.and(written).and_then(|()| {
+        let finish = |sink: Sink, lack: Lacking| -> Written {
+            let (written, took) = lack.end(sink, file, whole.is_some(), outcomes);
+            let _waiting = outcomes.waits(lack.destination).begin();
+            let described = written.and_then(|()| {
                 let passed = whole.context("the bundle is not sealed")?;
-                describing::describe(destination, bundle, file, passed, recipients)
+                describing::describe(lack.destination, bundle, file, passed, recipients)
             });
             (described, took)
         };

@@ -73,3 +73,45 @@ impl Findings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bundle_format::shipments::Shipments;
+    use std::ffi::OsStr;
+
+    #[test]
+    fn damage_that_cannot_be_recorded_in_time_is_an_error_and_what_is_known_needs_no_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| match name {
+            "PIPRIO_DEPLOY" | "BACKUP_ROOT" | "SHIP_1" => Some(dir.path().display().to_string()),
+            _ => None,
+        };
+        let settings = Settings::read(&variable).unwrap();
+        let bundle = BundleName::parse(OsStr::new("piprio_20260421T020000Z")).unwrap();
+        let at = bundle.taken();
+        let found = Shipment { seal: None, sha256: Some("a".into()), size: 1, at, damaged: false };
+        let findings = |is_damaged| Findings {
+            copies: vec![Finding {
+                number: 1,
+                bundle: bundle.clone(),
+                found: found.clone(),
+                is_damaged,
+            }],
+            sound: vec![1],
+        };
+        let patience = Duration::from_millis(30);
+        let held = settings.lock().unwrap();
+        findings(false).record(&settings, patience).unwrap();
+        let mut damaged = findings(true);
+        damaged.sound.clear();
+        damaged.record(&settings, patience).unwrap_err();
+        drop(held);
+        damaged.record(&settings, Duration::from_secs(60)).unwrap();
+        let recorded = || Shipments::read(&settings.record_file());
+        assert!(recorded().has_damage(&settings.destinations[0].name));
+        let _held = settings.lock_within(Duration::from_secs(60)).unwrap();
+        damaged.record(&settings, patience).unwrap();
+        findings(false).record(&settings, patience).unwrap_err();
+    }
+}

@@ -10,6 +10,7 @@ mod kit;
 mod marks;
 mod places;
 mod prune;
+mod repository;
 mod restic;
 mod send;
 mod tries;
