@@ -15,9 +15,10 @@ const REMEMBERED: usize = 1000;
 /// One copy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shipment {
-    /// The SHA-256 of the bundle's seal, hex.
+    /// The SHA-256 of the bundle's seal, hex; none of a bundle without one, or of a copy that a check has found damaged
+    /// and this host had no record of.
     pub seal: Option<String>,
-    /// Of the sealed file, hex; none in a restic repository.
+    /// Of the sealed file, hex; none in a restic repository, or where the seal is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Of the sealed file, or of the files of the bundle, in bytes.
@@ -27,6 +28,19 @@ pub struct Shipment {
     /// Whether a check has found it damaged since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub damaged: bool,
+}
+
+impl Shipment {
+    /// Whether only damage is known of it.
+    fn is_mark(&self) -> bool {
+        self.damaged && self.seal.is_none() && self.sha256.is_none()
+    }
+
+    /// Whether what was found may be this copy, by what is known of it.
+    fn may_be(&self, found: &Self) -> bool {
+        let fits = |own: &Option<String>, other: &Option<String>| own.is_none() || own == other;
+        fits(&self.sha256, &found.sha256) && fits(&self.seal, &found.seal)
+    }
 }
 
 /// The copies by place and bundle.
@@ -67,15 +81,53 @@ impl Shipments {
         let copies = self.0.entry(place.to_owned()).or_default();
         copies.insert(bundle.to_owned(), shipment);
         while copies.len() > REMEMBERED {
-            copies.pop_first();
+            // What is forgotten of a damaged copy would make it a good one.
+            let least = copies.iter().find(|(_, copy)| !copy.damaged).map(|(name, _)| name.clone());
+            match least {
+                Some(name) => drop(copies.remove(&name)),
+                None => drop(copies.pop_first()),
+            }
         }
     }
 
-    /// Notes what a check has found of a copy.
-    pub fn set_damaged(&mut self, place: &str, bundle: &str, damaged: bool) {
-        if let Some(copy) = self.0.get_mut(place).and_then(|copies| copies.get_mut(bundle)) {
-            copy.damaged = damaged;
+    /// Whether a check has found any copy at a place damaged.
+    #[must_use]
+    pub fn has_damage(&self, place: &str) -> bool {
+        self.0.get(place).is_some_and(|copies| copies.values().any(|copy| copy.damaged))
+    }
+
+    /// Notes that a check has found this copy damaged, also one that this host has no record of. If another copy is
+    /// recorded, it was made since.
+    pub fn found_damaged(&mut self, place: &str, bundle: &str, found: &Shipment) {
+        match self.found(place, bundle) {
+            Some(copy) if copy.may_be(found) => copy.damaged = true,
+            Some(_) => {}
+            // Only the host that has made a copy knows which one belongs there.
+            None => {
+                let mark = Shipment { seal: None, sha256: None, damaged: true, ..found.clone() };
+                self.add(place, bundle, mark);
+            }
         }
+    }
+
+    /// Notes that a check has found this copy intact.
+    pub fn found_intact(&mut self, place: &str, bundle: &str, found: &Shipment) {
+        match self.found(place, bundle) {
+            Some(copy) if copy.is_mark() => self.remove(place, bundle),
+            Some(copy) if copy.may_be(found) => copy.damaged = false,
+            _ => {}
+        }
+    }
+
+    /// Notes that nothing at a place is damaged: copies that were found damaged and not intact since are gone.
+    pub fn forget_damaged(&mut self, place: &str) {
+        if let Some(copies) = self.0.get_mut(place) {
+            copies.retain(|_, copy| !copy.damaged);
+        }
+    }
+
+    fn found(&mut self, place: &str, bundle: &str) -> Option<&mut Shipment> {
+        self.0.get_mut(place)?.get_mut(bundle)
     }
 
     /// Notes that a copy is gone.
@@ -130,12 +182,53 @@ mod tests {
         assert_eq!(shipments.at("/other").count(), 0);
         let places: Vec<_> = shipments.of_bundle("b1").map(|(place, _)| place).collect();
         assert_eq!(places, ["/a", "s3://b"]);
-        shipments.set_damaged("/a", new, true);
+        shipments.found_damaged("/a", new, &shipment(new));
         let names: Vec<_> = shipments.at("/a").map(|name| name.as_str().to_owned()).collect();
         assert_eq!(names, [old]);
         shipments.remove("/a", new);
         assert_eq!(shipments.get("/a", new), None);
         assert!(shipments.get("/a", "b1").is_some());
+    }
+
+    #[test]
+    fn what_a_check_has_found_is_noted_of_that_copy_and_of_one_without_a_record() {
+        let mut shipments = Shipments::default();
+        let found = shipment("found");
+        shipments.found_intact("/a", "b", &found);
+        assert_eq!(shipments, Shipments::default());
+        shipments.found_damaged("/a", "b", &found);
+        let mark = Shipment { seal: None, sha256: None, damaged: true, ..found.clone() };
+        assert_eq!(shipments.get("/a", "b"), Some(&mark));
+        assert!(shipments.has_damage("/a") && !shipments.has_damage("/b"));
+        // Whatever lies there now is intact.
+        shipments.found_intact("/a", "b", &found);
+        assert_eq!(shipments.get("/a", "b"), None);
+        // A copy that was made since the check began.
+        shipments.add("/a", "b", shipment("new"));
+        shipments.found_damaged("/a", "b", &found);
+        assert!(!shipments.has_damage("/a"));
+        shipments.found_damaged("/a", "b", &shipment("new"));
+        shipments.found_intact("/a", "b", &found);
+        assert!(shipments.has_damage("/a"));
+        shipments.found_intact("/a", "b", &shipment("new"));
+        assert_eq!(shipments.get("/a", "b"), Some(&shipment("new")));
+        shipments.found_damaged("/a", "b", &shipment("new"));
+        shipments.add("/a", "c", shipment("other"));
+        shipments.forget_damaged("/a");
+        assert_eq!((shipments.get("/a", "b"), shipments.has_damage("/a")), (None, false));
+        assert!(shipments.get("/a", "c").is_some());
+    }
+
+    #[test]
+    fn of_many_copies_those_that_are_damaged_are_remembered() {
+        let mut shipments = Shipments::default();
+        shipments.found_damaged("/a", "0", &shipment("0"));
+        for number in 1..=REMEMBERED {
+            shipments.add("/a", &format!("1{number:04}"), shipment("x"));
+        }
+        assert!(shipments.has_damage("/a"));
+        assert_eq!(shipments.get("/a", "10001"), None);
+        assert!(shipments.get("/a", "10002").is_some());
     }
 
     #[test]

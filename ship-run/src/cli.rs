@@ -143,8 +143,10 @@ pub struct List {
 #[command(after_help = "\
 Without --sample, every copy is read whole. With it, every copy's size and description are
 compared, and PERCENT of its parts, chosen at random, at least one of each copy. A restic repository
-is checked by restic check, with its data or with PERCENT of it. What is found is recorded: a damaged
-copy is made again by the next run, and does not count as a copy that retention keeps.
+is checked by restic check, with its data or with PERCENT of it. What is found is recorded, after
+another run that is copying has ended: a damaged copy is made again by the next run, and does not
+count as a copy that retention keeps. A damaged repository takes nothing until a check without
+--sample finds all of it intact.
 
 EXAMPLES
   ship-run verify
@@ -152,7 +154,8 @@ EXAMPLES
 
 EXIT STATUS
   0  every copy is as it was written, or not complete yet
-  3  some destinations could not be read
+  3  some destinations could not be read, as a repository that is in use, or what was found could
+     not be recorded
   4  a copy is damaged, cut, replaced or incomplete; each is named on stderr")]
 pub struct Verify {
     /// Read only this percentage of each copy
@@ -167,7 +170,8 @@ pub struct Verify {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 The newest complete copy of each destination is never removed, and nothing is while the alarm is
-on or the clock is in doubt, as for bundles (bundle-prune). A locked copy is kept until its lock
+on or the clock is in doubt, as for bundles (bundle-prune). The alarm is also on where the newest
+complete copy held far less than the one before it, unless this host has accepted its bundle. A locked copy is kept until its lock
 ends. Only copies of this deployment's domain are removed. From a restic repository, what is removed is
 old by this rule and by restic's own (restic forget, with the same numbers).
 
@@ -228,7 +232,8 @@ EXIT STATUS
   1  failed: there is no such copy, or the storage cannot be reached
   2  wrong usage
   4  it is damaged, cut or replaced
-  5  refused: a program is missing, there is not enough space, or the keys are refused")]
+  5  refused: a program is missing, there is not enough space, the keys are refused, or there are
+     several snapshots of that name")]
 pub struct Fetch {
     /// What to fetch
     pub copy: String,

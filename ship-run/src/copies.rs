@@ -61,7 +61,7 @@ impl State {
         match self {
             Self::Complete => None,
             Self::Unfinished => Some("it has no description yet, so it is not complete"),
-            Self::Suspect => Some("a check has found it damaged"),
+            Self::Suspect => Some("a check has found it damaged, or the repository that it is in"),
             Self::Damaged(why) | Self::Unread(why, _) => Some(why),
         }
     }
@@ -194,7 +194,9 @@ fn sealed(
 ) -> Option<Copy> {
     let name = sealed_name(file)?;
     let described = format!("{file}{SUFFIX}");
-    let (found, is_described) = (names.get(file), names.contains_key(&described));
+    // One that is empty is to be written yet.
+    let is_described = names.get(&described).is_some_and(|description| description.size > 0);
+    let found = names.get(file);
     if found.is_none() && !is_described {
         return None;
     }
@@ -255,7 +257,8 @@ fn described_as(
 /// A snapshot; none if it is of no bundle.
 fn snapshot(destination: &Destination, one: &Snapshot, shipped: &Record) -> Option<Copy> {
     let name = one.bundle()?;
-    let state = match shipped.is_damaged(destination, &name) {
+    // All snapshots share the data.
+    let state = match shipped.has_damage(destination) {
         true => State::Suspect,
         false => State::Complete,
     };

@@ -1,10 +1,12 @@
 //! `ship-run fetch`: writes one copy to standard output, or restores a snapshot into a directory.
 
+mod choice;
 mod name;
 mod restored;
 mod transfer;
 
 use crate::cli::Fetch;
+use crate::fetch::choice::Own;
 use crate::fetch::name::Name;
 use crate::place::bucket::Bucket;
 use crate::place::restic::Repository;
@@ -47,13 +49,17 @@ pub fn run(args: &Fetch) -> Result<Exit> {
     if let Some(destination) = fitting.iter().find(|d| matches!(d.place, Place::Restic(_))) {
         let Place::Restic(repository) = &destination.place else { return Ok(Exit::Failed) };
         info!("with the settings of {destination}");
-        return restored::restore(repository, name.bundle(), args);
+        let seal =
+            recorded(&deploy).get(destination, name.bundle()).and_then(|own| own.seal.clone());
+        let own = Own { seal, domain: get("PIPRIO_DOMAIN") };
+        return restored::restore(repository, name.bundle(), &own, args);
     }
     let environment = match &name {
         Name::Restic { repository, bundle } => {
             let file = args.passphrase_file.as_deref();
             let repository = Repository::of_environment(repository, file)?;
-            return restored::restore(&repository, bundle, args);
+            let own = Own { seal: None, domain: get("PIPRIO_DOMAIN") };
+            return restored::restore(&repository, bundle, &own, args);
         }
         Name::Bucket { folder, .. } => Files::Bucket(Bucket::of_environment(folder)),
         Name::OfNumber { .. } => Files::Bucket(Bucket::of_environment("")),
@@ -134,21 +140,29 @@ impl Candidate<'_> {
 
     /// This host may know which file it has copied there.
     fn refuse_if_replaced(&self, manifest: &ShippedManifest, deploy: &Path) -> Result<()> {
-        let file = deploy.join(".restore").join(shipments::FILE);
         let (Some(destination), Some(name)) = (self.destination, sealed_name(&self.file)) else {
             return Ok(());
         };
-        if !Record::read(file.clone()).contradicts(destination, &name, &manifest.shipment()) {
+        if !recorded(deploy).contradicts(destination, &name, &manifest.shipment()) {
             return Ok(());
         }
         Err(Stop::damaged(format!(
             "{} at {destination} is not the file that this host has copied there: it was replaced; if it is to be \
              restored all the same, move {} aside",
             self.file,
-            file.display()
+            record_file(deploy).display()
         ))
         .into())
     }
+}
+
+/// What this host has copied where.
+fn recorded(deploy: &Path) -> Record {
+    Record::read(record_file(deploy))
+}
+
+fn record_file(deploy: &Path) -> PathBuf {
+    deploy.join(".restore").join(shipments::FILE)
 }
 
 /// The settings of the deployment, if it has any, else the environment. The variables of other clients stay as they

@@ -1,25 +1,26 @@
 //! `ship-run prune`: removes old copies, by the rule that bundles are removed by.
 
 mod ages;
+pub mod alarm;
 mod report;
 
 use crate::cli::Prune;
 use crate::copies::{self, Copy, Form, State};
 use crate::place::{Destination, Place};
 use crate::prune::ages::Ages;
+use crate::prune::alarm::Alarm;
 use crate::prune::report::{Outcome, Report, What};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::waits::Waits;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 use bundle_format::domain::known;
-use bundle_format::report::{BundleState, Listing};
+use bundle_format::report::BundleState;
 use bundle_format::retention::clock::Reading;
 use bundle_format::retention::policy::{self, Decision, Hold, Policy, Reason, Verdict};
 use bundle_format::retention::{Bundle, Calendar};
 use bundle_format::shipped::SUFFIX;
 use chrono::{DateTime, Utc};
-use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, warning};
 
 /// Removes old copies, and prints what became of each.
@@ -39,56 +40,54 @@ pub fn run(settings: &Settings, args: &Prune) -> Result<Exit> {
     let keep_days = args.keep_days.unwrap_or(keep_days);
     let policy = Policy { keep_days, keep_last: args.keep_last, calendar };
     let mut shipped = Record::read(settings.record_file());
-    let report =
-        prune(settings, &destinations, policy, args.dry_run, &mut shipped, |_| Waits::default())?;
+    let alarm = Alarm::of(settings, &[])?;
+    let pruning = Pruning { settings, policy, alarm: &alarm, is_dry: args.dry_run };
+    let report = pruning.prune(&destinations, &mut shipped, |_| Waits::default())?;
     report.print(args.json)?;
     report.verdict()
 }
 
-/// Removes old copies of these destinations. The caller holds the lock.
-///
-/// # Errors
-/// If the bundles of this host cannot be listed, or what was done cannot be recorded.
-pub fn prune(
-    settings: &Settings,
-    destinations: &[&Destination],
-    policy: Policy,
-    is_dry: bool,
-    shipped: &mut Record,
-    waits: impl Fn(&Destination) -> Waits,
-) -> Result<Report> {
-    let alarm = alarm(settings)?;
-    let mut ages = Ages::read(settings.ages_file());
-    let mut report = Report::default();
-    for destination in destinations {
-        let _waiting = waits(destination).begin();
-        let run = Run { settings, destination, policy, alarm: alarm.as_deref(), is_dry };
-        if let Err(error) = run.prune(shipped, &mut ages, &mut report) {
-            warning!("{destination}: {error:#}");
-            report.failed += 1;
-        }
-    }
-    if !is_dry {
-        ages.write()?;
-        for (destination, bundle) in report.removed() {
-            let of_number = destinations.iter().find(|d| d.to_string() == destination);
-            of_number.iter().for_each(|destination| shipped.remove(destination, bundle));
-        }
-        shipped.write();
-    }
-    Ok(report)
+/// A removal of old copies.
+pub struct Pruning<'a> {
+    pub settings: &'a Settings,
+    pub policy: Policy,
+    pub alarm: &'a Alarm,
+    /// Nothing is changed.
+    pub is_dry: bool,
 }
 
-/// Why the alarm of this host's bundles is on, if it is.
-fn alarm(settings: &Settings) -> Result<Option<String>> {
-    if !settings.root.is_dir() {
-        return Ok(None);
+impl Pruning<'_> {
+    /// Removes old copies of these destinations. The caller holds the lock.
+    ///
+    /// # Errors
+    /// If what was done cannot be recorded.
+    pub fn prune(
+        &self,
+        destinations: &[&Destination],
+        shipped: &mut Record,
+        waits: impl Fn(&Destination) -> Waits,
+    ) -> Result<Report> {
+        let mut ages = Ages::read(self.settings.ages_file());
+        let mut report = Report::default();
+        for destination in destinations {
+            let _waiting = waits(destination).begin();
+            let Self { settings, policy, alarm, is_dry } = *self;
+            let run = Run { settings, destination, policy, alarm, is_dry };
+            if let Err(error) = run.prune(shipped, &mut ages, &mut report) {
+                warning!("{destination}: {error:#}");
+                report.failed += 1;
+            }
+        }
+        if !self.is_dry {
+            ages.write()?;
+            for (destination, bundle) in report.removed() {
+                let of_number = destinations.iter().find(|d| d.to_string() == destination);
+                of_number.iter().for_each(|destination| shipped.remove(destination, bundle));
+            }
+            shipped.write();
+        }
+        Ok(report)
     }
-    let list = Tool::new("bundle-manifest").args(["list", "--quiet", "--json"]).arg(&settings.root);
-    let list: Listing =
-        list.json().context("listing the bundles of this host; nothing was removed")?;
-    let shrunk = list.shrunk.into_iter().next();
-    Ok(shrunk.map(|bundle| format!("{} {}", bundle.name, bundle.reason)))
 }
 
 /// The removal at one destination.
@@ -96,7 +95,7 @@ struct Run<'a> {
     settings: &'a Settings,
     destination: &'a Destination,
     policy: Policy,
-    alarm: Option<&'a str>,
+    alarm: &'a Alarm,
     is_dry: bool,
 }
 
@@ -109,8 +108,10 @@ impl Run<'_> {
         let bundles = known.into_iter().map(bundle).collect();
         let (own, others) = self.own(bundles);
         let clock = Reading::new(&own, Utc::now(), ages.last(self.destination));
-        let hold = policy::hold(&own, &clock).or(self.alarm.map(|_| Hold::Shrunk));
-        self.warn(hold, &clock);
+        let is_own = |copy: &&Copy| own.iter().any(|bundle| bundle.name == copy.file);
+        let alarm = self.alarm.at(copies.iter().filter(is_own), clock.now);
+        let hold = policy::hold(&own, &clock).or(alarm.as_ref().map(|_| Hold::Shrunk));
+        self.warn(hold, &clock, alarm.as_deref());
         let mut decisions = policy::decide(&own, &clock, hold, self.policy);
         decisions.extend(others.into_iter().map(|bundle| Decision {
             bundle,
@@ -145,15 +146,16 @@ impl Run<'_> {
         }
     }
 
-    fn warn(&self, hold: Option<Hold>, clock: &Reading) {
-        match (hold, clock.jump, self.alarm) {
+    fn warn(&self, hold: Option<Hold>, clock: &Reading, alarm: Option<&str>) {
+        match (hold, clock.jump, alarm) {
             (Some(Hold::Clock), Some(jump), _) => warning!(
                 "{}: {}: this run removes nothing there; the next one continues",
                 self.destination,
                 jump.phrase()
             ),
             (Some(Hold::Shrunk), _, Some(alarm)) => warning!(
-                "nothing is removed, because {alarm}; if that is intended: backup.sh --accept"
+                "{}: nothing is removed, because {alarm}; if that is intended: backup.sh --accept",
+                self.destination
             ),
             _ => {}
         }

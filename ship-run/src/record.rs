@@ -11,6 +11,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 /// The record. Only the holder of the lock of shipments changes it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     file: PathBuf,
     shipments: Shipments,
@@ -42,9 +43,34 @@ impl Record {
         self.get(destination, bundle).is_some_and(|copied| copied.damaged)
     }
 
-    /// Notes what a check has found.
-    pub fn set_damaged(&mut self, destination: &Destination, bundle: &BundleName, damaged: bool) {
-        self.shipments.set_damaged(&destination.name, bundle.as_str(), damaged);
+    /// Whether a check has found any copy of a destination damaged.
+    pub fn has_damage(&self, destination: &Destination) -> bool {
+        self.shipments.has_damage(&destination.name)
+    }
+
+    /// Notes that this copy is damaged, also one that this host has no record of.
+    pub fn found_damaged(
+        &mut self,
+        destination: &Destination,
+        bundle: &BundleName,
+        found: &Shipment,
+    ) {
+        self.shipments.found_damaged(&destination.name, bundle.as_str(), found);
+    }
+
+    /// Notes that a check has found this copy intact.
+    pub fn found_intact(
+        &mut self,
+        destination: &Destination,
+        bundle: &BundleName,
+        found: &Shipment,
+    ) {
+        self.shipments.found_intact(&destination.name, bundle.as_str(), found);
+    }
+
+    /// Notes that nothing at a destination is damaged.
+    pub fn forget_damaged(&mut self, destination: &Destination) {
+        self.shipments.forget_damaged(&destination.name);
     }
 
     pub fn add(&mut self, destination: &Destination, bundle: &BundleName, shipment: Shipment) {
@@ -55,18 +81,23 @@ impl Record {
         self.shipments.remove(&destination.name, bundle.as_str());
     }
 
-    /// A record that cannot be written costs only that a bundle is sent again.
+    /// A record of copies that cannot be written costs only that a bundle is sent again.
     pub fn write(&self) {
-        let write = || -> Result<()> {
-            let text = serde_json::to_string(&self.shipments)?;
-            let mut file = AtomicFile::create(&self.file)?;
-            file.write_all(text.as_bytes())
-                .with_context(|| format!("writing {}", self.file.display()))?;
-            file.commit()?;
-            atomic::sync_directory(atomic::directory_of(&self.file))
-        };
-        if let Err(error) = write() {
+        if let Err(error) = self.try_write() {
             warning!("the copies are not recorded: {error:#}");
         }
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// If it cannot be written: what a check has found is lost then.
+    pub fn try_write(&self) -> Result<()> {
+        let text = serde_json::to_string(&self.shipments)?;
+        let mut file = AtomicFile::create(&self.file)?;
+        file.write_all(text.as_bytes())
+            .with_context(|| format!("writing {}", self.file.display()))?;
+        file.commit()?;
+        atomic::sync_directory(atomic::directory_of(&self.file))
     }
 }

@@ -14,7 +14,8 @@ mod tee;
 use crate::cli::Send;
 use crate::mounts::Mounts;
 use crate::place::{Destination, Place};
-use crate::prune;
+use crate::prune::Pruning;
+use crate::prune::alarm::Alarm;
 use crate::record::Record;
 use crate::send::bundle::Bundle;
 use crate::send::outcomes::Outcomes;
@@ -25,6 +26,7 @@ use bundle_format::report::RunKind;
 use pipe_kit::lock::Lock;
 use pipe_kit::{Exit, status, warning};
 use run_events::Events;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -77,7 +79,9 @@ fn ship(
     let reached: Vec<_> = destinations.iter().filter(|d| outcomes.is_complete(d)).collect();
     Mounts::read(&settings.deploy).note(reached.iter().filter_map(|one| one.directory()));
     let pruned = match args.prune {
-        true => stage(&run, "prune", || prune_reached(settings, &reached, &mut shipped, &outcomes)),
+        true => stage(&run, "prune", || {
+            prune_reached(settings, &bundles, &reached, &mut shipped, &outcomes)
+        }),
         false => Ok(Exit::Done),
     };
     if let Some(deadline) = deadline {
@@ -110,12 +114,15 @@ fn limit(
 /// pruned.
 fn prune_reached(
     settings: &Settings,
+    bundles: &[PathBuf],
     reached: &[&Destination],
     shipped: &mut Record,
     outcomes: &Outcomes,
 ) -> Result<Exit> {
     let waits = |destination: &Destination| outcomes.waits(destination);
-    let pruned = prune::prune(settings, reached, settings.policy()?, false, shipped, waits)?;
+    let (policy, alarm) = (settings.policy()?, Alarm::of(settings, bundles)?);
+    let pruning = Pruning { settings, policy, alarm: &alarm, is_dry: false };
+    let pruned = pruning.prune(reached, shipped, waits)?;
     pruned.log();
     pruned.verdict()
 }

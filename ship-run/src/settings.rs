@@ -9,8 +9,8 @@ use bundle_format::retention::Calendar;
 use bundle_format::retention::policy::Policy;
 use bundle_format::shipments;
 use chrono::{DateTime, TimeDelta, Utc};
-use pipe_kit::Stop;
 use pipe_kit::lock::{self, Lock};
+use pipe_kit::{Exit, Stop, info, status};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
@@ -43,7 +43,11 @@ impl Settings {
         Self::read(&|name| std::env::var(name).ok())
     }
 
-    fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
+    /// Reads these variables.
+    ///
+    /// # Errors
+    /// [`Stop::usage`] for a setting that is missing.
+    pub fn read(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self> {
         let get = |name: &str| variable(name).filter(|value| !value.is_empty());
         let required = |name: &str| {
             let usage =
@@ -106,6 +110,21 @@ impl Settings {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
         made.with_context(|| format!("creating {}", dir.display()))?;
         lock::take_directory(&self.own_dir(), "another run of ship.sh")
+    }
+
+    /// Takes that lock, and waits for whoever holds it, for at most `limit`.
+    ///
+    /// # Errors
+    /// If it is still held then.
+    pub fn lock_within(&self, limit: Duration) -> Result<Lock> {
+        match self.lock() {
+            Err(error) if status::of(&error) == Exit::Refused => {
+                let minutes = limit.as_secs().div_ceil(60);
+                info!("waiting for another run of ship.sh, for at most {minutes} min …");
+                lock::take_within(&self.own_dir().join("lock"), limit)
+            }
+            taken => taken,
+        }
     }
 
     /// The destinations.

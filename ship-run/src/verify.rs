@@ -1,5 +1,7 @@
 //! `ship-run verify`: compares the copies with their descriptions, whole or in samples, and checks repositories.
 
+mod findings;
+
 use crate::cli::Verify;
 use crate::copies::{self, Copy, Form, State};
 use crate::place::restic::Repository;
@@ -8,12 +10,16 @@ use crate::place::{Destination, Files, Place};
 use crate::recipients::{FOR_OTHERS, Recipients};
 use crate::record::Record;
 use crate::settings::Settings;
-use anyhow::Result;
-use bundle_format::BundleName;
+use crate::verify::findings::Findings;
+use anyhow::{Context, Result};
 use bundle_format::shipped::ShippedManifest;
 use pipe_kit::progress::{self, Bar};
 use pipe_kit::{Exit, Stop, info, status, text, warning};
 use serde::Serialize;
+use std::time::Duration;
+
+/// How long the record of what was found waits for a run that is changing copies.
+const PATIENCE: Duration = Duration::from_secs(3600);
 
 /// What was found of one copy.
 #[derive(Debug, Serialize)]
@@ -28,25 +34,16 @@ struct Verified {
     unfinished: bool,
 }
 
-/// What is known of a copy now.
-#[derive(Debug)]
-struct Finding {
-    /// That of the destination.
-    number: u8,
-    bundle: BundleName,
-    is_damaged: bool,
-}
-
 /// What could be read of the destinations.
 #[derive(Debug, Default, Serialize)]
 struct Report {
     copies: Vec<Verified>,
     /// Repositories that are damaged, each with what was found.
     repositories: Vec<String>,
-    /// Destinations and copies that could not be read.
+    /// Destinations and copies that could not be read, and what could not be recorded.
     failed: Vec<String>,
     #[serde(skip)]
-    findings: Vec<Finding>,
+    findings: Findings,
 }
 
 /// The parts of a sealed file that are read; all of it without any.
@@ -79,7 +76,10 @@ pub fn run(settings: &Settings, args: &Verify) -> Result<Exit> {
             report.check(destination, repository, copies, args.sample);
         }
     }
-    note(settings, destinations, &report)?;
+    if let Err(error) = report.findings.record(settings, PATIENCE) {
+        let what = "what was found is not recorded, and prune does not count with it; run ship.sh verify again";
+        report.fail(&what, &error);
+    }
     report.conclude(args.json)
 }
 
@@ -118,23 +118,6 @@ fn planned<'a>(
     .collect()
 }
 
-/// Records what was found, for those who ask whether a copy is there, and for retention. A run that is changing
-/// copies at the moment has its own record.
-fn note(settings: &Settings, destinations: &[Destination], report: &Report) -> Result<()> {
-    let Ok(_lock) = settings.lock() else {
-        info!("what was found is not recorded, because another run of ship.sh is changing copies");
-        return Ok(());
-    };
-    let mut shipped = Record::read(settings.record_file());
-    for Finding { number, bundle, is_damaged } in &report.findings {
-        if let Some(destination) = destinations.iter().find(|one| one.number == *number) {
-            shipped.set_damaged(destination, bundle, *is_damaged);
-        }
-    }
-    shipped.write();
-    Ok(())
-}
-
 impl Report {
     fn fail(&mut self, what: &dyn std::fmt::Display, error: &anyhow::Error) {
         let text = format!("{what}: {}", status::one_line(error));
@@ -160,12 +143,12 @@ impl Report {
                         read = bytes;
                         // A sample proves no copy.
                         if sample.0.is_none() {
-                            self.find(destination, copy, false);
+                            self.findings.add(destination, copy, false);
                         }
                     }
                     Err(error) if status::of(&error) == Exit::Damaged => {
                         problem = Some(format!("{error:#}"));
-                        self.find(destination, copy, true);
+                        self.findings.add(destination, copy, true);
                     }
                     Err(error) => {
                         return self.fail(&format!("{destination}: {}", copy.file), &error);
@@ -183,11 +166,6 @@ impl Report {
             info!("{destination}: {} is not complete yet", copy.file);
         }
         self.push(destination, copy, read, problem, unfinished);
-    }
-
-    fn find(&mut self, destination: &Destination, copy: &Copy, is_damaged: bool) {
-        let (number, bundle) = (destination.number, copy.name.clone());
-        self.findings.push(Finding { number, bundle, is_damaged });
     }
 
     fn push(
@@ -223,21 +201,35 @@ impl Report {
             Ok(()) => true,
             Err(error) if status::of(&error) == Exit::Damaged => {
                 let problem = status::one_line(&error);
-                warning!("{destination} is damaged: {problem}");
+                warning!("{destination} is damaged: {problem}; repair it: {}", repository.repair());
                 self.repositories.push(format!("{destination}: {problem}"));
                 false
             }
             Err(error) => return self.fail(destination, &error),
         };
+        let mut is_sound = is_whole && percent.is_none();
         for copy in copies {
             let Form::Snapshot(snapshot) = &copy.form else { continue };
-            let problem = seal_problem(repository, snapshot, copy.name.as_str());
+            let problem = match compare_seal(repository, snapshot, copy.name.as_str()) {
+                Ok(()) => None,
+                // What cannot be read proves no damage; of a damaged repository, it is part of it.
+                Err(error) if is_whole && status::of(&error) != Exit::Damaged => {
+                    self.fail(&format!("{destination}: {}", copy.file), &error);
+                    is_sound = false;
+                    continue;
+                }
+                Err(error) => Some(format!("{error:#}")),
+            };
             self.push(destination, copy, 0, problem.clone(), false);
             if !is_whole || problem.is_some() {
-                self.find(destination, copy, true);
+                is_sound = false;
+                self.findings.add(destination, copy, true);
             } else if percent.is_none() {
-                self.find(destination, copy, false);
+                self.findings.add(destination, copy, false);
             }
+        }
+        if is_sound {
+            self.findings.add_sound(destination);
         }
     }
 
@@ -253,7 +245,7 @@ impl Report {
                 Ok(Exit::Done)
             }
             (0, failed) => {
-                let what = format!("{failed} could not be read, each named above");
+                let what = format!("{failed} could not be read or recorded, each named above");
                 Err(Stop::incomplete(what).into())
             }
             _ if damaged == 0 => {
@@ -268,13 +260,16 @@ impl Report {
     }
 }
 
-/// What is wrong with the seal of a bundle in a snapshot.
-fn seal_problem(repository: &Repository, snapshot: &Snapshot, bundle: &str) -> Option<String> {
-    let seal = snapshot.seal()?;
-    match repository.seal_of(snapshot, bundle) {
-        Ok(found) if found == seal => None,
-        Ok(_) => Some("it has another seal than its tags name".to_owned()),
-        Err(error) => Some(format!("its seal cannot be read: {error:#}")),
+/// Compares the seal of a bundle in a snapshot with that of the snapshot's tags.
+///
+/// # Errors
+/// [`Stop::damaged`] if it is another one; if it cannot be read.
+fn compare_seal(repository: &Repository, snapshot: &Snapshot, bundle: &str) -> Result<()> {
+    let Some(seal) = snapshot.seal() else { return Ok(()) };
+    let found = repository.seal_of(snapshot, bundle).context("its seal cannot be read")?;
+    match found == seal {
+        true => Ok(()),
+        false => Err(Stop::damaged("it has another seal than its tags name").into()),
     }
 }
 

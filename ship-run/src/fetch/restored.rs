@@ -1,6 +1,7 @@
 //! A bundle out of a restic repository. It gets its name only as a whole.
 
 use crate::cli::Fetch;
+use crate::fetch::choice::{Own, choose};
 use crate::place::restic::Repository;
 use crate::place::restic::snapshot::Snapshot;
 use anyhow::{Context, Result};
@@ -20,8 +21,14 @@ const RESERVE: u64 = 256 << 20;
 /// Restores the bundle into the directory that the options name, and prints its path.
 ///
 /// # Errors
-/// [`Stop::refused`] if there is no room, or it is there already; [`Stop::damaged`] if it is not restored whole.
-pub fn restore(repository: &Repository, bundle: &BundleName, args: &Fetch) -> Result<Exit> {
+/// [`Stop::refused`] if there is no room, it is there already, or it is not known which snapshot is meant;
+/// [`Stop::damaged`] if it is not restored whole.
+pub fn restore(
+    repository: &Repository,
+    bundle: &BundleName,
+    own: &Own,
+    args: &Fetch,
+) -> Result<Exit> {
     let Some(into) = &args.into else {
         let why =
             "a snapshot is restored into a directory: --into DIR; restic itself: restic restore";
@@ -29,10 +36,7 @@ pub fn restore(repository: &Repository, bundle: &BundleName, args: &Fetch) -> Re
     };
     let name = bundle.as_str();
     let snapshots = repository.snapshots()?;
-    let of_bundle = |snapshot: &&Snapshot| snapshot.bundle().as_ref() == Some(bundle);
-    // Of several, the last one that was made.
-    let snapshot = snapshots.iter().rfind(of_bundle);
-    let snapshot = snapshot.with_context(|| format!("there is no snapshot of {name}"))?;
+    let snapshot = choose(&snapshots, bundle, own)?;
     let made = DirBuilder::new().recursive(true).mode(0o700).create(into);
     made.with_context(|| format!("creating {}", into.display()))?;
     let target = into.join(name);

@@ -19,6 +19,8 @@ use std::io::Read;
 use std::path::Path;
 use std::process::Stdio;
 
+/// The status of restic 0.17 and later if another program holds a lock.
+const LOCKED: i32 = 11;
 /// The most that the seal of a bundle has.
 const LARGEST_SEAL: u64 = 64 << 20;
 
@@ -75,17 +77,47 @@ impl Repository {
     /// Checks the repository: its structure, and so many percent of its data, all without a number.
     ///
     /// # Errors
-    /// [`Stop::damaged`] if it is damaged.
+    /// [`Stop::damaged`] if it is damaged; [`Stop::incomplete`] if another program uses it, which proves nothing.
     pub fn check(&self, percent: Option<u32>) -> Result<()> {
         self.unlock();
+        // Versions before 0.17 do not distinguish a lock from damage.
+        let is_locked = self.is_locked()?;
         let part = match percent {
             None => "--read-data".to_owned(),
             Some(percent) => format!("--read-data-subset={percent}%"),
         };
-        let Err(error) = self.run(&["check", &part]) else { return Ok(()) };
-        // Its status does not distinguish damage from a repository that cannot be reached.
-        self.run(&["cat", "config"])?;
+        let finished = self.finish(&["check", &part])?;
+        let code = finished.status.code();
+        let Err(error) = self.ended(finished) else { return Ok(()) };
+        // Nor does its status distinguish damage from a repository that cannot be reached.
+        self.run(&["cat", "config", "--no-lock"])?;
+        if code == Some(LOCKED) || is_locked || self.is_locked()? {
+            let why =
+                "another program uses the repository, so it is not checked; run this again later";
+            return Err(Stop::incomplete(format!("{why} ({error:#})")).into());
+        }
         Err(Stop::damaged(format!("{error:#}")).into())
+    }
+
+    /// Whether any program holds a lock.
+    fn is_locked(&self) -> Result<bool> {
+        let locks = self.capture(&["list", "locks", "--no-lock", "--quiet"], u64::MAX)?;
+        Ok(!locks.trim_ascii().is_empty())
+    }
+
+    /// What to type if it is damaged: restic stores nothing again that its index lists.
+    pub fn repair(&self) -> String {
+        let restic = self.access.shown();
+        let is_recent = self.run(&["repair", "packs", "--help"]).is_ok();
+        let commands = match is_recent {
+            true => format!(
+                "{restic} repair index, and {restic} repair packs ID for each pack that check --read-data names"
+            ),
+            false => format!(
+                "remove each pack that {restic} check --read-data names, then {restic} rebuild-index"
+            ),
+        };
+        format!("{commands}; {restic} forget ID for what is still incomplete; then ship.sh verify")
     }
 
     /// The SHA-256 of the seal that a snapshot has, hex.
@@ -168,9 +200,13 @@ impl Repository {
     }
 
     fn run(&self, arguments: &[&str]) -> Result<()> {
+        self.ended(self.finish(arguments)?)
+    }
+
+    fn finish(&self, arguments: &[&str]) -> Result<Finished> {
         let mut command = self.access.command(arguments)?;
         command.stdout(Stdio::null());
-        self.ended(child::spawn_captured(&mut command, PROGRAM)?.finish()?)
+        child::spawn_captured(&mut command, PROGRAM)?.finish()
     }
 
     fn capture(&self, arguments: &[&str], most: u64) -> Result<Vec<u8>> {

@@ -8,6 +8,16 @@ use bundle_format::shipments::Shipment;
 use bundle_format::shipped::{SUFFIX, ShippedManifest};
 use chrono::Utc;
 
+/// Removes the description of a copy that another one is about to replace: it would fit a sealed file of the same size,
+/// and no restore would accept that.
+pub fn remove_old(destination: &Destination, file: &str) -> Result<()> {
+    let Place::Files(files) = &destination.place else { return Ok(()) };
+    let described = format!("{file}{SUFFIX}");
+    // Keys that can only upload remove nothing. One that is empty is none.
+    let removed = files.remove(&described).or_else(|_| files.write(&described, b"", None));
+    removed.context("removing the description of the copy that is replaced")
+}
+
 /// Writes it. `recipients`: a hash of whom the copy is encrypted for.
 ///
 /// # Errors

@@ -18,21 +18,33 @@ pub fn list(destination: &Destination) -> Listed {
     Rc::new(listed.map_err(|error| (status::of(&error), status::one_line(&error))))
 }
 
-/// Whether the bundle is there.
+/// Whether a destination has a bundle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It is there, as far as that is known.
+    Present,
+    /// Nothing of it is there.
+    Absent,
+    /// What is there of it is of no use, and is replaced.
+    Useless,
+}
+
+/// Whether the bundle is there. What is known to be damaged stays recorded as that until a new copy is complete.
 ///
 /// # Errors
 /// If that is not known, or another bundle is there under its name.
-pub fn is_present(
+pub fn look(
     destination: &Destination,
     listed: &Listed,
     bundle: &Bundle,
     shipped: &mut Record,
-) -> Result<bool> {
+) -> Result<Presence> {
+    refuse_if_damaged(destination, shipped)?;
     let listing = match &**listed {
         Ok(listing) => listing,
         // Keys that can only upload cannot list. What this host has recorded counts.
         Err((Exit::Refused, _)) if matches!(destination.place, Place::Files(_)) => {
-            return Ok(is_recorded(destination, bundle, shipped));
+            return Ok(recorded(destination, bundle, shipped));
         }
         Err((exit, why)) => return Err(Stop::with_exit(*exit, why.clone()).into()),
     };
@@ -43,12 +55,14 @@ pub fn is_present(
         if let Some(shipment) = same.shipment() {
             shipped.add(destination, &bundle.name, shipment);
         }
-        return Ok(true);
+        return Ok(Presence::Present);
     }
     for copy in &copies {
         match &copy.state {
-            State::Unread(_, Exit::Refused) if is_recorded(destination, bundle, shipped) => {
-                return Ok(true);
+            State::Unread(_, Exit::Refused)
+                if recorded(destination, bundle, shipped) == Presence::Present =>
+            {
+                return Ok(Presence::Present);
             }
             State::Unread(why, exit) => {
                 let why = format!("it is not known whether {} is there: {why}", copy.file);
@@ -62,8 +76,6 @@ pub fn is_present(
                 ))
                 .into());
             }
-            // It would not store again what it takes for stored.
-            State::Suspect if matches!(copy.form, Form::Snapshot(_)) => return Ok(true),
             State::Damaged(_) | State::Suspect => {
                 let why = copy.state.problem().unwrap_or_default();
                 warning!("{destination}: {}: {why}; it is copied again", copy.file);
@@ -71,11 +83,31 @@ pub fn is_present(
             State::Complete | State::Unfinished => {}
         }
     }
-    shipped.remove(destination, &bundle.name);
-    Ok(false)
+    let is_useless = copies.iter().any(|copy| matches!(copy.form, Form::Sealed(_)));
+    match shipped.get(destination, &bundle.name).cloned() {
+        Some(own) if is_useless => shipped.found_damaged(destination, &bundle.name, &own),
+        _ => shipped.remove(destination, &bundle.name),
+    }
+    Ok(if is_useless { Presence::Useless } else { Presence::Absent })
 }
 
-fn is_recorded(destination: &Destination, bundle: &Bundle, shipped: &Record) -> bool {
-    let copy = shipped.get(destination, &bundle.name);
-    copy.is_some_and(|copy| copy.seal == bundle.seal && !copy.damaged)
+/// A repository that is damaged takes nothing: restic would not store again what it takes for stored.
+fn refuse_if_damaged(destination: &Destination, shipped: &Record) -> Result<()> {
+    match &destination.place {
+        Place::Restic(repository) if shipped.has_damage(destination) => {
+            let repair = repository.repair();
+            let why = format!("a check has found the repository damaged; repair it: {repair}");
+            Err(Stop::damaged(why).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What this host's own record has.
+fn recorded(destination: &Destination, bundle: &Bundle, shipped: &Record) -> Presence {
+    match shipped.get(destination, &bundle.name) {
+        Some(copy) if copy.seal == bundle.seal && !copy.damaged => Presence::Present,
+        Some(_) => Presence::Useless,
+        None => Presence::Absent,
+    }
 }

@@ -7,7 +7,7 @@ use crate::recipients::Recipients;
 use crate::record::Record;
 use crate::send::bundle::Bundle;
 use crate::send::outcomes::{Attempt, Outcomes};
-use crate::send::presence::{self, Listed};
+use crate::send::presence::{self, Listed, Presence};
 use crate::send::sink::{Piece, Sink};
 use crate::send::tee::{self, Passed};
 use crate::send::{describing, sealing};
@@ -27,6 +27,37 @@ use std::time::{Duration, Instant};
 pub struct Shipments<'a> {
     pub settings: &'a Settings,
     pub destinations: &'a [Destination],
+}
+
+/// A destination that lacks a bundle.
+#[derive(Clone, Copy)]
+struct Lacking<'a> {
+    destination: &'a Destination,
+    /// Something of no use is in its place.
+    is_replaced: bool,
+}
+
+impl Lacking<'_> {
+    /// Ends the copy, which gets its name if the bundle is sealed whole. Also returns how long that took.
+    fn end(
+        self,
+        mut sink: Sink,
+        file: &str,
+        is_whole: bool,
+        outcomes: &Outcomes,
+    ) -> (Result<()>, Duration) {
+        let waiting = outcomes.waits(self.destination).begin();
+        let cleared = match is_whole && self.is_replaced {
+            true => describing::remove_old(self.destination, file),
+            false => Ok(()),
+        };
+        drop(waiting);
+        if is_whole && cleared.is_ok() {
+            sink.give(Piece::Finish);
+        }
+        let (written, took) = sink.finish();
+        (cleared.and(written), took)
+    }
 }
 
 /// How the writing of one copy ended, and how long it took.
@@ -96,7 +127,7 @@ impl Shipments<'_> {
         listings: &[OnceCell<Listed>],
         shipped: &mut Record,
         outcomes: &Outcomes,
-    ) -> Vec<&Destination> {
+    ) -> Vec<Lacking<'_>> {
         let name = bundle.name.as_str();
         let mut lacking = Vec::new();
         let all = self.destinations.iter().zip(listings);
@@ -106,12 +137,15 @@ impl Shipments<'_> {
                 remove_unfinished(destination);
                 presence::list(destination)
             });
-            match presence::is_present(destination, listed, bundle, shipped) {
-                Ok(true) => {
+            match presence::look(destination, listed, bundle, shipped) {
+                Ok(Presence::Present) => {
                     info!("{destination} has {name} already");
                     outcomes.note(destination, name, Attempt::Present);
                 }
-                Ok(false) => lacking.push(destination),
+                Ok(found) => {
+                    let is_replaced = found == Presence::Useless;
+                    lacking.push(Lacking { destination, is_replaced });
+                }
                 Err(error) => {
                     outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
                 }
@@ -124,7 +158,7 @@ impl Shipments<'_> {
     fn send_sealed(
         &self,
         bundle: &Bundle,
-        lacking: &[&Destination],
+        lacking: &[Lacking],
         shipped: &mut Record,
         outcomes: &Outcomes,
     ) -> Result<bool> {
@@ -132,9 +166,10 @@ impl Shipments<'_> {
         let is_age = !matches!(self.settings.recipients, Some(Recipients::Gpg(_)));
         let file = format!("{name}{}", if is_age { AGE } else { GPG });
         let mut open = Vec::new();
-        for destination in lacking {
+        for lack in lacking {
+            let destination = lack.destination;
             match Sink::start(destination, &file, outcomes.waits(destination)) {
-                Ok(sink) => open.push((*destination, sink)),
+                Ok(sink) => open.push((*lack, sink)),
                 Err(error) => {
                     outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
                 }
@@ -143,7 +178,7 @@ impl Shipments<'_> {
         if open.is_empty() {
             return Ok(false);
         }
-        let (destinations, sinks): (Vec<_>, Vec<_>) = open.into_iter().unzip();
+        let (lacking, sinks): (Vec<_>, Vec<_>) = open.into_iter().unzip();
         let mut note = |destination: &Destination, size: u64, (written, took): Written| {
             let attempt = match written {
                 Ok(shipment) => {
@@ -156,13 +191,13 @@ impl Shipments<'_> {
             };
             outcomes.note(destination, name, attempt);
         };
-        match self.pass(bundle, &file, &destinations, sinks, outcomes, &mut note) {
+        match self.pass(bundle, &file, &lacking, sinks, outcomes, &mut note) {
             Ok(passed) => Ok(passed.size > 0),
             Err(error) if status::of(&error) == Exit::Damaged => Err(error),
             // What is wrong with the recipients concerns no repository.
             Err(error) => {
                 let (exit, why) = (status::of(&error), status::one_line(&error));
-                for destination in destinations {
+                for Lacking { destination, .. } in lacking {
                     let error = Stop::with_exit(exit, why.clone()).into();
                     outcomes.note(destination, name, Attempt::Failed(error, Duration::ZERO));
                 }
@@ -180,7 +215,7 @@ impl Shipments<'_> {
         &self,
         bundle: &Bundle,
         file: &str,
-        destinations: &[&Destination],
+        lacking: &[Lacking],
         mut sinks: Vec<Sink>,
         outcomes: &Outcomes,
         note: &mut dyn FnMut(&Destination, u64, Written),
@@ -202,20 +237,17 @@ impl Shipments<'_> {
         let recipients = before.filter(|before| digest().as_ref() == Some(before));
         let recipients = recipients.as_deref();
         let whole = passed.as_ref().ok().filter(|_| sealed.is_ok());
-        let finish = |mut sink: Sink, destination: &Destination| -> Written {
-            if whole.is_some() {
-                sink.give(Piece::Finish);
-            }
-            let (written, took) = sink.finish();
-            let _waiting = outcomes.waits(destination).begin();
+        let finish = |sink: Sink, lack: Lacking| -> Written {
+            let (written, took) = lack.end(sink, file, whole.is_some(), outcomes);
+            let _waiting = outcomes.waits(lack.destination).begin();
             let described = written.and_then(|()| {
                 let passed = whole.context("the bundle is not sealed")?;
-                describing::describe(destination, bundle, file, passed, recipients)
+                describing::describe(lack.destination, bundle, file, passed, recipients)
             });
             (described, took)
         };
         let mut failed = Vec::new();
-        finish_all(sinks, destinations, &finish, |destination, written| match whole {
+        finish_all(sinks, lacking, &finish, |destination, written| match whole {
             Some(passed) => note(destination, passed.size, written),
             None => failed.push((destination, written)),
         });
@@ -235,13 +267,13 @@ impl Shipments<'_> {
     fn send_plain(
         &self,
         bundle: &Bundle,
-        lacking: &[&Destination],
+        lacking: &[Lacking],
         mut is_whole: bool,
         shipped: &mut Record,
         outcomes: &Outcomes,
     ) -> Result<()> {
         let name = bundle.name.as_str();
-        for destination in lacking {
+        for Lacking { destination, .. } in lacking {
             let Place::Restic(repository) = &destination.place else { continue };
             if !is_whole {
                 verify(bundle)?;
@@ -277,25 +309,25 @@ fn remove_unfinished(destination: &Destination) {
 /// Ends all sinks at the same time, and passes on how each has ended, the first first.
 fn finish_all<'a>(
     sinks: Vec<Sink>,
-    destinations: &[&'a Destination],
-    finish: &(impl Fn(Sink, &Destination) -> Written + Sync),
+    lacking: &[Lacking<'a>],
+    finish: &(impl Fn(Sink, Lacking<'a>) -> Written + Sync),
     mut ended: impl FnMut(&'a Destination, Written),
 ) {
     let mut left: Vec<usize> = (0..sinks.len()).collect();
     std::thread::scope(|scope| {
         let (to, results) = mpsc::channel();
-        for (at, (sink, destination)) in sinks.into_iter().zip(destinations).enumerate() {
+        for (at, (sink, lack)) in sinks.into_iter().zip(lacking).enumerate() {
             let to = to.clone();
-            scope.spawn(move || drop(to.send((at, finish(sink, destination)))));
+            scope.spawn(move || drop(to.send((at, finish(sink, *lack)))));
         }
         drop(to);
         for (at, written) in results {
             left.retain(|other| *other != at);
-            ended(destinations[at], written);
+            ended(lacking[at].destination, written);
         }
     });
     for at in left {
-        ended(destinations[at], interrupted());
+        ended(lacking[at].destination, interrupted());
     }
 }
 

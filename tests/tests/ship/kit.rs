@@ -67,6 +67,11 @@ impl Bench {
 
     /// Makes a bundle whose dump holds a text.
     pub fn make(&self, name: &str, text: &str) -> PathBuf {
+        self.make_of("docs.example.org", name, text)
+    }
+
+    /// Makes a bundle of the deployment with this domain.
+    pub fn make_of(&self, domain: &str, name: &str, text: &str) -> PathBuf {
         let partial = self.path("backups").join(format!(".{name}.partial"));
         fs::create_dir(&partial).unwrap();
         let dump = format!(
@@ -85,7 +90,7 @@ impl Bench {
             ("SHA256SUMS", "bundle-manifest", &["sums", &dir]),
         ] {
             let mut command = self.command(tool(name), arguments);
-            let out = end(command.env("PIPRIO_DOMAIN", "docs.example.org")).with(0).out;
+            let out = end(command.env("PIPRIO_DOMAIN", domain)).with(0).out;
             fs::write(partial.join(file), out).unwrap();
         }
         end(&mut self.command(tool("bundle-manifest"), &["publish", &dir])).with(0);

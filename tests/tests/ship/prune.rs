@@ -97,3 +97,48 @@ fn nothing_is_removed_while_the_alarm_is_on_or_a_destination_cannot_be_listed() 
     end(command.env("SHIP_1_SECRET_KEY", "wrong")).with(3).reports("SHIP_1");
     assert_eq!((bench.copies().len(), bench.objects().len()), (2, 4));
 }
+
+#[test]
+fn nothing_is_removed_while_what_was_copied_from_another_root_holds_far_less() {
+    let bench = Bench::new();
+    let names = with_ages(&bench, &[3, 40, 50]);
+    let young = bench.make(&aged(1), "SELECT 2;");
+    std::fs::create_dir(bench.path("usb")).unwrap();
+    let name = young.file_name().unwrap().to_str().unwrap();
+    let bundle = bench.path("usb").join(name);
+    std::fs::rename(&young, &bundle).unwrap();
+    let mark = bench.path(&format!("usb/.{name}.shrunk"));
+    std::fs::write(&mark, "has no rows\n").unwrap();
+    let shown = bundle.to_str().unwrap();
+    bench.ship(&["--prune", shown]).with(0).reports("nothing is removed, because");
+    assert_eq!((bench.copies().len(), bench.objects().len()), (8, 8));
+    // Also without that root, by the copy itself.
+    bench.ship(&["prune"]).with(0).reports("its newest copy").reports("holds far less");
+    assert_eq!((bench.copies().len(), bench.objects().len()), (8, 8));
+    // The setting's root has the bundle, without the mark: it was accepted.
+    std::fs::remove_file(&mark).unwrap();
+    bench.ship(&["prune"]).with(0).reports("its newest copy");
+    bench.ship(&["--prune", shown]).with(0);
+    assert_eq!((bench.copies().len(), bench.objects().len()), (4, 4));
+    assert!(bench.copies()[0].starts_with(&names[0]));
+}
+
+#[test]
+fn a_later_copy_that_holds_all_again_ends_the_alarm_of_the_copies() {
+    let bench = Bench::new();
+    std::fs::remove_dir_all(bench.bundle()).unwrap();
+    let names = [40, 20, 2].map(aged);
+    for name in &names {
+        bench.make(name, "SELECT 1;");
+    }
+    let shrunk = bench.path(&format!("backups/.{}.shrunk", names[1]));
+    std::fs::write(&shrunk, "has no rows\n").unwrap();
+    bench.ship(&["--all"]).with(0);
+    std::fs::remove_file(shrunk).unwrap();
+    let elsewhere = || {
+        let mut command = bench.ship_command(&["prune"]);
+        end(command.env("BACKUP_ROOT", bench.path("none"))).with(0)
+    };
+    elsewhere();
+    assert_eq!((bench.copies().len(), bench.objects().len()), (4, 4));
+}

@@ -32,7 +32,7 @@ pub fn ship(bench: &Bench, arguments: &[&str]) -> Ended {
     end(&mut ship_command(bench, arguments))
 }
 
-fn fetch(bench: &Bench, name: &str) -> Ended {
+pub fn fetch(bench: &Bench, name: &str) -> Ended {
     let into = bench.path("restored");
     let _ = fs::remove_dir_all(&into);
     ship(bench, &["fetch", name, "--into", into.to_str().unwrap()])

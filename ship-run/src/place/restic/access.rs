@@ -3,6 +3,7 @@
 use crate::place::bucket;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
+use pipe_kit::tool::Tool;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -140,6 +141,19 @@ impl Access {
         Ok(command)
     }
 
+    /// The program with the repository and its password file, as it is typed, but without the password that the
+    /// repository's URL may hold.
+    pub fn shown(&self) -> String {
+        let (Self::Own { variables, .. } | Self::Environment { variables }) = self;
+        let option = |option: &'static str, name: &str| {
+            let value = variables.iter().find(|(of, _)| *of == name);
+            value.into_iter().flat_map(move |(_, value)| [option.to_owned(), self.mask(value)])
+        };
+        let repository = option("-r", "RESTIC_REPOSITORY");
+        let arguments = repository.chain(option("-p", "RESTIC_PASSWORD_FILE"));
+        Tool::new(PROGRAM).args(arguments).to_shell()
+    }
+
     /// A line without the password that the repository's URL may hold.
     pub fn mask(&self, line: &str) -> String {
         let (Self::Own { variables, .. } | Self::Environment { variables }) = self;
@@ -189,6 +203,7 @@ mod tests {
     fn the_password_of_a_url_is_in_no_message() {
         let access = own("rest:https://u:hunter2@h/r", &[("PASSWORD_FILE", "/p")]).unwrap();
         assert_eq!(access.mask("https://u:hunter2@h/r: no"), "https://u:***@h/r: no");
+        assert_eq!(access.shown(), "restic -r 'rest:https://u:***@h/r' -p /p");
         let without = own("/srv/r", &[("PASSWORD_FILE", "/p")]).unwrap();
         assert_eq!(without.mask("/srv/r: no"), "/srv/r: no");
     }

@@ -1,7 +1,7 @@
 //! A snapshot of a bundle, and the tags that describe it.
 
 use bundle_format::BundleName;
-use bundle_format::domain::known;
+use bundle_format::domain::{differ, known};
 use bundle_format::shipments::Shipment;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -71,6 +71,13 @@ impl Snapshot {
         known(self.value(DOMAIN))
     }
 
+    /// Whether it is of the deployment with this domain, as far as both are known.
+    pub fn is_of(&self, domain: &str) -> bool {
+        let tagged = domain.replace(',', "_");
+        let both = self.domain().zip(known(Some(&tagged)));
+        both.is_some_and(|(one, other)| !differ(Some(one), Some(other)))
+    }
+
     /// The size of the bundle's files.
     pub fn bytes(&self) -> Option<u64> {
         self.value(BYTES)?.parse().ok()
@@ -118,6 +125,8 @@ mod tests {
         assert_eq!((bare.seal(), bare.domain()), (None, None));
         assert_eq!(snapshot("piprio,other").bundle(), None);
         assert_eq!(domain_tag("a,b"), "domain=a_b");
+        assert!(read.is_of("Docs.example.org") && !read.is_of("example.org"));
+        assert!(!bare.is_of("docs.example.org") && !bare.is_of("unknown"));
     }
 
     #[test]
