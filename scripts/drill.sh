@@ -48,24 +48,30 @@ fi
 
 # Nothing is decrypted for a deployment whose settings do not resolve.
 deploy-env --deploy "$PIPRIO_DEPLOY" -- true
-mkdir -p -- "$dir"
-capture find "$dir" -maxdepth 0 -perm /077
-[[ -O "$dir" && -z "$REPLY" ]] ||
-  die 5 "$dir belongs to another user, or others may enter it, and a drill opens production's data there; nothing was done; chmod 700 $(printf %q "$dir"), or set DRILL_DIR to another directory"
-exec 8>>"$dir/.unsealed.lock"
-flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/.unsealed.lock); nothing was done"
-
+# From here on every end is that of a drill, which is recorded and reported: by drill-run, once it runs.
+begun=''
+locked=''
 finish() {
   local status="$1"
   trap - EXIT
   trap '' INT TERM HUP
   end_stage
   # A drill with --keep has restored it already.
-  rm -rf -- "$dir/.drill-unsealed"
+  [[ -z "$locked" ]] || rm -rf -- "$dir/.drill-unsealed"
+  [[ -n "$begun" ]] || drill-run --unopened "$status" "${options[@]}" 8>&- || true
   exit "$status"
 }
 finish_at_end
+mkdir -p -- "$dir"
+capture find "$dir" -maxdepth 0 -perm /077
+[[ -O "$dir" && -z "$REPLY" ]] ||
+  die 5 "$dir belongs to another user, or others may enter it, and a drill opens production's data there; nothing was done; chmod 700 $(printf %q "$dir"), or set DRILL_DIR to another directory"
+exec 8>>"$dir/.unsealed.lock"
+flock -n 8 || die 5 "another drill of an encrypted bundle is running (it holds $dir/.unsealed.lock); nothing was done"
+locked=yes
+
 bundle=''
 unseal "$file" "$dir/.drill-unsealed"
 options[at]="$bundle"
+begun=yes
 stage drill-run "${options[@]}"

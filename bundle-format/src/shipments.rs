@@ -152,7 +152,9 @@ pub fn place(setting: &str, endpoint: Option<&str>) -> String {
     }
 }
 
-fn without_password(text: &str) -> String {
+/// A text without the user and password of the URL in it, if there is one.
+#[must_use]
+pub fn without_password(text: &str) -> String {
     let Some(scheme) = text.find("://") else { return text.to_owned() };
     let (scheme, rest) = text.split_at(scheme + 3);
     let (server, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

@@ -1,5 +1,6 @@
 //! A bundle's directory as it lies on disk.
 
+pub mod config;
 pub mod contents;
 pub mod domain;
 pub mod hash;

@@ -146,10 +146,10 @@ EXIT STATUS
   2  wrong usage";
 
 const AFTER_ALARM: &str = "\
-The alarm is raised if a schema is gone, if a table that had rows is empty, or if the number of
-rows (of all, or of a schema that had 100 or more) or of objects (of all, or under a prefix that had
-100 or more) is below --shrink-percent of the number before. The alarm is a warning, and a
-mark beside the bundle (.NAME.shrunk). While there is a mark, bundle-prune removes no bundle of
+The alarm is raised if a schema is gone, if a table that had rows is empty, if a file below secrets/
+is gone or empty, if certs/ had files and has none, or if the number of rows (of all, or of a schema
+that had 100 or more) or of objects (of all, or under a prefix that had 100 or more) is below
+--shrink-percent of the number before. The alarm is a warning, and a mark beside the bundle (.NAME.shrunk). While there is a mark, bundle-prune removes no bundle of
 the same deployment, and the health check warns. The alarm ends when a later bundle has
 everything again that was missing, or with --accept. Runs pg-snap, found on PATH.
 

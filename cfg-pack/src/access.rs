@@ -4,7 +4,7 @@
 use crate::accounts::Accounts;
 use crate::acl::Acl;
 use crate::acl_text;
-use crate::entry::Entry;
+use crate::entry::{Entry, Kind};
 use crate::extra::Recorded;
 
 /// What is here.
@@ -20,8 +20,13 @@ pub struct CurrentAccess {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Decision {
     pub acl: Acl,
+    /// The setgid and sticky bits.
+    pub special: u32,
     pub losses: Vec<String>,
 }
+
+const SETGID: u32 = 0o2000;
+const STICKY: u32 = 0o1000;
 
 /// The owner of an archived thing here, as far as it is known here.
 pub fn owner(entry: &Entry, accounts: &Accounts) -> Option<u32> {
@@ -60,7 +65,32 @@ pub fn of_new(
         }
         (decided.acl.group, decided.acl.other) = (group, other);
     }
+    give_special(&mut decided, entry, accounts, gid);
     decided
+}
+
+/// A directory gives its group to what is made in it, if it is the archive's group. A file has none of these bits: it
+/// would run with the rights of its owner or group.
+fn give_special(decided: &mut Decision, entry: &Entry, accounts: &Accounts, gid: u32) {
+    if entry.kind != Kind::Dir {
+        return;
+    }
+    decided.special = entry.mode & (SETGID | STICKY);
+    if entry.mode & SETGID != 0 && group(entry, accounts) != Some(gid) {
+        decided.special &= !SETGID;
+        let (archived, here) = (archived_group(entry), group_here(accounts, gid));
+        decided.losses.push(format!(
+            "its group is {here} here and {archived} in the archive, so it does not have the setgid bit"
+        ));
+    }
+}
+
+fn archived_group(entry: &Entry) -> String {
+    entry.extra.group.clone().unwrap_or_else(|| entry.gid.to_string())
+}
+
+fn group_here(accounts: &Accounts, gid: u32) -> String {
+    accounts.groups.name(gid).unwrap_or_else(|| gid.to_string())
 }
 
 /// The rights of what is here already, with the archive's content.
@@ -72,7 +102,7 @@ pub fn of_same(entry: &Entry, accounts: &Accounts, here: &CurrentAccess) -> Deci
             let mask = acl.mask.unwrap_or(7) & mode.group;
             let other = acl.other & mode.other;
             let acl = Acl { user: mode.user, mask: Some(mask), other, ..acl.clone() };
-            Decision { acl, losses: Vec::new() }
+            Decision { acl, ..Decision::default() }
         }
         _ => {
             let mut decided = archived(entry, accounts);
@@ -84,7 +114,7 @@ pub fn of_same(entry: &Entry, accounts: &Accounts, here: &CurrentAccess) -> Deci
 
 fn archived(entry: &Entry, accounts: &Accounts) -> Decision {
     match &entry.extra.acl {
-        Recorded::None => Decision { acl: Acl::of_mode(entry.mode), losses: Vec::new() },
+        Recorded::None => Decision { acl: Acl::of_mode(entry.mode), ..Decision::default() },
         Recorded::Acl(listed) => {
             let (acl, lost) = listed.resolve(accounts);
             let losses = if lost.is_empty() {
@@ -95,14 +125,14 @@ fn archived(entry: &Entry, accounts: &Accounts) -> Decision {
                     lost.join(",")
                 )]
             };
-            Decision { acl, losses }
+            Decision { acl, losses, ..Decision::default() }
         }
         Recorded::Unreadable => {
             let mut acl = Acl::of_mode(entry.mode);
             // They may be a mask.
             acl.group &= acl.other;
             let why = "its ACL in the archive is unreadable; the group gets no rights";
-            Decision { acl, losses: vec![why.to_owned()] }
+            Decision { acl, losses: vec![why.to_owned()], ..Decision::default() }
         }
     }
 }
@@ -123,8 +153,7 @@ fn bound_group(
     let bound = acl.least() | had.map_or(0, Acl::group_rights);
     let group = acl.group_rights() & bound;
     if group != acl.group_rights() {
-        let archived = entry.extra.group.clone().unwrap_or_else(|| entry.gid.to_string());
-        let here = accounts.groups.name(gid).unwrap_or_else(|| gid.to_string());
+        let (archived, here) = (archived_group(entry), group_here(accounts, gid));
         decided.losses.push(format!(
             "its group is {here} here and {archived} in the archive, so the group has {} and not {}",
             acl_text::rights_text(group),
@@ -138,7 +167,6 @@ fn bound_group(
 mod tests {
     use super::*;
     use crate::acl_text::ListedAcl;
-    use crate::entry::Kind;
     use crate::extra::Extra;
 
     const LIST: &str = "user::rw-,user:bob:r--:1001,group::---,mask::rw-,other::---";
@@ -182,6 +210,22 @@ mod tests {
             let decided = of_new(&entry(mode, None), &accounts(), gid, before.as_ref());
             assert_eq!(decided.acl, Acl::of_mode(becomes), "{mode:o} {gid} {before:?}");
             assert_eq!(decided.losses.len(), lost, "{:?}", decided.losses);
+        }
+    }
+
+    #[test]
+    fn a_new_directory_of_the_archives_group_is_setgid_and_no_file_is() {
+        let dir = |mode| entry(mode, None);
+        let file = Entry { kind: Kind::File { offset: 0, size: 0 }, ..dir(0o7755) };
+        for (entry, gid, special, lost) in [
+            (dir(0o2755), 44, 0o2000, 0),
+            (dir(0o7755), 44, 0o3000, 0),
+            (dir(0o3755), 33, 0o1000, 1),
+            (dir(0o1755), 33, 0o1000, 0),
+            (file, 44, 0, 0),
+        ] {
+            let decided = of_new(&entry, &accounts(), gid, None);
+            assert_eq!((decided.special, decided.losses.len()), (special, lost), "{entry:?} {gid}");
         }
     }
 

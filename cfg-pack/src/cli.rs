@@ -69,8 +69,8 @@ Checks the whole archive before it changes anything: absolute paths, `..`, links
 deployment, devices and duplicate names are refused (4). A replaced file is kept beside the new
 one as NAME.before-YYYYMMDDTHHMMSSZ. Identical files are left alone, and so are files that the
 archive does not have. No link on disk is followed except DIR/TOP itself (secrets/ on another
-disk). Modes, access control lists and extended attributes are the archive's, without setuid,
-setgid and sticky. As root, a replaced file keeps its owner and a new one gets the archive's, by
+disk). Modes, access control lists and extended attributes are the archive's. Files have no setuid,
+setgid and sticky; a new directory has setgid if its group is the archive's, and sticky. As root, a replaced file keeps its owner and a new one gets the archive's, by
 name if this host knows the name; otherwise the caller owns all files. If the group is not the
 archive's, it gets no rights; if a list cannot be set, the file gets a mode that gives nobody
 more access. Each of these is a warning, and so is a file that becomes accessible to more users

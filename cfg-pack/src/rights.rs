@@ -98,23 +98,28 @@ impl<'r> Rights<'r> {
         self.set_default(&file, entry, shown);
         let decided = access::of_new(entry, self.accounts, now.st_gid, here);
         decided.losses.iter().for_each(|loss| pipe_kit::warning!("{shown}: {loss}"));
-        let given = self.set_rights(&file, &decided.acl, shown)?;
+        let given = self.set_rights(&file, &decided.acl, decided.special, shown)?;
         self.note_opening(&given, now.st_gid, here, shown);
         Ok(())
     }
 
-    /// Sets a list, or a mode; where a list cannot be set, the mode that lets nobody do more. What it
-    /// set.
-    fn set_rights(&self, file: impl AsFd, acl: &Acl, shown: &str) -> Result<Acl> {
+    /// Sets a list, or a mode; where a list cannot be set, the mode that lets nobody do more. `special` are the bits
+    /// beside the rights. What it set.
+    fn set_rights(&self, file: impl AsFd, acl: &Acl, special: u32, shown: &str) -> Result<Acl> {
+        let set_mode = || rustix::fs::fchmod(&file, Mode::from_raw_mode(acl.mode() | special));
         if !acl.is_extended() {
-            rustix::fs::fchmod(&file, Mode::from_raw_mode(acl.mode()))?;
+            set_mode()?;
             return Ok(acl.clone());
         }
         let Err(error) = xattr::set(&file, ACCESS.as_bytes(), &acl.to_bytes()) else {
+            // A list does not hold those bits; with one, a mode's group bits are its mask.
+            if special != 0 {
+                set_mode()?;
+            }
             return Ok(acl.clone());
         };
         let mode = acl.closest_mode();
-        self.set_mode(&file, mode)?;
+        self.set_mode(&file, mode | special)?;
         pipe_kit::warning!(
             "{shown}: its ACL {} is not restored ({}); its mode is {mode:04o}",
             acl_text::shown(acl, self.accounts),
@@ -143,7 +148,7 @@ impl<'r> Rights<'r> {
                 // A list does not hold those bits.
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(change.here.mode() | keep))?;
             }
-            self.set_rights(&file, rights, shown)?
+            self.set_rights(&file, rights, keep, shown)?
         } else {
             self.set_mode(&file, rights.mode() | keep)?;
             rights.clone()

@@ -273,3 +273,45 @@ fn as_another_user_the_archives_group_is_not_the_callers() {
     );
     assert!(stderr.contains("owner 0 is not restored (only root can)"), "{stderr}");
 }
+
+#[test]
+fn a_new_directory_has_the_setgid_and_sticky_bits_of_the_archive_and_no_file_has() {
+    let d = Deployment::empty();
+    d.file("certs/drop/key.pem", "x", 0o640);
+    d.file("certs/listed/key.pem", "x", 0o640);
+    for (path, mode) in [("certs", 0o2750), ("certs/drop", 0o3770), ("certs/listed", 0o2750)] {
+        chmod(&d.at(path), mode);
+    }
+    chmod(&d.at("certs/drop/key.pem"), 0o6640);
+    if lists(&d) {
+        setfacl(&d.at("certs/listed"), "u:4242:rx");
+    }
+    let (archive, _) = create(&d, &["certs"]);
+    let new = Deployment::empty();
+    for _ in 0..2 {
+        extract(&new, &archive);
+        for (path, mode) in [
+            ("certs", 0o2750),
+            ("certs/drop", 0o3770),
+            ("certs/listed", 0o2750),
+            ("certs/drop/key.pem", 0o640),
+        ] {
+            assert_eq!(new.mode(path), mode, "{path}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_of_another_group_than_in_the_archive_is_not_setgid() {
+    let new = Deployment::empty();
+    let of_nobody = |header: &mut tar::Header| {
+        header.set_mode(0o3755);
+        // A number that has another name here.
+        header.set_gid(1);
+        header.set_groupname("no-such-group-here").unwrap();
+    };
+    let archive = Hostile::new().with(EntryType::Directory, "certs", "", "", of_nobody).finish();
+    let out = new.run("extract").write_stdin(archive).assert().success();
+    assert_eq!(new.mode("certs"), 0o1755);
+    out.stderr(contains("so it does not have the setgid bit"));
+}

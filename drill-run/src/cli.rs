@@ -5,7 +5,7 @@ use crate::report::Reports;
 use crate::sequence::{self, Options};
 use crate::settings::Settings;
 use crate::step::Step;
-use crate::{dry_run, environment};
+use crate::{dry_run, environment, unopened};
 use anyhow::Result;
 use bundle_format::report::DrillLevel;
 use clap::Parser;
@@ -41,6 +41,7 @@ EXAMPLES:
   drill-run --newest --level app
   drill-run --newest --only config
   drill-run --newest --dry-run
+  drill-run --unopened 4 SHIP_1:piprio_20260421T020000Z
   drill-run --verify-reports
 
 EXIT STATUS:
@@ -86,6 +87,11 @@ pub struct Cli {
     /// Check that no report is missing or was changed, and stop
     #[arg(long, conflicts_with_all = ["bundle", "newest", "random", "only", "keep", "dry_run", "level"])]
     verify_reports: bool,
+    /// Record and report a drill that ended with STATUS because BUNDLE, a copy, could not be opened;
+    /// drill.sh runs this
+    #[arg(long, value_name = "STATUS", requires = "bundle", conflicts_with = "verify_reports",
+          value_parser = clap::value_parser!(u8).range(1..))]
+    unopened: Option<u8>,
 }
 
 /// Runs the drill.
@@ -107,7 +113,14 @@ pub fn run(cli: Cli) -> Result<Exit> {
         None => Choice::Newest,
     };
     let options = Options { choice, level, only: cli.only, keep: cli.keep, json: cli.json };
-    if cli.dry_run { dry_run::run(&settings, &options) } else { sequence::run(settings, &options) }
+    match (cli.unopened, &options.choice) {
+        (Some(status), Choice::Given(copy)) => {
+            let is_recorded = options.is_whole() && !cli.dry_run;
+            unopened::run(&settings, &options, copy, status, is_recorded)
+        }
+        _ if cli.dry_run => dry_run::run(&settings, &options),
+        _ => sequence::run(settings, &options),
+    }
 }
 
 fn verify_reports(settings: &Settings) -> Result<Exit> {

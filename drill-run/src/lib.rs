@@ -7,6 +7,7 @@ mod cli;
 mod deadline;
 mod drill;
 mod dry_run;
+mod end;
 mod environment;
 mod mirror;
 mod priority;
@@ -21,6 +22,7 @@ mod settings;
 mod sql;
 mod step;
 mod steps;
+mod unopened;
 mod workplace;
 
 pub use cli::{Cli, run};

@@ -3,6 +3,7 @@
 use crate::bundle::{Bundle, Choice, choose, list};
 use crate::deadline::Deadline;
 use crate::drill::Drill;
+use crate::end::{End, exit_of};
 use crate::report::Reports;
 use crate::results::Results;
 use crate::settings::Settings;
@@ -11,11 +12,10 @@ use crate::workplace::{Drills, Workplace};
 use crate::{priority, processes, script, steps};
 use anyhow::{Context, Result};
 use bundle_format::report::{DrillLevel, DrillReport, DrillResult, DrillVerdict, RunKind};
-use pipe_kit::mutex::lock;
 use pipe_kit::{Exit, Stop, cleanup, info, warning};
 use run_events::{Events, Record};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// The options of the command line.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ fn drill(
         DrillReport { level: options.level, bundle: bundle.described(), ..DrillReport::default() };
     let results = Arc::new(Results::begin(begun));
     let shared = (Arc::clone(&results), record.clone());
-    let end = Arc::new(End { results, record, reports, deadline, written: Mutex::new(None) });
+    let end = Arc::new(End::new(results, record, reports, deadline));
     // After a signal it comes when nothing of the drill is left, and before the end of the events.
     let on_signal = {
         let end = Arc::clone(&end);
@@ -116,12 +116,12 @@ fn drill(
     let ended = Sequence { drill: &drill, options }.run();
     drop(running);
     let cleared = clear(drill, options.keep);
-    let result = ended.unwrap_or_else(|| end.results.result());
+    let result = ended.unwrap_or_else(|| end.results().result());
     let reported = end.report(result);
     on_signal.disarm();
     let dir = cleared.and(reported)?;
     end.print(dir.as_deref(), options.json, result)?;
-    conclude(result, &end.results, dir)
+    conclude(result, end.results(), dir)
 }
 
 /// The record of a whole drill, which begins.
@@ -161,76 +161,6 @@ fn clear(drill: Drill, keep: bool) -> Result<()> {
     let stopped = server.map_or(Ok(()), crate::server::PrivateServer::stop);
     let removed = drill.workplace.remove();
     stopped.and(removed).context("the drill has left something, which the next one removes")
-}
-
-/// What a drill comes to in the end, shared with the signal thread.
-struct End {
-    results: Arc<Results>,
-    /// None: a part of a drill is neither recorded nor reported.
-    record: Option<Arc<Record>>,
-    reports: Reports,
-    deadline: Deadline,
-    /// The report, and where it was written.
-    written: Mutex<Option<(DrillReport, Option<PathBuf>)>>,
-}
-
-impl End {
-    /// Writes the report, once.
-    fn report(&self, result: DrillResult) -> Result<Option<PathBuf>> {
-        let mut written = lock(&self.written);
-        if let Some((_, dir)) = &*written {
-            return Ok(dir.clone());
-        }
-        let mut report = self.results.ended(result);
-        let dir = match &self.record {
-            Some(record) => {
-                let written = self.reports.write(&mut report).context("writing the report");
-                record.change(|run| {
-                    let drill = run.drill.get_or_insert_default();
-                    drill.result = Some(result);
-                    if let Ok(written) = &written {
-                        drill.report = Some(written.dir.clone());
-                        drill.newest_report = Some(written.newest.clone());
-                    }
-                });
-                Some(written?.dir)
-            }
-            None => None,
-        };
-        *written = Some((report, dir.clone()));
-        Ok(dir)
-    }
-
-    /// After a signal: nobody else reports it.
-    fn interrupted(&self) {
-        if self.deadline.is_over() {
-            let expected = format!("at most {}", self.deadline.words());
-            self.results.failed("time of the drill", expected, "ended before it was complete");
-        }
-        if let Err(error) = self.report(DrillResult::Interrupted) {
-            warning!("{error:#}");
-        }
-    }
-
-    fn print(&self, dir: Option<&std::path::Path>, json: bool, result: DrillResult) -> Result<()> {
-        let written = lock(&self.written);
-        let text = match (json, &*written, dir) {
-            (true, Some((report, _)), _) => serde_json::to_string(report)? + "\n",
-            (false, _, Some(dir)) => format!("{}\n", dir.display()),
-            _ => return Ok(()),
-        };
-        pipe_kit::output::print(&text)
-            .with_context(|| format!("the drill's result ({}) was not printed", result.word()))
-    }
-}
-
-fn exit_of(result: DrillResult) -> Exit {
-    match result {
-        DrillResult::Passed => Exit::Done,
-        DrillResult::Finding | DrillResult::Failed | DrillResult::Interrupted => Exit::Failed,
-        DrillResult::Damaged => Exit::Damaged,
-        DrillResult::Refused => Exit::Refused,
-    }
 }
 
 fn conclude(result: DrillResult, results: &Results, dir: Option<PathBuf>) -> Result<Exit> {

@@ -2,6 +2,7 @@
 
 use crate::Stop;
 use std::net::Ipv6Addr;
+use std::time::Duration;
 
 /// `HOST:PORT`, with brackets where the host needs them.
 #[must_use]
@@ -14,6 +15,13 @@ pub fn joined(host: &str, port: u16) -> String {
 #[must_use]
 pub fn bare(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+}
+
+/// How long the next of so many addresses may take, of the time that is left: one that does not answer must leave time
+/// for the others.
+#[must_use]
+pub fn share(left: Duration, addresses: usize) -> Duration {
+    left / u32::try_from(addresses.max(1)).unwrap_or(u32::MAX)
 }
 
 /// The addresses to connect to instead of a host and port: entries `HOST:PORT:ADDRESS[:PORT]` of
@@ -80,6 +88,15 @@ fn number(text: &str) -> Option<u16> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_last_address_has_all_the_time_that_is_left() {
+        let second = Duration::from_secs(1);
+        for (addresses, expected) in [(4, 250), (2, 500), (1, 1000), (0, 1000)] {
+            assert_eq!(share(second, addresses), Duration::from_millis(expected));
+        }
+        assert_eq!(share(Duration::ZERO, 3), Duration::ZERO);
+    }
 
     #[test]
     fn every_form_of_an_entry_is_read() {

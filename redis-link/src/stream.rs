@@ -1,6 +1,7 @@
 //! Bytes to and from a server, within a time.
 
 use anyhow::{Context, Result, anyhow};
+use pipe_kit::address::share;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,19 +34,20 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// Connects at the first address that answers.
+    /// Connects at the first address that answers. Each has its share of the time.
     ///
     /// # Errors
     /// If none does within the time.
     pub fn connect(at: &[SocketAddr], limit: Duration) -> Result<Self> {
         let until = Instant::now() + limit;
         let mut last = None;
-        for address in at {
+        for (position, address) in at.iter().enumerate() {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            let own = share(left, at.len() - position);
+            if own.is_zero() {
                 return Err(NoAnswer.into());
             }
-            match TcpStream::connect_timeout(address, left) {
+            match TcpStream::connect_timeout(address, own) {
                 Ok(stream) => {
                     // Commands are small, and each is waited for. Only a matter of speed.
                     let _ = stream.set_nodelay(true);
@@ -130,6 +132,48 @@ impl Read for Stream {
         match self {
             Self::Plain(stream) => stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Socket, Type};
+    use std::net::TcpListener;
+
+    /// A listener whose queue is full ignores every further connection.
+    fn dead_host() -> (SocketAddr, Vec<Socket>) {
+        let socket = || Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let listener = socket();
+        listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        listener.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut open = vec![listener];
+        for _ in 0..4 {
+            let waiting = socket();
+            waiting.set_nonblocking(true).unwrap();
+            let _ = waiting.connect(&address);
+            open.push(waiting);
+        }
+        (address.as_socket().unwrap(), open)
+    }
+
+    #[test]
+    fn an_address_that_does_not_answer_leaves_time_for_the_others() {
+        let ((dead, _open), limit) = (dead_host(), Duration::from_secs(2));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let good = listener.local_addr().unwrap();
+        for at in [&[dead, good][..], &[dead, dead, good], &[dead, good, dead]] {
+            let connected = Timed::connect(at, limit).unwrap();
+            assert_eq!(connected.stream.peer_addr().unwrap(), good);
+        }
+        for at in [&[dead][..], &[dead, dead]] {
+            let begun = Instant::now();
+            let error = Timed::connect(at, limit).err().unwrap();
+            assert!(error.downcast_ref::<NoAnswer>().is_some(), "{error:#}");
+            let took = begun.elapsed();
+            assert!(took > limit.mul_f32(0.9) && took < limit.mul_f32(3.0), "{took:?}");
         }
     }
 }

@@ -120,9 +120,14 @@ impl Events {
 
     /// The run has ended. What fails from here on is a warning.
     pub fn end(self, result: &Result<Exit>) {
-        let Some((run, guard)) = self.run else { return };
         let exit = result.as_ref().map_or_else(status::of, |exit| *exit);
-        lock(&run.state).ended = Some((exit.code(), result.as_ref().err().map(status::one_line)));
+        self.end_with(exit.code(), result);
+    }
+
+    /// The same, with the exit status of the program that this run was a part of.
+    pub fn end_with(self, status: u8, result: &Result<Exit>) {
+        let Some((run, guard)) = self.run else { return };
+        lock(&run.state).ended = Some((status, result.as_ref().err().map(status::one_line)));
         // A signal that comes meanwhile waits until this is done.
         drop(guard);
     }

@@ -3,6 +3,7 @@
 //!
 //! - [`Postgres`], [`Redis`], [`S3`]: one server each, on a free port;
 //! - [`Deployment`]: all of them together, with the toolkit installed;
+//! - [`dead_host`]: a host that does not answer;
 //! - [`extension`]: a PostgreSQL that knows extensions of our own;
 //! - [`garage`]: an S3 server that was written by others, where its program is installed;
 //! - [`likeness`]: whether two databases are the same;
@@ -14,6 +15,7 @@
 //! - [`trace`]: what a run asks of the system;
 //! - [`s3`]: the S3 server itself, and a client for tests.
 
+pub mod dead_host;
 pub mod deployment;
 pub mod extension;
 pub mod garage;

@@ -170,3 +170,26 @@ fn a_commands_first_line_and_its_status_are_never_lost() -> Result<()> {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     Ok(())
 }
+
+#[test]
+fn a_drill_that_a_signal_ends_while_its_copy_is_opened_is_reported_by_the_tool() -> Result<()> {
+    let deployment = Deployment::new()?;
+    let unseal = "scripts/unseal.sh";
+    std::fs::copy(workspace().join(unseal), deployment.path(unseal))?;
+    std::fs::write(deployment.path("copy"), "")?;
+    let (opens, noted) = (deployment.path("opens"), deployment.path("noted"));
+    deployment.program("deploy-env", "true")?;
+    let waits = format!("echo > '{}'\nexec sleep 1000", opens.display());
+    deployment.program("bundle-manifest", &waits)?;
+    deployment.program("drill-run", &format!("echo \"$*\" >> '{}'", noted.display()))?;
+    let path = format!("{}:{}", deployment.path("path").display(), std::env::var("PATH")?);
+    let mut command = Command::new("bash");
+    command.arg(deployment.path("scripts/drill.sh")).args(["--level", "data", "copy", "-i", "key"]);
+    command.current_dir(deployment.0.path()).env("PATH", path).env_remove("PIPRIO_DEPLOY");
+    let mut child = command.stdin(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    wait_until("the copy is being opened", || Ok(opens.exists()))?;
+    kill_process(Pid::from_child(&child), Signal::TERM)?;
+    assert_eq!(child.wait()?.code(), Some(143));
+    assert_eq!(std::fs::read_to_string(noted)?, "--unopened 143 --level data copy\n");
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! What a bundle lacks of the one before it. The alarm decides by this.
 
-use crate::bundle::contents::Contents;
+use crate::bundle::contents::{CERTIFICATES, Contents, SECRETS};
 use pipe_kit::text::{count, one_line};
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +51,16 @@ pub enum Loss {
         /// Objects before.
         objects: u64,
     },
+    /// A secret that is empty, or gone. Its value may exist nowhere else.
+    Secret {
+        /// Its file, relative to the deployment.
+        file: String,
+    },
+    /// Certificates of which none is left. They are renewed under other names, so a single one is not watched.
+    Certificates {
+        /// Files before.
+        files: usize,
+    },
 }
 
 impl Loss {
@@ -72,6 +82,8 @@ impl Loss {
             Self::Prefix { prefix, objects } => {
                 under(after.objects.get(prefix).copied().unwrap_or_default(), *objects)
             }
+            Self::Secret { file } => !after.files.contains(file),
+            Self::Certificates { .. } => after.files_below(CERTIFICATES) == 0,
         }
     }
 }
@@ -95,6 +107,10 @@ fn all_of(before: &Contents) -> Vec<Loss> {
     for (prefix, objects) in before.objects.iter().filter(|(_, objects)| **objects >= PART) {
         all.push(Loss::Prefix { prefix: prefix.clone(), objects: *objects });
     }
+    let secrets = before.files.iter().filter(|name| name.starts_with(SECRETS));
+    all.extend(secrets.map(|file| Loss::Secret { file: file.clone() }));
+    let files = before.files_below(CERTIFICATES);
+    all.extend((files > 0).then_some(Loss::Certificates { files }));
     all
 }
 
@@ -110,7 +126,8 @@ pub fn phrase(losses: &[Loss], after: &Contents) -> String {
         .filter_map(|l| if let Loss::Schema { schema } = l { Some(schema.as_str()) } else { None })
         .collect();
     let is_gone = |schema: &str| gone.contains(&schema);
-    let (mut parts, mut tables, mut fewer) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut parts, mut secrets) = (Vec::new(), Vec::new());
+    let (mut tables, mut fewer) = (Vec::new(), Vec::new());
     for loss in losses {
         match loss {
             Loss::Rows { rows } => parts.push(less(*rows, after.dump.rows(), "rows")),
@@ -128,8 +145,15 @@ pub fn phrase(losses: &[Loss], after: &Contents) -> String {
                 let now = after.objects.get(prefix).copied().unwrap_or_default();
                 fewer.push((*objects, format!("{prefix}/: {}", less(*objects, now, "objects"))));
             }
+            Loss::Secret { file } => secrets.push(file.clone()),
+            Loss::Certificates { files } => {
+                parts.push(format!("no files below {CERTIFICATES} ({files} before)"));
+            }
             _ => {}
         }
+    }
+    if !secrets.is_empty() {
+        parts.push(format!("{} gone ({})", count(secrets.len(), "secret"), listed(secrets)));
     }
     if !gone.is_empty() {
         let names = gone.iter().map(|name| (*name).to_owned()).collect();
@@ -169,6 +193,7 @@ mod tests {
     use super::*;
     use crate::bundle::contents::{Amount, Dump};
     use proptest::prelude::*;
+    use std::collections::BTreeSet;
 
     fn contents(tables: &[(&str, u64)], objects: &[(&str, u64)]) -> Contents {
         let mut dump = Dump::default();
@@ -178,7 +203,13 @@ mod tests {
             let amount = Amount { rows: *rows, bytes: rows * 9 };
             dump.tables.insert((schema.to_owned(), table.to_owned()), amount);
         }
-        Contents { dump, objects: objects.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect() }
+        let objects = objects.iter().map(|(p, n)| ((*p).to_owned(), *n)).collect();
+        Contents { dump, objects, files: BTreeSet::new() }
+    }
+
+    fn configured(files: &[&str]) -> Contents {
+        let files = files.iter().map(|name| (*name).to_owned()).collect();
+        Contents { files, ..Contents::default() }
     }
 
     fn words(before: &Contents, after: &Contents) -> String {
@@ -237,13 +268,29 @@ mod tests {
         assert_eq!(words(&before, &after), "a/: 100 % fewer objects (100 before, 0 now)");
     }
 
+    #[test]
+    fn each_secret_is_watched_and_of_the_certificates_whether_any_is_left() {
+        let before = configured(&["secrets/a", "secrets/b/c", "certs/old.pem", "certs/old.key"]);
+        let table = [
+            (&["secrets/a", "secrets/b/c", "secrets/new", "certs/new.pem"][..], ""),
+            (&["secrets/a", "certs/new.pem"], "1 secret gone (secrets/b/c)"),
+            (&["secrets/a", "secrets/b/c"], "no files below certs/ (2 before)"),
+            (&[], "no files below certs/ (2 before); 2 secrets gone (secrets/a, secrets/b/c)"),
+        ];
+        for (after, expected) in table {
+            assert_eq!(words(&before, &configured(after)), expected);
+        }
+        assert!(losses(&configured(&[]), &before, 50).is_empty());
+    }
+
     fn any() -> impl Strategy<Value = Contents> {
         let tables = prop::collection::btree_map("[ab]\\.[tuv]", 0u64..400, 0..6);
         let objects = prop::collection::btree_map("[abc]", 0u64..400, 0..3);
-        (tables, objects).prop_map(|(tables, objects)| {
+        let files = prop::collection::btree_set("(secrets|certs)/[ab]", 0..4);
+        (tables, objects, files).prop_map(|(tables, objects, files)| {
             let tables: Vec<_> = tables.iter().map(|(name, n)| (name.as_str(), *n)).collect();
             let objects: Vec<_> = objects.iter().map(|(name, n)| (name.as_str(), *n)).collect();
-            contents(&tables, &objects)
+            Contents { files, ..contents(&tables, &objects) }
         })
     }
 
@@ -263,6 +310,7 @@ mod tests {
                 let own = more.objects.entry(prefix.clone()).or_default();
                 *own = (*own).max(*n);
             }
+            more.files.extend(before.files.iter().cloned());
             prop_assert!(losses(&before, &more, percent).is_empty());
             let lost = losses(&before, &after, percent);
             let text = phrase(&lost, &after);

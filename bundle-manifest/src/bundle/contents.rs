@@ -1,12 +1,17 @@
-//! How much a bundle holds: schemas, rows of tables, objects; by the indexes of the dump and the mirror alone.
+//! How much a bundle holds: schemas, rows of tables, objects, by the indexes of the dump and the mirror alone; and the
+//! names of its secrets and certificates.
 
-use crate::bundle::objects;
+use crate::bundle::{config, objects};
 use anyhow::{Context, Result};
 use bundle_format::layout::DATABASE;
 use bundle_format::report::{DumpReport, DumpTable};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Stdio};
+
+/// The directories of the secrets and of the certificates.
+pub const SECRETS: &str = "secrets/";
+pub const CERTIFICATES: &str = "certs/";
 
 /// Schema and name.
 pub type TableName = (String, String);
@@ -36,6 +41,8 @@ pub struct Contents {
     pub dump: Dump,
     /// Objects by the first part of their keys; none at all where there is no mirror.
     pub objects: BTreeMap<String, u64>,
+    /// The files with content below [`SECRETS`] and [`CERTIFICATES`].
+    pub files: BTreeSet<String>,
 }
 
 impl Dump {
@@ -70,13 +77,26 @@ impl Dump {
 }
 
 impl Contents {
-    /// Reads the indexes of a bundle.
+    /// Reads the indexes of a bundle and the names in its config archive.
     pub fn read(bundle: &Path) -> Result<Self> {
         let mut counted = BTreeMap::new();
         objects::each(bundle, |object| {
             *counted.entry(objects::prefix(&object.key).to_owned()).or_default() += 1;
         })?;
-        Ok(Self { dump: Dump::read(bundle)?, objects: counted })
+        let mut files = BTreeSet::new();
+        config::each(bundle, |name, entry| {
+            let is_watched = name.starts_with(SECRETS) || name.starts_with(CERTIFICATES);
+            if is_watched && !entry.is_empty() {
+                files.insert(name.to_owned());
+            }
+            Ok(())
+        })?;
+        Ok(Self { dump: Dump::read(bundle)?, objects: counted, files })
+    }
+
+    /// The number of files with content below a directory.
+    pub fn files_below(&self, directory: &str) -> usize {
+        self.files.iter().filter(|name| name.starts_with(directory)).count()
     }
 
     /// All objects.

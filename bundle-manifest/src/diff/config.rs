@@ -1,18 +1,13 @@
 //! Config files and settings that were added, removed and changed: their names, never a value.
 
 use super::change::Names;
-use anyhow::{Context, Result, ensure};
-use bundle_format::layout::CONFIG;
-use flate2::read::MultiGzDecoder;
+use crate::bundle::config::{self, Entry};
+use anyhow::Result;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufReader, Read};
 use std::path::Path;
 
-/// The most that an archive may hold, in bytes.
-const MOST: u64 = 1 << 30;
 const ENV: &str = ".env";
 
 type Digests = BTreeMap<String, [u8; 32]>;
@@ -42,37 +37,19 @@ impl Config {
 }
 
 impl Archive {
-    /// Bundles of the older script have no config archive.
     fn read(bundle: &Path) -> Result<Self> {
-        let path = bundle.join(CONFIG);
-        if !path.is_file() {
-            return Ok(Self::default());
-        }
-        let failed = || format!("reading {}", path.display());
-        let file = BufReader::new(File::open(&path).with_context(failed)?);
-        Self::from_tar(MultiGzDecoder::new(file).take(MOST)).with_context(failed)
+        let mut archive = Self::default();
+        config::each(bundle, |name, entry| archive.add(name, entry))?;
+        Ok(archive)
     }
 
-    fn from_tar(text: impl Read) -> Result<Self> {
-        let mut archive = Self::default();
-        for entry in tar::Archive::new(text).entries()? {
-            let mut entry = entry?;
-            if entry.header().entry_type().is_dir() {
-                continue;
-            }
-            let name = entry.path()?.to_string_lossy().into_owned();
-            ensure!(entry.size() <= MOST, "{name:?} is too large");
-            let mut content = Vec::new();
-            entry.read_to_end(&mut content)?;
-            if let Some(target) = entry.link_name_bytes() {
-                content.extend_from_slice(&target);
-            }
-            if name == ENV {
-                archive.settings = settings(&content);
-            }
-            archive.files.insert(name, Sha256::digest(&content).into());
+    fn add(&mut self, name: &str, entry: &mut dyn Entry) -> Result<()> {
+        let content = entry.content()?;
+        if name == ENV {
+            self.settings = settings(&content);
         }
-        Ok(archive)
+        self.files.insert(name.to_owned(), Sha256::digest(&content).into());
+        Ok(())
     }
 }
 
@@ -149,7 +126,11 @@ mod tests {
             ("secrets/key", "hunter3"),
             ("certs/tls.key", "x"),
         ];
-        let archive = |files: &[(&str, &str)]| Archive::from_tar(&tar_of(files)[..]).unwrap();
+        let archive = |files: &[(&str, &str)]| {
+            let mut archive = Archive::default();
+            config::each_of(&tar_of(files)[..], |name, entry| archive.add(name, entry)).unwrap();
+            archive
+        };
         let (old, new) = (archive(&old), archive(&new));
         let settings = names(&old.settings, &new.settings);
         assert_eq!(settings.added, ["NEW"]);

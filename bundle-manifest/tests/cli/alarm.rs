@@ -1,4 +1,4 @@
-use crate::support::World;
+use crate::support::{World, gzip};
 use bundle_format::report::{DumpReport, DumpTable};
 use predicates::prelude::*;
 use predicates::str::contains;
@@ -162,4 +162,61 @@ fn what_cannot_be_read_fails_and_what_is_no_finished_bundle_is_a_usage_error() {
         .success()
         .stderr(contains(format!("{FIRST} cannot be compared with")));
     world.run("alarm", &first).code(1).stderr(contains("its report cannot be read"));
+}
+
+/// Gives a finished bundle these files as its configuration.
+fn configured(world: &World, bundle: PathBuf, files: &[(&str, &str)]) -> PathBuf {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        tar.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    fs::write(bundle.join("config.tar.gz"), gzip(&tar.into_inner().unwrap())).unwrap();
+    world.describe_and_seal(&bundle);
+    bundle
+}
+
+#[test]
+fn secrets_that_are_gone_set_it_off_until_a_bundle_has_them_again() {
+    let world = world();
+    let rows = [("a.t", 9)];
+    let all = [(".env", "A=1\n"), ("secrets/key", "k"), ("certs/a.pem", "c"), ("certs/b.pem", "c")];
+    let first = configured(&world, bundle(&world, FIRST, &rows), &all);
+    world.run("alarm", &first).success();
+    let second = configured(&world, bundle(&world, SECOND, &rows), &[(".env", "A=1\n")]);
+    world.run("alarm", &second).success().stderr(
+        contains(format!("warning: {SECOND} holds far less than {FIRST}: "))
+            .and(contains("1 secret gone (secrets/key)"))
+            .and(contains("no files below certs/ (2 before)")),
+    );
+    assert_eq!(shrunk(&world), [SECOND]);
+    // A certificate under another name is one.
+    let renewed = [(".env", "A=1\n"), ("secrets/key", "rotated"), ("certs/c.pem", "c")];
+    let third = configured(&world, bundle(&world, THIRD, &rows), &renewed);
+    world
+        .run("alarm", &third)
+        .success()
+        .stderr(contains(format!("holds again what {SECOND} lacked")));
+    assert!(shrunk(&world).is_empty());
+}
+
+#[test]
+fn no_loss_is_decided_from_a_config_archive_that_cannot_be_read() {
+    let world = world();
+    let rows = [("a.t", 9)];
+    configured(&world, bundle(&world, FIRST, &rows), &[("secrets/key", "k")]);
+    let second = configured(&world, bundle(&world, SECOND, &rows), &[("secrets/other", "k")]);
+    // Sealed as it is: the seal of such a bundle is intact.
+    fs::write(second.join("config.tar.gz"), "no archive").unwrap();
+    world.describe_and_seal(&second);
+    let third = configured(&world, bundle(&world, THIRD, &rows), &[("secrets/key", "k")]);
+    world.run("alarm", &third).success().stderr(
+        contains(format!("{SECOND} cannot be compared with"))
+            .and(contains("holds far less than").not()),
+    );
+    assert!(shrunk(&world).is_empty());
+    // What cannot be read of the new bundle is no loss either.
+    world.run("alarm", &second).code(1).stderr(contains("config.tar.gz"));
 }

@@ -1,5 +1,6 @@
 //! The last drill and the last copies, by their records, where the health check expects none.
 
+use super::health::AHEAD;
 use super::line::Line;
 use super::place::Place;
 use bundle_format::report::{RunKind, RunRecord};
@@ -35,6 +36,12 @@ fn line(
         let found = format!("no {what} has succeeded yet, and the health check expects none");
         return Line::note(name, found).with_command(command);
     };
+    if (success - now).num_seconds() > AHEAD {
+        let found = format!(
+            "the last {what} that succeeded is dated in the future: the clock is wrong, or was"
+        );
+        return Line::note(name, found).with_command(command);
+    }
     let ago = age((now - success).num_seconds().max(0));
     match record.and_then(|record| record.status).filter(|status| *status != 0) {
         Some(status) => {
@@ -68,6 +75,16 @@ mod tests {
             (good.status, good.found.as_str()),
             (Status::Ok, "the last shipment succeeded 3 d ago")
         );
+        record.end(now + TimeDelta::hours(25), 0);
+        let ahead = drill(Some(&record), now, &place);
+        assert_eq!(
+            (ahead.status, ahead.found.as_str()),
+            (
+                Status::Note,
+                "the last drill that succeeded is dated in the future: the clock is wrong, or was"
+            )
+        );
+        record.end(now - TimeDelta::days(3), 0);
         record.end(now, 1);
         let failed = ship(Some(&record), now, &place);
         assert_eq!(failed.status, Status::Note);

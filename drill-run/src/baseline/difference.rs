@@ -179,6 +179,9 @@ fn objects(objects: &Objects, percent: u64) -> Vec<Judged> {
 }
 
 fn config(config: &Config) -> Vec<Judged> {
+    let is_secret = |name: &&String| name.starts_with("secrets/");
+    let secrets = config.files.removed.iter().filter(is_secret);
+    let mut judged: Vec<_> = secrets.map(|s| Judged::new(Finding, s, "there", "gone")).collect();
     let of = |what: &str, names: &Names| -> Vec<Judged> {
         let groups =
             [("removed", &names.removed), ("added", &names.added), ("changed", &names.changed)];
@@ -192,7 +195,8 @@ fn config(config: &Config) -> Vec<Judged> {
     };
     let [files, settings] = [("config files", &config.files), ("settings", &config.settings)]
         .map(|(what, names)| of(what, names));
-    [files, settings].concat()
+    judged.extend([files, settings].concat());
+    judged
 }
 
 fn fewer(verdict: bundle_format::report::DrillVerdict, check: &str, change: Change) -> Judged {
@@ -254,6 +258,7 @@ mod tests {
                 "note rows of a.fewer: 900 before -> 800",
                 "note objects: 10 before -> 9",
                 "finding objects under tmp/: 100 before -> 49",
+                "finding secrets/x: there -> gone",
                 "note config files removed: none -> secrets/x",
                 "note settings changed: none -> A, B",
             ]
@@ -281,7 +286,8 @@ mod tests {
         }
         let left: Vec<DrillVerdict> =
             judge(&less, &BTreeMap::new(), 0).into_iter().map(|j| j.verdict).collect();
-        assert_eq!(left.iter().filter(|v| **v == DrillVerdict::Finding).count(), 1, "the schema");
+        let findings = left.iter().filter(|v| **v == DrillVerdict::Finding).count();
+        assert_eq!(findings, 2, "the schema and the secret");
         less.objects.mirror_after = false;
         assert!(
             lines(&less, 0)

@@ -1,5 +1,6 @@
 //! The last drill, by the reports in `DEPLOY/.drills`.
 
+use super::bundle::AHEAD;
 use crate::probe::{Facts, Probe};
 use bundle_format::name::drill_time;
 use bundle_format::report::{DrillReport, DrillResult, ProbeKind, ProbeVerdict};
@@ -14,41 +15,64 @@ pub const NAME: &str = "newest";
 /// How the last drill ended, and how long ago one passed. What is wrong with that is a warning, since the deployment
 /// itself works.
 pub fn probe(dir: &Path, max_age: Duration) -> Probe {
-    judged(&reports(dir), dir, max_age, Utc::now())
+    let now = Utc::now();
+    judged(&Found::read(dir, now), dir, max_age, now)
 }
 
-/// The newest first, as far back as to one that passed.
-fn reports(dir: &Path) -> Vec<DrillReport> {
-    let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.file_name()).filter(|name| drill_time(name).is_some()).collect();
-    names.sort();
-    let mut reports = Vec::new();
-    for name in names.iter().rev() {
-        let read = std::fs::read(dir.join(name).join("report.json")).ok();
-        let report = read.and_then(|bytes| serde_json::from_slice::<DrillReport>(&bytes).ok());
-        // A report that cannot be read is of a drill that did not pass, as far as is known.
-        let report = report.unwrap_or_else(|| DrillReport {
-            drill: name.to_string_lossy().into_owned(),
-            started: drill_time(name).unwrap_or_default(),
-            result: DrillResult::Failed,
-            ..DrillReport::default()
-        });
-        let is_passed = report.result == DrillResult::Passed;
-        reports.push(report);
-        if is_passed {
-            break;
+/// The reports that there are.
+struct Found {
+    /// The newest first, as far back as to one that passed.
+    reports: Vec<DrillReport>,
+    /// How many are dated in the future.
+    ahead: usize,
+}
+
+impl Found {
+    fn read(dir: &Path, now: DateTime<Utc>) -> Self {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.file_name())
+            .filter(|name| drill_time(name).is_some())
+            .collect();
+        names.sort();
+        let (mut reports, mut ahead) = (Vec::new(), 0);
+        for name in names.iter().rev() {
+            let read = std::fs::read(dir.join(name).join("report.json")).ok();
+            let report = read.and_then(|bytes| serde_json::from_slice::<DrillReport>(&bytes).ok());
+            // A report that cannot be read is of a drill that did not pass, as far as is known.
+            let report = report.unwrap_or_else(|| DrillReport {
+                drill: name.to_string_lossy().into_owned(),
+                started: drill_time(name).unwrap_or_default(),
+                result: DrillResult::Failed,
+                ..DrillReport::default()
+            });
+            // One that ran under a wrong clock would hide for long that none takes place any more.
+            if seconds_of(&report, now) < -AHEAD {
+                ahead += 1;
+                continue;
+            }
+            let is_passed = report.result == DrillResult::Passed;
+            reports.push(report);
+            if is_passed {
+                break;
+            }
         }
+        Self { reports, ahead }
     }
-    reports
 }
 
-fn judged(reports: &[DrillReport], dir: &Path, max_age: Duration, now: DateTime<Utc>) -> Probe {
+fn seconds_of(report: &DrillReport, now: DateTime<Utc>) -> i64 {
+    (now - report.started).num_seconds()
+}
+
+fn judged(found: &Found, dir: &Path, max_age: Duration, now: DateTime<Utc>) -> Probe {
     let warn = |detail: String| Probe::new(ProbeKind::Drill, NAME, ProbeVerdict::Warn, detail);
+    let Found { reports, ahead } = found;
     let Some(last) = reports.first() else {
-        return warn(format!("none in {}; bash scripts/drill.sh", dir.display()));
+        let what = if *ahead == 0 { "none" } else { "only what is dated in the future" };
+        return warn(format!("{what} in {}; bash scripts/drill.sh", dir.display()));
     };
-    let seconds = |report: &DrillReport| (now - report.started).num_seconds();
+    let seconds = |report: &DrillReport| seconds_of(report, now);
     let days = max_age.as_secs() / 86_400;
     let is_old = |report: &DrillReport| seconds(report) > max_age.as_secs().cast_signed();
     let passed = reports.iter().find(|report| report.result == DrillResult::Passed);
@@ -66,6 +90,9 @@ fn judged(reports: &[DrillReport], dir: &Path, max_age: Duration, now: DateTime<
         }
         Some(_) => {}
         None => detail += "; none has passed",
+    }
+    if *ahead > 0 {
+        detail += &format!("; {ahead} dated in the future, not counted");
     }
     let is_good = last.result == DrillResult::Passed && !is_old(last);
     let probe = match is_good {
@@ -104,8 +131,9 @@ mod tests {
         use DrillResult::{Finding, Passed};
         let now = Utc::now();
         let outcome = |drills: &[(i64, DrillResult)]| {
-            let reports: Vec<_> = drills.iter().map(|(days, r)| report(now, *days, *r)).collect();
-            let probe = judged(&reports, Path::new("/d"), Duration::from_secs(8 * 86_400), now);
+            let reports = drills.iter().map(|(days, r)| report(now, *days, *r)).collect();
+            let found = Found { reports, ahead: 0 };
+            let probe = judged(&found, Path::new("/d"), Duration::from_secs(8 * 86_400), now);
             (probe.verdict, probe.detail)
         };
         for (drills, verdict, detail) in [
@@ -143,8 +171,52 @@ mod tests {
         write("drill_20260402T020000Z", &serde_json::to_string(&passed).unwrap());
         write("drill_20260403T020000Z", "{");
         write(".drill_20260404T020000Z.partial", "{");
-        let read: Vec<_> = reports(dir.path()).into_iter().map(|r| (r.drill, r.result)).collect();
+        let found = Found::read(dir.path(), Utc::now());
+        let read: Vec<_> = found.reports.into_iter().map(|r| (r.drill, r.result)).collect();
         let unreadable = ("drill_20260403T020000Z".to_owned(), DrillResult::Failed);
         assert_eq!(read, [unreadable, ("d1".to_owned(), DrillResult::Passed)]);
+    }
+
+    #[test]
+    fn a_drill_dated_in_the_future_does_not_hide_that_none_takes_place_any_more() {
+        use DrillResult::{Failed, Passed};
+        let now: DateTime<Utc> = "2026-04-21T02:00:00Z".parse().unwrap();
+        let outcome = |drills: &[(i64, DrillResult)]| {
+            let dir = tempfile::tempdir().unwrap();
+            for (hours, result) in drills {
+                let started = now - TimeDelta::hours(*hours);
+                let drill = started.format("drill_%Y%m%dT%H%M%SZ").to_string();
+                let own = dir.path().join(&drill);
+                std::fs::create_dir(&own).unwrap();
+                let report =
+                    DrillReport { drill, started, result: *result, ..DrillReport::default() };
+                let text = serde_json::to_string(&report).unwrap();
+                std::fs::write(own.join("report.json"), text).unwrap();
+            }
+            let found = Found::read(dir.path(), now);
+            let week = Duration::from_secs(7 * 86_400);
+            let probe = judged(&found, dir.path(), week, now);
+            (probe.verdict, probe.detail.replace(&dir.path().display().to_string(), "/d"))
+        };
+        for (drills, verdict, detail) in [
+            (&[(-24, Passed)][..], ProbeVerdict::Pass, "drill_20260422T020000Z, passed 0 s ago"),
+            (
+                &[(-25, Passed), (26, Failed), (240, Passed), (480, Passed)],
+                ProbeVerdict::Warn,
+                "drill_20260420T000000Z, failed 26 h ago; the last that passed is 10 d old (more than 7 d); 1 dated in the future, not counted",
+            ),
+            (
+                &[(-8760, Failed), (-8759, Passed), (3, Passed)],
+                ProbeVerdict::Pass,
+                "drill_20260420T230000Z, passed 3 h ago; 2 dated in the future, not counted",
+            ),
+            (
+                &[(-25, Passed)],
+                ProbeVerdict::Warn,
+                "only what is dated in the future in /d; bash scripts/drill.sh",
+            ),
+        ] {
+            assert_eq!(outcome(drills), (verdict, detail.to_owned()));
+        }
     }
 }

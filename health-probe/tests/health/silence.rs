@@ -2,50 +2,18 @@
 //! limit, not the sum of them.
 
 use super::health;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use assert_cmd::Command;
 use predicates::prelude::*;
 use predicates::str::contains;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
+use test_kit::dead_host::DeadHost;
 use test_kit::deployment::{APPS, Deployment, Options, sh};
 
 /// What is promised of the whole check: the limit and one second.
 const LIMIT: &str = "--timeout=3";
 const WHOLE: Duration = Duration::from_secs(4);
-
-/// A host that swallows packets: a listener whose queue is full drops every further SYN.
-struct DeadHost {
-    listener: Socket,
-    _queue: Vec<Socket>,
-}
-
-impl DeadHost {
-    fn new() -> Result<Self> {
-        let any = SockAddr::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-        listener.bind(&any)?;
-        listener.listen(0)?;
-        let address = listener.local_addr()?;
-        let mut queue = Vec::new();
-        for _ in 0..4 {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
-            socket.set_nonblocking(true)?;
-            let _ = socket.connect(&address);
-            queue.push(socket);
-        }
-        let dead = Self { listener, _queue: queue };
-        let error = TcpStream::connect_timeout(&dead.address()?, Duration::from_millis(200));
-        assert_eq!(error.unwrap_err().kind(), std::io::ErrorKind::TimedOut, "it answers");
-        Ok(dead)
-    }
-
-    fn address(&self) -> Result<SocketAddr> {
-        self.listener.local_addr()?.as_socket().context("no address")
-    }
-}
 
 #[test]
 fn a_dead_host_for_everything_at_once_costs_one_limit() -> Result<()> {

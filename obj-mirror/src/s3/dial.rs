@@ -3,15 +3,17 @@
 use crate::s3::fault::{Kind, StoreError};
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
+use pipe_kit::address::share;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use std::io;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{self, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -115,9 +117,15 @@ impl Dialer {
     /// [`Kind::Unreachable`] if there is no answer; [`Kind::Tls`] if the server cannot be trusted.
     pub async fn connect(&self) -> Result<Box<dyn Stream>, StoreError> {
         let unreachable = |message: String| StoreError::new(Kind::Unreachable, message);
+        let late = || unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs()));
         let connecting = async {
-            let stream = TcpStream::connect(&self.address).await;
-            let stream = stream.map_err(|e| unreachable(e.to_string()))?;
+            let failed = |error: io::Error| match error.kind() {
+                io::ErrorKind::TimedOut => late(),
+                _ => unreachable(error.to_string()),
+            };
+            let found = tokio::net::lookup_host(&self.address).await.map_err(failed)?;
+            let found: Vec<_> = found.collect();
+            let stream = first_reached(&found, CONNECT_TIMEOUT).await.map_err(failed)?;
             // Requests are small and each is waited for, so they are sent at once.
             let _ = stream.set_nodelay(true);
             let stream = QuickAck { stream, has_received: false };
@@ -131,12 +139,7 @@ impl Dialer {
                 }
             }
         };
-        match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-            Ok(result) => result,
-            Err(_) => {
-                Err(unreachable(format!("no connection within {} s", CONNECT_TIMEOUT.as_secs())))
-            }
-        }
+        tokio::time::timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(late()))
     }
 
     fn refused(&self, error: &io::Error) -> StoreError {
@@ -226,9 +229,40 @@ fn client_config(ca_bundle: Option<&Path>) -> Result<ClientConfig> {
     Ok(config.context("setting up TLS")?.with_root_certificates(roots).with_no_client_auth())
 }
 
+/// Connects to the first address that answers, and returns why the last one does not if none does.
+async fn first_reached(addresses: &[SocketAddr], limit: Duration) -> io::Result<TcpStream> {
+    let begun = Instant::now();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "no address to connect to");
+    for (position, address) in addresses.iter().enumerate() {
+        let left = limit.saturating_sub(begun.elapsed());
+        let own = share(left, addresses.len() - position);
+        match tokio::time::timeout(own, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_) => last = io::ErrorKind::TimedOut.into(),
+        }
+    }
+    Err(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use test_kit::dead_host::DeadHost;
+
+    #[tokio::test]
+    async fn an_address_that_does_not_answer_leaves_time_for_the_others() {
+        let (dead, limit) = (DeadHost::new().unwrap(), Duration::from_secs(2));
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let (dead, good) = (dead.address().unwrap(), listener.local_addr().unwrap());
+        for at in [&[dead, good][..], &[dead, dead, good], &[dead, good, dead]] {
+            let whole = tokio::time::timeout(limit, first_reached(at, limit));
+            assert_eq!(whole.await.unwrap().unwrap().peer_addr().unwrap(), good);
+        }
+        let error = first_reached(&[dead, dead], limit).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(first_reached(&[], limit).await.unwrap_err().kind(), io::ErrorKind::NotFound);
+    }
 
     #[test]
     fn a_port_is_distinguished_from_an_address() {

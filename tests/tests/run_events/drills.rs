@@ -225,3 +225,66 @@ fn a_signal_ends_a_drill_in_order_its_server_its_report_its_events() -> Result<(
     assert_eq!(stand.left()?, "lock\n");
     Ok(())
 }
+
+#[test]
+fn a_copy_that_cannot_be_opened_is_a_drill_that_did_not_pass() -> Result<()> {
+    let stand = Stand::new()?;
+    let place = stand.deployment.dir().join("copies");
+    let bundle = stand.deployment.newest_bundle()?;
+    let name = bundle.file_name().context("a name")?.to_string_lossy();
+    sh(
+        stand.deployment.dir(),
+        &format!(
+            "mkdir copies && echo 'SHIP_1={}' >> .env && age-keygen -o key 2>/dev/null
+             scripts/seal.sh {} -r \"$(age-keygen -y key)\" > sealed.tar.age
+             head -c 2000 sealed.tar.age > damaged.tar.age
+             cp sealed.tar.age piprio_20200101T000000Z.tar.age",
+            place.display(),
+            bundle.display()
+        ),
+    )?;
+    let missing = format!("SHIP_1:{name}");
+    for (copy, status, result) in [
+        ("damaged.tar.age", 4, DrillResult::Damaged),
+        (&missing, 1, DrillResult::Failed),
+        // It holds another bundle than the one that it is named after.
+        ("piprio_20200101T000000Z.tar.age", 4, DrillResult::Damaged),
+    ] {
+        let mut command = stand.deployment.script("drill.sh", &["--json", copy, "-i", "key"]);
+        let out = command.current_dir(stand.deployment.dir()).output()?;
+        let printed = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(i32::from(status)), "{printed}");
+        let report: DrillReport = serde_json::from_slice(&out.stdout).context("a report")?;
+        assert_eq!((report.result, report.bundle.name.as_str()), (result, copy));
+        let ended = record(&stand.deployment, Drill)?;
+        assert_eq!(ended.status, Some(status));
+        assert_eq!(ended.drill.context("a drill's own")?.result, Some(result));
+        let pings = ["start".to_owned(), status.to_string()]
+            .map(|s| format!("POST /planted-ping/drill/{s}"));
+        assert_eq!(lines(&stand.pings.take()), pings);
+        let sent = messages(&stand.messages.take())?;
+        let text =
+            format!("drill failed with status {status} in validate: {copy} could not be opened");
+        assert!(sent.len() == 1 && sent[0].1.contains(&text), "{sent:?}");
+        assert_eq!(stand.result()?, [result.word()]);
+        assert_eq!(stand.left()?, ".unsealed.lock\nlock\n");
+    }
+    assert_eq!(stand.reports()?, "3\n");
+    stand.drill(&["--verify-reports"])?.expect(0);
+    // The bundle of a copy that could not be opened was not changed.
+    stand.drill(&["--newest"])?.expect(0);
+
+    // A part of a drill notifies nobody, and another that opens a copy is a reason to refuse this one.
+    stand.pings.take();
+    stand.drill(&["--only", "config", &missing])?.expect(1);
+    assert!(stand.pings.take().is_empty());
+    let lock = stand.deployment.dir().join("backups/.drill/.unsealed.lock");
+    let held = std::fs::File::open(lock)?;
+    held.lock()?;
+    stand.drill(&[&missing])?.expect(5);
+    assert_eq!(
+        lines(&stand.pings.take()),
+        ["POST /planted-ping/drill/start", "POST /planted-ping/drill/5"]
+    );
+    Ok(())
+}
