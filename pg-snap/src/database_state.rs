@@ -111,8 +111,13 @@ impl DatabaseState {
 impl Setting {
     fn statement(&self, database: &str) -> String {
         let target = settings::alter_target(self.role.as_deref(), database);
+        format!("ALTER {target} {};\n", self.assignment())
+    }
+
+    /// What follows the target of an `ALTER`.
+    pub fn assignment(&self) -> String {
         let value = settings::value(&self.name, &self.value);
-        format!("ALTER {target} SET {} TO {value};\n", settings::name(&self.name))
+        format!("SET {} TO {value}", settings::name(&self.name))
     }
 }
 
@@ -215,8 +220,17 @@ impl DatabaseState {
     /// The statements that give a loaded database the rest of the state: grants, comment, limit,
     /// and the settings that would cost the load something or forbid it.
     pub fn apply_statements(&self, name: &str) -> String {
+        format!("BEGIN;\n{}COMMIT;\n", self.rest_statements(name))
+    }
+
+    /// The same, and nothing is changed: they fail now if they would fail after the load.
+    pub fn try_statements(&self, name: &str) -> String {
+        format!("BEGIN;\n{}ROLLBACK;\n", self.rest_statements(name))
+    }
+
+    fn rest_statements(&self, name: &str) -> String {
         let db = ident(name);
-        let mut sql = String::from("BEGIN;\n");
+        let mut sql = String::new();
         if let Some(comment) = &self.comment {
             let _ = writeln!(sql, "COMMENT ON DATABASE {db} IS {};", literal(comment));
         }
@@ -238,7 +252,6 @@ impl DatabaseState {
         }
         self.settings.iter().for_each(|setting| sql += &setting.statement(name));
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);
-        sql.push_str("COMMIT;\n");
         sql
     }
 }

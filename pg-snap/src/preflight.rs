@@ -8,6 +8,7 @@ mod probes;
 mod problems;
 mod requirements;
 mod room;
+mod settings;
 
 pub use facts::Facts;
 pub use findings::{roles_missing, unknown_setting, without_login};

@@ -34,7 +34,8 @@ pub struct FailedProbe {
     pub state: String,
 }
 
-const NO_ERROR: &str = "00000";
+/// The SQLSTATE of a statement that succeeded.
+pub const NO_ERROR: &str = "00000";
 
 /// The statements that check these requirements.
 pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
@@ -119,26 +120,31 @@ pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> 
     if probes.is_empty() {
         return Ok(Vec::new());
     }
+    let statements: Vec<&str> = probes.iter().map(|probe| probe.statement.as_str()).collect();
+    let states = states(server, &statements)?;
+    let failed = probes.into_iter().zip(states).filter(|(_, state)| state != NO_ERROR);
+    Ok(failed
+        .map(|(Probe { subject, about, .. }, state)| FailedProbe { subject, about, state })
+        .collect())
+}
+
+/// Runs each text of statements in a transaction that is rolled back, all in one session; returns the SQLSTATE
+/// that each has ended with.
+pub fn states(server: &Server, statements: &[impl AsRef<str>]) -> Result<Vec<String>> {
     let mut script = String::from("\\set ON_ERROR_STOP 0\n");
-    for probe in &probes {
+    for statement in statements {
+        // What comes before it goes to the server at once.
         script += &format!(
-            "BEGIN; SET LOCAL search_path = pg_catalog; SET LOCAL client_min_messages = error; \
-             SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s';\n{}\n\
+            "BEGIN\\; SET LOCAL search_path = pg_catalog\\; SET LOCAL client_min_messages = error\\; \
+             SET LOCAL lock_timeout = '5s'\\; SET LOCAL statement_timeout = '10s';\n{}\n\
              \\echo state :SQLSTATE\nROLLBACK;\n",
-            probe.statement
+            statement.as_ref()
         );
     }
     let answer = server.query(&server.maintenance, &script)?;
-    let states: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("state ")).collect();
-    (states.len() == probes.len()).then_some(()).context("checking what a load needs")?;
-    let failed = probes.into_iter().zip(states).filter(|(_, state)| *state != NO_ERROR);
-    Ok(failed
-        .map(|(Probe { subject, about, .. }, state)| FailedProbe {
-            subject,
-            about,
-            state: state.into(),
-        })
-        .collect())
+    let states = answer.lines().filter_map(|line| line.strip_prefix("state "));
+    let states: Vec<String> = states.map(str::to_owned).collect();
+    (states.len() == statements.len()).then_some(states).context("checking what a load needs")
 }
 
 #[cfg(test)]

@@ -38,6 +38,7 @@ mod same_data;
 mod same_meaning;
 mod sameness;
 mod search_path;
+mod settings;
 mod tenant;
 mod tenant_faults;
 mod warnings;
