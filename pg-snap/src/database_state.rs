@@ -6,7 +6,9 @@ mod contents;
 mod requirements;
 mod settings;
 
-pub use requirements::{Dictionary, QUERIES, Requirements, Resolution};
+pub use requirements::{
+    Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
+};
 pub use settings::list as search_path;
 
 use crate::psql::Server;

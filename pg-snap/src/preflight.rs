@@ -9,6 +9,7 @@ mod problems;
 mod requirements;
 mod room;
 mod settings;
+mod superuser;
 
 pub use facts::Facts;
 pub use findings::{roles_missing, unknown_setting, without_login};

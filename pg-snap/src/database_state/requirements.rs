@@ -30,7 +30,44 @@ pub struct Requirements {
     /// Those that belong to no extension.
     pub foreign_data_wrappers: Vec<String>,
     pub event_triggers: Vec<String>,
+    /// One of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub superuser_objects: Vec<SuperuserObject>,
     pub row_values: Vec<RowValue>,
+}
+
+/// A definition that belongs to no extension, and that PostgreSQL lets only a superuser create.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuperuserObject {
+    pub kind: SuperuserKind,
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuperuserKind {
+    PublicationOfAllTables,
+    PublicationOfSchema,
+    Subscription,
+    OperatorFamily,
+    OperatorClass,
+    /// The name is its two types, with `AS` between them.
+    CastWithoutFunction,
+    /// Neither type is of the database.
+    CastOfServerTypes,
+    InternalFunction,
+    LeakproofFunction,
+    FunctionWithSupport,
+    /// With `internal` as the type of its state.
+    InternalAggregate,
+    BaseType,
+    TextSearchParser,
+    TextSearchTemplate,
+    AccessMethod,
+    Language,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A text search dictionary of a template of PostgreSQL's own.

@@ -1,6 +1,7 @@
 //! Checks by attempt: each statement runs in a transaction that is rolled back, and the SQLSTATE that it
 //! ends with is the answer.
 
+use super::superuser;
 use crate::database_state::{Dictionary, Requirements, Resolution};
 use crate::psql::Server;
 use crate::sql::{ident, literal};
@@ -72,8 +73,13 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     }
     if let Some(first) = requirements.event_triggers.first() {
         let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
-             AS 'BEGIN END'; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
+             AS 'BEGIN END'\\; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
         add(ProbeSubject::Guarded, format!("event trigger {first}"), statement.into());
+    }
+    for object in &requirements.superuser_objects {
+        if let Some((about, statements)) = superuser::attempt(object) {
+            add(ProbeSubject::Guarded, about, statements.into());
+        }
     }
     for value in &requirements.row_values {
         // A schema is the database's own, even if it came with the server.

@@ -39,6 +39,7 @@ mod same_meaning;
 mod sameness;
 mod search_path;
 mod settings;
+mod superuser_objects;
 mod tenant;
 mod tenant_faults;
 mod warnings;
