@@ -91,8 +91,8 @@ pub struct Role {
     pub name: String,
     /// Whether it could log in: its password is the server's, not the dump's.
     pub login: bool,
-    /// Whether it owns the database or an object in it: the role that loads the dump must be a member of
-    /// it. None: not known.
+    /// Whether it owns the database or an object in it, or has granted a privilege on what another role owns:
+    /// the role that loads the dump must be a member of it. None: not known.
     #[serde(default)]
     pub owns: Option<bool>,
 }

@@ -183,8 +183,8 @@ fn role_problems(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// Only a member of a role can make it the owner of objects, and only a session with its rights can fill
-/// them afterwards.
+/// Only a member of a role can make it the owner of objects or grant something as that role, and only a session
+/// with its rights can fill the objects afterwards.
 fn not_a_member(
     plan: &IntendedLoad<'_>,
     facts: &Facts,
@@ -199,7 +199,8 @@ fn not_a_member(
         _ => roles::grant_statement(role, &facts.me, plan.server.major),
     };
     Some(format!(
-        "role {role} owns objects in the dump, and role {} may not act for it; as a superuser: {remedy}",
+        "role {role} owns objects in the dump or has granted privileges, and role {} may not act for it; as a \
+         superuser: {remedy}",
         facts.me
     ))
 }

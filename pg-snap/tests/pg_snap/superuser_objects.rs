@@ -55,6 +55,15 @@ const OBJECTS: &[(&str, &str)] = &[
          create language odd_words handler odd.call", "language odd_words"),
 ];
 
+/// With what an ordinary role creates that is like them.
+const ORDINARY: &str = "
+    create table t (i int, r int4range); create publication of_t for table t;
+    create type mood as enum ('sad'); create type pair as (a int, b int); create domain small as int;
+    create type span as range (subtype = int4, multirange_type_name = spans);
+    create function f(mood) returns int language sql as 'select 1'; create cast (mood as int) with function f(mood);
+    create aggregate total(int) (sfunc = int4pl, stype = int); create extension citext;
+    create text search dictionary words (template = simple)";
+
 fn elsewhere() -> Result<Postgres> {
     let server = Postgres::start()?;
     server.psql("postgres", "create role plain login password 'x' createdb")?;
@@ -92,5 +101,24 @@ fn definitions_that_require_a_superuser_are_refused_for_any_other_role() -> Resu
             refused(&other, "plain", &file, &format!("creates {words}, which role plain may not"))?;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn what_an_ordinary_role_may_create_is_not_taken_for_it() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.path("d.sql.gz");
+    s.server.psql(
+        "postgres",
+        "create role plain login password 'x' createdb; create database source owner plain",
+    )?;
+    let mut plain = s.server.client("psql");
+    plain.env("PGUSER", "plain").env("PGPASSWORD", "x");
+    postgres::psql(plain, "source", &[], ORDINARY)?;
+    dump_to(&s.server, "source", &[], &file)?;
+    let target = elsewhere()?;
+    passes(&target, "plain", &file)?;
+    let mut load = crate::preflight::as_role(&target, "plain");
+    load.arg("load").arg(&file).assert().success();
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::preflight::Facts;
 use crate::roles;
 use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
-use crate::sql::{Name, StatementKind, classify, portable, properties};
+use crate::sql::{Name, StatementKind, classify, loadable, properties};
 use anyhow::Result;
 use pipe_kit::{Stop, info};
 
@@ -123,7 +123,7 @@ impl Observer for Feeder<'_> {
             _ => {}
         }
         self.create_roles(sql)?;
-        let mut text = portable(std::mem::take(&mut self.text));
+        let mut text = loadable(std::mem::take(&mut self.text));
         // psql reads lines.
         text.push(b'\n');
         self.session.send(&text)
