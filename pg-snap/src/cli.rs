@@ -155,7 +155,8 @@ enum Command {
     /// Check whether a dump can be loaded, changing nothing (status 5 if not)
     ///
     /// Checks versions, privileges, roles, extensions, locale, collations, tablespaces, dictionary files,
-    /// libraries, what prevents the database from being replaced, and free space on the server's disk.
+    /// libraries, values of settings, what prevents the database from being replaced, and free space on the
+    /// server's disk.
     /// Where only an attempt gives the answer, it is made in a transaction that is rolled back. Reads only
     /// the head of the dump. Prints each problem on standard error, with its remedy.
     #[command(after_help = format!("EXAMPLES:\n  PGDATABASE=piprio pg-snap preflight database.sql.gz\n  PGDATABASE=piprio pg-snap preflight --json --drop-first database.sql.gz\n\n{ENVIRONMENT}\n\n{STATUS}"))]

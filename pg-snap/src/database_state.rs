@@ -7,7 +7,9 @@ mod requirements;
 mod settings;
 
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
-pub use requirements::{Dictionary, QUERIES, Requirements, Resolution};
+pub use requirements::{
+    Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
+};
 pub use settings::list as search_path;
 
 use crate::blocks::comments;
@@ -91,8 +93,8 @@ pub struct Role {
     pub name: String,
     /// Whether it could log in: its password is the server's, not the dump's.
     pub login: bool,
-    /// Whether it owns the database or an object in it: the role that loads the dump must be a member of
-    /// it. None: not known.
+    /// Whether it owns the database or an object in it, or has granted a privilege on what another role owns:
+    /// the role that loads the dump must be a member of it. None: not known.
     #[serde(default)]
     pub owns: Option<bool>,
 }
@@ -113,8 +115,13 @@ impl DatabaseState {
 impl Setting {
     fn statement(&self, database: &str) -> String {
         let target = settings::alter_target(self.role.as_deref(), database);
+        format!("ALTER {target} {};\n", self.assignment())
+    }
+
+    /// What follows the target of an `ALTER`.
+    pub fn assignment(&self) -> String {
         let value = settings::value(&self.name, &self.value);
-        format!("ALTER {target} SET {} TO {value};\n", settings::name(&self.name))
+        format!("SET {} TO {value}", settings::name(&self.name))
     }
 }
 
@@ -231,8 +238,17 @@ impl DatabaseState {
     /// The statements that give a loaded database the rest of the state: grants, comment, limit,
     /// and the settings that would cost the load something or forbid it.
     pub fn apply_statements(&self, name: &str) -> String {
+        format!("BEGIN;\n{}COMMIT;\n", self.rest_statements(name))
+    }
+
+    /// The same, and nothing is changed: they fail now if they would fail after the load.
+    pub fn try_statements(&self, name: &str) -> String {
+        format!("BEGIN;\n{}ROLLBACK;\n", self.rest_statements(name))
+    }
+
+    fn rest_statements(&self, name: &str) -> String {
         let db = ident(name);
-        let mut sql = String::from("BEGIN;\n");
+        let mut sql = String::new();
         if let Some(comment) = &self.comment {
             let _ = writeln!(sql, "COMMENT ON DATABASE {db} IS {};", literal(comment));
         }
@@ -254,7 +270,6 @@ impl DatabaseState {
         }
         self.settings.iter().for_each(|setting| sql += &setting.statement(name));
         let _ = writeln!(sql, "ALTER DATABASE {db} CONNECTION LIMIT {};", self.connection_limit);
-        sql.push_str("COMMIT;\n");
         sql
     }
 }

@@ -61,7 +61,7 @@ pub struct LoadOptions {
     pub file: PathBuf,
     /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
-    /// Drop the old database before the new one is created.
+    /// Drop the old database before the new one is filled.
     pub drop_first: bool,
     /// Keep the old database as `<name>_previous`.
     pub keep_previous: bool,
@@ -151,13 +151,15 @@ impl Load {
         if self.old.is_some() || options.drop_first {
             self.server.drop_database(outgoing)?;
         }
+        let incoming_guard = self.create_incoming(&state)?;
+        self.server.execute(&self.server.maintenance, &state.try_statements(incoming))?;
+        // The meaning of rows, and what is derived from them, may depend on these.
+        self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
+        // Only now: what the new database cannot be given has failed by then.
         if options.drop_first {
             self.in_doubt.set(true);
             self.server.drop_database(database)?;
         }
-        let incoming_guard = self.create_incoming(&state)?;
-        // The meaning of rows, and what is derived from them, may depend on these.
-        self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
         let search_path = search_path(&self.server, incoming, &state)?;
         let operator_schemas = state.operator_schemas();
         let plan = parallel_load::LoadPlan {
@@ -257,11 +259,11 @@ impl Load {
     }
 
     fn remove_unknown_settings(&self, state: &mut DatabaseState) {
-        let unknown = &self.facts.unknown_settings;
-        for name in unknown {
+        let unknown = self.facts.unknown_settings();
+        for name in &unknown {
             warning!("{}", preflight::unknown_setting(name, self.server.version));
         }
-        state.settings.retain(|setting| !unknown.contains(&setting.name));
+        state.settings.retain(|setting| !unknown.contains(&setting.name.as_str()));
     }
 
     /// Creates the roles that the dump names and the server lacks.

@@ -8,6 +8,8 @@ mod probes;
 mod problems;
 mod requirements;
 mod room;
+mod settings;
+mod superuser;
 
 pub use facts::Facts;
 pub use findings::{other_encoding, roles_missing, unknown_setting, without_login};

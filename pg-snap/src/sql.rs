@@ -10,13 +10,14 @@ pub mod properties;
 mod quoted_begin;
 mod quoting;
 pub mod reduction;
+mod role_change;
 pub mod scanner;
 pub mod statement;
 mod tokens;
 
 pub use comments::length_of_comments;
 pub use encoding::client_encoding;
-pub use portable::portable;
+pub use portable::{loadable, portable};
 pub use quoting::{MAX_NAME_BYTES, ident, literal, rename_schema, with_suffix, with_values};
 pub use statement::{StatementKind, classify};
 pub use tokens::{Name, Token, TokenCursor, name, name_after, tokens};

@@ -37,6 +37,9 @@ pub struct Requirements {
     pub event_triggers: Vec<String>,
     #[serde(skip_serializing_if = "HiddenOperators::is_empty")]
     pub hidden_operators: HiddenOperators,
+    /// One of each kind.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub superuser_objects: Vec<SuperuserObject>,
     pub row_values: Vec<RowValue>,
 }
 
@@ -51,6 +54,40 @@ pub struct HiddenOperators {
     pub users: Vec<String>,
     /// The number of all of these objects.
     pub count: usize,
+}
+
+/// A definition that belongs to no extension, and that PostgreSQL lets only a superuser create.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SuperuserObject {
+    pub kind: SuperuserKind,
+    pub name: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuperuserKind {
+    PublicationOfAllTables,
+    PublicationOfSchema,
+    Subscription,
+    OperatorFamily,
+    OperatorClass,
+    /// The name is its two types, with `AS` between them.
+    CastWithoutFunction,
+    /// Neither type is of the database.
+    CastOfServerTypes,
+    InternalFunction,
+    LeakproofFunction,
+    FunctionWithSupport,
+    /// With `internal` as the type of its state.
+    InternalAggregate,
+    BaseType,
+    TextSearchParser,
+    TextSearchTemplate,
+    AccessMethod,
+    Language,
+    /// Written by a newer version.
+    #[serde(other)]
+    Unknown,
 }
 
 /// A text search dictionary of a template of PostgreSQL's own.

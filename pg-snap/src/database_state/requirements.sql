@@ -15,6 +15,41 @@ loc as (
       as x (provider, locale, ctype, rules)
     where c.oid >= 16384 and ('pg_collation'::regclass, c.oid) not in (select classid, objid from member)
     order by provider, locale, ctype, rules, c.oid limit 50
+),
+named as (
+    select 'pg_opclass'::regclass as classid, oid, opcname as name, opcnamespace as namespace from pg_opclass
+    union all select 'pg_opfamily'::regclass, oid, opfname, opfnamespace from pg_opfamily
+    union all select 'pg_ts_parser'::regclass, oid, prsname, prsnamespace from pg_ts_parser
+    union all select 'pg_ts_template'::regclass, oid, tmplname, tmplnamespace from pg_ts_template
+),
+-- What only a superuser may create. A function that belongs to a type comes with it.
+guarded (kind, classid, oid, name) as (
+    select case when puballtables then 'publication_of_all_tables' else 'publication_of_schema' end,
+      'pg_publication'::regclass, oid, quote_ident(pubname)
+    from pg_publication where puballtables or oid in (select refobjid from pg_depend
+      where refclassid = 'pg_publication'::regclass and classid = to_regclass('pg_catalog.pg_publication_namespace'))
+    -- pg_dump writes them for a superuser only.
+    union all select 'subscription', 'pg_subscription'::regclass, s.oid, quote_ident(subname)
+    from pg_subscription s join pg_database d on d.oid = subdbid
+    where datname = current_database() and (select rolsuper from pg_roles where rolname = current_user)
+    union all select case classid when 'pg_opclass'::regclass then 'operator_class' when 'pg_opfamily'::regclass then 'operator_family'
+      when 'pg_ts_parser'::regclass then 'text_search_parser' else 'text_search_template' end,
+      classid, m.oid, format('%I.%I', nspname, name)
+    from named m join pg_namespace n on n.oid = namespace where nspname !~ '^pg_'
+    union all select case castmethod when 'b' then 'cast_without_function' else 'cast_of_server_types' end,
+      'pg_cast'::regclass, oid, format('%s AS %s', castsource::regtype, casttarget::regtype)
+    from pg_cast where castmethod = 'b' or castsource < 16384 and casttarget < 16384
+    union all select k, 'pg_proc'::regclass, p.oid, p.oid::regprocedure::text
+    from pg_proc p join pg_language l on l.oid = prolang left join pg_aggregate a on aggfnoid = p.oid, lateral (values
+      ('internal_function', lanname = 'internal' and prokind <> 'a'), ('leakproof_function', proleakproof), ('function_with_support', prosupport <> 0),
+      ('internal_aggregate', 'internal'::regtype in (aggtranstype, aggmtranstype))) as v (k, is_so)
+    where is_so and p.oid >= 16384 and pronamespace::regnamespace::text !~ '^pg_'
+      and not exists (select from pg_depend d where d.classid = 'pg_proc'::regclass and d.objid = p.oid and deptype = 'i')
+    union all select 'base_type', 'pg_type'::regclass, oid, oid::regtype::text
+    from pg_type t where typtype in ('b', 'p') and typnamespace::regnamespace::text !~ '^pg_'
+      and not exists (select from pg_type e where e.typarray = t.oid)
+    union all select 'access_method', 'pg_am'::regclass, oid, quote_ident(amname) from pg_am
+    union all select 'language', 'pg_language'::regclass, oid, quote_ident(lanname) from pg_language
 )
 select json_build_object(
   'extension_versions', (select coalesce(json_object_agg(extname, extversion order by extname), '{}') from pg_extension where oid >= 16384),
@@ -33,4 +68,7 @@ select json_build_object(
   'foreign_data_wrappers', (select coalesce(json_agg(fdwname order by fdwname), '[]') from pg_foreign_data_wrapper w
     where ('pg_foreign_data_wrapper'::regclass, w.oid) not in (select classid, objid from member)),
   'event_triggers', (select coalesce(json_agg(evtname order by evtname), '[]') from pg_event_trigger t
-    where ('pg_event_trigger'::regclass, t.oid) not in (select classid, objid from member)));
+    where ('pg_event_trigger'::regclass, t.oid) not in (select classid, objid from member)),
+  'superuser_objects', (select coalesce(json_agg(json_build_object('kind', kind, 'name', name) order by kind), '[]')
+    from (select kind, min(name) as name from guarded g
+      where oid >= 16384 and (g.classid::oid, g.oid) not in (select classid, objid from member) group by kind) as x));

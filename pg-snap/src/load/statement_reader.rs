@@ -137,7 +137,7 @@ impl Observer for Collector {
             return Ok(());
         }
         let mut statement = self.take_statement(kind);
-        statement.text = sql::portable(statement.text);
+        statement.text = sql::loadable(statement.text);
         if statement.text.is_empty() {
             return Ok(());
         }

@@ -227,7 +227,7 @@ impl<'a> Tenant<'a> {
     /// The statements that reset what the dump may have set, and give each schema its final name.
     fn rename_loaded(&self) -> String {
         let mut script = format!(
-            "SET client_encoding = 'UTF8';\nSET SESSION AUTHORIZATION DEFAULT;\n{}",
+            "SET client_encoding = 'UTF8';\nRESET ROLE;\n{}",
             dependents::forbid_partitions(self.from)
         );
         if self.from != self.into {

@@ -1,10 +1,11 @@
 //! What a load depends on, as the server reports it.
 
-use super::probes::{self, FailedProbe};
+use super::probes::{self, FailedProbe, ProbeSubject};
+use super::settings::{self, Reason, RefusedSetting};
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server, sqlstate_of};
-use crate::server_error::{INVALID_PARAMETER_VALUE, UNDEFINED_OBJECT};
-use crate::sql::{ident, literal};
+use crate::server_error::INVALID_PARAMETER_VALUE;
+use crate::sql::literal;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -46,13 +47,9 @@ pub struct Facts {
     #[serde(skip)]
     pub failed: Vec<FailedProbe>,
     pub tablespaces: BTreeMap<String, Tablespace>,
-    /// Parameters among those that the dump sets on its database which only a superuser may set.
-    pub guarded_settings: Vec<String>,
-    /// Parameters among them that the server does not know.
+    /// Settings of the dump's database that the server does not accept.
     #[serde(skip)]
-    pub unknown_settings: Vec<String>,
-    /// Parameters among them that the server does not list: some it hides.
-    pub unlisted_settings: Vec<String>,
+    pub refused_settings: Vec<RefusedSetting>,
     pub icu: bool,
     /// None if the connected role may not read it.
     pub data_directory: Option<String>,
@@ -115,56 +112,42 @@ impl Facts {
         let mut facts: Self =
             serde_json::from_str(&answer).context("reading the facts that a load depends on")?;
         facts.unknown_locales = unknown_locales(server, needs)?;
-        facts.unknown_settings = unknown_settings(server, &facts.unlisted_settings)?;
-        let requirements = needs.state.as_ref().and_then(|state| state.requirements.as_ref());
-        facts.failed = match requirements.filter(|_| !facts.standby) {
-            Some(requirements) => probes::try_all(server, probes::probes_for(requirements))?,
-            None => Vec::new(),
-        };
+        if let Some(state) = needs.state.as_ref().filter(|_| !facts.standby) {
+            facts.refused_settings = settings::try_all(server, &state.settings)?;
+            if let Some(requirements) = &state.requirements {
+                let mut probes = probes::probes_for(requirements);
+                probes.retain(|probe| !(facts.superuser && probe.subject == ProbeSubject::Guarded));
+                facts.failed = probes::try_all(server, probes)?;
+            }
+        }
         Ok(facts)
+    }
+
+    /// The names of the dump's settings that the server does not know, each once.
+    pub fn unknown_settings(&self) -> Vec<&str> {
+        let unknown = self.refused_settings.iter().filter(|s| s.reason == Reason::Unknown);
+        let mut names: Vec<&str> = unknown.map(|s| s.setting.name.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
     }
 }
 
 /// Fills in the parameters last, and all at once: their values may look like a placeholder.
 fn facts_query(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
-    let settings = needs.state.iter().flat_map(|s| &s.settings).map(|s| s.name.as_str());
     let set_privilege = if major >= 16 { "SET" } else { "MEMBER" };
-    // Before PostgreSQL 15, the right to set one could not be granted.
-    let may_set = match major {
-        15.. => "pg_catalog.has_parameter_privilege(name, 'SET')",
-        _ => "false",
-    };
     let parameters = format!(
-        "parameters (database, names, extensions, settings, set_privilege) as \
-         (select {}::name, {}::name[], {}::name[], {}::text[], '{set_privilege}'::text)",
+        "parameters (database, names, extensions, set_privilege) as \
+         (select {}::name, {}::name[], {}::name[], '{set_privilege}'::text)",
         literal(database),
         array(names.iter().copied()),
-        array(needs.extensions.iter().map(String::as_str)),
-        array(settings)
+        array(needs.extensions.iter().map(String::as_str))
     );
-    let query = include_str!("facts.sql").replace(":may_end", MAY_END).replace(":may_set", may_set);
-    query.replacen(":parameters", &parameters, 1)
+    include_str!("facts.sql").replace(":may_end", MAY_END).replacen(":parameters", &parameters, 1)
 }
 
 fn array<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     format!("array[{}]", texts.map(literal).collect::<Vec<_>>().join(", "))
-}
-
-/// A setting that is hidden, or has a newer name, is known nevertheless. Setting it gives the answer, by a
-/// code that is the same in every language, and changes only the session that tries.
-fn unknown_settings(server: &Server, names: &[String]) -> Result<Vec<String>> {
-    let mut unknown = Vec::new();
-    for name in names {
-        let script = format!("SET {} TO DEFAULT;\n", ident(name));
-        match server.execute(&server.maintenance, &script) {
-            Err(error) if sqlstate_of(&error) == Some(UNDEFINED_OBJECT) => {
-                unknown.push(name.clone());
-            }
-            // Whether we may set it is another question.
-            Err(_) | Ok(()) => {}
-        }
-    }
-    Ok(unknown)
 }
 
 /// Setting a locale for money is refused where the system lacks it, and changes nothing but the

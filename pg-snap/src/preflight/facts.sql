@@ -66,15 +66,6 @@ select pg_catalog.json_build_object(
       'place', pg_catalog.pg_tablespace_location(oid),
       'ours', pg_catalog.has_tablespace_privilege(oid, 'CREATE')))
     from pg_catalog.pg_tablespace),
-  'guarded_settings', (
-    select coalesce(pg_catalog.json_agg(name order by name), '[]')
-    from pg_catalog.pg_settings
-    where context in ('superuser', 'superuser-backend') and name = any (me.settings) and not (:may_set)),
-  'unlisted_settings', (
-    select coalesce(pg_catalog.json_agg(distinct name), '[]')
-    from unnest(me.settings) as u (name)
-    where name !~ '[.]'
-      and pg_catalog.lower(name) not in (select pg_catalog.lower(s.name) from pg_catalog.pg_settings s)),
   'data_directory', (select setting from pg_catalog.pg_settings where name = 'data_directory'),
   'port', pg_catalog.current_setting('port')::int,
   'started', pg_catalog.date_part('epoch', pg_catalog.pg_postmaster_start_time())::bigint,

@@ -2,12 +2,14 @@
 
 use super::facts::{Facts, Membership};
 use super::problems::{Findings, IntendedLoad};
+use super::settings::Reason;
 use super::{extensions, requirements};
-use crate::database_state::Role;
+use crate::database_state::{LINE, Role, Setting};
 use crate::head::Needs;
 use crate::roles;
 use crate::sql::{ident, literal};
 use crate::version::Version;
+use std::collections::HashSet;
 
 /// Everything but the room on disk.
 pub fn find(plan: &IntendedLoad<'_>, facts: &Facts) -> Findings {
@@ -182,8 +184,8 @@ fn role_problems(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
     }
 }
 
-/// Only a member of a role can make it the owner of objects, and only a session with its rights can fill
-/// them afterwards.
+/// Only a member of a role can make it the owner of objects or grant something as that role, and only a session
+/// with its rights can fill the objects afterwards.
 fn not_a_member(
     plan: &IntendedLoad<'_>,
     facts: &Facts,
@@ -198,7 +200,8 @@ fn not_a_member(
         _ => roles::grant_statement(role, &facts.me, plan.server.major),
     };
     Some(format!(
-        "role {role} owns objects in the dump, and role {} may not act for it; as a superuser: {remedy}",
+        "role {role} owns objects in the dump or has granted privileges, and role {} may not act for it; as a \
+         superuser: {remedy}",
         facts.me
     ))
 }
@@ -212,9 +215,7 @@ pub fn unknown_setting(name: &str, server: Version) -> String {
 
 /// What a load needs privileges for: the tablespace of the database, and its settings.
 fn settings(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
-    for name in &facts.unknown_settings {
-        found.note(unknown_setting(name, plan.server));
-    }
+    refused_settings(plan, facts, found);
     let Some(state) = plan.needs.state.as_ref().filter(|_| !facts.superuser) else { return };
     let with_own = state.settings.iter().filter(|s| s.role.is_some());
     let mut refused: Vec<&str> = with_own
@@ -245,10 +246,56 @@ fn settings(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
             ident(&facts.me)
         ));
     }
-    for name in &facts.guarded_settings {
-        found.problem(format!(
-            "the dump sets {name} for the database, which requires a superuser; load as one (PGUSER)"
-        ));
+}
+
+fn refused_settings(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
+    for name in facts.unknown_settings() {
+        found.note(unknown_setting(name, plan.server));
+    }
+    let mut guarded = HashSet::new();
+    for refused in &facts.refused_settings {
+        let Setting { role, name, .. } = &refused.setting;
+        let whose = match role {
+            Some(role) => format!("role {role} in the database"),
+            None => "the database".into(),
+        };
+        match &refused.reason {
+            Reason::Guarded if guarded.insert(name) => found.problem(format!(
+                "the dump sets {name} for {whose}, which requires a superuser; load as one (PGUSER)"
+            )),
+            Reason::Value => found.problem(format!(
+                "the dump sets {} for {whose}, which the server does not accept; {}, or set it to another value \
+                 in the dump's text (line '{}'), and load that",
+                named_value(&refused.setting),
+                remedy_for_value(name),
+                LINE.trim()
+            )),
+            Reason::Unclear(state) => found.note(format!(
+                "cannot check whether the server accepts {name}, which the dump sets for {whose} (SQLSTATE {state})"
+            )),
+            Reason::Unknown | Reason::Guarded => {}
+        }
+    }
+}
+
+/// An application may keep a secret in a setting of its own.
+fn named_value(Setting { name, value, .. }: &Setting) -> String {
+    match name.contains('.') {
+        true => name.clone(),
+        false => format!("{name} = {}", literal(value)),
+    }
+}
+
+fn remedy_for_value(name: &str) -> &'static str {
+    match name.to_ascii_lowercase().as_str() {
+        "timezone" | "log_timezone" => {
+            "install the time zone on its host (on Debian: apt install tzdata-legacy)"
+        }
+        name if name.starts_with("lc_") => {
+            "install the locale on its host (on Debian: add it to /etc/locale.gen, run locale-gen, and restart \
+             PostgreSQL)"
+        }
+        _ => "load it into a server of the same major that is built as the source server",
     }
 }
 

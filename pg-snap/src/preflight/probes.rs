@@ -1,6 +1,7 @@
 //! Checks by attempt: each statement runs in a transaction that is rolled back, and the SQLSTATE that it
 //! ends with is the answer.
 
+use super::superuser;
 use crate::database_state::{Dictionary, Requirements, Resolution};
 use crate::psql::Server;
 use crate::sql::{ident, literal};
@@ -34,7 +35,8 @@ pub struct FailedProbe {
     pub state: String,
 }
 
-const NO_ERROR: &str = "00000";
+/// The SQLSTATE of a statement that succeeded.
+pub const NO_ERROR: &str = "00000";
 
 /// The statements that check these requirements.
 pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
@@ -71,8 +73,13 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     }
     if let Some(first) = requirements.event_triggers.first() {
         let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
-             AS 'BEGIN END'; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
+             AS 'BEGIN END'\\; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
         add(ProbeSubject::Guarded, format!("event trigger {first}"), statement.into());
+    }
+    for object in &requirements.superuser_objects {
+        if let Some((about, statements)) = superuser::attempt(object) {
+            add(ProbeSubject::Guarded, about, statements.into());
+        }
     }
     for value in &requirements.row_values {
         // A schema is the database's own, even if it came with the server.
@@ -119,26 +126,31 @@ pub fn try_all(server: &Server, probes: Vec<Probe>) -> Result<Vec<FailedProbe>> 
     if probes.is_empty() {
         return Ok(Vec::new());
     }
+    let statements: Vec<&str> = probes.iter().map(|probe| probe.statement.as_str()).collect();
+    let states = states(server, &statements)?;
+    let failed = probes.into_iter().zip(states).filter(|(_, state)| state != NO_ERROR);
+    Ok(failed
+        .map(|(Probe { subject, about, .. }, state)| FailedProbe { subject, about, state })
+        .collect())
+}
+
+/// Runs each text of statements in a transaction that is rolled back, all in one session; returns the SQLSTATE
+/// that each has ended with.
+pub fn states(server: &Server, statements: &[impl AsRef<str>]) -> Result<Vec<String>> {
     let mut script = String::from("\\set ON_ERROR_STOP 0\n");
-    for probe in &probes {
+    for statement in statements {
+        // What comes before it goes to the server at once.
         script += &format!(
-            "BEGIN; SET LOCAL search_path = pg_catalog; SET LOCAL client_min_messages = error; \
-             SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '10s';\n{}\n\
+            "BEGIN\\; SET LOCAL search_path = pg_catalog\\; SET LOCAL client_min_messages = error\\; \
+             SET LOCAL lock_timeout = '5s'\\; SET LOCAL statement_timeout = '10s';\n{}\n\
              \\echo state :SQLSTATE\nROLLBACK;\n",
-            probe.statement
+            statement.as_ref()
         );
     }
     let answer = server.query(&server.maintenance, &script)?;
-    let states: Vec<&str> = answer.lines().filter_map(|line| line.strip_prefix("state ")).collect();
-    (states.len() == probes.len()).then_some(()).context("checking what a load needs")?;
-    let failed = probes.into_iter().zip(states).filter(|(_, state)| *state != NO_ERROR);
-    Ok(failed
-        .map(|(Probe { subject, about, .. }, state)| FailedProbe {
-            subject,
-            about,
-            state: state.into(),
-        })
-        .collect())
+    let states = answer.lines().filter_map(|line| line.strip_prefix("state "));
+    let states: Vec<String> = states.map(str::to_owned).collect();
+    (states.len() == statements.len()).then_some(states).context("checking what a load needs")
 }
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ const NOT_BUILT_IN: &str = "0A000";
 /// ICU's errors have no code of their own.
 const INTERNAL: &str = "XX000";
 const MAY_NOT: &str = "42501";
+/// What only a superuser may define in such a way counts as a wrong definition of any other role.
+const WRONG_DEFINITION: &str = "42P13";
 
 /// Adds a line for each requirement that the server does not meet.
 pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
@@ -83,7 +85,7 @@ fn add_failed_probe(
         (ProbeSubject::Library, MAY_NOT) => format!(
             "the dump creates C functions of library {about}, which requires a superuser; load as one (PGUSER)"
         ),
-        (ProbeSubject::Guarded, MAY_NOT) => format!(
+        (ProbeSubject::Guarded, MAY_NOT | WRONG_DEFINITION) => format!(
             "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER)",
             facts.me
         ),
@@ -133,6 +135,8 @@ mod tests {
             (ProbeSubject::Library, "58P01", true, "pkglibdir"),
             (ProbeSubject::Library, "42501", true, "requires a superuser"),
             (ProbeSubject::Guarded, "42501", true, "role me may not"),
+            (ProbeSubject::Guarded, "42P13", true, "role me may not"),
+            (ProbeSubject::Guarded, "42601", false, "SQLSTATE 42601"),
             (ProbeSubject::RowValue, "42P01", true, "no load can read these rows"),
             (ProbeSubject::RowValue, "57014", false, "SQLSTATE 57014"),
         ] {

@@ -38,6 +38,8 @@ mod same_data;
 mod same_meaning;
 mod sameness;
 mod search_path;
+mod settings;
+mod superuser_objects;
 mod tenant;
 mod tenant_faults;
 mod warnings;

@@ -132,3 +132,54 @@ fn rows_that_a_role_may_not_see_fail_its_dump() -> Result<()> {
     dump("4711");
     Ok(())
 }
+
+/// A privilege that not the owner has granted, but a role that may grant it on.
+const GRANTED_ON: &str = "
+    create schema s; create table s.t (i int, j int); insert into s.t values (1, 2);
+    grant usage on schema s to grantor with grant option; grant select on s.t to grantor with grant option;
+    grant update (j) on s.t to grantor with grant option;
+    set session authorization grantor;
+    grant usage on schema s to other; grant select on s.t to other; grant update (j) on s.t to public";
+
+#[test]
+fn a_privilege_that_another_role_than_the_owner_has_granted_is_granted_by_it_again() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql(
+        "postgres",
+        "create role app login createdb password 'x'; create role grantor; create role other;
+         create database piprio owner app",
+    )?;
+    let mut owner = server.client("psql");
+    owner.env("PGOPTIONS", "-c role=app");
+    let granted = GRANTED_ON.replace("set session authorization", "reset role; set role");
+    postgres::psql(owner, "piprio", &[], &granted.replace("reset role; ", "reset role;"))?;
+    let acls = |database: &str| {
+        let ask = "select relacl, (select nspacl from pg_namespace where oid = relnamespace),
+             (select attacl from pg_attribute where attrelid = c.oid and attname = 'j')
+             from pg_class c where oid = 's.t'::regclass";
+        server.psql(database, ask)
+    };
+    let wanted = acls("piprio")?;
+    ensure!(wanted.contains("other=r/grantor"), "{wanted}");
+    let dir = tempfile::tempdir()?;
+    let (ours, theirs) = (dir.path().join("ours"), dir.path().join("theirs"));
+    dump_to(&server, "piprio", &[], &ours)?;
+    pg_dump_to(&server, "piprio", &[], &theirs)?;
+    // The database that it has, or it would not be the first thing to be refused.
+    crate::preflight::refused(&server, "app", &ours, "GRANT \"grantor\" TO \"app\"")?;
+    server.psql("postgres", "grant grantor to app")?;
+    for jobs in ["1", "3"] {
+        for file in [&ours, &theirs] {
+            for piped in [false, true] {
+                let mut load = as_app(&server, "copy");
+                let load = load.args(["load", "--jobs", jobs]);
+                let load = if piped { load.arg("-").pipe_stdin(file)? } else { load.arg(file) };
+                let out = load.output()?;
+                ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+                ensure_alike(&wanted, &acls("copy")?, "the privileges")?;
+            }
+        }
+    }
+    as_app(&server, "copy").args(["load", "--schema", "s"]).arg(&ours).assert().success();
+    ensure_alike(&wanted, &acls("copy")?, "the privileges of one schema")
+}

@@ -10,7 +10,7 @@ use crate::preflight::Facts;
 use crate::roles;
 use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
-use crate::sql::{Name, StatementKind, classify, length_of_comments, portable, properties};
+use crate::sql::{Name, StatementKind, classify, length_of_comments, loadable, properties};
 use anyhow::Result;
 use pipe_kit::{Stop, info};
 use std::sync::Arc;
@@ -164,7 +164,7 @@ impl Observer for Feeder<'_> {
         }
         self.create_roles(sql)?;
         let (text, object) = self.take_text();
-        let mut text = portable(text);
+        let mut text = loadable(text);
         // psql reads lines.
         text.push(b'\n');
         let takes_long = takes_long(&statement, sql);

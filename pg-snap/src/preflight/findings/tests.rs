@@ -1,6 +1,7 @@
 use super::*;
 use crate::database_state::{DatabaseState, Setting};
 use crate::preflight::facts::{BlockingSession, Existing, Tablespace};
+use crate::preflight::settings::RefusedSetting;
 
 const MEMBER: Membership = Membership { set: true, usage: true, admin: false, login: true };
 const STRANGER: Membership = Membership { set: false, usage: false, admin: false, login: true };
@@ -24,6 +25,11 @@ fn needs() -> Needs {
         state: Some(DatabaseState { owner: "me".into(), ..DatabaseState::default() }),
         ..Needs::default()
     }
+}
+
+fn refused(name: &str, value: &str, reason: Reason) -> RefusedSetting {
+    let setting = Setting { role: None, name: name.into(), value: value.into() };
+    RefusedSetting { setting, reason }
 }
 
 fn role(name: &str, owns: Option<bool>) -> Role {
@@ -139,16 +145,44 @@ fn settings_that_an_ordinary_role_may_not_make_are_a_problem() {
         n.state.as_mut().unwrap().settings = vec![setting.clone()];
     });
     assert!(line.ends_with("GRANT \"other\" TO \"me\" WITH ADMIN OPTION;"), "{line}");
-    let line = problem(|f, _| f.guarded_settings = vec!["log_min_duration_statement".into()]);
+    let line = problem(|f, _| {
+        let name = "log_min_duration_statement";
+        f.refused_settings =
+            vec![refused(name, "1", Reason::Guarded), refused(name, "2", Reason::Guarded)];
+    });
     assert!(line.contains("sets log_min_duration_statement"), "{line}");
 }
 
 #[test]
 fn a_setting_that_the_server_does_not_know_is_a_note_that_it_is_left_out() {
-    let facts = Facts { unknown_settings: vec!["force_parallel_mode".into()], ..facts() };
+    let unknown = |value: &str| refused("force_parallel_mode", value, Reason::Unknown);
+    let facts = Facts { refused_settings: vec![unknown("on"), unknown("off")], ..facts() };
     let found = found(&needs(), &facts, 18);
     assert!(found.problems.is_empty(), "{found:?}");
+    assert_eq!(found.notes.len(), 1, "{found:?}");
     assert!(found.notes[0].contains("force_parallel_mode, which PostgreSQL 18.13"), "{found:?}");
+}
+
+#[test]
+fn a_value_is_named_unless_it_may_be_a_secret() {
+    let value = |name: &str, value: &str| {
+        problem(|f, _| f.refused_settings = vec![refused(name, value, Reason::Value)])
+    };
+    for (name, remedy) in [
+        ("TimeZone", "tzdata-legacy"),
+        ("lc_time", "locale-gen"),
+        ("default_toast_compression", "of the same major"),
+    ] {
+        let line = value(name, "it's");
+        assert!(line.contains(&format!("sets {name} = 'it''s' for the database")), "{line}");
+        assert!(line.contains(remedy), "{line}");
+    }
+    let line = value("app.key", "hidden");
+    assert!(line.contains("sets app.key for") && !line.contains("hidden"), "{line}");
+    let unclear = Reason::Unclear("55P03".into());
+    let facts = Facts { refused_settings: vec![refused("work_mem", "1", unclear)], ..facts() };
+    let found = found(&needs(), &facts, 15);
+    assert_eq!((found.problems.len(), found.notes.len()), (0, 1), "{found:?}");
 }
 
 #[test]
