@@ -17,11 +17,14 @@ pub fn attempt(object: &SuperuserObject) -> Option<(String, &'static str)> {
             format!("publication {name} of a whole schema"),
             "CREATE SCHEMA pg_snap_probe\\; CREATE PUBLICATION pg_snap_probe FOR TABLES IN SCHEMA pg_snap_probe;",
         ),
-        // The password is one that no server is asked for.
+        // Since PostgreSQL 16, a role may be given this right; the right on the database it has in its own. The
+        // password is one that no server is asked for.
         SuperuserKind::Subscription => (
             format!("subscription {name}"),
-            "CREATE SUBSCRIPTION pg_snap_probe CONNECTION 'dbname=x password=x' PUBLICATION x \
-             WITH (connect = false, slot_name = NONE);",
+            "DO $$ BEGIN \
+             IF coalesce(pg_has_role(to_regrole('pg_create_subscription'), 'USAGE'), false) THEN RETURN; END IF; \
+             CREATE SUBSCRIPTION pg_snap_probe CONNECTION 'dbname=x password=x' PUBLICATION x \
+             WITH (connect = false, slot_name = NONE); END $$;",
         ),
         SuperuserKind::OperatorFamily => (
             format!("operator family {name}"),
