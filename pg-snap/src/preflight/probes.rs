@@ -77,8 +77,8 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
         add(ProbeSubject::Guarded, format!("event trigger {first}"), statement.into());
     }
     for object in &requirements.superuser_objects {
-        if let Some((about, statements)) = superuser::attempt(object) {
-            add(ProbeSubject::Guarded, about, statements.into());
+        if let Some(statements) = superuser::attempt(object.kind) {
+            add(ProbeSubject::Guarded, superuser::description(object), statements.into());
         }
     }
     for value in &requirements.row_values {
