@@ -41,7 +41,6 @@ EXAMPLES:
   drill-run --newest --level app
   drill-run --newest --only config
   drill-run --newest --dry-run
-  drill-run --unopened 4 SHIP_1:piprio_20260421T020000Z
   drill-run --verify-reports
 
 EXIT STATUS:
