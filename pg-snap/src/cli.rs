@@ -167,6 +167,9 @@ enum Command {
         /// Check for load --drop-first: count the space of the old database as free
         #[arg(long)]
         drop_first: bool,
+        /// Check for load --keep-going: objects that the role may not create are notes
+        #[arg(long)]
+        keep_going: bool,
         /// Print the report as JSON
         #[arg(long)]
         json: bool,
@@ -279,8 +282,11 @@ pub fn run(cli: Cli) -> Result<Exit> {
                 load::LoadOptions { file, jobs, drop_first, keep_previous, keep_going, files };
             return load::run(&clients, &options);
         }
-        Command::Preflight { file, drop_first, json } => {
-            return preflight::run(&clients, &file, drop_first, json);
+        Command::Preflight { file, drop_first, keep_going, json } => {
+            let keep_previous = !drop_first;
+            let load =
+                preflight::Replacement { file: &file, drop_first, keep_previous, keep_going };
+            return preflight::run(&clients, &load, json);
         }
         Command::Inspect { file, definitions: true, json, .. } => {
             return inspect::list_definitions(&file, json);

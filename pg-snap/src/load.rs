@@ -104,6 +104,7 @@ impl LoadOptions {
             file: &self.file,
             drop_first: self.drop_first,
             keep_previous: self.keep_previous,
+            keep_going: self.keep_going,
         }
     }
 }

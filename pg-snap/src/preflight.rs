@@ -34,20 +34,23 @@ pub struct Replacement<'a> {
     pub file: &'a Path,
     pub drop_first: bool,
     pub keep_previous: bool,
+    /// Whether what is derived from rows may be left out.
+    pub keep_going: bool,
 }
 
 /// Checks, and prints the report.
 ///
 /// # Errors
 /// [`Stop::refused`] if there is a problem, [`Stop::damaged`] if the dump's head is damaged.
-pub fn run(clients: &Clients, file: &Path, drop_first: bool, json: bool) -> Result<Exit> {
+pub fn run(clients: &Clients, load: &Replacement<'_>, json: bool) -> Result<Exit> {
+    let Replacement { file, drop_first, .. } = *load;
     let names = DatabaseNames::of(psql::wanted_database()?);
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
     let server = Server::connect_beside(clients, &names.database)?;
     let facts = Facts::query(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = plan(&names, &needs, &server);
+    let plan = plan(&names, &needs, &server, load.keep_going);
     let room = room::measure(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
@@ -73,7 +76,7 @@ pub fn check(
     load: &Replacement<'_>,
 ) -> Result<Facts> {
     let facts = Facts::query(server, &names.database, &names.in_use(load.keep_previous), needs)?;
-    let plan = plan(names, needs, server);
+    let plan = plan(names, needs, server, load.keep_going);
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, load.file);
     let room = room::measure(clients, &facts, needs);
@@ -92,13 +95,20 @@ pub fn check(
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
     let facts = Facts::query(server, database, &[], needs)?;
     let names = DatabaseNames::of(database.to_owned());
-    refuse(&findings::find_for_part(&plan(&names, needs, server), &facts).problems)?;
+    let plan = plan(&names, needs, server, false);
+    refuse(&findings::find_for_part(&plan, &facts).problems)?;
     Ok(facts)
 }
 
-fn plan<'a>(names: &'a DatabaseNames, needs: &'a Needs, server: &Server) -> IntendedLoad<'a> {
+fn plan<'a>(
+    names: &'a DatabaseNames,
+    needs: &'a Needs,
+    server: &Server,
+    keep_going: bool,
+) -> IntendedLoad<'a> {
     let (server, psql) = (server.version, server.psql().version);
-    IntendedLoad { database: &names.database, needs, server, psql, made_as: &names.incoming }
+    let (database, made_as) = (names.database.as_str(), names.incoming.as_str());
+    IntendedLoad { database, needs, server, psql, made_as, keep_going }
 }
 
 /// Logs each problem on a line; the last one is the error.

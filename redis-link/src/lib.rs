@@ -8,6 +8,7 @@
 mod stream;
 mod tls;
 
+pub use redis::Value;
 pub use stream::NoAnswer;
 pub use tls::Files;
 

@@ -3,7 +3,7 @@
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::address::{Addresses, joined};
-use redis_link::{Connection, Files, Refused, Server};
+use redis_link::{Connection, Files, Refused, Server, Value};
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -41,7 +41,8 @@ pub fn problem(settings: &Settings) -> Option<String> {
 
 /// What a server answers to the command that empties its database, in a transaction that is discarded. It checks there
 /// whether it knows the command, may write, and the user has the right. Users without rights over others may not ask
-/// for these (`ACL DRYRUN`, `ROLE`). A server that lets nobody begin a transaction is not asked.
+/// for these (`ACL DRYRUN`, `ROLE`). A server that lets nobody begin a transaction is not asked, and what it refuses in
+/// one alone does not count: over `maxmemory` it queues nothing (`OOM`), though it would empty itself.
 fn refusal(connection: &mut Connection) -> Result<Option<Refused>> {
     if answered(connection.query::<()>(&["MULTI"]))?.is_err() {
         return Ok(None);
@@ -49,7 +50,20 @@ fn refusal(connection: &mut Connection) -> Result<Option<Refused>> {
     let queued = answered(connection.query::<()>(&["FLUSHDB"]))?;
     // Closing the connection does the same, but not where a proxy keeps it.
     let _ = answered(connection.query::<()>(&["DISCARD"]))?;
-    Ok(queued.err())
+    let Err(refused) = queued else { return Ok(None) };
+    let counts = match refused.code() {
+        "OOM" => false,
+        // Of many meanings: that it knows no such command, or (Dragonfly) only that it queues none.
+        "ERR" => !knows_flushdb(connection)?,
+        _ => true,
+    };
+    Ok(counts.then_some(refused))
+}
+
+/// Whether the server knows the command by its own name; true where it does not say.
+fn knows_flushdb(connection: &mut Connection) -> Result<bool> {
+    let known = answered(connection.query::<Vec<Value>>(&["COMMAND", "INFO", "FLUSHDB"]))?;
+    Ok(known.map_or(true, |known| known.iter().any(|one| *one != Value::Nil)))
 }
 
 /// The answer, whether or not it is a refusal.
@@ -142,6 +156,16 @@ mod tests {
         }
         let (at, _) = server(&["+OK", "-NOREPLICAS none", "+OK"]);
         assert_eq!(refusal(&mut connected(at)).unwrap().unwrap().code(), "NOREPLICAS");
+        let (at, _) = server(&["+OK", "-ERR unknown command 'FLUSHDB'", "+OK", "*1\r\n*-1"]);
+        assert_eq!(refusal(&mut connected(at)).unwrap().unwrap().code(), "ERR");
+        // What is refused in a transaction alone.
+        let (at, _) = server(&["+OK", "-OOM over maxmemory", "+OK"]);
+        assert!(refusal(&mut connected(at)).unwrap().is_none());
+        for known in ["*1\r\n*1\r\n+flushdb", "-ERR no subcommand INFO"] {
+            const NOT_QUEUED: &str = "-ERR 'FLUSHDB' not allowed inside a transaction";
+            let (at, _) = server(Box::leak(Box::new(["+OK", NOT_QUEUED, "+OK", known])));
+            assert!(refusal(&mut connected(at)).unwrap().is_none(), "{known}");
+        }
         let (at, _) = server(&["+OK"]);
         assert!(refusal(&mut connected(at)).is_err(), "it has gone");
     }

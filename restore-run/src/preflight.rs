@@ -20,6 +20,7 @@ pub struct Preflight<'a> {
     pub bundle: &'a Bundle,
     pub settings: &'a Settings,
     pub drop_first: bool,
+    pub keep_going: bool,
 }
 
 impl Preflight<'_> {
@@ -87,6 +88,7 @@ impl Preflight<'_> {
     pub fn database_tool(&self) -> Tool {
         let tool = self.settings.tool("pg-snap").args(["preflight", "--json"]);
         let tool = if self.drop_first { tool.arg("--drop-first") } else { tool };
+        let tool = if self.keep_going { tool.arg("--keep-going") } else { tool };
         tool.arg(self.bundle.dump())
     }
 

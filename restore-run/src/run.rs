@@ -92,6 +92,7 @@ impl Run {
             bundle: &self.bundle,
             settings: &self.settings,
             drop_first: self.choices.drop_first,
+            keep_going: self.choices.keep_going,
         }
     }
 }

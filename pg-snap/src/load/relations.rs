@@ -12,6 +12,8 @@ pub struct Relations {
     /// In the order of their creation, and whether they are materialized views.
     order: Vec<(Name, bool)>,
     parts: HashMap<Name, Vec<Name>>,
+    /// The table that each partition is a part of.
+    parents: HashMap<Name, Name>,
     /// The table of each index.
     indexed: HashMap<Name, Name>,
     /// Bytes of rows.
@@ -68,6 +70,10 @@ impl Relations {
         if needs.iter().any(|need| !self.plain.contains(need) || is_function(need)) {
             self.needing.insert(name.clone());
         }
+        self.record_calls(name, needs);
+    }
+
+    fn record_calls(&mut self, name: &Name, needs: &[Name]) {
         let calls = |need: &Name| {
             [NameKind::Function, NameKind::Type]
                 .into_iter()
@@ -80,7 +86,8 @@ impl Relations {
 
     fn attach(&mut self, parent: &Name, child: &Name) {
         // The child's rows are checked against the parent's partition bounds.
-        self.record_needs(child, std::slice::from_ref(parent));
+        self.record_calls(child, std::slice::from_ref(parent));
+        self.parents.insert(child.clone(), parent.clone());
         self.parts.entry(parent.clone()).or_default().push(child.clone());
     }
 
@@ -89,9 +96,20 @@ impl Relations {
         self.created.contains(name)
     }
 
-    /// Whether its rows need functions or types that are not the server's own.
+    /// Whether its rows need functions or types that are not the server's own. Of a parent that the dump does not
+    /// create, nothing is known.
     pub fn needs_others(&self, name: &Name) -> bool {
         self.family(name).iter().any(|part| self.needing.contains(part))
+            || self
+                .above(name)
+                .any(|above| self.needing.contains(above) || !self.has_created(above))
+    }
+
+    /// The tables that it is a part of, from the nearest on.
+    fn above<'a>(&'a self, name: &'a Name) -> impl Iterator<Item = &'a Name> {
+        let parent = |of: &&'a Name| self.parents.get(*of);
+        // No more than there are, even if they formed a circle.
+        std::iter::successors(parent(&name), parent).take(self.parents.len())
     }
 
     /// All tables that this load has created, without the partitions of others.
@@ -267,14 +285,24 @@ mod tests {
             "CREATE FUNCTION s.both(int) RETURNS bool LANGUAGE sql AS $$ SELECT true $$",
             "CREATE DOMAIN s.checked AS text CHECK (x.f(VALUE))",
             "CREATE TABLE s.plain (a s.mood, b s.pair, c int)",
+            "CREATE TABLE s.parted (a int) PARTITION BY RANGE (a)",
+            "CREATE TABLE s.part (a int)",
+            "ALTER TABLE ONLY s.parted ATTACH PARTITION s.part FOR VALUES FROM (1) TO (2)",
+            "CREATE TABLE s.by_call (a int) PARTITION BY LIST (x.f(a))",
+            "CREATE TABLE s.part_by_call (a int)",
+            "ALTER TABLE ONLY s.by_call ATTACH PARTITION s.part_by_call FOR VALUES IN (1)",
+            "CREATE TABLE s.part_of_other (a int)",
+            "ALTER TABLE ONLY x.other ATTACH PARTITION s.part_of_other FOR VALUES IN (1)",
             "CREATE TABLE s.of_shell (a s.shell)",
             "CREATE TABLE s.of_both (a int CHECK (s.both(a)))",
             "CREATE TABLE s.of_domain (a s.checked)",
             "CREATE TABLE s.of_extension (a x.citext)",
         ]);
         let needs = |table: &str| r.needs_others(&("s".into(), table.into()));
-        assert!(!needs("plain"));
-        for table in ["of_shell", "of_both", "of_domain", "of_extension"] {
+        assert!(!needs("plain") && !needs("parted") && !needs("part"));
+        for table in
+            ["of_shell", "of_both", "of_domain", "of_extension", "part_by_call", "part_of_other"]
+        {
             assert!(needs(table), "{table}");
         }
     }

@@ -75,13 +75,30 @@ pub fn alternatives(
 
 /// The text that executes a statement at first: under a search path in which its operators are found, where the
 /// server would otherwise take others without an error.
-pub fn first_script<'a>(sql: &'a [u8], operator_schemas: &[String]) -> Cow<'a, [u8]> {
+pub fn first_script<'a>(sql: &'a [u8], operator_schemas: &[String]) -> FirstScript<'a> {
     if !is_under_operators(sql, operator_schemas) {
-        return Cow::Borrowed(sql);
+        return FirstScript { statement: Cow::Borrowed(sql), reset: b"" };
     }
-    let path = search_path(operator_schemas);
-    let set = format!("SET search_path = {path};\n");
-    Cow::Owned([set.as_bytes(), sql, b"SET search_path = '';\n"].concat())
+    let set = format!("SET search_path = {};\n", search_path(operator_schemas));
+    let statement = Cow::Owned([set.as_bytes(), sql].concat());
+    FirstScript { statement, reset: b"SET search_path = '';\n" }
+}
+
+/// A statement with what must be set for it.
+pub struct FirstScript<'a> {
+    pub statement: Cow<'a, [u8]>,
+    /// What undoes the setting.
+    pub reset: &'static [u8],
+}
+
+impl<'a> FirstScript<'a> {
+    /// All of it.
+    pub fn text(self) -> Cow<'a, [u8]> {
+        match self.reset {
+            b"" => self.statement,
+            reset => Cow::Owned([&self.statement, reset].concat()),
+        }
+    }
 }
 
 fn is_under_operators(sql: &[u8], operator_schemas: &[String]) -> bool {
@@ -259,7 +276,7 @@ mod tests {
     fn operators_that_a_statement_cannot_name_are_looked_up_first_in_their_schemas() {
         let (schemas, hides) = (["ext".to_owned()], "CREATE VIEW t1.v AS SELECT NULLIF(a, b);\n");
         let script = |sql: &str, schemas: &[String]| {
-            String::from_utf8(first_script(sql.as_bytes(), schemas).into_owned()).unwrap()
+            String::from_utf8(first_script(sql.as_bytes(), schemas).text().into_owned()).unwrap()
         };
         assert_eq!(
             script(hides, &schemas),

@@ -66,7 +66,7 @@ impl<'a> Repair<'a> {
 
     /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
-        remedy::first_script(&definition.text, self.operator_schemas)
+        remedy::first_script(&definition.text, self.operator_schemas).text()
     }
 
     /// What becomes of a statement that was run: true if it succeeded; false if it failed, and its session

@@ -1,6 +1,6 @@
 //! What a load depends on, as the server reports it.
 
-use super::probes::{self, FailedProbe, ProbeSubject};
+use super::probes::{self, FailedProbe};
 use super::settings::{self, Reason, RefusedSetting};
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server, sqlstate_of};
@@ -116,7 +116,7 @@ impl Facts {
             facts.refused_settings = settings::try_all(server, &state.settings)?;
             if let Some(requirements) = &state.requirements {
                 let mut probes = probes::probes_for(requirements);
-                probes.retain(|probe| !(facts.superuser && probe.subject == ProbeSubject::Guarded));
+                probes.retain(|probe| !(facts.superuser && probe.subject.is_guarded()));
                 facts.failed = probes::try_all(server, probes)?;
             }
         }

@@ -2,7 +2,7 @@
 //! ends with is the answer.
 
 use super::superuser;
-use crate::database_state::{Dictionary, Requirements, Resolution};
+use crate::database_state::{Dictionary, Requirements, Resolution, SuperuserKind};
 use crate::psql::Server;
 use crate::sql::{ident, literal};
 use anyhow::{Context, Result};
@@ -17,7 +17,16 @@ pub enum ProbeSubject {
     Library,
     /// Only a superuser may create it.
     Guarded,
+    /// The same of what rows need.
+    BaseType,
     RowValue,
+}
+
+impl ProbeSubject {
+    /// Whether only a superuser may create it.
+    pub fn is_guarded(self) -> bool {
+        matches!(self, Self::Guarded | Self::BaseType)
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +87,12 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     }
     for object in &requirements.superuser_objects {
         if let Some(statements) = superuser::attempt(object.kind) {
-            add(ProbeSubject::Guarded, superuser::description(object), statements.into());
+            let subject = match object.kind {
+                // Rows need it.
+                SuperuserKind::BaseType => ProbeSubject::BaseType,
+                _ => ProbeSubject::Guarded,
+            };
+            add(subject, superuser::description(object), statements.into());
         }
     }
     for value in &requirements.row_values {

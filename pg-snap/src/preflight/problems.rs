@@ -12,6 +12,8 @@ pub struct IntendedLoad<'a> {
     pub psql: Version,
     /// What the new database is called while it is being filled.
     pub made_as: &'a str,
+    /// Whether what is derived from rows may be left out.
+    pub keep_going: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -54,12 +54,13 @@ pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
         }
     }
     for failed in &facts.failed {
-        add_failed_probe(failed, facts, found);
+        add_failed_probe(failed, plan.keep_going, facts, found);
     }
 }
 
 fn add_failed_probe(
     FailedProbe { subject, about, state }: &FailedProbe,
+    keep_going: bool,
     facts: &Facts,
     found: &mut Findings,
 ) {
@@ -85,7 +86,18 @@ fn add_failed_probe(
         (ProbeSubject::Library, MAY_NOT) => format!(
             "the dump creates C functions of library {about}, which requires a superuser; load as one (PGUSER)"
         ),
+        (ProbeSubject::Guarded, MAY_NOT | WRONG_DEFINITION) if keep_going => {
+            let me = &facts.me;
+            return found.note(format!(
+                "the dump creates {about}, which role {me} may not do: it will be left out"
+            ));
+        }
         (ProbeSubject::Guarded, MAY_NOT | WRONG_DEFINITION) => format!(
+            "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER), or without such \
+             objects: --keep-going",
+            facts.me
+        ),
+        (ProbeSubject::BaseType, MAY_NOT | WRONG_DEFINITION) => format!(
             "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER)",
             facts.me
         ),
@@ -100,7 +112,9 @@ fn add_failed_probe(
                 ProbeSubject::Dictionary => format!("text search dictionary {about}"),
                 ProbeSubject::Locale | ProbeSubject::IcuCollation => format!("collation {about}"),
                 ProbeSubject::Library => format!("library {about}"),
-                ProbeSubject::Guarded | ProbeSubject::RowValue => about.clone(),
+                ProbeSubject::Guarded | ProbeSubject::BaseType | ProbeSubject::RowValue => {
+                    about.clone()
+                }
             };
             return found.note(format!(
                 "cannot check whether the server has what the dump needs: {about} (SQLSTATE {state})"
@@ -137,12 +151,13 @@ mod tests {
             (ProbeSubject::Guarded, "42501", true, "role me may not"),
             (ProbeSubject::Guarded, "42P13", true, "role me may not"),
             (ProbeSubject::Guarded, "42601", false, "SQLSTATE 42601"),
+            (ProbeSubject::BaseType, "42501", true, "role me may not"),
             (ProbeSubject::RowValue, "42P01", true, "no load can read these rows"),
             (ProbeSubject::RowValue, "57014", false, "SQLSTATE 57014"),
         ] {
             let mut found = Findings::default();
             let failed = FailedProbe { subject, about: "x".into(), state: state.into() };
-            add_failed_probe(&failed, &facts, &mut found);
+            add_failed_probe(&failed, false, &facts, &mut found);
             let (some, none) = match problem {
                 true => (found.problems, found.notes),
                 false => (found.notes, found.problems),
@@ -155,7 +170,13 @@ mod tests {
             state: "22023".into(),
         };
         let mut found = Findings::default();
-        add_failed_probe(&failed, &Facts::default(), &mut found);
+        add_failed_probe(&failed, false, &Facts::default(), &mut found);
         assert!(found.problems[0].contains("has no ICU"), "{found:?}");
+        for (subject, notes) in [(ProbeSubject::Guarded, 1), (ProbeSubject::BaseType, 0)] {
+            let failed = FailedProbe { subject, about: "x".into(), state: MAY_NOT.into() };
+            let mut found = Findings::default();
+            add_failed_probe(&failed, true, &Facts::default(), &mut found);
+            assert_eq!((found.notes.len(), found.problems.len()), (notes, 1 - notes), "{found:?}");
+        }
     }
 }

@@ -159,12 +159,17 @@ const HIDDEN: &str = "
     create schema app;
     create table app.people (id int, email public.citext, nick public.citext);
     insert into app.people values (1, 'A@x', 'a@X'), (2, 'b', 'c');
-    create view app.nulled as select nullif(email, nick) as n from app.people";
+    create view app.nulled as select nullif(email, nick) as n from app.people;
+    create schema lib;
+    create function lib.helper(t text) returns text language sql immutable as $$ select lower(t) $$;
+    create function slug(t text) returns text language plpgsql immutable as $$ begin return helper(t); end $$;
+    create index by_slug on app.people (slug(nullif(email, nick)::text))";
 
 #[test]
 fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<()> {
     let server = Postgres::start()?;
     server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", "alter database piprio set search_path = public, lib")?;
     server.psql("piprio", HIDDEN)?;
     let dir = tempfile::tempdir()?;
     let dump = dir.path().join("d.sql.gz");
@@ -186,7 +191,7 @@ fn an_operator_that_a_definition_cannot_name_is_that_of_the_source() -> Result<(
     let report = pg_snap(&server, "copy").args(["inspect", "--json"]).arg(&dump).output()?;
     let report: serde_json::Value = serde_json::from_slice(&report.stdout)?;
     let warnings = report["warnings"].to_string();
-    for object in ["view app.nulled compares", "index public.distinct_ones", "and 3 more"] {
+    for object in ["index app.by_slug compares", "index public.distinct_ones", "and 4 more"] {
         ensure!(warnings.contains(object), "{warnings}");
     }
     Ok(())

@@ -90,7 +90,7 @@ impl<'a> Transaction<'a> {
         self.roll_back()?;
         for done in std::mem::take(&mut self.batch) {
             let script = first_script(&done.text, self.context.operator_schemas);
-            self.session.send(&script)?;
+            self.session.send(&script.text())?;
         }
         self.session.send(format!("RELEASE SAVEPOINT {};\n", self.savepoint).as_bytes())?;
         self.set_savepoint()?;
@@ -110,7 +110,9 @@ impl<'a> Transaction<'a> {
     fn send_from(&mut self, first: usize) -> Result<()> {
         for (number, definition) in self.batch.iter().enumerate().skip(first) {
             let script = first_script(&definition.text, self.context.operator_schemas);
-            self.session.try_run(&script, number as u64)?;
+            // The reset fails, too, where the statement has; what counts is how that has.
+            self.session.try_run(&script.statement, number as u64)?;
+            self.session.send(script.reset)?;
         }
         Ok(())
     }

@@ -44,6 +44,7 @@ fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
         server: version(server),
         psql: version(15),
         made_as: "db_new",
+        keep_going: false,
     };
     find(&plan, facts)
 }
