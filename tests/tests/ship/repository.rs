@@ -142,6 +142,30 @@ fn a_seal_that_cannot_be_read_is_no_damage() {
 }
 
 #[test]
+fn a_snapshot_that_has_lost_its_seal_is_damaged() {
+    let Some(bench) = stand() else { return };
+    ship(&bench, &["--newest"]).with(0);
+    // As `restic repair snapshots --forget` leaves it: the same tags, and an empty directory.
+    let listed = end(&mut restic(&bench, &["snapshots", "--json"])).with(0).json();
+    let tags: Vec<_> =
+        listed[0]["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+    let (tags, time) = (tags.join(","), "2026-04-21 02:00:00");
+    fs::create_dir_all(bench.path("emptied").join(NAME)).unwrap();
+    let mut command = restic(&bench, &["backup", "--tag", &tags, "--time", time, NAME]);
+    end(command.current_dir(bench.path("emptied"))).with(0);
+    end(&mut restic(&bench, &["forget", listed[0]["id"].as_str().unwrap()])).with(0);
+    // Without a listing it is not known.
+    wrapped(&bench, "case $verb in ls) exit 1;; esac", &["verify"])
+        .with(3)
+        .reports("its seal cannot be read");
+    let report = ship(&bench, &["verify", "--json"]).with(4).json();
+    assert_eq!(report["copies"][0]["problem"], "it has no SHA256SUMS", "{report}");
+    let listed = ship(&bench, &["list", "--json"]).with(0).json();
+    assert!(listed[0]["problem"].as_str().unwrap().contains("damaged"), "{listed}");
+    ship(&bench, &["--newest"]).with(4);
+}
+
+#[test]
 fn of_two_deployments_in_one_repository_each_restores_its_own_bundle() {
     let Some(bench) = stand() else { return };
     let state = bench.path("deploy/.restore/ship/shipped.json");
