@@ -62,7 +62,11 @@ fn a_damaged_repository_takes_nothing_until_it_is_repaired_and_nothing_is_remove
     ship(&bench, &["verify"]).with(4).reports("is damaged");
     bench.make("piprio_20260423T020000Z", "SELECT 3;");
     for arguments in [&["--newest"][..], &["--all"]] {
-        ship(&bench, arguments).with(4).reports("was not copied to SHIP_3").reports(&repair);
+        let refused = ship(&bench, arguments).with(4).reports("was not copied to SHIP_3");
+        // A repository that is intact by now needs none of the commands.
+        let (first, then) = refused.err.split_once("; if it is damaged, repair it: ").unwrap();
+        assert!(first.contains("ship.sh verify, without --sample, "), "{first}");
+        assert!(!first.contains(&repair) && then.contains(&repair), "{}", refused.err);
     }
     let listed = ship(&bench, &["list", "--json"]).with(0).json();
     let listed = listed.as_array().unwrap();
