@@ -24,6 +24,9 @@ const LOCKED: i32 = 11;
 /// The most that the seal of a bundle has, and the list of the files beside it.
 const LARGEST_SEAL: u64 = 64 << 20;
 
+/// How the report of the versions begins that repair packs only with this variable.
+const UNFINISHED: (&[u8], &str) = (b"restic 0.16.", "RESTIC_FEATURES=repair-packs-v1 ");
+
 /// A repository, and how it is reached.
 pub struct Repository {
     access: Access,
@@ -109,9 +112,11 @@ impl Repository {
     pub fn repair(&self) -> String {
         let restic = self.access.shown();
         let is_recent = self.run(&["repair", "packs", "--help"]).is_ok();
+        let version = self.capture(&["version"], u64::MAX).unwrap_or_default();
+        let variable = if version.starts_with(UNFINISHED.0) { UNFINISHED.1 } else { "" };
         let commands = match is_recent {
             true => format!(
-                "{restic} repair index, and {restic} repair packs ID for each pack that check --read-data names"
+                "{restic} repair index, and {variable}{restic} repair packs ID for each pack that check --read-data names"
             ),
             false => format!(
                 "remove each pack that {restic} check --read-data names, then {restic} rebuild-index"

@@ -105,6 +105,21 @@ fn a_damaged_repository_takes_nothing_until_it_is_repaired_and_nothing_is_remove
 }
 
 #[test]
+fn the_repair_that_is_named_is_that_of_the_version_of_restic() {
+    let Some(bench) = stand() else { return };
+    ship(&bench, &["--newest"]).with(0);
+    let places = ["repository", "password"].map(|name| bench.path(name).display().to_string());
+    let shown = format!("restic -r {} -p {}", places[0], places[1]);
+    for (version, variable) in [("0.16.4", "RESTIC_FEATURES=repair-packs-v1 "), ("0.17.3", "")] {
+        let prints = format!("echo 'restic {version} compiled with go1.22'; exit 0");
+        let script =
+            format!("case $verb in check) exit 1;; repair) exit 0;; version) {prints};; esac");
+        let repair = format!("repair index, and {variable}{shown} repair packs ID");
+        wrapped(&bench, &script, &["verify"]).with(4).reports(&repair);
+    }
+}
+
+#[test]
 fn a_repository_that_is_in_use_is_not_damaged() {
     let Some(bench) = stand() else { return };
     ship(&bench, &["--newest"]).with(0);
