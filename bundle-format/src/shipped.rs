@@ -40,7 +40,7 @@ pub struct ShippedManifest {
     /// A hash of whom it is encrypted for, hex; none of a copy of an older version, or if it was not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipients: Option<String>,
-    /// The bundle held far less than the one before it when the copy was made.
+    /// The bundle, or an older one of its deployment, held far less than the one before it when the copy was made.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shrunk: bool,
     /// The SHA-256 of each part of the sealed file, hex; their sizes are those of [`crate::parts::of_stream`].

@@ -45,6 +45,8 @@ pub fn run(
             Err(error) => Err(anyhow!("no report is written: {error:#}")),
         };
         reported.unwrap_or_else(|error| warning!("{error:#}"));
+        // Nothing that sends events needs it, and another drill may have opened its copy by now.
+        drop(drills);
         events.end_with(status, &result);
     }
     result
@@ -76,9 +78,11 @@ fn report(
     record.begin_stage(Step::Validate.name());
     record.end_stage(Duration::ZERO, status);
     let reports = Reports::open(&settings.deploy, &state_dir);
-    let end = End::new(Arc::new(results), Some(record), reports, Deadline::default());
+    let end = End::new(Arc::new(results), Some(Arc::clone(&record)), reports, Deadline::default());
     let result = result_of(status);
-    let dir = end.report(result)?;
+    let dir = end.report(result);
+    record.end(status);
+    let dir = dir?;
     end.print(dir.as_deref(), options.json, result)
 }
 

@@ -101,7 +101,7 @@ impl Copy {
         self.manifest()?.retain_until
     }
 
-    /// Whether its bundle held far less than the one before it.
+    /// Whether its bundle, or an older one, held far less than the one before it when the copy was made.
     pub fn is_shrunk(&self) -> bool {
         match &self.form {
             Form::Sealed(manifest) => manifest.as_ref().is_some_and(|manifest| manifest.shrunk),

@@ -8,6 +8,7 @@ mod copies;
 mod fetch;
 mod init;
 mod list;
+mod marks;
 mod mounts;
 mod place;
 mod prune;

@@ -76,7 +76,7 @@ fn line(listed: &Listed) -> String {
     let size = listed.size.map_or("-".to_owned(), text::size);
     let mut state = listed.problem.clone().unwrap_or_else(|| "complete".to_owned());
     if listed.shrunk {
-        state += "; holds far less than the bundle before it";
+        state += "; made while a bundle held far less than the one before it";
     }
     if listed.other_recipients {
         state += "; ";

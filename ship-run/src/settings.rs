@@ -5,6 +5,7 @@ mod destinations;
 use crate::place::Destination;
 use crate::recipients::Recipients;
 use anyhow::{Context, Result};
+use bundle_format::report::RunKind;
 use bundle_format::retention::Calendar;
 use bundle_format::retention::policy::Policy;
 use bundle_format::shipments;
@@ -31,6 +32,8 @@ pub struct Settings {
     /// How long a shipment may take; or what is wrong with that.
     limit: Result<Option<Duration>, String>,
     pub recipients: Option<Recipients>,
+    /// Whether this runs in a hook of a shipment, which holds the lock until the hook has ended.
+    pub is_in_hook: bool,
     pub destinations: Vec<Destination>,
 }
 
@@ -61,6 +64,8 @@ impl Settings {
             policy: policy(&get),
             limit: limit(&get("SHIP_TIMEOUT_HOURS").unwrap_or_else(|| HOURS.into())),
             recipients: get("SHIP_RECIPIENTS").map(|text| Recipients::parse(&text)),
+            is_in_hook: get("PIPRIO_HOOK").is_some()
+                && get("PIPRIO_RUN").is_some_and(|run| run == RunKind::Ship.word()),
             destinations: destinations(&get, &deploy),
             deploy,
         })
@@ -112,13 +117,13 @@ impl Settings {
         lock::take_directory(&self.own_dir(), "another run of ship.sh")
     }
 
-    /// Takes that lock, and waits for whoever holds it, for at most `limit`.
+    /// Takes that lock, and waits for whoever holds it, for at most `limit`; not at all in a hook of whoever holds it.
     ///
     /// # Errors
     /// If it is still held then.
     pub fn lock_within(&self, limit: Duration) -> Result<Lock> {
         match self.lock() {
-            Err(error) if status::of(&error) == Exit::Refused => {
+            Err(error) if status::of(&error) == Exit::Refused && !self.is_in_hook => {
                 let minutes = limit.as_secs().div_ceil(60);
                 info!("waiting for another run of ship.sh, for at most {minutes} min …");
                 lock::take_within(&self.own_dir().join("lock"), limit)

@@ -11,7 +11,7 @@ use crate::recipients::{FOR_OTHERS, Recipients};
 use crate::record::Record;
 use crate::settings::Settings;
 use crate::verify::findings::Findings;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use bundle_format::shipped::ShippedManifest;
 use pipe_kit::progress::{self, Bar};
 use pipe_kit::{Exit, Stop, info, status, text, warning};
@@ -263,10 +263,10 @@ impl Report {
 /// Compares the seal of a bundle in a snapshot with that of the snapshot's tags.
 ///
 /// # Errors
-/// [`Stop::damaged`] if it is another one; if it cannot be read.
+/// [`Stop::damaged`] if it is another one, or missing; if it cannot be read.
 fn compare_seal(repository: &Repository, snapshot: &Snapshot, bundle: &str) -> Result<()> {
     let Some(seal) = snapshot.seal() else { return Ok(()) };
-    let found = repository.seal_of(snapshot, bundle).context("its seal cannot be read")?;
+    let found = repository.seal_of(snapshot, bundle)?;
     match found == seal {
         true => Ok(()),
         false => Err(Stop::damaged("it has another seal than its tags name").into()),

@@ -6,7 +6,7 @@ pub mod snapshot;
 
 use crate::place::restic::access::{Access, PROGRAM};
 use crate::place::restic::snapshot::{Groups, Snapshot};
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use bundle_format::layout::SEAL;
 use bundle_format::retention::policy::Policy;
 use pipe_kit::child::{self, Finished};
@@ -21,8 +21,11 @@ use std::process::Stdio;
 
 /// The status of restic 0.17 and later if another program holds a lock.
 const LOCKED: i32 = 11;
-/// The most that the seal of a bundle has.
+/// The most that the seal of a bundle has, and the list of the files beside it.
 const LARGEST_SEAL: u64 = 64 << 20;
+
+/// How the report of the versions begins that repair packs only with this variable.
+const UNFINISHED: (&[u8], &str) = (b"restic 0.16.", "RESTIC_FEATURES=repair-packs-v1 ");
 
 /// A repository, and how it is reached.
 pub struct Repository {
@@ -109,9 +112,11 @@ impl Repository {
     pub fn repair(&self) -> String {
         let restic = self.access.shown();
         let is_recent = self.run(&["repair", "packs", "--help"]).is_ok();
+        let version = self.capture(&["version"], u64::MAX).unwrap_or_default();
+        let variable = if version.starts_with(UNFINISHED.0) { UNFINISHED.1 } else { "" };
         let commands = match is_recent {
             true => format!(
-                "{restic} repair index, and {restic} repair packs ID for each pack that check --read-data names"
+                "{restic} repair index, and {variable}{restic} repair packs ID for each pack that check --read-data names"
             ),
             false => format!(
                 "remove each pack that {restic} check --read-data names, then {restic} rebuild-index"
@@ -121,10 +126,28 @@ impl Repository {
     }
 
     /// The SHA-256 of the seal that a snapshot has, hex.
+    ///
+    /// # Errors
+    /// [`Stop::damaged`] if it has none; if it cannot be read, or it is not known whether it is there.
     pub fn seal_of(&self, snapshot: &Snapshot, bundle: &str) -> Result<String> {
         let path = format!("/{bundle}/{SEAL}");
-        let bytes = self.capture(&["dump", "--no-lock", &snapshot.id, &path], LARGEST_SEAL)?;
-        Ok(hex(&Sha256::digest(bytes)))
+        match self.capture(&["dump", "--no-lock", &snapshot.id, &path], LARGEST_SEAL) {
+            Ok(bytes) => Ok(hex(&Sha256::digest(bytes))),
+            Err(error) => match self.has_seal(snapshot, bundle) {
+                Ok(false) => Err(Stop::damaged(format!("it has no {SEAL}")).into()),
+                Ok(true) | Err(_) => Err(error.context("its seal cannot be read")),
+            },
+        }
+    }
+
+    /// Whether a snapshot lists a seal, which needs no data of it.
+    fn has_seal(&self, snapshot: &Snapshot, bundle: &str) -> Result<bool> {
+        let dir = format!("/{bundle}");
+        let listing = self.capture(&["ls", "--no-lock", &snapshot.id, &dir], LARGEST_SEAL)?;
+        // One that was cut off proves nothing.
+        ensure!((listing.len() as u64) < LARGEST_SEAL, "the list of its files is too long");
+        let path = format!("{dir}/{SEAL}");
+        Ok(listing.split(|byte| *byte == b'\n').any(|line| line == path.as_bytes()))
     }
 
     /// The ids of the snapshots that restic's own policy would remove.

@@ -2,9 +2,9 @@
 //! copy is removed until that is accepted.
 
 use crate::copies::Copy;
+use crate::marks::is_alarm_on;
 use crate::settings::Settings;
 use anyhow::{Context, Result};
-use bundle_format::name::Beside;
 use bundle_format::report::Listing;
 use bundle_format::retention::clock::TOLERANCE;
 use chrono::{DateTime, Utc};
@@ -47,16 +47,18 @@ impl Alarm {
         let newest = known.max_by_key(|copy| copy.name.taken());
         let shrunk = newest.filter(|copy| copy.is_shrunk() && !self.is_accepted(copy));
         let of_copy = |copy: &Copy| {
-            format!("its newest copy, {}, holds far less than the bundle before it", copy.file)
+            let file = &copy.file;
+            format!(
+                "its newest copy, {file}, was made while a bundle held far less than the one before it"
+            )
         };
         self.reason.clone().or(shrunk.map(of_copy))
     }
 
-    /// Whether this host has the bundle without the mark that it had when it was copied.
+    /// Whether this host has the bundle, and the alarm that was on when it was copied has ended.
     fn is_accepted(&self, copy: &Copy) -> bool {
-        let mark = copy.name.beside(Beside::Shrunk);
         self.roots.iter().any(|root| {
-            root.join(copy.name.as_str()).is_dir() && root.join(&mark).symlink_metadata().is_err()
+            root.join(copy.name.as_str()).is_dir() && !is_alarm_on(root, &copy.name, copy.domain())
         })
     }
 }

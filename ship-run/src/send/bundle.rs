@@ -1,11 +1,11 @@
 //! The bundles to be sent.
 
+use crate::marks::is_alarm_on;
 use crate::settings::Settings;
 use anyhow::{Context, Result, bail};
 use bundle_format::BundleName;
 use bundle_format::layout::{MANIFEST, SEAL};
 use bundle_format::manifest::Parsed;
-use bundle_format::name::Beside;
 use bundle_format::report::Listing;
 use pipe_kit::Stop;
 use pipe_kit::text::hex;
@@ -25,7 +25,7 @@ pub struct Bundle {
     pub seal: Option<String>,
     /// The size of its files by its manifest, as far as it has them.
     pub bytes: u64,
-    /// It holds far less than the one before it.
+    /// It, or an older one of its deployment, holds far less than the one before it.
     pub is_shrunk: bool,
     _lock: File,
 }
@@ -56,8 +56,8 @@ impl Bundle {
         let bytes = [database, objects, config].into_iter().flatten().sum();
         let seal = read(SEAL)?.map(|seal| hex(&Sha256::digest(seal)));
         let domain = domain.unwrap_or_else(|| "unknown".into());
-        let mark = path.with_file_name(name.beside(Beside::Shrunk));
-        let is_shrunk = mark.symlink_metadata().is_ok();
+        let root = path.parent().context("a bundle cannot be the root directory")?;
+        let is_shrunk = is_alarm_on(root, &name, Some(&domain));
         Ok(Self { name, domain, seal, bytes, is_shrunk, path, _lock: lock })
     }
 }

@@ -96,8 +96,10 @@ fn refuse_if_damaged(destination: &Destination, shipped: &Record) -> Result<()> 
     match &destination.place {
         Place::Restic(repository) if shipped.has_damage(destination) => {
             let repair = repository.repair();
-            let why = format!("a check has found the repository damaged; repair it: {repair}");
-            Err(Stop::damaged(why).into())
+            Err(Stop::damaged(format!(
+                "a check has found the repository damaged; ship.sh verify, without --sample, finds whether it still is, and ends this if it is not; if it is damaged, repair it: {repair}"
+            ))
+            .into())
         }
         _ => Ok(()),
     }

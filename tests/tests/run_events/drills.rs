@@ -288,3 +288,23 @@ fn a_copy_that_cannot_be_opened_is_a_drill_that_did_not_pass() -> Result<()> {
     );
     Ok(())
 }
+
+#[test]
+fn a_drill_whose_copy_cannot_be_opened_holds_no_lock_while_it_notifies() -> Result<()> {
+    let stand = Stand::new()?;
+    let silent = Receiver::start(Manner::Silent)?;
+    let lock = stand.deployment.dir().join("backups/.drill/lock");
+    std::fs::write(stand.deployment.dir().join("empty.tar.age"), "")?;
+    let mut command = stand.deployment.script("drill.sh", &["empty.tar.age", "-i", "key"]);
+    command.env("NOTIFY_URL", format!("http://{}/silent", silent.address()));
+    command.current_dir(stand.deployment.dir()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn()?;
+    wait_until("the message", || Ok(!silent.take().is_empty()))?;
+    // A drill whose copy was just opened takes it.
+    let taken = std::fs::File::open(lock)?.try_lock();
+    let status = child.wait()?.code();
+    taken.context("the lock of drills")?;
+    assert_eq!(record(&stand.deployment, Drill)?.status.map(i32::from), status);
+    assert_eq!(stand.reports()?, "1\n");
+    Ok(())
+}

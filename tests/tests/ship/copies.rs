@@ -110,7 +110,10 @@ fn a_copy_for_other_recipients_and_one_of_a_bundle_that_has_shrunk_are_named() {
     assert_eq!(marks, [true, false, true, false]);
     let shown = String::from_utf8(bench.ship(&["list"]).with(0).out).unwrap();
     let lines: Vec<&str> = shown.lines().collect();
-    assert!(lines[0].ends_with("complete; holds far less than the bundle before it"), "{shown}");
+    assert!(
+        lines[0].ends_with("complete; made while a bundle held far less than the one before it"),
+        "{shown}"
+    );
     let others = "encrypted for other recipients than those of SHIP_RECIPIENTS";
     assert!(lines[1].ends_with(&format!("complete; {others}")), "{shown}");
     // It can be opened with the key that it was made for, so nothing is wrong with it.

@@ -95,6 +95,27 @@ fn what_is_found_while_another_run_changes_copies_is_recorded_after_it() {
 }
 
 #[test]
+fn a_check_in_a_hook_of_a_shipment_does_not_wait_for_that_shipment() {
+    let bench = two();
+    spoil(&bench, OTHER);
+    bench.make("piprio_20260423T020000Z", "SELECT 3;");
+    let hook = "ship-run verify 2> found; echo $? >> found";
+    bench.sh(&format!(
+        "umask 022; mkdir -p deploy/hooks/after-ship.d; cd deploy/hooks/after-ship.d
+         printf '#!/bin/sh\\n%s\\n' '{hook}' > verify; chmod 755 verify"
+    ));
+    let mut command = bench.ship_command(&["--newest"]);
+    end(command.env_remove("SHIP_1").env("HOOK_TIMEOUT_SECONDS", "20")).with(0);
+    let found = fs::read_to_string(bench.path("deploy/found")).unwrap();
+    assert!(found.contains("what was found is not recorded"), "{found}");
+    assert!(found.ends_with("\n4\n") && !found.contains("waiting for"), "{found}");
+    // Nor is anything of it recorded.
+    assert!(problems(&bench).iter().all(String::is_empty));
+    alone(&bench, &["verify"]).with(4);
+    assert!(problems(&bench)[1].starts_with(FOUND));
+}
+
+#[test]
 fn a_copy_that_is_not_made_again_stays_damaged() {
     let bench = two();
     spoil(&bench, OTHER);

@@ -62,7 +62,11 @@ fn a_damaged_repository_takes_nothing_until_it_is_repaired_and_nothing_is_remove
     ship(&bench, &["verify"]).with(4).reports("is damaged");
     bench.make("piprio_20260423T020000Z", "SELECT 3;");
     for arguments in [&["--newest"][..], &["--all"]] {
-        ship(&bench, arguments).with(4).reports("was not copied to SHIP_3").reports(&repair);
+        let refused = ship(&bench, arguments).with(4).reports("was not copied to SHIP_3");
+        // A repository that is intact by now needs none of the commands.
+        let (first, then) = refused.err.split_once("; if it is damaged, repair it: ").unwrap();
+        assert!(first.contains("ship.sh verify, without --sample, "), "{first}");
+        assert!(!first.contains(&repair) && then.contains(&repair), "{}", refused.err);
     }
     let listed = ship(&bench, &["list", "--json"]).with(0).json();
     let listed = listed.as_array().unwrap();
@@ -98,6 +102,21 @@ fn a_damaged_repository_takes_nothing_until_it_is_repaired_and_nothing_is_remove
     ship(&bench, &["verify"]).with(0);
     fetch(&bench, &format!("SHIP_3:{NAME}")).with(0);
     bench.sh(&format!("diff -r 'backups/{NAME}' 'restored/{NAME}'"));
+}
+
+#[test]
+fn the_repair_that_is_named_is_that_of_the_version_of_restic() {
+    let Some(bench) = stand() else { return };
+    ship(&bench, &["--newest"]).with(0);
+    let places = ["repository", "password"].map(|name| bench.path(name).display().to_string());
+    let shown = format!("restic -r {} -p {}", places[0], places[1]);
+    for (version, variable) in [("0.16.4", "RESTIC_FEATURES=repair-packs-v1 "), ("0.17.3", "")] {
+        let prints = format!("echo 'restic {version} compiled with go1.22'; exit 0");
+        let script =
+            format!("case $verb in check) exit 1;; repair) exit 0;; version) {prints};; esac");
+        let repair = format!("repair index, and {variable}{shown} repair packs ID");
+        wrapped(&bench, &script, &["verify"]).with(4).reports(&repair);
+    }
 }
 
 #[test]
@@ -139,6 +158,30 @@ fn a_seal_that_cannot_be_read_is_no_damage() {
     ship(&bench, &["--newest"]).with(4);
     ship(&bench, &["verify"]).with(0);
     ship(&bench, &["--newest"]).with(0).reports("already");
+}
+
+#[test]
+fn a_snapshot_that_has_lost_its_seal_is_damaged() {
+    let Some(bench) = stand() else { return };
+    ship(&bench, &["--newest"]).with(0);
+    // As `restic repair snapshots --forget` leaves it: the same tags, and an empty directory.
+    let listed = end(&mut restic(&bench, &["snapshots", "--json"])).with(0).json();
+    let tags: Vec<_> =
+        listed[0]["tags"].as_array().unwrap().iter().map(|tag| tag.as_str().unwrap()).collect();
+    let (tags, time) = (tags.join(","), "2026-04-21 02:00:00");
+    fs::create_dir_all(bench.path("emptied").join(NAME)).unwrap();
+    let mut command = restic(&bench, &["backup", "--tag", &tags, "--time", time, NAME]);
+    end(command.current_dir(bench.path("emptied"))).with(0);
+    end(&mut restic(&bench, &["forget", listed[0]["id"].as_str().unwrap()])).with(0);
+    // Without a listing it is not known.
+    wrapped(&bench, "case $verb in ls) exit 1;; esac", &["verify"])
+        .with(3)
+        .reports("its seal cannot be read");
+    let report = ship(&bench, &["verify", "--json"]).with(4).json();
+    assert_eq!(report["copies"][0]["problem"], "it has no SHA256SUMS", "{report}");
+    let listed = ship(&bench, &["list", "--json"]).with(0).json();
+    assert!(listed[0]["problem"].as_str().unwrap().contains("damaged"), "{listed}");
+    ship(&bench, &["--newest"]).with(4);
 }
 
 #[test]

@@ -12,7 +12,7 @@ pub const TAG: &str = "piprio";
 const SEAL: &str = "seal=";
 const DOMAIN: &str = "domain=";
 const BYTES: &str = "bytes=";
-/// The tag of a bundle that holds far less than the one before it.
+/// The tag of a bundle that, as an older one, holds far less than the one before it.
 const SHRUNK: &str = "shrunk";
 
 /// One snapshot, as `restic snapshots --json` prints it.
@@ -83,7 +83,7 @@ impl Snapshot {
         self.value(BYTES)?.parse().ok()
     }
 
-    /// Whether its bundle held far less than the one before it.
+    /// Whether its bundle, or an older one, held far less than the one before it when it was stored.
     pub fn is_shrunk(&self) -> bool {
         self.tags.iter().flatten().any(|tag| tag == SHRUNK)
     }
