@@ -7,7 +7,7 @@ use crate::mirror::paths::Paths;
 use crate::mirror::placement::OWN;
 use crate::mirror::sums;
 use crate::object::key::printable;
-use crate::spool;
+use crate::spool::{self, TempFileFailed};
 use anyhow::{Context, Result, bail};
 use std::cmp::Ordering;
 use std::fs::File;
@@ -40,7 +40,7 @@ impl CheckedIndex {
     /// Checks the index of a mirror; none if it has none.
     ///
     /// # Errors
-    /// If it is damaged.
+    /// If it is damaged; [`TempFileFailed`] if that could not be found out.
     pub fn open(mirror: &Path) -> Result<Option<Self>> {
         let path = index_path(mirror);
         let Some(file) = open(&path)? else { return Ok(None) };
@@ -48,7 +48,7 @@ impl CheckedIndex {
         let (paths, len, bytes, sums_agree) = (Paths::default(), 0, 0, false);
         let mut checked = Self { file, path, paths, len, bytes, sums_agree };
         if !checked.check(sums)? {
-            checked.file = checked.sorted_copy()?;
+            checked.file = checked.sorted_copy().context(TempFileFailed)?;
             (checked.paths, checked.len, checked.bytes) = (Paths::default(), 0, 0);
             checked.check(SumsCheck::open(mirror))?;
         }
@@ -80,7 +80,7 @@ impl CheckedIndex {
                 _ => {}
             }
             if let Some(sums) = sums.as_mut().filter(|_| is_sorted) {
-                sums.add(&entry)?;
+                sums.add(&entry).context(TempFileFailed)?;
             }
             self.paths.insert(&entry.path);
             self.len += 1;
@@ -88,7 +88,7 @@ impl CheckedIndex {
             last = Some(entry.key);
         }
         self.sums_agree = match sums.filter(|_| is_sorted) {
-            Some(sums) => sums.finish()?,
+            Some(sums) => sums.finish().context(TempFileFailed)?,
             None => false,
         };
         Ok(is_sorted)

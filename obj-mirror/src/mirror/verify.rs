@@ -7,6 +7,7 @@ use crate::mirror::index::Entry;
 use crate::mirror::paths::Paths;
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
+use crate::spool::TempFileFailed;
 use anyhow::Result;
 use bundle_format::report::{MirrorCheck, MirrorProblem};
 use indicatif::ProgressBar;
@@ -38,6 +39,7 @@ pub fn verify(dir: &Path, jobs: usize) -> Result<MirrorCheck> {
             report.problems.push(path_problem(&index_name, "missing: nothing to verify against"));
             return Ok(report);
         }
+        Err(error) if error.is::<TempFileFailed>() => return Err(error),
         Err(error) => {
             report.problems.push(path_problem(&index_name, format!("cannot be read: {error:#}")));
             return Ok(report);

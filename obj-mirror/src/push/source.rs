@@ -8,6 +8,7 @@ use crate::mirror::index::Entry;
 use crate::mirror::placement::OWN;
 use crate::mirror::tree::Tree;
 use crate::object::Failure;
+use crate::spool::TempFileFailed;
 use anyhow::{Context, Result};
 use pipe_kit::Stop;
 use std::path::Path;
@@ -59,7 +60,10 @@ pub fn open_index(dir: &Path) -> Result<Option<CheckedIndex>> {
         ))
         .into());
     }
-    let index = CheckedIndex::open(dir).map_err(|e| Stop::damaged(format!("{e:#}")))?;
+    let index = CheckedIndex::open(dir).map_err(|error| match error.is::<TempFileFailed>() {
+        true => error,
+        false => Stop::damaged(format!("{error:#}")).into(),
+    })?;
     let Some(index) = index else {
         if dir.join(OWN).symlink_metadata().is_ok() {
             return Err(Stop::damaged(format!(

@@ -73,6 +73,22 @@ fn a_damaged_index_or_one_at_odds_with_its_sums_is_damage() {
 }
 
 #[test]
+fn a_temporary_file_that_fails_is_no_damage() {
+    let bench = mirror();
+    let index = bench.path("minio/.obj-mirror/index.jsonl");
+    let lines = std::fs::read_to_string(&index).unwrap();
+    let backwards: String = lines.lines().rev().map(|line| format!("{line}\n")).collect();
+    std::fs::write(&index, backwards).unwrap();
+    bench.run(&["verify", "minio"]).with(0);
+    for args in [&["verify", "minio"][..], &["minio", "s3://documents"]] {
+        let ended = bench.command(args).env("TMPDIR", bench.path("none")).output().unwrap();
+        let words = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{words}");
+        assert!(words.contains("temporary file"), "{words}");
+    }
+}
+
+#[test]
 fn a_pipe_in_the_place_of_a_file_is_damage_and_not_waited_for() {
     for name in ["fine", ".obj-mirror/index.jsonl", ".obj-mirror/SHA256SUMS"] {
         let bench = mirror();
