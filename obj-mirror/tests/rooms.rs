@@ -9,7 +9,7 @@ const ROOMS: [(&str, &[&str]); 7] = [
     ("s3", &["object", "settings", "location"]),
     ("mirror", &["object", "external_sort", "spool"]),
     ("pull", &["object", "s3", "mirror", "location", "cli", "report"]),
-    ("push", &["object", "s3", "mirror", "location", "cli", "report", "external_sort"]),
+    ("push", &["object", "s3", "mirror", "location", "cli", "report", "external_sort", "spool"]),
     ("put", &["object", "s3", "location", "cli", "report", "spool"]),
     ("get", &["object", "s3", "location", "cli"]),
 ];
