@@ -86,21 +86,10 @@ fn add_failed_probe(
         (ProbeSubject::Library, MAY_NOT) => format!(
             "the dump creates C functions of library {about}, which requires a superuser; load as one (PGUSER)"
         ),
-        (ProbeSubject::Guarded, MAY_NOT | WRONG_DEFINITION) if keep_going => {
-            let me = &facts.me;
-            return found.note(format!(
-                "the dump creates {about}, which role {me} may not do: it will be left out"
-            ));
+        (subject, MAY_NOT | WRONG_DEFINITION) if subject.is_guarded() => {
+            let may_be_omitted = *subject == ProbeSubject::Guarded;
+            return add_guarded(about, &facts.me, may_be_omitted, keep_going, found);
         }
-        (ProbeSubject::Guarded, MAY_NOT | WRONG_DEFINITION) => format!(
-            "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER), or without such \
-             objects: --keep-going",
-            facts.me
-        ),
-        (ProbeSubject::BaseType, MAY_NOT | WRONG_DEFINITION) => format!(
-            "the dump creates {about}, which role {} may not do; load as a superuser (PGUSER)",
-            facts.me
-        ),
         (ProbeSubject::RowValue, state) if state.starts_with("42") || state.starts_with("22") => {
             format!(
                 "the dump refers to {about}, which the server does not know: no load can read these rows; load it into the \
@@ -122,6 +111,25 @@ fn add_failed_probe(
         }
     };
     found.problem(problem);
+}
+
+/// Adds what only a superuser may create.
+fn add_guarded(
+    about: &str,
+    me: &str,
+    may_be_omitted: bool,
+    keep_going: bool,
+    found: &mut Findings,
+) {
+    let refused = format!("the dump creates {about}, which role {me} may not do");
+    const REMEDY: &str = "load as a superuser (PGUSER)";
+    match (may_be_omitted, keep_going) {
+        (true, true) => found.note(format!("{refused}: it will be left out")),
+        (true, false) => {
+            found.problem(format!("{refused}; {REMEDY}, or without such objects: --keep-going"))
+        }
+        (false, _) => found.problem(format!("{refused}; {REMEDY}")),
+    }
 }
 
 fn no_icu(about: &str) -> String {
