@@ -1,8 +1,8 @@
 //! The reports of drills, for the list of bundles.
 
 use crate::bundle::hash;
+use bundle_format::drills::drills;
 use bundle_format::layout::SEAL;
-use bundle_format::name::drill_time;
 use bundle_format::report::{DrillReport, Drilled};
 use pipe_kit::text::hex;
 use std::path::{Path, PathBuf};
@@ -23,20 +23,7 @@ pub fn directory(given: Option<&Path>) -> Option<PathBuf> {
 impl Drills {
     /// Reads those of a directory. What cannot be read is left out: the list is about bundles.
     pub fn read(dir: &Path) -> Self {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.file_name())
-            .filter(|name| drill_time(name).is_some())
-            .collect();
-        names.sort();
-        let read = |name: &std::ffi::OsString| {
-            let path = dir.join(name).join("report.json");
-            // Reading a named pipe in its place would block.
-            let is_file = path.symlink_metadata().is_ok_and(|found| found.is_file());
-            let bytes = if is_file { std::fs::read(&path).ok()? } else { return None };
-            serde_json::from_slice(&bytes).ok()
-        };
-        Self(names.iter().rev().filter_map(read).collect())
+        Self(drills(dir).filter_map(|drill| drill.report).collect())
     }
 
     /// The last drill of a bundle with the seal that it has now.

@@ -2,7 +2,7 @@
 
 use super::bundle::AHEAD;
 use crate::probe::{Facts, Probe};
-use bundle_format::name::drill_time;
+use bundle_format::drills::drills;
 use bundle_format::report::{DrillReport, DrillResult, ProbeKind, ProbeVerdict};
 use chrono::{DateTime, Utc};
 use pipe_kit::text::age;
@@ -29,20 +29,12 @@ struct Found {
 
 impl Found {
     fn read(dir: &Path, now: DateTime<Utc>) -> Self {
-        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries
-            .map(|entry| entry.file_name())
-            .filter(|name| drill_time(name).is_some())
-            .collect();
-        names.sort();
         let (mut reports, mut ahead) = (Vec::new(), 0);
-        for name in names.iter().rev() {
-            let read = std::fs::read(dir.join(name).join("report.json")).ok();
-            let report = read.and_then(|bytes| serde_json::from_slice::<DrillReport>(&bytes).ok());
+        for drill in drills(dir) {
             // A report that cannot be read is of a drill that did not pass, as far as is known.
-            let report = report.unwrap_or_else(|| DrillReport {
-                drill: name.to_string_lossy().into_owned(),
-                started: drill_time(name).unwrap_or_default(),
+            let report = drill.report.unwrap_or_else(|| DrillReport {
+                drill: drill.name.to_string_lossy().into_owned(),
+                started: drill.started,
                 result: DrillResult::Failed,
                 ..DrillReport::default()
             });

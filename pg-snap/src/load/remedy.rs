@@ -2,9 +2,10 @@
 
 use crate::database_state::search_path;
 use crate::server_error::ServerError;
+use crate::sql::named_roles::named_roles;
 use crate::sql::properties;
 use crate::sql::reduction::{ReducedDefinition, reductions};
-use crate::sql::{literal, with_values};
+use crate::sql::{ident, literal, with_values};
 use std::borrow::Cow;
 
 /// A name that a statement, or a function that it calls, looks up was not found: an undefined function,
@@ -13,6 +14,8 @@ const NOT_FOUND: [&str; 9] =
     ["42883", "42P01", "42703", "42704", "42P02", "3F000", "42725", "42804", "42846"];
 /// Another session was in the way: a deadlock, a failed serialization, a lock that was not given.
 const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
+/// A right is missing.
+const NOT_PERMITTED: &str = "42501";
 /// Since this major, indexes are built and materialized views are filled under a search path of their
 /// own, whatever the session's is.
 const OWN_PATH_SINCE: u32 = 17;
@@ -30,6 +33,8 @@ pub enum Alternative {
     Reduced(ReducedDefinition),
     /// Once more as it is.
     Again,
+    /// In a transaction in which this role is a superuser.
+    WithSuperuser(String),
     /// As it is, where it was executed under the schemas of operators.
     AsWritten,
 }
@@ -63,6 +68,9 @@ pub fn alternatives(
             alternatives.extend(paths.into_iter().map(Alternative::FunctionsUnder));
         }
     }
+    if failure.is(&[NOT_PERMITTED]) {
+        alternatives.extend(former_superuser(sql).map(Alternative::WithSuperuser));
+    }
     if context.keep_going {
         let checked = properties::adds_checked_constraint(sql);
         alternatives.extend(checked.then_some(Alternative::NotValid));
@@ -71,6 +79,13 @@ pub fn alternatives(
         alternatives.extend(reduced.into_iter().map(Alternative::Reduced));
     }
     alternatives
+}
+
+/// The role to which a statement gives what PostgreSQL gives only to superusers. An owner that was one once has kept it.
+fn former_superuser(sql: &[u8]) -> Option<String> {
+    // The name is sent back: it must not have changed by the way.
+    std::str::from_utf8(sql).ok().filter(|_| properties::gives_to_superuser(sql))?;
+    named_roles(sql).into_iter().find(|role| role.owns).map(|role| role.name)
 }
 
 /// The text that executes a statement at first: under a search path in which its operators are found, where the
@@ -157,7 +172,9 @@ pub fn is_violation(failure: &ServerError) -> bool {
 pub fn advice(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
     let state = sqlstate.unwrap_or_default();
     let advice = match (state, state.get(..2).unwrap_or_default()) {
-        ("42501", _) | (_, "28") => "load as a superuser, or grant what pg-snap preflight names",
+        (NOT_PERMITTED, _) | (_, "28") => {
+            "load as a superuser, or grant what pg-snap preflight names"
+        }
         ("55P03", _) => "end the session that holds the lock (pg_locks), and load again",
         (_, "08") => "make the other server reachable, and load again",
         (_, "0A") => "load on a server that has the feature, of the dump's major or newer",
@@ -191,7 +208,9 @@ impl Alternative {
     pub fn script(&self, sql: &[u8]) -> Vec<u8> {
         let script = self.script_in_transaction(sql);
         match self {
-            Self::FunctionsUnder(_) => [b"BEGIN;\n", &script[..], b"COMMIT;\n"].concat(),
+            Self::FunctionsUnder(_) | Self::WithSuperuser(_) => {
+                [b"BEGIN;\n", &script[..], b"COMMIT;\n"].concat()
+            }
             _ => script,
         }
     }
@@ -205,6 +224,14 @@ impl Alternative {
             Self::Again | Self::AsWritten => sql.to_vec(),
             Self::NotValid => not_valid(sql),
             Self::Reduced(reduced) => reduced.text.clone().into_bytes(),
+            Self::WithSuperuser(role) => {
+                let role = ident(role);
+                let (make, unmake) = (
+                    format!("ALTER ROLE {role} SUPERUSER;\n"),
+                    format!("ALTER ROLE {role} NOSUPERUSER;\n"),
+                );
+                [make.as_bytes(), sql, unmake.as_bytes()].concat()
+            }
             Self::FunctionsUnder(path) => {
                 let (set, reset) = functions_under(&String::from_utf8_lossy(sql), path);
                 [set.as_bytes(), sql, reset.as_bytes()].concat()
@@ -303,6 +330,21 @@ mod tests {
             Alternative::NotValid
                 .script(key.as_bytes())
                 .ends_with(b"REFERENCES s.u(a) NOT VALID;\n")
+        );
+    }
+
+    #[test]
+    fn what_only_superusers_own_goes_to_one_that_is_none_any_more() {
+        let trigger = "ALTER EVENT TRIGGER watch OWNER TO \"Odd \"\" one\";\n";
+        let with = Alternative::WithSuperuser("Odd \" one".into());
+        assert_eq!(found(trigger, "42501", 15, false), [with.clone()]);
+        assert_eq!(found(trigger, "42704", 15, false).len(), 2);
+        assert_eq!(found("ALTER TABLE s.t OWNER TO o;", "42501", 15, false), []);
+        let script = String::from_utf8(with.script(trigger.as_bytes())).unwrap();
+        let role = "ALTER ROLE \"Odd \"\" one\"";
+        assert_eq!(
+            script,
+            format!("BEGIN;\n{role} SUPERUSER;\n{trigger}{role} NOSUPERUSER;\nCOMMIT;\n")
         );
     }
 

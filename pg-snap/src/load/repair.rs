@@ -30,8 +30,8 @@ pub struct Repair<'a> {
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them, with the statements of their comments.
     dropped: Mutex<Vec<(Definition, Option<String>)>>,
-    /// Held while functions have another search path: two alternatives might change the same function.
-    functions: Mutex<()>,
+    /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
+    changing: Mutex<()>,
 }
 
 impl<'a> Repair<'a> {
@@ -43,7 +43,7 @@ impl<'a> Repair<'a> {
         operator_schemas: &'a [String],
         keep_going: bool,
     ) -> Self {
-        let (omitted, dropped, functions) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (omitted, dropped, changing) = (Mutex::default(), Mutex::default(), Mutex::default());
         Self {
             server,
             database,
@@ -53,7 +53,7 @@ impl<'a> Repair<'a> {
             keep_going,
             omitted,
             dropped,
-            functions,
+            changing,
         }
     }
 
@@ -119,8 +119,9 @@ impl<'a> Repair<'a> {
         definition: &Definition,
         alternative: &Alternative,
     ) -> Result<Result<(), ServerError>> {
-        let _alone = matches!(alternative, Alternative::FunctionsUnder(_))
-            .then(|| self.functions.lock().unwrap_or_else(PoisonError::into_inner));
+        let changes =
+            matches!(alternative, Alternative::FunctionsUnder(_) | Alternative::WithSuperuser(_));
+        let _alone = changes.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut session = self.open(&definition.settings)?;
         let script = alternative.script(&definition.text);
         let done = session.send(&script).and_then(|()| session.sync());
@@ -138,6 +139,11 @@ impl<'a> Repair<'a> {
                 "{} is created under the search path {path}: {}",
                 definition.what(),
                 failure.brief()
+            ),
+            Alternative::WithSuperuser(role) => info!(
+                "{}: role {} owns it and is no superuser: it was one for this statement alone",
+                definition.what(),
+                role.replace(char::is_control, "?")
             ),
             Alternative::Again | Alternative::AsWritten => {}
             Alternative::NotValid => self.omit(Omission::NotValid, definition, failure),

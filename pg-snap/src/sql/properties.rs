@@ -63,6 +63,12 @@ pub fn creates_event_trigger(sql: &[u8]) -> bool {
     begins_with(sql, &["CREATE EVENT TRIGGER"])
 }
 
+/// Whether it makes a role the owner of what only a superuser may own at that moment.
+pub fn gives_to_superuser(sql: &[u8]) -> bool {
+    let phrases = ["ALTER EVENT TRIGGER", "ALTER FOREIGN DATA WRAPPER", "ALTER SUBSCRIPTION"];
+    begins_with(sql, &phrases)
+}
+
 /// Whether it drops something.
 pub fn drops(sql: &[u8]) -> bool {
     let text = String::from_utf8_lossy(sql);

@@ -196,6 +196,36 @@ fn event_triggers_of_the_dump_do_not_see_repairs() -> Result<()> {
 }
 
 #[test]
+fn an_owner_that_is_no_superuser_any_more_keeps_what_only_superusers_may_own() -> Result<()> {
+    let s = Scene::new()?;
+    let former = "\"Former \"\" one\"";
+    s.server.psql(
+        "postgres",
+        &format!("create role {former} superuser; create database source template template0"),
+    )?;
+    s.server.psql(
+        "source",
+        &format!(
+            "set session authorization {former};
+             create function public.note() returns event_trigger language plpgsql as $$ begin end $$;
+             create event trigger watch on sql_drop execute function public.note();
+             create foreign data wrapper elsewhere;
+             reset session authorization; alter role {former} nosuperuser"
+        ),
+    )?;
+    let file = s.dir.path().join("d.sql.gz");
+    dump_to(&s.server, "source", &[], &file)?;
+    let (out, log) = s.load("fresh", &[], &file)?;
+    ensure!(out.status.success() && log.contains("is no superuser"), "{log}");
+    let owners = "select evtowner::regrole::text from pg_event_trigger
+        union all select fdwowner::regrole::text from pg_foreign_data_wrapper";
+    ensure!(s.server.psql("fresh", owners)? == format!("{former}\n{former}"), "{log}");
+    let superusers = "select count(*) from pg_roles where rolsuper";
+    ensure!(s.server.psql("postgres", superusers)? == "1", "{log}");
+    Ok(())
+}
+
+#[test]
 fn checks_that_rows_do_not_fit_come_back_for_new_rows_wherever_they_stand() -> Result<()> {
     let s = Scene::new()?;
     let plain = "CREATE TABLE public.t (a int, CONSTRAINT c CHECK (a < 10));
