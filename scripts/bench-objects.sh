@@ -4,7 +4,8 @@
 # (cargo install garage --locked), else the server of the tests, which keeps everything in memory.
 #   bench-objects.sh [OPTION…]
 #     --runs N         runs of each command, interleaved [5]
-#     --shape SHAPE    few: 598 MB in 601 directories; many: 480 MB, a directory for each key [few]
+#     --shape SHAPE    few: 598 MB in 601 directories; many: 480 MB, a directory for each key; small: 50, 4 MB in
+#                      all, in one directory [few]
 #     --only pull      measure only bucket to directory
 #     --bin DIR        directory of obj-mirror and s3-server [built from here]
 #     --out DIR        directory of results-objects.md and runs-objects.tsv [bench/ in cargo's target directory]
@@ -30,9 +31,9 @@ shape=few
 only=''
 while (( $# > 0 )); do
   case "$1" in
-    -h | --help) sed -n '2,13s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
+    -h | --help) sed -n '2,14s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 0 ;;
     --runs) [[ "${2:-}" =~ ^[1-9][0-9]{0,2}$ ]] || die 2 "--runs needs a number from 1"; runs="$2"; shift 2 ;;
-    --shape) [[ "${2:-}" =~ ^(few|many)$ ]] || die 2 "--shape needs few or many"; shape="$2"; shift 2 ;;
+    --shape) [[ "${2:-}" =~ ^(few|many|small)$ ]] || die 2 "--shape needs few, many or small"; shape="$2"; shift 2 ;;
     --only) [[ "${2:-}" == pull ]] || die 2 "--only needs pull"; only="$2"; shift 2 ;;
     --bin) [[ -x "${2:-}/obj-mirror" ]] || die 2 "--bin needs a directory of programs"; bin="$(readlink -f -- "$2")"; shift 2 ;;
     --out) [[ -n "${2:-}" ]] || die 2 "--out needs a directory"; out="$2"; shift 2 ;;
@@ -58,9 +59,8 @@ trap finish EXIT
 unset AWS_CA_BUNDLE AWS_SESSION_TOKEN AWS_PROFILE HTTP_PROXY http_proxy HTTPS_PROXY https_proxy
 start_storage "$work/storage" "$bin/s3-server" || die 1 "the storage does not start"
 
-megabytes=598
-[[ "$shape" == few ]] || megabytes=480
-python3 "$root/scripts/bench/objects.py" "$work/objects" "$megabytes" "$shape"
+declare -A megabytes=([few]=598 [many]=480 [small]=4)
+python3 "$root/scripts/bench/objects.py" "$work/objects" "${megabytes[$shape]}" "$shape"
 
 export RCLONE_CONFIG=/dev/null RCLONE_CONFIG_G_TYPE=s3 RCLONE_CONFIG_G_PROVIDER=Other
 export RCLONE_CONFIG_G_ENDPOINT="$AWS_ENDPOINT_URL" RCLONE_CONFIG_G_REGION="$AWS_REGION"
@@ -77,18 +77,20 @@ printf 'case\ttool\tseconds\tkilobytes\n' > "$raw"
 failed=''
 # measure CASE TOOL CMD…
 measure() {
-  local status=0
+  local status=0 begin end
   sync
   settle_storage
-  /usr/bin/time -o "$work/time" -f '%e %M' "${@:3}" > "$work/output" 2>&1 || status=$?
+  begin="$EPOCHREALTIME"
+  /usr/bin/time -o "$work/time" -f '%M' "${@:3}" > "$work/output" 2>&1 || status=$?
+  end="$EPOCHREALTIME"
   if (( status != 0 )); then
     log "$1: $2 failed ($status): $(tail -n 1 "$work/output")"
     [[ "$2" != obj-mirror ]] || failed=yes
     return
   fi
-  local seconds kilobytes
-  read -r seconds kilobytes < <(tail -n 1 "$work/time")
-  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$seconds" "$kilobytes" >> "$raw"
+  local seconds
+  seconds="$(awk -v a="$begin" -v b="$end" 'BEGIN { printf "%.3f", b - a }')"
+  printf '%s\t%s\t%s\t%s\n' "$1" "$2" "$seconds" "$(tail -n 1 "$work/time")" >> "$raw"
 }
 # pull TOOL DIR, push TOOL BUCKET: what each measures.
 pull() {
@@ -137,7 +139,9 @@ for case, tools in rows.items():
         times = [s for s, _ in runs]
         ratio = f"{median[tool] / min(others):.2f}" if others else ""
         peak = max(k for _, k in runs) / 1000
-        print(f"| {tool} | {median[tool]:.2f} | {min(times):.2f}–{max(times):.2f} | {ratio} | {peak:.0f} |")
+        digits = 2 if median[tool] >= 1 else 3
+        shown = [f"{seconds:.{digits}f}" for seconds in (median[tool], min(times), max(times))]
+        print(f"| {tool} | {shown[0]} | {shown[1]}–{shown[2]} | {ratio} | {peak:.0f} |")
     print()
 PYTHON
 [[ -z "$failed" ]] || exit 1
