@@ -55,7 +55,8 @@ pub fn all(settings: &Settings) -> Vec<Task> {
         tasks.push(task(settings, ProbeKind::Disk, name, probe));
     }
     tasks.push(task(settings, ProbeKind::Bundle, bundle::NAME, bundle::probe));
-    if let Some(max_age) = settings.limits.drill_age {
+    let max_age = settings.limits.drill_age;
+    if max_age.is_some() || drill::is_any(&settings.drills) {
         let probe =
             move |settings: &Settings, _: Limit| vec![drill::probe(&settings.drills, max_age)];
         tasks.push(task(settings, ProbeKind::Drill, drill::NAME, probe));

@@ -50,7 +50,7 @@ pub fn run(clients: &Clients, load: &Replacement<'_>, json: bool) -> Result<Exit
     let server = Server::connect_beside(clients, &names.database)?;
     let facts = Facts::query(&server, &names.database, &names.in_use(!drop_first), &needs)?;
 
-    let plan = plan(&names, &needs, &server, load.keep_going);
+    let plan = plan(&names, &needs, &server, (load.keep_going, drop_first));
     let room = room::measure(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
@@ -76,7 +76,7 @@ pub fn check(
     load: &Replacement<'_>,
 ) -> Result<Facts> {
     let facts = Facts::query(server, &names.database, &names.in_use(load.keep_previous), needs)?;
-    let plan = plan(names, needs, server, load.keep_going);
+    let plan = plan(names, needs, server, (load.keep_going, load.drop_first));
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, load.file);
     let room = room::measure(clients, &facts, needs);
@@ -95,7 +95,7 @@ pub fn check(
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
     let facts = Facts::query(server, database, &[], needs)?;
     let names = DatabaseNames::of(database.to_owned());
-    let plan = plan(&names, needs, server, false);
+    let plan = plan(&names, needs, server, (false, false));
     refuse(&findings::find_for_part(&plan, &facts).problems)?;
     Ok(facts)
 }
@@ -104,11 +104,11 @@ fn plan<'a>(
     names: &'a DatabaseNames,
     needs: &'a Needs,
     server: &Server,
-    keep_going: bool,
+    (keep_going, drop_first): (bool, bool),
 ) -> IntendedLoad<'a> {
     let (server, psql) = (server.version, server.psql().version);
     let (database, made_as) = (names.database.as_str(), names.incoming.as_str());
-    IntendedLoad { database, needs, server, psql, made_as, keep_going }
+    IntendedLoad { database, needs, server, psql, made_as, keep_going, drop_first }
 }
 
 /// Logs each problem on a line; the last one is the error.

@@ -100,8 +100,12 @@ impl Run {
 
     fn warn_of_previous(&self, journal: &Journal) {
         let Some(oldest) = journal.previous.first() else { return };
+        let status = database::status(&self.settings).ok();
+        let beside = status.into_iter().flat_map(|status| status.beside);
+        let name = beside.into_iter().find(|other| other.oid == *oldest).map(|other| other.name);
+        let name = name.map(|name| format!(" as {name}")).unwrap_or_default();
         warning!(
-            "the database from before the restore is kept beside the new one; to swap it back: {}",
+            "the database from before the restore is kept{name} beside the new one; to swap it back: {}",
             by_hand(&self.settings, &swap_tool(&self.settings, *oldest))
         );
         if journal.incomplete {

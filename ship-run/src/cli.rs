@@ -171,9 +171,10 @@ pub struct Verify {
 #[command(after_help = "\
 The newest complete copy of each destination is never removed, and nothing is while the alarm is
 on or the clock is in doubt, as for bundles (bundle-prune). The alarm is also on where the newest
-complete copy held far less than the one before it, unless this host has accepted its bundle. A locked copy is kept until its lock
-ends. Only copies of this deployment's domain are removed. From a restic repository, what is removed is
-old by this rule and by restic's own (restic forget, with the same numbers).
+complete copy was made while it was on, unless this host has its bundle and the alarm is off here.
+A locked copy is kept until its lock ends. Only copies of this deployment's domain are removed. From
+a restic repository, what is removed is old by this rule and by restic's own (restic forget, with the
+same numbers).
 
 EXAMPLES
   ship-run prune --dry-run

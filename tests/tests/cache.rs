@@ -167,6 +167,9 @@ fn a_cache_over_tls_is_trusted_by_its_authority_and_by_no_other() -> Result<()> 
     // Relative paths are the deployment's.
     std::fs::copy(cache.file("ca.pem"), stand.deployment.dir().join("certs/cache-ca.pem"))?;
     stand.reach(&format!("{url}\nREDIS_CA_FILE=certs/cache-ca.pem"))?;
+    // As an application's container sees it.
+    std::fs::copy(cache.file("ca.pem"), stand.deployment.dir().join("secrets/cache-ca"))?;
+    stand.reach(&format!("{url}\nREDIS_CA_FILE=/run/secrets/cache-ca"))?;
     Ok(())
 }
 

@@ -13,6 +13,8 @@ const REMEMBERED: usize = 32;
 const USUAL: TimeDelta = TimeDelta::days(1);
 /// How late a run may be.
 const LATE: TimeDelta = TimeDelta::hours(6);
+/// How many older bundles show how far apart runs are, where no record does. A few old ones beside a new one show nothing.
+const RHYTHM: usize = 7;
 /// How far a clock may go back, or a name lie ahead.
 pub const TOLERANCE: TimeDelta = TimeDelta::days(1);
 
@@ -135,7 +137,7 @@ fn from_names(bundles: &[Bundle], now: DateTime<Utc>) -> Option<Run> {
     let mut older: Vec<_> = older.into_iter().filter(|taken| *taken < now).collect();
     older.sort_unstable();
     let at = *older.last()?;
-    if fresh.is_empty() || older.len() < 3 {
+    if fresh.is_empty() || older.len() < RHYTHM {
         return None;
     }
     let pauses = older.windows(2).map(|pair| (pair[1] - pair[0]).num_seconds()).collect();

@@ -73,19 +73,21 @@ fn without_a_record_the_names_show_how_far_apart_runs_are() {
         bundles: ages.iter().map(|age| bundle(start() - TimeDelta::days(*age))).collect(),
         ..Root::default()
     };
-    let mut ahead = nights(&[20, 10, 5, 1]);
+    let mut ahead = nights(&[20, 18, 15, 10, 5, 2, 1]);
     let later = start() + TimeDelta::days(400);
     ahead.bundles.push(bundle(later));
     assert_eq!(ahead.prune(later), (vec![], true));
     let mut second = nights(&[]);
     (second.bundles, second.last) = (ahead.bundles, ahead.last);
     assert_eq!(second.prune(later + TimeDelta::days(1)), (vec![], false));
-    let mut right = nights(&[40, 20, 10, 5, 1, 0]);
+    let mut right = nights(&[40, 20, 15, 10, 5, 2, 1, 0]);
     let (gone, held) = right.prune(start());
     assert_eq!((gone.len(), held), (1, false));
-    // One bundle, or no new one, shows nothing.
+    // A few old bundles beside a new one, or no new one, show nothing.
     let mut one = nights(&[40, 0]);
     assert_eq!(one.prune(start()).0.len(), 1);
+    let mut few = nights(&[43, 42, 41, 29, 0]);
+    assert_eq!(few.prune(start()).0.len(), 3);
     let mut by_hand = nights(&[40, 41, 42, 43]);
     assert_eq!(by_hand.prune(start()).0.len(), 3);
 }

@@ -14,7 +14,8 @@ impl Resolver<'_> {
                     "{key} is not used: REDIS_URL is not a rediss:// URL, so the connection has no TLS"
                 );
             }
-            self.export(key, self.deployment.path_text(&path));
+            let path = secret::locate(self.deployment, &path);
+            self.export(key, path.to_string_lossy().into_owned());
         }
         let set = |key: &str| self.layers.get(key).is_some();
         match (set("REDIS_CERT_FILE"), set("REDIS_KEY_FILE")) {

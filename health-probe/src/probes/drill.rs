@@ -12,9 +12,14 @@ use std::time::Duration;
 /// The name of the line, whichever drill it is about.
 pub const NAME: &str = "newest";
 
-/// How the last drill ended, and how long ago one passed. What is wrong with that is a warning, since the deployment
-/// itself works.
-pub fn probe(dir: &Path, max_age: Duration) -> Probe {
+/// Whether there has been a drill.
+pub fn is_any(dir: &Path) -> bool {
+    drills(dir).next().is_some()
+}
+
+/// How the last drill ended, and how long ago one passed. What is wrong with that is a warning where drills are
+/// expected, since the deployment itself works.
+pub fn probe(dir: &Path, max_age: Option<Duration>) -> Probe {
     let now = Utc::now();
     judged(&Found::read(dir, now), dir, max_age, now)
 }
@@ -57,8 +62,10 @@ fn seconds_of(report: &DrillReport, now: DateTime<Utc>) -> i64 {
     (now - report.started).num_seconds()
 }
 
-fn judged(found: &Found, dir: &Path, max_age: Duration, now: DateTime<Utc>) -> Probe {
-    let warn = |detail: String| Probe::new(ProbeKind::Drill, NAME, ProbeVerdict::Warn, detail);
+fn judged(found: &Found, dir: &Path, max_age: Option<Duration>, now: DateTime<Utc>) -> Probe {
+    let verdict = if max_age.is_some() { ProbeVerdict::Warn } else { ProbeVerdict::Pass };
+    let warn = |detail: String| Probe::new(ProbeKind::Drill, NAME, verdict, detail);
+    let max_age = max_age.unwrap_or(Duration::MAX);
     let Found { reports, ahead } = found;
     let Some(last) = reports.first() else {
         let what = if *ahead == 0 { "none" } else { "only what is dated in the future" };
@@ -66,7 +73,9 @@ fn judged(found: &Found, dir: &Path, max_age: Duration, now: DateTime<Utc>) -> P
     };
     let seconds = |report: &DrillReport| seconds_of(report, now);
     let days = max_age.as_secs() / 86_400;
-    let is_old = |report: &DrillReport| seconds(report) > max_age.as_secs().cast_signed();
+    let is_old = |report: &DrillReport| {
+        seconds(report) > i64::try_from(max_age.as_secs()).unwrap_or(i64::MAX)
+    };
     let passed = reports.iter().find(|report| report.result == DrillResult::Passed);
     let mut detail =
         format!("{}, {} {} ago", last.drill, last.result.word(), age(seconds(last).max(0)));
@@ -125,7 +134,10 @@ mod tests {
         let outcome = |drills: &[(i64, DrillResult)]| {
             let reports = drills.iter().map(|(days, r)| report(now, *days, *r)).collect();
             let found = Found { reports, ahead: 0 };
-            let probe = judged(&found, Path::new("/d"), Duration::from_secs(8 * 86_400), now);
+            let judge = |max_age| judged(&found, Path::new("/d"), max_age, now);
+            // Where none is expected, the line is the same, and no warning.
+            assert_eq!(judge(None).verdict, ProbeVerdict::Pass);
+            let probe = judge(Some(Duration::from_secs(8 * 86_400)));
             (probe.verdict, probe.detail)
         };
         for (drills, verdict, detail) in [
@@ -186,7 +198,7 @@ mod tests {
                 std::fs::write(own.join("report.json"), text).unwrap();
             }
             let found = Found::read(dir.path(), now);
-            let week = Duration::from_secs(7 * 86_400);
+            let week = Some(Duration::from_secs(7 * 86_400));
             let probe = judged(&found, dir.path(), week, now);
             (probe.verdict, probe.detail.replace(&dir.path().display().to_string(), "/d"))
         };

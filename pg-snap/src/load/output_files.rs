@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 /// The files that a load writes beside the database. A load that cannot write one does not replace the database.
 #[derive(Debug, clap::Args)]
 pub struct OutputFiles {
-    /// Write the statements of the omitted objects to this file
+    /// Write the statements of the omitted objects to this file [default: .restore/left-out.sql of
+    /// PIPRIO_DEPLOY, where that is set]
     #[arg(long, value_name = "FILE")]
     pub left_out: Option<PathBuf>,
     /// Before the loaded database replaces the old one, write its oid and the number of omitted

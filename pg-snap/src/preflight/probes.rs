@@ -16,16 +16,23 @@ pub enum ProbeSubject {
     IcuCollation,
     Library,
     /// Only a superuser may create it.
-    Guarded,
-    /// The same of what rows need.
-    BaseType,
+    Guarded(RowsNeed),
     RowValue,
+}
+
+/// Whether rows can be loaded without it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsNeed {
+    Never,
+    /// As an operator class in the key of a partitioned table.
+    Perhaps,
+    Always,
 }
 
 impl ProbeSubject {
     /// Whether only a superuser may create it.
     pub fn is_guarded(self) -> bool {
-        matches!(self, Self::Guarded | Self::BaseType)
+        matches!(self, Self::Guarded(_))
     }
 }
 
@@ -78,21 +85,25 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     }
     if let Some(first) = requirements.foreign_data_wrappers.first() {
         let about = format!("foreign-data wrapper {first}");
-        add(ProbeSubject::Guarded, about, "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into());
+        add(
+            ProbeSubject::Guarded(RowsNeed::Never),
+            about,
+            "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into(),
+        );
     }
     if let Some(first) = requirements.event_triggers.first() {
         let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
              AS 'BEGIN END'\\; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
-        add(ProbeSubject::Guarded, format!("event trigger {first}"), statement.into());
+        add(
+            ProbeSubject::Guarded(RowsNeed::Never),
+            format!("event trigger {first}"),
+            statement.into(),
+        );
     }
     for object in &requirements.superuser_objects {
         if let Some(statements) = superuser::attempt(object.kind) {
-            let subject = match object.kind {
-                // Rows need it.
-                SuperuserKind::BaseType => ProbeSubject::BaseType,
-                _ => ProbeSubject::Guarded,
-            };
-            add(subject, superuser::description(object), statements.into());
+            let need = rows_need(object.kind);
+            add(ProbeSubject::Guarded(need), superuser::description(object), statements.into());
         }
     }
     for value in &requirements.row_values {
@@ -105,6 +116,16 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
         }
     }
     probes
+}
+
+fn rows_need(kind: SuperuserKind) -> RowsNeed {
+    match kind {
+        SuperuserKind::BaseType => RowsNeed::Always,
+        SuperuserKind::PublicationOfAllTables
+        | SuperuserKind::PublicationOfSchema
+        | SuperuserKind::Subscription => RowsNeed::Never,
+        _ => RowsNeed::Perhaps,
+    }
 }
 
 /// The files of a dictionary, below `tsearch_data`.

@@ -14,6 +14,8 @@ pub struct IntendedLoad<'a> {
     pub made_as: &'a str,
     /// Whether what is derived from rows may be left out.
     pub keep_going: bool,
+    /// Whether the old database is dropped before the new one is filled.
+    pub drop_first: bool,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a dump needs besides roles, rights and extensions.
 
 use super::facts::Facts;
-use super::probes::{FailedProbe, ProbeSubject};
+use super::probes::{FailedProbe, ProbeSubject, RowsNeed};
 use super::problems::{Findings, IntendedLoad};
 use crate::database_state::Resolution;
 use crate::sql::ident;
@@ -54,13 +54,13 @@ pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
         }
     }
     for failed in &facts.failed {
-        add_failed_probe(failed, plan.keep_going, facts, found);
+        add_failed_probe(failed, (plan.keep_going, plan.drop_first), facts, found);
     }
 }
 
 fn add_failed_probe(
     FailedProbe { subject, about, state }: &FailedProbe,
-    keep_going: bool,
+    choices: (bool, bool),
     facts: &Facts,
     found: &mut Findings,
 ) {
@@ -83,12 +83,12 @@ fn add_failed_probe(
             "the dump's C functions need library {about}, which the server lacks; install it there, in the \
              directory that pg_config --pkglibdir prints"
         ),
-        (ProbeSubject::Library, MAY_NOT) => format!(
-            "the dump creates C functions of library {about}, which requires a superuser; load as one (PGUSER)"
-        ),
-        (subject, MAY_NOT | WRONG_DEFINITION) if subject.is_guarded() => {
-            let may_be_omitted = *subject == ProbeSubject::Guarded;
-            return add_guarded(about, &facts.me, may_be_omitted, keep_going, found);
+        (ProbeSubject::Library, MAY_NOT) => {
+            let about = format!("C functions of library {about}");
+            return add_guarded(&about, &facts.me, RowsNeed::Perhaps, choices, found);
+        }
+        (ProbeSubject::Guarded(need), MAY_NOT | WRONG_DEFINITION) => {
+            return add_guarded(about, &facts.me, *need, choices, found);
         }
         (ProbeSubject::RowValue, state) if state.starts_with("42") || state.starts_with("22") => {
             format!(
@@ -101,9 +101,7 @@ fn add_failed_probe(
                 ProbeSubject::Dictionary => format!("text search dictionary {about}"),
                 ProbeSubject::Locale | ProbeSubject::IcuCollation => format!("collation {about}"),
                 ProbeSubject::Library => format!("library {about}"),
-                ProbeSubject::Guarded | ProbeSubject::BaseType | ProbeSubject::RowValue => {
-                    about.clone()
-                }
+                ProbeSubject::Guarded(_) | ProbeSubject::RowValue => about.clone(),
             };
             return found.note(format!(
                 "cannot check whether the server has what the dump needs: {about} (SQLSTATE {state})"
@@ -117,18 +115,25 @@ fn add_failed_probe(
 fn add_guarded(
     about: &str,
     me: &str,
-    may_be_omitted: bool,
-    keep_going: bool,
+    need: RowsNeed,
+    (keep_going, drop_first): (bool, bool),
     found: &mut Findings,
 ) {
     let refused = format!("the dump creates {about}, which role {me} may not do");
     const REMEDY: &str = "load as a superuser (PGUSER)";
-    match (may_be_omitted, keep_going) {
-        (true, true) => found.note(format!("{refused}: it will be left out")),
-        (true, false) => {
-            found.problem(format!("{refused}; {REMEDY}, or without such objects: --keep-going"))
+    match (need, keep_going) {
+        (RowsNeed::Always, _) => found.problem(format!("{refused}; {REMEDY}")),
+        (_, false) => {
+            found.problem(format!("{refused}; {REMEDY}, or without such objects: --keep-going"));
         }
-        (false, _) => found.problem(format!("{refused}; {REMEDY}")),
+        (RowsNeed::Never, true) => found.note(format!("{refused}: it will be left out")),
+        (RowsNeed::Perhaps, true) if drop_first => found.problem(format!(
+            "{refused}, and a load whose rows need it would fail without a database to return to; {REMEDY}, or load \
+             without --drop-first"
+        )),
+        (RowsNeed::Perhaps, true) => found.note(format!(
+            "{refused}: it will be left out; if rows need it, the load fails, and the old database stays"
+        )),
     }
 }
 
@@ -155,17 +160,22 @@ mod tests {
             (ProbeSubject::IcuCollation, "0A000", true, "no ICU"),
             (ProbeSubject::IcuCollation, "57014", false, "collation x (SQLSTATE 57014)"),
             (ProbeSubject::Library, "58P01", true, "pkglibdir"),
-            (ProbeSubject::Library, "42501", true, "requires a superuser"),
-            (ProbeSubject::Guarded, "42501", true, "role me may not"),
-            (ProbeSubject::Guarded, "42P13", true, "role me may not"),
-            (ProbeSubject::Guarded, "42601", false, "SQLSTATE 42601"),
-            (ProbeSubject::BaseType, "42501", true, "role me may not"),
+            (
+                ProbeSubject::Library,
+                "42501",
+                true,
+                "C functions of library x, which role me may not",
+            ),
+            (ProbeSubject::Guarded(RowsNeed::Never), "42501", true, "role me may not"),
+            (ProbeSubject::Guarded(RowsNeed::Never), "42P13", true, "role me may not"),
+            (ProbeSubject::Guarded(RowsNeed::Never), "42601", false, "SQLSTATE 42601"),
+            (ProbeSubject::Guarded(RowsNeed::Always), "42501", true, "role me may not"),
             (ProbeSubject::RowValue, "42P01", true, "no load can read these rows"),
             (ProbeSubject::RowValue, "57014", false, "SQLSTATE 57014"),
         ] {
             let mut found = Findings::default();
             let failed = FailedProbe { subject, about: "x".into(), state: state.into() };
-            add_failed_probe(&failed, false, &facts, &mut found);
+            add_failed_probe(&failed, (false, false), &facts, &mut found);
             let (some, none) = match problem {
                 true => (found.problems, found.notes),
                 false => (found.notes, found.problems),
@@ -178,12 +188,25 @@ mod tests {
             state: "22023".into(),
         };
         let mut found = Findings::default();
-        add_failed_probe(&failed, false, &Facts::default(), &mut found);
+        add_failed_probe(&failed, (false, false), &Facts::default(), &mut found);
         assert!(found.problems[0].contains("has no ICU"), "{found:?}");
-        for (subject, notes) in [(ProbeSubject::Guarded, 1), (ProbeSubject::BaseType, 0)] {
+    }
+
+    #[test]
+    fn what_rows_may_need_is_not_left_out_where_no_database_is_there_to_return_to() {
+        use RowsNeed::{Always, Never, Perhaps};
+        for (subject, drop_first, notes) in [
+            (ProbeSubject::Guarded(Never), false, 1),
+            (ProbeSubject::Guarded(Never), true, 1),
+            (ProbeSubject::Guarded(Perhaps), false, 1),
+            (ProbeSubject::Guarded(Perhaps), true, 0),
+            (ProbeSubject::Library, false, 1),
+            (ProbeSubject::Library, true, 0),
+            (ProbeSubject::Guarded(Always), false, 0),
+        ] {
             let failed = FailedProbe { subject, about: "x".into(), state: MAY_NOT.into() };
             let mut found = Findings::default();
-            add_failed_probe(&failed, true, &Facts::default(), &mut found);
+            add_failed_probe(&failed, (true, drop_first), &Facts::default(), &mut found);
             assert_eq!((found.notes.len(), found.problems.len()), (notes, 1 - notes), "{found:?}");
         }
     }

@@ -61,7 +61,10 @@ impl Findings {
 
     fn apply(&self, settings: &Settings, shipped: &mut Record) {
         let of_number = |number: u8| settings.destinations.iter().find(|one| one.number == number);
-        for Finding { number, bundle, found, is_damaged } in &self.copies {
+        // Damage last: another copy of the same bundle, which is intact, must not hide it.
+        let (damaged, intact): (Vec<_>, Vec<_>) =
+            self.copies.iter().partition(|one| one.is_damaged);
+        for Finding { number, bundle, found, is_damaged } in intact.into_iter().chain(damaged) {
             let Some(destination) = of_number(*number) else { continue };
             match is_damaged {
                 true => shipped.found_damaged(destination, bundle, found),

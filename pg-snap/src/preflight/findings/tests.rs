@@ -45,6 +45,7 @@ fn found(needs: &Needs, facts: &Facts, server: u32) -> Findings {
         psql: version(15),
         made_as: "db_new",
         keep_going: false,
+        drop_first: false,
     };
     find(&plan, facts)
 }
