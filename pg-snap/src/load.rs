@@ -52,7 +52,7 @@ use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, info, warning};
 use std::cell::Cell;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The options of `load`.
@@ -174,7 +174,7 @@ impl Load {
         let omitted = parallel_load::load(&self.server, &plan, source)?;
         self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
         lock.check()?;
-        options.files.write_omitted(database, &omitted)?;
+        let left_out = options.files.write_omitted(database, &omitted)?;
         let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
         options.files.write_record(LoadRecord { oid, left_out: omitted.len() })?;
         let keep = options.keep_previous || !omitted.is_empty();
@@ -182,15 +182,15 @@ impl Load {
         incoming_guard.disarm();
         self.finish_old(keep, kept.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
-        Ok(self.outcome(options, &omitted))
+        Ok(self.outcome(left_out.as_deref(), &omitted))
     }
 
-    fn outcome(&self, options: &LoadOptions, omitted: &[Omitted]) -> Exit {
+    fn outcome(&self, left_out: Option<&Path>, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
         let name = &self.names.database;
-        let next = match &options.files.left_out {
+        let next = match left_out {
             Some(path) => format!(
                 "remove the causes, then: psql -X -v ON_ERROR_STOP=1 -d {} -f {}",
                 shell_words::quote(name),

@@ -109,15 +109,15 @@ fn joined(pre: Written, post: Written, level: Level) -> Result<Definitions> {
     let before = (SectionLabel::of(Kind::PreData, pre.bytes[0]), objects);
     let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
     let [after, more_privileges, later] = post.passes;
-    let own_locale = match late.is_empty() && later.is_empty() {
+    let own_settings = match late.is_empty() && later.is_empty() {
         true => Vec::new(),
         false => {
-            let member = Deflater::new(level).member(pg_dump::OWN_LOCALE);
+            let member = Deflater::new(level).member(pg_dump::OWN_SETTINGS);
             vec![member.context("compressing the dump")?]
         }
     };
-    let bytes = bytes + own_locale.len() as u64 * pg_dump::OWN_LOCALE.len() as u64;
-    let after = [after, privileges, more_privileges, own_locale, late, later].concat();
+    let bytes = bytes + own_settings.len() as u64 * pg_dump::OWN_SETTINGS.len() as u64;
+    let after = [after, privileges, more_privileges, own_settings, late, later].concat();
     let after = (SectionLabel::of(Kind::PostData, bytes), after);
     Ok(Definitions { before, after, key: pre.key })
 }

@@ -387,8 +387,7 @@ impl<'a> Dispatcher<'a> {
     fn analyze(&mut self, table: &Name) {
         let family = self.relations.family(table).into_iter();
         let uses: Vec<_> = family.map(|name| (name, AccessMode::Alone)).collect();
-        let text = statistics::analyze(table).into_bytes();
-        let work = Work::Statement(self.definition_of(text, None));
+        let work = Work::Statistics(statistics::analyze(table));
         let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
         self.pool.add(&uses, self.relations.bytes(table), job);
     }

@@ -5,6 +5,8 @@ use anyhow::{Context, Result};
 use bundle_format::report::LoadRecord;
 use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
 use pipe_kit::{Stop, warning};
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// The files that a load writes beside the database. A load that cannot write one does not replace the database.
@@ -18,6 +20,28 @@ pub struct OutputFiles {
     /// objects to this file, as JSON
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+}
+
+/// Without an option, the deployment's file gets them, and what it holds of another load stays where nothing is left out.
+/// Nobody has asked for it, so the load does not depend on it.
+fn write_of_deployment(database: &str, omitted: &[Omitted]) -> Option<PathBuf> {
+    let deployment = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty())?;
+    if omitted.is_empty() {
+        return None;
+    }
+    let dir = Path::new(&deployment).join(".restore");
+    let path = dir.join("left-out.sql");
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
+    let written = made
+        .with_context(|| format!("creating {}", dir.display()))
+        .and_then(|()| omitted::write(&path, database, omitted));
+    match written {
+        Ok(()) => Some(path),
+        Err(error) => {
+            warning!("the statements of the objects named above are not written: {error:#}");
+            None
+        }
+    }
 }
 
 impl OutputFiles {
@@ -38,18 +62,21 @@ impl OutputFiles {
 
     /// Runs before the swap, so that a crash in between does not lose them. If they cannot be written, there is
     /// no swap: nobody would know what the new database lacks.
-    pub fn write_omitted(&self, database: &str, omitted: &[Omitted]) -> Result<()> {
-        let Some(path) = &self.left_out else { return Ok(()) };
+    ///
+    /// Returns the file, if there is one.
+    pub fn write_omitted(&self, database: &str, omitted: &[Omitted]) -> Result<Option<PathBuf>> {
+        let Some(path) = &self.left_out else { return Ok(write_of_deployment(database, omitted)) };
         if omitted.is_empty() {
             if let Err(error) = omitted::remove(path) {
                 warning!("cannot remove what an earlier load left out: {error:#}");
             }
-            return Ok(());
+            return Ok(None);
         }
         omitted::write(path, database, omitted).context(
             "the statements of the objects named above cannot be written, so the loaded database is not put in \
              place; make room for them, or give another file (--left-out), and load again",
-        )
+        )?;
+        Ok(Some(path.clone()))
     }
 
     /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and

@@ -33,6 +33,8 @@ pub enum Alternative {
     Reduced(ReducedDefinition),
     /// Once more as it is.
     Again,
+    /// Under the policies that apply to its owner: it fills a materialized view.
+    UnderPolicies,
     /// In a transaction in which this role is a superuser.
     WithSuperuser(String),
     /// As it is, where it was executed under the schemas of operators.
@@ -70,6 +72,8 @@ pub fn alternatives(
     }
     if failure.is(&[NOT_PERMITTED]) {
         alternatives.extend(former_superuser(sql).map(Alternative::WithSuperuser));
+        let fills = properties::refreshed_view(&String::from_utf8_lossy(sql)).is_some();
+        alternatives.extend(fills.then_some(Alternative::UnderPolicies));
     }
     if context.keep_going {
         let checked = properties::adds_checked_constraint(sql);
@@ -222,6 +226,7 @@ impl Alternative {
                 [format!("SET search_path = {path};\n").as_bytes(), sql].concat()
             }
             Self::Again | Self::AsWritten => sql.to_vec(),
+            Self::UnderPolicies => [b"SET row_security = on;\n", sql].concat(),
             Self::NotValid => not_valid(sql),
             Self::Reduced(reduced) => reduced.text.clone().into_bytes(),
             Self::WithSuperuser(role) => {

@@ -145,7 +145,7 @@ impl<'a> Repair<'a> {
                 definition.what(),
                 role.replace(char::is_control, "?")
             ),
-            Alternative::Again | Alternative::AsWritten => {}
+            Alternative::Again | Alternative::AsWritten | Alternative::UnderPolicies => {}
             Alternative::NotValid => self.omit(Omission::NotValid, definition, failure),
             Alternative::Reduced(reduced) => return self.add_parts(definition, &reduced.parts),
         }

@@ -1,6 +1,6 @@
 //! A worker of a load: one session that does one job after another.
 
-use super::repair::Repair;
+use super::repair::{Repair, failure_of};
 use super::rows::{self, SectionRows};
 use super::settings::SessionSettings;
 use super::worker_pool::{Work, WorkerPool};
@@ -33,6 +33,11 @@ fn do_jobs(pool: &WorkerPool, repair: &Repair<'_>, bar: &Bar) -> Result<()> {
                 let result =
                     session.send(&repair.script(&definition)).and_then(|()| session.sync());
                 repair.outcome(&definition, result)?
+            }
+            // Such as of a table whose name is not known in full, because it is not UTF-8.
+            Work::Statistics(text) => {
+                let done = session.send(text.as_bytes()).and_then(|()| session.sync());
+                failure_of(done)?.is_ok()
             }
         };
         if !session_lives {

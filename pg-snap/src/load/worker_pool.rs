@@ -20,6 +20,8 @@ pub enum Work {
     Rows(Arc<RowQueue>),
     /// Runs a statement.
     Statement(Definition),
+    /// Runs a statement that nothing in the database depends on.
+    Statistics(String),
 }
 
 /// A job, and the settings of the dump that it runs under.

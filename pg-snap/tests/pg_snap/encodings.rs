@@ -84,6 +84,25 @@ fn a_database_in_any_encoding_is_the_same_whatever_way_it_goes() -> Result<()> {
 }
 
 #[test]
+fn a_name_that_is_not_utf8_does_not_fail_the_statistics_and_with_them_the_load() -> Result<()> {
+    let server = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    let make = "create database source template template0 encoding 'EUC_JP' locale 'C'";
+    server.psql("postgres", make)?;
+    // The bytes that stand for an unknown character have an odd number, so the server cannot read on at the quote.
+    let contents = r#"set client_encoding = 'UTF8'; create table "罠" (id int primary key);
+        insert into "罠" values (1)"#;
+    server.psql("source", contents)?;
+    dump_to(&server, "source", &[], &file)?;
+    for options in [&[][..], &[], &["--drop-first"]] {
+        pg_snap(&server, "copy").arg("load").args(options).arg(&file).assert().success();
+        ensure_alike(&text_of(&server, "source")?, &text_of(&server, "copy")?, "the copy")?;
+    }
+    Ok(())
+}
+
+#[test]
 fn a_plain_dump_gets_a_database_in_the_encoding_of_its_text_whatever_the_clusters_is() -> Result<()>
 {
     let initdb = vec!["--locale=C".into(), "--encoding=SQL_ASCII".into()];

@@ -121,6 +121,7 @@ fn statements(text: &str) -> Result<String> {
         "SET lc_monetary = 'C';",
         "SET array_nulls = on;",
         "RESET lc_monetary;",
+        "SET row_security = on;",
     ];
     let own =
         |line: &str| line.trim_matches('-').is_empty() || ours.iter().any(|o| line.starts_with(o));

@@ -272,3 +272,35 @@ fn a_statement_that_may_hold_a_password_is_shown_without_its_values() -> Result<
     ensure!(std::fs::read_to_string(&left_out)?.contains("hidden-password"));
     Ok(())
 }
+
+#[test]
+fn what_is_left_out_is_in_the_deployments_file_where_no_other_is_named() -> Result<()> {
+    let server = source()?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    let load = || {
+        let mut load = pg_snap(&server, "copy");
+        load.env("PIPRIO_DEPLOY", dir.path()).args(["load", "--keep-going"]);
+        load
+    };
+    let out = load().arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure!(out.status.code() == Some(3), "{log}");
+    let written = dir.path().join(".restore/left-out.sql");
+    ensure!(log.contains(&format!("-d copy -f {}", written.display())), "{log}");
+    ensure!((mode(&written)?, mode(&dir.path().join(".restore"))?) == (0o600, 0o700));
+    let text = std::fs::read_to_string(&written)?;
+    ensure!(text.contains("invoice_customer_fkey"), "{text}");
+    // A load that lacks nothing, of another database, does not remove it.
+    let whole = dir.path().join("whole.sql.gz");
+    server.psql("postgres", "create database other template template0")?;
+    dump_to(&server, "other", &[], &whole)?;
+    ensure!(load().arg(&whole).output()?.status.success());
+    ensure!(std::fs::read_to_string(&written)? == text);
+    // And the load does not depend on it.
+    std::fs::remove_file(&written)?;
+    std::fs::create_dir(&written)?;
+    ensure!(load().arg(&file).output()?.status.code() == Some(3));
+    Ok(())
+}

@@ -1,6 +1,6 @@
 //! What a load may do again, and what it may not: nothing is lost or changed by a repair.
 
-use crate::kit::{databases, dump_to, pg_snap};
+use crate::kit::{by_psql, databases, dump_to, pg_dump_to, pg_snap};
 use anyhow::{Result, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -222,6 +222,33 @@ fn an_owner_that_is_no_superuser_any_more_keeps_what_only_superusers_may_own() -
     ensure!(s.server.psql("fresh", owners)? == format!("{former}\n{former}"), "{log}");
     let superusers = "select count(*) from pg_roles where rolsuper";
     ensure!(s.server.psql("postgres", superusers)? == "1", "{log}");
+    Ok(())
+}
+
+#[test]
+fn a_materialized_view_over_forced_policies_holds_what_its_owner_sees() -> Result<()> {
+    let s = Scene::new()?;
+    s.server.psql("postgres", "create role teller; create database source template template0")?;
+    s.server.psql(
+        "source",
+        "create table public.t (a int, o text); insert into public.t values (1, 'teller'), (2, 'other');
+         alter table public.t owner to teller; grant all on schema public to teller;
+         alter table public.t enable row level security; alter table public.t force row level security;
+         create policy p on public.t using (o = current_user); set role teller;
+         create materialized view public.m as select a from public.t",
+    )?;
+    let (ours, theirs) = (s.dir.path().join("ours"), s.dir.path().join("theirs"));
+    dump_to(&s.server, "source", &[], &ours)?;
+    pg_dump_to(&s.server, "source", &[], &theirs)?;
+    for file in [&ours, &theirs] {
+        let (out, log) = s.load("copy", &[], file)?;
+        ensure!(out.status.success(), "{log}");
+        ensure!(s.server.psql("copy", "select a from public.m")? == "1", "{log}");
+        ensure!(s.server.psql("copy", "select count(*) from public.t")? == "2", "{log}");
+    }
+    s.server.psql("postgres", "create database by_psql template template0")?;
+    by_psql(&s.server, "by_psql", &ours)?;
+    ensure!(s.server.psql("by_psql", "select a from public.m")? == "1");
     Ok(())
 }
 
