@@ -1,6 +1,7 @@
 //! The certificates of the cache.
 
 use super::{Resolver, half_a_pair};
+use crate::secret;
 use anyhow::Result;
 use pipe_kit::warning;
 
