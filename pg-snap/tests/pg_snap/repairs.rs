@@ -246,7 +246,6 @@ fn a_materialized_view_over_forced_policies_holds_what_its_owner_sees() -> Resul
         ensure!(s.server.psql("copy", "select a from public.m")? == "1", "{log}");
         ensure!(s.server.psql("copy", "select count(*) from public.t")? == "2", "{log}");
     }
-    s.server.psql("postgres", "create database by_psql template template0")?;
     by_psql(&s.server, "by_psql", &ours)?;
     ensure!(s.server.psql("by_psql", "select a from public.m")? == "1");
     Ok(())

@@ -163,7 +163,7 @@ fn files_libraries_and_places_that_the_server_lacks_are_reported() -> Result<()>
         &s.server,
         "app",
         &file,
-        "C functions of library $libdir/citext, which requires a superuser",
+        "C functions of library $libdir/citext, which role app may not do",
     )
 }
 
