@@ -3,10 +3,12 @@
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
 mod contents;
+mod grants;
 mod requirements;
 mod settings;
 
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
+pub use grants::Grant;
 pub use requirements::{
     Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
 };
@@ -45,7 +47,7 @@ pub struct DatabaseState {
     pub connection_limit: i64,
     #[serde(default)]
     pub comment: Option<String>,
-    /// None: the server's defaults.
+    /// None: the server's defaults. Empty: nobody has any privilege.
     #[serde(default)]
     pub grants: Option<Vec<Grant>>,
     #[serde(default)]
@@ -67,15 +69,6 @@ pub struct DatabaseState {
     /// What it needs of a server. None: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requirements: Option<Requirements>,
-}
-
-/// One privilege on the database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// None: PUBLIC.
-    pub grantee: Option<String>,
-    pub privilege: String,
-    pub grantable: bool,
 }
 
 /// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET` where a role is named.
@@ -151,8 +144,13 @@ impl DatabaseState {
     pub fn add_contents(&mut self, contents: DatabaseContents) {
         self.size_bytes = Some(contents.size_bytes);
         self.extensions = Some(contents.extensions);
+        let grants = self.grants.as_deref().unwrap_or_default();
+        let grantors: BTreeSet<&String> =
+            grants.iter().filter_map(|g| g.grantor.as_ref()).collect();
         for role in &mut self.roles {
-            role.owns = Some(role.name == self.owner || contents.owners.contains(&role.name));
+            let name = &role.name;
+            let owns = *name == self.owner || contents.owners.contains(name);
+            role.owns = Some(owns || grantors.contains(name));
         }
     }
 
@@ -253,14 +251,7 @@ impl DatabaseState {
             let _ = writeln!(sql, "COMMENT ON DATABASE {db} IS {};", literal(comment));
         }
         if let Some(grants) = &self.grants {
-            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM PUBLIC;");
-            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM {};", ident(&self.owner));
-            for grant in grants {
-                let to = grant.grantee.as_deref().map_or("PUBLIC".into(), ident);
-                let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-                let _ =
-                    writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
-            }
+            sql += &grants::statements(grants, name, &self.owner);
         }
         // Reset first, so that the settings end up in the order of the dump.
         let owners: BTreeSet<Option<&str>> =
@@ -309,6 +300,7 @@ mod tests {
                 grantee: None,
                 privilege: "CONNECT".into(),
                 grantable: false,
+                grantor: None,
             }]),
             ..DatabaseState::default()
         }
@@ -322,6 +314,20 @@ mod tests {
         assert_eq!(DatabaseState::from_head(head.as_bytes()).unwrap(), Some(state()));
         assert_eq!(DatabaseState::from_head(b"--\nSET x;\n-- pg-snap-database: {}").unwrap(), None);
         assert!(DatabaseState::from_head(b"-- pg-snap-database: {\n").is_err());
+    }
+
+    #[test]
+    fn a_line_of_an_older_version_gives_what_it_gave() {
+        let members = [
+            r#""name":"a","owner":"o","encoding":"UTF8","collate":"C","ctype":"C","tablespace":"pg_default""#,
+            r#""connection_limit":-1,"roles":[{"name":"o","login":true}]"#,
+            r#""grants":[{"grantee":null,"privilege":"CONNECT","grantable":false}]"#,
+        ];
+        let line = format!("{LINE}{{{}}}\n", members.join(","));
+        let state = DatabaseState::from_head(line.as_bytes()).unwrap().unwrap();
+        let sql = state.apply_statements("x");
+        assert!(sql.contains("\nGRANT CONNECT ON DATABASE \"x\" TO PUBLIC;\n"), "{sql}");
+        assert!(!state.to_comment().unwrap().contains("grantor"));
     }
 
     #[test]
