@@ -118,14 +118,19 @@ impl Setting {
     }
 }
 
-/// `:'db'` stands for the name of the database.
+/// `:'db'` stands for an expression, the name of the database.
 const QUERY: &str = include_str!("database_state/state.sql");
 
 impl DatabaseState {
     /// Reads it from the server; none if there is no such database.
     pub fn read(server: &Server, database: &str) -> Result<Option<Self>> {
-        let query = QUERY.replace(":'db'", &literal(database));
-        let answer = server.query(&server.maintenance, &query)?;
+        let read = |session: &str, name: &str| server.query(session, &QUERY.replace(":'db'", name));
+        let answer = match read(&server.maintenance, &literal(database)) {
+            // Outside ASCII, another database's session may read other text than its own ones, or an error.
+            answer if server.maintenance == database => answer?,
+            Ok(answer) if answer.is_ascii() => answer,
+            _ => read(database, "pg_catalog.current_database()")?,
+        };
         if answer.trim().is_empty() {
             return Ok(None);
         }
@@ -174,7 +179,8 @@ impl DatabaseState {
         })
     }
 
-    /// `CREATE DATABASE` for a database of that name with this encoding, locale and owner.
+    /// `CREATE DATABASE` for a database of that name with this encoding and locale, which
+    /// [`DatabaseState::owner_statement`] then gives to its owner.
     pub fn create_statement(
         &self,
         name: &str,
@@ -182,9 +188,8 @@ impl DatabaseState {
         has_tablespace: impl Fn(&str) -> bool,
     ) -> String {
         let mut sql = format!(
-            "CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
             ident(name),
-            ident(&self.owner),
             literal(&self.encoding),
             literal(&self.collate),
             literal(&self.ctype)
@@ -209,6 +214,11 @@ impl DatabaseState {
         }
         sql.push(';');
         sql
+    }
+
+    /// Gives a database of that name to the owner.
+    pub fn owner_statement(&self, name: &str) -> String {
+        format!("ALTER DATABASE {} OWNER TO {};\n", ident(name), ident(&self.owner))
     }
 
     /// The value of a setting of the database itself.
@@ -334,11 +344,13 @@ mod tests {
     fn names_and_values_are_quoted() {
         let sql = state().create_statement("a\"b", 15, |_| false);
         assert!(
-            sql.contains(r#"CREATE DATABASE "a""b" TEMPLATE template0 OWNER "it's ""me""""#),
+            sql.starts_with(r#"CREATE DATABASE "a""b" TEMPLATE template0 ENCODING 'UTF8'"#),
             "{sql}"
         );
         assert!(sql.ends_with("LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';"), "{sql}");
         assert!(!state().create_statement("x", 14, |_| false).contains("PROVIDER"));
+        let sql = state().owner_statement("x");
+        assert_eq!(sql, "ALTER DATABASE \"x\" OWNER TO \"it's \"\"me\"\"\";\n");
         let sql = state().apply_statements("x");
         assert!(sql.contains("GRANT CONNECT ON DATABASE \"x\" TO PUBLIC;"), "{sql}");
     }
