@@ -3,10 +3,12 @@
 //! its objects need. It travels as one SQL comment at the head of the dump.
 
 mod contents;
+mod grants;
 mod requirements;
 mod settings;
 
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
+pub use grants::Grant;
 pub use requirements::{
     Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
 };
@@ -45,7 +47,7 @@ pub struct DatabaseState {
     pub connection_limit: i64,
     #[serde(default)]
     pub comment: Option<String>,
-    /// None: the server's defaults.
+    /// None: the server's defaults. Empty: nobody has any privilege.
     #[serde(default)]
     pub grants: Option<Vec<Grant>>,
     #[serde(default)]
@@ -67,15 +69,6 @@ pub struct DatabaseState {
     /// What it needs of a server. None: not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requirements: Option<Requirements>,
-}
-
-/// One privilege on the database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Grant {
-    /// None: PUBLIC.
-    pub grantee: Option<String>,
-    pub privilege: String,
-    pub grantable: bool,
 }
 
 /// `ALTER DATABASE … SET`, or `ALTER ROLE … IN DATABASE … SET` where a role is named.
@@ -125,14 +118,19 @@ impl Setting {
     }
 }
 
-/// `:'db'` stands for the name of the database.
+/// `:'db'` stands for an expression, the name of the database.
 const QUERY: &str = include_str!("database_state/state.sql");
 
 impl DatabaseState {
     /// Reads it from the server; none if there is no such database.
     pub fn read(server: &Server, database: &str) -> Result<Option<Self>> {
-        let query = QUERY.replace(":'db'", &literal(database));
-        let answer = server.query(&server.maintenance, &query)?;
+        let read = |session: &str, name: &str| server.query(session, &QUERY.replace(":'db'", name));
+        let answer = match read(&server.maintenance, &literal(database)) {
+            // Outside ASCII, another database's session may read other text than its own ones, or an error.
+            answer if server.maintenance == database => answer?,
+            Ok(answer) if answer.is_ascii() => answer,
+            _ => read(database, "pg_catalog.current_database()")?,
+        };
         if answer.trim().is_empty() {
             return Ok(None);
         }
@@ -151,8 +149,13 @@ impl DatabaseState {
     pub fn add_contents(&mut self, contents: DatabaseContents) {
         self.size_bytes = Some(contents.size_bytes);
         self.extensions = Some(contents.extensions);
+        let grants = self.grants.as_deref().unwrap_or_default();
+        let grantors: BTreeSet<&String> =
+            grants.iter().filter_map(|g| g.grantor.as_ref()).collect();
         for role in &mut self.roles {
-            role.owns = Some(role.name == self.owner || contents.owners.contains(&role.name));
+            let name = &role.name;
+            let owns = *name == self.owner || contents.owners.contains(name);
+            role.owns = Some(owns || grantors.contains(name));
         }
     }
 
@@ -176,7 +179,8 @@ impl DatabaseState {
         })
     }
 
-    /// `CREATE DATABASE` for a database of that name with this encoding, locale and owner.
+    /// `CREATE DATABASE` for a database of that name with this encoding and locale, which
+    /// [`DatabaseState::owner_statement`] then gives to its owner.
     pub fn create_statement(
         &self,
         name: &str,
@@ -184,9 +188,8 @@ impl DatabaseState {
         has_tablespace: impl Fn(&str) -> bool,
     ) -> String {
         let mut sql = format!(
-            "CREATE DATABASE {} TEMPLATE template0 OWNER {} ENCODING {} LC_COLLATE {} LC_CTYPE {}",
+            "CREATE DATABASE {} TEMPLATE template0 ENCODING {} LC_COLLATE {} LC_CTYPE {}",
             ident(name),
-            ident(&self.owner),
             literal(&self.encoding),
             literal(&self.collate),
             literal(&self.ctype)
@@ -211,6 +214,11 @@ impl DatabaseState {
         }
         sql.push(';');
         sql
+    }
+
+    /// Gives a database of that name to the owner.
+    pub fn owner_statement(&self, name: &str) -> String {
+        format!("ALTER DATABASE {} OWNER TO {};\n", ident(name), ident(&self.owner))
     }
 
     /// The value of a setting of the database itself.
@@ -253,14 +261,7 @@ impl DatabaseState {
             let _ = writeln!(sql, "COMMENT ON DATABASE {db} IS {};", literal(comment));
         }
         if let Some(grants) = &self.grants {
-            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM PUBLIC;");
-            let _ = writeln!(sql, "REVOKE ALL ON DATABASE {db} FROM {};", ident(&self.owner));
-            for grant in grants {
-                let to = grant.grantee.as_deref().map_or("PUBLIC".into(), ident);
-                let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-                let _ =
-                    writeln!(sql, "GRANT {} ON DATABASE {db} TO {to}{option};", grant.privilege);
-            }
+            sql += &grants::statements(grants, name, &self.owner);
         }
         // Reset first, so that the settings end up in the order of the dump.
         let owners: BTreeSet<Option<&str>> =
@@ -309,6 +310,7 @@ mod tests {
                 grantee: None,
                 privilege: "CONNECT".into(),
                 grantable: false,
+                grantor: None,
             }]),
             ..DatabaseState::default()
         }
@@ -325,14 +327,30 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_an_older_version_gives_what_it_gave() {
+        let members = [
+            r#""name":"a","owner":"o","encoding":"UTF8","collate":"C","ctype":"C","tablespace":"pg_default""#,
+            r#""connection_limit":-1,"roles":[{"name":"o","login":true}]"#,
+            r#""grants":[{"grantee":null,"privilege":"CONNECT","grantable":false}]"#,
+        ];
+        let line = format!("{LINE}{{{}}}\n", members.join(","));
+        let state = DatabaseState::from_head(line.as_bytes()).unwrap().unwrap();
+        let sql = state.apply_statements("x");
+        assert!(sql.contains("\nGRANT CONNECT ON DATABASE \"x\" TO PUBLIC;\n"), "{sql}");
+        assert!(!state.to_comment().unwrap().contains("grantor"));
+    }
+
+    #[test]
     fn names_and_values_are_quoted() {
         let sql = state().create_statement("a\"b", 15, |_| false);
         assert!(
-            sql.contains(r#"CREATE DATABASE "a""b" TEMPLATE template0 OWNER "it's ""me""""#),
+            sql.starts_with(r#"CREATE DATABASE "a""b" TEMPLATE template0 ENCODING 'UTF8'"#),
             "{sql}"
         );
         assert!(sql.ends_with("LOCALE_PROVIDER icu ICU_LOCALE 'de-DE';"), "{sql}");
         assert!(!state().create_statement("x", 14, |_| false).contains("PROVIDER"));
+        let sql = state().owner_statement("x");
+        assert_eq!(sql, "ALTER DATABASE \"x\" OWNER TO \"it's \"\"me\"\"\";\n");
         let sql = state().apply_statements("x");
         assert!(sql.contains("GRANT CONNECT ON DATABASE \"x\" TO PUBLIC;"), "{sql}");
     }

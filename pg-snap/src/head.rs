@@ -122,7 +122,9 @@ impl Observer for FoundNeeds {
             self.extensions.push(name);
         } else if let Some(encoding) = client_encoding(sql) {
             self.encoding.get_or_insert(encoding);
-        } else if let Some(role) = role_of(sql) {
+        } else if let Some(role) = role_of(sql)
+            && role.is_read_right(self.encoding.as_deref())
+        {
             self.add_role(role.name, role.owns);
         }
         Ok(())
@@ -165,6 +167,16 @@ mod tests {
         assert_eq!(needs.extensions, ["uuid-ossp"]);
         let roles: Vec<_> = needs.roles.iter().map(|r| (r.name.as_str(), r.owns)).collect();
         assert_eq!(roles, [("Odd \" one", Some(true)), ("app", Some(false)), ("boss", Some(true))]);
+    }
+
+    #[test]
+    fn a_role_whose_name_is_not_known_is_not_needed_by_another_one() {
+        let alter = "ALTER SCHEMA a OWNER TO \"rôle\";\nALTER SCHEMA b OWNER TO plain;\nCOPY a.t (x) FROM stdin;\n\\.\n";
+        for (encoding, roles) in [("LATIN1", "plain"), ("UTF8", "rôle plain")] {
+            let needs = read(&format!("SET client_encoding = '{encoding}';\n{alter}")).unwrap();
+            let names: Vec<&str> = needs.roles.iter().map(|role| role.name.as_str()).collect();
+            assert_eq!(names.join(" "), roles, "{encoding}");
+        }
     }
 
     #[test]

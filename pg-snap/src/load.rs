@@ -140,8 +140,6 @@ impl Load {
         options: &LoadOptions,
     ) -> Result<Exit> {
         let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
-        let missing = preflight::roles_missing(needs, &self.facts);
-        self.create_roles(&missing)?;
         let mut state = match &needs.state {
             Some(state) => state.clone(),
             None => self.state_without_header(needs)?,
@@ -153,9 +151,13 @@ impl Load {
             self.server.drop_database(outgoing)?;
         }
         let incoming_guard = self.create_incoming(&state)?;
-        self.server.execute(&self.server.maintenance, &state.try_statements(incoming))?;
+        self.create_roles(&preflight::roles_missing(needs, &self.facts))?;
+        if state.owner != self.facts.me {
+            self.execute_for_incoming(|name| state.owner_statement(name))?;
+        }
+        self.execute_for_incoming(|name| state.try_statements(name))?;
         // The meaning of rows, and what is derived from them, may depend on these.
-        self.server.execute(&self.server.maintenance, &state.settings_before_rows(incoming))?;
+        self.execute_for_incoming(|name| state.settings_before_rows(name))?;
         // Only now: what the new database cannot be given has failed by then.
         if options.drop_first {
             self.in_doubt.set(true);
@@ -172,7 +174,7 @@ impl Load {
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
         let omitted = parallel_load::load(&self.server, &plan, source)?;
-        self.server.execute(&self.server.maintenance, &state.apply_statements(incoming))?;
+        self.execute_for_incoming(|name| state.apply_statements(name))?;
         lock.check()?;
         let left_out = options.files.write_omitted(database, &omitted)?;
         let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
@@ -272,10 +274,24 @@ impl Load {
         let (facts, major) = (&self.facts, self.server.version.major);
         for role in roles {
             info!("role {} does not exist here; creating it without login", role.name);
-            let create = roles::create_statements(role, &facts.me, facts.superuser, major);
-            self.server.execute(&self.server.maintenance, &create)?;
+            self.execute_for_incoming(|_| {
+                roles::create_statements(role, roles::ME, facts.superuser, major)
+            })?;
         }
         Ok(())
+    }
+
+    /// Executes statements about roles or about the incoming database, which are given its name. The server keeps
+    /// names and values as bytes, without an encoding: those outside ASCII must come from a session of the database
+    /// that will read them.
+    fn execute_for_incoming(&self, statements: impl Fn(&str) -> String) -> Result<()> {
+        let (server, incoming) = (&self.server, &self.names.incoming);
+        let sql = statements(incoming);
+        if sql.is_ascii() {
+            return server.execute(&server.maintenance, &sql);
+        }
+        let name = server.query(incoming, "SELECT pg_catalog.current_database()")?;
+        server.execute(incoming, &statements(name.trim_end_matches('\n')))
     }
 
     /// Warns of roles that were created without login, by this load or by one that failed before it.

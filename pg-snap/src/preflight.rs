@@ -4,6 +4,7 @@
 mod extensions;
 mod facts;
 mod findings;
+mod known_roles;
 mod probes;
 mod problems;
 mod requirements;
@@ -48,7 +49,8 @@ pub fn run(clients: &Clients, load: &Replacement<'_>, json: bool) -> Result<Exit
     let input = pipe_kit::input::open(file)?;
     let needs = Head::read(&mut Blocks::new(gzip::text_of(input)?))?.needs;
     let server = Server::connect_beside(clients, &names.database)?;
-    let facts = Facts::query(&server, &names.database, &names.in_use(!drop_first), &needs)?;
+    let facts =
+        Facts::query(&server, &names.database, &names.in_use(!drop_first), of_whole(&needs))?;
 
     let plan = plan(&names, &needs, &server, (load.keep_going, drop_first));
     let room = room::measure(clients, &facts, &needs);
@@ -75,7 +77,8 @@ pub fn check(
     needs: &Needs,
     load: &Replacement<'_>,
 ) -> Result<Facts> {
-    let facts = Facts::query(server, &names.database, &names.in_use(load.keep_previous), needs)?;
+    let in_use = names.in_use(load.keep_previous);
+    let facts = Facts::query(server, &names.database, &in_use, of_whole(needs))?;
     let plan = plan(names, needs, server, (load.keep_going, load.drop_first));
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, load.file);
@@ -93,11 +96,16 @@ pub fn check(
 /// # Errors
 /// As [`run`].
 pub fn check_part(server: &Server, database: &str, needs: &Needs) -> Result<Facts> {
-    let facts = Facts::query(server, database, &[], needs)?;
+    let facts = Facts::query(server, database, &[], (needs, None))?;
     let names = DatabaseNames::of(database.to_owned());
     let plan = plan(&names, needs, server, (false, false));
     refuse(&findings::find_for_part(&plan, &facts).problems)?;
     Ok(facts)
+}
+
+/// What a whole dump needs, with the encoding of the database that it makes.
+fn of_whole(needs: &Needs) -> (&Needs, Option<&str>) {
+    (needs, needs.state.as_ref().map(|state| state.encoding.as_str()))
 }
 
 fn plan<'a>(

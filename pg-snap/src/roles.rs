@@ -3,25 +3,32 @@
 use crate::database_state::Role;
 use crate::sql::ident;
 
+/// The connected role, whatever the encoding of the session.
+pub const ME: &str = "CURRENT_USER";
+
 /// The wanted roles that the server lacks.
 pub fn missing(wanted: &[Role], present: impl Fn(&str) -> bool) -> Vec<&Role> {
     wanted.iter().filter(|role| !present(&role.name)).collect()
 }
 
-/// Creates a role without login. Only a member of the role, or a superuser, can make it an owner; so `me`
-/// becomes a member, unless it is a superuser.
+/// Creates a role without login. Only a member of the role, or a superuser, can make it an owner; so `me`, written
+/// as SQL, becomes a member, unless it is a superuser.
 pub fn create_statements(role: &Role, me: &str, superuser: bool, server_major: u32) -> String {
     let create = format!("CREATE ROLE {} NOLOGIN;", ident(&role.name));
     if superuser || role.owns == Some(false) {
         return create;
     }
-    format!("{create} {}", grant_statement(&role.name, me, server_major))
+    format!("{create} {}", grant_to(&role.name, me, server_major))
 }
 
 /// Makes `me` a member of a role, able to act as it. Since PostgreSQL 16, both options must be given.
 pub fn grant_statement(role: &str, me: &str, server_major: u32) -> String {
+    grant_to(role, &ident(me), server_major)
+}
+
+fn grant_to(role: &str, me: &str, server_major: u32) -> String {
     let options = if server_major >= 16 { " WITH INHERIT TRUE, SET TRUE" } else { "" };
-    format!("GRANT {} TO {}{options};", ident(role), ident(me))
+    format!("GRANT {} TO {me}{options};", ident(role))
 }
 
 /// What to type in psql to give a role its login. psql prompts for the password, which so gets into no log
@@ -44,7 +51,7 @@ mod tests {
             (Some(true), false, 15, " GRANT \"a\"\"b\" TO \"me\";"),
             (None, false, 16, " GRANT \"a\"\"b\" TO \"me\" WITH INHERIT TRUE, SET TRUE;"),
         ] {
-            let sql = create_statements(&role(owns), "me", superuser, major);
+            let sql = create_statements(&role(owns), &ident("me"), superuser, major);
             assert_eq!(sql, format!("{create}{grant}"));
         }
     }

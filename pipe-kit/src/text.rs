@@ -64,6 +64,13 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The bytes that hexadecimal digits stand for; none if it is something else.
+#[must_use]
+pub fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let byte = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+    (0..digits.len()).step_by(2).map(byte).collect()
+}
+
 /// Parses a number of bytes: `500000`, `20M`, `1.5MiB`, `2GB`. Units are powers of 1,000, with an `i` of
 /// 1,024.
 ///
@@ -92,6 +99,14 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn bytes_come_back_from_their_digits() {
+        assert_eq!(unhex(&hex(b"\x00a\xff")).as_deref(), Some(&b"\x00a\xff"[..]));
+        for wrong in ["0", "0g", "é0"] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn a_value_cannot_forge_a_line() {

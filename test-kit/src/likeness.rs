@@ -13,7 +13,7 @@ const STATE: &str = "
     select pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, coalesce(row->>'datlocprovider', 'c'),
       coalesce(row->>'datlocale', row->>'daticulocale'), row->>'daticurules', datistemplate, datallowconn, datconnlimit,
       (select spcname from pg_tablespace t where t.oid = dattablespace),
-      (select string_agg(a::text, ' ' order by a::text) from unnest(datacl) a), shobj_description(oid, 'pg_database'),
+      (select string_agg(a::text, ' ' order by a::text) from unnest(datacl) a), datacl is null, shobj_description(oid, 'pg_database'),
       (select string_agg(coalesce(rolname, '-') || setconfig::text, ' ' order by rolname)
          from pg_db_role_setting left join pg_roles r on r.oid = setrole where setdatabase = d.oid)
     from (select to_jsonb(d) as row, * from pg_database d) d where datname = ";

@@ -7,6 +7,7 @@ use super::session::{self, UTF8};
 use crate::psql_session::PsqlSession;
 use crate::sql::literal;
 use anyhow::{Context, Result, bail};
+use pipe_kit::text::unhex;
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -255,9 +256,7 @@ impl<'a> Copier<'a> {
             literal(&self.run.encoding)
         ))?;
         let hex = self.session.line()?;
-        let byte = |at: usize| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok());
-        let bytes: Option<Vec<u8>> = (0..hex.len()).step_by(2).map(byte).collect();
-        bytes.with_context(|| format!("unexpected answer for the bytes of a name: '{hex}'"))
+        unhex(&hex).with_context(|| format!("unexpected answer for the bytes of a name: '{hex}'"))
     }
 }
 

@@ -182,7 +182,8 @@ impl DefinitionReader<'_> {
 fn right_of_database(grant: &Grant) -> String {
     let to = grant.grantee.as_deref().unwrap_or("PUBLIC");
     let option = if grant.grantable { " WITH GRANT OPTION" } else { "" };
-    format!("GRANT {} ON DATABASE TO {to}{option}", grant.privilege)
+    let by = grant.grantor.as_ref().map(|role| format!(" GRANTED BY {role}")).unwrap_or_default();
+    format!("GRANT {} ON DATABASE TO {to}{option}{by}", grant.privilege)
 }
 
 fn setting_of_database(setting: &Setting) -> (String, String) {

@@ -1,5 +1,6 @@
 //! What a load depends on, as the server reports it.
 
+use super::known_roles::{self, KnownRole, Membership};
 use super::probes::{self, FailedProbe};
 use super::settings::{self, Reason, RefusedSetting};
 use crate::head::Needs;
@@ -9,6 +10,16 @@ use crate::sql::literal;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// The server's answer.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(flatten)]
+    facts: Facts,
+    known_roles: Vec<KnownRole>,
+    /// In which the database of the load will read names.
+    encoding: String,
+}
 
 /// Facts about the server, as the connected role sees them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -31,7 +42,9 @@ pub struct Facts {
     pub subscriptions: Vec<String>,
     /// Names of logical replication slots of the database.
     pub slots: Vec<String>,
-    /// Every role, with what we may do with it.
+    /// Roles, with what we may do with each: those that the dump needs and the server has, and all others whose
+    /// name is known to be the same text in the dump.
+    #[serde(skip)]
     pub roles: BTreeMap<String, Membership>,
     /// Whether only a superuser may create it, of each needed extension that the server has.
     pub extensions: BTreeMap<String, bool>,
@@ -91,26 +104,20 @@ pub struct BlockingSession {
     pub pid: u32,
 }
 
-/// What the connected role may do with another.
-#[derive(Clone, Copy, Debug, Deserialize)]
-pub struct Membership {
-    /// Make it the owner of objects.
-    pub set: bool,
-    /// Use its rights.
-    pub usage: bool,
-    /// Change it, as `ALTER ROLE … SET` does.
-    pub admin: bool,
-    /// Whether it may log in.
-    pub login: bool,
-}
-
 impl Facts {
-    /// Reads them from the server. `names` are the databases that no session may be in.
-    pub fn query(server: &Server, database: &str, names: &[&str], needs: &Needs) -> Result<Self> {
-        let query = facts_query(server.version.major, database, names, needs);
+    /// Reads them from the server. `names` are the databases that no session may be in; `encoding` is that of the
+    /// database that will be made, none for an existing one or if it is not known.
+    pub fn query(
+        server: &Server,
+        database: &str,
+        names: &[&str],
+        (needs, encoding): (&Needs, Option<&str>),
+    ) -> Result<Self> {
+        let query = facts_query(server.version.major, database, names, (needs, encoding));
         let answer = server.query(&server.maintenance, &query)?;
-        let mut facts: Self =
+        let Answer { mut facts, known_roles, encoding } =
             serde_json::from_str(&answer).context("reading the facts that a load depends on")?;
+        facts.roles = known_roles::by_name(known_roles, &needs.roles, &encoding);
         facts.unknown_locales = unknown_locales(server, needs)?;
         if let Some(state) = needs.state.as_ref().filter(|_| !facts.standby) {
             facts.refused_settings = settings::try_all(server, &state.settings)?;
@@ -134,14 +141,23 @@ impl Facts {
 }
 
 /// Fills in the parameters last, and all at once: their values may look like a placeholder.
-fn facts_query(major: u32, database: &str, names: &[&str], needs: &Needs) -> String {
+fn facts_query(
+    major: u32,
+    database: &str,
+    names: &[&str],
+    (needs, encoding): (&Needs, Option<&str>),
+) -> String {
     let set_privilege = if major >= 16 { "SET" } else { "MEMBER" };
+    let or_null = |text: Option<&str>| text.map_or("null".into(), literal);
     let parameters = format!(
-        "parameters (database, names, extensions, set_privilege) as \
-         (select {}::name, {}::name[], {}::name[], '{set_privilege}'::text)",
+        "parameters (database, names, extensions, set_privilege, of_dump, of_text, roles, ascii) as \
+         (select {}::name, {}::name[], {}::name[], '{set_privilege}'::text, {}::name, {}::name, {})",
         literal(database),
         array(names.iter().copied()),
-        array(needs.extensions.iter().map(String::as_str))
+        array(needs.extensions.iter().map(String::as_str)),
+        or_null(encoding),
+        or_null(needs.encoding.as_deref()),
+        known_roles::wanted(&needs.roles)
     );
     include_str!("facts.sql").replace(":may_end", MAY_END).replacen(":parameters", &parameters, 1)
 }

@@ -2,7 +2,14 @@ with :parameters,
 me as (
   select * from pg_catalog.pg_roles, parameters where rolname = current_user),
 d as (
-  select * from pg_catalog.pg_database where datname = (select database from parameters))
+  select * from pg_catalog.pg_database where datname = (select database from parameters)),
+-- Of the database that will read the names of roles.
+e (encoding) as (
+  select coalesce(of_dump, (select pg_catalog.pg_encoding_to_char(encoding) from d), of_text,
+    pg_catalog.getdatabaseencoding()) from parameters),
+wanted (nth, bytes) as (
+  select nth, pg_catalog.convert(pg_catalog.decode(hex, 'hex'), 'UTF8', case when is_ascii then 'SQL_ASCII' else encoding end)
+  from e, parameters, unnest(roles, ascii) with ordinality as w (hex, is_ascii, nth))
 select pg_catalog.json_build_object(
   'me', current_user, 'superuser', rolsuper, 'may_create_databases', rolsuper or rolcreatedb,
   'may_create_roles', rolsuper or rolcreaterole,
@@ -33,12 +40,15 @@ select pg_catalog.json_build_object(
   'slots', (
     select coalesce(pg_catalog.json_agg(slot_name order by slot_name), '[]')
     from pg_catalog.pg_replication_slots where database = me.database),
-  'roles', (
-    select pg_catalog.json_object_agg(rolname, pg_catalog.json_build_object(
+  'encoding', (select encoding from e),
+  'known_roles', (
+    select pg_catalog.json_agg(pg_catalog.json_build_object(
+      'wanted', nth, 'bytes', pg_catalog.encode(bytes, 'hex'),
       'login', rolcanlogin, 'set', pg_catalog.pg_has_role(oid, me.set_privilege),
       'usage', pg_catalog.pg_has_role(oid, 'USAGE'),
       'admin', pg_catalog.pg_has_role(oid, 'MEMBER WITH ADMIN OPTION')))
-    from pg_catalog.pg_roles),
+    from (select *, replace(rolname::text, E'\\', E'\\\\')::bytea as bytes from pg_catalog.pg_roles) as r
+      left join wanted using (bytes)),
   'extensions', (
     select coalesce(pg_catalog.json_object_agg(name, superuser and not trusted), '{}')
     from pg_catalog.pg_available_extensions a

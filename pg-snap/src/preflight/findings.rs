@@ -1,6 +1,7 @@
 //! What prevents a dump from being loaded, each with its remedy: a pure decision from facts.
 
-use super::facts::{Facts, Membership};
+use super::facts::Facts;
+use super::known_roles::Membership;
 use super::problems::{Findings, IntendedLoad};
 use super::settings::Reason;
 use super::{extensions, requirements};
@@ -166,8 +167,9 @@ fn role_problems(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
                 role.name
             ));
         } else {
+            let me = ident(&facts.me);
             let statements =
-                roles::create_statements(role, &facts.me, facts.superuser, plan.server.major);
+                roles::create_statements(role, &me, facts.superuser, plan.server.major);
             found.problem(format!(
                 "the dump needs role {}, which the server lacks, and role {} may not create roles; as a \
                  superuser: {statements}",

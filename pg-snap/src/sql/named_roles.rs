@@ -13,6 +13,14 @@ pub struct NamedRole {
     pub owns: bool,
 }
 
+impl NamedRole {
+    /// Whether the name was read as the dump means it, in text of that encoding. What is not ASCII counts as UTF-8.
+    pub fn is_read_right(&self, encoding: Option<&str>) -> bool {
+        let is_utf8 = encoding.is_none_or(|encoding| ["UTF8", "SQL_ASCII"].contains(&encoding));
+        self.name.is_ascii() || is_utf8 && !self.name.contains(char::REPLACEMENT_CHARACTER)
+    }
+}
+
 /// The roles that a statement names, in its order.
 pub fn named_roles(sql: &[u8]) -> Vec<NamedRole> {
     let text = String::from_utf8_lossy(&sql[..sql.len().min(BYTES)]);
@@ -70,6 +78,20 @@ fn list(mut rest: TokenCursor<'_>, owns: bool) -> Vec<NamedRole> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_in_another_encoding_is_not_taken_for_utf8() {
+        for (name, encoding, expected) in [
+            (&b"plain"[..], Some("LATIN1"), true),
+            ("rôle".as_bytes(), Some("UTF8"), true),
+            ("rôle".as_bytes(), None, true),
+            ("rôle".as_bytes(), Some("LATIN1"), false),
+            (b"r\xf4le", Some("SQL_ASCII"), false),
+        ] {
+            let sql = [b"ALTER TABLE s.t OWNER TO \"", name, b"\";"].concat();
+            assert_eq!(named_roles(&sql)[0].is_read_right(encoding), expected, "{name:?}");
+        }
+    }
 
     #[test]
     fn statements_of_pg_dump_name_their_roles() {

@@ -197,3 +197,66 @@ fn a_schema_is_found_by_its_name_whatever_the_encoding_of_the_dump() -> Result<(
     }
     Ok(())
 }
+
+/// What the sessions of a database read of itself outside it.
+const OWN: &str = "set client_encoding = 'UTF8';
+    select pg_get_userbyid(datdba), shobj_description(oid, 'pg_database'), datacl,
+      (select string_agg(coalesce(rolname, '-') || setconfig::text, ' ' order by rolname)
+         from pg_db_role_setting left join pg_roles r on r.oid = setrole where setdatabase = d.oid),
+      current_setting('search_path'), has_schema_privilege(datdba, 'schéma', 'create')
+    from pg_database d where datname = current_database()";
+
+/// Shared catalogs have no encoding: what a session of one database has written, another one may read otherwise.
+#[test]
+fn names_and_values_outside_a_database_are_those_that_its_sessions_read() -> Result<()> {
+    let server = Postgres::start()?;
+    let dir = tempfile::tempdir()?;
+    let (file, plain) = (dir.path().join("d"), dir.path().join("plain"));
+    // Its bytes are those of two letters of LATIN1.
+    server.psql(
+        "postgres",
+        "set client_encoding = 'UTF8'; create role \"rôle\"; create role owner_role",
+    )?;
+    server
+        .psql("postgres", "create database l1 encoding 'LATIN1' locale 'C' template template0")?;
+    server.psql(
+        "l1",
+        "set client_encoding = 'UTF8';
+         create role \"né ici\"; create role \"hôte\"; alter database l1 owner to \"né ici\";
+         create schema \"schéma\" authorization \"né ici\"; create table \"schéma\".t as select 1 as a;
+         alter database l1 set search_path = 'schéma'; comment on database l1 is 'données';
+         grant connect on database l1 to \"rÃ´le\"; grant usage on schema \"schéma\" to \"hôte\", \"rÃ´le\";
+         alter role \"rÃ´le\" in database l1 set app.name = 'à'; alter role \"hôte\" in database l1 set work_mem = '2MB'",
+    )?;
+    let wanted = server.psql("l1", OWN)?;
+    ensure!(wanted.starts_with("né ici|données|"), "{wanted}");
+    dump_to(&server, "l1", &[], &file)?;
+    pg_dump_to(&server, "l1", &[], &plain)?;
+    let roles = "set client_encoding = 'UTF8';
+        select string_agg(rolname, ' ' order by rolname) from pg_roles where rolname !~ '^pg_'";
+    let before = server.psql("l1", roles)?;
+    let report = pg_snap(&server, "copy").arg("preflight").arg(&file).assert().success();
+    report.stdout(contains("lacks").not());
+    for options in [&[][..], &["--drop-first"]] {
+        pg_snap(&server, "copy").arg("load").args(options).arg(&file).assert().success();
+        ensure_alike(&wanted, &server.psql("copy", OWN)?, "in the same cluster")?;
+        ensure_alike(&before, &server.psql("l1", roles)?, "the roles")?;
+    }
+    // A dump without them leaves those of the database that it replaces.
+    pg_snap(&server, "copy").arg("load").arg(&plain).assert().success();
+    ensure_alike(&wanted, &server.psql("copy", OWN)?, "from pg_dump's dump")?;
+    ensure_alike(&before, &server.psql("l1", roles)?, "the roles")?;
+    let mut part = pg_snap(&server, "copy");
+    part.args(["load", "--schema", "schéma"]).arg(&file).assert().success();
+    ensure_alike(&before, &server.psql("l1", roles)?, "the roles")?;
+
+    let initdb = vec!["--locale=C".into(), "--encoding=LATIN1".into()];
+    for options in [Options::default(), Options { initdb, ..Options::default() }] {
+        let elsewhere = Postgres::with(options)?;
+        pg_snap(&elsewhere, "copy").arg("load").arg(&file).assert().success();
+        ensure_alike(&wanted, &elsewhere.psql("copy", OWN)?, "in another cluster")?;
+        pg_snap(&elsewhere, "copy").arg("load").arg(&file).assert().success();
+        ensure_alike(&wanted, &elsewhere.psql("copy", OWN)?, "over itself")?;
+    }
+    Ok(())
+}

@@ -179,3 +179,57 @@ fn a_privilege_that_another_role_than_the_owner_has_granted_is_granted_by_it_aga
     as_app(&server, "copy").args(["load", "--schema", "s"]).arg(&ours).assert().success();
     ensure_alike(&wanted, &acls("copy")?, "the privileges of one schema")
 }
+
+/// What lies outside a database and only its catalog entry shows: who may use it, by whom.
+fn rights_on(server: &Postgres, database: &str) -> Result<String> {
+    let ask = format!(
+        "select coalesce(datacl::text, 'default') from pg_database where datname = '{database}'"
+    );
+    server.psql("postgres", &ask)
+}
+
+#[test]
+fn rights_on_a_database_are_those_of_the_source_down_to_none_at_all_and_to_who_granted_them()
+-> Result<()> {
+    let server = Postgres::start()?;
+    server.psql(
+        "postgres",
+        "create role app login createdb password 'x'; create role a; create role b; create role c;
+         create role gone; create role grpx; grant a, b to app;
+         create database closed owner app; create database granted owner app; create database odd owner app",
+    )?;
+    server.psql(
+        "postgres",
+        "revoke all on database closed from public; revoke all on database closed from app;
+         set role app; grant connect on database granted to a with grant option;
+         grant create on database granted to b;
+         set role a; grant connect on database granted to b with grant option;
+         set role b; grant connect on database granted to c; reset role;
+         alter role a in database odd set role = 'grpx';
+         revoke all on database odd from public; grant create, connect on database odd to gone, a;
+         delete from pg_shdepend where refobjid = 'gone'::regrole; drop role gone",
+    )?;
+    assert_eq!(rights_on(&server, "closed")?, "{}");
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    for database in ["closed", "granted"] {
+        dump_to(&server, database, &[], &file)?;
+        let load = format!("{database}_copy");
+        as_app(&server, &load).arg("load").arg(&file).assert().success();
+        ensure_alike(&rights_on(&server, database)?, &rights_on(&server, &load)?, database)?;
+    }
+    let head = String::from_utf8(gunzip(&file)?)?;
+    for role in ["a", "b"] {
+        let named = format!(r#"{{"name":"{role}","login":false,"owns":true}}"#);
+        ensure!(head.contains(&named), "who grants");
+    }
+    server.psql("postgres", "revoke b from app")?;
+    crate::preflight::refused(&server, "app", &file, "GRANT \"b\" TO \"app\"")?;
+    dump_to(&server, "odd", &[], &file)?;
+    let head = String::from_utf8(gunzip(&file)?)?;
+    ensure!(head.contains(r#"{"name":"grpx","login":false,"owns":false}"#), "a role in a setting");
+    ensure!(head.contains("which are not in the dump"), "no warning of a role that was dropped");
+    pg_snap(&server, "odd_copy").arg("load").arg(&file).assert().success();
+    assert_eq!(rights_on(&server, "odd_copy")?, "{app=CTc/app,a=Cc/app}");
+    Ok(())
+}

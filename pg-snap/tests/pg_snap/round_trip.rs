@@ -83,7 +83,7 @@ fn a_databases_own_state_travels_to_a_server_with_another_default_locale() -> Re
            alter database piprio set default_transaction_read_only to on;
            alter role reader in database piprio set statement_timeout to '3s'"#,
     )?;
-    let before = s.server.psql("postgres", OWN_STATE)?;
+    let before = s.server.psql("piprio", OWN_STATE)?;
     let file = s.dump("d.sql.gz")?;
 
     let elsewhere = Postgres::with(postgres::Options {
@@ -96,14 +96,14 @@ fn a_databases_own_state_travels_to_a_server_with_another_default_locale() -> Re
         .assert()
         .success()
         .stderr(contains("role reader").and(contains("NOLOGIN")));
-    assert_eq!(elsewhere.psql("postgres", OWN_STATE)?, before);
+    assert_eq!(elsewhere.psql("piprio", OWN_STATE)?, before);
     assert!(content(&elsewhere, "piprio")? == content(&s.server, "piprio")?);
     let logins = "select string_agg(rolname, ' ') from pg_roles where rolcanlogin";
     assert_eq!(elsewhere.psql("postgres", logins)?, "piprio");
 
     // And onto the database that has it all already.
     s.pg_snap("piprio").args(["load"]).arg(&file).assert().success();
-    assert_eq!(s.server.psql("postgres", OWN_STATE)?, before);
+    assert_eq!(s.server.psql("piprio", OWN_STATE)?, before);
     Ok(())
 }
 

@@ -38,8 +38,10 @@ granted (what, acl) as (
     select format('database %I', datname), datacl from pg_database where datname = current_database()
 ),
 found (kind, text) as (
-    select distinct 'privileges of dropped roles', format('%s: privileges of a role that was dropped (%s): GRANT ... TO "%s" fails in '
-        'a load; pg-snap load --keep-going omits it', what, grantee, grantee)
+    select distinct 'privileges of dropped roles', format(case when what ~ '^database '
+        then '%s: privileges of a role that was dropped (%s), which are not in the dump'
+        else '%s: privileges of a role that was dropped (%s): GRANT ... TO "%2$s" fails in a load; pg-snap load --keep-going omits it'
+        end, what, grantee)
       from granted, aclexplode(acl) where grantee <> 0 and not exists (select from pg_roles r where r.oid = grantee)
   union all
     select 'invalid indexes', format('index %s is invalid, and is not in the dump; REINDEX INDEX %1$s; or DROP INDEX %1$s;', indexrelid::regclass)

@@ -3,10 +3,11 @@
 use crate::psql::Server;
 use crate::sql::literal;
 use anyhow::{Context, Result};
+use pipe_kit::text::hex;
 
 /// Converts a name, whatever the encoding of the server's databases.
 pub fn converted(server: &Server, name: &str, encoding: &str) -> Result<Vec<u8>> {
-    let hex: String = name.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(name.as_bytes());
     let query = format!(
         "SELECT pg_catalog.array_to_json(pg_catalog.array_agg(pg_catalog.get_byte(name, at) ORDER BY at)) \
          FROM pg_catalog.convert(pg_catalog.decode('{hex}', 'hex'), 'UTF8', {}) AS c (name), \

@@ -10,7 +10,9 @@ use crate::preflight::Facts;
 use crate::roles;
 use crate::sql::named_roles::named_roles;
 use crate::sql::scanner::Observer;
-use crate::sql::{Name, StatementKind, classify, length_of_comments, loadable, properties};
+use crate::sql::{
+    Name, StatementKind, classify, client_encoding, ident, length_of_comments, loadable, properties,
+};
 use anyhow::Result;
 use pipe_kit::{Stop, info};
 use std::sync::Arc;
@@ -82,14 +84,17 @@ impl<'a> Feeder<'a> {
 
     /// Creates the roles that a statement needs, in the same transaction.
     fn create_roles(&mut self, sql: &[u8]) -> Result<()> {
-        for named in named_roles(sql) {
+        let encoding = self.settings.get(".client_encoding").and_then(client_encoding);
+        // Of the others, the server reports those that it lacks.
+        let named = named_roles(sql).into_iter().filter(|r| r.is_read_right(encoding.as_deref()));
+        for named in named {
             let role = Role { name: named.name, login: false, owns: Some(named.owns) };
             let known = self.sent.roles.iter().any(|created| created.name == role.name);
             if known || self.facts.roles.contains_key(&role.name) {
                 continue;
             }
             let Facts { me, superuser, may_create_roles, .. } = self.facts;
-            let create = roles::create_statements(&role, me, *superuser, self.server_major);
+            let create = roles::create_statements(&role, &ident(me), *superuser, self.server_major);
             if !may_create_roles {
                 return Err(Stop::refused(format!(
                     "the dump needs role {}, which the server lacks, and role {me} may not create roles; as \
