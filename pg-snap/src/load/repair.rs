@@ -2,7 +2,7 @@
 //! tried, each in a session of its own. What other statements may mend is put aside until then; with --keep-going, what is
 //! derived from rows is left out.
 
-use super::definition::{Definition, ObjectName};
+use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
@@ -10,14 +10,14 @@ use super::retries;
 use super::settings::SessionSettings;
 use crate::psql::Server;
 use crate::server_error::ServerError;
-use crate::sql::{Name, properties, with_values};
-use anyhow::{Context, Error, Result, anyhow};
+use crate::sql::{Name, properties};
+use anyhow::{Error, Result, anyhow};
 use pipe_kit::{info, warning};
-use serde::Deserialize;
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 mod again;
+mod checks;
 
 /// What all sessions of a load share, to open new ones and to record what was left out.
 pub struct Repair<'a> {
@@ -33,10 +33,20 @@ pub struct Repair<'a> {
     pub keep_going: bool,
     /// Left out or, where nothing may be, put aside until the end.
     omitted: Mutex<Vec<Omitted>>,
-    /// Constraints that were dropped for rows that violate them, with the statements of their comments.
-    dropped: Mutex<Vec<(Definition, Option<String>)>>,
+    /// Constraints that were dropped for rows that violate them.
+    dropped: Mutex<Vec<DroppedCheck>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
     changing: Mutex<()>,
+}
+
+/// A check that was dropped.
+struct DroppedCheck {
+    /// The statement that adds it again.
+    definition: Definition,
+    comment: Option<String>,
+    /// The table whose rows violate it, and how they have failed.
+    table: String,
+    failure: ServerError,
 }
 
 impl<'a> Repair<'a> {
@@ -222,20 +232,21 @@ impl<'a> Repair<'a> {
         settings: &SessionSettings,
         copy: impl Fn(&mut LoadSession) -> Result<()>,
     ) -> Result<LoadSession> {
-        let what = format!("{}.{}", table.0, table.1).replace(char::is_control, "?");
+        let what = table_name(table);
         let mut last = failure.clone();
         let mut alternatives = remedy::alternatives_for_rows(&failure, self.search_path, &table.0);
-        alternatives.extend(self.keep_going.then_some(RowAlternative::WithoutChecks));
+        alternatives.push(RowAlternative::WithoutChecks);
         for alternative in alternatives {
             let mut session = self.open(settings)?;
             match &alternative {
                 RowAlternative::SearchPath(path) => {
                     session.send(format!("SET search_path = {path};\n").as_bytes())?;
                 }
-                RowAlternative::WithoutChecks if remedy::is_violation(&last) => {
-                    self.drop_checks(table)?;
+                RowAlternative::WithoutChecks => {
+                    if !self.drop_checks(table, &last)? {
+                        break;
+                    }
                 }
-                RowAlternative::WithoutChecks => break,
             }
             match failure_of(copy(&mut session))? {
                 Ok(()) => {
@@ -264,56 +275,16 @@ impl<'a> Repair<'a> {
             .context(format!("table data {table}: statement 'COPY {table}' failed"))
     }
 
-    /// Drops the checks of a table and of its columns' domains, which its rows violate; they are added again
-    /// after all rows. If another worker was faster, there are none.
-    fn drop_checks(&self, table: &Name) -> Result<()> {
-        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = [("schema", table.0.as_str()), ("table", table.1.as_str())];
-        let query = with_values(include_str!("repair/checks_of_table.sql"), &values);
-        let answer = self.server.query(self.database, &query)?;
-        let constraints: Vec<CheckConstraint> =
-            serde_json::from_str(&answer).context("listing the constraints of a table")?;
-        let settings = Arc::new(SessionSettings::for_definitions());
-        for constraint in constraints {
-            let mut session = self.open(&settings)?;
-            session.send(constraint.drop.as_bytes())?;
-            session.sync()?;
-            let object = ObjectName::new("check constraint", &table.1, &table.0);
-            let definition = Definition {
-                number: u64::MAX,
-                object: Some(Arc::new(object)),
-                text: constraint.add.into_bytes(),
-                settings: Arc::clone(&settings),
-            };
-            dropped.push((definition, constraint.comment));
-        }
-        Ok(())
-    }
-
-    /// Adds the dropped constraints again, for new rows at least.
-    pub fn restore_constraints(&self) -> Result<()> {
-        let dropped =
-            std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
-        for (definition, comment) in dropped {
-            if let Err(failure) = self.attempt_as_is(&definition)? {
-                self.repair(&definition, failure)?;
-            }
-            if let Some(comment) = comment {
-                let comment = Definition { text: comment.into_bytes(), ..definition };
-                if let Err(failure) = self.attempt_as_is(&comment)? {
-                    self.repair(&comment, failure)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The omitted objects, in the order of the dump.
     pub fn into_omitted(self) -> Vec<Omitted> {
         let mut omitted = self.omitted.into_inner().unwrap_or_else(PoisonError::into_inner);
         omitted.sort_by_key(|omitted| omitted.definition.number);
         omitted
     }
+}
+
+fn table_name(table: &Name) -> String {
+    format!("{}.{}", table.0, table.1).replace(char::is_control, "?")
 }
 
 /// The server's message may quote a password of the statement.
@@ -331,12 +302,4 @@ pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
             Err(error) => Err(error),
         },
     }
-}
-
-/// The statements that drop a constraint, add it again, and give it its comment back.
-#[derive(Deserialize)]
-struct CheckConstraint {
-    drop: String,
-    add: String,
-    comment: Option<String>,
 }
