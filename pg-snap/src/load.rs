@@ -19,6 +19,7 @@ mod parallel_load;
 mod relations;
 mod remedy;
 mod repair;
+mod retries;
 mod row_queue;
 mod rows;
 mod schedule;

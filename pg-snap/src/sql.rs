@@ -12,6 +12,7 @@ mod quoting;
 pub mod reduction;
 mod role_change;
 pub mod scanner;
+mod separated_colon;
 pub mod statement;
 mod tokens;
 

@@ -1,14 +1,33 @@
 -- What rows name by types that are kept as numbers and written as names: roles, and what a load may not
 -- find when it reads the rows. Of a large table a part is looked at.
 -- The few columns of these types first: the planner would compare each column with every type.
-with named as materialized (
-  select oid as type, typname, held
-  from pg_type, lateral (values (oid), (typarray)) as v (held)
+with recursive
+reg as materialized (
+  select oid, typname, typarray
+  from pg_type
   where typnamespace = 'pg_catalog'::regnamespace and typname in ('regrole', 'regclass', 'regproc', 'regprocedure', 'regoper',
     'regoperator', 'regtype', 'regnamespace', 'regconfig', 'regdictionary', 'regcollation')),
+-- Which types hold which, as arrays, domains and composite types do, and what stands before and behind a value in the
+-- expression that takes it apart.
+holder (part, whole, opens, closes) as materialized (
+    select oid, typarray, 'unnest(', ')' from pg_type where typarray <> 0
+  union all
+    select typbasetype, oid, '', '' from pg_type where typtype = 'd'
+  union all
+    select atttypid, reltype, '(', format(').%I', attname) collate "default"
+    from pg_attribute join pg_class c on c.oid = attrelid
+    where c.oid >= 16384 and reltype <> 0 and attnum > 0 and not attisdropped
+      and (atttypid >= 16384 or atttypid in (select oid from reg union all select typarray from reg))),
+-- Deeper ones are not looked into.
+held (type, typname, before, behind, depth) as (
+    select oid, typname, '', '', 0 from reg
+  union all
+    select whole, typname, before || opens, closes || behind, depth + 1
+    from held join holder on part = type
+    where depth < 6),
 col as materialized (
-  select attrelid, attnum, attname, atttypid, type, typname
-  from pg_attribute join named on atttypid = held
+  select attrelid, attnum, attname, typname, before || quote_ident(attname) || behind as value
+  from pg_attribute join held on atttypid = type
   where attnum > 0 and not attisdropped and attgenerated = '')
 select format('select json_build_object(''type'', %L, ''column'', %L, ''value'', %s, ''how'', %s) from (select distinct %s as v '
     'from only %s%s limit 1000) as s join %s as k on k.oid = v::oid where %4$s is not null limit 100', typname,
@@ -21,7 +40,7 @@ select format('select json_build_object(''type'', %L, ''column'', %L, ''value'',
       when 'regoper' then 'case when (select count(*) from pg_operator o where o.oprname = k.oprname and o.oprnamespace = k.oprnamespace) > 1 then ''ambiguous'' '
         'when k.oid < 16384 then ''system'' end'
       else 'case when k.oid < 16384 then ''system'' end' end,
-    format(case when type = atttypid then '%I' else 'unnest(%I)' end, attname), c.oid::regclass,
+    value, c.oid::regclass,
     case when size > 1000 then format(' tablesample system (%s)', 100000.0 / size) end,
     case typname when 'regrole' then 'pg_roles' when 'regclass' then 'pg_class' when 'regproc' then 'pg_proc' when 'regprocedure' then 'pg_proc'
       when 'regoper' then 'pg_operator' when 'regoperator' then 'pg_operator' when 'regtype' then 'pg_type' when 'regnamespace' then 'pg_namespace'

@@ -368,15 +368,10 @@ impl<'a> Dispatcher<'a> {
         let tables: Vec<Name> = self.relations.tables().cloned().collect();
         tables.iter().for_each(|table| self.analyze(table));
         self.repair.restore_constraints()?;
-        self.repair.retry_omitted()?;
-        let has_event_trigger =
-            self.late.iter().any(|late| properties::creates_event_trigger(&late.text));
+        self.ordered.retry_omitted()?;
         self.run_late()?;
-        self.ordered.wait()?;
-        if !has_event_trigger {
-            // An event trigger of the dump would take these for statements of its application.
-            self.repair.retry_omitted()?;
-        }
+        self.ordered.retry_omitted()?;
+        self.repair.require_all()?;
         let views: Vec<Name> = self.relations.views().cloned().collect();
         views.iter().for_each(|view| self.analyze(view));
         self.pool.wait_for_all()?;

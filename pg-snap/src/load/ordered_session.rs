@@ -5,6 +5,7 @@
 use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::repair::Repair;
+use super::retries::Retries;
 use crate::server_error::ServerError;
 use anyhow::{Context, Error, Result};
 use std::collections::VecDeque;
@@ -25,6 +26,8 @@ pub struct OrderedSession<'a> {
     /// Whether a new session could replace this one: nothing was run that may have set what a new
     /// session would lack.
     replaceable: bool,
+    /// When what has failed is tried again.
+    retries: Retries,
     /// The object of what was sent that cannot be repeated, and is not known to be done.
     unrepeatable: Option<String>,
 }
@@ -40,15 +43,21 @@ impl<'a> OrderedSession<'a> {
             sent_bytes: 0,
             sent_count: 0,
             replaceable: true,
+            retries: Retries::default(),
             unrepeatable: None,
         })
     }
 
-    /// Runs a statement after all before it, without waiting for its end.
+    /// Runs a statement after all before it, and after what must not be tried again behind it; without waiting for its
+    /// end.
     ///
     /// # Errors
     /// If this statement or one before it fails, and can neither be repaired nor left out.
     pub fn run(&mut self, definition: Definition) -> Result<()> {
+        if let Some(due) = self.retries.enter(&definition) {
+            self.wait()?;
+            self.repair.retry_omitted(|omitted| due.includes(omitted))?;
+        }
         self.sent_bytes += definition.text.len();
         self.sent_count += 1;
         let sent = self.session.run(&self.repair.script(&definition), self.sent_count);
@@ -62,6 +71,15 @@ impl<'a> OrderedSession<'a> {
             self.forget();
         }
         Ok(())
+    }
+
+    /// Tries again what was put aside or left out, once all statements sent are done.
+    ///
+    /// # Errors
+    /// As [`OrderedSession::run`].
+    pub fn retry_omitted(&mut self) -> Result<()> {
+        self.wait()?;
+        self.repair.retry_omitted(|omitted| self.retries.allow(omitted))
     }
 
     /// From now on, no new session can replace this one: every failure is final.

@@ -1,19 +1,23 @@
 //! What happens after a statement of the dump, or rows, have failed: the alternatives that may help are
-//! tried, each in a session of its own; with --keep-going, what is derived from rows is left out.
+//! tried, each in a session of its own. What other statements may mend is put aside until then; with --keep-going, what is
+//! derived from rows is left out.
 
-use super::definition::{Definition, ObjectName};
+use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
+use super::retries;
 use super::settings::SessionSettings;
 use crate::psql::Server;
 use crate::server_error::ServerError;
-use crate::sql::{Name, properties, with_values};
-use anyhow::{Context, Error, Result, anyhow};
+use crate::sql::{Name, properties};
+use anyhow::{Error, Result, anyhow};
 use pipe_kit::{info, warning};
-use serde::Deserialize;
 use std::borrow::Cow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
+
+mod again;
+mod checks;
 
 /// What all sessions of a load share, to open new ones and to record what was left out.
 pub struct Repair<'a> {
@@ -27,11 +31,22 @@ pub struct Repair<'a> {
     pub operator_schemas: &'a [String],
     /// Whether objects may be left out.
     pub keep_going: bool,
+    /// Left out or, where nothing may be, put aside until the end.
     omitted: Mutex<Vec<Omitted>>,
-    /// Constraints that were dropped for rows that violate them, with the statements of their comments.
-    dropped: Mutex<Vec<(Definition, Option<String>)>>,
+    /// Constraints that were dropped for rows that violate them.
+    dropped: Mutex<Vec<DroppedCheck>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
     changing: Mutex<()>,
+}
+
+/// A check that was dropped.
+struct DroppedCheck {
+    /// The statement that adds it again.
+    definition: Definition,
+    comment: Option<String>,
+    /// The table whose rows violate it, and how they have failed.
+    table: String,
+    failure: ServerError,
 }
 
 impl<'a> Repair<'a> {
@@ -83,7 +98,7 @@ impl<'a> Repair<'a> {
         self.repair(definition, failure).map(|()| false)
     }
 
-    /// Executes a failed statement in another way, or leaves it out.
+    /// Executes a failed statement in another way, puts it aside, or leaves it out.
     ///
     /// # Errors
     /// If nothing helps, with the object, its statement and what to do.
@@ -99,6 +114,10 @@ impl<'a> Repair<'a> {
         let failure = remedy::more_informative(failure, last);
         if self.keep_going && properties::may_be_omitted(&definition.text) {
             self.omit(Omission::LeftOut, definition, failure);
+            return Ok(());
+        }
+        if !self.keep_going && retries::may_be_put_aside(&definition.text, &failure) {
+            self.put_aside(Omission::LeftOut, definition, failure);
             return Ok(());
         }
         Err(self.error(definition, failure))
@@ -166,11 +185,19 @@ impl<'a> Repair<'a> {
 
     /// Records an omitted object.
     fn omit(&self, omission: Omission, definition: &Definition, failure: ServerError) {
+        warning!("{}", self.put_aside(omission, definition, failure));
+    }
+
+    fn put_aside(
+        &self,
+        omission: Omission,
+        definition: &Definition,
+        failure: ServerError,
+    ) -> Omitted {
         let failure = without_secrets(definition, failure);
-        let definition = definition.clone();
-        let omitted = Omitted { omission, definition, failure };
-        warning!("{omitted}");
-        self.lock().push(omitted);
+        let omitted = Omitted { omission, definition: definition.clone(), failure };
+        self.lock().push(omitted.clone());
+        omitted
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Omitted>> {
@@ -179,6 +206,10 @@ impl<'a> Repair<'a> {
 
     /// The error that the load ends with after a statement that nothing helped.
     pub fn error(&self, definition: &Definition, failure: ServerError) -> Error {
+        self.cause_of(&failure).unwrap_or_else(|| self.error_of(definition, failure))
+    }
+
+    fn error_of(&self, definition: &Definition, failure: ServerError) -> Error {
         let failure = without_secrets(definition, failure);
         let state = failure.sqlstate().map(str::to_owned);
         let omit = failure.is_of_a_statement() && properties::may_be_omitted(&definition.text);
@@ -187,46 +218,6 @@ impl<'a> Repair<'a> {
         let line = definition.first_line();
         Error::new(failure.with_remedy(&advice))
             .context(format!("{what}: statement '{line}' failed"))
-    }
-
-    /// Tries omitted objects once more: one may have needed an object that came after it.
-    pub fn retry_omitted(&self) -> Result<()> {
-        let mut before = std::mem::take(&mut *self.lock());
-        before.sort_by_key(|omitted| omitted.definition.number);
-        for omitted in before {
-            // A statement that drops something would drop what the dump has created since.
-            let retry = omitted.omission == Omission::LeftOut
-                && !properties::drops(&omitted.definition.text);
-            if retry && self.attempt_again(&omitted)? {
-                info!("{} is created after all", omitted.definition.what());
-            } else {
-                self.lock().push(omitted);
-            }
-        }
-        Ok(())
-    }
-
-    fn attempt_as_is(&self, definition: &Definition) -> Result<Result<(), ServerError>> {
-        let mut session = self.open(&definition.settings)?;
-        let done = session.send(&definition.text).and_then(|()| session.sync());
-        failure_of(done.map(drop))
-    }
-
-    /// Tries a statement as it is, then under the search paths that may help.
-    fn attempt_again(&self, omitted: &Omitted) -> Result<bool> {
-        let definition = &omitted.definition;
-        if self.attempt_as_is(definition)?.is_ok() {
-            return Ok(true);
-        }
-        let context = self.context(definition);
-        for alternative in remedy::alternatives(&definition.text, &omitted.failure, &context) {
-            let under_a_path =
-                matches!(alternative, Alternative::SearchPath(_) | Alternative::FunctionsUnder(_));
-            if under_a_path && self.attempt(definition, &alternative)?.is_ok() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
     }
 
     /// Copies rows that have failed in another way, each time in a session of its own; returns the session
@@ -241,20 +232,21 @@ impl<'a> Repair<'a> {
         settings: &SessionSettings,
         copy: impl Fn(&mut LoadSession) -> Result<()>,
     ) -> Result<LoadSession> {
-        let what = format!("{}.{}", table.0, table.1).replace(char::is_control, "?");
+        let what = table_name(table);
         let mut last = failure.clone();
         let mut alternatives = remedy::alternatives_for_rows(&failure, self.search_path, &table.0);
-        alternatives.extend(self.keep_going.then_some(RowAlternative::WithoutChecks));
+        alternatives.push(RowAlternative::WithoutChecks);
         for alternative in alternatives {
             let mut session = self.open(settings)?;
             match &alternative {
                 RowAlternative::SearchPath(path) => {
                     session.send(format!("SET search_path = {path};\n").as_bytes())?;
                 }
-                RowAlternative::WithoutChecks if remedy::is_violation(&last) => {
-                    self.drop_checks(table)?;
+                RowAlternative::WithoutChecks => {
+                    if !self.drop_checks(table, &last)? {
+                        break;
+                    }
                 }
-                RowAlternative::WithoutChecks => break,
             }
             match failure_of(copy(&mut session))? {
                 Ok(()) => {
@@ -274,54 +266,13 @@ impl<'a> Repair<'a> {
 
     /// The error that the load ends with after rows that nothing helped.
     pub fn rows_error(&self, table: &str, failure: ServerError) -> Error {
+        if let Some(cause) = self.cause_of(&failure) {
+            return cause;
+        }
         let advice =
             remedy::advice(failure.sqlstate(), !self.keep_going && remedy::is_violation(&failure));
         Error::new(failure.with_remedy(&advice))
             .context(format!("table data {table}: statement 'COPY {table}' failed"))
-    }
-
-    /// Drops the checks of a table and of its columns' domains, which its rows violate; they are added again
-    /// after all rows. If another worker was faster, there are none.
-    fn drop_checks(&self, table: &Name) -> Result<()> {
-        let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
-        let values = [("schema", table.0.as_str()), ("table", table.1.as_str())];
-        let query = with_values(include_str!("repair/checks_of_table.sql"), &values);
-        let answer = self.server.query(self.database, &query)?;
-        let constraints: Vec<CheckConstraint> =
-            serde_json::from_str(&answer).context("listing the constraints of a table")?;
-        let settings = Arc::new(SessionSettings::for_definitions());
-        for constraint in constraints {
-            let mut session = self.open(&settings)?;
-            session.send(constraint.drop.as_bytes())?;
-            session.sync()?;
-            let object = ObjectName::new("check constraint", &table.1, &table.0);
-            let definition = Definition {
-                number: u64::MAX,
-                object: Some(Arc::new(object)),
-                text: constraint.add.into_bytes(),
-                settings: Arc::clone(&settings),
-            };
-            dropped.push((definition, constraint.comment));
-        }
-        Ok(())
-    }
-
-    /// Adds the dropped constraints again, for new rows at least.
-    pub fn restore_constraints(&self) -> Result<()> {
-        let dropped =
-            std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
-        for (definition, comment) in dropped {
-            if let Err(failure) = self.attempt_as_is(&definition)? {
-                self.repair(&definition, failure)?;
-            }
-            if let Some(comment) = comment {
-                let comment = Definition { text: comment.into_bytes(), ..definition };
-                if let Err(failure) = self.attempt_as_is(&comment)? {
-                    self.repair(&comment, failure)?;
-                }
-            }
-        }
-        Ok(())
     }
 
     /// The omitted objects, in the order of the dump.
@@ -330,6 +281,10 @@ impl<'a> Repair<'a> {
         omitted.sort_by_key(|omitted| omitted.definition.number);
         omitted
     }
+}
+
+fn table_name(table: &Name) -> String {
+    format!("{}.{}", table.0, table.1).replace(char::is_control, "?")
 }
 
 /// The server's message may quote a password of the statement.
@@ -347,12 +302,4 @@ pub fn failure_of<T>(result: Result<T>) -> Result<Result<T, ServerError>> {
             Err(error) => Err(error),
         },
     }
-}
-
-/// The statements that drop a constraint, add it again, and give it its comment back.
-#[derive(Deserialize)]
-struct CheckConstraint {
-    drop: String,
-    add: String,
-    comment: Option<String>,
 }

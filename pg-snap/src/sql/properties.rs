@@ -58,11 +58,6 @@ pub fn creates_schema(sql: &[u8]) -> bool {
     begins_with(sql, &["CREATE SCHEMA"])
 }
 
-/// Whether it creates a trigger that definitions fire.
-pub fn creates_event_trigger(sql: &[u8]) -> bool {
-    begins_with(sql, &["CREATE EVENT TRIGGER"])
-}
-
 /// Whether it makes a role the owner of what only a superuser may own at that moment.
 pub fn gives_to_superuser(sql: &[u8]) -> bool {
     let phrases = ["ALTER EVENT TRIGGER", "ALTER FOREIGN DATA WRAPPER", "ALTER SUBSCRIPTION"];

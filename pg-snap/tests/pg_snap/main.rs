@@ -28,6 +28,7 @@ mod planner;
 mod pooler;
 mod preflight;
 mod previous;
+mod put_aside;
 mod repairs;
 mod requirements;
 mod restorable;

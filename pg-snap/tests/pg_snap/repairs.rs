@@ -8,26 +8,26 @@ use test_kit::Postgres;
 
 mod sessions;
 
-struct Scene {
-    server: Postgres,
+pub struct Scene {
+    pub server: Postgres,
     dir: tempfile::TempDir,
 }
 
 impl Scene {
     /// With a database `copy` to be replaced.
-    fn new() -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let scene = Self { server: Postgres::start()?, dir: tempfile::tempdir()? };
         scene.server.psql("postgres", "create database copy template template0")?;
         scene.server.psql("copy", "create table public.old (a int)")?;
         Ok(scene)
     }
 
-    fn file(&self) -> PathBuf {
+    pub fn file(&self) -> PathBuf {
         self.dir.path().join("d.sql")
     }
 
     /// A plain dump of these statements.
-    fn write(&self, encoding: &str, statements: &[u8]) -> Result<()> {
+    pub fn write(&self, encoding: &str, statements: &[u8]) -> Result<()> {
         let head = format!(
             "--\n-- PostgreSQL database dump\n--\n-- Dumped from database version 15.1\n\
              SET statement_timeout = 0;\nSET client_encoding = '{encoding}';\nSET standard_conforming_strings = on;\n\
@@ -37,13 +37,13 @@ impl Scene {
         Ok(std::fs::write(self.file(), [head.as_bytes(), statements, end].concat())?)
     }
 
-    fn load(&self, database: &str, options: &[&str], file: &Path) -> Result<(Output, String)> {
+    pub fn load(&self, database: &str, options: &[&str], file: &Path) -> Result<(Output, String)> {
         let out = pg_snap(&self.server, database).arg("load").args(options).arg(file).output()?;
         let log = String::from_utf8_lossy(&out.stderr).into_owned();
         Ok((out, log))
     }
 
-    fn ensure_old_is_there(&self, log: &str) -> Result<()> {
+    pub fn ensure_old_is_there(&self, log: &str) -> Result<()> {
         let old = self.server.psql("copy", "select count(*) from public.old");
         ensure!(old.is_ok_and(|n| n == "0"), "{log}");
         Ok(())

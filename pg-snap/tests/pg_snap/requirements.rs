@@ -64,6 +64,42 @@ fn a_role_that_only_rows_name_is_needed_and_what_rows_cannot_name_is_reported() 
     let log = String::from_utf8_lossy(&out.stderr);
     assert!(log.contains("warning: rows of public.duty.what refer to public.by_what"), "{log}");
 
+    // Also inside of other values.
+    for (types, of, value) in [
+        (
+            "create type public.both as (n int, what regclass)",
+            "public.both",
+            "row(1, 'public.by_n')",
+        ),
+        (
+            "create type public.both as (n int, \"wh%s at\" regclass[])",
+            "public.both[]",
+            "array[row(1, '{public.by_n}')::public.both]",
+        ),
+        ("create domain public.named as regclass", "public.named", "'public.by_n'"),
+        (
+            "create domain public.named as regclass",
+            "public.named[]",
+            "'{{public.by_n},{public.duty}}'",
+        ),
+        (
+            "create type public.both as (what regclass); create domain public.d as public.both; create type public.outer as (d public.d)",
+            "public.outer",
+            "row(row('public.by_n'))",
+        ),
+    ] {
+        dump_of(
+            &s.server,
+            &format!(
+                "{types}; create table public.duty (n int, held {of}); create index by_n on public.duty (n);
+                 insert into public.duty values (1, {value}), (2, null)"
+            ),
+            &file,
+        )?;
+        let words = "refer to public.by_n as regclass, which a load creates";
+        refused(&s.server, postgres::USER, &file, words)?;
+    }
+
     // What came with the old server, and not with this one.
     dump_of(&s.server, "create table duty as select 'int4'::regtype as what", &file)?;
     passes(&s.server, postgres::USER, &file)?;

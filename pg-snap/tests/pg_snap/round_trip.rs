@@ -59,6 +59,57 @@ fn any_plain_dump_of_pg_dump_loads_and_the_replaced_databases_own_state_stays() 
     Ok(())
 }
 
+/// By the oids of an enum's values or of tables, alone or in something; and by an operator class of the database's own.
+const HASHED: [(&str, &str); 6] = [
+    ("public.mood[]", "array[format('m%s', n)::public.mood]"),
+    ("public.pair", "row(format('m%s', n)::public.mood, n)::public.pair"),
+    ("public.moods", "public.moods(format('m%s', n)::public.mood, null)"),
+    ("public.some", "format('m%s', n)::public.mood"),
+    ("regclass", "format('public.n%s', n)::regclass"),
+    ("int", "n"),
+];
+
+#[test]
+fn rows_of_hash_partitions_come_back_where_their_hashes_differ() -> Result<()> {
+    let s = Setup::new()?;
+    s.server.psql(
+        "piprio",
+        "do $$ begin
+           execute (select format('create type public.mood as enum (%s)', string_agg(quote_literal('m' || n), ',' order by n))
+             from generate_series(1, 40) n);
+           for n in 1..40 loop execute format('create table public.n%s ()', n); end loop;
+         end $$;
+         create type public.pair as (a public.mood, b int); create type public.moods as range (subtype = public.mood);
+         create domain public.some as public.mood;
+         create function public.own_hash(int, bigint) returns bigint language sql immutable
+           as $$ select hashint4extended($1, 'public.n1'::regclass::oid::bigint) $$;
+         create operator class public.own for type int using hash as operator 1 =, function 2 public.own_hash(int, bigint)",
+    )?;
+    for (number, (of, value)) in HASHED.iter().enumerate() {
+        let class = if *of == "int" { "public.own" } else { "" };
+        s.server.psql(
+            "piprio",
+            &format!(
+                "create table public.h{number} (a {of}) partition by hash (a {class});
+                 do $$ begin for r in 0..3 loop execute format(
+                   'create table public.h{number}_%s partition of public.h{number} for values with (modulus 4, remainder %s)', r, r);
+                 end loop; end $$;
+                 insert into public.h{number} select {value} from generate_series(1, 40) n"
+            ),
+        )?;
+    }
+    let file = s.dump("d.sql.gz")?;
+    for options in [&[][..], &["--jobs", "1"]] {
+        s.pg_snap("copy").arg("load").args(options).arg(&file).assert().success();
+        for (number, (of, _)) in HASHED.iter().enumerate() {
+            let rows =
+                format!("select string_agg(a::text, ' ' order by a::text) from public.h{number}");
+            assert_eq!(s.server.psql("copy", &rows)?, s.server.psql("piprio", &rows)?, "{of}");
+        }
+    }
+    Ok(())
+}
+
 const OWN_STATE: &str = "
     set client_encoding to 'UTF8';
     select datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, datconnlimit,

@@ -116,6 +116,34 @@ fn a_name_that_psql_takes_for_the_beginning_of_a_body_ends_no_load() -> Result<(
 }
 
 #[test]
+fn a_slice_up_to_a_column_of_the_name_of_a_psql_variable_is_no_variable() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    // One that psql can be without, one that it sets after each statement, and one that it always has.
+    for sql in [
+        "create table public.t (a int[], \"PORT\" int, \"ERROR\" int, \"AUTOCOMMIT\" int, s int[] generated always as (a[1:\"PORT\"]) stored)",
+        "create view public.v as select a[1:\"ERROR\"] as e, a[\"PORT\":\"AUTOCOMMIT\"] as c from public.t",
+        "create function public.f() returns setof int[] language sql stable begin atomic select a[1:\"PORT\"] from public.t; end",
+        "insert into public.t values ('{1,2,3}', 2, 1, 3)",
+    ] {
+        let mut psql = server.client("psql");
+        ensure!(psql.args(["-X", "-q", "-d", "piprio", "-c", sql]).status()?.success(), "{sql}");
+    }
+    let dir = tempfile::tempdir()?;
+    let (ours, plain) = (dir.path().join("ours.sql.gz"), dir.path().join("plain.sql.gz"));
+    dump_to(&server, "piprio", &[], &ours)?;
+    pg_dump_to(&server, "piprio", &[], &plain)?;
+    let original = content(&server, "piprio")?;
+    for file in [&ours, &plain] {
+        pg_snap(&server, "copy").arg("load").arg(file).assert().success();
+        ensure!(content(&server, "copy")? == original, "{}", file.display());
+    }
+    by_psql(&server, "by_psql", &ours)?;
+    ensure!(content(&server, "by_psql")? == original);
+    Ok(())
+}
+
+#[test]
 fn a_load_whose_psql_does_not_see_a_statements_end_ends_with_its_reason() -> Result<()> {
     let server = Postgres::start()?;
     server.psql("postgres", "create database piprio template template0")?;

@@ -20,7 +20,7 @@ const RICH: &str = r#"
     alter default privileges for role tenant_owner in schema rich grant select on tables to tenant_reader;
     create schema other; create table other.shared (id integer primary key); insert into other.shared values (1), (2);
     create type rich.mood as enum ('sad', 'glad'); create domain rich.small as integer check (value < 1000);
-    create type rich.pair as (a integer, b text);
+    create type rich.pair as (a integer, b text); create type rich.span as range (subtype = float8);
     create function rich.twice(i integer) returns integer language sql immutable as 'select 2 * i';
     create function rich.noted() returns trigger language plpgsql as $$
     begin

@@ -21,13 +21,18 @@ chosen as (
     where d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass and d.objid = c.oid and d.deptype = 'e')
   union all
   select * from config),
--- Tables that are hash-partitioned by an enum: an enum's hash follows the oids of its values, which
--- differ from server to server, so their rows are loaded through the root.
+-- Tables that are hash-partitioned by more than plain values of the server's own types: the hash of an enum or
+-- of a name's oid follows oids, which differ from server to server, also inside of arrays, rows and ranges; that of a
+-- collation that is not deterministic follows the version of ICU, and nothing is known of an operator class of the
+-- database's own. Their rows are loaded through the root.
 unsafe as (
-  select partrelid from pg_catalog.pg_partitioned_table p where exists (
-    select from pg_catalog.pg_opclass o join pg_catalog.pg_am a on a.oid = o.opcmethod
-    where o.oid = any (p.partclass) and o.opcname = 'enum_ops' and a.amname = 'hash'
-      and o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace)),
+  select partrelid from pg_catalog.pg_partitioned_table p where p.partstrat = 'h' and (
+    exists (
+      select from pg_catalog.pg_opclass o join pg_catalog.pg_type t on t.oid = o.opcintype
+      where o.oid = any (p.partclass) and (o.oid >= 16384 or t.typtype <> 'b'
+        or t.oid in ('pg_catalog.oid'::pg_catalog.regtype, 'pg_catalog.aclitem'::pg_catalog.regtype)))
+    or exists (
+      select from pg_catalog.pg_collation c where c.oid = any (p.partcollation) and not c.collisdeterministic))),
 -- Functions of the database's own: in no schema of the server's, and no member of an extension.
 own_proc as (
   select p.oid from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace

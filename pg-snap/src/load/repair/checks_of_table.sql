@@ -19,6 +19,12 @@ SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
   'drop', pg_catalog.format('ALTER %s %s DROP CONSTRAINT IF EXISTS %I;', kind, owner, conname) || E'\n',
   'add', pg_catalog.format('ALTER %s %s ADD CONSTRAINT %I %s;', kind, owner, conname,
     pg_catalog.pg_get_constraintdef(oid)) || E'\n',
+  'calls', EXISTS (
+    SELECT FROM pg_catalog.pg_depend d
+    LEFT JOIN pg_catalog.pg_operator o
+      ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = checks.oid
+      AND (d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384 OR o.oprcode >= 16384)),
   'comment', CASE WHEN pg_catalog.obj_description(oid, 'pg_constraint') IS NOT NULL THEN
     pg_catalog.format('COMMENT ON CONSTRAINT %I ON %s%s IS %L;', conname, of, owner,
       pg_catalog.obj_description(oid, 'pg_constraint')) || E'\n' END)), '[]')

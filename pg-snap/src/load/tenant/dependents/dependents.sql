@@ -32,7 +32,8 @@ outside AS (
   SELECT DISTINCT d.classid, d.objid, d.objsubid
   FROM pg_catalog.pg_depend d JOIN inside i ON i.class = d.refclassid AND i.object = d.refobjid
   LEFT JOIN inside own ON own.class = d.classid AND own.object = d.objid
-  WHERE own.object IS NULL AND d.deptype NOT IN ('P', 'S')
+  -- What depends internally is a part of what is inside, such as the cast of a range to its multirange.
+  WHERE own.object IS NULL AND d.deptype NOT IN ('P', 'S', 'i')
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_trigger t
       WHERE d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND t.oid = d.objid AND t.tgisinternal)
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_class c
