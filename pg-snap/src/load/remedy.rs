@@ -342,7 +342,7 @@ mod tests {
     fn what_only_superusers_own_goes_to_one_that_is_none_any_more() {
         let trigger = "ALTER EVENT TRIGGER watch OWNER TO \"Odd \"\" one\";\n";
         let with = Alternative::WithSuperuser("Odd \" one".into());
-        assert_eq!(found(trigger, "42501", 15, false), [with.clone()]);
+        assert_eq!(found(trigger, "42501", 15, false), std::slice::from_ref(&with));
         assert_eq!(found(trigger, "42704", 15, false).len(), 2);
         assert_eq!(found("ALTER TABLE s.t OWNER TO o;", "42501", 15, false), []);
         let script = String::from_utf8(with.script(trigger.as_bytes())).unwrap();

@@ -83,36 +83,38 @@ pub fn probes_for(requirements: &Requirements) -> Vec<Probe> {
     for library in &requirements.libraries {
         add(ProbeSubject::Library, library.clone(), format!("LOAD {};", literal(library)));
     }
-    if let Some(first) = requirements.foreign_data_wrappers.first() {
-        let about = format!("foreign-data wrapper {first}");
-        add(
-            ProbeSubject::Guarded(RowsNeed::Never),
-            about,
-            "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into(),
-        );
-    }
-    if let Some(first) = requirements.event_triggers.first() {
-        let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
-             AS 'BEGIN END'\\; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
-        add(
-            ProbeSubject::Guarded(RowsNeed::Never),
-            format!("event trigger {first}"),
-            statement.into(),
-        );
-    }
-    for object in &requirements.superuser_objects {
-        if let Some(statements) = superuser::attempt(object.kind) {
-            let need = rows_need(object.kind);
-            add(ProbeSubject::Guarded(need), superuser::description(object), statements.into());
-        }
-    }
+    probes.extend(guarded(requirements));
     for value in &requirements.row_values {
         // A schema is the database's own, even if it came with the server.
         if value.how == Resolution::System && value.kind != "regnamespace" {
             let about = format!("{} as {} in rows of {}", value.value, value.kind, value.column);
             let kind = format!("pg_catalog.{}", ident(&value.kind));
             let statement = format!("SELECT {}::{kind} WHERE false;", literal(&value.value));
-            add(ProbeSubject::RowValue, about, statement);
+            probes.push(Probe { subject: ProbeSubject::RowValue, about, statement });
+        }
+    }
+    probes
+}
+
+/// The statements that check what only a superuser may create.
+fn guarded(requirements: &Requirements) -> Vec<Probe> {
+    let mut probes = Vec::new();
+    let mut add = |need, about: String, statement: String| {
+        probes.push(Probe { subject: ProbeSubject::Guarded(need), about, statement });
+    };
+    if let Some(first) = requirements.foreign_data_wrappers.first() {
+        let about = format!("foreign-data wrapper {first}");
+        add(RowsNeed::Never, about, "CREATE FOREIGN DATA WRAPPER pg_snap_probe;".into());
+    }
+    if let Some(first) = requirements.event_triggers.first() {
+        let statement = "CREATE FUNCTION pg_temp.pg_snap_probe() RETURNS event_trigger LANGUAGE plpgsql \
+             AS 'BEGIN END'\\; CREATE EVENT TRIGGER pg_snap_probe ON sql_drop EXECUTE FUNCTION pg_temp.pg_snap_probe();";
+        add(RowsNeed::Never, format!("event trigger {first}"), statement.into());
+    }
+    for object in &requirements.superuser_objects {
+        if let Some(statements) = superuser::attempt(object.kind) {
+            let need = rows_need(object.kind);
+            add(need, superuser::description(object), statements.into());
         }
     }
     probes
