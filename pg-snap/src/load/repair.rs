@@ -5,6 +5,7 @@ use super::definition::{Definition, ObjectName};
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
+use super::search_paths::{SearchPaths, rows_of};
 use super::settings::SessionSettings;
 use crate::psql::Server;
 use crate::server_error::ServerError;
@@ -13,6 +14,7 @@ use anyhow::{Context, Error, Result, anyhow};
 use pipe_kit::{info, warning};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// What all sessions of a load share, to open new ones and to record what was left out.
@@ -21,15 +23,14 @@ pub struct Repair<'a> {
     pub database: &'a str,
     /// The settings that every session begins with.
     pub begin: &'a str,
-    /// The elements of the source database's search path.
-    pub search_path: &'a [String],
-    /// Schemas of operators that a statement of the dump may use without naming them.
-    pub operator_schemas: &'a [String],
+    pub paths: &'a SearchPaths,
     /// Whether objects may be left out.
     pub keep_going: bool,
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them, with the statements of their comments.
     dropped: Mutex<Vec<(Definition, Option<String>)>>,
+    /// What has failed at first.
+    failed: Mutex<HashSet<String>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
     changing: Mutex<()>,
 }
@@ -39,22 +40,12 @@ impl<'a> Repair<'a> {
         server: &'a Server,
         database: &'a str,
         begin: &'a str,
-        search_path: &'a [String],
-        operator_schemas: &'a [String],
+        paths: &'a SearchPaths,
         keep_going: bool,
     ) -> Self {
-        let (omitted, dropped, changing) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self {
-            server,
-            database,
-            begin,
-            search_path,
-            operator_schemas,
-            keep_going,
-            omitted,
-            dropped,
-            changing,
-        }
+        let (omitted, dropped) = (Mutex::default(), Mutex::default());
+        let (failed, changing) = (Mutex::default(), Mutex::default());
+        Self { server, database, begin, paths, keep_going, omitted, dropped, failed, changing }
     }
 
     /// Opens a session with these settings of the dump.
@@ -66,7 +57,11 @@ impl<'a> Repair<'a> {
 
     /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
-        remedy::first_script(&definition.text, self.operator_schemas).text()
+        let script = self.paths.first_script(definition);
+        match script.again.is_empty() {
+            true => script.text(),
+            false => [b"BEGIN;\n", &*script.text(), b"COMMIT;\n"].concat().into(),
+        }
     }
 
     /// What becomes of a statement that was run: true if it succeeded; false if it failed, and its session
@@ -88,9 +83,9 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// If nothing helps, with the object, its statement and what to do.
     pub fn repair(&self, definition: &Definition, failure: ServerError) -> Result<()> {
-        let context = self.context(definition);
+        self.record_failed(definition.what());
         let mut last = failure.clone();
-        for alternative in remedy::alternatives(&definition.text, &failure, &context) {
+        for alternative in remedy::alternatives(definition, &failure, &self.context(definition)) {
             match self.attempt(definition, &alternative)? {
                 Ok(()) => return self.report(definition, &alternative, failure),
                 Err(other) => last = other,
@@ -104,14 +99,18 @@ impl<'a> Repair<'a> {
         Err(self.error(definition, failure))
     }
 
+    fn record_failed(&self, what: String) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
+    }
+
+    /// Whether it has failed at first.
+    pub fn has_failed(&self, what: &str) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains(what)
+    }
+
     fn context<'b>(&'b self, definition: &'b Definition) -> RetryContext<'b> {
-        RetryContext {
-            search_path: self.search_path,
-            operator_schemas: self.operator_schemas,
-            schema: definition.schema(),
-            server_major: self.server.version.major,
-            keep_going: self.keep_going,
-        }
+        let (paths, keep_going) = (self.paths, self.keep_going);
+        RetryContext { paths, schema: definition.schema(), keep_going }
     }
 
     fn attempt(
@@ -123,7 +122,7 @@ impl<'a> Repair<'a> {
             matches!(alternative, Alternative::FunctionsUnder(_) | Alternative::WithSuperuser(_));
         let _alone = changes.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut session = self.open(&definition.settings)?;
-        let script = alternative.script(&definition.text);
+        let script = alternative.script(definition);
         let done = session.send(&script).and_then(|()| session.sync());
         failure_of(done.map(drop))
     }
@@ -135,7 +134,9 @@ impl<'a> Repair<'a> {
         failure: ServerError,
     ) -> Result<()> {
         match alternative {
-            Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) => info!(
+            Alternative::SearchPath(path)
+            | Alternative::OperatorsUnder(path)
+            | Alternative::FunctionsUnder(path) => info!(
                 "{} is created under the search path {path}: {}",
                 definition.what(),
                 failure.brief()
@@ -144,6 +145,11 @@ impl<'a> Repair<'a> {
                 "{}: role {} owns it and is no superuser: it was one for this statement alone",
                 definition.what(),
                 role.replace(char::is_control, "?")
+            ),
+            Alternative::AsWritten if definition.calls => info!(
+                "{} is created under the search path of the dump after all: {}",
+                definition.what(),
+                failure.brief()
             ),
             Alternative::Again | Alternative::AsWritten => {}
             Alternative::NotValid => self.omit(Omission::NotValid, definition, failure),
@@ -157,7 +163,9 @@ impl<'a> Repair<'a> {
         for part in parts {
             let mut definition = definition.clone();
             definition.text = part.clone().into_bytes();
-            if let Err(failure) = self.attempt_as_is(&definition)? {
+            // It may come after the rows.
+            definition.calls = true;
+            if let Err(failure) = self.attempt_first(&definition)? {
                 self.repair(&definition, failure)?;
             }
         }
@@ -206,23 +214,22 @@ impl<'a> Repair<'a> {
         Ok(())
     }
 
-    fn attempt_as_is(&self, definition: &Definition) -> Result<Result<(), ServerError>> {
+    fn attempt_first(&self, definition: &Definition) -> Result<Result<(), ServerError>> {
         let mut session = self.open(&definition.settings)?;
-        let done = session.send(&definition.text).and_then(|()| session.sync());
+        let done = session.send(&self.script(definition)).and_then(|()| session.sync());
         failure_of(done.map(drop))
     }
 
-    /// Tries a statement as it is, then under the search paths that may help.
+    /// Tries a statement as at first, then under the search paths that may help.
     fn attempt_again(&self, omitted: &Omitted) -> Result<bool> {
         let definition = &omitted.definition;
-        if self.attempt_as_is(definition)?.is_ok() {
+        if self.attempt_first(definition)?.is_ok() {
             return Ok(true);
         }
-        let context = self.context(definition);
-        for alternative in remedy::alternatives(&definition.text, &omitted.failure, &context) {
-            let under_a_path =
-                matches!(alternative, Alternative::SearchPath(_) | Alternative::FunctionsUnder(_));
-            if under_a_path && self.attempt(definition, &alternative)?.is_ok() {
+        for alternative in
+            remedy::alternatives(definition, &omitted.failure, &self.context(definition))
+        {
+            if alternative.is_of_paths() && self.attempt(definition, &alternative)?.is_ok() {
                 return Ok(true);
             }
         }
@@ -242,31 +249,38 @@ impl<'a> Repair<'a> {
         copy: impl Fn(&mut LoadSession) -> Result<()>,
     ) -> Result<LoadSession> {
         let what = format!("{}.{}", table.0, table.1).replace(char::is_control, "?");
+        self.record_failed(rows_of(table));
         let mut last = failure.clone();
-        let mut alternatives = remedy::alternatives_for_rows(&failure, self.search_path, &table.0);
+        let mut violates = remedy::is_violation(&failure);
+        let first = settings.other_path();
+        let mut alternatives = remedy::alternatives_for_rows(&failure, self.paths, first, &table.0);
         alternatives.extend(self.keep_going.then_some(RowAlternative::WithoutChecks));
         for alternative in alternatives {
-            let mut session = self.open(settings)?;
-            match &alternative {
-                RowAlternative::SearchPath(path) => {
-                    session.send(format!("SET search_path = {path};\n").as_bytes())?;
-                }
-                RowAlternative::WithoutChecks if remedy::is_violation(&last) => {
+            let settings = match &alternative {
+                RowAlternative::AsWritten => &settings.under(None),
+                RowAlternative::SearchPath(path) => &settings.under(Some(path.clone())),
+                RowAlternative::WithoutChecks if violates => {
                     self.drop_checks(table)?;
+                    settings
                 }
                 RowAlternative::WithoutChecks => break,
-            }
+            };
+            let mut session = self.open(settings)?;
             match failure_of(copy(&mut session))? {
                 Ok(()) => {
-                    if let RowAlternative::SearchPath(path) = alternative {
-                        info!(
-                            "rows of table {what} are loaded under the search path {path}: {}",
-                            failure.brief()
-                        );
-                    }
+                    let path = match &alternative {
+                        RowAlternative::SearchPath(path) => path,
+                        RowAlternative::AsWritten => "of the dump after all",
+                        RowAlternative::WithoutChecks => return Ok(session),
+                    };
+                    let why = failure.brief();
+                    info!("rows of table {what} are loaded under the search path {path}: {why}");
                     return Ok(session);
                 }
-                Err(other) => last = other,
+                Err(other) => {
+                    violates |= remedy::is_violation(&other);
+                    last = other;
+                }
             }
         }
         Err(self.rows_error(&what, remedy::more_informative(failure, last)))
@@ -300,6 +314,7 @@ impl<'a> Repair<'a> {
                 object: Some(Arc::new(object)),
                 text: constraint.add.into_bytes(),
                 settings: Arc::clone(&settings),
+                calls: false,
             };
             dropped.push((definition, constraint.comment));
         }
@@ -311,12 +326,12 @@ impl<'a> Repair<'a> {
         let dropped =
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
         for (definition, comment) in dropped {
-            if let Err(failure) = self.attempt_as_is(&definition)? {
+            if let Err(failure) = self.attempt_first(&definition)? {
                 self.repair(&definition, failure)?;
             }
             if let Some(comment) = comment {
                 let comment = Definition { text: comment.into_bytes(), ..definition };
-                if let Err(failure) = self.attempt_as_is(&comment)? {
+                if let Err(failure) = self.attempt_first(&comment)? {
                     self.repair(&comment, failure)?;
                 }
             }
