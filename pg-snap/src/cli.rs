@@ -101,8 +101,9 @@ enum Command {
     /// load is complete. If the load fails, the old database is unchanged. Sessions connected to it are
     /// ended before the swap. Roles that the dump needs and the server lacks are created without login.
     ///
-    /// A statement that fails because a name in it is not found runs again under the search path of the
-    /// source database. If it still fails, so does the load, except with --keep-going, or if there is no
+    /// Functions that are not PostgreSQL's own are evaluated under the search path of the source database, if
+    /// the dump names it. A statement that fails because a name in it is not found runs again under that
+    /// search path. If it still fails, so does the load, except with --keep-going, or if there is no
     /// database to fall back on (none of that name, or --drop-first): then all rows are loaded, and the
     /// old database is kept as <name>_previous if any object was omitted.
     ///

@@ -227,6 +227,11 @@ impl DatabaseState {
         self.settings.iter().find(of_database).map(|s| s.value.as_str())
     }
 
+    /// The search path that it is known to have had, as the server shows it.
+    pub fn known_search_path(&self) -> Option<&str> {
+        self.search_path.as_deref().or_else(|| self.setting("search_path"))
+    }
+
     /// The elements of a search path as the server shows it; `"$user"` is the owner's.
     pub fn search_path_elements(&self, path: &str) -> Vec<String> {
         let elements = settings::split_list(path).into_iter().filter(|e| !e.is_empty());

@@ -23,6 +23,7 @@ mod retries;
 mod row_queue;
 mod rows;
 mod schedule;
+mod search_paths;
 mod settings;
 mod statement_reader;
 mod statistics;
@@ -51,6 +52,7 @@ use omitted::Omitted;
 pub use output_files::OutputFiles;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, info, warning};
+use search_paths::SearchPaths;
 use std::cell::Cell;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
@@ -164,13 +166,11 @@ impl Load {
             self.in_doubt.set(true);
             self.server.drop_database(database)?;
         }
-        let search_path = search_path(&self.server, incoming, &state)?;
-        let operator_schemas = state.operator_schemas();
+        let paths = search_paths(&self.server, incoming, needs, &state)?;
         let plan = parallel_load::LoadPlan {
             database: incoming,
             jobs: options.jobs,
-            search_path: &search_path,
-            operator_schemas: &operator_schemas,
+            paths: &paths,
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
@@ -375,14 +375,24 @@ impl Load {
     }
 }
 
-/// The elements of the source database's search path; if the dump does not name it, of the database that it
-/// is loaded into.
-fn search_path(server: &Server, database: &str, state: &DatabaseState) -> Result<Vec<String>> {
-    let of_source = state.search_path.clone();
-    let path = match of_source.or_else(|| state.setting("search_path").map(str::to_owned)) {
-        Some(path) => path,
+/// The search paths of a load. If the dump does not name its source's, it is that of the database that it is loaded
+/// into.
+fn search_paths(
+    server: &Server,
+    database: &str,
+    needs: &Needs,
+    state: &DatabaseState,
+) -> Result<SearchPaths> {
+    let of_dump = needs.state.as_ref().and_then(DatabaseState::known_search_path);
+    let path = match of_dump.or_else(|| state.known_search_path()) {
+        Some(path) => path.to_owned(),
         // No other setting may be made before it.
         None => server.query_only(database, "select pg_catalog.current_setting('search_path')")?,
     };
-    Ok(state.search_path_elements(path.trim()))
+    Ok(SearchPaths {
+        source: state.search_path_elements(path.trim()),
+        is_of_dump: of_dump.is_some(),
+        operator_schemas: state.operator_schemas(),
+        server_major: server.version.major,
+    })
 }

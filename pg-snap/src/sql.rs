@@ -5,6 +5,7 @@ mod encoding;
 mod internal_options;
 mod lexer;
 pub mod named_roles;
+pub mod operators;
 mod portable;
 pub mod properties;
 mod quoted_begin;

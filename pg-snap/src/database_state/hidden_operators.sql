@@ -1,10 +1,12 @@
 -- Operators that the text of a definition has no place to name the schema of, where PostgreSQL has one of the same name
--- for a type that theirs is converted to by itself: under an empty search_path, that one is taken.
+-- for a type that theirs is converted to by itself, or for all types of their kind: under an empty search_path, that
+-- one is taken. Of a comparison of rows, the text names the operator of the first column alone.
 with op as (
     select o.oid, n.nspname from pg_operator o join pg_namespace n on n.oid = o.oprnamespace
     where o.oid >= 16384 and n.nspname <> 'pg_catalog'
       and exists (select from pg_operator b where b.oprname = o.oprname and b.oprnamespace = 'pg_catalog'::regnamespace)
-      and exists (select from pg_cast c where c.castsource in (o.oprleft, o.oprright) and c.castcontext = 'i')
+      and (exists (select from pg_cast c where c.castsource in (o.oprleft, o.oprright) and c.castcontext = 'i')
+        or exists (select from pg_type t where t.oid in (o.oprleft, o.oprright) and (typtype in ('c', 'd', 'e', 'm', 'r') or typcategory = 'A')))
 ),
 dep as (
     select distinct d.classid, d.objid, op.nspname from pg_depend d join op on op.oid = d.refobjid
@@ -38,7 +40,8 @@ user_of (nspname, what, definition) as (
 ),
 hidden as (
     select distinct nspname, what from user_of
-    where definition ~* '\mnullif\s*\(|\mcase\s+(?!when\M)|\mdistinct\s+from\M|\musing\s*\('
+    where definition ~* concat_ws('|', '\mnullif\s*\(', '\mcase\s+(?!when\M)', '\mdistinct\s+from\M', '\musing\s*\(',
+      '\mrow\s*\(', '\)\s*(in|[-+*/<>=~!@#%^&|`?]*\s*(any|all)?)\s*\(\s*select\M')
 )
 select json_build_object('hidden_operators', json_build_object(
     'schemas', (select coalesce(json_agg(distinct nspname), '[]') from hidden),

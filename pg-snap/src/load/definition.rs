@@ -57,9 +57,17 @@ pub struct Definition {
     pub text: Vec<u8>,
     /// The settings that the dump has made before it.
     pub settings: Arc<SessionSettings>,
+    /// Whether it evaluates functions that are not the server's own.
+    pub calls: bool,
 }
 
 impl Definition {
+    #[cfg(test)]
+    pub fn of_text(text: &str) -> Self {
+        let settings = Arc::default();
+        Self { number: 1, object: None, text: text.into(), settings, calls: false }
+    }
+
     /// The object that it creates or changes, for people.
     pub fn what(&self) -> String {
         self.object.as_ref().map_or_else(|| "a statement".into(), |object| object.to_string())
@@ -101,10 +109,6 @@ impl Definition {
 mod tests {
     use super::*;
 
-    fn definition(text: &str) -> Definition {
-        Definition { number: 1, object: None, text: text.into(), settings: Arc::default() }
-    }
-
     #[test]
     fn a_comment_of_pg_dump_names_the_object() {
         let object = |text| ObjectName::of_comment(text).map(|o| o.to_string());
@@ -124,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_may_hold_a_password_is_cut_at_the_first_string() {
-        let of = |text| definition(text).first_line();
+        let of = |text| Definition::of_text(text).first_line();
         assert_eq!(
             of("CREATE SUBSCRIPTION s CONNECTION 'password=secret' PUBLICATION p;\n"),
             "CREATE SUBSCRIPTION s CONNECTION"

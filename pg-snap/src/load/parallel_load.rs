@@ -4,6 +4,7 @@
 use super::dispatcher::Dispatcher;
 use super::omitted::Omitted;
 use super::repair::Repair;
+use super::search_paths::SearchPaths;
 use super::settings;
 use super::statement_reader::StatementReader;
 use super::worker;
@@ -26,10 +27,7 @@ pub struct LoadPlan<'a> {
     pub database: &'a str,
     /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
-    /// The elements of the source database's search path.
-    pub search_path: &'a [String],
-    /// Schemas of operators that a statement of the dump may use without naming them.
-    pub operator_schemas: &'a [String],
+    pub paths: &'a SearchPaths,
     /// Whether what is derived from rows may be left out.
     pub keep_going: bool,
 }
@@ -41,8 +39,8 @@ pub struct LoadPlan<'a> {
 pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<Omitted>> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
-    let LoadPlan { database, search_path, operator_schemas, keep_going, .. } = *plan;
-    let repair = Repair::new(server, database, &begin, search_path, operator_schemas, keep_going);
+    let LoadPlan { database, paths, keep_going, .. } = *plan;
+    let repair = Repair::new(server, database, &begin, paths, keep_going);
     let bar = pipe_kit::progress::bytes(source.bytes(), "load");
     std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {

@@ -1,7 +1,7 @@
 //! What the dump has created so far, as far as the order of a load depends on it.
 
 use super::schedule::AccessMode;
-use crate::sql::{Name, StatementKind};
+use crate::sql::{Name, StatementKind, properties};
 use std::collections::{HashMap, HashSet};
 
 /// The relations of a dump, and what their rows need.
@@ -22,6 +22,8 @@ pub struct Relations {
     calls: HashSet<(NameKind, Name)>,
     /// Tables and types whose definition names something that is not the server's own, except plain types.
     needing: HashSet<Name>,
+    /// Views that call functions that are not the server's own, themselves or by views that they read.
+    needing_views: HashSet<Name>,
     /// Types whose values need nothing.
     plain: HashSet<Name>,
 }
@@ -46,11 +48,19 @@ impl Relations {
                     false => self.plain.insert(name.clone()),
                 };
             }
-            StatementKind::Relation { name, parent, is_view, needs } => {
-                self.record_needs(name, needs);
-                if self.created.insert(name.clone()) {
-                    self.order.push((name.clone(), *is_view));
+            StatementKind::View { name, is_materialized, names, calls } => {
+                let needs_others =
+                    *calls || names.iter().any(|name| self.needing_views.contains(name));
+                if needs_others {
+                    self.needing_views.insert(name.clone());
                 }
+                if *is_materialized {
+                    self.record_created(name, true);
+                }
+            }
+            StatementKind::Relation { name, parent, needs } => {
+                self.record_needs(name, needs);
+                self.record_created(name, false);
                 if let Some(parent) = parent {
                     self.attach(parent, name);
                 }
@@ -61,6 +71,12 @@ impl Relations {
                 self.indexed.insert(index.clone(), table.clone());
             }
             _ => {}
+        }
+    }
+
+    fn record_created(&mut self, name: &Name, is_view: bool) {
+        if self.created.insert(name.clone()) {
+            self.order.push((name.clone(), is_view));
         }
     }
 
@@ -103,6 +119,22 @@ impl Relations {
             || self
                 .above(name)
                 .any(|above| self.needing.contains(above) || !self.has_created(above))
+    }
+
+    /// Whether its rows call functions that this load has created.
+    pub fn calls(&self, name: &Name) -> bool {
+        let calls = |name: &Name| self.calls.contains(&(NameKind::Type, name.clone()));
+        self.family(name).iter().any(calls) || self.above(name).any(calls)
+    }
+
+    /// Whether a statement evaluates functions that are not the server's own.
+    pub fn evaluates(&self, kind: &StatementKind, sql: &[u8]) -> bool {
+        match kind {
+            StatementKind::Index { calls, .. } => *calls,
+            StatementKind::Refresh { view } => self.needing_views.contains(view),
+            StatementKind::Other => properties::adds_calling_constraint(sql),
+            _ => false,
+        }
     }
 
     /// The tables that it is a part of, from the nearest on.
@@ -305,6 +337,24 @@ mod tests {
         {
             assert!(needs(table), "{table}");
         }
+    }
+
+    #[test]
+    fn a_view_evaluates_what_the_views_that_it_reads_call() {
+        let r = after(&[
+            "CREATE VIEW s.plain AS SELECT t.a, lower(t.b) AS b FROM s.t",
+            "CREATE VIEW s.calling AS SELECT s.f(t.a) AS a FROM s.t",
+            "CREATE MATERIALIZED VIEW s.of_plain AS SELECT plain.a FROM s.plain",
+            "CREATE MATERIALIZED VIEW s.of_calling AS SELECT calling.a FROM s.calling",
+        ]);
+        let evaluates = |sql: &str| r.evaluates(&classify(sql.as_bytes()), sql.as_bytes());
+        assert!(!evaluates("REFRESH MATERIALIZED VIEW s.of_plain;"));
+        assert!(evaluates("REFRESH MATERIALIZED VIEW s.of_calling;"));
+        assert!(evaluates(
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT c EXCLUDE USING gist (s.f(a) WITH &&);"
+        ));
+        assert!(!evaluates("ALTER TABLE s.t OWNER TO s;"));
+        assert_eq!(r.views().count(), 2);
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What may help if a statement of the dump fails: a pure decision by the statement and the SQLSTATE.
 
-use crate::database_state::search_path;
+use super::definition::Definition;
+use super::search_paths::SearchPaths;
 use crate::server_error::ServerError;
 use crate::sql::named_roles::named_roles;
+use crate::sql::operators;
 use crate::sql::properties;
 use crate::sql::reduction::{ReducedDefinition, reductions};
 use crate::sql::{ident, literal, with_values};
-use std::borrow::Cow;
 
 /// A name that a statement, or a function that it calls, looks up was not found: an undefined function,
 /// table, column, object, parameter or schema; an ambiguous function; types that fit no operator.
@@ -16,9 +17,6 @@ const NOT_FOUND: [&str; 9] =
 const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
 /// A right is missing.
 const NOT_PERMITTED: &str = "42501";
-/// Since this major, indexes are built and materialized views are filled under a search path of their
-/// own, whatever the session's is.
-const OWN_PATH_SINCE: u32 = 17;
 
 /// Another way to execute a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +25,8 @@ pub enum Alternative {
     SearchPath(String),
     /// With this search path set on the functions that it calls while it runs.
     FunctionsUnder(String),
+    /// With its operators without their schemas, under this search path.
+    OperatorsUnder(String),
     /// As a constraint that is not checked against the existing rows.
     NotValid,
     /// Without clauses that can be added afterwards.
@@ -37,37 +37,37 @@ pub enum Alternative {
     UnderPolicies,
     /// In a transaction in which this role is a superuser.
     WithSuperuser(String),
-    /// As it is, where it was executed under the schemas of operators.
+    /// As it is, where it was executed under another search path.
     AsWritten,
 }
 
 /// What the alternatives depend on besides the statement.
 pub struct RetryContext<'a> {
-    /// The search path of the source database, its elements.
-    pub search_path: &'a [String],
-    /// Schemas of operators that a statement of the dump may use without naming them.
-    pub operator_schemas: &'a [String],
+    pub paths: &'a SearchPaths,
     /// The object's schema.
     pub schema: Option<&'a str>,
-    pub server_major: u32,
     pub keep_going: bool,
 }
 
 /// The alternatives to try, in this order.
 pub fn alternatives(
-    sql: &[u8],
+    definition: &Definition,
     failure: &ServerError,
     context: &RetryContext<'_>,
 ) -> Vec<Alternative> {
+    let (sql, paths) = (&definition.text[..], context.paths);
     let mut alternatives = Vec::new();
     alternatives.extend(failure.is(&IN_THE_WAY).then_some(Alternative::Again));
-    let is_under_operators = is_under_operators(sql, context.operator_schemas);
-    alternatives.extend(is_under_operators.then_some(Alternative::AsWritten));
+    let first = paths.first(definition);
+    let is_other = paths.first_script(definition).is_other();
+    alternatives.extend(is_other.then_some(Alternative::AsWritten));
     if failure.is(&NOT_FOUND) && !properties::is_setting(sql) {
-        let paths = search_paths(context.search_path, context.schema);
-        alternatives.extend(paths.iter().cloned().map(Alternative::SearchPath));
-        if context.server_major >= OWN_PATH_SINCE && properties::has_own_search_path(sql) {
-            alternatives.extend(paths.into_iter().map(Alternative::FunctionsUnder));
+        let to_try = paths.to_try(context.schema);
+        let others = to_try.iter().filter(|path| first.as_ref() != Some(path));
+        alternatives.extend(others.cloned().map(Alternative::SearchPath));
+        alternatives.extend(operators_under(sql, paths));
+        if paths.has_own_path() && properties::has_own_search_path(sql) {
+            alternatives.extend(to_try.into_iter().map(Alternative::FunctionsUnder));
         }
     }
     if failure.is(&[NOT_PERMITTED]) {
@@ -85,55 +85,17 @@ pub fn alternatives(
     alternatives
 }
 
+/// The operator of a row's first column is written for all of its columns.
+fn operators_under(sql: &[u8], paths: &SearchPaths) -> Option<Alternative> {
+    let (_, schemas) = operators::without_schemas(std::str::from_utf8(sql).ok()?)?;
+    Some(Alternative::OperatorsUnder(paths.with(&schemas)))
+}
+
 /// The role to which a statement gives what PostgreSQL gives only to superusers. An owner that was one once has kept it.
 fn former_superuser(sql: &[u8]) -> Option<String> {
     // The name is sent back: it must not have changed by the way.
     std::str::from_utf8(sql).ok().filter(|_| properties::gives_to_superuser(sql))?;
     named_roles(sql).into_iter().find(|role| role.owns).map(|role| role.name)
-}
-
-/// The text that executes a statement at first: under a search path in which its operators are found, where the
-/// server would otherwise take others without an error.
-pub fn first_script<'a>(sql: &'a [u8], operator_schemas: &[String]) -> FirstScript<'a> {
-    if !is_under_operators(sql, operator_schemas) {
-        return FirstScript { statement: Cow::Borrowed(sql), reset: b"" };
-    }
-    let set = format!("SET search_path = {};\n", search_path(operator_schemas));
-    let statement = Cow::Owned([set.as_bytes(), sql].concat());
-    FirstScript { statement, reset: b"SET search_path = '';\n" }
-}
-
-/// A statement with what must be set for it.
-pub struct FirstScript<'a> {
-    pub statement: Cow<'a, [u8]>,
-    /// What undoes the setting.
-    pub reset: &'static [u8],
-}
-
-impl<'a> FirstScript<'a> {
-    /// All of it.
-    pub fn text(self) -> Cow<'a, [u8]> {
-        match self.reset {
-            b"" => self.statement,
-            reset => Cow::Owned([&self.statement, reset].concat()),
-        }
-    }
-}
-
-fn is_under_operators(sql: &[u8], operator_schemas: &[String]) -> bool {
-    !operator_schemas.is_empty() && properties::may_hide_operators(sql)
-}
-
-/// Search paths to try: the source database's, then the same with the object's schema before it.
-pub fn search_paths(source: &[String], schema: Option<&str>) -> Vec<String> {
-    let mut paths = Vec::new();
-    if !source.is_empty() {
-        paths.push(search_path(source));
-    }
-    if let Some(schema) = schema.filter(|schema| !source.iter().any(|element| element == schema)) {
-        paths.push(search_path(&[&[schema.to_owned()], source].concat()));
-    }
-    paths
 }
 
 /// The more informative failure: that of the last alternative, unless a name was still not found.
@@ -148,23 +110,28 @@ pub fn more_informative(first: ServerError, last: ServerError) -> ServerError {
 /// Another way to copy rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowAlternative {
+    /// Under the dump's search path, where another was set.
+    AsWritten,
     /// Under this search path, a list of SQL.
     SearchPath(String),
     /// Without the checks that the rows do not fit.
     WithoutChecks,
 }
 
-/// The alternatives to try with rows that have failed.
+/// The alternatives to try with rows that have failed under a search path, or under the dump's.
 pub fn alternatives_for_rows(
     failure: &ServerError,
-    search_path: &[String],
+    paths: &SearchPaths,
+    first: Option<&str>,
     schema: &str,
 ) -> Vec<RowAlternative> {
-    if !failure.is(&NOT_FOUND) {
-        return Vec::new();
+    let mut alternatives = Vec::new();
+    alternatives.extend(first.is_some().then_some(RowAlternative::AsWritten));
+    if failure.is(&NOT_FOUND) {
+        let others = paths.to_try(Some(schema)).into_iter().filter(|path| first != Some(path));
+        alternatives.extend(others.map(RowAlternative::SearchPath));
     }
-    let paths = search_paths(search_path, Some(schema));
-    paths.into_iter().map(RowAlternative::SearchPath).collect()
+    alternatives
 }
 
 /// Whether rows violate a constraint.
@@ -208,9 +175,15 @@ pub fn advice(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
 }
 
 impl Alternative {
+    /// Whether it looks up names elsewhere, and changes nothing else.
+    pub fn is_of_paths(&self) -> bool {
+        use Alternative::{AsWritten, FunctionsUnder, OperatorsUnder, SearchPath};
+        matches!(self, AsWritten | SearchPath(_) | OperatorsUnder(_) | FunctionsUnder(_))
+    }
+
     /// The script that executes a statement this way.
-    pub fn script(&self, sql: &[u8]) -> Vec<u8> {
-        let script = self.script_in_transaction(sql);
+    pub fn script(&self, definition: &Definition) -> Vec<u8> {
+        let script = self.script_in_transaction(definition);
         match self {
             Self::FunctionsUnder(_) | Self::WithSuperuser(_) => {
                 [b"BEGIN;\n", &script[..], b"COMMIT;\n"].concat()
@@ -220,10 +193,15 @@ impl Alternative {
     }
 
     /// The same for a session that is in a transaction.
-    pub fn script_in_transaction(&self, sql: &[u8]) -> Vec<u8> {
+    pub fn script_in_transaction(&self, definition: &Definition) -> Vec<u8> {
+        let sql = &definition.text[..];
         match self {
-            Self::SearchPath(path) => {
-                [format!("SET search_path = {path};\n").as_bytes(), sql].concat()
+            Self::SearchPath(path) => [&definition.settings.set_search_path(path), sql].concat(),
+            Self::OperatorsUnder(path) => {
+                let text = String::from_utf8_lossy(sql);
+                let text =
+                    operators::without_schemas(&text).map_or_else(|| text.into(), |(text, _)| text);
+                [&definition.settings.set_search_path(path), text.as_bytes()].concat()
             }
             Self::Again | Self::AsWritten => sql.to_vec(),
             Self::UnderPolicies => [b"SET row_security = on;\n", sql].concat(),
@@ -282,15 +260,23 @@ mod tests {
     }
 
     fn found(sql: &str, state: &str, major: u32, keep_going: bool) -> Vec<Alternative> {
-        let path = ["app".to_owned(), "public".to_owned()];
-        let context = RetryContext {
-            search_path: &path,
-            operator_schemas: &["ext".to_owned()],
-            schema: Some("t1"),
-            server_major: major,
-            keep_going,
+        found_for(&Definition::of_text(sql), state, major, keep_going)
+    }
+
+    fn found_for(
+        definition: &Definition,
+        state: &str,
+        server_major: u32,
+        keep_going: bool,
+    ) -> Vec<Alternative> {
+        let paths = SearchPaths {
+            source: vec!["app".into(), "public".into()],
+            is_of_dump: true,
+            operator_schemas: vec!["ext".into()],
+            server_major,
         };
-        alternatives(sql.as_bytes(), &failure(state), &context)
+        let context = RetryContext { paths: &paths, schema: Some("t1"), keep_going };
+        alternatives(definition, &failure(state), &context)
     }
 
     #[test]
@@ -305,19 +291,23 @@ mod tests {
     }
 
     #[test]
-    fn operators_that_a_statement_cannot_name_are_looked_up_first_in_their_schemas() {
-        let (schemas, hides) = (["ext".to_owned()], "CREATE VIEW t1.v AS SELECT NULLIF(a, b);\n");
-        let script = |sql: &str, schemas: &[String]| {
-            String::from_utf8(first_script(sql.as_bytes(), schemas).text().into_owned()).unwrap()
-        };
-        assert_eq!(
-            script(hides, &schemas),
-            format!("SET search_path = 'ext';\n{hides}SET search_path = '';\n")
-        );
-        assert_eq!(script(hides, &[]), hides);
-        let plain = "CREATE VIEW t1.v AS SELECT 1;\n";
-        assert_eq!(script(plain, &schemas), plain);
+    fn what_was_executed_under_another_search_path_is_executed_as_it_is_then() {
+        let hides = "CREATE VIEW t1.v AS SELECT NULLIF(a, b);\n";
         assert_eq!(found(hides, "23505", 15, false), [Alternative::AsWritten]);
+        let index = Definition::of_text("CREATE UNIQUE INDEX i ON t1.t (s.f(a));\n");
+        let calls = Definition { calls: true, ..index };
+        assert_eq!(found_for(&calls, "23505", 15, false), [Alternative::AsWritten]);
+        let other = Alternative::SearchPath("'t1', 'app', 'public'".into());
+        assert_eq!(found_for(&calls, "42883", 15, false), [Alternative::AsWritten, other]);
+        let rows = |state, first| {
+            let paths = SearchPaths { source: vec!["app".into()], ..SearchPaths::default() };
+            alternatives_for_rows(&failure(state), &paths, first, "t1")
+        };
+        let path = |path: &str| RowAlternative::SearchPath(path.into());
+        assert_eq!(rows("42883", None), [path("'app'"), path("'t1', 'app'")]);
+        assert_eq!(rows("42883", Some("'app'")), [RowAlternative::AsWritten, path("'t1', 'app'")]);
+        assert_eq!(rows("23514", Some("'app'")), [RowAlternative::AsWritten]);
+        assert_eq!(rows("23514", None), []);
     }
 
     #[test]
@@ -333,7 +323,7 @@ mod tests {
         );
         assert!(
             Alternative::NotValid
-                .script(key.as_bytes())
+                .script(&Definition::of_text(key))
                 .ends_with(b"REFERENCES s.u(a) NOT VALID;\n")
         );
     }
@@ -345,7 +335,7 @@ mod tests {
         assert_eq!(found(trigger, "42501", 15, false), std::slice::from_ref(&with));
         assert_eq!(found(trigger, "42704", 15, false).len(), 2);
         assert_eq!(found("ALTER TABLE s.t OWNER TO o;", "42501", 15, false), []);
-        let script = String::from_utf8(with.script(trigger.as_bytes())).unwrap();
+        let script = String::from_utf8(with.script(&Definition::of_text(trigger))).unwrap();
         let role = "ALTER ROLE \"Odd \"\" one\"";
         assert_eq!(
             script,

@@ -7,6 +7,7 @@ use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
+use super::search_paths::{SearchPaths, rows_of};
 use super::settings::SessionSettings;
 use crate::psql::Server;
 use crate::server_error::ServerError;
@@ -14,6 +15,7 @@ use crate::sql::{Name, properties};
 use anyhow::{Error, Result, anyhow};
 use pipe_kit::{info, warning};
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
 mod again;
@@ -25,16 +27,15 @@ pub struct Repair<'a> {
     pub database: &'a str,
     /// The settings that every session begins with.
     pub begin: &'a str,
-    /// The elements of the source database's search path.
-    pub search_path: &'a [String],
-    /// Schemas of operators that a statement of the dump may use without naming them.
-    pub operator_schemas: &'a [String],
+    pub paths: &'a SearchPaths,
     /// Whether objects may be left out.
     pub keep_going: bool,
     /// Left out or, where nothing may be, put aside until the end.
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them.
     dropped: Mutex<Vec<DroppedCheck>>,
+    /// What has failed at first.
+    failed: Mutex<HashSet<String>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
     changing: Mutex<()>,
 }
@@ -54,22 +55,12 @@ impl<'a> Repair<'a> {
         server: &'a Server,
         database: &'a str,
         begin: &'a str,
-        search_path: &'a [String],
-        operator_schemas: &'a [String],
+        paths: &'a SearchPaths,
         keep_going: bool,
     ) -> Self {
-        let (omitted, dropped, changing) = (Mutex::default(), Mutex::default(), Mutex::default());
-        Self {
-            server,
-            database,
-            begin,
-            search_path,
-            operator_schemas,
-            keep_going,
-            omitted,
-            dropped,
-            changing,
-        }
+        let (omitted, dropped) = (Mutex::default(), Mutex::default());
+        let (failed, changing) = (Mutex::default(), Mutex::default());
+        Self { server, database, begin, paths, keep_going, omitted, dropped, failed, changing }
     }
 
     /// Opens a session with these settings of the dump.
@@ -81,7 +72,11 @@ impl<'a> Repair<'a> {
 
     /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
-        remedy::first_script(&definition.text, self.operator_schemas).text()
+        let script = self.paths.first_script(definition);
+        match script.again.is_empty() {
+            true => script.text(),
+            false => [b"BEGIN;\n", &*script.text(), b"COMMIT;\n"].concat().into(),
+        }
     }
 
     /// What becomes of a statement that was run: true if it succeeded; false if it failed, and its session
@@ -103,9 +98,9 @@ impl<'a> Repair<'a> {
     /// # Errors
     /// If nothing helps, with the object, its statement and what to do.
     pub fn repair(&self, definition: &Definition, failure: ServerError) -> Result<()> {
-        let context = self.context(definition);
+        self.record_failed(definition.what());
         let mut last = failure.clone();
-        for alternative in remedy::alternatives(&definition.text, &failure, &context) {
+        for alternative in remedy::alternatives(definition, &failure, &self.context(definition)) {
             match self.attempt(definition, &alternative)? {
                 Ok(()) => return self.report(definition, &alternative, failure),
                 Err(other) => last = other,
@@ -123,14 +118,18 @@ impl<'a> Repair<'a> {
         Err(self.error(definition, failure))
     }
 
+    fn record_failed(&self, what: String) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(what);
+    }
+
+    /// Whether it has failed at first.
+    pub fn has_failed(&self, what: &str) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains(what)
+    }
+
     fn context<'b>(&'b self, definition: &'b Definition) -> RetryContext<'b> {
-        RetryContext {
-            search_path: self.search_path,
-            operator_schemas: self.operator_schemas,
-            schema: definition.schema(),
-            server_major: self.server.version.major,
-            keep_going: self.keep_going,
-        }
+        let (paths, keep_going) = (self.paths, self.keep_going);
+        RetryContext { paths, schema: definition.schema(), keep_going }
     }
 
     fn attempt(
@@ -142,7 +141,7 @@ impl<'a> Repair<'a> {
             matches!(alternative, Alternative::FunctionsUnder(_) | Alternative::WithSuperuser(_));
         let _alone = changes.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut session = self.open(&definition.settings)?;
-        let script = alternative.script(&definition.text);
+        let script = alternative.script(definition);
         let done = session.send(&script).and_then(|()| session.sync());
         failure_of(done.map(drop))
     }
@@ -154,7 +153,9 @@ impl<'a> Repair<'a> {
         failure: ServerError,
     ) -> Result<()> {
         match alternative {
-            Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) => info!(
+            Alternative::SearchPath(path)
+            | Alternative::OperatorsUnder(path)
+            | Alternative::FunctionsUnder(path) => info!(
                 "{} is created under the search path {path}: {}",
                 definition.what(),
                 failure.brief()
@@ -163,6 +164,11 @@ impl<'a> Repair<'a> {
                 "{}: role {} owns it and is no superuser: it was one for this statement alone",
                 definition.what(),
                 role.replace(char::is_control, "?")
+            ),
+            Alternative::AsWritten if definition.calls => info!(
+                "{} is created under the search path of the dump after all: {}",
+                definition.what(),
+                failure.brief()
             ),
             Alternative::Again | Alternative::AsWritten | Alternative::UnderPolicies => {}
             Alternative::NotValid => self.omit(Omission::NotValid, definition, failure),
@@ -176,6 +182,8 @@ impl<'a> Repair<'a> {
         for part in parts {
             let mut definition = definition.clone();
             definition.text = part.clone().into_bytes();
+            // It may come after the rows.
+            definition.calls = true;
             if let Err(failure) = self.attempt_as_is(&definition)? {
                 self.repair(&definition, failure)?;
             }
@@ -233,32 +241,38 @@ impl<'a> Repair<'a> {
         copy: impl Fn(&mut LoadSession) -> Result<()>,
     ) -> Result<LoadSession> {
         let what = table_name(table);
+        self.record_failed(rows_of(table));
         let mut last = failure.clone();
-        let mut alternatives = remedy::alternatives_for_rows(&failure, self.search_path, &table.0);
+        let mut violation = Some(failure.clone()).filter(remedy::is_violation);
+        let first = settings.other_path();
+        let mut alternatives = remedy::alternatives_for_rows(&failure, self.paths, first, &table.0);
         alternatives.push(RowAlternative::WithoutChecks);
         for alternative in alternatives {
+            let settings = match &alternative {
+                RowAlternative::AsWritten => &settings.under(None),
+                RowAlternative::SearchPath(path) => &settings.under(Some(path.clone())),
+                RowAlternative::WithoutChecks => match &violation {
+                    Some(violation) if self.drop_checks(table, violation)? => settings,
+                    _ => break,
+                },
+            };
             let mut session = self.open(settings)?;
-            match &alternative {
-                RowAlternative::SearchPath(path) => {
-                    session.send(format!("SET search_path = {path};\n").as_bytes())?;
-                }
-                RowAlternative::WithoutChecks => {
-                    if !self.drop_checks(table, &last)? {
-                        break;
-                    }
-                }
-            }
             match failure_of(copy(&mut session))? {
                 Ok(()) => {
-                    if let RowAlternative::SearchPath(path) = alternative {
-                        info!(
-                            "rows of table {what} are loaded under the search path {path}: {}",
-                            failure.brief()
-                        );
-                    }
+                    let path = match &alternative {
+                        RowAlternative::SearchPath(path) => path,
+                        RowAlternative::AsWritten => "of the dump after all",
+                        RowAlternative::WithoutChecks => return Ok(session),
+                    };
+                    let why = failure.brief();
+                    info!("rows of table {what} are loaded under the search path {path}: {why}");
                     return Ok(session);
                 }
-                Err(other) => last = other,
+                Err(other) => {
+                    violation =
+                        violation.or_else(|| Some(other.clone()).filter(remedy::is_violation));
+                    last = other;
+                }
             }
         }
         Err(self.rows_error(&what, remedy::more_informative(failure, last)))

@@ -172,7 +172,13 @@ mod tests {
     }
 
     fn numbered(number: u64, sql: &str) -> Definition {
-        Definition { number, object: None, text: sql.into(), settings: Default::default() }
+        Definition {
+            number,
+            object: None,
+            text: sql.into(),
+            settings: Default::default(),
+            calls: false,
+        }
     }
 
     #[test]

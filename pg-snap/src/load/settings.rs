@@ -3,28 +3,57 @@
 use super::statistics;
 use crate::psql::Server;
 
-/// The settings that the dump has made so far: each name with the last statement that set it.
+/// The settings that the dump has made so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SessionSettings(Vec<(String, Vec<u8>)>);
+pub struct SessionSettings {
+    /// Each name with the last statement that set it.
+    statements: Vec<(String, Vec<u8>)>,
+    /// The search path, a list of SQL, that holds instead of the dump's.
+    path: Option<String>,
+}
+
+const CLIENT_ENCODING: &str = ".client_encoding";
+const SEARCH_PATH: &str = ".search_path";
 
 impl SessionSettings {
     /// Records a statement that sets something.
     pub fn set(&mut self, name: String, statement: Vec<u8>) {
-        self.0.retain(|(other, _)| *other != name);
-        self.0.push((name, statement));
+        self.statements.retain(|(other, _)| *other != name);
+        self.statements.push((name, statement));
     }
 
-    /// The last statement that set it.
+    /// The statement that has set it.
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(other, _)| other == name).map(|(_, statement)| statement.as_slice())
+        let found = self.statements.iter().find(|(other, _)| other == name);
+        found.map(|(_, statement)| statement.as_slice())
+    }
+
+    /// The same under this search path, or under the dump's.
+    pub fn under(&self, path: Option<String>) -> Self {
+        Self { path, ..self.clone() }
+    }
+
+    /// The search path that is not the dump's.
+    pub fn other_path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// The statements that set a search path, a list of SQL, whatever the encoding of the dump.
+    pub fn set_search_path(&self, path: &str) -> Vec<u8> {
+        let set = format!("SET search_path = {path};\n");
+        if path.is_ascii() {
+            return set.into_bytes();
+        }
+        let encoding = self.get(CLIENT_ENCODING).unwrap_or(b"RESET client_encoding;\n");
+        [b"SET client_encoding = 'UTF8';\n", set.as_bytes(), encoding].concat()
     }
 
     /// The settings under which the server is asked for definitions, and under which these run again.
     pub fn for_definitions() -> Self {
         let mut settings = Self::default();
         for (name, statement) in [
-            (".client_encoding", "SET client_encoding = 'UTF8';\n"),
-            (".search_path", "SET search_path = '';\n"),
+            (CLIENT_ENCODING, "SET client_encoding = 'UTF8';\n"),
+            (SEARCH_PATH, "SET search_path = '';\n"),
             (".standard_conforming_strings", "SET standard_conforming_strings = on;\n"),
         ] {
             settings.set(name.into(), statement.into());
@@ -34,7 +63,22 @@ impl SessionSettings {
 
     /// The statements that bring a session to this point.
     pub fn to_sql(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|(_, statement)| statement).copied().collect()
+        self.changes_since(&Self::default())
+    }
+
+    /// The statements that bring a session from another point to this one. No setting is ever without a statement again.
+    pub fn changes_since(&self, before: &Self) -> Vec<u8> {
+        let is_new = |(name, statement): &&(String, Vec<u8>)| before.get(name) != Some(statement);
+        let new = self.statements.iter().filter(is_new);
+        let mut changes: Vec<u8> = new.flat_map(|(_, statement)| statement).copied().collect();
+        match &self.path {
+            Some(path) => changes.extend(self.set_search_path(path)),
+            None if before.path.is_some() => {
+                changes.extend(self.get(SEARCH_PATH).unwrap_or(b"RESET search_path;\n"));
+            }
+            None => {}
+        }
+        changes
     }
 }
 
@@ -108,6 +152,22 @@ mod tests {
             settings.set(name.into(), sql.into());
         }
         assert_eq!(settings.to_sql(), b"2;3;");
+    }
+
+    #[test]
+    fn a_session_gets_only_what_it_has_not() {
+        let mut settings = SessionSettings::default();
+        settings.set(SEARCH_PATH.into(), b"p;".into());
+        settings.set(CLIENT_ENCODING.into(), b"e;".into());
+        let other = settings.under(Some("'a'".into()));
+        assert_eq!(settings.changes_since(&settings), b"");
+        assert_eq!(other.changes_since(&settings), b"SET search_path = 'a';\n");
+        assert_eq!(settings.changes_since(&other), b"p;");
+        assert_eq!(other.to_sql(), b"p;e;SET search_path = 'a';\n");
+        assert_eq!(
+            settings.set_search_path("'é'"),
+            "SET client_encoding = 'UTF8';\nSET search_path = 'é';\ne;".as_bytes()
+        );
     }
 
     #[test]

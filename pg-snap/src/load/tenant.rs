@@ -15,6 +15,7 @@ mod transaction;
 use super::advisory_lock::AdvisoryLock;
 use super::load_session::LoadSession;
 use super::remedy::RetryContext;
+use super::search_paths::SearchPaths;
 use super::{parallel_load, settings, statistics};
 use crate::client::Clients;
 use crate::database_names::DatabaseNames;
@@ -68,13 +69,11 @@ pub fn run(clients: &Clients, options: &SchemaOptions) -> Result<()> {
         Some(state) => state.clone(),
         None => DatabaseState::read(&server, &names.database)?.unwrap_or_default(),
     };
-    let search_path = super::search_path(&server, &names.database, &state)?;
+    let paths = super::search_paths(&server, &names.database, &needs, &state)?;
     let wanted = WantedSchema::new(&options.schema, needs.encoding.as_deref(), |encoding| {
         encoding::converted(&server, &options.schema, encoding)
     })?;
-    let operator_schemas = state.operator_schemas();
-    let tenant =
-        Tenant::new(server, names.database, facts, (search_path, operator_schemas), options)?;
+    let tenant = Tenant::new(server, names.database, facts, paths, options)?;
     tenant.run(source, &wanted, &mut lock, &needs.roles)
 }
 
@@ -83,10 +82,7 @@ struct Tenant<'a> {
     server: Arc<Server>,
     database: String,
     facts: Facts,
-    /// The elements of the source database's search path.
-    search_path: Vec<String>,
-    /// Schemas of operators that a statement of the dump may use without naming them.
-    operator_schemas: Vec<String>,
+    paths: SearchPaths,
     /// The schema's name in the dump.
     from: &'a str,
     /// Its name in the database.
@@ -106,7 +102,7 @@ impl<'a> Tenant<'a> {
         server: Server,
         database: String,
         facts: Facts,
-        (search_path, operator_schemas): (Vec<String>, Vec<String>),
+        paths: SearchPaths,
         options: &'a SchemaOptions,
     ) -> Result<Self> {
         let (from, into) = (options.schema.as_str(), options.into.as_str());
@@ -122,8 +118,7 @@ impl<'a> Tenant<'a> {
             server: Arc::new(server),
             database,
             facts,
-            search_path,
-            operator_schemas,
+            paths,
             from,
             into,
             in_doubt: Cell::new(false),
@@ -190,13 +185,8 @@ impl<'a> Tenant<'a> {
                 self.rename_existing()
             ),
         )?;
-        let context = RetryContext {
-            search_path: &self.search_path,
-            operator_schemas: &self.operator_schemas,
-            schema: Some(self.from),
-            server_major: self.server.version.major,
-            keep_going: false,
-        };
+        let context =
+            RetryContext { paths: &self.paths, schema: Some(self.from), keep_going: false };
         let transaction = Transaction::new(&mut session, context)?;
         let mut feeder =
             Feeder::new(transaction, self.from, &self.facts, self.server.version.major);

@@ -17,10 +17,10 @@ pub fn work(pool: &WorkerPool, repair: &Repair<'_>, bar: &Bar) {
 
 fn do_jobs(pool: &WorkerPool, repair: &Repair<'_>, bar: &Bar) -> Result<()> {
     let mut session = repair.open(&SessionSettings::default())?;
-    let mut settings = Arc::default();
+    let mut settings: Arc<SessionSettings> = Arc::default();
     while let Some((number, job)) = pool.next_job()? {
         if !Arc::ptr_eq(&settings, &job.settings) {
-            session.send(&job.settings.to_sql())?;
+            session.send(&job.settings.changes_since(&settings))?;
             settings = job.settings;
         }
         let session_lives = match job.work {

@@ -1,6 +1,6 @@
 //! Answers to single questions about a statement of pg_dump: pure decisions by its first tokens.
 
-use super::statement::added_constraint;
+use super::statement::{StatementKind, added_constraint, classify};
 use super::tokens::{Name, Token, TokenCursor, tokens};
 use super::{ident, literal};
 
@@ -107,18 +107,34 @@ pub fn has_own_search_path(sql: &[u8]) -> bool {
     begins_with(sql, &phrases) || adds_constraint(sql, &["PRIMARY KEY", "UNIQUE", "EXCLUDE"])
 }
 
-/// Whether it holds an operator whose schema its text has no place for: in `NULLIF`, `CASE a WHEN`, `IS DISTINCT FROM`
-/// or `JOIN … USING`. Some of these it may hold in another meaning.
+/// Whether it holds an operator whose schema its text has no place for: in `NULLIF`, `CASE a WHEN`, `IS DISTINCT FROM`,
+/// `JOIN … USING`, or of a column of a row but the first. Some of these it may hold in another meaning.
 pub fn may_hide_operators(sql: &[u8]) -> bool {
     let tokens = tokens(&String::from_utf8_lossy(sql), usize::MAX);
     is_any(&tokens, &["CREATE", "ALTER"])
-        && tokens.windows(2).any(|pair| match pair {
-            [word, Token::Mark('(')] => word.is("NULLIF") || word.is("USING"),
-            [word, next] => {
+        && (0..tokens.len()).any(|at| match &tokens[at..] {
+            [word, Token::Mark('('), ..]
+                if ["NULLIF", "USING", "ROW"].iter().any(|hiding| word.is(hiding)) =>
+            {
+                true
+            }
+            [Token::Mark(')'), rest @ ..] => compares_with_select(rest),
+            [word, next, ..] => {
                 word.is("CASE") && !next.is("WHEN") || word.is("DISTINCT") && next.is("FROM")
             }
             _ => false,
         })
+}
+
+/// Whether it begins with `IN (SELECT`, `= ANY (SELECT` or the like. An operator with a schema ends with a parenthesis.
+fn compares_with_select(tokens: &[Token]) -> bool {
+    let is_operator = |token: &&Token| match token {
+        Token::Mark(mark) => !"(),.;:[]".contains(*mark),
+        word => ["IN", "ANY", "ALL"].iter().any(|keyword| word.is(keyword)),
+    };
+    let length = tokens.iter().take_while(is_operator).count();
+    let [Token::Mark('('), select, ..] = &tokens[length..] else { return false };
+    select.is("SELECT")
 }
 
 /// Whether it adds a foreign key or a check, which may be added without a look at the rows.
@@ -142,6 +158,38 @@ pub fn validation(sql: &[u8]) -> Option<String> {
     let schema = if schema.is_empty() { String::new() } else { format!("{}.", ident(schema)) };
     let (kind, owner, name) = (added.kind, ident(owner), ident(&added.name));
     Some(format!("ALTER {kind} {schema}{owner} VALIDATE CONSTRAINT {name};"))
+}
+
+/// Whether it adds a constraint that calls functions or operators that are not the server's own.
+pub fn adds_calling_constraint(sql: &[u8]) -> bool {
+    // Most statements begin otherwise, and need no tokens.
+    sql.trim_ascii_start().starts_with(b"ALTER") && {
+        let tokens = tokens(&String::from_utf8_lossy(sql), usize::MAX);
+        added_constraint(&tokens).is_some_and(|added| added.definition.calls_functions())
+    }
+}
+
+/// Whether it names the schema of all that it names, whatever the search path is.
+pub fn names_all_schemas(sql: &[u8]) -> bool {
+    begins_with(sql, &["REFRESH MATERIALIZED VIEW", "INSERT INTO"])
+}
+
+/// The statement that builds again the index that it has built; none if it builds none, or one without rows.
+pub fn reindex(sql: &[u8]) -> Option<String> {
+    // The name is sent back: it must not have changed by the way.
+    let tokens = tokens(std::str::from_utf8(sql).ok()?, TOKENS);
+    let is_only = |tokens: &[Token]| {
+        let mut head = tokens.iter().take_while(|token| !matches!(token, Token::Mark('(')));
+        head.any(|token| token.is("ONLY"))
+    };
+    let (schema, index) = match classify(sql) {
+        StatementKind::Index { index, .. } if !is_only(&tokens) => index,
+        _ => {
+            let added = added_constraint(&tokens)?;
+            added.definition.clone().skip("EXCLUDE").then_some((added.owner.0, added.name))?
+        }
+    };
+    Some(format!("REINDEX INDEX {}.{};\n", ident(&schema), ident(&index)))
 }
 
 /// The materialized view that it fills.
@@ -210,6 +258,15 @@ mod tests {
             ("CREATE VIEW s.v AS SELECT CASE a WHEN b THEN 1 END AS c FROM s.t;", true),
             ("CREATE VIEW s.v AS SELECT * FROM (s.t JOIN s.u USING (a));", true),
             ("CREATE TABLE s.t (a int, CONSTRAINT c CHECK ((a IS NOT DISTINCT FROM b)))", true),
+            ("CREATE TABLE s.t (CONSTRAINT c CHECK ((ROW(a, b) >= ROW(1, 'x'::x.citext))))", true),
+            ("CREATE VIEW s.v AS SELECT ((a, b) IN ( SELECT c, d FROM s.t));", true),
+            ("CREATE POLICY p ON s.t USING (((a, b) < ANY ( SELECT c, d FROM s.t)));", true),
+            ("CREATE VIEW s.v AS SELECT ((a, b) = ( SELECT c, d FROM s.t));", true),
+            (
+                "CREATE VIEW s.v AS SELECT a IN ( SELECT c FROM s.t) AND (b = ANY (ARRAY[1]));",
+                false,
+            ),
+            ("CREATE VIEW s.v AS SELECT x.a FROM (s.t x CROSS JOIN LATERAL ( SELECT 1) y);", false),
             ("CREATE VIEW s.v AS SELECT CASE WHEN a THEN b END AS c FROM s.t;", false),
             ("CREATE INDEX i ON s.t USING btree (a)", false),
             ("INSERT INTO s.t VALUES (NULLIF(1, 2))", false),

@@ -12,7 +12,10 @@ pub enum StatementKind {
     Setting(String),
     /// Creates a relation that may get rows and indexes. `parent`: the partitioned table that it is a
     /// partition of; `needs`: what its rows need.
-    Relation { name: Name, parent: Option<Name>, is_view: bool, needs: Vec<Name> },
+    Relation { name: Name, parent: Option<Name>, needs: Vec<Name> },
+    /// Creates a view, which may get indexes if it is materialized. `names`: all in it; `calls`: it may call a
+    /// function that is not the server's own.
+    View { name: Name, is_materialized: bool, names: Vec<Name>, calls: bool },
     /// Creates a function, which may read any table. An operator stands for all operators of its schema.
     Function(Name),
     /// Creates a type, whose values need other objects.
@@ -32,6 +35,8 @@ pub enum StatementKind {
     AttachIndex { parent: Name, child: Name },
     /// Checks a table against another.
     ForeignKey { table: Name, references: Name },
+    /// Fills a materialized view; nothing that the workers do depends on it.
+    Refresh { view: Name },
     /// Nothing that the workers do depends on it.
     Late,
     /// Begins a transaction.
@@ -83,12 +88,14 @@ fn kind_of(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
             rest.0.iter().any(|token| ["TO", "CHAIN", "PREPARED"].iter().any(|w| token.is(w)));
         return (!goes_on).then_some(StatementKind::End);
     }
+    if rest.skip("REFRESH MATERIALIZED VIEW") {
+        return Some(StatementKind::Refresh { view: rest.name()? });
+    }
     let late = [
         "GRANT",
         "REVOKE",
         "ALTER DEFAULT PRIVILEGES",
         "COMMENT ON",
-        "REFRESH MATERIALIZED VIEW",
         "ALTER PUBLICATION",
         "ALTER SUBSCRIPTION",
         "ALTER EVENT TRIGGER",
@@ -137,12 +144,16 @@ fn create(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
     if unique {
         return None;
     }
-    let is_view = rest.skip("MATERIALIZED VIEW");
-    if is_view || rest.skip("UNLOGGED TABLE") || rest.skip("TABLE") {
+    let is_materialized = rest.skip("MATERIALIZED VIEW");
+    if is_materialized || rest.skip("VIEW") || rest.skip("RECURSIVE VIEW") {
+        let (name, names) = (rest.name()?, rest.names_of_definition());
+        let calls = rest.calls_functions();
+        return Some(StatementKind::View { name, is_materialized, names, calls });
+    }
+    if rest.skip("UNLOGGED TABLE") || rest.skip("TABLE") {
         let name = rest.name()?;
         let parent = if rest.skip("PARTITION OF") { Some(rest.name()?) } else { None };
-        let needs = if is_view { Vec::new() } else { rest.names_of_definition() };
-        return Some(StatementKind::Relation { name, parent, is_view, needs });
+        return Some(StatementKind::Relation { name, parent, needs: rest.names_of_definition() });
     }
     if rest.skip("DOMAIN") || rest.skip("TYPE") {
         let name = rest.name()?;
@@ -246,31 +257,25 @@ mod tests {
             ("SELECT s.f()", S::Other),
             (
                 "CREATE TABLE s.t (\n a integer)",
-                S::Relation { name: t(), parent: None, is_view: false, needs: vec![] },
+                S::Relation { name: t(), parent: None, needs: vec![] },
             ),
             (
                 "CREATE UNLOGGED TABLE s.t ()",
-                S::Relation { name: t(), parent: None, is_view: false, needs: vec![] },
+                S::Relation { name: t(), parent: None, needs: vec![] },
             ),
             (
                 "CREATE TABLE s.t PARTITION OF s.p FOR VALUES IN (1)",
-                S::Relation {
-                    name: t(),
-                    parent: Some(name("s", "p")),
-                    is_view: false,
-                    needs: vec![],
-                },
+                S::Relation { name: t(), parent: Some(name("s", "p")), needs: vec![] },
             ),
             (
                 "CREATE MATERIALIZED VIEW s.t AS SELECT 1",
-                S::Relation { name: t(), parent: None, is_view: true, needs: vec![] },
+                S::View { name: t(), is_materialized: true, names: vec![], calls: false },
             ),
             (
                 "CREATE TABLE s.t (a s.d CHECK (s.f(a)))",
                 S::Relation {
                     name: t(),
                     parent: None,
-                    is_view: false,
                     needs: vec![name("s", "d"), name("s", "f")],
                 },
             ),
@@ -283,7 +288,15 @@ mod tests {
             ("CREATE OPERATOR s.=# (FUNCTION = s.f)", S::Function(name("s", "OPERATOR"))),
             ("CREATE OPERATOR CLASS s.t FOR TYPE s.d USING btree AS", S::Other),
             ("CREATE FOREIGN TABLE s.t ()", S::Other),
-            ("CREATE VIEW s.v AS SELECT 1", S::Other),
+            (
+                "CREATE VIEW s.t AS SELECT s.f(a) FROM s.u",
+                S::View {
+                    name: t(),
+                    is_materialized: false,
+                    names: vec![name("s", "f"), name("s", "u")],
+                    calls: true,
+                },
+            ),
             (
                 "ALTER TABLE ONLY s.p ATTACH PARTITION s.t FOR VALUES IN (1)",
                 S::Partition { parent: name("s", "p"), child: t() },
@@ -318,7 +331,7 @@ mod tests {
             ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", S::Late),
             ("ALTER TABLE s.t OWNER TO joe", S::Other),
             ("COMMENT ON INDEX s.i IS 'CREATE INDEX'", S::Late),
-            ("REFRESH MATERIALIZED VIEW s.m", S::Late),
+            ("REFRESH MATERIALIZED VIEW s.t", S::Refresh { view: t() }),
             ("GRANT ALL ON TABLE s.t TO joe", S::Late),
             ("REVOKE ALL ON FUNCTION s.f() FROM PUBLIC", S::Late),
             ("ALTER DEFAULT PRIVILEGES FOR ROLE joe GRANT ALL ON TABLES TO x", S::Late),

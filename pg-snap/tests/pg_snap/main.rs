@@ -37,6 +37,7 @@ mod round_trip;
 mod running;
 mod same_data;
 mod same_meaning;
+mod same_values;
 mod sameness;
 mod search_path;
 mod settings;

@@ -233,11 +233,9 @@ fn a_schema_comes_back_under_another_name_new_or_there_already() -> Result<()> {
     };
     let oid = s.sql("select oid from pg_namespace where nspname = 'rich'")?;
     // A body that names the schema by text still means the one it names.
-    s.load("rich", &file)
-        .args(["--into", "look"])
-        .assert()
-        .success()
-        .stderr(contains("look.noted()").and(contains("twice").not()).and(contains("kept").not()));
+    s.load("rich", &file).args(["--into", "look"]).assert().success().stderr(
+        contains("look.noted()").and(contains("look.twice").not()).and(contains("kept").not()),
+    );
     assert!(as_rich("look")? == original);
     assert_eq!(s.sql("select oid from pg_namespace where nspname = 'rich'")?, oid);
     assert!(s.schema("piprio", "rich")? == original);

@@ -52,7 +52,7 @@ impl Repair<'_> {
     fn attempt_again(&self, definition: &Definition) -> Result<bool> {
         let Err(failure) = self.attempt_as_is(definition)? else { return Ok(true) };
         let context = RetryContext { keep_going: false, ..self.context(definition) };
-        for alternative in remedy::alternatives(&definition.text, &failure, &context) {
+        for alternative in remedy::alternatives(definition, &failure, &context) {
             if self.attempt(definition, &alternative)?.is_ok() {
                 return Ok(true);
             }

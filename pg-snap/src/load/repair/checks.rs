@@ -54,6 +54,7 @@ impl Repair<'_> {
                 object: Some(Arc::new(object)),
                 text: constraint.add.into_bytes(),
                 settings: Arc::clone(&settings),
+                calls: constraint.calls,
             };
             let CheckConstraint { comment, .. } = constraint;
             let table = table_name(table);

@@ -5,6 +5,7 @@ use super::transaction::Transaction;
 use crate::database_state::Role;
 use crate::load::definition::{Definition, ObjectName};
 use crate::load::relations::Relations;
+use crate::load::search_paths::PathReport;
 use crate::load::settings::{self, SessionSettings};
 use crate::preflight::Facts;
 use crate::roles;
@@ -27,13 +28,15 @@ pub struct Feeder<'a> {
     text: Vec<u8>,
     settings: Arc<SessionSettings>,
     relations: Relations,
+    report: PathReport,
     /// Whether the schema itself was created.
     created: bool,
     /// The table of the last COPY.
     table: Option<Name>,
     in_copy: bool,
-    /// The rows of the COPY that goes on, if they do not go to their table at once.
-    staged: Option<(StagedRows, Option<Arc<ObjectName>>)>,
+    /// The rows of the COPY that goes on, if they do not go to their table at once, and whether they call functions of
+    /// the dump.
+    staged: Option<(StagedRows, Option<Arc<ObjectName>>, bool)>,
     sent: Sent,
 }
 
@@ -63,6 +66,7 @@ impl<'a> Feeder<'a> {
             text: Vec::new(),
             settings: Arc::default(),
             relations: Relations::default(),
+            report: PathReport::default(),
             created: false,
             table: None,
             in_copy: false,
@@ -74,12 +78,26 @@ impl<'a> Feeder<'a> {
     /// Waits until the server has executed everything, unless reading has failed.
     pub fn finish(mut self, read: Result<()>) -> (Sent, Result<()>) {
         let done = read.and_then(|()| self.transaction.settle());
+        if done.is_ok() {
+            let transaction = &self.transaction;
+            self.report.report(transaction.paths(), |what| transaction.has_failed(what));
+        }
         (self.sent, done)
     }
 
     fn run(&mut self, text: Vec<u8>, object: Option<Arc<ObjectName>>) -> Result<()> {
-        let settings = Arc::clone(&self.settings);
-        self.transaction.run(Definition { number: 0, object, text, settings })
+        let definition = self.definition(text, object, false);
+        self.transaction.run(definition)
+    }
+
+    /// `calls`: whether it evaluates functions that are not the server's own.
+    fn definition(
+        &self,
+        text: Vec<u8>,
+        object: Option<Arc<ObjectName>>,
+        calls: bool,
+    ) -> Definition {
+        Definition { number: 0, object, text, settings: Arc::clone(&self.settings), calls }
     }
 
     /// Creates the roles that a statement needs, in the same transaction.
@@ -172,14 +190,19 @@ impl Observer for Feeder<'_> {
         let mut text = loadable(text);
         // psql reads lines.
         text.push(b'\n');
-        let takes_long = takes_long(&statement, sql);
+        let takes_long = takes_long(&statement);
         if takes_long {
             self.transaction.settle()?;
         }
+        let calls = self.relations.evaluates(&statement, &text);
+        let mut definition = self.definition(text, object, calls);
+        self.report.add(&definition, self.transaction.paths());
+        // The view may read one of another schema, which calls functions.
+        definition.calls |= matches!(statement, StatementKind::Refresh { .. });
         if let StatementKind::Setting(name) = statement {
-            Arc::make_mut(&mut self.settings).set(name, text.clone());
+            Arc::make_mut(&mut self.settings).set(name, definition.text.clone());
         }
-        self.run(text, object)?;
+        self.transaction.run(definition)?;
         if takes_long { self.transaction.settle() } else { Ok(()) }
     }
 
@@ -188,17 +211,22 @@ impl Observer for Feeder<'_> {
         self.sent.rows.push(0);
         let (text, object) = self.take_text();
         let table = self.table.take();
+        let calls = table.as_ref().is_some_and(|table| self.relations.calls(table));
         let is_staged = table.is_some_and(|table| self.relations.needs_others(&table));
         let rows = if is_staged { StagedRows::of(&text) } else { None };
         let begin = rows.as_ref().map_or(text, StagedRows::begin);
-        self.staged = rows.map(|rows| (rows, object));
+        self.staged = rows.map(|rows| (rows, object, calls));
         self.transaction.settled_session()?.send(&begin)
     }
 
     fn copy_ends(&mut self) -> Result<()> {
         self.in_copy = false;
-        let Some((rows, object)) = self.staged.take() else { return Ok(()) };
-        self.run(rows.insert(), object)?;
+        let Some((rows, object, calls)) = self.staged.take() else { return Ok(()) };
+        let insert = self.definition(rows.insert(), object, true);
+        if calls {
+            self.report.add(&insert, self.transaction.paths());
+        }
+        self.transaction.run(insert)?;
         self.transaction.settled_session()?.send(&rows.end())
     }
 
@@ -210,11 +238,7 @@ impl Observer for Feeder<'_> {
 }
 
 /// Whether a statement reads whole tables, so that it is not to be repeated because another one fails.
-fn takes_long(statement: &StatementKind, sql: &[u8]) -> bool {
-    matches!(
-        statement,
-        StatementKind::Index { .. }
-            | StatementKind::Table { .. }
-            | StatementKind::ForeignKey { .. }
-    ) || properties::refreshed_view(&String::from_utf8_lossy(sql)).is_some()
+fn takes_long(statement: &StatementKind) -> bool {
+    use StatementKind::{ForeignKey, Index, Refresh, Table};
+    matches!(statement, Index { .. } | Table { .. } | ForeignKey { .. } | Refresh { .. })
 }

@@ -6,16 +6,17 @@
 
 use crate::load::definition::Definition;
 use crate::load::load_session::LoadSession;
-use crate::load::remedy::{self, Alternative, RetryContext, first_script};
+use crate::load::remedy::{self, Alternative, RetryContext};
+use crate::load::search_paths::SearchPaths;
 use crate::random_token::random_token;
 use crate::server_error::ServerError;
 use crate::sql::properties;
 use anyhow::{Error, Result};
 use pipe_kit::info;
+use std::collections::HashSet;
 
 /// The statements of a batch, and their bytes.
 const BATCH: (usize, usize) = (256, 1 << 20);
-const CLIENT_ENCODING: &str = ".client_encoding";
 
 /// The transaction in a session that has begun it.
 pub struct Transaction<'a> {
@@ -24,6 +25,8 @@ pub struct Transaction<'a> {
     savepoint: String,
     /// The statements since the savepoint.
     batch: Vec<Definition>,
+    /// What has failed at first.
+    failed: HashSet<String>,
     bytes: usize,
 }
 
@@ -31,7 +34,23 @@ impl<'a> Transaction<'a> {
     pub fn new(session: &'a mut LoadSession, context: RetryContext<'a>) -> Result<Self> {
         // No statement of the dump can name it.
         let savepoint = format!("pg_snap_{}", random_token()?);
-        Ok(Self { session, context, savepoint, batch: Vec::new(), bytes: 0 })
+        Ok(Self {
+            session,
+            context,
+            savepoint,
+            batch: Vec::new(),
+            failed: HashSet::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Whether it has failed at first.
+    pub fn has_failed(&self, what: &str) -> bool {
+        self.failed.contains(what)
+    }
+
+    pub fn paths(&self) -> &'a SearchPaths {
+        self.context.paths
     }
 
     /// Runs a statement after all before it, without waiting for its end.
@@ -78,24 +97,21 @@ impl<'a> Transaction<'a> {
 
     /// Executes a failed statement in another way, after all of the batch before it.
     fn repair(&mut self, failed: &Definition, failure: &ServerError) -> Result<()> {
-        let mut alternatives = remedy::alternatives(&failed.text, failure, &self.context);
-        alternatives.retain(|alternative| {
-            use Alternative::{AsWritten, FunctionsUnder, SearchPath};
-            matches!(alternative, AsWritten | SearchPath(_) | FunctionsUnder(_))
-        });
+        self.failed.insert(failed.what());
+        let mut alternatives = remedy::alternatives(failed, failure, &self.context);
+        alternatives.retain(Alternative::is_of_paths);
         if alternatives.is_empty() {
             return Err(self.error(failed));
         }
         self.session.end_at_errors(true)?;
         self.roll_back()?;
         for done in std::mem::take(&mut self.batch) {
-            let script = first_script(&done.text, self.context.operator_schemas);
-            self.session.send(&script.text())?;
+            self.session.send(&self.context.paths.first_script(&done).text())?;
         }
         self.session.send(format!("RELEASE SAVEPOINT {};\n", self.savepoint).as_bytes())?;
         self.set_savepoint()?;
         for alternative in alternatives {
-            self.session.try_run(&script(&alternative, failed), 0)?;
+            self.session.try_run(&alternative.script_in_transaction(failed), 0)?;
             if self.session.settle()?.is_none() {
                 report(failed, &alternative, failure);
                 self.session.send(b"RESET search_path;\n")?;
@@ -109,9 +125,12 @@ impl<'a> Transaction<'a> {
 
     fn send_from(&mut self, first: usize) -> Result<()> {
         for (number, definition) in self.batch.iter().enumerate().skip(first) {
-            let script = first_script(&definition.text, self.context.operator_schemas);
-            // The reset fails, too, where the statement has; what counts is how that has.
+            let script = self.context.paths.first_script(definition);
+            // What follows fails, too, where the statement has; what counts is how that has.
             self.session.try_run(&script.statement, number as u64)?;
+            if !script.again.is_empty() {
+                self.session.try_run(&script.again, number as u64)?;
+            }
             self.session.send(script.reset)?;
         }
         Ok(())
@@ -145,18 +164,9 @@ impl<'a> Transaction<'a> {
     }
 }
 
-/// The script that executes a statement in another way, whatever the encoding of the dump.
-fn script(alternative: &Alternative, failed: &Definition) -> Vec<u8> {
-    let Alternative::SearchPath(path) = alternative else {
-        return alternative.script_in_transaction(&failed.text);
-    };
-    let set = format!("SET client_encoding = 'UTF8';\nSET search_path = {path};\n");
-    let encoding = failed.settings.get(CLIENT_ENCODING).unwrap_or_default();
-    [set.as_bytes(), encoding, &failed.text].concat()
-}
-
 fn report(failed: &Definition, alternative: &Alternative, failure: &ServerError) {
-    if let Alternative::SearchPath(path) | Alternative::FunctionsUnder(path) = alternative {
+    use Alternative::{FunctionsUnder, OperatorsUnder, SearchPath};
+    if let SearchPath(path) | OperatorsUnder(path) | FunctionsUnder(path) = alternative {
         info!("{} is created under the search path {path}: {failure}", failed.what());
     }
 }
