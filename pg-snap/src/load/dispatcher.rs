@@ -268,10 +268,11 @@ impl<'a> Dispatcher<'a> {
         self.repair.require_all()?;
         let views: Vec<Name> = self.relations.views().cloned().collect();
         views.iter().for_each(|view| self.analyze(view));
-        self.report.report(self.repair.paths, |what| self.repair.has_failed(what));
         self.pool.wait_for_all()?;
         self.pool.close();
-        self.ordered.wait()
+        self.ordered.wait()?;
+        self.report.report(self.repair.paths, |what| self.repair.has_failed(what));
+        Ok(())
     }
 
     fn analyze(&mut self, table: &Name) {

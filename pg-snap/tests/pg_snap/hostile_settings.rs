@@ -112,7 +112,8 @@ impl Scene {
 
 /// Its lines, in an order that is always the same, without those that only one of the two writes.
 fn statements(text: &str) -> Result<String> {
-    let text = postgres::canonical(text)?;
+    // A slice's bound in quotes is kept apart from what psql takes for a variable.
+    let text = postgres::canonical(text)?.replace(": \"", ":\"");
     let ours = [
         "-- Dumped by pg-snap",
         "-- pg-snap-",
