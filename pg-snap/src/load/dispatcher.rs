@@ -252,8 +252,9 @@ impl<'a> Dispatcher<'a> {
         Ok(())
     }
 
-    /// After the last part: finishes everything, and gathers statistics, which nothing waits for.
-    pub fn finish(mut self) -> Result<()> {
+    /// After the last part: finishes everything, and gathers statistics, which nothing waits for. Returns what is to be
+    /// reported once the workers have ended well, too.
+    pub fn finish(mut self) -> Result<PathReport> {
         if self.transaction != Transaction::None {
             bail!("the dump ends within a transaction");
         }
@@ -271,8 +272,7 @@ impl<'a> Dispatcher<'a> {
         self.pool.wait_for_all()?;
         self.pool.close();
         self.ordered.wait()?;
-        self.report.report(self.repair.paths, |what| self.repair.has_failed(what));
-        Ok(())
+        Ok(self.report)
     }
 
     fn analyze(&mut self, table: &Name) {

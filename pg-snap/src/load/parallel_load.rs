@@ -4,7 +4,7 @@
 use super::dispatcher::Dispatcher;
 use super::omitted::Omitted;
 use super::repair::Repair;
-use super::search_paths::SearchPaths;
+use super::search_paths::{PathReport, SearchPaths};
 use super::settings;
 use super::statement_reader::StatementReader;
 use super::worker;
@@ -42,22 +42,26 @@ pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<
     let LoadPlan { database, paths, keep_going, .. } = *plan;
     let repair = Repair::new(server, database, &begin, paths, keep_going);
     let bar = pipe_kit::progress::bytes(source.bytes(), "load");
-    std::thread::scope(|scope| {
+    let report = std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {
             scope.spawn(|| worker::work(&pool, &repair, &bar));
         }
         let result = Dispatcher::open(&pool, &repair, plan.jobs.get(), &bar)
             .and_then(|dispatcher| read(server, dispatcher, source));
-        if let Err(error) = result {
+        result.unwrap_or_else(|error| {
             pool.fail(error);
             // Workers that wait for the server would not notice the failure.
             server.end_sessions_or_warn(Sessions::InDatabases(&[plan.database]));
-        }
+            PathReport::default()
+        })
     });
     bar.finish_and_clear();
     match pool.take_failure() {
         Some(error) => Err(error),
-        None => Ok(repair.into_omitted()),
+        None => {
+            report.report(paths, |what| repair.has_failed(what));
+            Ok(repair.into_omitted())
+        }
     }
 }
 
@@ -69,7 +73,7 @@ pub fn scanner(server: &Server) -> Scanner {
     }
 }
 
-fn read(server: &Server, dispatcher: Dispatcher<'_>, source: Source) -> Result<()> {
+fn read(server: &Server, dispatcher: Dispatcher<'_>, source: Source) -> Result<PathReport> {
     match source {
         Source::Indexed { file, index } => read_sections(server, dispatcher, &file, index),
         Source::Stream { head, blocks } => read_stream(server, dispatcher, &head, blocks),
@@ -81,7 +85,7 @@ fn read_stream<R: Read>(
     mut dispatcher: Dispatcher<'_>,
     head: &[u8],
     blocks: Blocks<R>,
-) -> Result<()> {
+) -> Result<PathReport> {
     let mut reader = StatementReader::new(scanner(server), blocks);
     reader.read_first(head);
     dispatcher.dispatch(&mut reader, false)?;
@@ -96,7 +100,7 @@ fn read_sections(
     mut dispatcher: Dispatcher<'_>,
     file: &Arc<File>,
     index: Index,
-) -> Result<()> {
+) -> Result<PathReport> {
     let (rows, others): (Vec<_>, Vec<_>) =
         index.sections.into_iter().partition(|section| section.kind == Kind::TableData);
     let read = |kind: Kind, dispatcher: &mut Dispatcher<'_>| -> Result<()> {
