@@ -129,7 +129,8 @@ impl DatabaseState {
             // Outside ASCII, another database's session may read other text than its own ones, or an error.
             answer if server.maintenance == database => answer?,
             Ok(answer) if answer.is_ascii() => answer,
-            _ => read(database, "pg_catalog.current_database()")?,
+            // It may accept no session, and be read only from outside.
+            outside => read(database, "pg_catalog.current_database()").or(outside)?,
         };
         if answer.trim().is_empty() {
             return Ok(None);

@@ -52,7 +52,8 @@ pub fn run(clients: &Clients, load: &Replacement<'_>, json: bool) -> Result<Exit
     let facts =
         Facts::query(&server, &names.database, &names.in_use(!drop_first), of_whole(&needs))?;
 
-    let plan = plan(&names, &needs, &server, (load.keep_going, drop_first));
+    let plan =
+        plan(&names, &needs, &server, (load.keep_going, drop_first && facts.database.is_some()));
     let room = room::measure(clients, &facts, &needs);
     let mut found = findings::find(&plan, &facts);
     found.problems.extend(server.shut_in(&names.database)?);
@@ -79,7 +80,8 @@ pub fn check(
 ) -> Result<Facts> {
     let in_use = names.in_use(load.keep_previous);
     let facts = Facts::query(server, &names.database, &in_use, of_whole(needs))?;
-    let plan = plan(names, needs, server, (load.keep_going, load.drop_first));
+    let plan =
+        plan(names, needs, server, (load.keep_going, load.drop_first && facts.database.is_some()));
     let mut found = findings::find(&plan, &facts);
     let needed = room::needed(needs, load.file);
     let room = room::measure(clients, &facts, needs);

@@ -127,10 +127,12 @@ impl<'a> Dispatcher<'a> {
     /// A statement with all that is needed to repeat it.
     fn definition(&mut self, statement: DumpStatement) -> Definition {
         let calls = self.relations.evaluates(&statement.kind, &statement.text);
+        let refreshes = matches!(statement.kind, StatementKind::Refresh { .. });
         let definition = self.definition_of(statement.text, statement.object);
         let definition = Definition { calls, ..definition };
         self.report.add(&definition, self.repair.paths);
-        definition
+        // Policies of the tables that it reads, or views that are replaced later, may call functions, too.
+        Definition { calls: calls || refreshes, ..definition }
     }
 
     fn definition_of(&mut self, text: Vec<u8>, object: Option<Arc<ObjectName>>) -> Definition {

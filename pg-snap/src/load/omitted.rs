@@ -8,11 +8,13 @@ use anyhow::{Context, Result};
 use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 /// How the file begins.
 const HEAD: &str = "-- Statements of the dump that failed";
+/// No first line is longer, since the name of a database has at most 63 bytes.
+const FIRST_LINE: u64 = 1024;
 
 /// How an object differs from the dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,10 +70,9 @@ impl Omitted {
 pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     let writing = || format!("writing {}", path.display());
     let mut file = AtomicFile::create(path)?;
-    let name = database.replace(char::is_control, "?");
     let head = format!(
-        "{HEAD} when database {name} was loaded, each below its error.\n\
-         -- Remove the causes, then run this file in that database with psql: it applies all of it, or nothing.\n\nBEGIN;\n\n"
+        "{}-- Remove the causes, then run this file in that database with psql: it applies all of it, or nothing.\n\nBEGIN;\n\n",
+        first_line(database)
     );
     file.write_all(head.as_bytes()).with_context(writing)?;
     let mut before = None;
@@ -82,6 +83,19 @@ pub fn write(path: &Path, database: &str, omitted: &[Omitted]) -> Result<()> {
     file.write_all(b"COMMIT;\n").with_context(writing)?;
     file.commit()?;
     sync_directory(directory_of(path))
+}
+
+/// Whether a file holds the statements of a load of another database.
+pub fn is_of_other(path: &Path, database: &str) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    let mut line = String::new();
+    let read = BufReader::new(file.take(FIRST_LINE)).read_line(&mut line);
+    read.is_ok() && line.starts_with(HEAD) && line != first_line(database)
+}
+
+fn first_line(database: &str) -> String {
+    let name = database.replace(char::is_control, "?");
+    format!("{HEAD} when database {name} was loaded, each below its error.\n")
 }
 
 /// Removes the file of an earlier load, which would be mistaken for this one's. Removes no other file.

@@ -31,6 +31,14 @@ fn write_of_deployment(database: &str, omitted: &[Omitted]) -> Option<PathBuf> {
     }
     let dir = Path::new(&deployment).join(".restore");
     let path = dir.join("left-out.sql");
+    if omitted::is_of_other(&path, database) {
+        warning!(
+            "the statements of the objects named above are not written, because {} holds those of another database; \
+             --left-out FILE names another file",
+            path.display()
+        );
+        return None;
+    }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
     let written = made
         .with_context(|| format!("creating {}", dir.display()))

@@ -15,6 +15,9 @@ const NOT_FOUND: [&str; 9] =
     ["42883", "42P01", "42703", "42704", "42P02", "3F000", "42725", "42804", "42846"];
 /// Another session was in the way: a deadlock, a failed serialization, a lock that was not given.
 const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
+/// Classes that say nothing about names or values: another session, resources, an operator, the system. What fails
+/// by one of them must not succeed later under a search path in which it has other values.
+const OF_THE_MOMENT: [&str; 4] = ["40", "53", "57", "58"];
 /// A right is missing.
 const NOT_PERMITTED: &str = "42501";
 
@@ -31,7 +34,7 @@ pub enum Alternative {
     NotValid,
     /// Without clauses that can be added afterwards.
     Reduced(ReducedDefinition),
-    /// Once more as it is.
+    /// Once more as at first.
     Again,
     /// Under the policies that apply to its owner: it fills a materialized view.
     UnderPolicies,
@@ -60,7 +63,8 @@ pub fn alternatives(
     alternatives.extend(failure.is(&IN_THE_WAY).then_some(Alternative::Again));
     let first = paths.first(definition);
     let is_other = paths.first_script(definition).is_other();
-    alternatives.extend(is_other.then_some(Alternative::AsWritten));
+    let may_be_of_path = is_other && !is_of_the_moment(failure);
+    alternatives.extend(may_be_of_path.then_some(Alternative::AsWritten));
     if failure.is(&NOT_FOUND) && !properties::is_setting(sql) {
         let to_try = paths.to_try(context.schema);
         let others = to_try.iter().filter(|path| first.as_ref() != Some(path));
@@ -83,6 +87,11 @@ pub fn alternatives(
         alternatives.extend(reduced.into_iter().map(Alternative::Reduced));
     }
     alternatives
+}
+
+fn is_of_the_moment(failure: &ServerError) -> bool {
+    let of_class = |state: &str| OF_THE_MOMENT.iter().any(|class| state.starts_with(class));
+    failure.is(&IN_THE_WAY) || failure.sqlstate().is_some_and(of_class)
 }
 
 /// The operator of a row's first column is written for all of its columns.
@@ -126,7 +135,8 @@ pub fn alternatives_for_rows(
     schema: &str,
 ) -> Vec<RowAlternative> {
     let mut alternatives = Vec::new();
-    alternatives.extend(first.is_some().then_some(RowAlternative::AsWritten));
+    let may_be_of_path = first.is_some() && !is_of_the_moment(failure);
+    alternatives.extend(may_be_of_path.then_some(RowAlternative::AsWritten));
     if failure.is(&NOT_FOUND) {
         let others = paths.to_try(Some(schema)).into_iter().filter(|path| first != Some(path));
         alternatives.extend(others.map(RowAlternative::SearchPath));
@@ -307,6 +317,12 @@ mod tests {
         assert_eq!(rows("42883", None), [path("'app'"), path("'t1', 'app'")]);
         assert_eq!(rows("42883", Some("'app'")), [RowAlternative::AsWritten, path("'t1', 'app'")]);
         assert_eq!(rows("23514", Some("'app'")), [RowAlternative::AsWritten]);
+        // Nothing but the disk was full: the values must be those of the source's path.
+        for state in ["53100", "40P01", "55P03", "57014", "58030"] {
+            assert_eq!(rows(state, Some("'app'")), []);
+            let again = vec![Alternative::Again; usize::from(["40P01", "55P03"].contains(&state))];
+            assert_eq!(found_for(&calls, state, 15, false), again);
+        }
         assert_eq!(rows("23514", None), []);
     }
 

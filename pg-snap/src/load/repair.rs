@@ -21,6 +21,9 @@ use std::sync::{Mutex, PoisonError};
 mod again;
 mod checks;
 
+/// Stands between a failure and what was put aside before it.
+const PERHAPS: &str = "it may lack what has failed before it";
+
 /// What all sessions of a load share, to open new ones and to record what was left out.
 pub struct Repair<'a> {
     pub server: &'a Server,
@@ -112,7 +115,9 @@ impl<'a> Repair<'a> {
             return Ok(());
         }
         if !self.keep_going && retries::may_be_put_aside(&definition.text, &failure) {
-            self.put_aside(Omission::LeftOut, definition, failure);
+            let Omitted { definition, failure, .. } =
+                self.put_aside(Omission::LeftOut, definition, failure);
+            info!("{} failed, and is tried again later: {}", definition.what(), failure.brief());
             return Ok(());
         }
         Err(self.error(definition, failure))
@@ -141,7 +146,10 @@ impl<'a> Repair<'a> {
             matches!(alternative, Alternative::FunctionsUnder(_) | Alternative::WithSuperuser(_));
         let _alone = changes.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut session = self.open(&definition.settings)?;
-        let script = alternative.script(definition);
+        let script = match alternative {
+            Alternative::Again => self.script(definition).into_owned(),
+            other => other.script(definition),
+        };
         let done = session.send(&script).and_then(|()| session.sync());
         failure_of(done.map(drop))
     }
@@ -214,7 +222,14 @@ impl<'a> Repair<'a> {
 
     /// The error that the load ends with after a statement that nothing helped.
     pub fn error(&self, definition: &Definition, failure: ServerError) -> Error {
-        self.cause_of(&failure).unwrap_or_else(|| self.error_of(definition, failure))
+        match self.cause_of(&failure) {
+            Some(cause) => {
+                let failure = without_secrets(definition, failure);
+                let (what, line) = (definition.what(), definition.first_line());
+                cause.context(format!("{what}: statement '{line}' failed: {failure}; {PERHAPS}"))
+            }
+            None => self.error_of(definition, failure),
+        }
     }
 
     fn error_of(&self, definition: &Definition, failure: ServerError) -> Error {
@@ -281,7 +296,7 @@ impl<'a> Repair<'a> {
     /// The error that the load ends with after rows that nothing helped.
     pub fn rows_error(&self, table: &str, failure: ServerError) -> Error {
         if let Some(cause) = self.cause_of(&failure) {
-            return cause;
+            return cause.context(format!("table data {table}: {failure}; {PERHAPS}"));
         }
         let advice =
             remedy::advice(failure.sqlstate(), !self.keep_going && remedy::is_violation(&failure));

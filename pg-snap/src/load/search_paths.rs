@@ -161,8 +161,10 @@ impl PathReport {
 
     /// Adds a table whose rows call functions.
     pub fn add_rows(&mut self, table: &Name, paths: &SearchPaths) {
-        if paths.of_functions().is_some() {
-            self.objects.push((rows_of(table), "are loaded"));
+        // Those of several partitions may be copied into their root.
+        let what = rows_of(table);
+        if paths.of_functions().is_some() && self.objects.iter().all(|(other, _)| *other != what) {
+            self.objects.push((what, "are loaded"));
         }
     }
 

@@ -123,14 +123,14 @@ fn add_guarded(
     const REMEDY: &str = "load as a superuser (PGUSER)";
     match (need, keep_going) {
         (RowsNeed::Always, _) => found.problem(format!("{refused}; {REMEDY}")),
+        (RowsNeed::Perhaps, _) if drop_first => found.problem(format!(
+            "{refused}, and a load whose rows need it would fail without a database to return to; {REMEDY}, or load \
+             without --drop-first"
+        )),
         (_, false) => {
             found.problem(format!("{refused}; {REMEDY}, or without such objects: --keep-going"));
         }
         (RowsNeed::Never, true) => found.note(format!("{refused}: it will be left out")),
-        (RowsNeed::Perhaps, true) if drop_first => found.problem(format!(
-            "{refused}, and a load whose rows need it would fail without a database to return to; {REMEDY}, or load \
-             without --drop-first"
-        )),
         (RowsNeed::Perhaps, true) => found.note(format!(
             "{refused}: it will be left out; if rows need it, the load fails, and the old database stays"
         )),

@@ -298,6 +298,13 @@ fn what_is_left_out_is_in_the_deployments_file_where_no_other_is_named() -> Resu
     dump_to(&server, "other", &[], &whole)?;
     ensure!(load().arg(&whole).output()?.status.success());
     ensure!(std::fs::read_to_string(&written)? == text);
+    // Nor does one of another database that lacks something replace it.
+    let mut other = pg_snap(&server, "look");
+    other.env("PIPRIO_DEPLOY", dir.path()).arg("load").arg(&file);
+    let out = other.output()?;
+    ensure!(out.status.code() == Some(3));
+    ensure!(String::from_utf8_lossy(&out.stderr).contains("holds those of another database"));
+    ensure!(std::fs::read_to_string(&written)? == text);
     // And the load does not depend on it.
     std::fs::remove_file(&written)?;
     std::fs::create_dir(&written)?;

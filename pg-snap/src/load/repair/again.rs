@@ -10,6 +10,9 @@ use crate::sql::properties;
 use anyhow::{Error, Result};
 use pipe_kit::info;
 
+/// Rows that no later statement changes: an index of a large table would be built for nothing.
+const DUPLICATE: &str = "23505";
+
 impl Repair<'_> {
     /// Tries omitted objects once more, as long as one succeeds: each may have needed one that came after it. Those that are
     /// not `due` stay as they are.
@@ -29,6 +32,7 @@ impl Repair<'_> {
         for omitted in before {
             // A statement that drops something would drop what the dump has created since.
             let retry = omitted.omission == Omission::LeftOut
+                && !omitted.failure.is(&[DUPLICATE])
                 && !properties::drops(&omitted.definition.text)
                 && due(&omitted.definition);
             if retry && self.attempt_again(&omitted.definition)? {

@@ -165,8 +165,11 @@ impl<'a> Transaction<'a> {
 }
 
 fn report(failed: &Definition, alternative: &Alternative, failure: &ServerError) {
-    use Alternative::{FunctionsUnder, OperatorsUnder, SearchPath};
-    if let SearchPath(path) | OperatorsUnder(path) | FunctionsUnder(path) = alternative {
-        info!("{} is created under the search path {path}: {failure}", failed.what());
-    }
+    use Alternative::{AsWritten, FunctionsUnder, OperatorsUnder, SearchPath};
+    let path = match alternative {
+        SearchPath(path) | OperatorsUnder(path) | FunctionsUnder(path) => path,
+        AsWritten if failed.calls => "of the dump after all",
+        _ => return,
+    };
+    info!("{} is created under the search path {path}: {failure}", failed.what());
 }
