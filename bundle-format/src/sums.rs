@@ -3,6 +3,7 @@
 use pipe_kit::text::hex;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::{self, BufRead};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path};
 
@@ -43,25 +44,39 @@ pub fn text(sums: &Sums) -> Vec<u8> {
 /// listed twice, a last line without its end.
 pub fn parse(text: &[u8]) -> Result<Sums, String> {
     let mut sums = Sums::new();
-    let Some(lines) = text.strip_suffix(b"\n") else {
-        return if text.is_empty() {
-            Ok(sums)
-        } else {
-            Err("has a truncated last line".to_owned())
-        };
-    };
-    for (number, line) in lines.split(|&b| b == b'\n').enumerate() {
-        let number = number + 1;
-        let (path, digest) =
-            parse_line(line).ok_or_else(|| format!("has no checksum in line {number}"))?;
-        if !is_inside(&path) {
-            return Err(format!("lists a path outside the bundle in line {number}"));
+    let read = each(text, |path, digest| sums.insert(path, digest).is_none());
+    read.map_err(|error| error.to_string())?.map(|()| sums)
+}
+
+/// Reads a file of sums line by line and passes each path and its checksum to `take`, which answers whether it has not
+/// had that path before. The inner error is what is wrong with the file, as by [`parse`].
+///
+/// # Errors
+/// Those of the reader.
+pub fn each(
+    mut text: impl BufRead,
+    mut take: impl FnMut(OsString, Digest) -> bool,
+) -> io::Result<Result<(), String>> {
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if text.read_until(b'\n', &mut line)? == 0 {
+            break;
         }
-        if sums.insert(path, digest).is_some() {
-            return Err(format!("lists a path a second time in line {number}"));
+        let Some(line) = line.strip_suffix(b"\n") else {
+            return Ok(Err("has a truncated last line".to_owned()));
+        };
+        let Some((path, digest)) = parse_line(line) else {
+            return Ok(Err(format!("has no checksum in line {number}")));
+        };
+        if !is_inside(&path) {
+            return Ok(Err(format!("lists a path outside the bundle in line {number}")));
+        }
+        if !take(path, digest) {
+            return Ok(Err(format!("lists a path a second time in line {number}")));
         }
     }
-    Ok(sums)
+    Ok(Ok(()))
 }
 
 /// Reads one line, without its end: the path, which may lead anywhere, and its checksum.

@@ -120,7 +120,7 @@ impl NewBundle<'_> {
         if differ(domain::of(&dir).as_deref(), self.domain.as_deref()) {
             return false;
         }
-        let state = structure::read(&dir).map(|found| verify::quick(&dir, found).state);
+        let state = structure::read(&dir).map(|mut found| verify::quick(&dir, &mut found).state);
         state.is_ok_and(|state| state.is_good())
     }
 

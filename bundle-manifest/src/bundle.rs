@@ -6,6 +6,7 @@ pub mod domain;
 pub mod hash;
 pub mod mirror;
 pub mod objects;
+pub mod path_map;
 pub mod problems;
 pub mod root;
 pub mod structure;

@@ -23,7 +23,7 @@ pub fn archive(bytes: &[u8]) {
     let root = LockedDirectory::prepare(&inner).unwrap_or_else(|error| panic!("{error:#}"));
     if let Ok(staging) = untar(bytes, &root) {
         let found = below(&staging.partial);
-        for (path, digest) in &staging.written {
+        for (path, digest) in staging.written.clone().sorted().iter() {
             let file = staging.partial.join(path);
             assert!(is_inside(path) && found.contains(&file), "{path:?}");
             assert_eq!(hash::file(&file, |_| {}).ok().as_ref(), Some(digest), "{path:?}");

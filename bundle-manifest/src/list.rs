@@ -139,12 +139,12 @@ fn row(root: &Path, name: &BundleName, now: DateTime<Utc>, history: &History) ->
         shipped: shipments::of(&history.shipments, &path, name.as_str()),
     };
     match structure::read(&path) {
-        Ok(found) => {
+        Ok(mut found) => {
             row.bytes = found.tree.bytes();
             let manifest = found.manifest.clone().unwrap_or_default();
             row.version = manifest.version.map_or(row.version, |v| text::one_line(&v));
             row.domain = manifest.domain.map_or(row.domain, |d| text::one_line(&d));
-            let report = verify::quick(&path, found);
+            let report = verify::quick(&path, &mut found);
             row.state = report.state;
             row.reason = reason(&report);
         }

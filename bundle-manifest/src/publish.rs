@@ -28,8 +28,8 @@ pub fn run(partial: &Path) -> Result<Exit> {
     let bundle = BundleName::parse_partial(tree::name(&partial)).ok_or_else(|| {
         Stop::usage(format!("{} is not named .piprio_YYYYMMDDTHHMMSSZ.partial", name.display()))
     })?;
-    let found = structure::read(&partial)?;
-    let target = place(&partial, &bundle, found, false)?;
+    let mut found = structure::read(&partial)?;
+    let target = place(&partial, &bundle, &mut found, false)?;
     if let Some(root) = target.parent()
         && tree::is_open(root)
     {
@@ -46,7 +46,12 @@ pub fn run(partial: &Path) -> Result<Exit> {
 ///
 /// # Errors
 /// As for [`run`].
-pub fn place(partial: &Path, name: &BundleName, found: Structure, old: bool) -> Result<PathBuf> {
+pub fn place(
+    partial: &Path,
+    name: &BundleName,
+    found: &mut Structure,
+    old: bool,
+) -> Result<PathBuf> {
     let root = partial.parent().context("a bundle cannot be the root directory")?;
     let target = root.join(name.as_str());
     if target.symlink_metadata().is_ok() {
@@ -75,7 +80,7 @@ pub fn exists(target: &Path) -> Stop {
 }
 
 /// Refuses what is not a whole, sealed bundle.
-fn require_whole(partial: &Path, found: Structure, old: bool) -> Result<()> {
+fn require_whole(partial: &Path, found: &mut Structure, old: bool) -> Result<()> {
     let sealed = found.sealed;
     let report = verify::quick(partial, found);
     match report.state {

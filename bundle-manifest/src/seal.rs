@@ -94,8 +94,8 @@ fn as_written(path: &Path, written: &Written, bar: &Bar) -> Result<Digest> {
 
 /// The files that the seal covers, sorted by path.
 fn to_seal<'a>(tree: &'a Tree, mirror: &'a Mirror) -> impl Iterator<Item = &'a OsStr> {
-    let covered = |path: &OsStr| path == SEAL || mirror.listed.contains_key(path);
-    tree.files.keys().map(std::ffi::OsString::as_os_str).filter(move |path| !covered(path))
+    let files = tree.files.keys().enumerate();
+    files.filter(|(place, path)| *path != SEAL && !mirror.lists(*place)).map(|(_, path)| path)
 }
 
 #[cfg(test)]
@@ -104,14 +104,16 @@ mod tests {
 
     #[test]
     fn all_but_the_seal_and_the_listed_objects_is_sealed() {
-        let mut tree = Tree::default();
-        for path in
-            ["SHA256SUMS", "database.sql.gz", "minio/a", "minio/b", "minio/.obj-mirror/SHA256SUMS"]
-        {
-            tree.files.insert(path.into(), 1);
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        std::fs::create_dir_all(dir.join("minio/.obj-mirror")).unwrap();
+        for path in ["SHA256SUMS", "database.sql.gz", "minio/a", "minio/b"] {
+            std::fs::write(dir.join(path), "1").unwrap();
         }
-        let mut mirror = Mirror::default();
-        mirror.listed.insert("minio/a".into(), [0; 32]);
+        let list = format!("{}  a\n", "0".repeat(64));
+        std::fs::write(dir.join("minio/.obj-mirror/SHA256SUMS"), list).unwrap();
+        let tree = Tree::walk(dir).unwrap();
+        let mirror = Mirror::read(dir, &tree).unwrap().unwrap();
         let sealed: Vec<_> = to_seal(&tree, &mirror).collect();
         assert_eq!(sealed, ["database.sql.gz", "minio/.obj-mirror/SHA256SUMS", "minio/b"]);
     }

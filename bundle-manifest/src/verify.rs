@@ -24,7 +24,7 @@ const SMALL: u64 = 1024 * 1024;
 /// [`Exit::Damaged`] if something is wrong with it; [`Exit::Failed`] if it could not be checked.
 pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
     let dir = tree::resolve(dir)?;
-    let found = structure::read(&dir)?;
+    let mut found = structure::read(&dir)?;
     note_other_name(&dir, &found);
     if tree::is_open(&dir) {
         let dir = dir.display();
@@ -32,7 +32,7 @@ pub fn run(dir: &Path, quick_only: bool, json: bool) -> Result<Exit> {
             "{dir} can be read by others, and holds every secret; chmod -R go= {dir}"
         );
     }
-    let report = if quick_only { quick(&dir, found) } else { full(&dir, found) };
+    let report = if quick_only { quick(&dir, &mut found) } else { full(&dir, &mut found) };
     if !quick_only {
         match report.state {
             BundleState::Damaged => damage_mark::set(&dir, &report.problems),
@@ -53,16 +53,16 @@ fn note_other_name(dir: &Path, found: &Structure) {
 }
 
 /// A check of presence, sizes and small files, and of what an earlier full check found.
-pub fn quick(dir: &Path, mut found: Structure) -> BundleCheck {
+pub fn quick(dir: &Path, found: &mut Structure) -> BundleCheck {
     let mut unchecked = Vec::new();
-    check_seal(dir, &mut found, &mut unchecked, SMALL);
+    check_seal(dir, found, &mut unchecked, SMALL);
     if let Some(earlier) = damage_mark::read(dir) {
         found.problems.add(".", format!("was found damaged by a full verify: {earlier}"));
     }
     conclude(dir, found, unchecked)
 }
 
-fn full(dir: &Path, mut found: Structure) -> BundleCheck {
+fn full(dir: &Path, found: &mut Structure) -> BundleCheck {
     let mut unchecked = Vec::new();
     let has = |path: &str| found.tree.size(path).is_some_and(|size| size > 0);
     let (has_dump, has_config) = (has(DATABASE), has(CONFIG));
@@ -73,7 +73,7 @@ fn full(dir: &Path, mut found: Structure) -> BundleCheck {
         let dump = has_dump.then(|| scope.spawn(|| components::dump(dir)));
         let objects = has_mirror.then(|| scope.spawn(|| components::objects(dir)));
         let config = has_config.then(|| scope.spawn(|| components::config(dir)));
-        check_seal(dir, &mut found, &mut unchecked, u64::MAX);
+        check_seal(dir, found, &mut unchecked, u64::MAX);
         let waiting = pipe_kit::progress::bytes(None, "reading the dump and the objects");
         waiting.enable_steady_tick(std::time::Duration::from_millis(250));
         for answer in [dump, objects, config].into_iter().flatten() {
@@ -119,9 +119,9 @@ fn take(answer: Result<Verdict>, problems: &mut Problems, unchecked: &mut Vec<St
     }
 }
 
-fn conclude(dir: &Path, found: Structure, unchecked: Vec<String>) -> BundleCheck {
+fn conclude(dir: &Path, found: &mut Structure, unchecked: Vec<String>) -> BundleCheck {
     let name = text::path(tree::name(dir));
-    found.problems.conclude(name, found.sealed, unchecked)
+    std::mem::take(&mut found.problems).conclude(name, found.sealed, unchecked)
 }
 
 fn print(dir: &Path, report: &BundleCheck, quick: bool, json: bool) -> Result<Exit> {

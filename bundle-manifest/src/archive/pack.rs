@@ -3,6 +3,7 @@
 use crate::archive::cipher;
 use crate::archive::tar_writer::TarWriter;
 use crate::bundle::mirror;
+use crate::bundle::path_map::{PathList, PathMap};
 use crate::bundle::problems::summary;
 use crate::bundle::structure::{self, Structure};
 use crate::bundle::tree::{self, Tree};
@@ -10,7 +11,7 @@ use crate::verify;
 use anyhow::{Context, Result, bail};
 use bundle_format::BundleName;
 use bundle_format::report::BundleState;
-use bundle_format::sums::Sums;
+use bundle_format::sums::Digest;
 use pipe_kit::{Exit, Stop, child, text};
 use sha2::{Digest as _, Sha256};
 use std::ffi::{OsStr, OsString};
@@ -36,14 +37,12 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
     let empty_again = pipe_kit::output::emptied_on_failure()?;
     // Refuses a terminal before a long check, and for COMMAND too.
     let mut out = pipe_kit::output::binary()?;
-    let found = structure::read(&dir)?;
-    let bundle = Packed {
-        sums: found.sums(),
-        tree: found.tree.clone(),
-        name: name.as_str().to_owned(),
-        dir,
-    };
-    require_whole(&bundle.dir, found)?;
+    let mut found = structure::read(&dir)?;
+    require_whole(&dir, &mut found)?;
+    let mut sums = PathList::default();
+    found.each_sum(&dir, |path, digest| sums.push(&path, digest))?;
+    let (sums, name) = (sums.sorted(), name.as_str().to_owned());
+    let bundle = Packed { dir, name, tree: found.tree, sums };
     match through.split_first() {
         None => {
             bundle.write(&mut out)?;
@@ -59,7 +58,7 @@ pub fn run(dir: &Path, through: &[OsString]) -> Result<Exit> {
 }
 
 /// Reports damage before anything is written, as far as a quick check finds it.
-fn require_whole(dir: &Path, found: Structure) -> Result<()> {
+fn require_whole(dir: &Path, found: &mut Structure) -> Result<()> {
     let report = verify::quick(dir, found);
     match report.state {
         BundleState::Intact | BundleState::Unsealed => Ok(()),
@@ -79,7 +78,7 @@ struct Packed {
     dir: PathBuf,
     name: String,
     tree: Tree,
-    sums: Sums,
+    sums: PathMap<Digest>,
 }
 
 impl Packed {
@@ -113,7 +112,7 @@ impl Packed {
             let mtime = mtime(&std::fs::metadata(self.dir.join(path))?);
             tar.directory(&self.named(path.as_os_str()), mtime).context("writing the archive")?;
         }
-        for (path, size) in &self.tree.files {
+        for (path, size) in self.tree.files.iter() {
             self.file(&mut tar, path, *size, &bar)?;
         }
         bar.finish_and_clear();

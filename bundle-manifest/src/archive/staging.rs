@@ -1,11 +1,12 @@
 //! The directory into which an archive is unpacked: a partial bundle, removed again unless it is published.
 
+use crate::bundle::path_map::PathList;
 use crate::bundle::tree;
 use crate::publish;
 use anyhow::{Context, Result};
 use bundle_format::BundleName;
 use bundle_format::name::Beside;
-use bundle_format::sums::{Digest, Sums};
+use bundle_format::sums::Digest;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Stop, atomic, text};
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -106,7 +107,7 @@ pub struct StagingDirectory {
     /// The name of the finished bundle.
     pub name: BundleName,
     /// The checksum of every file written.
-    pub written: Sums,
+    pub written: PathList<Digest>,
     guard: Guard,
 }
 
@@ -130,7 +131,7 @@ impl StagingDirectory {
             .mode(0o700)
             .create(&partial)
             .with_context(|| format!("creating {}", partial.display()))?;
-        Ok(Self { partial, name, written: Sums::new(), guard })
+        Ok(Self { partial, name, written: PathList::default(), guard })
     }
 
     /// Creates a directory.
@@ -153,7 +154,7 @@ impl StagingDirectory {
         let digest = self.fill(&mut file, path, size, content)?;
         let time = SystemTime::UNIX_EPOCH + Duration::from_secs(mtime);
         file.set_times(FileTimes::new().set_modified(time)).map_err(|e| failed(path, e))?;
-        self.written.insert(path.to_owned(), digest);
+        self.written.push(path, digest);
         Ok(())
     }
 

@@ -197,17 +197,21 @@ fn as_damage(error: io::Error) -> anyhow::Error {
 }
 
 /// Gives the bundle its name, if every file matches its checksum.
-fn publish(staging: StagingDirectory) -> Result<()> {
+fn publish(mut staging: StagingDirectory) -> Result<()> {
     let mut found = structure::read(&staging.partial)?;
-    for (path, sealed) in found.sums() {
-        if staging.written.get(&path).is_some_and(|digest| *digest != sealed) {
-            let why = format!("does not match its checksum in {}", SEAL);
-            found.problems.add(&path, why);
+    let written = std::mem::take(&mut staging.written).sorted();
+    let mut changed = Vec::new();
+    found.each_sum(&staging.partial, |path, sealed| {
+        if written.get(&path).is_some_and(|digest| *digest != sealed) {
+            changed.push(path);
         }
+    })?;
+    for path in changed {
+        found.problems.add(path, format!("does not match its checksum in {SEAL}"));
     }
     let sealed = found.sealed;
-    let target =
-        publish::place(&staging.partial, &staging.name, found, true).context("nothing was kept")?;
+    let target = publish::place(&staging.partial, &staging.name, &mut found, true)
+        .context("nothing was kept")?;
     if !sealed {
         pipe_kit::info!(
             "{} has no seal (made by an older script): its components are present; nothing more can be checked",

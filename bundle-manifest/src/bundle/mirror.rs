@@ -1,13 +1,15 @@
 //! The object-storage mirror inside a bundle, as far as a bundle must know it: which files the mirror's own
 //! checksums cover. What the objects are, `obj-mirror` knows.
 
+use crate::bundle::path_map;
 use crate::bundle::tree::Tree;
 use anyhow::{Context, Result, anyhow, bail};
 use bundle_format::layout::{MIRROR, MIRROR_INDEX, MIRROR_JOURNAL, MIRROR_SUMS};
 use bundle_format::manifest::Extent;
-use bundle_format::sums::{self, Sums};
+use bundle_format::sums::{self, Digest};
 use pipe_kit::{Stop, text};
 use serde::Deserialize;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -29,26 +31,35 @@ struct Indexed {
 /// The files that the mirror's checksums cover; paths are relative to the bundle.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    /// The objects' files.
-    pub listed: Sums,
+    /// Whether a file of the tree is listed, by its place there.
+    listed: Vec<bool>,
+    /// The listed paths that are not files of the tree.
+    absent: BTreeSet<OsString>,
 }
 
 impl Mirror {
-    /// Reads the mirror's checksums. The inner error is what is wrong with them.
-    pub fn read(bundle: &Path) -> Result<Result<Self, String>> {
-        let text = std::fs::read(bundle.join(MIRROR_SUMS))
-            .with_context(|| format!("reading {}", bundle.join(MIRROR_SUMS).display()))?;
-        Ok(sums::parse(&text).map(|sums| {
-            let listed = sums.into_iter().map(|(path, digest)| (below(&path), digest));
-            // The list cannot cover itself; the bundle's seal does.
-            Self { listed: listed.filter(|(path, _)| path != MIRROR_SUMS).collect() }
-        }))
+    /// Reads which files of the tree the mirror's checksums list. The inner error is what is wrong with them.
+    pub fn read(bundle: &Path, tree: &Tree) -> Result<Result<Self, String>> {
+        let mut mirror = Self { listed: vec![false; tree.files.len()], ..Self::default() };
+        let read = each_sum(bundle, |path, _| match tree.files.place(&path) {
+            Some(place) => !std::mem::replace(&mut mirror.listed[place], true),
+            None => mirror.absent.insert(path),
+        })?;
+        Ok(read.map(|()| mirror))
+    }
+
+    /// Whether the file at this place of the tree is listed.
+    pub fn lists(&self, place: usize) -> bool {
+        self.listed.get(place).copied().unwrap_or_default()
     }
 
     /// The objects' number and bytes, as their files lie on disk.
     pub fn extent(&self, tree: &Tree) -> Extent {
-        let bytes = self.listed.keys().filter_map(|path| tree.size(path)).sum();
-        Extent { objects: self.listed.len() as u64, bytes }
+        let sizes = tree.files.values().enumerate();
+        let listed = sizes.filter(|(place, _)| self.lists(*place)).map(|(_, size)| *size);
+        let absent = self.absent.len() as u64;
+        let (objects, bytes) = listed.fold((absent, 0), |(n, sum), size| (n + 1, sum + size));
+        Extent { objects, bytes }
     }
 
     /// Files where objects lie that are none: `obj-mirror verify` would find the mirror damaged.
@@ -57,18 +68,40 @@ impl Mirror {
         let is_own = |path: &OsStr| path.as_bytes().starts_with(OWN);
         tree.files
             .keys()
-            .map(OsString::as_os_str)
-            .filter(move |path| is_inside(path) && (!is_own(path) || is_aside(path)))
-            .filter(|path| !self.listed.contains_key(*path))
+            .enumerate()
+            .filter(move |(_, path)| is_inside(path) && (!is_own(path) || is_aside(path)))
+            .filter(|(place, _)| !self.lists(*place))
+            .map(|(_, path)| path)
     }
 
     /// Listed files that are not there.
     pub fn missing<'a>(&'a self, tree: &'a Tree) -> impl Iterator<Item = &'a OsStr> {
-        self.listed
-            .keys()
-            .map(OsString::as_os_str)
-            .filter(|path| tree.size(path).is_none() && !tree.odd.contains_key(*path))
+        self.absent.iter().filter(|path| !tree.odd.contains_key(*path)).map(OsString::as_os_str)
     }
+
+    /// Whether a listed path that is not a file lies below a directory.
+    pub fn lacks_below(&self, dir: &Path) -> bool {
+        let below = path_map::below(dir);
+        let first = self.absent.range(below.clone()..).next();
+        first.is_some_and(|path| path.as_bytes().starts_with(below.as_bytes()))
+    }
+}
+
+/// Passes each file that the mirror's checksums list, and its checksum, to `take`, which answers whether it has not
+/// had that path before. The inner error is what is wrong with them.
+pub fn each_sum(
+    bundle: &Path,
+    mut take: impl FnMut(OsString, Digest) -> bool,
+) -> Result<Result<(), String>> {
+    let path = bundle.join(MIRROR_SUMS);
+    let failed = || format!("reading {}", path.display());
+    let lines = BufReader::new(File::open(&path).with_context(failed)?);
+    // The list cannot cover itself; the bundle's seal does.
+    sums::each(lines, |path, digest| {
+        let path = below(&path);
+        path == MIRROR_SUMS || take(path, digest)
+    })
+    .with_context(failed)
 }
 
 /// Whether the mirror is not finished: its journal is still there.
@@ -88,7 +121,7 @@ pub fn whole(dir: &Path, tree: &Tree) -> Result<Option<Mirror>> {
     if tree.size(MIRROR_SUMS).is_none() {
         return Ok(None);
     }
-    let mirror = Mirror::read(dir)?
+    let mirror = Mirror::read(dir, tree)?
         .map_err(|why| Stop::damaged(format!("{} {why}", dir.join(MIRROR_SUMS).display())))?;
     let first = mirror.missing(tree).next().map(text::path);
     if let Some(first) = first {
@@ -160,9 +193,9 @@ mod tests {
         let sum = "0".repeat(64);
         let text = format!("{sum}  a/b\n{sum}  .obj-mirror/SHA256SUMS\n");
         std::fs::write(dir.path().join(MIRROR_SUMS), text).unwrap();
-        let mirror = Mirror::read(dir.path()).unwrap().unwrap();
-        assert_eq!(mirror.listed.keys().collect::<Vec<_>>(), ["minio/a/b"]);
         let tree = Tree::walk(dir.path()).unwrap();
+        let mirror = Mirror::read(dir.path(), &tree).unwrap().unwrap();
+        assert!(mirror.listed.iter().all(|listed| !listed));
         assert_eq!(mirror.missing(&tree).collect::<Vec<_>>(), ["minio/a/b"]);
     }
 }

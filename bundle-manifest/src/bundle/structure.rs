@@ -2,13 +2,14 @@
 //! the manifest's sizes against those on disk.
 
 use crate::bundle::mirror::{self, Mirror};
+use crate::bundle::path_map::PathMap;
 use crate::bundle::problems::Problems;
-use crate::bundle::tree::{Tree, has_below};
-use anyhow::{Context, Result};
+use crate::bundle::tree::Tree;
+use anyhow::{Context, Result, anyhow};
 use bundle_format::layout::{CONFIG, DATABASE, MANIFEST, MIRROR, MIRROR_SUMS, SEAL};
 use bundle_format::manifest::Parsed;
-use bundle_format::sums::{self, Sums};
-use std::ffi::OsStr;
+use bundle_format::sums::{self, Digest, Sums};
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 /// A bundle as its lists and the disk have it.
@@ -47,11 +48,22 @@ pub fn read(dir: &Path) -> Result<Structure> {
 }
 
 impl Structure {
-    /// The checksum of every file that the seal or the mirror lists.
-    pub fn sums(&self) -> Sums {
-        let seal = self.seal.iter().flatten();
-        let mirror = self.mirror.iter().flat_map(|mirror| &mirror.listed);
-        seal.chain(mirror).map(|(path, digest)| (path.clone(), *digest)).collect()
+    /// Passes every file that the seal or the mirror lists, and its checksum, to `take`.
+    ///
+    /// # Errors
+    /// If the mirror's checksums cannot be read.
+    pub fn each_sum(&self, dir: &Path, mut take: impl FnMut(OsString, Digest)) -> Result<()> {
+        for (path, digest) in self.seal.iter().flatten() {
+            take(path.clone(), *digest);
+        }
+        if self.mirror.is_some() {
+            let each = mirror::each_sum(dir, |path, digest| {
+                take(path, digest);
+                true
+            })?;
+            each.map_err(|why| anyhow!("{} {why}", dir.join(MIRROR_SUMS).display()))?;
+        }
+        Ok(())
     }
 
     fn read_lists(&mut self, dir: &Path) -> Result<()> {
@@ -77,7 +89,7 @@ impl Structure {
             }
         }
         if self.tree.size(MIRROR_SUMS).is_some() {
-            match Mirror::read(dir)? {
+            match Mirror::read(dir, &self.tree)? {
                 Ok(mirror) => self.mirror = Some(mirror),
                 Err(why) => self.problems.add(MIRROR_SUMS, why),
             }
@@ -127,10 +139,10 @@ impl Structure {
         }
         // Checksums that cannot be read list nothing; a problem for every object would hide the cause.
         let mirror_unread = self.mirror.is_none() && self.tree.size(MIRROR_SUMS).is_some();
-        for path in self.tree.files.keys() {
+        for (place, path) in self.tree.files.keys().enumerate() {
             let listed = path == SEAL
                 || seal.contains_key(path)
-                || mirror.listed.contains_key(path)
+                || mirror.lists(place)
                 || (mirror_unread && mirror::is_inside(path) && path != MIRROR_SUMS);
             if !listed {
                 let why = "is not part of the bundle: neither the seal nor the mirror lists it";
@@ -138,7 +150,8 @@ impl Structure {
             }
         }
         // Where a listed file is missing, its empty directory is not reported too.
-        let known = |dir: &Path| has_below(seal, dir) || has_below(&mirror.listed, dir);
+        let seal: PathMap<()> = seal.keys().map(|path| (path, ())).collect();
+        let known = |dir: &Path| seal.has_below(dir) || mirror.lacks_below(dir);
         for path in self.tree.empty_directories().filter(|dir| !known(dir)) {
             self.problems.add(path, "is not part of the bundle: a directory with no file in it");
         }

@@ -1,10 +1,10 @@
 //! The files of a bundle as they lie on disk, links not followed.
 
+use crate::bundle::path_map::{PathList, PathMap};
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 #[derive(Clone, Debug, Default)]
 pub struct Tree {
     /// Regular files, each with its size in bytes.
-    pub files: BTreeMap<OsString, u64>,
+    pub files: PathMap<u64>,
     /// What a bundle must not hold (links, devices, …), each with the name of its kind.
     pub odd: BTreeMap<OsString, &'static str>,
     /// Directories, the root itself (an empty path) included.
@@ -24,6 +24,7 @@ impl Tree {
     /// Walks a directory.
     pub fn walk(dir: &Path) -> Result<Self> {
         let mut tree = Self::default();
+        let mut files = PathList::default();
         for entry in WalkDir::new(dir).follow_root_links(true) {
             let entry = entry.with_context(|| format!("reading {}", dir.display()))?;
             let path = entry.path().strip_prefix(dir)?;
@@ -33,17 +34,18 @@ impl Tree {
             } else if kind.is_file() {
                 let size =
                     entry.metadata().with_context(|| format!("reading {}", dir.display()))?;
-                tree.files.insert(path.into(), size.len());
+                files.push(path.as_os_str(), size.len());
             } else {
                 tree.odd.insert(path.into(), name_of(kind));
             }
         }
+        tree.files = files.sorted();
         Ok(tree)
     }
 
     /// The size of a regular file in bytes.
     pub fn size(&self, path: impl AsRef<OsStr>) -> Option<u64> {
-        self.files.get(path.as_ref()).copied()
+        self.files.get(path).copied()
     }
 
     /// The sum of all sizes in bytes.
@@ -53,7 +55,8 @@ impl Tree {
 
     /// Directories without a file anywhere below them, except the root.
     pub fn empty_directories(&self) -> impl Iterator<Item = &PathBuf> {
-        let holds = |dir: &Path| has_below(&self.files, dir) || has_below(&self.odd, dir);
+        let odd: PathMap<()> = self.odd.keys().map(|path| (path, ())).collect();
+        let holds = move |dir: &Path| self.files.has_below(dir) || odd.has_below(dir);
         self.directories.iter().filter(move |dir| !dir.as_os_str().is_empty() && !holds(dir))
     }
 
@@ -80,14 +83,6 @@ pub fn resolve(dir: &Path) -> Result<PathBuf> {
     let real = dir.canonicalize().with_context(|| format!("opening {}", dir.display()))?;
     anyhow::ensure!(real.is_dir(), "{} is not a directory", dir.display());
     Ok(real)
-}
-
-/// Whether a path of the map lies below a directory.
-pub fn has_below<T>(paths: &BTreeMap<OsString, T>, dir: &Path) -> bool {
-    let mut below = dir.as_os_str().to_owned();
-    below.push("/");
-    let first = paths.range(below.clone()..).next();
-    first.is_some_and(|(path, _)| path.as_bytes().starts_with(below.as_bytes()))
 }
 
 /// Whether group or others may read a directory or go into it.
