@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Restores a bundle where it harms nothing, proves what came back, and removes it again. Leaves a report.
+# Restores a bundle into a private server, checks the result, and removes it again. Leaves a report.
 #   drill.sh                                 drills the newest bundle
-#   drill.sh BUNDLE | --newest | --random    drills this one, the newest, or any good one older than a week, else the newest
+#   drill.sh BUNDLE | --newest | --random    drills this one, the newest, or a random intact one older than a week, else the newest
 #   drill.sh FILE.tar.age [-i IDENTITY]      the same from a file of seal.sh, opened below DRILL_DIR
 #   drill.sh s3://BUCKET/….tar.age [-i IDENTITY] | restic:REPOSITORY:BUNDLE | SHIP_n:BUNDLE [-i IDENTITY]
 #                                            the same from a copy of ship.sh

@@ -3,8 +3,8 @@
 #   install.sh [--from BIN_DIR [--link]] [--timer | --cron] [--drill-timer | --drill-cron] [--name NAME] DIR
 # Binaries go to DIR/bin, wrappers to DIR/scripts. Without --from the binaries are built here (cargo
 # build --release). Run it again to upgrade.
-#   --link       DIR/bin becomes a link to BIN_DIR, and DIR/scripts one to this script's directory: as a package
-#                does, whose upgrade then is that of every deployment
+#   --link       DIR/bin becomes a link to BIN_DIR, and DIR/scripts one to this script's directory: for a package,
+#                whose upgrade then upgrades every deployment
 #   --timer      a backup every night by a systemd timer: units in /etc/systemd/system
 #   --cron       a backup every night by cron: a file in /etc/cron.d
 #   --drill-timer, --drill-cron   a drill of the newest bundle every week, in the same way

@@ -69,7 +69,7 @@ pub struct Cli {
     /// The root whose lock that restore holds too; any other is locked by this run
     #[arg(long, value_name = "DIR", requires = "safety_backup")]
     locked_root: Option<PathBuf>,
-    /// Accept what this bundle holds: ends the alarm over bundles that hold far less than the one before
+    /// Accept the content of this bundle: end the alarm that a bundle holds far less than the one before
     #[arg(long)]
     accept: bool,
     /// Accept that the root is no longer on a filesystem of its own, but on the disk below its mount point

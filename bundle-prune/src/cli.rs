@@ -57,22 +57,22 @@ pub struct Cli {
     /// Directory that holds the bundles
     root: PathBuf,
     /// Remove bundles older than this many days
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", env = "BACKUP_KEEP_DAYS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     keep_days: u32,
     /// Keep at least this many of the newest intact bundles, whatever their age
     #[arg(long, value_name = "N", default_value_t = 1)]
     keep_last: usize,
     /// Keep the newest intact bundle of each of the last N days that have one
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "BACKUP_KEEP_DAILY", default_value_t = 0)]
     keep_daily: u32,
     /// The same for weeks, which begin on Monday
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "BACKUP_KEEP_WEEKLY", default_value_t = 0)]
     keep_weekly: u32,
     /// The same for months
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "BACKUP_KEEP_MONTHLY", default_value_t = 0)]
     keep_monthly: u32,
     /// The same for years
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "BACKUP_KEEP_YEARLY", default_value_t = 0)]
     keep_yearly: u32,
     /// Count and remove only the bundles of this deployment; bundles of an unknown one belong to it
     /// unless the root also holds another deployment's

@@ -62,13 +62,18 @@ impl World {
     }
 
     fn prune(&self, args: &[&str]) -> assert_cmd::assert::Assert {
+        self.command().args(args).assert()
+    }
+
+    fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bundle-prune"));
         let old = std::env::var_os("PATH").unwrap_or_default();
         let mut path = vec![self.dir.path().join("bin")];
         path.extend(std::env::split_paths(&old));
         command.env("PATH", std::env::join_paths(path).unwrap());
         command.env_remove("PIPRIO_DEPLOY").env_remove("PIPRIO_DOMAIN");
-        command.arg(self.root()).args(args).assert()
+        command.arg(self.root());
+        command
     }
 
     fn names(&self) -> Vec<String> {
@@ -225,6 +230,18 @@ fn keep_last_keeps_more() {
     names.truncate(3);
     names.reverse();
     assert_eq!(world.names(), names);
+}
+
+#[test]
+fn the_limits_of_the_deployment_hold_where_no_option_is_given() {
+    let world = World::new();
+    let names: Vec<_> = [100, 40, 1].map(|days| world.bundle(days * 24, "intact")).into();
+    world.command().env("BACKUP_KEEP_DAYS", "60").env("BACKUP_KEEP_DAILY", "3").assert().success();
+    assert_eq!(world.names(), names);
+    world.command().env("BACKUP_KEEP_DAYS", "60").assert().success();
+    assert_eq!(world.names(), names[1..]);
+    world.command().env("BACKUP_KEEP_DAYS", "60").args(["--keep-days", "30"]).assert().success();
+    assert_eq!(world.names(), names[2..]);
 }
 
 #[test]

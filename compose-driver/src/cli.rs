@@ -96,7 +96,7 @@ const ISOLATE: &str = "\
 PIPRIO_DEPLOY is the drill's directory. It has secrets/ and certs/ of its own, and an .env of
 its own with COMPOSE_FILE=compose.drill.yml and a COMPOSE_PROJECT_NAME. The deployment's Compose
 files are read with that .env. Every service gets one network, which is internal, the image that
-the deployment runs, and empty volumes. Not taken: published ports, capabilities, devices, host
+the deployment runs, and empty volumes. Not copied: published ports, capabilities, devices, host
 namespaces and sockets; labels, DNS servers and restart policies. A path of the host is mounted
 read-only or not at all; a directory that a service writes to becomes an empty volume. One-shots
 do not run: their work is in the bundle. Secrets that no bundle has are refused.

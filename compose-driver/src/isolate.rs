@@ -70,7 +70,7 @@ pub fn isolate(drill: &Deployment, deploy: &Deployment, skip: &[String], bytes: 
     let (file, notes) = plan::isolate(&configured, &facts)?;
     room::require(bytes)?;
     write(&drill.dir().join(FILE), &serde_json::to_vec_pretty(&file)?)?;
-    info!("{} does without what is listed on standard output", drill.dir().display());
+    info!("{} runs without the items that are listed on standard output", drill.dir().display());
     pipe_kit::output::print(&notes.to_text())
 }
 

@@ -55,7 +55,7 @@ variable of .env whose name is that of a secret, and passwords in URLs. One valu
 replacement wherever it occurs, so that POSTGRES_PASSWORD and DATABASE_URL still agree. Not
 replaced: certs/, PEM and JSON files, files of several lines, and a password that is also the
 value of a name, as in POSTGRES_DB.
-The .env is written anew, without comments. Standard output has one line for each secret:
+The .env is rewritten without comments. Standard output has one line for each secret:
   replaced<TAB>NAME
   kept<TAB>NAME<TAB>data-key, or another reason
 
@@ -64,10 +64,10 @@ EXAMPLES
 
 const DOCTOR: &str = "\
 Each check is one line: ok, note, finding or skipped, what was checked, what was found, and for a
-finding the command to type. Words in capitals, and what an editor opens, are yours to fill in.
-Servers are asked, and each program has a time limit. Nothing is changed, and no destination of
-copies is asked. With DESTDIR in the environment, the schedule is looked for below it, as
-install.sh writes it.
+finding the command to type. Replace words in capitals in a command with your values. Queries the
+servers; each program has a time limit. Changes nothing, and does not contact the destinations of
+copies. With DESTDIR in the environment, searches for the schedule below it, where install.sh
+writes it.
 
 EXAMPLES
   deploy-env doctor || echo 'type the commands of the findings' >&2
@@ -80,8 +80,8 @@ EXIT STATUS
 
 const DETECT: &str = "\
 Compose lists the services; the database, the object storage and the cache are recognised by their
-images. A line is proposed only if the value is certain. Two servers of a kind are a question to
-you, and so is a line that would change a service: Compose files use the same variables.
+images. A line is proposed only if the value is certain. If there are two servers of a kind, or a
+line would change a service (Compose files use the same variables), the decision is yours.
 
 EXAMPLES
   deploy-env --deploy /srv/deploy detect
@@ -91,7 +91,7 @@ EXIT STATUS
   0  no setting is missing
   1  Compose cannot read its files, or the .env cannot be written
   2  wrong command line, or no deployment
-  3  settings are missing that nobody but you knows";
+  3  settings are missing that only you know";
 
 const AFTER: &str = "\
 EXAMPLES
@@ -145,7 +145,7 @@ struct Get {
 
 #[derive(Args, Debug)]
 struct ReplaceSecrets {
-    /// Directory that the archive was extracted into, and nothing else is in
+    /// Directory that contains the extracted archive and nothing else
     dir: PathBuf,
     /// Variable, or file below secrets/, that the restored data needs: it stays; repeatable
     #[arg(long, value_name = "NAME")]
@@ -181,7 +181,7 @@ struct Doctor {
 
 #[derive(Args, Debug)]
 struct Detect {
-    /// Set a setting of .env, which is no secret; repeatable
+    /// Set a setting in .env, but not a secret; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
     /// Add the lines to .env

@@ -148,7 +148,7 @@ const OTHER_NAMES: &[(&str, &str)] = &[
     ("AWS_ENDPOINT_URL_S3", "set S3_ENDPOINT"),
 ];
 
-/// The setting that goes by a name, its own or libpq's.
+/// The setting with a name, its own or libpq's.
 pub fn find(name: &str) -> Option<&'static Passed> {
     const SERVICES: &[Passed] = &[SERVICE, SERVICE_FILE];
     PASSED.iter().chain(SERVICES).find(|p| p.setting == name || p.variable == name)

@@ -179,7 +179,7 @@ pub fn find(key: &str) -> Option<&'static Setting> {
     all().find(|s| s.key == key)
 }
 
-/// Where a setting stands in the documentation.
+/// The position of a setting in the documentation.
 pub fn position(key: &str) -> Option<usize> {
     all().position(|s| s.key == key)
 }

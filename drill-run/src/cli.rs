@@ -16,7 +16,7 @@ use std::path::PathBuf;
 const AFTER: &str = "\
 STEPS, in this order:
   validate   check that the bundle is intact
-  server     start a private PostgreSQL in DRILL_DIR, reached by a Unix socket alone
+  server     start a private PostgreSQL in DRILL_DIR, reachable only through a Unix socket
   load       load the dump into it; its time is the recovery time (RTO)
   compare    compare the database with the dump, and with the bundle and the drill before
   objects    compare the mirror with its index, and with the keys of drill.d/objects.sql
@@ -51,7 +51,7 @@ EXIT STATUS:
   5  refused: no bundle, no room, no PostgreSQL for it, another drill is running, or a hook failed
   128+N  signal N; 143 also after DRILL_TIMEOUT_HOURS";
 
-/// Restore a bundle where it harms nothing, prove what came back, and remove it again
+/// Restore a bundle into a private server, check the result, and remove it again
 ///
 /// Runs a fixed sequence of steps, each of them one of the toolkit's other programs. The deployment
 /// is `$PIPRIO_DEPLOY`, else the parent of this binary's directory.

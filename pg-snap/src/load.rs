@@ -202,8 +202,8 @@ impl Load {
             None => "their statements are in the dump".into(),
         };
         warning!(
-            "{name} has all rows; {} object(s) named above differ from the dump; {next}",
-            omitted.len()
+            "{name} has all rows; different from the dump: {}, named above; {next}",
+            pipe_kit::text::count(omitted.len(), "object")
         );
         Exit::Incomplete
     }

@@ -25,10 +25,10 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum Work {
-    /// Install the package into a deployment, after a question
+    /// Install the package into a deployment, after confirmation
     ///
     /// Shows the services that it finds, the settings that the .env lacks, and what would be written. bin/ and scripts/
-    /// become links to the package, so that an upgrade of the package is one of every deployment.
+    /// become links to the package, so that an upgrade of the package upgrades every deployment.
     Install(Install),
     /// Check the whole deployment, and print a command for each finding
     #[command(disable_help_flag = true)]

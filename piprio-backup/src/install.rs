@@ -15,10 +15,10 @@ use std::process::{Command, Stdio};
 pub struct Install {
     /// Directory of the deployment
     dir: PathBuf,
-    /// Set a setting of .env, which is no secret; repeatable
+    /// Set a setting in .env, but not a secret; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Write without a question
+    /// Write without asking for confirmation
     #[arg(long)]
     yes: bool,
     /// Also make a backup every night, by a systemd timer

@@ -47,7 +47,7 @@ const fn script(
 pub const SCRIPTS: [Script; 7] = [
     script("backup", "Make a bundle of the whole deployment", &["backup-run"], &[]),
     script("restore", "Restore a bundle, or list the bundles", &["restore-run"], KEYS),
-    script("drill", "Restore a bundle where it harms nothing, and check it", &["drill-run"], KEYS),
+    script("drill", "Restore a bundle into a private server, and check it", &["drill-run"], KEYS),
     script("health-check", "Check the deployment's services", &["health-probe"], &[]),
     script("seal", "Encrypt a bundle into one file", &[], OF_SEAL),
     script(

@@ -113,8 +113,8 @@ fn refuse_if_any(problems: &[String]) -> Result<()> {
     for problem in problems {
         pipe_kit::log::line(format_args!("preflight: {problem}"));
     }
-    Err(Stop::refused(format!("{} problem(s), listed above with their remedies", problems.len()))
-        .into())
+    let problems = pipe_kit::text::count(problems.len(), "problem");
+    Err(Stop::refused(format!("{problems}, listed above with the remedy of each")).into())
 }
 
 fn missing_tools() -> impl Iterator<Item = String> {

@@ -110,8 +110,8 @@ pub enum Command {
 /// `ship-run init`
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Each SHIP_n that is restic:REPOSITORY needs SHIP_n_PASSWORD_FILE. Keep a copy of that password elsewhere:
-without it, nobody can read the repository.
+Each SHIP_n that is restic:REPOSITORY needs SHIP_n_PASSWORD_FILE. Keep a copy of that password
+elsewhere: without it, nobody can read the repository.
 
 EXAMPLES
   ship-run init
@@ -172,9 +172,9 @@ pub struct Verify {
 The newest complete copy of each destination is never removed, and nothing is while the alarm is
 on or the clock is in doubt, as for bundles (bundle-prune). The alarm is also on where the newest
 complete copy was made while it was on, unless this host has its bundle and the alarm is off here.
-A locked copy is kept until its lock ends. Only copies of this deployment's domain are removed. From
-a restic repository, what is removed is old by this rule and by restic's own (restic forget, with the
-same numbers).
+A locked copy is kept until its lock ends. Only copies of this deployment's domain are removed. A
+snapshot in a restic repository is removed only if it is old by this rule and by restic's own
+(restic forget, with the same numbers).
 
 EXAMPLES
   ship-run prune --dry-run
@@ -236,7 +236,7 @@ EXIT STATUS
   5  refused: a program is missing, there is not enough space, the keys are refused, or there are
      several snapshots of that name")]
 pub struct Fetch {
-    /// What to fetch
+    /// Copy to fetch, in one of the forms below
     pub copy: String,
     /// Restore a snapshot of restic into this directory, and print the bundle's path
     #[arg(long, value_name = "DIR", conflicts_with = "command")]

@@ -43,7 +43,7 @@ pub fn text(report: &Report, deployment: &Deployment) -> String {
         let names = report.changed.join(", ");
         text += &format!("These lines change the configuration of {names}: start them again.\n");
     }
-    text += &paragraph("Needed, and known to nobody but you:", &needed);
+    text += &paragraph("Needed, and known only to you:", &needed);
     match text.is_empty() {
         true => format!("{} has all settings\n", dotenv.display()),
         false => text,

@@ -111,7 +111,7 @@ fn line(name: &str, key: &Key) -> Line {
             return Line::note(name, found);
         }
     }
-    let opens = "a secret key that opens the copies: whoever takes this host can read them";
+    let opens = "a secret key that opens the copies: whoever takes over this host can read them";
     let path = quoted(&key.path);
     if !key.is_alone {
         let found = format!("{shown} has, among other things, {opens}; keep the key elsewhere");

@@ -26,8 +26,8 @@ Every part is sent with its MD5 and SHA-256, which the server compares. The part
 8 MiB, and twice as large after each 1,000 parts. At most 32 MiB of them are in memory; parts over
 16 MiB lie in temporary files.
 
-With --retain-days, the stored object must be shown as locked, if the keys may look: some servers accept
-a lock that they do not keep.
+With --retain-days, the run fails if the server does not show the lock afterwards (if the keys may
+read it): some servers accept a lock and do not apply it.
 
 EXAMPLES
   obj-mirror put s3://offsite/a.tar.age < a.tar.age

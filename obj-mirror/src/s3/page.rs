@@ -55,7 +55,7 @@ pub fn read(document: &Document) -> Result<Page, StoreError> {
     })?;
     let truncated = truncated.ok_or_else(|| {
         StoreError::transient(
-            "unreadable response: the listing does not tell whether it is complete",
+            "unreadable response: the listing does not show whether it is complete",
         )
     })?;
     if truncated && page.next.is_none() {

@@ -50,7 +50,7 @@ fn a_page_that_is_no_listing_ends_no_listing_and_deletes_nothing() {
     let cases = [
         (Fate::Instead(ERROR), "the server answered 200 InternalError We failed"),
         (Fate::Instead(PAGE), "answered 200 with a document <html> instead of <ListBucketResult>"),
-        (Fate::Change(without_its_end), "the listing does not tell whether it is complete"),
+        (Fate::Change(without_its_end), "the listing does not show whether it is complete"),
     ];
     for (fate, reason) in cases {
         run_with(&bench, &args, usize::MAX, fate, is_second_page).with(1).reports(reason);

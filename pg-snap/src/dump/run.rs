@@ -112,7 +112,7 @@ pub fn end_leftover_sessions(server: &Server, names: &[String]) -> Result<()> {
         let ended =
             server.end_sessions(Sessions::Named(name)).context("ending the dump's sessions")?;
         if ended > 0 {
-            info!("ended {ended} session(s) that a killed dump had left");
+            info!("ended the sessions that a killed dump had left ({ended})");
         }
     }
     Ok(())

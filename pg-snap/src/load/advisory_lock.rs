@@ -61,7 +61,7 @@ impl AdvisoryLock {
         let left = Sessions::WithOwnName;
         let ended = self.query(&left.end_statement(self.server_major))?;
         if ended != "0" {
-            info!("ended {ended} session(s) that an earlier load of {database} had left running");
+            info!("ended the sessions that an earlier load of {database} had left ({ended})");
         }
         let from = format!(
             "FROM pg_catalog.pg_stat_activity WHERE {} AND pid <> pg_catalog.pg_backend_pid()",

@@ -5,7 +5,7 @@ use crate::server_error::ServerError;
 use crate::sql::named_roles::named_roles;
 use crate::sql::{TokenCursor, properties, tokens};
 
-/// What a later statement of the dump may mend: a right that it grants; a materialized view that it fills; a name, a key
+/// What a later statement of the dump may provide: a right that it grants; a materialized view that it fills; a name, a key
 /// or a kind of object that is there only after it. Not a value, a duplicate, or a resource.
 const MENDED_LATER: [&str; 12] = [
     "42501", "55000", "42883", "42P01", "42704", "42P02", "3F000", "42803", "42804", "42809",

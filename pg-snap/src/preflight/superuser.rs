@@ -28,7 +28,7 @@ pub fn description(SuperuserObject { kind, name }: &SuperuserObject) -> String {
 
 /// Statements that create an object of a kind; none for a kind that a newer version knows. Where they need a
 /// right on the database that the attempt is made in and fail without it, only the roles with that right are
-/// told apart from a superuser.
+/// distinguished from a superuser.
 pub fn attempt(kind: SuperuserKind) -> Option<&'static str> {
     Some(match kind {
         SuperuserKind::PublicationOfAllTables => "CREATE PUBLICATION pg_snap_probe FOR ALL TABLES;",
