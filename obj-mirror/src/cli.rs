@@ -201,6 +201,7 @@ pub struct Verify {
 EXAMPLES
   obj-mirror status s3://documents
   obj-mirror status --quick --json s3://documents
+  obj-mirror status --quick --writable s3://documents
 
 EXIT STATUS
   0  done; with --json also for a missing bucket: \"exists\": false
@@ -217,6 +218,10 @@ pub struct Status {
     /// Request only the first page of the listing, to check that the server answers
     #[arg(long)]
     pub quick: bool,
+
+    /// Fail if the keys may not write: begin an upload and abort it, which stores nothing
+    #[arg(long)]
+    pub writable: bool,
 
     /// Print the report as JSON
     #[arg(long)]

@@ -3,17 +3,28 @@
 use crate::cli::Status;
 use crate::location::BucketPath;
 use crate::report;
+use crate::s3::fault::Kind;
 use crate::s3::remote::{Listing, Remote};
+use crate::s3::retry::retrying;
+use crate::s3::store::ObjectAttributes;
 use crate::s3::tasks;
 use anyhow::Result;
 use bundle_format::report::BucketStatus;
-use pipe_kit::Exit;
+use http::HeaderMap;
+use pipe_kit::{Exit, warning};
+
+/// The key of an upload that is begun and aborted.
+const PROBE: &str = ".obj-mirror-probe";
 
 /// Counts the objects of a bucket.
 pub fn run(args: &Status) -> Result<Exit> {
     let path = BucketPath::parse(&args.bucket)?;
     let remote = args.link.remote(&path, None)?;
-    let found = tasks::runtime()?.block_on(count(&remote, args.quick))?;
+    let runtime = tasks::runtime()?;
+    let found = runtime.block_on(count(&remote, args.quick))?;
+    if args.writable && found.is_some() {
+        runtime.block_on(try_to_write(&remote))?;
+    }
     // A caller that creates a missing bucket must be able to distinguish it from an unreachable server.
     if found.is_none() && !args.json {
         return Err(remote.store.no_bucket());
@@ -44,6 +55,27 @@ struct Found {
     objects: usize,
     bytes: u64,
     more: bool,
+}
+
+/// Begins an upload and aborts it. Keys that may only read are refused then, and nothing is stored, which a bucket with
+/// versions or a lock would keep. A server without such uploads is not asked further.
+async fn try_to_write(remote: &Remote) -> Result<()> {
+    let (headers, key) = (HeaderMap::new(), remote.full(PROBE));
+    let attributes = ObjectAttributes { headers: &headers, tags: None };
+    let upload = match retrying(|_| remote.store.begin_parts(&key, attributes)).await {
+        Ok(upload) => upload,
+        Err(error) if error.kind == Kind::Unsupported => return Ok(()),
+        Err(error) => {
+            let path = format!("s3://{}", remote.store.name());
+            let failed = format!("writing to {path} was tried, and nothing was stored");
+            return Err(remote.store.fatal(&error).context(failed));
+        }
+    };
+    // An upload that stays holds no part; the storage's rule for unfinished uploads removes it.
+    if let Err(error) = retrying(|_| remote.store.abort_parts(&upload)).await {
+        warning!("an upload of {key}, which holds nothing, was not aborted: {error}");
+    }
+    Ok(())
 }
 
 /// Counts the objects of the bucket or of its first page; none if the bucket does not exist.

@@ -19,7 +19,7 @@ pub fn refuse_if_others_may_write(path: &Path) -> Result<()> {
         if others_may_write(meta.uid(), meta.permissions().mode()) {
             let message = format!(
                 "{} is writable by users other than root, so root does not run it: \
-                 chown root:root {0} && chmod go-w {0}",
+                 run it as the owner (runuser -u \"$(stat -c %U {0})\" -- COMMAND), or chown root:root {0} && chmod go-w {0}",
                 path.display()
             );
             return Err(Stop::refused(message).into());

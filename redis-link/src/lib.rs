@@ -34,7 +34,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://`.
+    /// Reads `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss://`; or `?db=DATABASE`, as many clients do.
     ///
     /// # Errors
     /// [`Stop::usage`] without the URL, for it may hold a password.
@@ -53,14 +53,21 @@ impl Server {
             _ => return Err(wrong("has no host")),
         };
         let settings = info.redis_settings();
+        let database = database(url, settings.db()).map_err(|what| wrong(&what))?;
         Ok(Self {
             host: pipe_kit::address::bare(host).to_owned(),
             port,
             is_tls,
             user: settings.username().map(str::to_owned),
             password: settings.password().map(str::to_owned),
-            database: settings.db(),
+            database,
         })
+    }
+
+    /// Another node of the same cluster, with the same user.
+    #[must_use]
+    pub fn node(&self, host: &str, port: u16) -> Self {
+        Self { host: host.to_owned(), port, ..self.clone() }
     }
 
     /// The password, without the URL's percent-encoding.
@@ -94,6 +101,21 @@ impl Server {
     }
 }
 
+/// The database that a URL names, in its path or its query. The crate reads the path alone.
+fn database(url: &str, of_path: i64) -> Result<i64, String> {
+    let parsed = redis::parse_redis_url(url).ok_or("is not a valid URL")?;
+    let has_path = !matches!(parsed.path(), "" | "/");
+    let mut database = has_path.then_some(of_path);
+    for (_, value) in parsed.query_pairs().filter(|(name, _)| name == "db") {
+        let named: i64 = value.parse().map_err(|_| "has ?db= without a number".to_owned())?;
+        if database.is_some_and(|other| other != named) {
+            return Err("names two databases".to_owned());
+        }
+        database = Some(named);
+    }
+    Ok(database.unwrap_or_default())
+}
+
 /// A connection that is authenticated.
 pub struct Connection {
     stream: Stream,
@@ -121,6 +143,12 @@ impl Connection {
         redis::from_redis_value(answer)
             .with_context(|| format!("cannot parse the answer to {}", words.first().unwrap_or(&"")))
     }
+}
+
+/// A part of an answer, as what it must be.
+#[must_use]
+pub fn from_value<T: FromRedisValue>(value: Value) -> Option<T> {
+    redis::from_redis_value(value).ok()
 }
 
 /// The server's answer to a command that it refuses.
@@ -176,13 +204,25 @@ mod tests {
             read("redis://:pw@10.0.0.1:7"),
             ("10.0.0.1".into(), 7, false, None, text("pw"), 0)
         );
+        for (query, number) in
+            [("?db=3", 3), ("/?db=3", 3), ("/3?db=3", 3), ("/2?timeout=5s", 2), ("?x=1", 0)]
+        {
+            let url = format!("redis://h{query}");
+            assert_eq!(Server::parse(&url).unwrap().database, number, "{query}");
+        }
     }
 
     #[test]
     fn an_invalid_url_or_one_without_verification_is_refused_and_not_repeated() {
-        for url in
-            ["hunter2", "http://hunter2", "rediss://:hunter2@h/#insecure", "redis+unix:///hunter2"]
-        {
+        for url in [
+            "hunter2",
+            "http://hunter2",
+            "rediss://:hunter2@h/#insecure",
+            "redis+unix:///hunter2",
+            "redis://:hunter2@h/0?db=3",
+            "redis://h?db=hunter2",
+            "redis://h?db=1&db=2&x=hunter2",
+        ] {
             let error = Server::parse(url).err().unwrap();
             assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Usage);
             assert!(!format!("{error:#}").contains("hunter2"), "{error:#}");

@@ -4,6 +4,7 @@ use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::address::{Addresses, joined};
 use redis_link::{Connection, Files, Refused, Server, Value};
+use std::collections::BTreeSet;
 use std::net::ToSocketAddrs;
 use std::time::Duration;
 
@@ -12,7 +13,10 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(600);
 
 fn connect(settings: &Settings) -> Result<Connection> {
-    let server = Server::parse(&settings.redis_url)?;
+    connect_to(&Server::parse(&settings.redis_url)?, settings)
+}
+
+fn connect_to(server: &Server, settings: &Settings) -> Result<Connection> {
     let known = Addresses::parse(&settings.variable("PIPRIO_RESOLVE").unwrap_or_default())?;
     // Only the address changes; the certificate is checked against the server's own name.
     let (host, port) = known.find(&server.host, server.port).unwrap_or((&server.host, server.port));
@@ -28,10 +32,56 @@ pub fn ping(settings: &Settings) -> Result<Connection> {
     Ok(connection)
 }
 
+/// A connection to the server, or, where it is a node of a cluster, to every node that holds keys.
+fn connect_to_all(settings: &Settings) -> Result<Vec<Connection>> {
+    let server = Server::parse(&settings.redis_url)?;
+    let mut connection = connect_to(&server, settings)?;
+    let mut others = masters(&mut connection)?;
+    if others.len() < 2 {
+        return Ok(vec![connection]);
+    }
+    others.iter_mut().filter(|(host, _)| host.is_empty()).for_each(|(host, _)| {
+        host.clone_from(&server.host);
+    });
+    let node = |(host, port): &(String, u16)| {
+        let connection = connect_to(&server.node(host, *port), settings);
+        connection.with_context(|| format!("the node {} of its cluster", joined(host, *port)))
+    };
+    others.iter().map(node).collect()
+}
+
+/// Host and port of the masters of a cluster, the host empty where it is the one that was asked; nothing where there is no
+/// cluster, or where the server does not say.
+fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
+    let is_of_cluster = |info: &String| info.lines().any(|line| line == "cluster_enabled:1");
+    if !answered(connection.query(&["INFO", "cluster"]))?.is_ok_and(|info| is_of_cluster(&info)) {
+        return Ok(Vec::new());
+    }
+    let slots: Vec<Vec<Value>> = connection.query(&["CLUSTER", "SLOTS"])?;
+    let master = |range: Vec<Value>| {
+        let node: Vec<Value> = redis_link::from_value(range.into_iter().nth(2)?)?;
+        let mut node = node.into_iter();
+        let host: Option<String> = redis_link::from_value(node.next()?)?;
+        Some((host.unwrap_or_default(), redis_link::from_value(node.next()?)?))
+    };
+    let found: BTreeSet<(String, u16)> = slots.into_iter().filter_map(master).collect();
+    Ok(found.into_iter().collect())
+}
+
 /// Why a restore could not empty the cache, and what to do about it: it does not answer, or would refuse that.
 /// Nothing is changed.
 pub fn problem(settings: &Settings) -> Option<String> {
-    let ask = || refusal(&mut ping(settings)?);
+    let ask = || {
+        ping(settings)?;
+        let mut refused = Ok(None);
+        for mut node in connect_to_all(settings)? {
+            refused = refusal(&mut node);
+            if !matches!(refused, Ok(None)) {
+                break;
+            }
+        }
+        refused
+    };
     let cache = format!("the cache {}", settings.redis_without_password());
     match ask() {
         Ok(refused) => refused.map(|it| format!("{cache} refuses FLUSHDB: {it}; {}", remedy(&it))),
@@ -84,7 +134,7 @@ fn remedy(refused: &Refused) -> &'static str {
 
 /// Empties the cache's database, and returns how many keys it held, if its user may know that.
 pub fn flush(settings: &Settings) -> Result<Option<u64>> {
-    let flush = || empty(&mut connect(settings)?);
+    let flush = || connect_to_all(settings)?.iter_mut().map(empty).sum::<Result<Option<u64>>>();
     flush().with_context(|| format!("emptying the cache {}", settings.redis_without_password()))
 }
 

@@ -73,7 +73,7 @@ impl Preflight<'_> {
         }
         if settings.bundled_storage && self.bundle.mirror().is_some() {
             problems.extend(self.bucket(may_create).err().map(|error| {
-                format!("the object storage: {error:#}; start it, or correct the S3_ settings")
+                format!("the object storage: {error:#}; start it, correct the S3_ settings, or give the keys of S3_ACCESS_KEY the right to write")
             }));
         }
         problems.extend(cache::problem(settings));
@@ -94,7 +94,7 @@ impl Preflight<'_> {
 
     /// A bucket that can be created is no problem; whether it can is known once it is.
     fn bucket(&self, may_create: bool) -> Result<()> {
-        if storage::bucket_exists(self.settings)? {
+        if storage::is_writable(self.settings)? {
             return Ok(());
         }
         let url = self.settings.bucket_url()?;

@@ -18,6 +18,8 @@ pub struct Redis {
     server: Option<Server>,
     port: u16,
     password: Option<String>,
+    /// The port on which the nodes of a cluster reach this one.
+    bus: Option<u16>,
     dir: TempDir,
 }
 
@@ -26,8 +28,18 @@ pub struct Redis {
 /// # Errors
 /// If it cannot be written.
 pub fn write_config(file: &Path, port: u16, dir: &Path, password: Option<&str>) -> Result<()> {
+    write_with(file, port, dir, password, "")
+}
+
+fn write_with(
+    file: &Path,
+    port: u16,
+    dir: &Path,
+    password: Option<&str>,
+    more: &str,
+) -> Result<()> {
     let mut text = format!(
-        "bind 127.0.0.1\nport {port}\ndir \"{}\"\nsave \"\"\nappendonly no\ndaemonize no\n",
+        "bind 127.0.0.1\nport {port}\ndir \"{}\"\nsave \"\"\nappendonly no\ndaemonize no\n{more}",
         dir.display()
     );
     if let Some(password) = password {
@@ -52,10 +64,38 @@ impl Redis {
     /// # Errors
     /// If Redis is not installed or does not start.
     pub fn with(password: Option<&str>) -> Result<Self> {
+        Self::of_kind(password, false)
+    }
+
+    /// The nodes of a cluster without replicas, among which all keys are divided.
+    ///
+    /// # Errors
+    /// If one does not start, or they do not find each other.
+    pub fn cluster(nodes: u32) -> Result<Vec<Self>> {
+        const SLOTS: u32 = 16384;
+        let all = (0..nodes).map(|_| Self::of_kind(None, true)).collect::<Result<Vec<_>>>()?;
+        for (node, number) in all.iter().zip(0..) {
+            let of = |number: u32| SLOTS * number / nodes;
+            let (first, last) = (of(number).to_string(), (of(number + 1) - 1).to_string());
+            node.command(0, &["CLUSTER", "ADDSLOTSRANGE", &first, &last])?;
+            let (port, bus) = (node.port.to_string(), node.bus.unwrap_or_default().to_string());
+            all[0].command(0, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus])?;
+        }
+        for node in &all {
+            wait_until("the cluster", || {
+                Ok(node.command(0, &["CLUSTER", "INFO"])?.contains("cluster_state:ok"))
+            })?;
+        }
+        Ok(all)
+    }
+
+    fn of_kind(password: Option<&str>, in_a_cluster: bool) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("redis-").tempdir().context("a directory")?;
-        let mut redis = Self { server: None, port: 0, password: password.map(str::to_owned), dir };
+        let password = password.map(str::to_owned);
+        let mut redis = Self { server: None, port: 0, password, bus: None, dir };
         for _ in 0..ATTEMPTS {
             redis.port = free_port()?;
+            redis.bus = in_a_cluster.then(free_port).transpose()?;
             if redis.run()? {
                 return Ok(redis);
             }
@@ -65,7 +105,9 @@ impl Redis {
 
     fn run(&mut self) -> Result<bool> {
         let config = self.dir.path().join("redis.conf");
-        write_config(&config, self.port, self.dir.path(), self.password.as_deref())?;
+        let bus = self.bus.map(|port| format!("cluster-enabled yes\ncluster-port {port}\n"));
+        let (bus, password) = (bus.unwrap_or_default(), self.password.as_deref());
+        write_with(&config, self.port, self.dir.path(), password, &bus)?;
         let log = self.dir.path().join("log");
         let mut server = Server::spawn(Command::new("redis-server").arg(config), &log)?;
         let mut up = false;

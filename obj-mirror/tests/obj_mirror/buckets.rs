@@ -1,6 +1,24 @@
 //! Buckets that are missing, and are made.
 
 use crate::kit::{Bench, end};
+use test_kit::s3::keys::{READ_ONLY, UPLOAD_ONLY};
+
+#[test]
+fn keys_that_may_only_read_are_found_and_nothing_is_stored() {
+    let bench = Bench::new();
+    let ask = |access: &str, more: &[&str]| {
+        let mut command = bench.command(&["status", "--quick", "s3://documents/some/prefix"]);
+        end(command.args(more).env("AWS_ACCESS_KEY_ID", access))
+    };
+    ask(READ_ONLY, &[]).with(0);
+    ask(READ_ONLY, &["--writable"]).with(1).reports("writing to s3://documents");
+    ask(UPLOAD_ONLY, &["--writable"]).with(1).reports("the keys are refused");
+    bench.run(&["status", "--writable", "s3://documents"]).with(0);
+    bench.run(&["status", "--json", "--writable", "s3://missing"]).with(0);
+    assert!(bench.keys().is_empty());
+    let uploads = bench.s3.client().request("GET", ("documents", ""), &[("uploads", "")], &[], b"");
+    assert!(!uploads.unwrap().text().contains("<UploadId>"));
+}
 
 #[test]
 fn a_missing_bucket_is_made_once_and_what_is_there_is_left_alone() {

@@ -4,6 +4,7 @@
 mod addresses;
 mod again;
 mod beside;
+mod cache_and_storage;
 mod credentials;
 mod earlier;
 mod failures;

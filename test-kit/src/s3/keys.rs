@@ -8,8 +8,11 @@ use s3s::{S3Result, s3_error};
 pub const UPLOAD_ONLY: &str = "AKUPLOADSALONE";
 /// Keys that may only list, with the same secret key.
 pub const LIST_ONLY: &str = "AKLISTSALONE";
+/// Keys that may only read, with the same secret key.
+pub const READ_ONLY: &str = "AKREADSALONE";
 /// What they may do.
-const LIMITED: [(&str, &[&str]); 2] = [
+const LIMITED: [(&str, &[&str]); 3] = [
+    (READ_ONLY, &["ListObjectsV2", "GetObject", "HeadObject", "HeadBucket", "GetObjectTagging"]),
     (
         UPLOAD_ONLY,
         &[

@@ -1,0 +1,64 @@
+//! What a restore asks of cache and object storage before it changes anything, and which of them it changes.
+
+use super::kit::*;
+use anyhow::{Result, ensure};
+use test_kit::Redis;
+use test_kit::deployment::Deployment;
+use test_kit::s3::keys::READ_ONLY;
+
+/// Replaces a setting.
+fn set(deployment: &Deployment, key: &str, value: &str) -> Result<()> {
+    let env = deployment.dir().join(".env");
+    let text = std::fs::read_to_string(&env)?;
+    let others = text.lines().filter(|line| !line.starts_with(&format!("{key}=")));
+    let lines: Vec<_> = others.map(str::to_owned).chain([format!("{key}='{value}'\n")]).collect();
+    Ok(std::fs::write(&env, lines.join("\n"))?)
+}
+
+#[test]
+fn every_node_of_a_cluster_is_emptied() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let nodes = Redis::cluster(2)?;
+    for node in &nodes {
+        // Each key belongs to one of them, and the other refuses it.
+        let stored = (0..50).filter(|n| node.command(0, &["SET", &format!("k{n}"), "1"]).is_ok());
+        ensure!(stored.count() > 5, "no key belongs to a node");
+    }
+    set(&deployment, "REDIS_URL", &nodes[1].url(0))?;
+    let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+    ensure!(run.stderr.contains("the cache held 50 keys"), "{}", run.stderr);
+    for node in &nodes {
+        assert_eq!(node.command(0, &["DBSIZE"])?, "0");
+    }
+    Ok(())
+}
+
+#[test]
+fn the_database_that_the_query_of_a_url_names_is_emptied_and_no_other() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let cache = Redis::start()?;
+    for database in [0, 3] {
+        cache.command(database, &["SET", "k", "1"])?;
+    }
+    let url = format!("redis://127.0.0.1:{}?db=3", cache.port());
+    set(&deployment, "REDIS_URL", &url)?;
+    deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+    assert_eq!([0, 3].map(|n| cache.command(n, &["DBSIZE"]).unwrap()), ["1", "0"]);
+    set(&deployment, "REDIS_URL", &url.replace("?", "/0?"))?;
+    let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?;
+    ensure!(run.stderr.contains("REDIS_URL names two databases"), "{}", run.stderr);
+    assert_eq!(cache.command(0, &["DBSIZE"])?, "1");
+    Ok(())
+}
+
+#[test]
+fn keys_that_may_not_write_are_found_before_the_database_is_replaced() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    set(&deployment, "S3_ACCESS_KEY_FILE", "")?;
+    set(&deployment, "S3_ACCESS_KEY", READ_ONLY)?;
+    let before = deployment.state()?;
+    let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(5);
+    ensure!(run.stderr.contains("the right to write"), "{}", run.stderr);
+    assert_eq!(deployment.state()?, before);
+    Ok(())
+}
