@@ -23,9 +23,10 @@ const PID: &str = "pg-snap: server process ";
 const COPIED: &str = "COPY ";
 /// How long an answer may take before the server is asked whether the session is running a statement.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How many times in a row the server may report that the session is idle; once more for so many bytes
-/// sent since the last answer, because the server does not see a statement that is still on its way.
-const IDLE: u64 = 2;
+/// How many times in a row the server may report that the session is idle, a minute in all: the network may stall, and the
+/// host may swap, for as long. Once more for so many bytes sent since the last answer, because the server does not see a
+/// statement that is still on its way.
+const IDLE: u64 = 12;
 const BYTES: u64 = 1 << 20;
 
 /// A session. Dropped, it is ended; what it has done is lost with the database that it was done in.
