@@ -18,11 +18,11 @@ impl Script {
         }
     }
 
-    /// How the line begins that its program logs at the end of its last part.
-    pub fn last_line(self) -> &'static str {
+    /// The last of the stages in the record of a run.
+    pub fn last_stage(self) -> &'static str {
         match self {
-            Self::Backup => "backup-run: [8/8] prune: ",
-            Self::Restore => "restore-run: [11/11] health: ",
+            Self::Backup => "prune",
+            Self::Restore => "health",
         }
     }
 }

@@ -52,6 +52,13 @@ struct Message {
 struct Record {
     started: DateTime<Utc>,
     status: Option<i32>,
+    stages: Vec<Stage>,
+}
+
+#[derive(Deserialize)]
+struct Stage {
+    stage: String,
+    status: Option<i32>,
 }
 
 /// What is watched of a deployment.
@@ -110,20 +117,22 @@ impl Watch {
     fn end_of(&self, run: &Ended) -> Result<End> {
         let name = run.script.name();
         let Some(status) = run.status else {
-            let is_done = self.is_recorded_as_done(run);
-            ensure!(!is_done || (run.logged)(run.script.last_line()), "recorded as done too early");
-            return Ok(End::Killed(is_done));
+            let Some(record) = self.record_as_done(run) else { return Ok(End::Killed(false)) };
+            // Not by the log: what the run has written may still be in its own pipe when it is killed.
+            let last = record.stages.last().filter(|last| last.stage == run.script.last_stage());
+            ensure!(last.is_some_and(|last| last.status == Some(0)), "recorded as done too early");
+            return Ok(End::Killed(true));
         };
         // A signal may come before the program has read its settings.
         let begun = if status > 128 { format!("{name}-run: [1/") } else { format!("{name}-run: ") };
         Ok(End::Status(status, status == 0 || (run.logged)(&begun)))
     }
 
-    fn is_recorded_as_done(&self, run: &Ended) -> bool {
+    fn record_as_done(&self, run: &Ended) -> Option<Record> {
         let file = self.dir.join(format!(".restore/last-{}.json", run.script.name()));
         let record = serde_json::from_slice::<Record>(&std::fs::read(file).unwrap_or_default());
         let is_it = |record: &Record| record.started >= run.launched.trunc_subsecs(0);
-        record.is_ok_and(|record| is_it(&record) && record.status == Some(0))
+        record.ok().filter(|record| is_it(record) && record.status == Some(0))
     }
 
     /// The counters are what was reported.
