@@ -6,12 +6,14 @@ use crate::psql::{self, Server};
 use crate::sql::literal;
 use anyhow::{Context, Result};
 use bundle_format::report::{DatabaseBeside, DatabaseStatus};
-use pipe_kit::Exit;
+use pipe_kit::{Exit, text};
 
 /// Prints the status of `PGDATABASE` on its server. A database that is not there is an answer too.
 pub fn run(clients: &Clients, json: bool) -> Result<Exit> {
     let database = psql::wanted_database()?;
-    let server = Server::connect(clients, &database)?;
+    // One that is there and cannot be opened is seen from another.
+    let server = Server::connect(clients, &database)
+        .or_else(|error| Server::connect_beside(clients, &database).map_err(|_| error))?;
     let status = read_status(&server, &database)?;
     let text =
         if json { format!("{}\n", serde_json::to_string(&status)?) } else { to_text(&status) };
@@ -45,17 +47,23 @@ fn read_status(server: &Server, database: &str) -> Result<DatabaseStatus> {
         is_template,
         prepared_transactions,
         may_create,
+        unopened: None,
         size_bytes: None,
         connections: None,
         schemas: Vec::new(),
         beside,
     };
     if status.exists {
-        let answer = server.query(database, include_str!("status/database.sql"))?;
-        let (size, connections, schemas) =
-            serde_json::from_str(&answer).context("reading the database's answer")?;
-        (status.size_bytes, status.connections, status.schemas) =
-            (Some(size), Some(connections), schemas);
+        // The server has answered: a database that does not open is there, and can be replaced.
+        match server.query(database, include_str!("status/database.sql")) {
+            Ok(answer) => {
+                let (size, connections, schemas) =
+                    serde_json::from_str(&answer).context("reading the database's answer")?;
+                (status.size_bytes, status.connections, status.schemas) =
+                    (Some(size), Some(connections), schemas);
+            }
+            Err(error) => status.unopened = Some(text::one_line(&format!("{error:#}"))),
+        }
     }
     Ok(status)
 }
@@ -68,7 +76,10 @@ fn to_text(status: &DatabaseStatus) -> String {
             text += &format!("Bytes: {size}\nConnections: {connections}\n");
             text += &format!("Schemas: {} ({})\n", status.schemas.len(), status.schemas.join(" "));
         }
-        _ => text += "Exists: no\n",
+        _ => match &status.unopened {
+            Some(why) => text += &format!("Cannot be opened: {why}\n"),
+            None => text += "Exists: no\n",
+        },
     }
     if !status.beside.is_empty() {
         let names: Vec<&str> = status.beside.iter().map(|b| b.name.as_str()).collect();

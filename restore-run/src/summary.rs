@@ -82,6 +82,9 @@ impl Summary {
         let name = format!("{} at {}", settings.database, settings.database_at);
         match &self.database {
             Ok(status) if !status.exists => format!("{name}: does not exist, will be created"),
+            Ok(DatabaseStatus { unopened: Some(why), .. }) => {
+                format!("{name}: CANNOT BE OPENED, and is replaced: {why}")
+            }
             Ok(status) => format!(
                 "{name}: {}, {} schemas ({})",
                 size(status.size_bytes.unwrap_or(0)),

@@ -146,11 +146,12 @@ impl Delivery {
     }
 }
 
-/// The authorities that this system trusts.
+/// The authorities that this system trusts; those of the web where it has none.
 fn trusted() -> TlsConfig {
     let found = rustls_native_certs::load_native_certs().certs;
-    let roots = found.iter().map(|der| Certificate::from_der(der).to_owned());
-    TlsConfig::builder().root_certs(RootCerts::from(roots)).build()
+    let own = found.iter().map(|der| Certificate::from_der(der).to_owned());
+    let roots = if found.is_empty() { RootCerts::WebPki } else { RootCerts::from(own) };
+    TlsConfig::builder().root_certs(roots).build()
 }
 
 fn no_answer(limit: Duration) -> String {

@@ -25,7 +25,10 @@ pub struct DatabaseStatus {
     pub prepared_transactions: u64,
     /// Whether the connected role may create databases, as a load must.
     pub may_create: bool,
-    /// Its size; null where there is no such database.
+    /// Why it cannot be opened, where it is there and cannot: files are lost, or it allows no connections.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unopened: Option<String>,
+    /// Its size; null where there is no such database, or it cannot be opened.
     #[serde(deserialize_with = "Option::deserialize")]
     pub size_bytes: Option<u64>,
     /// Sessions in the database, the tool's own not counted; null where there is no such database.

@@ -35,6 +35,12 @@ fn read(json: &str) -> Result<(String, Facts)> {
     if !status.exists {
         bail!("PostgreSQL {} answers, but has no such database", status.server_version);
     }
+    if let Some(why) = status.unopened {
+        bail!(
+            "PostgreSQL {} answers, but the database cannot be opened: {why}",
+            status.server_version
+        );
+    }
     let mut detail = format!("PostgreSQL {}", status.server_version);
     if let Some(size) = status.size_bytes {
         detail += &format!(", {}", text::size(size));
@@ -65,6 +71,7 @@ mod tests {
             is_template: false,
             prepared_transactions: 0,
             may_create: true,
+            unopened: None,
             size_bytes: Some(2048),
             connections: Some(3),
             schemas: vec!["x".to_owned()],
@@ -74,8 +81,10 @@ mod tests {
         let (detail, facts) = read(&json(&status)).unwrap();
         assert_eq!(detail, "PostgreSQL 15.18, 2.0 KiB, 3 connections");
         assert_eq!((&facts["size_bytes"], &facts["connections"]), (&2048.into(), &3.into()));
-        let absent = json(&DatabaseStatus { exists: false, size_bytes: None, ..status });
+        let absent = json(&DatabaseStatus { exists: false, size_bytes: None, ..status.clone() });
         assert!(read(&absent).unwrap_err().to_string().contains("no such database"));
+        let unopened = DatabaseStatus { unopened: Some("gone".to_owned()), ..status };
+        assert!(read(&json(&unopened)).unwrap_err().to_string().contains("cannot be opened: gone"));
         assert!(read("").is_err());
     }
 }

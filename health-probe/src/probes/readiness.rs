@@ -8,6 +8,7 @@ use bundle_format::report::ProbeKind;
 use std::time::Instant;
 use ureq::config::Config;
 use ureq::http::Uri;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
@@ -38,7 +39,11 @@ impl Resolver for Dial {
 
 /// Whether a URL answers with success. A redirect is no success: another URL would have to be probed.
 pub fn probe(settings: &Settings, service: &str, url: &str, limit: Limit) -> Probe {
-    let config = Agent::config_builder()
+    let config = match url.starts_with("https:") {
+        true => Agent::config_builder().tls_config(trusted()),
+        false => Agent::config_builder(),
+    };
+    let config = config
         .timeout_global(Some(limit.left()))
         .http_status_as_error(false)
         .max_redirects(0)
@@ -63,6 +68,14 @@ pub fn probe(settings: &Settings, service: &str, url: &str, limit: Limit) -> Pro
         false => fail(&word),
     };
     probe.after(latency).with_facts(Facts::from([("status", status.as_u16().into())]))
+}
+
+/// The authorities that this system trusts; those of the web where it has none.
+fn trusted() -> TlsConfig {
+    let found = rustls_native_certs::load_native_certs().certs;
+    let own = found.iter().map(|der| Certificate::from_der(der).to_owned());
+    let roots = if found.is_empty() { RootCerts::WebPki } else { RootCerts::from(own) };
+    TlsConfig::builder().root_certs(roots).build()
 }
 
 fn reason(error: &Error, limit: Limit) -> String {

@@ -42,6 +42,34 @@ fn rows(server: &Postgres, database: &str) -> Result<String> {
 }
 
 #[test]
+fn a_database_that_cannot_be_opened_is_reported_and_replaced() -> Result<()> {
+    let s = Setup::new()?;
+    let file = s.dump("d.sql.gz")?;
+    let path = "select current_setting('data_directory') || '/base/' || oid from pg_database
+                where datname = 'piprio'";
+    for (is_lost, options) in [(true, &[][..]), (true, &["--drop-first"]), (false, &[])] {
+        if is_lost {
+            s.server.psql("postgres", "checkpoint")?;
+            let path = s.server.psql("postgres", path)?;
+            std::fs::remove_file(std::path::Path::new(&path).join("PG_VERSION"))?;
+        } else {
+            let closed = "update pg_database set datallowconn = false where datname = 'piprio'";
+            s.server.psql("postgres", closed)?;
+        }
+        let status = s.pg_snap("piprio").args(["status", "--json"]).assert().success();
+        let status: serde_json::Value = serde_json::from_slice(&status.get_output().stdout)?;
+        assert_eq!(status["exists"], true);
+        let why = status["unopened"].as_str().unwrap_or_default();
+        anyhow::ensure!(why.contains("FATAL"), "{status}");
+        s.pg_snap("piprio").arg("status").assert().success().stdout(contains("Cannot be opened"));
+        s.pg_snap("piprio").arg("preflight").args(options).arg(&file).assert().success();
+        s.pg_snap("piprio").arg("load").args(options).arg(&file).assert().success();
+        s.pg_snap("piprio").arg("compare").arg(&file).assert().success();
+    }
+    Ok(())
+}
+
+#[test]
 fn a_role_with_one_database_dumps_loads_and_swaps_it() -> Result<()> {
     let server = shut_in()?;
     let dir = tempfile::tempdir()?;

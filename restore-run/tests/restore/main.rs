@@ -4,7 +4,7 @@
 mod addresses;
 mod again;
 mod beside;
-mod cache_and_storage;
+
 mod credentials;
 mod earlier;
 mod failures;
@@ -14,6 +14,7 @@ mod kit;
 mod new_host;
 mod partial;
 mod safety;
+mod servers;
 mod services;
 mod unfinished;
 mod whole;

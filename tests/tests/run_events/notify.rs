@@ -146,5 +146,14 @@ fn over_tls_the_systems_authorities_decide_whom_to_trust() -> Result<()> {
     let run = backup_notifying(&deployment, &url, Some(&roots))?.expect(0);
     assert!(!run.stderr.contains("warning"), "{}", run.stderr);
     assert_eq!(lines(&receiver.take()), ["POST /planted-ping/start", "POST /planted-ping/0"]);
+    // Of the health check's readiness URLs too.
+    let check = |roots: Option<&Path>| {
+        let mut command = deployment.script("health-check.sh", &["--only=readiness"]);
+        command.env("READINESS_URLS", format!("api={url}"));
+        command.envs(roots.map(|roots| ("SSL_CERT_FILE", roots)));
+        test_kit::deployment::run(command, "")
+    };
+    check(None)?.expect(1);
+    check(Some(&roots))?.expect(0);
     Ok(())
 }

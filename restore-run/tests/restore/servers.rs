@@ -1,4 +1,4 @@
-//! What a restore asks of cache and object storage before it changes anything, and which of them it changes.
+//! What a restore asks of database, cache and object storage before it changes anything, and which of them it changes.
 
 use super::kit::*;
 use anyhow::{Result, ensure};
@@ -13,6 +13,22 @@ fn set(deployment: &Deployment, key: &str, value: &str) -> Result<()> {
     let others = text.lines().filter(|line| !line.starts_with(&format!("{key}=")));
     let lines: Vec<_> = others.map(str::to_owned).chain([format!("{key}='{value}'\n")]).collect();
     Ok(std::fs::write(&env, lines.join("\n"))?)
+}
+
+#[test]
+fn a_database_whose_files_are_lost_is_replaced() -> Result<()> {
+    let (deployment, bundle) = with_bundle()?;
+    let before = deployment.state()?;
+    let path = deployment.psql(
+        "select current_setting('data_directory') || '/base/' || oid from pg_database
+         where datname = current_database()",
+    )?;
+    deployment.psql_in("postgres", "checkpoint")?;
+    std::fs::remove_file(std::path::Path::new(&path).join("PG_VERSION"))?;
+    let run = deployment.restore(&bundle, &[], &answers("n"))?.expect(0);
+    ensure!(run.stderr.contains("CANNOT BE OPENED, and is replaced"), "{}", run.stderr);
+    assert_eq!(deployment.state()?, before);
+    Ok(())
 }
 
 #[test]
