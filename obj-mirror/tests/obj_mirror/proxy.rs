@@ -15,8 +15,8 @@ pub enum Fate {
     Drop,
     /// It is answered with 503.
     Busy,
-    /// It is answered with 404 and this body.
-    Absent(&'static str),
+    /// It is answered with this status and body.
+    Answer(u16, &'static str),
     /// The answer is truncated after so many bytes.
     Cut(u64),
     /// The connection stays open and nothing comes.
@@ -97,7 +97,9 @@ fn serve(
             return client.write_all(answer.as_bytes());
         }
         Fate::Instead(body) => return answer_instead(client, from_client, &head, (200, body)),
-        Fate::Absent(body) => return answer_instead(client, from_client, &head, (404, body)),
+        Fate::Answer(status, body) => {
+            return answer_instead(client, from_client, &head, (status, body));
+        }
         Fate::Hang => {
             let _ = client.read(&mut [0]);
             return Ok(());
