@@ -1,9 +1,10 @@
 //! The sequence itself.
 
 use crate::bundle::{Bundle, remove_partials};
-use crate::commands::{Commands, copying, link_source};
+use crate::commands::{Commands, copying};
 use crate::first_pass;
 use crate::known::KnownSums;
+use crate::link_source::link_source;
 use crate::root;
 use crate::settings::Settings;
 use crate::stage::Stage;

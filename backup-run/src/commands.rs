@@ -5,7 +5,6 @@ use crate::settings::Settings;
 use crate::stage::Stage;
 use pipe_kit::beside::without_bar;
 use pipe_kit::tool::Tool;
-use pipe_kit::warning;
 use std::path::{Path, PathBuf};
 
 /// What the commands are made of.
@@ -92,28 +91,6 @@ pub fn copying(settings: &Settings, bundle: &Path) -> Option<Tool> {
     }
     let prune = settings.prunes_copies.then_some("--prune");
     Some(Tool::new("ship-run").args(prune).arg(bundle))
-}
-
-/// The mirror of the newest intact bundle, where bundles are linked. A safety backup is what a restore falls back on:
-/// it stands alone.
-pub fn link_source(settings: &Settings, bundle: &Bundle) -> Option<PathBuf> {
-    if !settings.link || settings.safety_backup || settings.bucket.is_none() {
-        return None;
-    }
-    let list = Tool::new("bundle-manifest")
-        .args(["list", "--quiet", "--newest", "--intact", "--domain", &settings.domain, "--paths"])
-        .arg(&bundle.root);
-    match list.capture() {
-        Ok(path) if path.trim_end().is_empty() => None,
-        Ok(path) => Some(PathBuf::from(path.trim_end()).join("minio")).filter(|dir| dir.is_dir()),
-        Err(error) => {
-            let root = bundle.root.display();
-            warning!(
-                "{error:#}: the bundles in {root} cannot be listed, so this one links to none"
-            );
-            None
-        }
-    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use crate::backup::refuse_if_unfinished;
 use crate::bundle::Bundle;
-use crate::commands::{Commands, copying, link_source};
+use crate::commands::{Commands, copying};
+use crate::link_source::link_source;
 use crate::root::refuse_if_unmounted;
 use crate::settings::Settings;
 use crate::stage::Stage;

@@ -7,6 +7,7 @@ mod commands;
 mod dry_run;
 mod first_pass;
 mod known;
+mod link_source;
 mod root;
 mod settings;
 mod stage;

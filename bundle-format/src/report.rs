@@ -12,7 +12,8 @@ mod run;
 mod services;
 
 pub use bundles::{
-    BundleCheck, BundleState, Drilled, ListedBundle, Listing, Problem, ShippedTo, ShrunkBundle,
+    BundleCheck, BundleState, DamagedBundle, Drilled, ListedBundle, Listing, Problem, ShippedTo,
+    ShrunkBundle,
 };
 pub use compare::{CompareDifference, CompareFinding, CompareReport, ComparedKind, Comparison};
 pub use config::{PlannedFile, SettingFile, SettingsCheck, ShownSetting};

@@ -51,6 +51,7 @@ pub fn run(root: &Path, options: &Options) -> Result<Exit> {
         names.retain(|name| !differ(of(name).as_deref(), Some(domain)));
     }
     let shrunk = mark::among(&root, names.iter(), options.domain.as_deref());
+    let damaged = verify::damage_mark::among(&root, options.domain.as_deref())?;
     let ahead = ahead(&names, now);
     let bundles = rows(&root, in_order(names, ahead.len(), options), options, now);
     for partial in &partials {
@@ -72,6 +73,7 @@ pub fn run(root: &Path, options: &Options) -> Result<Exit> {
         partials,
         ahead,
         shrunk: shrunk.into_iter().map(shrunk_bundle).collect(),
+        damaged,
     };
     pipe_kit::output::print(&to_text(&listing, options, now)?)?;
     Ok(Exit::Done)

@@ -12,7 +12,7 @@ use crate::rel_path::shown;
 use crate::xattr;
 use rustix::fd::AsFd;
 use rustix::fs::{Gid, Mode, Uid};
-use rustix::io::Result;
+use rustix::io::{Errno, Result};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -106,7 +106,7 @@ impl<'r> Rights<'r> {
     /// Sets a list, or a mode; where a list cannot be set, the mode that lets nobody do more. `special` are the bits
     /// beside the rights. What it set.
     fn set_rights(&self, file: impl AsFd, acl: &Acl, special: u32, shown: &str) -> Result<Acl> {
-        let set_mode = || rustix::fs::fchmod(&file, Mode::from_raw_mode(acl.mode() | special));
+        let set_mode = || chmod(&file, acl.mode(), special, shown);
         if !acl.is_extended() {
             set_mode()?;
             return Ok(acl.clone());
@@ -119,7 +119,7 @@ impl<'r> Rights<'r> {
             return Ok(acl.clone());
         };
         let mode = acl.closest_mode();
-        self.set_mode(&file, mode | special)?;
+        self.set_mode(&file, mode, special, shown)?;
         pipe_kit::warning!(
             "{shown}: its ACL {} is not restored ({}); its mode is {mode:04o}",
             acl_text::shown(acl, self.accounts),
@@ -146,11 +146,11 @@ impl<'r> Rights<'r> {
         let given = if rights.is_extended() {
             if change.special != 0 {
                 // A list does not hold those bits.
-                rustix::fs::fchmod(&file, Mode::from_raw_mode(change.here.mode() | keep))?;
+                chmod(&file, change.here.mode(), keep, shown)?;
             }
             self.set_rights(&file, rights, keep, shown)?
         } else {
-            self.set_mode(&file, rights.mode() | keep)?;
+            self.set_mode(&file, rights.mode(), keep, shown)?;
             rights.clone()
         };
         self.note_opening_since(&given, &change.here, shown);
@@ -158,12 +158,12 @@ impl<'r> Rights<'r> {
     }
 
     /// Sets a mode in the place of a list, whose mask would else be the group's.
-    fn set_mode(&self, file: impl AsFd, mode: u32) -> Result<()> {
+    fn set_mode(&self, file: impl AsFd, mode: u32, special: u32, shown: &str) -> Result<()> {
         if xattr::get_open(&file, ACCESS.as_bytes())?.is_some() {
             rustix::fs::fchmod(&file, Mode::from_raw_mode(mode & !0o070))?;
             xattr::remove_list(&file, ACCESS)?;
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))
+        chmod(&file, mode, special, shown)
     }
 
     fn set_attribute(&self, file: impl AsFd, entry: &Entry, name: &[u8], path: &str) {
@@ -257,6 +257,22 @@ impl<'r> Rights<'r> {
                 list(&defaults)
             );
         }
+    }
+}
+
+/// Sets a mode with these bits beside the rights; without them, and with a warning, where the system forbids them to
+/// this process, as systemd does with `RestrictSUIDSGID`.
+fn chmod(file: impl AsFd, mode: u32, special: u32, path: &str) -> Result<()> {
+    let set = |mode| rustix::fs::fchmod(&file, Mode::from_raw_mode(mode));
+    match set(mode | special) {
+        Err(error @ Errno::PERM) if special != 0 => {
+            set(mode)?;
+            let error = std::io::Error::from(error);
+            let wanted = mode | special;
+            pipe_kit::warning!("{path}: its mode is {mode:04o} and not {wanted:04o} ({error})");
+            Ok(())
+        }
+        ended => ended,
     }
 }
 

@@ -97,6 +97,31 @@ fn at_no_moment_may_more_read_a_secret_than_in_the_end() {
 }
 
 #[test]
+fn a_setgid_bit_that_may_not_be_set_is_left_out_with_a_warning() {
+    let d = Deployment::empty();
+    fs::create_dir(d.at("shared")).unwrap();
+    chmod(&d.at("shared"), 0o2750);
+    fs::write(d.outside("archive"), create(&d, &["shared"]).0).unwrap();
+    let new = Deployment::empty();
+    // As under systemd's RestrictSUIDSGID.
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-e", "trace=fchmod", "-e", "inject=fchmod:error=EPERM:when=1", "-o"]);
+    strace.arg(d.outside("trace")).arg(env!("CARGO_BIN_EXE_cfg-pack"));
+    strace.args(["extract", "--root"]).arg(&new.root);
+    let done = strace.stdin(fs::File::open(d.outside("archive")).unwrap()).output();
+    let trace = fs::read_to_string(d.outside("trace")).unwrap_or_default();
+    if !trace.contains("EPERM") {
+        return skipped("no strace here, or it may not trace");
+    }
+    let done = done.unwrap();
+    let stderr = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{stderr}");
+    assert_eq!(new.mode("shared"), 0o750);
+    let why = "warning: shared: its mode is 0750 and not 2750 (Operation not permitted";
+    assert!(stderr.contains(why), "{stderr}");
+}
+
+#[test]
 fn a_directorys_default_list_gives_nobody_the_new_files() {
     let d = Deployment::usual();
     if !lists(&d) {

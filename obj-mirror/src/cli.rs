@@ -126,7 +126,7 @@ pub struct Mirror {
     #[arg(long, value_name = "DIR")]
     pub link_dest: Option<PathBuf>,
 
-    /// When to request the tags of objects
+    /// When to request the tags of objects. Into a bucket, tags that differ are corrected without an upload
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub tags: TagPolicy,
 

@@ -67,7 +67,8 @@ pub fn run(dir: &Path, to: &BucketPath, args: &Mirror) -> Result<Exit> {
         summary.failed.extend(listing.failures.iter().cloned());
     }
     let objects = listing.into_objects()?;
-    let rules = Rules { ignore_existing: args.ignore_existing, delete: args.delete };
+    let rules =
+        Rules { ignore_existing: args.ignore_existing, delete: args.delete, tags: args.tags };
 
     let bar = pipe_kit::progress::bytes(Some(0), "upload");
     let uploader = Uploader::new(remote, tree, bar, args.tags);

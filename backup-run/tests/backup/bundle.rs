@@ -161,3 +161,54 @@ fn linked_bundles_share_what_is_unchanged_and_each_stands_alone() -> Result<()> 
     assert_eq!(std::fs::read(newest.join("minio/added"))?, b"since");
     Ok(())
 }
+
+/// Bundles that share their objects' files, one of which has become damaged without a change of size or time.
+#[test]
+fn what_a_check_has_found_damaged_is_in_no_later_bundle() -> Result<()> {
+    let deployment = deployment()?;
+    let env = deployment.dir().join(".env");
+    let settings = std::fs::read_to_string(&env)?;
+    std::fs::write(&env, format!("{settings}\nBACKUP_LINK=yes\n"))?;
+    deployment.s3().put((BUCKET, "shared"), &[], b"as it was stored")?;
+    for _ in 0..2 {
+        deployment.backup(&[])?.expect(0);
+    }
+    let source = deployment.newest_bundle()?;
+    let damaged = source.join("minio/shared");
+    let times = std::fs::metadata(&damaged)?.modified()?;
+    std::fs::write(&damaged, b"as it was_stored")?;
+    std::fs::File::options().write(true).open(&damaged)?.set_modified(times)?;
+    let verify = |bundle: &Path| {
+        let mut verify = Command::new(deployment.dir().join("bin/bundle-manifest"));
+        verify.arg("verify").arg(bundle).env("PATH", test_kit::tool_path());
+        verify.status().map(|status| status.code())
+    };
+    let newest = || -> Result<_> {
+        let run = deployment.backup(&[])?.expect(0);
+        Ok((deployment.newest_bundle()?, run.stderr))
+    };
+
+    // Found in the bundle that is the newest: the one before it shares the file.
+    assert_eq!(verify(&source)?, Some(4));
+    let name = source.file_name().context("name")?.to_string_lossy().into_owned();
+    let mark = source.with_file_name(format!(".{name}.damaged"));
+    let (alone, stderr) = newest()?;
+    assert!(stderr.contains(&name) && stderr.contains("links to none"), "{stderr}");
+    assert_eq!(std::fs::read(alone.join("minio/shared"))?, b"as it was stored");
+    assert_eq!(verify(&alone)?, Some(0));
+
+    // Found when that bundle was no longer the newest.
+    std::fs::File::open(&mark)?.set_modified(std::time::SystemTime::now())?;
+    let (later, stderr) = newest()?;
+    assert!(stderr.contains(&name) && stderr.contains("links to none"), "{stderr}");
+    assert_eq!(sh(&later, "find minio -type f -links +1 | wc -l")?.trim(), "0");
+
+    // What was made since then is linked from, and a check that finds the same again changes nothing.
+    std::fs::File::open(&mark)?.set_modified(times)?;
+    assert_eq!(verify(&source)?, Some(4));
+    let (linked, stderr) = newest()?;
+    assert!(!stderr.contains("links to none"), "{stderr}");
+    assert_ne!(sh(&linked, "find minio -type f -links +1 | wc -l")?.trim(), "0");
+    assert_eq!(verify(&linked)?, Some(0));
+    Ok(())
+}

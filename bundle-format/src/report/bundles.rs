@@ -52,6 +52,9 @@ pub struct Listing {
     pub ahead: Vec<String>,
     /// Bundles that set the alarm off: each holds far less than the one before it.
     pub shrunk: Vec<ShrunkBundle>,
+    /// Bundles with the mark that a full verify has found them damaged.
+    #[serde(default)]
+    pub damaged: Vec<DamagedBundle>,
 }
 
 /// A bundle that holds far less than the one before it.
@@ -61,6 +64,15 @@ pub struct ShrunkBundle {
     pub name: String,
     /// What it lacks, as the end of a sentence.
     pub reason: String,
+}
+
+/// A bundle that a full verify has found damaged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DamagedBundle {
+    /// The bundle's name.
+    pub name: String,
+    /// When it was found.
+    pub found: DateTime<Utc>,
 }
 
 /// The last drill of a bundle.
@@ -176,12 +188,13 @@ mod tests {
             root: "/b".to_owned(),
             bundles: vec![bundle],
             shrunk: vec![shrunk],
+            damaged: vec![DamagedBundle { name: "d".to_owned(), found: DateTime::UNIX_EPOCH }],
             ..Listing::default()
         };
         let text = serde_json::to_string(&listing).unwrap();
         assert_eq!(
             text,
-            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null,"drilled":{"drill":"drill_20260422T020000Z","timestamp":"2026-04-22T02:00:00Z","result":"passed","rto_seconds":1.5},"shipped":[{"destination":"s3://offsite","timestamp":"2026-04-21T02:10:00Z"}]}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}]}"#
+            r#"{"root":"/b","bundles":[{"name":"piprio_20260421T020000Z","path":"/b/piprio_20260421T020000Z","timestamp":"2026-04-21T02:00:00Z","age_seconds":0,"bytes":0,"version":"4.2","domain":"unknown","state":"unsealed","reason":null,"shrunk":null,"drilled":{"drill":"drill_20260422T020000Z","timestamp":"2026-04-22T02:00:00Z","result":"passed","rto_seconds":1.5},"shipped":[{"destination":"s3://offsite","timestamp":"2026-04-21T02:10:00Z"}]}],"partials":[],"ahead":[],"shrunk":[{"name":"b","reason":"r"}],"damaged":[{"name":"d","found":"1970-01-01T00:00:00Z"}]}"#
         );
         assert_eq!(serde_json::from_str::<Listing>(&text).unwrap(), listing);
     }

@@ -1,8 +1,10 @@
 //! The mark beside a bundle that a full verify found damaged, so that no quick check trusts it.
 
-use crate::bundle::tree;
+use crate::bundle::{domain, tree};
+use anyhow::{Context, Result};
+use bundle_format::domain::differ;
 use bundle_format::name::{Beside, BundleName};
-use bundle_format::report::Problem;
+use bundle_format::report::{DamagedBundle, Problem};
 use pipe_kit::atomic::{self, AtomicFile};
 use pipe_kit::text;
 use std::io::Write;
@@ -16,21 +18,46 @@ fn path(bundle: &Path) -> Option<PathBuf> {
 
 /// What a full verify found, where it found damage.
 pub fn read(bundle: &Path) -> Option<String> {
-    let path = path(bundle)?;
-    let is_file = path.symlink_metadata().ok()?.is_file();
-    // Reading a named pipe in its place would block.
-    let content = if is_file { std::fs::read_to_string(&path).ok() } else { None };
-    let content = content.unwrap_or_default();
+    let content = content(&path(bundle)?)?;
     Some(text::one_line(content.lines().next().unwrap_or("it was marked as damaged")))
 }
 
-/// Marks a bundle as damaged. A root that cannot be written to is reported and is no failure.
+/// What a mark holds, where there is one; nothing, if it cannot be read.
+fn content(path: &Path) -> Option<String> {
+    let is_file = path.symlink_metadata().ok()?.is_file();
+    // Reading a named pipe in its place would block.
+    let content = if is_file { std::fs::read_to_string(path).ok() } else { None };
+    Some(content.unwrap_or_default())
+}
+
+/// The marks in a root, with the time at which the damage was found, of a deployment's bundles and of those of no
+/// known domain, as one that was removed by hand.
+pub fn among(root: &Path, domain: Option<&str>) -> Result<Vec<DamagedBundle>> {
+    let failed = || format!("reading {}", root.display());
+    let mut marks = Vec::new();
+    for entry in std::fs::read_dir(root).with_context(failed)? {
+        let entry = entry.with_context(failed)?;
+        let name = BundleName::parse_beside(&entry.file_name(), Beside::Damaged);
+        let Some(name) = name.as_ref().map(BundleName::as_str) else { continue };
+        if !differ(domain::of(&root.join(name)).as_deref(), domain) {
+            let found = entry.metadata().and_then(|mark| mark.modified()).with_context(failed)?;
+            marks.push(DamagedBundle { name: name.to_owned(), found: found.into() });
+        }
+    }
+    marks.sort_by(|a, b| b.name.cmp(&a.name));
+    Ok(marks)
+}
+
+/// Marks a bundle as damaged. A mark that says the same keeps its time: that of the first check that found it. A root
+/// that cannot be written to is reported and is no failure.
 pub fn set(bundle: &Path, problems: &[Problem]) {
     let Some(path) = path(bundle) else { return };
+    let text: String = problems.iter().map(|problem| format!("{problem}\n")).collect();
+    if content(&path).is_some_and(|found| found == text) {
+        return;
+    }
     let written = AtomicFile::create(&path).and_then(|mut file| {
-        for problem in problems {
-            writeln!(file, "{problem}")?;
-        }
+        file.write_all(text.as_bytes()).with_context(|| format!("writing {}", path.display()))?;
         file.commit()?;
         atomic::sync_directory(atomic::directory_of(&path))
     });

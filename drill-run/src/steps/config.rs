@@ -58,7 +58,7 @@ fn modes(drill: &Drill, archive: &Path, dir: &Path) -> Result<()> {
     let listed: Vec<Listed> = Tool::new("cfg-pack").args(["list", "--json"]).arg(archive).json()?;
     let (mut wrong, mut open) = (Vec::new(), Vec::new());
     for entry in listed.iter().filter(|entry| entry.kind != "link") {
-        // setuid, setgid and sticky are not restored.
+        // setuid is not restored, nor setgid and sticky everywhere.
         let archived = u32::from_str_radix(&entry.mode, 8).unwrap_or_default() & 0o777;
         let found = dir.join(&entry.path).symlink_metadata().map(|found| found.mode() & 0o777);
         if !found.as_ref().is_ok_and(|mode| is_restored(*mode, archived)) {

@@ -25,6 +25,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 const MIB: u64 = 1024 * 1024;
@@ -38,6 +39,8 @@ const PART: u64 = 8 * MIB;
 const PARTS_AHEAD: usize = 6;
 /// Parts that may be in flight at once, over all objects.
 const PARTS_AT_ONCE: usize = 24;
+/// The delay before an object that is listed and was not found is requested again.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Fetches objects into a mirror.
 pub struct Fetcher {
@@ -81,7 +84,29 @@ impl Fetcher {
     }
 
     /// Brings an object into the mirror.
+    ///
+    /// # Errors
+    /// [`Kind::NoKey`] only if the listing no longer has it either. An answer that is not true, as that of a replica
+    /// that has not received the object yet, must not count as a deletion.
     pub async fn run(self: &Arc<Self>, item: &PlanItem) -> Answer<Outcome> {
+        let mut was_missing = false;
+        loop {
+            let error = match self.bring(item).await {
+                Err(error) if error.kind == Kind::NoKey => error,
+                other => return other,
+            };
+            if !self.remote.lists(&item.object.key).await? {
+                return Err(error);
+            }
+            if was_missing {
+                return Err(StoreError::transient(format!("the listing has it, but {error}")));
+            }
+            was_missing = true;
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+    }
+
+    async fn bring(self: &Arc<Self>, item: &PlanItem) -> Answer<Outcome> {
         match &item.action {
             PullAction::Fetch => {}
             PullAction::Link(entry) => {

@@ -6,6 +6,7 @@ use crate::object::Failure;
 use crate::push::source::{Found, Source};
 use crate::s3::etag::is_md5;
 use crate::s3::listed::Listed;
+use crate::s3::tagging::TagPolicy;
 use anyhow::Result;
 use std::cmp::Ordering;
 use std::iter::Peekable;
@@ -16,12 +17,20 @@ pub enum Step {
     Send(Source),
     /// It may be unchanged; it takes a request or a read to know.
     Check(Source, Listed),
+    /// It is unchanged, but its tags may not be: neither time nor ETag shows that they changed.
+    CheckTags(Source),
 }
 
 impl Step {
     pub fn source(&self) -> &Source {
         match self {
-            Self::Send(source) | Self::Check(source, _) => source,
+            Self::Send(source) | Self::Check(source, _) | Self::CheckTags(source) => source,
+        }
+    }
+
+    pub fn into_source(self) -> Source {
+        match self {
+            Self::Send(source) | Self::Check(source, _) | Self::CheckTags(source) => source,
         }
     }
 }
@@ -33,6 +42,19 @@ pub struct Rules {
     pub ignore_existing: bool,
     /// Keys that the source does not have are gathered.
     pub delete: bool,
+    /// Whose tags are compared.
+    pub tags: TagPolicy,
+}
+
+impl Rules {
+    /// Whether the tags of an object that is otherwise unchanged are compared.
+    fn compares_tags(&self, entry: &Entry) -> bool {
+        match self.tags {
+            TagPolicy::Always => true,
+            TagPolicy::Auto => !entry.tags.is_empty(),
+            TagPolicy::Never => false,
+        }
+    }
 }
 
 /// What a push does besides its steps.
@@ -99,6 +121,9 @@ where
         let is_kept = match &source.entry {
             _ if self.rules.ignore_existing => true,
             _ if object.size != source.size => return Some(Step::Send(source)),
+            Some(entry) if is_current(entry, &object) && self.rules.compares_tags(entry) => {
+                return Some(Step::CheckTags(source));
+            }
             Some(entry) if is_current(entry, &object) => true,
             Some(e) if e.etag != object.etag && is_md5(&e.etag) && is_md5(&object.etag) => {
                 return Some(Step::Send(source));
@@ -154,11 +179,12 @@ mod tests {
         key(found).to_owned()
     }
 
-    /// The keys that are sent, checked, unchanged, failed and extra.
+    /// The keys that are sent, checked, checked for their tags alone, unchanged, failed and extra.
     #[derive(Debug, Default, PartialEq, Eq)]
     struct Plan {
         send: Vec<String>,
         check: Vec<String>,
+        check_tags: Vec<String>,
         keep: u64,
         failed: Vec<String>,
         extra: Vec<String>,
@@ -168,7 +194,7 @@ mod tests {
         sources.sort_by_key(id);
         let listing: BTreeSet<&&str> = listing.iter().collect();
         let listing = listing.into_iter().map(|key| Ok(Listed::sample(key)));
-        let rules = Rules { ignore_existing, delete: true };
+        let rules = Rules { ignore_existing, delete: true, ..Rules::default() };
         let mut planner = Planner::new(sources.into_iter().map(Ok), listing, rules);
         let mut plan = Plan::default();
         for step in planner.by_ref() {
@@ -178,6 +204,7 @@ mod tests {
                     assert_eq!(source.key, object.key);
                     plan.check.push(source.key);
                 }
+                Step::CheckTags(source) => plan.check_tags.push(source.key),
             }
         }
         let Others { keep, failures, extra } = planner.others;
@@ -195,7 +222,10 @@ mod tests {
         let parts = Entry { etag: "1-2".into(), ..Entry::sample("parts", "parts") };
         let later = DateTime::from_timestamp_millis(2_000).unwrap();
         let rewritten = Entry { last_modified: later, ..Entry::sample("rewritten", "rewritten") };
+        let tags = [("k".to_owned(), "v".to_owned())].into();
+        let tagged = Entry { tags, ..Entry::sample("tagged", "tagged") };
         let sources = vec![
+            Ok(source("tagged", Some(tagged))),
             Ok(source("same", Some(Entry::sample("same", "same")))),
             Ok(source("changed", Some(md5))),
             Ok(source("parts", Some(parts))),
@@ -205,11 +235,22 @@ mod tests {
             Ok(Source { size: 9, ..source("grown", None) }),
             unsendable("broken"),
         ];
-        let there = ["same", "changed", "parts", "rewritten", "plain", "grown", "extra", "broken"];
+        let there = [
+            "tagged",
+            "same",
+            "changed",
+            "parts",
+            "rewritten",
+            "plain",
+            "grown",
+            "extra",
+            "broken",
+        ];
         let plan = plan(sources, &there, false);
         assert_eq!(plan.keep, 1);
         assert_eq!(plan.send, ["changed", "grown", "new"]);
         assert_eq!(plan.check, ["parts", "plain", "rewritten"]);
+        assert_eq!(plan.check_tags, ["tagged"]);
         assert_eq!((plan.failed, plan.extra), (vec!["broken".into()], vec!["extra".into()]));
     }
 
@@ -264,7 +305,7 @@ mod tests {
             let failed = mine.iter().filter(|(_, is_whole)| !**is_whole);
             let failed = failed.map(|(key, _)| key.clone()).collect();
             let extra = theirs.iter().filter(|key| !mine.contains_key(*key)).cloned().collect();
-            prop_assert_eq!(got, Plan { send, check, keep: 0, failed, extra });
+            prop_assert_eq!(got, Plan { send, check, failed, extra, ..Plan::default() });
         }
     }
 }

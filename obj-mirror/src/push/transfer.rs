@@ -57,12 +57,32 @@ enum Outcome {
     Unchanged,
     /// It has to be uploaded.
     Changed,
+    /// It has other tags.
+    Retagged,
     Sent(Option<Refused>),
 }
 
+/// Takes a step.
 async fn take(uploader: &Arc<Uploader>, step: &Step) -> Result<Outcome, StoreError> {
+    match (step, compare(uploader, step).await?) {
+        (Step::Send(source), _) => uploader.send(source).await.map(Outcome::Sent),
+        (Step::CheckTags(source), Outcome::Retagged) => {
+            uploader.set_tags(source).await.map(|()| Outcome::Retagged)
+        }
+        (_, outcome) => Ok(outcome),
+    }
+}
+
+/// What a step would do, without a change.
+async fn compare(uploader: &Arc<Uploader>, step: &Step) -> Result<Outcome, StoreError> {
     match step {
-        Step::Send(source) => uploader.send(source).await.map(Outcome::Sent),
+        Step::Send(_) => Ok(Outcome::Changed),
+        Step::CheckTags(source) => match uploader.has_tags(source).await {
+            Ok(true) => Ok(Outcome::Unchanged),
+            Ok(false) => Ok(Outcome::Retagged),
+            Err(error) if error.kind == Kind::NoKey => Ok(Outcome::Changed),
+            Err(error) => Err(error),
+        },
         Step::Check(source, object) => match uploader.is_uploaded(source, object).await? {
             true => Ok(Outcome::Unchanged),
             false => Ok(Outcome::Changed),
@@ -130,10 +150,11 @@ fn record(
     taken: Result<Outcome, StoreError>,
     summary: &mut Summary,
 ) -> Result<Option<Source>> {
-    let (Step::Send(source) | Step::Check(source, _)) = step;
+    let source = step.into_source();
     match taken {
         Ok(Outcome::Unchanged) => summary.unchanged += 1,
         Ok(Outcome::Changed) => return Ok(Some(source)),
+        Ok(Outcome::Retagged) => summary.sent(0),
         Ok(Outcome::Sent(refused)) => {
             summary.sent(source.size);
             if let Some(refused) = refused {
@@ -162,15 +183,16 @@ pub async fn print_all(
         {
             let uploader = Arc::clone(uploader);
             window.push_back(Task(tokio::spawn(async move {
-                let outcome = match &step {
-                    Step::Send(_) => Ok(Outcome::Changed),
-                    Step::Check(..) => take(&uploader, &step).await,
-                };
+                let outcome = compare(&uploader, &step).await;
                 (step, outcome)
             })));
         }
         let Some(mut task) = window.pop_front() else { break };
         let (step, outcome) = (&mut task.0).await.context("comparison interrupted")?;
+        let outcome = match outcome {
+            Ok(Outcome::Retagged) => Ok(Outcome::Changed),
+            other => other,
+        };
         if let Some(source) = record(uploader, step, outcome, summary)? {
             dry.add("upload", &source.key)?;
         }

@@ -263,6 +263,24 @@ impl Uploader {
         self.tagging.has_tags(&self.remote.store, &key, &entry.tags, head.tag_count).await
     }
 
+    /// Whether the bucket's object has the tags of the index.
+    pub async fn has_tags(&self, source: &Source) -> Result<bool, StoreError> {
+        let Some(entry) = &source.entry else { return Ok(true) };
+        let key = self.remote.full(&source.key);
+        match self.tagging.has_tags(&self.remote.store, &key, &entry.tags, None).await {
+            // The keys may set tags and not read them.
+            Err(error) if error.kind == Kind::Denied => Ok(false),
+            other => other,
+        }
+    }
+
+    /// Gives the bucket's object the tags of the index.
+    pub async fn set_tags(&self, source: &Source) -> Result<(), StoreError> {
+        let Some(entry) = &source.entry else { return Ok(()) };
+        let key = self.remote.full(&source.key);
+        self.tagging.ensure(&self.remote.store, &key, &entry.tags, false).await
+    }
+
     /// The ETag that the file would have if it was uploaded by this program, or in one request by any;
     /// none if `like` has neither form.
     async fn etag_like(&self, source: &Source, like: &str) -> Result<Option<String>, StoreError> {

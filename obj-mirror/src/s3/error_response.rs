@@ -52,6 +52,7 @@ fn pause(asked: &str, now: DateTime<Utc>) -> Option<Duration> {
 
 fn meaning(status: u16, code: &str) -> Kind {
     match (status, code) {
+        (_, "RequestTimeTooSkewed") => Kind::Skewed,
         (_, "NoSuchBucket") => Kind::NoBucket,
         (_, "BucketAlreadyOwnedByYou") => Kind::BucketThere,
         (_, "SlowDown" | "ServiceUnavailable" | "Throttling" | "RequestLimitExceeded") => {
@@ -88,6 +89,7 @@ mod tests {
         assert_eq!(kind(404, "NoSuchBucket"), Kind::NoBucket);
         assert_eq!(kind(404, "NoSuchKey"), Kind::NoKey);
         assert_eq!(kind(403, "SignatureDoesNotMatch"), Kind::Denied);
+        assert_eq!(kind(403, "RequestTimeTooSkewed"), Kind::Skewed);
         assert_eq!(kind(400, "InvalidArgument"), Kind::Permanent);
         assert_eq!(kind(501, "NotImplemented"), Kind::Unsupported);
         assert_eq!(kind(412, "PreconditionFailed"), Kind::Changed);

@@ -14,6 +14,8 @@ pub enum Kind {
     NoKey,
     /// The keys are wrong or lack a permission.
     Denied,
+    /// The server refuses the time of the request: the clocks differ too much.
+    Skewed,
     /// The server cannot be reached.
     Unreachable,
     /// The server cannot be trusted, or does not speak TLS.
@@ -96,7 +98,8 @@ impl StoreError {
 
     /// Whether every other object will fail in the same way.
     pub fn is_fatal(&self) -> bool {
-        matches!(self.kind, Kind::NoBucket | Kind::Unreachable | Kind::Tls | Kind::Disk)
+        use Kind::{Disk, NoBucket, Skewed, Tls, Unreachable};
+        matches!(self.kind, NoBucket | Skewed | Unreachable | Tls | Disk)
     }
 }
 

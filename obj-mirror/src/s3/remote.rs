@@ -2,7 +2,7 @@
 
 use crate::location::BucketPath;
 use crate::object::Failure;
-use crate::s3::fault::{Kind, StoreError};
+use crate::s3::fault::{Answer, Kind, StoreError};
 use crate::s3::listed::Listed;
 use crate::s3::rate::Rate;
 use crate::s3::retry::retrying;
@@ -83,6 +83,16 @@ impl Remote {
         all.objects.sort_by(|a, b| a.key.cmp(&b.key));
         all.objects.dedup_by(|a, b| a.key == b.key);
         Ok(all)
+    }
+
+    /// Whether the bucket lists a key, as far as one page shows it.
+    pub async fn lists(&self, key: &str) -> Answer<bool> {
+        let full = self.full(key);
+        let page = retrying(|_| self.store.list_page(&full, None)).await?;
+        let mut keys = page.objects.iter().map(|object| &object.key);
+        // In order, a key comes before all others that begin with it.
+        let may_follow = page.next.is_some() && !keys.clone().is_sorted();
+        Ok(keys.any(|listed| *listed == full) || may_follow)
     }
 
     /// The first page; none if the bucket does not exist.

@@ -140,6 +140,9 @@ impl Store {
             Kind::Denied => anyhow!(
                 "the keys are refused for bucket {bucket} at {url}: {error}; check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ),
+            Kind::Skewed => anyhow!(
+                "the clock of this host and that of the object storage at {url} differ too much: {error}; correct the one that is wrong (timedatectl)"
+            ),
             Kind::Unreachable => anyhow!("object storage at {url} cannot be reached: {error}"),
             Kind::Tls => anyhow!("object storage at {url} is not trusted: {error}"),
             Kind::Disk => anyhow!("writing to disk: {error}"),

@@ -18,7 +18,7 @@ const PROBES: u32 = 16;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum TagPolicy {
     /// For objects whose response reports a number of tags; for all objects if the server turns
-    /// out to report none
+    /// out to report none. Into a bucket: for objects that have tags in the index
     #[default]
     Auto,
     /// For all objects, unchanged ones too: tags can change while time and ETag stay the same

@@ -27,11 +27,21 @@ impl Store {
         Ok(read(&document)?.into_iter().collect())
     }
 
-    /// Sets an object's tags.
+    /// Sets an object's tags; without any, removes those that it has.
     ///
     /// # Errors
     /// [`crate::s3::fault::Kind::Unsupported`] if the server does not support tags.
     pub async fn set_tags(&self, key: &str, tags: &Tags) -> Answer<()> {
+        let query = [("tagging", "")];
+        if tags.is_empty() {
+            let request = S3Request {
+                method: "DELETE",
+                key: Some(key),
+                query: &query,
+                ..S3Request::default()
+            };
+            return self.done(request, &[200, 204]).await;
+        }
         let mut body =
             "<Tagging xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><TagSet>".to_owned();
         for (key, value) in tags {
@@ -41,7 +51,6 @@ impl Store {
         body += "</TagSet></Tagging>";
         let mut headers = HeaderMap::new();
         headers.insert("content-md5", value(&STANDARD.encode(Md5::digest(&body)))?);
-        let query = [("tagging", "")];
         let request = S3Request {
             method: "PUT",
             key: Some(key),

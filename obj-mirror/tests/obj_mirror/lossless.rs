@@ -241,3 +241,38 @@ fn a_change_of_tags_alone_is_sent_back_and_fetched_where_it_is_asked_for() {
     bench.run(&["minio", "s3://copy"]).with(0);
     assert_eq!(client.tags(("copy", "a")).unwrap(), ["state=new"]);
 }
+
+#[test]
+fn tags_that_changed_since_come_back_without_an_upload() {
+    let bench = Bench::new();
+    let client = bench.s3.client();
+    for key in ["changed", "lost"] {
+        bench.s3.put(key, &[("x-amz-tagging", "state=old")], b"x").unwrap();
+    }
+    bench.s3.put("untagged", &[], b"x").unwrap();
+    bench.pull();
+    let retag = |key: &str, tags: &str| {
+        let body = format!("<Tagging><TagSet>{tags}</TagSet></Tagging>");
+        client.request("PUT", (BUCKET, key), &[("tagging", "")], &[], body.as_bytes()).unwrap();
+    };
+    let expire = "<Tag><Key>class</Key><Value>expire</Value></Tag>";
+    retag("changed", expire);
+    retag("lost", "");
+    retag("untagged", expire);
+    let tags = || ["changed", "lost", "untagged"].map(|key| client.tags((BUCKET, key)).unwrap());
+    let before = tags();
+    let counted = |options: &[&str]| {
+        let counts = bench.counted(&[options, &["minio", "s3://documents"]].concat());
+        ["transferred", "bytes", "unchanged"].map(|name| counts[name].as_u64().unwrap())
+    };
+    let dry = bench.run(&["--dry-run", "minio", "s3://documents"]).with(0);
+    assert_eq!(dry.out.lines().count(), 2, "{}", dry.out);
+    assert_eq!(counted(&["--tags", "never"]), [0, 0, 3]);
+    assert_eq!(counted(&["--ignore-existing"]), [0, 0, 3]);
+    assert_eq!(tags(), before);
+    assert_eq!(counted(&[]), [2, 0, 1]);
+    assert_eq!(tags(), [vec!["state=old"], vec!["state=old"], vec!["class=expire"]]);
+    assert_eq!(counted(&["--tags", "always"]), [1, 0, 2]);
+    assert_eq!(tags()[2], Vec::<String>::new());
+    assert_eq!(counted(&["--tags", "always"]), [0, 0, 3]);
+}

@@ -15,6 +15,8 @@ pub enum Fate {
     Drop,
     /// It is answered with 503.
     Busy,
+    /// It is answered with this status and body.
+    Answer(u16, &'static str),
     /// The answer is truncated after so many bytes.
     Cut(u64),
     /// The connection stays open and nothing comes.
@@ -94,7 +96,10 @@ fn serve(
             let answer = "HTTP/1.1 503 Slow Down\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
             return client.write_all(answer.as_bytes());
         }
-        Fate::Instead(body) => return answer_instead(client, from_client, &head, body),
+        Fate::Instead(body) => return answer_instead(client, from_client, &head, (200, body)),
+        Fate::Answer(status, body) => {
+            return answer_instead(client, from_client, &head, (status, body));
+        }
         Fate::Hang => {
             let _ = client.read(&mut [0]);
             return Ok(());
@@ -123,12 +128,12 @@ fn serve(
     client.shutdown(Shutdown::Both)
 }
 
-/// Answers with 200 and this body.
+/// Answers with this status and body.
 fn answer_instead(
     mut client: &TcpStream,
     from_client: impl Read,
     head: &[u8],
-    body: &str,
+    (status, body): (u16, &str),
 ) -> std::io::Result<()> {
     // A connection that is closed with unread bytes is reset, and the answer lost.
     let head = String::from_utf8_lossy(head).to_ascii_lowercase();
@@ -136,7 +141,9 @@ fn answer_instead(
     let length = length.and_then(|length| length.trim().parse().ok()).unwrap_or(0);
     std::io::copy(&mut from_client.take(length), &mut std::io::sink())?;
     let length = body.len();
-    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
+    let head = format!(
+        "HTTP/1.1 {status} status\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n"
+    );
     client.write_all(format!("{head}{body}").as_bytes())?;
     client.shutdown(Shutdown::Both)
 }

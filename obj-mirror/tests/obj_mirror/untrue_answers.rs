@@ -1,5 +1,5 @@
-//! Answers with status 200 that are not what was asked for: an error, the page of a proxy, a listing without an end.
-//! None of them counts as an empty one.
+//! Answers that are not true: an error, the page of a proxy or a listing without an end, all with status 200, none of
+//! which counts as an empty one; 404 for an object that is there.
 
 use crate::kit::{BUCKET, Bench, Ended, end, files, index};
 use crate::proxy::{Fate, Proxy};
@@ -111,4 +111,62 @@ fn tags_that_are_no_tags_do_not_count_as_none() {
         .reports("failed: a: the server answered 200 with a document <html> instead of <Tagging>");
     run_with(&bench, &args, 1, Fate::Instead(PAGE), is_it).with(0);
     assert_eq!(index(&bench.path("minio"))[0]["tags"]["k"], "v");
+}
+
+#[test]
+fn an_object_that_the_listing_has_and_no_request_finds_is_a_failure() {
+    const NO_KEY: &str = "<Error><Code>NoSuchKey</Code></Error>";
+    let bench = Bench::new();
+    for key in ["a", "a/b", "b"] {
+        bench.s3.put(key, &[], key.as_bytes()).unwrap();
+    }
+    let args = ["--delete", "--json", "s3://documents", "minio"];
+    let is_it = |line: &str| line.starts_with("GET /documents/a ");
+    for body in [NO_KEY, ""] {
+        let ended = run_with(&bench, &args, usize::MAX, Fate::Answer(404, body), is_it).with(3);
+        assert_eq!(ended.json()["vanished"], 0, "{body}");
+        ended.reports("failed: a: the listing has it, but the server answered 404");
+        assert_eq!(files(&bench.path("minio")), ["a/b", "b"]);
+        assert!(!bench.path("minio/.obj-mirror/index.jsonl").exists());
+    }
+    // One of two servers that has not received it yet.
+    let ended = run_with(&bench, &args, 1, Fate::Answer(404, NO_KEY), is_it).with(0);
+    assert_eq!((&ended.json()["vanished"], &ended.json()["objects"]), (&0.into(), &3.into()));
+    bench.run(&["verify", "minio"]).with(0);
+    // Its tags alone.
+    let args = ["--tags", "always", "s3://documents", "minio"];
+    let is_it = |line: &str| line.starts_with("GET /documents/a?tagging");
+    run_with(&bench, &args, usize::MAX, Fate::Answer(404, NO_KEY), is_it).with(3);
+}
+
+#[test]
+fn a_storage_that_lists_objects_and_finds_none_of_them_is_given_up() {
+    let bench = Bench::new();
+    for n in 0..200 {
+        bench.s3.put(&format!("{n:03}"), &[], b"x").unwrap();
+    }
+    let seen = std::sync::Arc::new(AtomicUsize::new(0));
+    let asked = std::sync::Arc::clone(&seen);
+    let proxy = Proxy::before(&bench.s3.endpoint(), move |head| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        if head.starts_with("GET /documents/") { Fate::Answer(404, "") } else { Fate::Pass }
+    });
+    let args = ["--jobs", "4", "s3://documents", "minio"];
+    end(bench.command(&args).env("AWS_ENDPOINT_URL", proxy.endpoint()))
+        .with(1)
+        .reports("the listing has it, but the server answered 404");
+    let requests = seen.load(Ordering::SeqCst);
+    assert!(requests < 300, "{requests}");
+}
+
+#[test]
+fn a_clock_that_is_off_is_not_reported_as_wrong_keys() {
+    const SKEWED: &str = "<Error><Code>RequestTimeTooSkewed</Code><Message>The difference between \
+                          the request time and the server's time is too large.</Message></Error>";
+    let bench = Bench::new();
+    for args in [&["s3://documents", "minio"][..], &["put", "s3://documents/a"]] {
+        let ended = run_with(&bench, args, usize::MAX, Fate::Answer(403, SKEWED), |_| true).with(1);
+        assert!(ended.err.contains("timedatectl"), "{}", ended.err);
+        assert!(!ended.err.contains("AWS_ACCESS_KEY_ID"), "{}", ended.err);
+    }
 }

@@ -34,6 +34,18 @@ fn templates_keep_the_limits_and_times_of_the_units_of_install() {
 }
 
 #[test]
+fn a_drill_may_give_what_it_extracts_every_mode() {
+    for unit in
+        ["packaging/systemd/piprio-backup-drill@.service", "contrib/systemd/piprio-drill.service"]
+    {
+        let settings = settings(&source(unit), "Service");
+        // With it, no directory gets its setgid bit.
+        let denied = settings.iter().find(|line| line.starts_with("RestrictSUIDSGID="));
+        assert_eq!(denied, None, "{unit}");
+    }
+}
+
+#[test]
 fn systemd_accepts_every_template() {
     if !has("systemd-analyze") || !has("systemd-escape") {
         return;
