@@ -12,6 +12,7 @@ mod definitions;
 mod passes;
 mod pg_dump;
 mod plan;
+mod public_schema;
 mod reorder_buffer;
 mod run;
 mod section_writer;

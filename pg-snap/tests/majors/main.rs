@@ -13,6 +13,7 @@ mod cases;
 mod cluster;
 mod extensions;
 mod oddities;
+mod public_schema;
 mod sections;
 
 use cluster::{Cluster, ONLY_HERE, WHOLE, assert_same, at_once, clusters, releases, upgrades};
