@@ -13,6 +13,7 @@ mod cases;
 mod cluster;
 mod extensions;
 mod oddities;
+mod older_server;
 mod public_schema;
 mod sections;
 
