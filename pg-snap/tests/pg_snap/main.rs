@@ -41,6 +41,7 @@ mod same_values;
 mod sameness;
 mod search_path;
 mod settings;
+mod standby;
 mod superuser_objects;
 mod tenant;
 mod tenant_faults;
