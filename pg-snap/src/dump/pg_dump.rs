@@ -81,7 +81,8 @@ impl PgDump<'_> {
             .args(["-d", &run.server.target_with(run.database, OPTIONS)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        child::spawn_captured(&mut command, "pg_dump")?.into_reader()
+        let running = child::spawn_captured(&mut command, "pg_dump")?;
+        Ok(running.into_reader()?.keeping_words(&run.words))
     }
 }
 

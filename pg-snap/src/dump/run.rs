@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::psql::{Server, Sessions};
 use crate::sql::literal;
 use anyhow::{Context, Result};
+use pipe_kit::child::Words;
 use pipe_kit::info;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct DumpRun<'a> {
     /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
     pub buffer: ReorderBuffer,
+    /// What pg_dump and pg_restore have written to stderr without failing.
+    pub words: Words,
     pub bar: pipe_kit::progress::Bar,
     /// Set when pg_dump no longer reads the catalog, nor holds locks.
     pub defined: AtomicBool,

@@ -18,6 +18,7 @@ mod killed_load;
 mod kit;
 mod languages;
 mod large_table;
+mod left_out;
 mod locked;
 mod lookups;
 mod many_tables;
