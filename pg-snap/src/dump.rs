@@ -12,6 +12,7 @@ mod definitions;
 mod passes;
 mod pg_dump;
 mod plan;
+mod public_schema;
 mod reorder_buffer;
 mod run;
 mod section_writer;
@@ -31,14 +32,16 @@ use catalog::Contents;
 use definitions::Definitions;
 pub use pg_dump::END_MARKER;
 use pg_dump::PgDump;
+use pipe_kit::child::Words;
 use pipe_kit::{cleanup, progress};
 use plan::DumpTask;
 use reorder_buffer::{Abandoned, OutputPiece, ReorderBuffer};
 use run::DumpRun;
 use snapshot_holder::SnapshotHolder;
+use std::collections::HashSet;
 use std::num::NonZero;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 use survey::Survey;
@@ -73,6 +76,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
         cleanup::on_failure(move || ending.end_sessions_or_warn(Sessions::Named(&ended)));
     let mut writer = DumpWriter::new(out);
     let warnings = OnceLock::new();
+    let words = Words::default();
     let key = thread::scope(|scope| {
         // All questions at the same time: starting a client in a container takes a tenth of a second.
         let state = scope.spawn(|| read_state(&server, &database));
@@ -94,6 +98,7 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
             backslashes_escape: settings.backslashes_escape,
             lock_wait: options.lock_wait,
             buffer: ReorderBuffer::new(BUFFER_LIMIT),
+            words: Arc::clone(&words),
             bar: progress::bytes(None, "dump"),
             defined: AtomicBool::new(false),
         };
@@ -112,8 +117,15 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     })?;
     sessions.disarm();
     let warnings: Vec<String> = warnings.into_inner().unwrap_or_default();
-    warnings.iter().for_each(|warning| pipe_kit::warning!("{warning}"));
+    let words = std::mem::take(&mut *words.lock().unwrap_or_else(PoisonError::into_inner));
+    warnings.into_iter().chain(distinct(words)).for_each(|warning| pipe_kit::warning!("{warning}"));
     writer.finish(key.as_deref(), options.level)
+}
+
+/// Each line once: several programs may have the same to say.
+fn distinct(lines: Vec<String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    lines.into_iter().filter(|line| !line.is_empty() && seen.insert(line.clone())).collect()
 }
 
 /// Finds the clients, and the server.

@@ -3,7 +3,8 @@
 //! No module uses one that uses it. From the bottom up:
 //!
 //! - a dump: `gzip`, `blocks`, `index`, `sql`, `head`, `dump_file`;
-//! - a server: `client`, `psql`, `psql_session`, `maintenance`, `database_state`, `database_names`, `roles`;
+//! - a server: `client`, `psql`, `psql_session`, `maintenance`, `database_state`, `database_names`, `roles`,
+//!   `removed_extensions`;
 //! - the commands: `dump`, `load`, `inspect`, `preflight`, `extract`, `compare`, `status`, `previous`.
 
 mod blocks;
@@ -27,6 +28,7 @@ mod previous;
 mod psql;
 mod psql_session;
 mod random_token;
+mod removed_extensions;
 mod roles;
 mod server_error;
 mod sql;

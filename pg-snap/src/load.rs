@@ -12,6 +12,7 @@ mod default_encoding;
 mod definition;
 mod dispatcher;
 mod load_session;
+mod older_server;
 mod omitted;
 mod ordered_session;
 mod output_files;

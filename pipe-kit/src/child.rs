@@ -11,7 +11,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 /// How long a child has to end after SIGTERM before it is killed, in seconds. Long enough for one
@@ -167,7 +167,7 @@ impl Running {
     /// If its standard output was not piped.
     pub fn into_reader(mut self) -> Result<OutputReader> {
         let pipe = self.take_stdout().with_context(|| format!("{}: no output pipe", self.what))?;
-        Ok(OutputReader { pipe, running: Some(self) })
+        Ok(OutputReader { pipe, running: Some(self), words: None })
     }
 }
 
@@ -209,6 +209,18 @@ impl Finished {
 pub struct OutputReader {
     pipe: ChildStdout,
     running: Option<Running>,
+    words: Option<Words>,
+}
+
+/// Lines that children have written to stderr.
+pub type Words = Arc<Mutex<Vec<String>>>;
+
+impl OutputReader {
+    /// Adds the lines on its stderr to these where it ends well: they are no errors, and may be warnings.
+    #[must_use]
+    pub fn keeping_words(self, words: &Words) -> Self {
+        Self { words: Some(Arc::clone(words)), ..self }
+    }
 }
 
 impl Read for OutputReader {
@@ -218,9 +230,16 @@ impl Read for OutputReader {
             && !buffer.is_empty()
             && let Some(running) = self.running.take()
         {
-            running.wait().map_err(|e| {
+            let failed = |e: anyhow::Error| {
                 io::Error::other(Stop::with_exit(crate::Exit::Failed, format!("{e:#}")))
-            })?;
+            };
+            let finished = running.finish().map_err(failed)?;
+            if !finished.status.success() {
+                return Err(failed(finished.into_error()));
+            }
+            if let Some(words) = &self.words {
+                words.lock().unwrap_or_else(PoisonError::into_inner).extend(finished.stderr);
+            }
         }
         Ok(n)
     }
@@ -271,6 +290,17 @@ mod tests {
         let error = reader.read_to_string(&mut text).unwrap_err();
         assert_eq!(text, "half\n");
         assert_eq!(error.to_string(), "the child ended with status 3: FATAL: gone");
+    }
+
+    #[test]
+    fn what_a_child_that_ends_well_has_said_is_kept_where_it_is_wanted() {
+        let words = Words::default();
+        for script in ["echo out; echo 'a warning' >&2", "echo 'FATAL: gone' >&2; exit 3"] {
+            let running = spawn_captured(&mut sh(script), "the child").unwrap();
+            let mut reader = running.into_reader().unwrap().keeping_words(&words);
+            let _ = reader.read_to_string(&mut String::new());
+        }
+        assert_eq!(*words.lock().unwrap(), ["a warning"]);
     }
 
     #[test]

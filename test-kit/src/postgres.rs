@@ -57,6 +57,9 @@ pub struct Postgres {
     dir: TempDir,
 }
 
+/// What a server that accepts sessions says of itself in its file.
+const UP: [&str; 2] = ["ready", "standby"];
+
 impl Postgres {
     /// A cluster in UTF-8, locale `C.UTF-8`.
     ///
@@ -117,7 +120,7 @@ impl Postgres {
         wait_until("PostgreSQL to start", || {
             // Its own word, not an answer on the port: another server may answer there.
             let text = std::fs::read_to_string(&pid_file).unwrap_or_default();
-            up = text.lines().nth(7).is_some_and(|status| status.trim() == "ready");
+            up = text.lines().nth(7).is_some_and(|status| UP.contains(&status.trim()));
             Ok(up || server.ended()?.is_some())
         })?;
         if !up {
@@ -157,6 +160,18 @@ impl Postgres {
         self.stop()?;
         ensure!(self.run()?, "port {} was taken", self.port);
         Ok(())
+    }
+
+    /// Starts it again as a standby without a primary, on which sessions may read.
+    ///
+    /// # Errors
+    /// If it does not start.
+    pub fn start_again_as_standby(&mut self) -> Result<()> {
+        self.stop()?;
+        let signal = self.dir.path().join("data/standby.signal");
+        std::fs::write(&signal, "").context("writing standby.signal")?;
+        give_to_server_user(&signal)?;
+        self.start_again()
     }
 
     /// The port on 127.0.0.1.

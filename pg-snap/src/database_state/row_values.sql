@@ -48,6 +48,6 @@ select format('select json_build_object(''type'', %L, ''column'', %L, ''value'',
 from col
   join pg_class c on c.oid = attrelid and relkind = 'r' join pg_namespace n on n.oid = relnamespace,
   lateral (select pg_relation_size(c.oid) / current_setting('block_size')::int) as x (size)
-where nspname !~ '^pg_' and nspname <> 'information_schema'
+where nspname !~ '^pg_' and nspname <> 'information_schema' and not (relpersistence = 'u' and pg_is_in_recovery())
 order by c.oid, attnum limit 100
 \gexec

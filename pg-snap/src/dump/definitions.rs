@@ -60,7 +60,8 @@ fn by_archive<A: Send, B: Send>(
     let start = |section| {
         let mut running = pg_dump::restore(pg_restore.command(), section)?;
         let stdin = running.take_stdin().context("pg_restore has no input pipe")?;
-        Ok::<_, anyhow::Error>((stdin, running.into_reader()?))
+        let output = running.into_reader()?.keeping_words(&pg_dump.run.words);
+        Ok::<_, anyhow::Error>((stdin, output))
     };
     let (pre_input, pre_output) = start(PgDumpSection::PreData)?;
     let (post_input, post_output) = start(PgDumpSection::PostData)?;

@@ -2,9 +2,9 @@
 //! a head and an end marker; joined, they must read as one.
 
 use super::passes::Passes;
+use super::public_schema::PublicSchema;
 use super::run::DumpRun;
 use super::section_writer::{SectionWriter, Sink};
-use crate::sql::ident;
 use anyhow::{Context, Result, bail};
 use pipe_kit::child::{self, OutputReader, Running};
 use std::io::Read;
@@ -25,11 +25,6 @@ const OPTIONS: &str = "-c lc_monetary=C -c jit=off";
 pub const OWN_SETTINGS: &[u8] = b"RESET lc_monetary;\nSET row_security = on;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
-
-/// Before this major, pg_dump omits the owner of the schema public.
-const SINCE_PUBLIC_OWNER: u32 = 15;
-/// The owner that initdb gives it on a server of these majors.
-const FIRST_ROLE: u32 = 10;
 
 /// A section of pg_dump's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +81,8 @@ impl PgDump<'_> {
             .args(["-d", &run.server.target_with(run.database, OPTIONS)])
             .stdin(Stdio::null())
             .stdout(Stdio::piped());
-        child::spawn_captured(&mut command, "pg_dump")?.into_reader()
+        let running = child::spawn_captured(&mut command, "pg_dump")?;
+        Ok(running.into_reader()?.keeping_words(&run.words))
     }
 }
 
@@ -106,9 +102,11 @@ pub fn write_section(
     mut source: impl Read,
     text: &mut impl TextSink,
 ) -> Result<Option<Vec<u8>>> {
-    let old = section == PgDumpSection::PreData && run.pg_dump.version.major < SINCE_PUBLIC_OWNER;
     // Asked before pg_dump has ended, whose end everything waits for.
-    let first = if old { owner_of_public(run)? } else { String::new() };
+    let public = match section {
+        PgDumpSection::PreData => PublicSchema::omitted_by_pg_dump(run)?,
+        PgDumpSection::LargeObjects | PgDumpSection::PostData => PublicSchema::default(),
+    };
     let mut held = Vec::new();
     source
         .by_ref()
@@ -119,7 +117,7 @@ pub fn write_section(
     text.apart(&preamble.title)?;
     text.head(&preamble.settings)?;
     held = preamble.rest;
-    held.splice(0..0, first.into_bytes());
+    held.splice(0..0, public.owner_statement().into_bytes());
     let mut block = vec![0; 256 * 1024];
     loop {
         let n = source.read(&mut block).context("reading the output of pg_dump")?;
@@ -135,38 +133,13 @@ pub fn write_section(
         held.drain(..sure);
     }
     match without_end(&held) {
-        Some(rest) => text.write(rest)?,
+        // They come after those that pg_dump writes as a difference.
+        Some(rest) => text.write(&[rest, public.rights_statements().as_bytes()].concat())?,
         None => bail!(
             "pg_dump exited with status 0, but its output is incomplete: it has no end marker"
         ),
     }
     Ok(preamble.key)
-}
-
-/// What later majors of pg_dump write about the schema public if its owner was changed.
-fn owner_of_public(run: &DumpRun<'_>) -> Result<String> {
-    let owner = run.server.query(
-        run.database,
-        &format!(
-            "SELECT r.rolname FROM pg_catalog.pg_namespace n \
-               JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner \
-             WHERE n.nspname = 'public' AND n.nspowner <> {FIRST_ROLE}"
-        ),
-    )?;
-    Ok(match owner.trim_end_matches('\n') {
-        "" => String::new(),
-        owner => alter_public(owner),
-    })
-}
-
-fn alter_public(owner: &str) -> String {
-    // A line break would end the comment.
-    let shown = owner.replace(['\n', '\r'], " ");
-    format!(
-        "\n--\n-- Name: public; Type: SCHEMA; Schema: -; Owner: {shown}\n--\n\n\
-         -- *not* creating schema, since initdb creates it\n\n\nALTER SCHEMA public OWNER TO {};\n\n",
-        ident(owner)
-    )
 }
 
 /// Where the text of a section goes.
@@ -285,15 +258,6 @@ fn without_end(text: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_owner_of_public_is_no_second_statement() {
-        let sql = alter_public("a\nDROP TABLE t; \"b");
-        let last = "\nALTER SCHEMA public OWNER TO \"a\nDROP TABLE t; \"\"b\";\n\n";
-        let (comments, statement) = sql.split_at(sql.find("\n\n\nALTER").unwrap() + 2);
-        assert_eq!(statement, last);
-        assert!(lines(comments.as_bytes()).all(|l| l.len() <= 1 || l.starts_with(b"--")), "{sql}");
-    }
 
     #[test]
     fn a_newer_clients_setting_is_left_out_for_an_older_server_only() {

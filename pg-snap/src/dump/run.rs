@@ -6,6 +6,7 @@ use crate::client::Client;
 use crate::psql::{Server, Sessions};
 use crate::sql::literal;
 use anyhow::{Context, Result};
+use pipe_kit::child::Words;
 use pipe_kit::info;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub struct DumpRun<'a> {
     /// How long to wait for a table that another session holds locked.
     pub lock_wait: Duration,
     pub buffer: ReorderBuffer,
+    /// What pg_dump and pg_restore have written to stderr without failing.
+    pub words: Words,
     pub bar: pipe_kit::progress::Bar,
     /// Set when pg_dump no longer reads the catalog, nor holds locks.
     pub defined: AtomicBool,
@@ -48,24 +51,14 @@ impl DumpRun<'_> {
         self.defined.load(Ordering::SeqCst)
     }
 
-    /// For an error: the tables with an exclusive lock, or one of them, and who holds it.
+    /// For an error: the tables with an exclusive lock, or one of them, who holds it, and what ends it.
     pub fn lock_holders(&self, table: Option<u32>) -> String {
-        let which = table.map(|oid| format!("AND l.relation = {oid}"));
-        let who = self.server.query(
-            self.database,
-            &format!(
-                "SELECT pg_catalog.string_agg(DISTINCT l.relation::pg_catalog.regclass || ' by ' \
-                   || a.usename || ' (pid ' || a.pid || ')', ', ') \
-                 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
-                 WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' {} \
-                   AND l.database = (SELECT oid FROM pg_catalog.pg_database \
-                     WHERE datname = pg_catalog.current_database())",
-                which.unwrap_or_default()
-            ),
-        );
-        match who.as_deref().unwrap_or_default().trim() {
+        let table = table.map_or("NULL".to_owned(), |oid| oid.to_string());
+        let who = include_str!("lock_holders.sql").replace(":table", &table);
+        let who = self.server.query(self.database, &who).unwrap_or_default();
+        match who.trim() {
             "" => String::new(),
-            who => format!(" (locked: {who})"),
+            who => format!(" (locked: {})", who.replace(char::is_control, " ")),
         }
     }
 }

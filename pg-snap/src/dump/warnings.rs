@@ -5,8 +5,11 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 
 /// Each returns lines for [`Warnings::add_line`]: ten of a kind, with the number of that kind.
-const QUERIES: [&str; 2] =
-    [include_str!("warnings/catalog.sql"), include_str!("warnings/search_path.sql")];
+const QUERIES: [&str; 3] = [
+    include_str!("warnings/catalog.sql"),
+    include_str!("warnings/left_out.sql"),
+    include_str!("warnings/search_path.sql"),
+];
 
 /// The prefix of the SQLSTATE with which a query ended.
 const STATE: &str = "state ";

@@ -4,6 +4,7 @@
 
 use super::definition::Definition;
 use super::load_session::LoadSession;
+use super::older_server;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
@@ -102,6 +103,15 @@ impl<'a> Repair<'a> {
     /// If nothing helps, with the object, its statement and what to do.
     pub fn repair(&self, definition: &Definition, failure: ServerError) -> Result<()> {
         self.record_failed(definition.what());
+        let (sql, major) = (&definition.text, self.server.version.major);
+        if older_server::is_about_older_server(sql, &failure, major) {
+            warning!(
+                "{} is left out, because PostgreSQL {major} does not have what it is about: {}",
+                definition.what(),
+                failure.brief()
+            );
+            return Ok(());
+        }
         let mut last = failure.clone();
         for alternative in remedy::alternatives(definition, &failure, &self.context(definition)) {
             match self.attempt(definition, &alternative)? {

@@ -2,17 +2,33 @@
 
 use super::facts::Facts;
 use super::problems::{Findings, IntendedLoad};
+use crate::removed_extensions::is_removed;
 use crate::sql::literal;
 
-/// The extensions that are not installed on the server.
+/// The extensions that are not installed on the server, and that the load needs.
 pub fn missing<'a>(plan: &IntendedLoad<'a>, facts: &Facts) -> Vec<&'a str> {
+    let (missing, _) = absent(plan, facts);
+    missing
+}
+
+/// Those that are not installed on the server: the ones that the load needs, and the ones that it leaves out.
+fn absent<'a>(plan: &IntendedLoad<'a>, facts: &Facts) -> (Vec<&'a str>, Vec<&'a str>) {
     let wanted = plan.needs.extensions.iter().map(String::as_str);
-    wanted.filter(|name| !facts.extensions.contains_key(*name)).collect()
+    let absent = wanted.filter(|name| !facts.extensions.contains_key(*name));
+    absent.partition(|name| !is_removed(name, plan.server.major))
 }
 
 /// Adds a line for each extension that cannot be created.
 pub fn check(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
-    for name in missing(plan, facts) {
+    let (missing, removed) = absent(plan, facts);
+    for name in removed {
+        found.note(format!(
+            "PostgreSQL {} no longer has extension {name}: the load leaves it out, and fails if an object of the dump \
+             uses it",
+            plan.server.major
+        ));
+    }
+    for name in missing {
         found.problem(format!(
             "the dump needs extension {name}, which is not installed on the server; on its host, \
              on Debian: apt install {} (or apt-cache search postgresql {name})",

@@ -29,12 +29,17 @@ pub fn releases() -> Result<Vec<Release>> {
 
 /// A running cluster of each.
 pub fn clusters() -> Result<Vec<Cluster>> {
+    started(releases()?)
+}
+
+/// A running cluster of each of these.
+pub fn started(releases: Vec<Release>) -> Result<Vec<Cluster>> {
     let start = |release: Release| {
         let (programs, clients) = (Some(release.programs.clone()), Some(release.clients.clone()));
         let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
         Ok(Cluster { server, release, dir: tempfile::tempdir()? })
     };
-    at_once(releases()?, start)
+    at_once(releases, start)
 }
 
 /// Does it with all at the same time; gives what came of each, in their order.

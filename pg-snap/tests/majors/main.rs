@@ -13,6 +13,8 @@ mod cases;
 mod cluster;
 mod extensions;
 mod oddities;
+mod older_server;
+mod public_schema;
 mod sections;
 
 use cluster::{Cluster, ONLY_HERE, WHOLE, assert_same, at_once, clusters, releases, upgrades};

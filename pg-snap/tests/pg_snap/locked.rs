@@ -208,6 +208,9 @@ fn a_lock_that_outlasts_the_wait_is_reported_with_its_holder_and_one_that_does_n
             "{}",
             dump.stderr()
         );
+        let end = "by piprio (pid ";
+        ensure!(dump.stderr().contains(end), "{}", dump.stderr());
+        ensure!(dump.stderr().contains("SELECT pg_terminate_backend("), "{}", dump.stderr());
         wait_for_sessions(&scene.server, DUMPS, 0)?;
 
         let before = content_without_lock(&scene, lock)?;
@@ -220,6 +223,28 @@ fn a_lock_that_outlasts_the_wait_is_reported_with_its_holder_and_one_that_does_n
         lock.release()?;
         ensure!(scene.right_or_none(dump, &[&before], table)?, "{table}: no dump");
     }
+    Ok(())
+}
+
+/// It has no session that could be ended.
+#[test]
+fn a_prepared_transaction_that_locks_a_table_is_named_with_what_ends_it() -> Result<()> {
+    let settings = vec!["max_prepared_transactions=5".into()];
+    let server = Postgres::with(Options { settings, ..Options::default() })?;
+    server.psql("postgres", "create database piprio")?;
+    server.psql("piprio", TABLES)?;
+    server.psql(
+        "piprio",
+        "begin; lock table victim; prepare transaction 'it''s left'; begin; prepare transaction 'another'",
+    )?;
+    let out = pg_snap(&server, "piprio").args(["dump", "--lock-wait", "1"]).output()?;
+    let log = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure!(out.status.code() == Some(1), "{log}");
+    let named = "(locked: public.victim by piprio (prepared transaction it's left); to end it: ";
+    ensure!(log.contains(named) && log.contains("ROLLBACK PREPARED 'it''s left';"), "{log}");
+    ensure!(!log.contains("another"), "{log}");
+    server.psql("piprio", "rollback prepared 'it''s left'")?;
+    pg_snap(&server, "piprio").arg("dump").assert().success();
     Ok(())
 }
 

@@ -5,7 +5,8 @@ rel as (
     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted,
     pg_catalog.pg_get_userbyid(c.relowner) as owner
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  where c.relkind = 'S' and (
+  -- A standby has no values of unlogged ones.
+  where c.relkind = 'S' and not (c.relpersistence = 'u' and pg_catalog.pg_is_in_recovery()) and (
     c.oid in (select relid from config)
     or n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and not exists (
       select from pg_catalog.pg_depend d

@@ -112,7 +112,8 @@ select pg_catalog.json_build_object('table', pg_catalog.json_build_object(
       from pg_catalog.pg_class r join pg_catalog.pg_namespace rn on rn.oid = r.relnamespace
       where r.oid = pg_catalog.pg_partition_root(rel.oid)) end,
   'calls', oid in (select relid from calls)))
-from rel where relkind = 'r'
+-- A standby has no rows of unlogged tables.
+from rel where relkind = 'r' and not (relpersistence = 'u' and pg_catalog.pg_is_in_recovery())
 union all
 select pg_catalog.json_build_object('large_objects', exists (select from pg_catalog.pg_largeobject_metadata))
 union all

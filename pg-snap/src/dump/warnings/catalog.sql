@@ -68,7 +68,8 @@ found (kind, text) as (
            from pg_user_mappings u where u.srvid = s.oid and u.umoptions is not null having count(*) > 0))
       from pg_foreign_server s
   union all
-    select 'unlogged tables', format('table %s is unlogged: its rows are in the dump, but the server empties it after a crash', oid::regclass)
+    select 'unlogged tables', format('table %s is unlogged: its rows are %s', oid::regclass, case when pg_is_in_recovery()
+        then 'not in the dump, because a standby has none of them' else 'in the dump, but the server empties it after a crash' end)
       from pg_class where relpersistence = 'u' and relkind = 'r'
   union all
     select 'tables of extensions', format('table %s belongs to extension %I, which does not mark its rows as data: they are not in the dump',

@@ -191,6 +191,11 @@ fn a_value_is_named_unless_it_may_be_a_secret() {
 fn extensions_must_be_there_and_ours_to_create() {
     let line = problem(|_, n| n.extensions = vec!["vector".into()]);
     assert!(line.contains("apt install postgresql-15-pgvector "), "{line}");
+    let line = problem(|_, n| n.extensions = vec!["adminpack".into()]);
+    assert!(line.contains("needs extension adminpack, which is not installed"), "{line}");
+    let removed = Needs { extensions: vec!["adminpack".into()], ..needs() };
+    let removed = found(&removed, &facts(), 17);
+    assert_eq!((removed.problems.len(), removed.notes.len()), (0, 1), "{removed:?}");
     let only_superuser = |f: &mut Facts, n: &mut Needs| {
         f.extensions = [("plperlu".to_owned(), true), ("citext".to_owned(), false)].into();
         n.extensions = vec!["citext".into(), "plperlu".into()];
