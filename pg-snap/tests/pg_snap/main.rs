@@ -8,6 +8,7 @@ mod compare;
 mod damage;
 mod deduplication;
 mod encodings;
+mod event_triggers;
 mod extension;
 mod faults;
 mod format;
