@@ -10,9 +10,6 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::sync::{Arc, PoisonError};
 
-/// A row does not fit a check.
-const CHECK_VIOLATION: &str = "23514";
-
 /// The statements that drop a constraint, add it again, and give it its comment back.
 #[derive(Deserialize)]
 struct CheckConstraint {
@@ -30,7 +27,7 @@ impl Repair<'_> {
     pub(super) fn drop_checks(&self, table: &Name, failure: &ServerError) -> Result<bool> {
         let may_help = match self.keep_going {
             true => remedy::is_violation(failure),
-            false => failure.is(&[CHECK_VIOLATION]),
+            false => failure.is(&[remedy::CHECK_VIOLATION]),
         };
         if !may_help {
             return Ok(false);
@@ -72,7 +69,7 @@ impl Repair<'_> {
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
         for DroppedCheck { definition, comment, table, failure: of_rows } in dropped {
             if let Err(failure) = self.attempt_as_is(&definition)? {
-                if !self.keep_going && failure.is(&[CHECK_VIOLATION]) {
+                if !self.keep_going && failure.is(&[remedy::CHECK_VIOLATION]) {
                     return Err(self.rows_error(&table, of_rows));
                 }
                 self.repair(&definition, failure)?;
