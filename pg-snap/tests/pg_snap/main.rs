@@ -6,6 +6,7 @@ mod bounds;
 mod closed;
 mod compare;
 mod damage;
+mod database_name;
 mod deduplication;
 mod encodings;
 mod event_triggers;
