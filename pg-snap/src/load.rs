@@ -8,10 +8,12 @@
 //! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
 mod advisory_lock;
+mod database_name;
 mod default_encoding;
 mod definition;
 mod dispatcher;
 mod load_session;
+mod name_patterns;
 mod older_server;
 mod omitted;
 mod ordered_session;
@@ -28,6 +30,7 @@ mod search_paths;
 mod settings;
 mod statement_reader;
 mod statistics;
+mod swap;
 pub mod tenant;
 mod worker;
 mod worker_pool;
@@ -45,12 +48,12 @@ use crate::inspect;
 use crate::preflight::{self, Facts};
 use crate::psql::{self, Server};
 use crate::roles;
-use crate::sql::with_suffix;
 use advisory_lock::AdvisoryLock;
 use anyhow::{Context, Result};
 use bundle_format::report::LoadRecord;
 use omitted::Omitted;
 pub use output_files::OutputFiles;
+use parallel_load::Loaded;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, info, warning};
 use search_paths::SearchPaths;
@@ -175,18 +178,26 @@ impl Load {
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
-        let omitted = parallel_load::load(&self.server, &plan, source)?;
+        let Loaded { omitted, unvalidated } = parallel_load::load(&self.server, &plan, source)?;
+        let again = self.to_evaluate_again(unvalidated);
         self.execute_for_incoming(|name| state.apply_statements(name))?;
         lock.check()?;
-        let left_out = options.files.write_omitted(database, &omitted)?;
+        // Until the swap and what follows it are done, that is left out, too.
+        let all = [&omitted[..], &again[..]].concat();
+        let left_out = options.files.write_omitted(database, &all)?;
         let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
-        options.files.write_record(LoadRecord { oid, left_out: omitted.len() })?;
+        let record = LoadRecord { oid, left_out: all.len() };
+        options.files.write_record(record)?;
         let keep = options.keep_previous || !omitted.is_empty();
-        let kept = self.swap(keep)?;
+        let mut swapped = self.swap(keep, omitted)?;
         incoming_guard.disarm();
-        self.finish_old(keep, kept.as_deref())?;
+        if !again.is_empty() {
+            swapped = self.evaluate_again(&paths, again, swapped);
+            options.files.correct(database, record, left_out.as_deref(), &swapped.omitted);
+        }
+        self.finish_old(swapped.keep, swapped.old.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
-        Ok(self.outcome(left_out.as_deref(), &omitted))
+        Ok(self.outcome(left_out.as_deref(), &swapped.omitted))
     }
 
     fn outcome(&self, left_out: Option<&Path>, omitted: &[Omitted]) -> Exit {
@@ -322,57 +333,6 @@ impl Load {
             });
         self.server.execute(&self.server.maintenance, &create)?;
         Ok(guard)
-    }
-
-    /// Swaps the names; returns the new name of the old database, if there was one.
-    fn swap(&self, keep_previous: bool) -> Result<Option<String>> {
-        let DatabaseNames { database, incoming, outgoing, previous, .. } = &self.names;
-        let mut renames = Vec::new();
-        let has = |name| self.server.has_database(name);
-        let old = match has(database)? {
-            true => Some(database),
-            false if has(outgoing)? => Some(outgoing),
-            false => None,
-        };
-        let kept = if keep_previous { previous } else { outgoing };
-        if let Some(old) = old.filter(|old| *old != kept) {
-            if keep_previous && has(previous)? {
-                renames.push((previous.clone(), self.name_for_older_previous(previous)?));
-            }
-            renames.push((old.clone(), kept.clone()));
-        }
-        renames.push((incoming.clone(), database.clone()));
-        self.in_doubt.set(true);
-        self.server.rename_databases(&renames)?;
-        Ok(old.map(|_| kept.clone()))
-    }
-
-    /// Renames the previous database of an earlier load, which may be the only copy.
-    fn name_for_older_previous(&self, previous: &str) -> Result<String> {
-        let now = self.server.query(
-            &self.server.maintenance,
-            "select pg_catalog.to_char(pg_catalog.now() at time zone 'UTC', '_YYYYMMDD\"T\"HH24MISS\"Z\"')",
-        )?;
-        let name = with_suffix(previous, now.trim());
-        warning!(
-            "there was a database {previous} already; it is kept as {name}; drop it when you are sure"
-        );
-        Ok(name)
-    }
-
-    fn finish_old(&self, keep_previous: bool, old: Option<&str>) -> Result<()> {
-        let name = &self.names.database;
-        match old {
-            Some(old) if keep_previous => {
-                info!("{name} is loaded; the old database is kept as {old}");
-                Ok(())
-            }
-            Some(old) => self
-                .server
-                .drop_database(old)
-                .with_context(|| format!("the old database is still there as {old}")),
-            None => Ok(()),
-        }
     }
 }
 

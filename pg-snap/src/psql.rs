@@ -30,6 +30,10 @@ const SESSION: &str = "-c default_transaction_read_only=off -c statement_timeout
 /// Limits on a session that an older server does not know, with the major that brought them.
 const LATER_LIMITS: [(u32, &str); 2] = [(14, "idle_session_timeout"), (17, "transaction_timeout")];
 
+/// What keeps event triggers from a session, those of its own login among them, with the major that brought it. Only a
+/// superuser may set it.
+const NO_EVENT_TRIGGERS: (u32, &str) = (17, " -c event_triggers=off");
+
 /// How long a statement of a short script may wait for a lock, and how long it may take: to make or drop
 /// a large database takes minutes.
 const BOUNDS: &str = "SET lock_timeout = '30s'; SET statement_timeout = '1h';\n";
@@ -56,16 +60,30 @@ pub struct Server {
     pub maintenance: String,
     /// The name of its sessions, if they must be found again.
     name: Option<String>,
+    /// Whether event triggers see its sessions.
+    event_triggers: bool,
 }
 
 impl Server {
     pub fn new(psql: Client, version: Version, maintenance: &str) -> Self {
-        Self { psql, version, maintenance: maintenance.to_owned(), name: None }
+        Self {
+            psql,
+            version,
+            maintenance: maintenance.to_owned(),
+            name: None,
+            event_triggers: true,
+        }
     }
 
     /// Names its sessions, so that those left by a killed process can be found.
     pub fn naming_sessions(self, name: &str) -> Self {
         Self { name: Some(name.to_owned()), ..self }
+    }
+
+    /// The same with sessions that no event trigger sees, where the server has that and the role may set it.
+    pub fn without_event_triggers(&self, superuser: bool) -> Self {
+        let is_known = self.version.major >= NO_EVENT_TRIGGERS.0;
+        Self { event_triggers: !(superuser && is_known), ..self.clone() }
     }
 
     /// The psql in use.
@@ -80,7 +98,8 @@ impl Server {
         let limits: String = since.map(|(_, limit)| format!(" -c {limit}=0")).collect();
         // The operator's own, which these would replace.
         let own = std::env::var("PGOPTIONS").unwrap_or_default();
-        let all = format!("{own} {SESSION}{limits} {options}");
+        let triggers = if self.event_triggers { "" } else { NO_EVENT_TRIGGERS.1 };
+        let all = format!("{own} {SESSION}{limits}{triggers} {options}");
         format!("{} options={}", self.address(database), quoted(all.trim()))
     }
 

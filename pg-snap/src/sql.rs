@@ -21,5 +21,5 @@ pub use comments::length_of_comments;
 pub use encoding::client_encoding;
 pub use portable::{loadable, portable};
 pub use quoting::{MAX_NAME_BYTES, ident, literal, rename_schema, with_suffix, with_values};
-pub use statement::{StatementKind, classify};
+pub use statement::{StatementKind, classify, is_of_event_trigger};
 pub use tokens::{Name, Token, TokenCursor, name, name_after, tokens};

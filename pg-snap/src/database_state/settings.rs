@@ -17,7 +17,11 @@ const LISTS: [&str; 6] = [
 /// is derived from them.
 pub fn comes_last(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
-    let begins = ["default_transaction_", "transaction_", "log_", "auto_explain."];
+    // Those of extensions and applications, whose checks and views may read them.
+    if name.contains('.') {
+        return name.starts_with("auto_explain.");
+    }
+    let begins = ["default_transaction_", "transaction_", "log_"];
     let ends = ["_timeout", "_preload_libraries"];
     let whole =
         ["role", "session_authorization", "exit_on_error", "temp_file_limit", "synchronous_commit"];
@@ -87,7 +91,9 @@ mod tests {
         for name in [
             "lc_monetary",
             "DateStyle",
-            "app.timeout_rule",
+            "app.session_timeout",
+            "log_app.level",
+            "app.role_preload_libraries",
             "default_text_search_config",
             "search_path",
         ] {
@@ -98,6 +104,7 @@ mod tests {
             "default_transaction_read_only",
             "role",
             "session_preload_libraries",
+            "Auto_Explain.log_timing",
         ] {
             assert!(comes_last(name), "{name}");
         }

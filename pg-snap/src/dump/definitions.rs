@@ -106,11 +106,12 @@ fn join<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
 
 /// Joins the sections, so that privileges and what may run user code come last.
 fn joined(pre: Written, post: Written, level: Level) -> Result<Definitions> {
-    let [objects, privileges, late] = pre.passes;
+    let [objects, privileges, fills, triggers] = pre.passes;
     let before = (SectionLabel::of(Kind::PreData, pre.bytes[0]), objects);
-    let bytes = post.bytes.iter().sum::<u64>() + pre.bytes[1] + pre.bytes[2];
-    let [after, more_privileges, later] = post.passes;
-    let own_settings = match late.is_empty() && later.is_empty() {
+    let bytes = post.bytes.iter().chain(&pre.bytes[1..]).sum::<u64>();
+    let [after, more_privileges, more_fills, more_triggers] = post.passes;
+    let late = [fills, more_fills, triggers, more_triggers].concat();
+    let own_settings = match late.is_empty() {
         true => Vec::new(),
         false => {
             let member = Deflater::new(level).member(pg_dump::OWN_SETTINGS);
@@ -118,7 +119,7 @@ fn joined(pre: Written, post: Written, level: Level) -> Result<Definitions> {
         }
     };
     let bytes = bytes + own_settings.len() as u64 * pg_dump::OWN_SETTINGS.len() as u64;
-    let after = [after, privileges, more_privileges, own_settings, late, later].concat();
+    let after = [after, privileges, more_privileges, own_settings, late].concat();
     let after = (SectionLabel::of(Kind::PostData, bytes), after);
     Ok(Definitions { before, after, key: pre.key })
 }
@@ -141,9 +142,13 @@ impl Written {
     ) -> Result<Self> {
         let mut written = Self::default();
         let mut makers = [(); PASSES].map(|()| MemberMaker::new(level));
-        let ([a, b, c], [x, y, z]) = (&mut makers, &mut written.passes);
-        let sections =
-            [SectionWriter::new(a, x), SectionWriter::new(b, y), SectionWriter::new(c, z)];
+        let ([a, b, c, d], [x, y, z, t]) = (&mut makers, &mut written.passes);
+        let sections = [
+            SectionWriter::new(a, x),
+            SectionWriter::new(b, y),
+            SectionWriter::new(c, z),
+            SectionWriter::new(d, t),
+        ];
         let mut passes = Passes::new(sections);
         passes.head(head()?.as_bytes())?;
         let key = pg_dump::write_section(pg_dump.run, section, source, &mut passes)?;

@@ -1,14 +1,15 @@
-//! The passes in which pg_dump writes definitions: objects, then privileges, then statements that may run
-//! user code. Each section of pg_dump goes through all three. In the joined dump every object must be created
-//! before the first privilege is revoked, so the passes of the sections are kept apart.
+//! The passes in which a dump has definitions: objects, then privileges, then what fills materialized views, then event
+//! triggers. Each section of pg_dump goes through the first three, with the event triggers at the beginning of the third,
+//! where they would watch or refuse the filling of views. In the joined dump every object must be created before the
+//! first privilege is revoked, so the passes of the sections are kept apart.
 
 use super::section_writer::{SectionWriter, Sink};
-use crate::sql::portable;
 use crate::sql::scanner::{Observer, Scanner};
+use crate::sql::{is_of_event_trigger, portable};
 use anyhow::Result;
 
 /// How many passes there are.
-pub const PASSES: usize = 3;
+pub const PASSES: usize = 4;
 
 /// Sorts the text of one section of pg_dump by its passes.
 pub struct Passes<'a, S> {
@@ -71,8 +72,11 @@ impl<S: Sink> Observer for PassSorter<'_, S> {
 
     fn statement(&mut self, sql: &[u8]) -> Result<()> {
         self.text = portable(std::mem::take(&mut self.text));
-        let pass = self.pass.max(pass_of(sql));
-        if pass > self.pass {
+        let pass = match pass_of(sql) {
+            of_others @ ..=1 => self.pass.max(of_others),
+            own => own,
+        };
+        if pass != self.pass {
             // The line breaks that end the last statement stay with it.
             let breaks = self.text.iter().take_while(|byte| **byte == b'\n').count();
             let rest = self.text.split_off(breaks);
@@ -83,19 +87,16 @@ impl<S: Sink> Observer for PassSorter<'_, S> {
     }
 }
 
-/// The pass that a statement of pg_dump opens, at the earliest.
+/// The pass of a statement of pg_dump: the earliest one that it may be in or, of the last two, its own.
 fn pass_of(sql: &[u8]) -> usize {
     let sql = sql.trim_ascii_start();
     let begins = |words: &[&str]| words.iter().any(|words| sql.starts_with(words.as_bytes()));
     if begins(&["GRANT ", "REVOKE ", "ALTER DEFAULT PRIVILEGES "]) {
         1
-    } else if begins(&[
-        "REFRESH MATERIALIZED VIEW ",
-        "CREATE EVENT TRIGGER ",
-        "ALTER EVENT TRIGGER ",
-        "COMMENT ON EVENT TRIGGER ",
-    ]) {
+    } else if begins(&["REFRESH MATERIALIZED VIEW "]) {
         2
+    } else if is_of_event_trigger(sql) {
+        3
     } else {
         0
     }
@@ -110,28 +111,30 @@ mod tests {
     #[test]
     fn privileges_and_what_comes_after_them_are_kept_apart_with_their_comments() {
         let mut makers = [(); PASSES].map(|()| MemberMaker::new(Level::Fast));
-        let mut sinks = [Vec::new(), Vec::new(), Vec::new()];
-        let [a, b, c] = &mut makers;
-        let [x, y, z] = &mut sinks;
+        let mut sinks = [(); PASSES].map(|()| Vec::new());
+        let [a, b, c, d] = &mut makers;
+        let [x, y, z, t] = &mut sinks;
         let mut passes = Passes::new([
             SectionWriter::new(a, x),
             SectionWriter::new(b, y),
             SectionWriter::new(c, z),
+            SectionWriter::new(d, t),
         ]);
         let main = "--\n-- f\n--\n\nCREATE FUNCTION f() RETURNS text LANGUAGE sql AS $$\nGRANT x;\n$$;\n\n\n";
         let acl = "--\n-- acl\n--\n\nREVOKE ALL ON FUNCTION f() FROM PUBLIC;\nSET x = 1;\n\n";
-        let last = "REFRESH MATERIALIZED VIEW m;\n\n";
+        let trigger = "--\n-- e\n--\n\nCREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION f();\n\n\n\
+            ALTER EVENT TRIGGER e DISABLE;\n\nALTER EVENT TRIGGER e OWNER TO o;\n\n";
+        let fill = "--\n-- m\n--\n\nREFRESH MATERIALIZED VIEW m;\n\n";
         passes.head(b"\\restrict k\n").unwrap();
         passes.write(main.as_bytes()).unwrap();
-        passes.write(format!("{acl}{last}").as_bytes()).unwrap();
+        passes.write(format!("{acl}{trigger}{fill}").as_bytes()).unwrap();
         let lengths = passes.finish().unwrap();
         let text = |members: &Vec<Vec<u8>>| {
             let texts = members.iter().flat_map(|m| Inflater::new().text(m).unwrap());
             String::from_utf8(texts.collect()).unwrap()
         };
-        let [x, y, z] = [&sinks[0], &sinks[1], &sinks[2]].map(text);
-        assert_eq!(x, format!("\\restrict k\n{main}"));
-        assert_eq!((y.as_str(), z.as_str()), (acl, last));
-        assert_eq!(lengths, [x.len() as u64, y.len() as u64, z.len() as u64]);
+        let texts = [0, 1, 2, 3].map(|pass| text(&sinks[pass]));
+        assert_eq!(texts, [&format!("\\restrict k\n{main}"), acl, fill, trigger]);
+        assert_eq!(lengths, texts.map(|text| text.len() as u64));
     }
 }

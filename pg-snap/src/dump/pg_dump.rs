@@ -21,8 +21,9 @@ const SAME_TEXT: &[u8] = b"SET lc_monetary = 'C';\nSET array_nulls = on;\n";
 /// The locale in which pg_dump writes money, which it does not set itself. And no query of the catalog is
 /// compiled: on a database of thousands of tables, that takes longer than it saves.
 const OPTIONS: &str = "-c lc_monetary=C -c jit=off";
-/// What is derived from rows follows the database's own locale and its policies again.
-pub const OWN_SETTINGS: &[u8] = b"RESET lc_monetary;\nSET row_security = on;\n\n";
+/// What is derived from rows follows the database's own locale, its reading of NULL and its policies again.
+pub const OWN_SETTINGS: &[u8] =
+    b"RESET lc_monetary;\nRESET array_nulls;\nSET row_security = on;\n\n";
 /// The last line of what pg_dump sets at the head of every dump.
 const LAST_SETTING: &[u8] = b"SET row_security = off;\n";
 

@@ -43,6 +43,8 @@ pub struct Dispatcher<'a> {
     has_jobs: bool,
     /// Statements that wait until the awaited jobs are done.
     late: Vec<Definition>,
+    /// Event triggers, which wait for everything else of the dump.
+    event_triggers: Vec<Definition>,
     relations: Relations,
     settings: Arc<SessionSettings>,
     /// The same for rows that need functions or types that are not the server's own.
@@ -71,6 +73,7 @@ impl<'a> Dispatcher<'a> {
             ordered_is_done: false,
             has_jobs: false,
             late: Vec::new(),
+            event_triggers: Vec::new(),
             relations: Relations::default(),
             settings: Arc::default(),
             settings_of_functions: None,
@@ -165,6 +168,11 @@ impl<'a> Dispatcher<'a> {
                 self.late.push(definition);
                 Ok(())
             }
+            StatementKind::EventTrigger => {
+                let definition = self.definition(statement);
+                self.event_triggers.push(definition);
+                Ok(())
+            }
             kind => match self.relations.uses(kind) {
                 Some(uses) => {
                     let weight = uses.first().map_or(0, |(table, _)| self.relations.bytes(table));
@@ -218,6 +226,22 @@ impl<'a> Dispatcher<'a> {
         std::mem::take(&mut self.late).into_iter().try_for_each(|late| self.ordered.run(late))
     }
 
+    /// Runs what creates event triggers, each with the settings that it had in its place.
+    fn run_event_triggers(&mut self) -> Result<()> {
+        let mut now = Arc::clone(&self.settings);
+        for definition in std::mem::take(&mut self.event_triggers) {
+            self.count += 1;
+            let definition = Definition { number: self.count, ..definition };
+            let text = definition.settings.changes_since(&now);
+            now = Arc::clone(&definition.settings);
+            if !text.is_empty() {
+                self.ordered.run(Definition { text, object: None, ..definition.clone() })?;
+            }
+            self.ordered.run(definition)?;
+        }
+        Ok(())
+    }
+
     /// Large objects come in transactions, and no job depends on them. Any other transaction keeps its
     /// place among all statements.
     fn run_in_transaction(&mut self, statement: &DumpStatement) -> Result<()> {
@@ -267,6 +291,8 @@ impl<'a> Dispatcher<'a> {
         self.repair.restore_constraints()?;
         self.ordered.retry_omitted()?;
         self.run_late()?;
+        self.ordered.retry_omitted()?;
+        self.run_event_triggers()?;
         self.ordered.retry_omitted()?;
         self.repair.require_all()?;
         let views: Vec<Name> = self.relations.views().cloned().collect();

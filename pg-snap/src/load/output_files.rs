@@ -90,16 +90,37 @@ impl OutputFiles {
     /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and
     /// what it lacks, even if this process does not learn that the swap took place.
     pub fn write_record(&self, record: LoadRecord) -> Result<()> {
-        let Some(path) = &self.record else { return Ok(()) };
-        let written = AtomicFile::create(path).and_then(|mut file| {
-            serde_json::to_writer(&mut file, &record)
-                .with_context(|| format!("writing {}", path.display()))?;
-            file.commit()?;
-            sync_directory(directory_of(path))
-        });
-        written.context(
+        self.replace_record(record).context(
             "the loaded database cannot be recorded, so it is not put in place; make room for the file, and load \
              again",
         )
+    }
+
+    fn replace_record(&self, record: LoadRecord) -> Result<()> {
+        let Some(path) = &self.record else { return Ok(()) };
+        let mut file = AtomicFile::create(path)?;
+        serde_json::to_writer(&mut file, &record)
+            .with_context(|| format!("writing {}", path.display()))?;
+        file.commit()?;
+        sync_directory(directory_of(path))
+    }
+
+    /// Runs after the swap, where less is left out than was written before it. `left_out`: the file with the statements.
+    pub fn correct(
+        &self,
+        database: &str,
+        record: LoadRecord,
+        left_out: Option<&Path>,
+        omitted: &[Omitted],
+    ) {
+        let statements = match left_out {
+            Some(path) if omitted.is_empty() => omitted::remove(path),
+            Some(path) => omitted::write(path, database, omitted),
+            None => Ok(()),
+        };
+        let record = LoadRecord { left_out: omitted.len(), ..record };
+        if let Err(error) = statements.and_then(|()| self.replace_record(record)) {
+            warning!("what was left out is less than what was written: {error:#}");
+        }
     }
 }

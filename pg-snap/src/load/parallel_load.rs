@@ -1,6 +1,7 @@
 //! The load of a dump into an empty database by several sessions. It succeeds only if the dump is whole
 //! and the server has executed all of it.
 
+use super::definition::Definition;
 use super::dispatcher::Dispatcher;
 use super::omitted::Omitted;
 use super::repair::Repair;
@@ -32,11 +33,18 @@ pub struct LoadPlan<'a> {
     pub keep_going: bool,
 }
 
-/// Loads the dump; returns the omitted objects.
+/// What a load differs in from its dump.
+pub struct Loaded {
+    pub omitted: Vec<Omitted>,
+    /// The statements that have added checks which read the name of the database, as not valid.
+    pub unvalidated: Vec<Definition>,
+}
+
+/// Loads the dump.
 ///
 /// # Errors
 /// [`Stop::damaged`] if the dump is not whole or holds a psql command.
-pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<Omitted>> {
+pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Loaded> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
     let LoadPlan { database, paths, keep_going, .. } = *plan;
@@ -60,7 +68,8 @@ pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Vec<
         Some(error) => Err(error),
         None => {
             report.report(paths, |what| repair.has_failed(what));
-            Ok(repair.into_omitted())
+            let (omitted, unvalidated) = repair.into_parts();
+            Ok(Loaded { omitted, unvalidated })
         }
     }
 }

@@ -13,6 +13,8 @@ use crate::sql::{ident, literal, with_values};
 /// table, column, object, parameter or schema; an ambiguous function; types that fit no operator.
 const NOT_FOUND: [&str; 9] =
     ["42883", "42P01", "42703", "42704", "42P02", "3F000", "42725", "42804", "42846"];
+/// A row does not fit a check, which may look up a name and find it only under another search path.
+pub const CHECK_VIOLATION: &str = "23514";
 /// Another session was in the way: a deadlock, a failed serialization, a lock that was not given.
 const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
 /// Classes that say nothing about names or values: another session, resources, an operator, the system. What fails
@@ -79,8 +81,12 @@ pub fn alternatives(
         let fills = properties::refreshed_view(&String::from_utf8_lossy(sql)).is_some();
         alternatives.extend(fills.then_some(Alternative::UnderPolicies));
     }
+    let checked = properties::adds_checked_constraint(sql);
+    if checked && failure.is(&[CHECK_VIOLATION]) {
+        let source = paths.of_source().filter(|path| first.as_ref() != Some(path));
+        alternatives.extend(source.map(Alternative::SearchPath));
+    }
     if context.keep_going {
-        let checked = properties::adds_checked_constraint(sql);
         alternatives.extend(checked.then_some(Alternative::NotValid));
         // Text in another encoding cannot be cut without changing it.
         let reduced = std::str::from_utf8(sql).map_or_else(|_| Vec::new(), reductions);
@@ -137,10 +143,13 @@ pub fn alternatives_for_rows(
     let mut alternatives = Vec::new();
     let may_be_of_path = first.is_some() && !is_of_the_moment(failure);
     alternatives.extend(may_be_of_path.then_some(RowAlternative::AsWritten));
-    if failure.is(&NOT_FOUND) {
-        let others = paths.to_try(Some(schema)).into_iter().filter(|path| first != Some(path));
-        alternatives.extend(others.map(RowAlternative::SearchPath));
-    }
+    let others = match failure {
+        _ if failure.is(&NOT_FOUND) => paths.to_try(Some(schema)),
+        _ if failure.is(&[CHECK_VIOLATION]) => paths.of_source().into_iter().collect(),
+        _ => Vec::new(),
+    };
+    let others = others.into_iter().filter(|path| first != Some(path));
+    alternatives.extend(others.map(RowAlternative::SearchPath));
     alternatives
 }
 
@@ -323,7 +332,8 @@ mod tests {
             let again = vec![Alternative::Again; usize::from(["40P01", "55P03"].contains(&state))];
             assert_eq!(found_for(&calls, state, 15, false), again);
         }
-        assert_eq!(rows("23514", None), []);
+        assert_eq!(rows("23514", None), [path("'app'")]);
+        assert_eq!(rows("23505", None), []);
     }
 
     #[test]
@@ -331,7 +341,8 @@ mod tests {
         let key = "ALTER TABLE ONLY s.t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES s.u(a);\n";
         let check = "ALTER TABLE s.t ADD CONSTRAINT c CHECK ((a > 0));";
         assert_eq!(found(key, "23503", 15, true), [Alternative::NotValid]);
-        assert_eq!(found(check, "23514", 15, true), [Alternative::NotValid]);
+        let looked_up = Alternative::SearchPath("'app', 'public'".into());
+        assert_eq!(found(check, "23514", 15, true), [looked_up, Alternative::NotValid]);
         assert_eq!(found(key, "23503", 15, false), []);
         assert_eq!(
             found("ALTER TABLE s.t ADD CONSTRAINT p PRIMARY KEY (a);", "23505", 15, true),

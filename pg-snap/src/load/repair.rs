@@ -38,6 +38,8 @@ pub struct Repair<'a> {
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them.
     dropped: Mutex<Vec<DroppedCheck>>,
+    /// What has added checks as not valid that are to be validated once the database has its name.
+    unvalidated: Mutex<Vec<Definition>>,
     /// What has failed at first.
     failed: Mutex<HashSet<String>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
@@ -49,6 +51,7 @@ struct DroppedCheck {
     /// The statement that adds it again.
     definition: Definition,
     comment: Option<String>,
+    reads_name: bool,
     /// The table whose rows violate it, and how they have failed.
     table: String,
     failure: ServerError,
@@ -62,9 +65,18 @@ impl<'a> Repair<'a> {
         paths: &'a SearchPaths,
         keep_going: bool,
     ) -> Self {
-        let (omitted, dropped) = (Mutex::default(), Mutex::default());
-        let (failed, changing) = (Mutex::default(), Mutex::default());
-        Self { server, database, begin, paths, keep_going, omitted, dropped, failed, changing }
+        Self {
+            server,
+            database,
+            begin,
+            paths,
+            keep_going,
+            omitted: Mutex::default(),
+            dropped: Mutex::default(),
+            unvalidated: Mutex::default(),
+            failed: Mutex::default(),
+            changing: Mutex::default(),
+        }
     }
 
     /// Opens a session with these settings of the dump.
@@ -314,11 +326,11 @@ impl<'a> Repair<'a> {
             .context(format!("table data {table}: statement 'COPY {table}' failed"))
     }
 
-    /// The omitted objects, in the order of the dump.
-    pub fn into_omitted(self) -> Vec<Omitted> {
+    /// The omitted objects, in the order of the dump, and what has added checks that are to be validated later.
+    pub fn into_parts(self) -> (Vec<Omitted>, Vec<Definition>) {
         let mut omitted = self.omitted.into_inner().unwrap_or_else(PoisonError::into_inner);
         omitted.sort_by_key(|omitted| omitted.definition.number);
-        omitted
+        (omitted, self.unvalidated.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -55,7 +55,7 @@ impl<'a> FirstScript<'a> {
 impl SearchPaths {
     /// The search path, a list of SQL, under which functions are evaluated at first; none if the dump does not name it.
     pub fn of_functions(&self) -> Option<String> {
-        (self.is_of_dump && !self.source.is_empty()).then(|| search_path(&self.source))
+        self.of_source().filter(|_| self.is_of_dump)
     }
 
     /// The search path, a list of SQL, under which a statement is executed at first, if not under the dump's.
@@ -113,13 +113,15 @@ impl SearchPaths {
         search_path(&joined(self.source.clone(), schemas))
     }
 
+    /// The source database's search path, a list of SQL; none if it is empty.
+    pub fn of_source(&self) -> Option<String> {
+        (!self.source.is_empty()).then(|| search_path(&self.source))
+    }
+
     /// Search paths to try, lists of SQL: the source database's, then the same with the object's schema before it.
     pub fn to_try(&self, schema: Option<&str>) -> Vec<String> {
         let source = &self.source;
-        let mut paths = Vec::new();
-        if !source.is_empty() {
-            paths.push(search_path(source));
-        }
+        let mut paths: Vec<String> = self.of_source().into_iter().collect();
         if let Some(schema) =
             schema.filter(|schema| !source.iter().any(|element| element == schema))
         {

@@ -39,6 +39,8 @@ pub enum StatementKind {
     Refresh { view: Name },
     /// Nothing that the workers do depends on it.
     Late,
+    /// Creates or changes an event trigger, which would take what comes after it for changes to watch or to refuse.
+    EventTrigger,
     /// Begins a transaction.
     Begin,
     /// Ends one.
@@ -56,7 +58,24 @@ pub fn classify(sql: &[u8]) -> StatementKind {
     kind_of(&mut rest).unwrap_or(StatementKind::Other)
 }
 
+/// Whether it creates or changes an event trigger.
+pub fn is_of_event_trigger(sql: &[u8]) -> bool {
+    of_event_trigger(TokenCursor(&tokens(&String::from_utf8_lossy(sql), EVENT_TRIGGER)))
+}
+
+/// `SECURITY LABEL FOR provider ON EVENT TRIGGER` has as many tokens.
+const EVENT_TRIGGER: usize = 7;
+
+fn of_event_trigger(mut rest: TokenCursor<'_>) -> bool {
+    let phrases = ["CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER", "COMMENT ON EVENT TRIGGER"];
+    phrases.iter().any(|phrase| rest.skip(phrase))
+        || rest.skip("SECURITY LABEL") && rest.find("ON") && rest.skip("EVENT TRIGGER")
+}
+
 fn kind_of(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
+    if of_event_trigger(*rest) {
+        return Some(StatementKind::EventTrigger);
+    }
     if rest.skip("COPY") {
         return Some(StatementKind::Copy { table: rest.name()? });
     }
@@ -98,7 +117,6 @@ fn kind_of(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
         "COMMENT ON",
         "ALTER PUBLICATION",
         "ALTER SUBSCRIPTION",
-        "ALTER EVENT TRIGGER",
         "ALTER STATISTICS",
         "ALTER TRIGGER",
     ];
@@ -173,15 +191,7 @@ fn create(rest: &mut TokenCursor<'_>) -> Option<StatementKind> {
             index: None,
         });
     }
-    let late = [
-        "TRIGGER",
-        "CONSTRAINT TRIGGER",
-        "RULE",
-        "POLICY",
-        "PUBLICATION",
-        "SUBSCRIPTION",
-        "EVENT TRIGGER",
-    ];
+    let late = ["TRIGGER", "CONSTRAINT TRIGGER", "RULE", "POLICY", "PUBLICATION", "SUBSCRIPTION"];
     late.iter().any(|phrase| rest.skip(phrase)).then_some(StatementKind::Late)
 }
 
@@ -329,6 +339,12 @@ mod tests {
             ),
             ("CREATE TRIGGER x AFTER INSERT ON s.t EXECUTE FUNCTION s.f()", S::Late),
             ("ALTER TABLE s.t ENABLE ROW LEVEL SECURITY", S::Late),
+            ("CREATE EVENT TRIGGER e ON sql_drop EXECUTE FUNCTION s.f()", S::EventTrigger),
+            ("ALTER EVENT TRIGGER e OWNER TO joe", S::EventTrigger),
+            ("COMMENT ON EVENT TRIGGER e IS 'x'", S::EventTrigger),
+            ("SECURITY LABEL FOR \"On\" ON EVENT TRIGGER e IS 'x'", S::EventTrigger),
+            ("SECURITY LABEL FOR x ON TABLE s.t IS 'EVENT TRIGGER'", S::Other),
+            ("CREATE TRIGGER event BEFORE INSERT ON s.t EXECUTE FUNCTION s.f()", S::Late),
             ("ALTER TABLE s.t OWNER TO joe", S::Other),
             ("COMMENT ON INDEX s.i IS 'CREATE INDEX'", S::Late),
             ("REFRESH MATERIALIZED VIEW s.t", S::Refresh { view: t() }),

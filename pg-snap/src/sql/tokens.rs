@@ -138,8 +138,9 @@ impl<'a> TokenCursor<'a> {
         })
     }
 
-    /// Names with a schema, not the server's own, in the definition of a table or type. Those in defaults
-    /// are left out: a dump's rows do not need them. All operators of a schema have one name.
+    /// Names with a schema, not the server's own, in the definition of a table or type, and functions whose values are
+    /// not the same in every session. Those in defaults are left out: a dump's rows do not need them. All operators of a
+    /// schema have one name.
     pub fn names_of_definition(&self) -> Vec<Name> {
         let mut names = Vec::new();
         let (mut depth, mut default) = (0, false);
@@ -160,11 +161,21 @@ impl<'a> TokenCursor<'a> {
                 [a, Token::Mark('.'), b, ..] if is_own(a) => {
                     names.extend(a.name().zip(b.name()).map(|(a, b)| (a.into(), b.into())));
                 }
+                [Token::Plain(word), next, ..] if depends_on_session(word, next) => {
+                    names.push(("pg_catalog".to_owned(), word.to_ascii_lowercase()));
+                }
                 _ => {}
             }
         }
         names
     }
+}
+
+/// Whether it calls a function of the server's own whose value depends on the search path or the name of the database.
+fn depends_on_session(word: &str, next: &Token) -> bool {
+    let word = word.to_ascii_lowercase();
+    let calls = word == "current_database" || word.starts_with("to_reg");
+    word == "current_catalog" || calls && *next == Token::Mark('(')
 }
 
 const OPERATOR: &str = "OPERATOR";
@@ -245,6 +256,12 @@ mod tests {
         assert_eq!(names("(a text DEFAULT s.f() CHECK (s.g(a)))"), "s.g ");
         assert_eq!(names("(a int GENERATED ALWAYS AS (s.f(b)) STORED) INHERITS (s.p)"), "s.f s.p ");
         assert_eq!(names("(a int, CONSTRAINT c CHECK ((a OPERATOR(s.<@) 1)))"), "s.OPERATOR ");
+        assert_eq!(
+            names(
+                "(a text CHECK ((to_regclass(a) <> CURRENT_CATALOG)), to_reg int DEFAULT current_database())"
+            ),
+            "pg_catalog.to_regclass pg_catalog.current_catalog "
+        );
         assert_eq!(names("(a pg_catalog.int4, b text COLLATE pg_catalog.\"C\")"), "");
         assert_eq!(names("(a date) PARTITION BY RANGE (s.f(a))"), "s.f ");
     }

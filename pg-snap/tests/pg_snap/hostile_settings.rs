@@ -122,6 +122,7 @@ fn statements(text: &str) -> Result<String> {
         "SET lc_monetary = 'C';",
         "SET array_nulls = on;",
         "RESET lc_monetary;",
+        "RESET array_nulls;",
         "SET row_security = on;",
     ];
     let own =

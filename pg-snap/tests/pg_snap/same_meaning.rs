@@ -47,6 +47,64 @@ fn a_products_own_settings_hold_before_the_first_row_is_loaded() -> Result<()> {
 }
 
 #[test]
+fn settings_of_an_application_hold_before_the_first_row_whatever_their_names() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    for setting in [
+        "app.session_timeout = '30 min'",
+        "app.extra_preload_libraries = 'a'",
+        "log_app.level = 'yes'",
+        "auto_explain.log_timing = off",
+    ] {
+        server.psql("postgres", &format!("alter database piprio set {setting}"))?;
+    }
+    server.psql(
+        "piprio",
+        "create table public.seen (id int primary key, ago interval,
+           check (ago <= 2 * current_setting('app.session_timeout')::interval));
+         insert into seen values (1, '10 min'), (2, '50 min');
+         create materialized view public.live as select id from seen
+           where ago < coalesce(current_setting('app.session_timeout', true), '0')::interval
+             and current_setting('app.extra_preload_libraries', true) = 'a' and current_setting('log_app.level', true) = 'yes'",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    pg_snap(&server, "copy").args(["load", "--keep-going"]).arg(&file).assert().success();
+    ensure!(server.psql("copy", "select string_agg(id::text, ' ') from live")? == "1");
+    Ok(())
+}
+
+#[test]
+fn a_view_is_filled_under_the_databases_own_reading_of_null_in_arrays() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("postgres", "alter database piprio set array_nulls = off")?;
+    server.psql(
+        "piprio",
+        "create schema app; create table app.listed (words text); insert into app.listed values ('{NULL,a}');
+         create materialized view app.split as select words::text[] as words from app.listed",
+    )?;
+    let nulls = |schema: &str| format!("select words[1] is null from {schema}.split");
+    ensure!(server.psql("piprio", &nulls("app"))? == "f");
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    pg_snap(&server, "copy").arg("load").arg(&file).assert().success();
+    let one = ["load", "--schema", "app", "--into", "again"];
+    pg_snap(&server, "copy").args(one).arg(&file).assert().success();
+    server.psql("postgres", "create database plain template template0")?;
+    server.psql("postgres", "alter database plain set array_nulls = off")?;
+    let mut psql = assert_cmd::Command::from_std(server.client("psql"));
+    let psql = psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", "plain"]);
+    psql.write_stdin(crate::kit::gunzip(&file)?).assert().success();
+    for (database, schema) in [("copy", "app"), ("copy", "again"), ("plain", "app")] {
+        ensure!(server.psql(database, &nulls(schema))? == "f", "{database} {schema}");
+    }
+    Ok(())
+}
+
+#[test]
 fn money_is_the_same_amount_wherever_it_is_loaded() -> Result<()> {
     let server = Postgres::start()?;
     let locale = ["es_AR.UTF-8", "de_DE.UTF-8", "es_AR.utf8", "de_DE.utf8"]

@@ -4,6 +4,7 @@
 use crate::kit::{content, dump_to, pg_dump_to, pg_snap};
 use crate::tenant::schema_of;
 use anyhow::{Result, ensure};
+use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use test_kit::Postgres;
 
@@ -266,6 +267,72 @@ fn a_schema_alone_is_made_under_the_sources_search_path_too() -> Result<()> {
         let kept = server.psql("piprio", kept)?;
         server.psql("piprio", &format!("drop schema {kept} cascade"))?;
     }
+    Ok(())
+}
+
+/// Without the source's search path, each value violates its check.
+const LOOKED_UP: &str = "
+    create schema app; create table app.orders (id int);
+    create table app.audited (id int primary key, name text check (to_regclass(name) is not null));
+    insert into app.audited values (1, 'orders');
+    create domain app.relation as text check (to_regclass(value) is not null);
+    create table app.named (id int primary key, name app.relation); insert into app.named values (1, 'orders')";
+
+#[test]
+fn a_value_that_only_the_sources_search_path_makes_valid_is_loaded_under_it() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", "alter database piprio set search_path = app, public")?;
+    server.psql("piprio", &format!("set search_path = app, public; {LOOKED_UP}"))?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    let original = content(&server, "piprio")?;
+    pg_snap(&server, "piprio").arg("load").arg(&file).assert().success().stderr(contains(
+        "rows of table app.audited are loaded under the search path 'app', 'public'",
+    ));
+    ensure!(content(&server, "piprio")? == original);
+    // What no search path makes valid is still the source's to correct.
+    server.psql("piprio", "drop table app.orders")?;
+    dump_to(&server, "piprio", &[], &file)?;
+    pg_snap(&server, "copy")
+        .args(["load"])
+        .arg(&file)
+        .assert()
+        .code(3)
+        .stderr(contains("not validated: check constraint app.audited"));
+    pg_snap(&server, "piprio")
+        .arg("load")
+        .arg(&file)
+        .assert()
+        .code(1)
+        .stderr(contains("23514").and(contains("correct the rows in the source database")));
+    Ok(())
+}
+
+#[test]
+fn a_schema_alone_takes_values_whose_parts_need_the_sources_search_path() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql("postgres", "create database piprio template template0")?;
+    server.psql("piprio", "alter database piprio set search_path = public, lib")?;
+    server.psql(
+        "piprio",
+        "set search_path = public, lib; create schema lib; create schema t1;
+         create function lib.plain(t text) returns text language sql immutable as $$ select lower(t) $$;
+         create function lib.ok(t text) returns boolean language plpgsql immutable
+           as $$ begin return plain(t) <> ''; end $$;
+         create domain lib.tag as text check (lib.ok(value));
+         create type lib.pair as (a lib.tag, b int);
+         create table t1.listed (id int primary key, tags lib.tag[], pair lib.pair);
+         insert into t1.listed values (1, '{A,b}', '(C,1)')",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "piprio", &[], &file)?;
+    let original = schema_of(&server, "piprio", "t1")?;
+    let out = pg_snap(&server, "piprio").args(["load", "--schema", "t1"]).arg(&file).output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    ensure!(schema_of(&server, "piprio", "t1")? == original);
     Ok(())
 }
 

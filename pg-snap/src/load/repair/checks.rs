@@ -2,16 +2,14 @@
 
 use super::{DroppedCheck, Repair, table_name};
 use crate::load::definition::{Definition, ObjectName};
-use crate::load::remedy;
+use crate::load::name_patterns::with_patterns;
+use crate::load::remedy::{self, Alternative};
 use crate::load::settings::SessionSettings;
 use crate::server_error::ServerError;
 use crate::sql::{Name, with_values};
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::sync::{Arc, PoisonError};
-
-/// A row does not fit a check.
-const CHECK_VIOLATION: &str = "23514";
 
 /// The statements that drop a constraint, add it again, and give it its comment back.
 #[derive(Deserialize)]
@@ -21,28 +19,31 @@ struct CheckConstraint {
     comment: Option<String>,
     /// Whether it calls a function, which may read rows that are not there yet.
     calls: bool,
+    /// Whether it reads the name of the database.
+    reads_name: bool,
 }
 
 impl Repair<'_> {
     /// Drops the checks of a table and of its columns' domains, which its rows violate; they are added again
     /// after all rows. If another worker was faster, there are none. Where nothing may be left out, only those are dropped
-    /// that may hold once the rows of other tables are there. Returns false if that cannot help.
+    /// that may hold once the rows of other tables are there, or the database has its name. Returns false if that cannot help.
     pub(super) fn drop_checks(&self, table: &Name, failure: &ServerError) -> Result<bool> {
         let may_help = match self.keep_going {
             true => remedy::is_violation(failure),
-            false => failure.is(&[CHECK_VIOLATION]),
+            false => failure.is(&[remedy::CHECK_VIOLATION]),
         };
         if !may_help {
             return Ok(false);
         }
         let mut dropped = self.dropped.lock().unwrap_or_else(PoisonError::into_inner);
         let values = [("schema", table.0.as_str()), ("table", table.1.as_str())];
-        let query = with_values(include_str!("checks_of_table.sql"), &values);
+        let query = with_values(&with_patterns(include_str!("checks_of_table.sql")), &values);
         let answer = self.server.query(self.database, &query)?;
         let mut constraints: Vec<CheckConstraint> =
             serde_json::from_str(&answer).context("listing the constraints of a table")?;
-        constraints.retain(|constraint| self.keep_going || constraint.calls);
-        let helps = self.keep_going || !constraints.is_empty();
+        constraints.retain(|check| self.keep_going || check.calls || check.reads_name);
+        // Another worker may have dropped the checks of this table, or of a domain.
+        let helps = self.keep_going || !constraints.is_empty() || !dropped.is_empty();
         let settings = Arc::new(SessionSettings::for_definitions());
         for constraint in constraints {
             let mut session = self.open(&settings)?;
@@ -56,9 +57,9 @@ impl Repair<'_> {
                 settings: Arc::clone(&settings),
                 calls: constraint.calls,
             };
-            let CheckConstraint { comment, .. } = constraint;
-            let table = table_name(table);
-            dropped.push(DroppedCheck { definition, comment, table, failure: failure.clone() });
+            let CheckConstraint { comment, reads_name, .. } = constraint;
+            let (table, failure) = (table_name(table), failure.clone());
+            dropped.push(DroppedCheck { definition, comment, reads_name, table, failure });
         }
         Ok(helps)
     }
@@ -70,12 +71,16 @@ impl Repair<'_> {
     pub fn restore_constraints(&self) -> Result<()> {
         let dropped =
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
-        for DroppedCheck { definition, comment, table, failure: of_rows } in dropped {
+        for DroppedCheck { definition, comment, reads_name, table, failure: of_rows } in dropped {
             if let Err(failure) = self.attempt_as_is(&definition)? {
-                if !self.keep_going && failure.is(&[CHECK_VIOLATION]) {
+                let is_violated = failure.is(&[remedy::CHECK_VIOLATION]);
+                let is_added = reads_name && self.add_unvalidated(&definition)?;
+                if is_violated && !is_added && !self.keep_going {
                     return Err(self.rows_error(&table, of_rows));
                 }
-                self.repair(&definition, failure)?;
+                if !is_added {
+                    self.repair(&definition, failure)?;
+                }
             }
             if let Some(comment) = comment {
                 let comment = Definition { text: comment.into_bytes(), ..definition };
@@ -85,5 +90,15 @@ impl Repair<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Adds a check as not valid, to be validated once the database has its name. Returns false if it cannot be added.
+    fn add_unvalidated(&self, definition: &Definition) -> Result<bool> {
+        let added = self.attempt(definition, &Alternative::NotValid)?.is_ok();
+        if added {
+            let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
+            unvalidated.push(definition.clone());
+        }
+        Ok(added)
     }
 }

@@ -25,6 +25,11 @@ SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       ON d.refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass AND o.oid = d.refobjid
     WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = checks.oid
       AND (d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.refobjid >= 16384 OR o.oprcode >= 16384)),
+  'reads_name', pg_catalog.pg_get_constraintdef(oid) ~* :'name' OR EXISTS (
+    SELECT FROM pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.refobjid
+    WHERE d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass AND d.objid = checks.oid
+      AND d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+      AND CASE WHEN p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) ~* :'name_in_body' END),
   'comment', CASE WHEN pg_catalog.obj_description(oid, 'pg_constraint') IS NOT NULL THEN
     pg_catalog.format('COMMENT ON CONSTRAINT %I ON %s%s IS %L;', conname, of, owner,
       pg_catalog.obj_description(oid, 'pg_constraint')) || E'\n' END)), '[]')

@@ -128,6 +128,11 @@ impl<'a> Feeder<'a> {
         Ok(())
     }
 
+    /// The settings under which rows are copied to their stage.
+    fn settings_of_stage(&self) -> SessionSettings {
+        self.settings.under(self.transaction.paths().of_functions())
+    }
+
     /// The text since the last statement without the comments above it, and the object that they name.
     fn take_text(&mut self) -> (Vec<u8>, Option<Arc<ObjectName>>) {
         let mut text = std::mem::take(&mut self.text);
@@ -214,7 +219,14 @@ impl Observer for Feeder<'_> {
         let calls = table.as_ref().is_some_and(|table| self.relations.calls(table));
         let is_staged = table.is_some_and(|table| self.relations.needs_others(&table));
         let rows = if is_staged { StagedRows::of(&text) } else { None };
-        let begin = rows.as_ref().map_or(text, StagedRows::begin);
+        let begin = match &rows {
+            Some(rows) => {
+                // Parts of an array or a composite value keep their checks.
+                let set = self.settings_of_stage().changes_since(&self.settings);
+                [rows.create(), set, rows.copy()].concat()
+            }
+            None => text,
+        };
         self.staged = rows.map(|rows| (rows, object, calls));
         self.transaction.settled_session()?.send(&begin)
     }
@@ -222,6 +234,8 @@ impl Observer for Feeder<'_> {
     fn copy_ends(&mut self) -> Result<()> {
         self.in_copy = false;
         let Some((rows, object, calls)) = self.staged.take() else { return Ok(()) };
+        let reset = self.settings.changes_since(&self.settings_of_stage());
+        self.transaction.settled_session()?.send(&reset)?;
         let insert = self.definition(rows.insert(), object, true);
         if calls {
             self.report.add(&insert, self.transaction.paths());

@@ -30,8 +30,8 @@ impl StagedRows {
         })
     }
 
-    /// The statements after which the rows come.
-    pub fn begin(&self) -> Vec<u8> {
+    /// The statements that create the stage.
+    pub fn create(&self) -> Vec<u8> {
         let Self { table, columns, stage } = self;
         let create: [&[u8]; 7] = [
             b"CREATE UNLOGGED TABLE ",
@@ -45,9 +45,12 @@ impl StagedRows {
         let code = include_str!("staged_rows/base_types.sql").trim_end();
         let (before, after) = code.split_once("/*stage*/").unwrap_or((code, ""));
         let code = [before.as_bytes(), &quoted(stage), after.as_bytes()].concat();
-        let copy: [&[u8]; 5] =
-            [b"DO LANGUAGE plpgsql ", &quoted(&code), b";\nCOPY ", stage, b" FROM stdin;\n"];
-        [create.concat(), copy.concat()].concat()
+        [&create.concat(), &b"DO LANGUAGE plpgsql "[..], &quoted(&code), b";\n"].concat()
+    }
+
+    /// The statement after which the rows come.
+    pub fn copy(&self) -> Vec<u8> {
+        [b"COPY ", &self.stage[..], b" FROM stdin;\n"].concat()
     }
 
     /// The statement that moves the rows to their table.

@@ -1,0 +1,187 @@
+//! What reads the name of its database: a load evaluates it under the name that the database has in the end.
+
+use crate::kit::{content, databases, dump_to, pg_snap};
+use anyhow::{Result, ensure};
+use serde_json::Value;
+use std::path::Path;
+use test_kit::Postgres;
+use test_kit::postgres::{Options, Release};
+
+const VIEWS: &str = "
+    create table public.t (a int); insert into public.t values (1);
+    create materialized view public.direct as select current_database()::text as db, a from public.t;
+    create view public.plain as select CURRENT_CATALOG::text as db;
+    create materialized view public.by_view as select db from public.plain;
+    create materialized view public.by_schema as
+      select table_catalog::text as db from information_schema.tables where table_name = 't';
+    create function public.name_of() returns text language sql stable as 'select current_database()::text';
+    create materialized view public.z_by_function as select public.name_of() as db;
+    create materialized view public.a_by_others as
+      select a.db from public.by_view a join public.z_by_function b on a.db = b.db;
+    create materialized view public.not_filled as select current_database()::text as db with no data;
+    create table public.ddl_log (tag text);
+    create function public.log_ddl() returns event_trigger language plpgsql as $$
+      begin insert into public.ddl_log values (tg_tag); end $$;
+    create event trigger log_ddl on ddl_command_end execute function public.log_ddl();
+    alter event trigger log_ddl enable always";
+
+const NAMES: &str = "select (select db from direct) || ' ' || (select db from by_view) || ' ' || (select db from by_schema)
+    || ' ' || (select db from z_by_function) || ' ' || (select db from a_by_others)
+    || ' ' || (select count(*) from ddl_log) || ' ' || (select evtenabled::text from pg_event_trigger)
+    || ' ' || (select relispopulated::text from pg_class where relname = 'not_filled')";
+
+fn source(server: &Postgres, contents: &str) -> Result<()> {
+    server.psql("postgres", "create database source template template0")?;
+    server.psql("source", contents).map(drop)
+}
+
+fn left_out(record: &Path) -> Result<Value> {
+    let record: Value = serde_json::from_slice(&std::fs::read(record)?)?;
+    Ok(record["left_out"].clone())
+}
+
+#[test]
+fn views_have_the_name_that_their_database_has_in_the_end() -> Result<()> {
+    let server = Postgres::start()?;
+    source(&server, VIEWS)?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    let (omitted, record) = (dir.path().join("left-out.sql"), dir.path().join("record.json"));
+    dump_to(&server, "source", &[], &file)?;
+    let original = content(&server, "source")?;
+    for options in
+        [&[][..], &["--keep-previous"], &["--drop-first", "--jobs", "1"], &["--keep-going"]]
+    {
+        let mut load = pg_snap(&server, "copy");
+        load.arg("load").args(options).arg("--left-out").arg(&omitted).arg("--record").arg(&record);
+        let out = load.arg(&file).output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success() && !log.contains("left out"), "{options:?}: {log}");
+        let names = server.psql("copy", NAMES)?;
+        ensure!(names == "copy copy copy copy copy 0 A false", "{names}: {log}");
+        ensure!(!omitted.exists() && left_out(&record)? == 0, "{options:?}");
+        ensure!(content(&server, "copy")? == original, "{options:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_view_that_fails_under_the_final_name_is_left_out_and_the_old_database_kept() -> Result<()> {
+    let server = Postgres::start()?;
+    source(
+        &server,
+        "create table public.t (a int); insert into public.t values (1), (2);
+         create materialized view public.m as select a / (current_database() <> 'copy')::int as a from public.t",
+    )?;
+    server.psql("postgres", "create database copy template template0")?;
+    server.psql("copy", "create table public.old (a int)")?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    let (omitted, record) = (dir.path().join("left-out.sql"), dir.path().join("record.json"));
+    dump_to(&server, "source", &[], &file)?;
+    let mut load = pg_snap(&server, "copy");
+    load.arg("load").arg("--left-out").arg(&omitted).arg("--record").arg(&record);
+    let out = load.arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(3), "{log}");
+    ensure!(log.contains("left out: materialized view public.m: ERROR 22012"), "{log}");
+    ensure!(server.psql("copy", "select count(*) from public.t")? == "2");
+    ensure!(left_out(&record)? == 1);
+    let statements = std::fs::read_to_string(&omitted)?;
+    ensure!(statements.contains("REFRESH MATERIALIZED VIEW \"public\".\"m\";"), "{statements}");
+    ensure!(databases(&server)? == "copy copy_previous postgres source", "{log}");
+    ensure!(server.psql("copy_previous", "select count(*) from public.old")? == "0");
+    Ok(())
+}
+
+const CHECKED: &str = "
+    create function public.is_here(text) returns boolean language sql stable as 'select $1 = current_database()';
+    create domain public.here as text check (value = current_database());
+    create table public.node (id int primary key, db text default current_database()
+      constraint named check (db = current_database()));
+    comment on constraint named on public.node is 'kept';
+    create table public.by_function (id int primary key, db text check (public.is_here(db)));
+    create table public.of_domain (id int primary key, db public.here);
+    create table public.parts (id int, db text, check (db = CURRENT_CATALOG)) partition by list (id);
+    create table public.part1 partition of public.parts for values in (1);
+    insert into public.node values (1); insert into public.by_function values (1, 'source');
+    insert into public.of_domain values (1, 'source'); insert into public.parts values (1, 'source')";
+
+#[test]
+fn rows_whose_checks_read_the_name_are_checked_under_the_final_one() -> Result<()> {
+    let server = Postgres::start()?;
+    source(&server, CHECKED)?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "source", &[], &file)?;
+    let original = content(&server, "source")?;
+    let valid = "select count(*) from pg_constraint where contype = 'c' and not convalidated";
+    for (options, piped) in [
+        (&[][..], false),
+        (&[], true),
+        (&["--keep-going", "--jobs", "1"], false),
+        (&["--drop-first"], false),
+    ] {
+        let mut load = pg_snap(&server, "source");
+        load.arg("load").args(options);
+        if piped {
+            load.arg("-").pipe_stdin(&file)?
+        } else {
+            load.arg(&file)
+        };
+        let out = load.output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success() && !log.contains("warning"), "{options:?} {piped}: {log}");
+        ensure!(server.psql("source", valid)? == "0", "{log}");
+        ensure!(content(&server, "source")? == original, "{options:?} {piped}: {log}");
+        ensure!(databases(&server)? == "postgres source", "{log}");
+    }
+    // Under another name, the rows do not fit.
+    let out = pg_snap(&server, "copy").arg("load").arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(3), "{log}");
+    ensure!(log.contains("not validated: check constraint public.node: ERROR 23514"), "{log}");
+    ensure!(
+        server.psql("copy", "select count(*) from node, by_function, of_domain, parts")? == "1"
+    );
+    Ok(())
+}
+
+/// From PostgreSQL 17 on, the sessions that evaluate it log in to the database, too.
+#[test]
+fn a_trigger_of_logins_sees_no_session_of_a_load() -> Result<()> {
+    let release = Release::all()?.into_iter().rev().find(|r| r.major >= 17 && r.has_own_clients());
+    let Some(release) = release else {
+        test_kit::skipped!("PostgreSQL 17 or newer is not on this machine");
+        return Ok(());
+    };
+    let (programs, clients) = (Some(release.programs.clone()), Some(release.clients.clone()));
+    let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
+    source(
+        &server,
+        "create table public.logins (n serial);
+         create materialized view public.m as select current_database()::text as db;
+         create function public.log_in() returns event_trigger language plpgsql as $$
+           begin if current_database() <> 'source' then insert into public.logins default values; end if; end $$;
+         create event trigger log_in on login execute function public.log_in();
+         alter event trigger log_in enable always",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    let path = format!("{}:{}", release.clients.display(), std::env::var("PATH")?);
+    let run = |database: &str| {
+        let mut command = pg_snap(&server, database);
+        command.env("PATH", &path);
+        command
+    };
+    let out = run("source").arg("dump").output()?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    std::fs::write(&file, out.stdout)?;
+    let out = run("copy").arg("load").arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.success(), "{log}");
+    let found = "select (select db from public.m) || ' ' || (select count(*) from public.logins)";
+    // The one that asks.
+    ensure!(server.psql("copy", found)? == "copy 1", "{log}");
+    Ok(())
+}
