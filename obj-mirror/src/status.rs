@@ -58,13 +58,16 @@ struct Found {
 }
 
 /// Begins an upload and aborts it. Keys that may only read are refused then, and nothing is stored, which a bucket with
-/// versions or a lock would keep. A server without such uploads is not asked further.
+/// versions or a lock would keep. Any other failure shows nothing of the keys: some servers have no such uploads.
 async fn try_to_write(remote: &Remote) -> Result<()> {
     let (headers, key) = (HeaderMap::new(), remote.full(PROBE));
     let attributes = ObjectAttributes { headers: &headers, tags: None };
     let upload = match retrying(|_| remote.store.begin_parts(&key, attributes)).await {
         Ok(upload) => upload,
-        Err(error) if error.kind == Kind::Unsupported => return Ok(()),
+        Err(error) if error.kind != Kind::Denied => {
+            warning!("whether the keys may write was not found out: {error}");
+            return Ok(());
+        }
         Err(error) => {
             let path = format!("s3://{}", remote.store.name());
             let failed = format!("writing to {path} was tried, and nothing was stored");

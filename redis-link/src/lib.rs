@@ -64,10 +64,10 @@ impl Server {
         })
     }
 
-    /// Another node of the same cluster, with the same user.
+    /// The same user at another server, whose certificate is for that name.
     #[must_use]
-    pub fn node(&self, host: &str, port: u16) -> Self {
-        Self { host: host.to_owned(), port, ..self.clone() }
+    pub fn named(&self, host: &str) -> Self {
+        Self { host: host.to_owned(), ..self.clone() }
     }
 
     /// The password, without the URL's percent-encoding.

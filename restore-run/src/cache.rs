@@ -3,9 +3,10 @@
 use crate::settings::Settings;
 use anyhow::{Context, Result};
 use pipe_kit::address::{Addresses, joined};
+use pipe_kit::warning;
 use redis_link::{Connection, Files, Refused, Server, Value};
 use std::collections::BTreeSet;
-use std::net::ToSocketAddrs;
+use std::net::{IpAddr, ToSocketAddrs};
 use std::time::Duration;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -13,13 +14,19 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const FLUSH: Duration = Duration::from_secs(600);
 
 fn connect(settings: &Settings) -> Result<Connection> {
-    connect_to(&Server::parse(&settings.redis_url)?, settings)
+    let server = Server::parse(&settings.redis_url)?;
+    connect_at(&server, (&server.host, server.port), settings)
 }
 
-fn connect_to(server: &Server, settings: &Settings) -> Result<Connection> {
+/// Connects to the server, or to another node of its cluster.
+fn connect_at(
+    server: &Server,
+    (host, port): (&str, u16),
+    settings: &Settings,
+) -> Result<Connection> {
     let known = Addresses::parse(&settings.variable("PIPRIO_RESOLVE").unwrap_or_default())?;
     // Only the address changes; the certificate is checked against the server's own name.
-    let (host, port) = known.find(&server.host, server.port).unwrap_or((&server.host, server.port));
+    let (host, port) = known.find(host, port).unwrap_or((host, port));
     let at = (host, port).to_socket_addrs();
     let at = at.with_context(|| format!("{} does not resolve here", joined(host, port)))?;
     server.connect(&Files::of(|name| settings.variable(name)), &at.collect::<Vec<_>>(), TIMEOUT)
@@ -35,29 +42,37 @@ pub fn ping(settings: &Settings) -> Result<Connection> {
 /// A connection to the server, or, where it is a node of a cluster, to every node that holds keys.
 fn connect_to_all(settings: &Settings) -> Result<Vec<Connection>> {
     let server = Server::parse(&settings.redis_url)?;
-    let mut connection = connect_to(&server, settings)?;
-    let mut others = masters(&mut connection)?;
-    if others.len() < 2 {
-        return Ok(vec![connection]);
-    }
-    others.iter_mut().filter(|(host, _)| host.is_empty()).for_each(|(host, _)| {
-        host.clone_from(&server.host);
+    // On a connection of its own: a proxy may close one on which it is asked that.
+    let asked = connect(settings).and_then(|mut connection| masters(&mut connection));
+    let nodes = asked.unwrap_or_else(|error| {
+        warning!("only the server of REDIS_URL is emptied; whether it is one of a cluster is not known: {error:#}");
+        Vec::new()
     });
+    if nodes.len() < 2 {
+        return Ok(vec![connect(settings)?]);
+    }
     let node = |(host, port): &(String, u16)| {
-        let connection = connect_to(&server.node(host, *port), settings);
+        let host = if ["", "?"].contains(&host.as_str()) { &server.host } else { host };
+        // A certificate is for a name, and a cluster gives addresses unless it is told otherwise.
+        let is_name = host.parse::<IpAddr>().is_err();
+        let named = if is_name { server.named(host) } else { server.clone() };
+        let connection = connect_at(&named, (host, *port), settings);
         connection.with_context(|| format!("the node {} of its cluster", joined(host, *port)))
     };
-    others.iter().map(node).collect()
+    nodes.iter().map(node).collect()
 }
 
-/// Host and port of the masters of a cluster, the host empty where it is the one that was asked; nothing where there is no
-/// cluster, or where the server does not say.
+/// Host and port of the masters of a cluster; nothing where there is no cluster.
+///
+/// # Errors
+/// If the server does not answer, or its user may not ask.
 fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
-    let is_of_cluster = |info: &String| info.lines().any(|line| line == "cluster_enabled:1");
-    if !answered(connection.query(&["INFO", "cluster"]))?.is_ok_and(|info| is_of_cluster(&info)) {
-        return Ok(Vec::new());
-    }
-    let slots: Vec<Vec<Value>> = connection.query(&["CLUSTER", "SLOTS"])?;
+    let slots = match answered(connection.query::<Vec<Vec<Value>>>(&["CLUSTER", "SLOTS"]))? {
+        Err(refused) if refused.code() == "NOPERM" => return Err(refused.into()),
+        // It is no cluster, or knows none.
+        Err(_) => return Ok(Vec::new()),
+        Ok(slots) => slots,
+    };
     let master = |range: Vec<Value>| {
         let node: Vec<Value> = redis_link::from_value(range.into_iter().nth(2)?)?;
         let mut node = node.into_iter();
@@ -134,7 +149,15 @@ fn remedy(refused: &Refused) -> &'static str {
 
 /// Empties the cache's database, and returns how many keys it held, if its user may know that.
 pub fn flush(settings: &Settings) -> Result<Option<u64>> {
-    let flush = || connect_to_all(settings)?.iter_mut().map(empty).sum::<Result<Option<u64>>>();
+    let flush = || -> Result<Option<u64>> {
+        let mut keys = Some(0);
+        for node in &mut connect_to_all(settings)? {
+            node.set_limit(TIMEOUT);
+            let held = empty(node)?;
+            keys = keys.zip(held).map(|(keys, held)| keys + held);
+        }
+        Ok(keys)
+    };
     flush().with_context(|| format!("emptying the cache {}", settings.redis_without_password()))
 }
 

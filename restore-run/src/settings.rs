@@ -146,7 +146,9 @@ impl Settings {
                 if url.password().is_some() {
                     let _ = url.set_password(Some("***"));
                 }
-                url.set_query(None);
+                let database = url.query_pairs().find(|(name, _)| name == "db");
+                let database = database.map(|(_, value)| format!("db={value}"));
+                url.set_query(database.as_deref());
                 url.to_string()
             }
             Err(_) => "REDIS_URL".into(),

@@ -35,16 +35,26 @@ fn a_database_whose_files_are_lost_is_replaced() -> Result<()> {
 fn every_node_of_a_cluster_is_emptied() -> Result<()> {
     let (deployment, bundle) = with_bundle()?;
     let nodes = Redis::cluster(2)?;
-    for node in &nodes {
-        // Each key belongs to one of them, and the other refuses it.
-        let stored = (0..50).filter(|n| node.command(0, &["SET", &format!("k{n}"), "1"]).is_ok());
-        ensure!(stored.count() > 5, "no key belongs to a node");
-    }
     set(&deployment, "REDIS_URL", &nodes[1].url(0))?;
-    let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
-    ensure!(run.stderr.contains("the cache held 50 keys"), "{}", run.stderr);
-    for node in &nodes {
-        assert_eq!(node.command(0, &["DBSIZE"])?, "0");
+    // The second time by a user who may not count them.
+    for refused in ["", "-dbsize"] {
+        let fill = |node: &Redis| {
+            // Each key belongs to one of them, and the other refuses it.
+            (0..50).filter(|n| node.command(0, &["SET", &format!("k{n}"), "1"]).is_ok()).count()
+        };
+        for node in &nodes {
+            ensure!(fill(node) > 5, "no key belongs to a node");
+            if !refused.is_empty() {
+                node.command(0, &["ACL", "SETUSER", "default", refused])?;
+            }
+        }
+        let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+        let counted = run.stderr.contains("the cache held 50 keys");
+        assert_eq!(counted, refused.is_empty(), "{}", run.stderr);
+        for node in &nodes {
+            node.command(0, &["ACL", "SETUSER", "default", "+dbsize"])?;
+            assert_eq!(node.command(0, &["DBSIZE"])?, "0");
+        }
     }
     Ok(())
 }
@@ -58,7 +68,8 @@ fn the_database_that_the_query_of_a_url_names_is_emptied_and_no_other() -> Resul
     }
     let url = format!("redis://127.0.0.1:{}?db=3", cache.port());
     set(&deployment, "REDIS_URL", &url)?;
-    deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+    let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+    ensure!(run.stderr.contains("?db=3: emptied"), "{}", run.stderr);
     assert_eq!([0, 3].map(|n| cache.command(n, &["DBSIZE"]).unwrap()), ["1", "0"]);
     set(&deployment, "REDIS_URL", &url.replace("?", "/0?"))?;
     let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?;
