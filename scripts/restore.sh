@@ -50,14 +50,24 @@ flock -n 8 || die 5 "another restore of an encrypted bundle is running (it holds
 
 # The decrypted bundle is removed once the restore is complete: the commands that are printed until then name it.
 finish() {
-  local status="$1"
+  local status="$1" journal="$PIPRIO_DEPLOY/.restore/unfinished.json" begun=''
   trap - EXIT
   trap '' INT TERM HUP
   end_stage
-  if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$PIPRIO_DEPLOY/.restore/unfinished.json" ]]; then
+  if (( status == 0 )) && [[ -z "$bootstrap" && ! -e "$journal" ]]; then
     rm -rf -- "$unsealed"
   elif [[ -d "$unsealed" ]]; then
-    log "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
+    if [[ -d "$bundle" ]]; then
+      log "the decrypted bundle $bundle is kept, so that the restore can continue; once it is no longer needed: rm -rf '$unsealed'"
+    else
+      log "a decrypted bundle is kept in '$unsealed'; once it is no longer needed: rm -rf '$unsealed'"
+    fi
+  fi
+  # Another one may have been decrypted in its place.
+  if [[ -f "$journal" && "$(<"$journal")" =~ /\.unsealed/(piprio_[0-9]{8}T[0-9]{6}Z)\" ]]; then
+    begun="${BASH_REMATCH[1]}"
+    [[ -d "$unsealed/$begun" ]] ||
+      log "the unfinished restore is of $begun, which is no longer decrypted in '$unsealed'; to continue it from its encrypted copy: bash '$scripts/restore.sh' COPY-OF-$begun --resume, with the same key"
   fi
   exit "$status"
 }

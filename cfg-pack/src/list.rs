@@ -7,7 +7,7 @@ use crate::extra::Recorded;
 use crate::rel_path::{RelPath, shown};
 use anyhow::{Context, Result};
 use chrono::{DateTime, SecondsFormat, Utc};
-use pipe_kit::Exit;
+use pipe_kit::{Exit, text};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -23,6 +23,9 @@ pub fn run(args: &cli::List) -> Result<Exit> {
 #[derive(Serialize)]
 struct Line {
     path: String,
+    /// Its bytes in hexadecimal digits, where it is shown otherwise: it has control characters, or is not UTF-8.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_path: Option<String>,
     kind: &'static str,
     mode: String,
     uid: u32,
@@ -52,8 +55,11 @@ fn line(path: &RelPath, entry: &Entry) -> Line {
     };
     let modified =
         DateTime::<Utc>::from_timestamp(entry.mtime.cast_signed(), 0).unwrap_or_default();
+    let shown_path = path.to_string();
+    let raw_path = (shown_path.as_bytes() != path.bytes()).then(|| text::hex(path.bytes()));
     Line {
-        path: path.to_string(),
+        path: shown_path,
+        raw_path,
         kind,
         mode: format!("{:04o}", entry.mode),
         uid: entry.uid,

@@ -207,3 +207,18 @@ fn help_and_version_are_data_and_a_wrong_option_is_a_usage_error() {
     common::cfg_pack().args(["list", "/nonexistent"]).assert().code(1).stdout("");
     common::cfg_pack().args(["list", "/"]).assert().code(2).stdout("");
 }
+
+#[test]
+fn a_listed_name_that_is_no_printable_text_has_its_bytes_beside_it() {
+    use std::os::unix::ffi::OsStrExt;
+    let d = Deployment::usual();
+    d.file("secrets/a\nb", "x", 0o600);
+    let name = std::ffi::OsStr::from_bytes(b"secrets/caf\xe9");
+    fs::write(d.root.join(name), "x").unwrap();
+    let file = d.outside("archive");
+    fs::write(&file, d.archive()).unwrap();
+    let json = common::cfg_pack().args(["list", "--json"]).arg(&file).assert().success();
+    let list: Vec<serde_json::Value> = serde_json::from_slice(&json.get_output().stdout).unwrap();
+    let raw: Vec<_> = list.iter().filter_map(|entry| entry.get("raw_path")).collect();
+    assert_eq!(raw, ["736563726574732f610a62", "736563726574732f636166e9"]);
+}

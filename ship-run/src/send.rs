@@ -71,7 +71,7 @@ fn ship(
     // They may mount the disk of a destination.
     let sent = events.before().and_then(|()| {
         stage(&run, "send", || {
-            let shipments = Shipments { settings, destinations };
+            let shipments = Shipments { settings, destinations, may_lose_bundles: args.all };
             shipments.send(&bundles, &mut shipped, &outcomes)
         })
     });

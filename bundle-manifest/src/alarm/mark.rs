@@ -9,7 +9,7 @@ use bundle_format::name::{Beside, BundleName};
 use pipe_kit::atomic::{self, AtomicFile};
 use pipe_kit::text;
 use serde::{Deserialize, Serialize};
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// What the mark records of a bundle that shrank.
@@ -79,12 +79,7 @@ pub fn set(bundle: &Path, mark: &Mark) -> Result<()> {
 /// Removes a bundle's mark, where there is one.
 pub fn clear(bundle: &Path) -> Result<()> {
     let Some(path) = path(bundle) else { return Ok(()) };
-    match std::fs::remove_file(&path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(error).with_context(|| format!("removing {}", path.display()))
-        }
-        _ => Ok(()),
-    }
+    tree::remove_file_if_there(&path).with_context(|| format!("removing {}", path.display()))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::FileType;
+use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use walkdir::WalkDir;
@@ -75,6 +76,15 @@ fn name_of(kind: FileType) -> &'static str {
         "a socket"
     } else {
         "a device"
+    }
+}
+
+/// Removes a file, if it is there. On a read-only filesystem even removing one that is not there fails.
+pub fn remove_file_if_there(path: &Path) -> io::Result<()> {
+    let removed = path.symlink_metadata().and_then(|_| std::fs::remove_file(path));
+    match removed {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        ended => ended,
     }
 }
 

@@ -69,14 +69,11 @@ pub fn set(bundle: &Path, problems: &[Problem]) {
 /// Removes the mark. A root that cannot be written to is reported and is no failure.
 pub fn clear(bundle: &Path) {
     let Some(path) = path(bundle) else { return };
-    match std::fs::remove_file(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            pipe_kit::warning!(
-                "{} marks a bundle that is not damaged, and cannot be removed: {e}",
-                path.display()
-            );
-        }
-        _ => {}
+    if let Err(e) = tree::remove_file_if_there(&path) {
+        pipe_kit::warning!(
+            "{} marks a bundle that is not damaged, and cannot be removed: {e}",
+            path.display()
+        );
     }
 }
 

@@ -303,3 +303,25 @@ fn the_report_as_json_has_the_documented_shape() {
         ))
         .stderr(contains("damaged (1 problem)").and(contains("minio/b/c is missing")));
 }
+
+#[test]
+fn a_bundle_on_a_read_only_filesystem_is_intact_without_a_warning() {
+    let world = World::new();
+    let bundle = world.finished(true);
+    let script =
+        "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" || exit 77; shift; \"$@\"";
+    let tool = world.tool(&[]);
+    let mut unshare = std::process::Command::new("unshare");
+    unshare.args(["-m", "sh", "-c", script]).arg(world.root()).arg("sh").arg(tool.get_program());
+    unshare.arg("verify").arg(&bundle);
+    for (name, value) in tool.get_envs() {
+        unshare.env(name, value.unwrap_or_default());
+    }
+    let out = unshare.output();
+    let Some(out) = out.ok().filter(|out| matches!(out.status.code(), Some(0 | 3 | 4))) else {
+        println!("skipped, because no filesystem can be mounted here");
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&out.stderr), "");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), format!("{NAME} intact\n"));
+}

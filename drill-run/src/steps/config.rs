@@ -5,10 +5,13 @@ use crate::drill::Drill;
 use crate::secrets::Secrets;
 use anyhow::{Context, Result};
 use bundle_format::report::{SettingFile, SettingsCheck};
+use pipe_kit::text;
 use pipe_kit::tool::Tool;
 use serde::Deserialize;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The command that extracts the configuration.
 pub fn extract_tool(archive: &Path, to: &Path) -> Tool {
@@ -49,8 +52,18 @@ pub fn run(drill: &Drill) -> Result<()> {
 #[derive(Deserialize)]
 struct Listed {
     path: String,
+    #[serde(default)]
+    raw_path: Option<String>,
     kind: String,
     mode: String,
+}
+
+impl Listed {
+    /// Its path with the bytes that it has, whatever of them is shown.
+    fn real_path(&self) -> PathBuf {
+        let raw = self.raw_path.as_deref().and_then(text::unhex);
+        raw.map_or_else(|| PathBuf::from(&self.path), |raw| OsString::from_vec(raw).into())
+    }
 }
 
 /// Each file has the mode that the archive gives it, and no secret is for everybody.
@@ -60,7 +73,8 @@ fn modes(drill: &Drill, archive: &Path, dir: &Path) -> Result<()> {
     for entry in listed.iter().filter(|entry| entry.kind != "link") {
         // setuid is not restored, nor setgid and sticky everywhere.
         let archived = u32::from_str_radix(&entry.mode, 8).unwrap_or_default() & 0o777;
-        let found = dir.join(&entry.path).symlink_metadata().map(|found| found.mode() & 0o777);
+        let found =
+            dir.join(entry.real_path()).symlink_metadata().map(|found| found.mode() & 0o777);
         if !found.as_ref().is_ok_and(|mode| is_restored(*mode, archived)) {
             let mode = found.map_or("missing".to_owned(), |mode| format!("{mode:04o}"));
             wrong.push(format!("{}: {mode}, {archived:04o} in the archive", entry.path));
@@ -70,7 +84,7 @@ fn modes(drill: &Drill, archive: &Path, dir: &Path) -> Result<()> {
             open.push(format!("{} {archived:04o}", entry.path));
         }
     }
-    let entries = pipe_kit::text::count(listed.len(), "entry").replace("entrys", "entries");
+    let entries = text::count(listed.len(), "entry").replace("entrys", "entries");
     match wrong.is_empty() {
         true => drill.results.pass("config archive", "extracts, with its modes", entries),
         false => {

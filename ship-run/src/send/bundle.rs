@@ -7,9 +7,9 @@ use bundle_format::BundleName;
 use bundle_format::layout::{MANIFEST, SEAL};
 use bundle_format::manifest::Parsed;
 use bundle_format::report::Listing;
-use pipe_kit::Stop;
 use pipe_kit::text::hex;
 use pipe_kit::tool::Tool;
+use pipe_kit::{Exit, Stop, status};
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
@@ -60,6 +60,26 @@ impl Bundle {
         let is_shrunk = is_alarm_on(root, &name, Some(&domain));
         Ok(Self { name, domain, seal, bytes, is_shrunk, path, _lock: lock })
     }
+
+    /// The same; none if it was removed, or is being removed, since it was listed.
+    ///
+    /// # Errors
+    /// If it is there and cannot be read.
+    pub fn if_there(path: &Path) -> Result<Option<Self>> {
+        match Self::at(path) {
+            Err(error) if is_gone(path) || status::of(&error) == Exit::Refused => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Whether it was removed by what respects no lock.
+    pub fn is_gone(&self) -> bool {
+        is_gone(&self.path)
+    }
+}
+
+fn is_gone(path: &Path) -> bool {
+    path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// Locks a bundle's directory together with other readers. A filesystem without such locks is no reason to refuse.
@@ -114,6 +134,11 @@ mod tests {
         drop(bundle);
         remover.try_lock().unwrap();
         let error = Bundle::at(&path).err().unwrap();
-        assert_eq!(pipe_kit::status::of(&error), pipe_kit::Exit::Refused);
+        assert_eq!(status::of(&error), Exit::Refused);
+        assert!(Bundle::if_there(&path).unwrap().is_none());
+        drop(remover);
+        assert!(Bundle::if_there(&path).unwrap().is_some_and(|bundle| !bundle.is_gone()));
+        std::fs::remove_dir(&path).unwrap();
+        assert!(Bundle::if_there(&path).unwrap().is_none());
     }
 }

@@ -12,14 +12,14 @@ use crate::send::sink::{Piece, Sink};
 use crate::send::tee::{self, Passed};
 use crate::send::{describing, sealing};
 use crate::settings::Settings;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use bundle_format::shipments::Shipment;
 use bundle_format::shipped::{AGE, GPG};
 use chrono::Utc;
 use pipe_kit::tool::Tool;
 use pipe_kit::{Exit, Stop, info, status, text, warning};
 use std::cell::OnceCell;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ use std::time::{Duration, Instant};
 pub struct Shipments<'a> {
     pub settings: &'a Settings,
     pub destinations: &'a [Destination],
+    /// A bundle that is removed meanwhile is no failure: nobody asked for that one.
+    pub may_lose_bundles: bool,
 }
 
 /// A destination that lacks a bundle.
@@ -76,10 +78,9 @@ impl Shipments<'_> {
     ) -> Result<Exit> {
         let listings: Vec<_> = self.destinations.iter().map(|_| OnceCell::new()).collect();
         let mut failed = None;
+        let mut lost = 0;
         for path in bundles {
-            let sent = Bundle::at(path)
-                .and_then(|bundle| self.send_one(&bundle, &listings, shipped, outcomes));
-            match sent {
+            match self.send_if_there(path, &listings, shipped, outcomes) {
                 Err(error) if bundles.len() > 1 => {
                     warning!("{}: {error:#}", path.display());
                     let exit = status::of(&error);
@@ -88,15 +89,41 @@ impl Shipments<'_> {
                         failed = Some(exit);
                     }
                 }
-                sent => sent?,
+                sent => lost += usize::from(!sent?),
             }
         }
+        // As where the filesystem of the root was unmounted.
+        ensure!(lost == 0 || lost < bundles.len(), "every bundle was removed meanwhile");
         match failed {
             None => outcomes.verdict(),
             Some(exit) => {
                 Err(Stop::with_exit(exit, "some bundles were not copied, each named above").into())
             }
         }
+    }
+
+    /// Sends one bundle, unless it may be lost and was. Whether it was there.
+    fn send_if_there(
+        &self,
+        path: &Path,
+        listings: &[OnceCell<Listed>],
+        shipped: &mut Record,
+        outcomes: &Outcomes,
+    ) -> Result<bool> {
+        let send = |bundle: &Bundle, shipped| {
+            self.send_one(bundle, listings, shipped, outcomes).map(|()| true)
+        };
+        if !self.may_lose_bundles {
+            return send(&Bundle::at(path)?, shipped);
+        }
+        let bundle = Bundle::if_there(path)?;
+        match bundle.as_ref().map(|bundle| (bundle, send(bundle, shipped))) {
+            Some((bundle, Err(_))) if bundle.is_gone() => {}
+            Some((_, sent)) => return sent,
+            None => {}
+        }
+        info!("{} was removed meanwhile, and is not copied", path.display());
+        Ok(false)
     }
 
     /// Sends one bundle to the destinations that lack it.
@@ -193,7 +220,7 @@ impl Shipments<'_> {
         };
         match self.pass(bundle, &file, &lacking, sinks, outcomes, &mut note) {
             Ok(passed) => Ok(passed.size > 0),
-            Err(error) if status::of(&error) == Exit::Damaged => Err(error),
+            Err(error) if status::of(&error) == Exit::Damaged || bundle.is_gone() => Err(error),
             // What is wrong with the recipients concerns no repository.
             Err(error) => {
                 let (exit, why) = (status::of(&error), status::one_line(&error));
@@ -290,6 +317,7 @@ impl Shipments<'_> {
                     shipped.add(destination, &bundle.name, shipment);
                     Attempt::Sent(bytes, begun.elapsed())
                 }
+                Err(error) if bundle.is_gone() => return Err(error),
                 Err(error) => Attempt::Failed(error, begun.elapsed()),
             };
             outcomes.note(destination, name, attempt);

@@ -144,3 +144,15 @@ fn walk(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
     let files = walk.filter_map(Result::ok).filter(|entry| entry.file_type().is_file());
     Ok(files.map(walkdir::DirEntry::into_path).collect())
 }
+
+#[test]
+fn secrets_whose_names_are_no_printable_text_are_no_finding() -> Result<()> {
+    let stand = Stand::without_checks(3)?;
+    let script =
+        "touch \"$(printf 'secrets/a\\nb')\" \"$(printf 'secrets/caf\\351')\"; chmod 600 secrets/*";
+    sh(stand.deployment.dir(), script)?;
+    stand.deployment.backup(&[])?.expect(0);
+    let report = stand.report(&stand.deployment.newest_bundle()?, 0)?;
+    assert_eq!(findings(&report), Vec::<String>::new());
+    Ok(())
+}

@@ -173,3 +173,35 @@ fn keys_that_may_list_and_not_read_prove_no_copy_and_find_no_damage() {
     ship(&["fetch", &format!("SHIP_1:{NAME}")]).with(5).reports("the keys are refused");
     bench.ship(&["verify"]).with(0);
 }
+
+#[test]
+fn a_bundle_that_is_removed_meanwhile_is_no_failure_of_all() {
+    let (newest, removed) = ("piprio_20260423T020000Z", "piprio_20260422T020000Z");
+    for exit in [1, 4] {
+        let bench = Bench::new();
+        bench.make(removed, "SELECT 2;");
+        bench.make(newest, "SELECT 3;");
+        // The second goes before its turn, the third while it is read.
+        let script = format!(
+            "mkdir stand && cat > stand/seal.sh <<'END'
+             if [[ $1 == */{newest} ]]; then rm -rf '{0}/{removed}'; exec bash '{1}/scripts/seal.sh' \"$@\"; fi
+             printf age; mv \"$1\" '{0}/aside'; exit {exit}
+END",
+            bench.path("backups").display(),
+            test_kit::tools::workspace().display()
+        );
+        bench.sh(&script);
+        let mut command = bench.ship_command(&["--all", "--json"]);
+        let ended = end(command.env("PIPRIO_SCRIPTS", bench.path("stand"))).with(0);
+        let ended = ended.reports(&format!("{NAME} was removed meanwhile"));
+        let ended = ended.reports(&format!("{removed} was removed meanwhile"));
+        let outcomes = ended.json();
+        assert_eq!(outcomes.as_array().unwrap().len(), 2, "{outcomes}");
+        assert_eq!(bench.copies(), [format!("{newest}.tar.age"), format!("{newest}.tar.age.json")]);
+        bench.sh(&format!("rm -rf backups/{newest}; mv backups/aside backups/{NAME}"));
+        let mut command = bench.ship_command(&["--all"]);
+        end(command.env("PIPRIO_SCRIPTS", bench.path("stand"))).with(1).reports("every bundle");
+        // The one that was asked for is another matter.
+        bench.ship(&[bench.bundle().to_str().unwrap()]).with(1);
+    }
+}

@@ -150,3 +150,44 @@ fn a_copy_that_fails_does_not_spoil_the_backup_and_can_be_switched_off() {
     // Even the safety backup of a restore is not held up by destinations.
     deployment.restore(&bundle, &["--safety-backup"], &answers("n")).unwrap().expect(0);
 }
+
+#[test]
+fn an_unfinished_restore_whose_decrypted_bundle_is_gone_names_the_command_that_continues_it() {
+    let deployment = Deployment::temporary(&Options::default()).unwrap();
+    sh(deployment.dir(), "age-keygen -o key 2>/dev/null").unwrap();
+    let sealed = |name: &str| {
+        deployment.backup(&[]).unwrap().expect(0);
+        let bundle = deployment.newest_bundle().unwrap();
+        let seal = "bash scripts/seal.sh 'BUNDLE' -r \"$(age-keygen -y key)\" > NAME.tar.age";
+        let seal = seal.replace("BUNDLE", &bundle.display().to_string()).replace("NAME", name);
+        sh(deployment.dir(), &seal).unwrap();
+        bundle.file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    let (first, second) = (sealed("a"), sealed("b"));
+    let before = deployment.state().unwrap();
+    let key = deployment.dir().join("key").display().to_string();
+    let restore = |what: &str, options: &[&str], stdin: &str| {
+        let path = deployment.dir().join(what);
+        deployment.restore(&path, &[&["-i", key.as_str()], options].concat(), stdin).unwrap()
+    };
+    let unsealed = deployment.dir().join("backups/.unsealed");
+    let fails = "#!/bin/sh\ncase \" $* \" in *\" --delete \"*) exit 1;; esac\nexec \"${0%/*}/../mirror\" \"$@\"\n";
+    sh(deployment.dir(), "mv bin/obj-mirror mirror").unwrap();
+    std::fs::write(deployment.dir().join("bin/obj-mirror"), fails).unwrap();
+    sh(deployment.dir(), "chmod 755 bin/obj-mirror").unwrap();
+    restore("a.tar.age", &[], &answers("n")).expect(1);
+    assert!(unsealed.join(&first).exists());
+
+    let other = restore("b.tar.age", &[], "mistyped\n").expect(5);
+    let command = format!("restore.sh' COPY-OF-{first} --resume");
+    assert!(other.stderr.contains(&command), "{}", other.stderr);
+    assert!(other.stderr.contains(&format!("{second} is kept")), "{}", other.stderr);
+    let printed = deployment.restore(&unsealed.join(&first), &["--resume"], "").unwrap().expect(2);
+    assert!(printed.stderr.contains(&command), "{}", printed.stderr);
+    assert!(!printed.stderr.contains(&format!("{first} is kept")), "{}", printed.stderr);
+
+    sh(deployment.dir(), "mv mirror bin/obj-mirror").unwrap();
+    restore("a.tar.age", &["--resume"], &answers("n")).expect(0);
+    assert_eq!(deployment.state().unwrap(), before);
+    assert!(!unsealed.exists());
+}
