@@ -11,6 +11,7 @@ mod advisory_lock;
 mod default_encoding;
 mod definition;
 mod dispatcher;
+mod extension_versions;
 mod load_session;
 mod older_server;
 mod omitted;
@@ -172,6 +173,7 @@ impl Load {
             database: incoming,
             jobs: options.jobs,
             paths: &paths,
+            versions: &preflight::versions_to_create(needs, &self.facts),
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };

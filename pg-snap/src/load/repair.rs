@@ -3,6 +3,7 @@
 //! derived from rows is left out.
 
 use super::definition::Definition;
+use super::extension_versions;
 use super::load_session::LoadSession;
 use super::older_server;
 use super::omitted::{Omission, Omitted};
@@ -16,7 +17,7 @@ use crate::sql::{Name, properties};
 use anyhow::{Error, Result, anyhow};
 use pipe_kit::{info, warning};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 mod again;
@@ -32,6 +33,8 @@ pub struct Repair<'a> {
     /// The settings that every session begins with.
     pub begin: &'a str,
     pub paths: &'a SearchPaths,
+    /// Of extensions that are not created in the server's default one.
+    versions: &'a BTreeMap<String, String>,
     /// Whether objects may be left out.
     pub keep_going: bool,
     /// Left out or, where nothing may be, put aside until the end.
@@ -59,12 +62,23 @@ impl<'a> Repair<'a> {
         server: &'a Server,
         database: &'a str,
         begin: &'a str,
-        paths: &'a SearchPaths,
+        (paths, versions): (&'a SearchPaths, &'a BTreeMap<String, String>),
         keep_going: bool,
     ) -> Self {
         let (omitted, dropped) = (Mutex::default(), Mutex::default());
         let (failed, changing) = (Mutex::default(), Mutex::default());
-        Self { server, database, begin, paths, keep_going, omitted, dropped, failed, changing }
+        Self {
+            server,
+            database,
+            begin,
+            paths,
+            versions,
+            keep_going,
+            omitted,
+            dropped,
+            failed,
+            changing,
+        }
     }
 
     /// Opens a session with these settings of the dump.
@@ -76,6 +90,9 @@ impl<'a> Repair<'a> {
 
     /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
+        if let Some(versioned) = extension_versions::with_version(&definition.text, self.versions) {
+            return versioned.into();
+        }
         let script = self.paths.first_script(definition);
         match script.again.is_empty() {
             true => script.text(),
@@ -112,6 +129,9 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
+        if self.create_in_default_version(definition, &failure)? {
+            return Ok(());
+        }
         let mut last = failure.clone();
         for alternative in remedy::alternatives(definition, &failure, &self.context(definition)) {
             match self.attempt(definition, &alternative)? {
@@ -131,6 +151,24 @@ impl<'a> Repair<'a> {
             return Ok(());
         }
         Err(self.error(definition, failure))
+    }
+
+    /// Whether it has created an extension so that could not be created in the version that it had.
+    fn create_in_default_version(
+        &self,
+        definition: &Definition,
+        failure: &ServerError,
+    ) -> Result<bool> {
+        let is_versioned = extension_versions::with_version(&definition.text, self.versions);
+        if is_versioned.is_none() || self.attempt(definition, &Alternative::AsWritten)?.is_err() {
+            return Ok(false);
+        }
+        let what = definition.what();
+        warning!(
+            "{what} is created in the server's version, not in its own: {}",
+            failure.clone().brief()
+        );
+        Ok(true)
     }
 
     fn record_failed(&self, what: String) {
