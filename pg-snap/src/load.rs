@@ -7,6 +7,7 @@
 //! session or, as a job, to the worker pool, whose schedule decides what may run at the same time. What
 //! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
+mod absent;
 mod advisory_lock;
 mod default_encoding;
 mod definition;
@@ -156,6 +157,7 @@ impl Load {
             self.server.drop_database(outgoing)?;
         }
         let incoming_guard = self.create_incoming(&state)?;
+        absent::drop_absent(&self.server, incoming, &state)?;
         self.create_roles(&preflight::roles_missing(needs, &self.facts))?;
         if state.owner != self.facts.me {
             self.execute_for_incoming(|name| state.owner_statement(name))?;
