@@ -7,14 +7,12 @@
 //! session or, as a job, to the worker pool, whose schedule decides what may run at the same time. What
 //! fails is repaired or left out (`repair`, `remedy`, `omitted`).
 
-mod absent;
 mod advisory_lock;
 mod default_encoding;
 mod definition;
 mod dispatcher;
-mod extension_versions;
+mod incoming;
 mod load_session;
-mod older_server;
 mod omitted;
 mod ordered_session;
 mod output_files;
@@ -53,7 +51,6 @@ use anyhow::{Context, Result};
 use bundle_format::report::LoadRecord;
 use omitted::Omitted;
 pub use output_files::OutputFiles;
-use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, info, warning};
 use search_paths::SearchPaths;
 use std::cell::Cell;
@@ -157,7 +154,6 @@ impl Load {
             self.server.drop_database(outgoing)?;
         }
         let incoming_guard = self.create_incoming(&state)?;
-        absent::drop_absent(&self.server, incoming, &state)?;
         self.create_roles(&preflight::roles_missing(needs, &self.facts))?;
         if state.owner != self.facts.me {
             self.execute_for_incoming(|name| state.owner_statement(name))?;
@@ -309,23 +305,6 @@ impl Load {
                 roles::login_statements(&role.name)
             );
         }
-    }
-
-    fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
-        let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
-        // Armed before the database exists: a signal may arrive while it is being created.
-        let guard = cleanup::on_failure(move || {
-            if let Err(error) = server.drop_database(&incoming) {
-                warning!("the half-loaded database {incoming} is still there: {error:#}");
-            }
-        });
-        let spaces = &self.facts.tablespaces;
-        let create =
-            state.create_statement(&self.names.incoming, self.server.version.major, |name| {
-                spaces.contains_key(name)
-            });
-        self.server.execute(&self.server.maintenance, &create)?;
-        Ok(guard)
     }
 
     /// Swaps the names; returns the new name of the old database, if there was one.

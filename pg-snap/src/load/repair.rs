@@ -3,9 +3,7 @@
 //! derived from rows is left out.
 
 use super::definition::Definition;
-use super::extension_versions;
 use super::load_session::LoadSession;
-use super::older_server;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
@@ -22,6 +20,8 @@ use std::sync::{Mutex, PoisonError};
 
 mod again;
 mod checks;
+mod extension_versions;
+mod older_server;
 
 /// Stands between a failure and what was put aside before it.
 const PERHAPS: &str = "it may lack what has failed before it";
