@@ -10,7 +10,7 @@ mod settings;
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
 pub use grants::Grant;
 pub use requirements::{
-    Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
+    ABSENT_PUBLIC, Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
 };
 pub use settings::list as search_path;
 

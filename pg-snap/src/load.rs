@@ -12,9 +12,9 @@ mod database_name;
 mod default_encoding;
 mod definition;
 mod dispatcher;
+mod incoming;
 mod load_session;
 mod name_patterns;
-mod older_server;
 mod omitted;
 mod ordered_session;
 mod output_files;
@@ -54,7 +54,6 @@ use bundle_format::report::LoadRecord;
 use omitted::Omitted;
 pub use output_files::OutputFiles;
 use parallel_load::Loaded;
-use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::{Exit, info, warning};
 use search_paths::SearchPaths;
 use std::cell::Cell;
@@ -175,6 +174,7 @@ impl Load {
             database: incoming,
             jobs: options.jobs,
             paths: &paths,
+            versions: &preflight::versions_to_create(needs, &self.facts),
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
         };
@@ -316,23 +316,6 @@ impl Load {
                 roles::login_statements(&role.name)
             );
         }
-    }
-
-    fn create_incoming(&self, state: &DatabaseState) -> Result<Guard> {
-        let (server, incoming) = (Arc::clone(&self.server), self.names.incoming.clone());
-        // Armed before the database exists: a signal may arrive while it is being created.
-        let guard = cleanup::on_failure(move || {
-            if let Err(error) = server.drop_database(&incoming) {
-                warning!("the half-loaded database {incoming} is still there: {error:#}");
-            }
-        });
-        let spaces = &self.facts.tablespaces;
-        let create =
-            state.create_statement(&self.names.incoming, self.server.version.major, |name| {
-                spaces.contains_key(name)
-            });
-        self.server.execute(&self.server.maintenance, &create)?;
-        Ok(guard)
     }
 }
 

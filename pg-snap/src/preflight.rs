@@ -12,6 +12,7 @@ mod room;
 mod settings;
 mod superuser;
 
+pub use extensions::versions_to_create;
 pub use facts::Facts;
 pub use findings::{other_encoding, roles_missing, unknown_setting, without_login};
 pub use problems::Findings;

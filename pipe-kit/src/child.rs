@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_child_that_ends_well_has_written_is_kept_where_it_is_wanted() {
+    fn words_of_a_child_that_ends_well_are_kept_where_they_are_wanted() {
         let words = Words::default();
         for script in ["echo out; echo 'a warning' >&2", "echo 'FATAL: gone' >&2; exit 3"] {
             let running = spawn_captured(&mut sh(script), "the child").unwrap();

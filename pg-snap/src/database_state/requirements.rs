@@ -13,6 +13,9 @@ pub const QUERIES: [&str; 3] = [
     include_str!("row_values.sql"),
 ];
 
+/// In [`Requirements::absent`]: the database has no schema public.
+pub const ABSENT_PUBLIC: &str = "schema public";
+
 /// Columns that get a warning each.
 const LINES: usize = 10;
 /// The most values in rows that a dump records, so that its head stays short.
@@ -24,6 +27,9 @@ const VALUES: usize = 200;
 pub struct Requirements {
     /// Of the extensions that the dump creates.
     pub extension_versions: BTreeMap<String, String>,
+    /// What a new database has and this one has not, as [`ABSENT_PUBLIC`].
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub absent: Vec<String>,
     /// Extensions that the server loaded when it started.
     pub preloaded: Vec<String>,
     /// Of tables and indexes that are not in the database's own tablespace.

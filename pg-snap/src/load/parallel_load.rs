@@ -17,6 +17,7 @@ use crate::psql::{Server, Sessions};
 use crate::sql::scanner::Scanner;
 use anyhow::Result;
 use pipe_kit::Stop;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::num::NonZero;
@@ -29,6 +30,8 @@ pub struct LoadPlan<'a> {
     /// Sessions that load at the same time.
     pub jobs: NonZero<usize>,
     pub paths: &'a SearchPaths,
+    /// Of extensions that are created in another version than the server's default one.
+    pub versions: &'a BTreeMap<String, String>,
     /// Whether what is derived from rows may be left out.
     pub keep_going: bool,
 }
@@ -47,8 +50,8 @@ pub struct Loaded {
 pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Loaded> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
-    let LoadPlan { database, paths, keep_going, .. } = *plan;
-    let repair = Repair::new(server, database, &begin, paths, keep_going);
+    let LoadPlan { database, paths, versions, keep_going, .. } = *plan;
+    let repair = Repair::new(server, database, &begin, (paths, versions), keep_going);
     let bar = pipe_kit::progress::bytes(source.bytes(), "load");
     let report = std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {

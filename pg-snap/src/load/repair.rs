@@ -4,7 +4,6 @@
 
 use super::definition::Definition;
 use super::load_session::LoadSession;
-use super::older_server;
 use super::omitted::{Omission, Omitted};
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
@@ -16,11 +15,13 @@ use crate::sql::{Name, properties};
 use anyhow::{Error, Result, anyhow};
 use pipe_kit::{info, warning};
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 mod again;
 mod checks;
+mod extension_versions;
+mod older_server;
 
 /// Stands between a failure and what was put aside before it.
 const PERHAPS: &str = "it may lack what has failed before it";
@@ -32,6 +33,8 @@ pub struct Repair<'a> {
     /// The settings that every session begins with.
     pub begin: &'a str,
     pub paths: &'a SearchPaths,
+    /// Of extensions that are not created in the server's default one.
+    versions: &'a BTreeMap<String, String>,
     /// Whether objects may be left out.
     pub keep_going: bool,
     /// Left out or, where nothing may be, put aside until the end.
@@ -62,7 +65,7 @@ impl<'a> Repair<'a> {
         server: &'a Server,
         database: &'a str,
         begin: &'a str,
-        paths: &'a SearchPaths,
+        (paths, versions): (&'a SearchPaths, &'a BTreeMap<String, String>),
         keep_going: bool,
     ) -> Self {
         Self {
@@ -70,6 +73,7 @@ impl<'a> Repair<'a> {
             database,
             begin,
             paths,
+            versions,
             keep_going,
             omitted: Mutex::default(),
             dropped: Mutex::default(),
@@ -88,6 +92,9 @@ impl<'a> Repair<'a> {
 
     /// The text that executes a statement at first.
     pub fn script<'b>(&self, definition: &'b Definition) -> Cow<'b, [u8]> {
+        if let Some(versioned) = extension_versions::with_version(&definition.text, self.versions) {
+            return versioned.into();
+        }
         let script = self.paths.first_script(definition);
         match script.again.is_empty() {
             true => script.text(),
@@ -124,6 +131,9 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
+        if self.create_in_default_version(definition, &failure)? {
+            return Ok(());
+        }
         let mut last = failure.clone();
         for alternative in remedy::alternatives(definition, &failure, &self.context(definition)) {
             match self.attempt(definition, &alternative)? {
@@ -143,6 +153,24 @@ impl<'a> Repair<'a> {
             return Ok(());
         }
         Err(self.error(definition, failure))
+    }
+
+    /// Whether it has created an extension so that could not be created in the version that it had.
+    fn create_in_default_version(
+        &self,
+        definition: &Definition,
+        failure: &ServerError,
+    ) -> Result<bool> {
+        let is_versioned = extension_versions::with_version(&definition.text, self.versions);
+        if is_versioned.is_none() || self.attempt(definition, &Alternative::AsWritten)?.is_err() {
+            return Ok(false);
+        }
+        let what = definition.what();
+        warning!(
+            "{what} is created in the server's version, not in its own: {}",
+            failure.clone().brief()
+        );
+        Ok(true)
     }
 
     fn record_failed(&self, what: String) {

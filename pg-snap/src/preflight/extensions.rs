@@ -2,8 +2,10 @@
 
 use super::facts::Facts;
 use super::problems::{Findings, IntendedLoad};
+use crate::head::Needs;
 use crate::removed_extensions::is_removed;
 use crate::sql::literal;
+use std::collections::BTreeMap;
 
 /// The extensions that are not installed on the server, and that the load needs.
 pub fn missing<'a>(plan: &IntendedLoad<'a>, facts: &Facts) -> Vec<&'a str> {
@@ -83,16 +85,44 @@ fn preload(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findi
 }
 
 fn version(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findings) {
-    let requirements = plan.needs.state.as_ref().and_then(|state| state.requirements.as_ref());
-    let there = requirements.and_then(|r| r.extension_versions.get(name));
-    let (Some(there), Some(here)) = (there, facts.extension_versions.get(name)) else { return };
+    let Some(there) = recorded_version(plan.needs, name) else { return };
+    let Some(here) = facts.extension_versions.get(name) else { return };
+    if here == there || offers(facts, name, there) {
+        return;
+    }
     if parts(here) < parts(there) {
         found.note(format!(
             "the dump was made with extension {name} {there}, and the server creates {here}: a load fails on \
              what that version lacks; install the newer one on the server's host ({})",
             package(name, plan.server.major)
         ));
+    } else {
+        found.note(format!(
+            "the dump was made with extension {name} {there}, which the server does not offer: it creates {here}, and a \
+             load fails on what that version no longer has"
+        ));
     }
+}
+
+fn recorded_version<'a>(needs: &'a Needs, name: &str) -> Option<&'a String> {
+    let requirements = needs.state.as_ref()?.requirements.as_ref()?;
+    requirements.extension_versions.get(name)
+}
+
+fn offers(facts: &Facts, name: &str, version: &str) -> bool {
+    let offered = facts.offered_versions.get(name);
+    offered.is_some_and(|offered| offered.iter().any(|other| other == version))
+}
+
+/// The extensions that the server is to create in the version that they had, and not in its default one: what is made
+/// of them may need that version.
+pub fn versions_to_create(needs: &Needs, facts: &Facts) -> BTreeMap<String, String> {
+    let recorded = needs.extensions.iter().filter_map(|name| {
+        let version = recorded_version(needs, name)?;
+        let is_other = facts.extension_versions.get(name) != Some(version);
+        (is_other && offers(facts, name, version)).then(|| (name.clone(), version.clone()))
+    });
+    recorded.collect()
 }
 
 fn parts(version: &str) -> Vec<u64> {

@@ -50,6 +50,8 @@ pub struct Facts {
     pub extensions: BTreeMap<String, bool>,
     /// The version of each that the server would create.
     pub extension_versions: BTreeMap<String, String>,
+    /// All versions of each that the server can create.
+    pub offered_versions: BTreeMap<String, Vec<String>>,
     /// `shared_preload_libraries`; none if the connected role may not read it.
     pub preloaded: Option<String>,
     /// The one database that pg_cron may be in; none if the connected role may not read it.

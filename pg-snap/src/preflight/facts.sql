@@ -58,6 +58,12 @@ select pg_catalog.json_build_object(
     select coalesce(pg_catalog.json_object_agg(name, default_version), '{}')
     from pg_catalog.pg_available_extensions
     where name = any (me.extensions) and default_version is not null),
+  'offered_versions', (
+    select coalesce(pg_catalog.json_object_agg(name, versions), '{}')
+    from (
+      select name, pg_catalog.json_agg(version order by version) as versions
+      from pg_catalog.pg_available_extension_versions
+      where name = any (select unnest(me.extensions)) group by name) as o),
   'preloaded', (
     select setting from pg_catalog.pg_settings where name = 'shared_preload_libraries'),
   'cron_database', case

@@ -5,14 +5,16 @@ use super::cluster::started;
 use super::{Cluster, at_once, releases};
 use anyhow::{Context, Result, ensure};
 use predicates::prelude::*;
+use predicates::str::contains;
 use std::process::Command;
 
 /// The first major in which PUBLIC may not create in it.
 const SINCE: u32 = 15;
 
 /// Each makes a database with other rights.
-const STATES: [(&str, &str); 4] = [
+const STATES: [(&str, &str); 5] = [
     ("untouched", "select"),
+    ("dropped", "drop schema public cascade"),
     ("replaced", "drop schema public cascade; create schema public"),
     ("given", "alter schema public owner to migrator; revoke usage on schema public from public"),
     (
@@ -22,10 +24,11 @@ const STATES: [(&str, &str); 4] = [
     ),
 ];
 
-/// By who has granted what to whom, except to the owner, whom initdb chooses by the major.
-const RIGHTS: &str = "select coalesce(string_agg(format('%s=%s/%s', case grantee when 0 then 'PUBLIC' else grantee::regrole::text end,
-      privilege_type, case grantor when nspowner then 'owner' else grantor::regrole::text end), ' ' order by grantee, privilege_type), '')
-    from pg_namespace, aclexplode(nspacl) where nspname = 'public' and grantee <> nspowner";
+/// Whether it is there; by who has granted what to whom, except to the owner, whom initdb chooses by the major.
+const RIGHTS: &str = "select (select count(*) from pg_namespace where nspname = 'public'),
+    (select string_agg(format('%s=%s/%s', case grantee when 0 then 'PUBLIC' else grantee::regrole::text end,
+      privilege_type, case grantor when nspowner then 'owner' else grantor::regrole::text end), ' ' order by grantee, privilege_type)
+    from pg_namespace, aclexplode(nspacl) where nspname = 'public' and grantee <> nspowner)";
 
 #[test]
 fn rights_on_schema_public_are_those_of_the_source_in_its_own_major_and_newer_ones() -> Result<()> {
@@ -82,5 +85,27 @@ fn same(from: &Cluster, database: &str, to: &Cluster) -> Result<()> {
     psql.success().stderr(predicate::str::is_empty());
     let found = to.server.psql(&alone, RIGHTS)?;
     ensure!(found == wanted, "{copy} by psql in {}: {found}, not {wanted}", to.release.major);
+    Ok(())
+}
+
+/// Before 15, it is the first superuser's in every database.
+#[test]
+fn an_ordinary_role_is_warned_of_a_schema_public_that_it_may_not_drop() -> Result<()> {
+    let mut wanted = releases()?;
+    let newest = wanted.last().context("no release")?.major;
+    wanted.retain(|release| release.major == SINCE - 1 || release.major == newest);
+    for cluster in started(wanted)? {
+        let major = cluster.release.major;
+        let app = "create role app login createdb password 'x'; create database piprio owner app";
+        cluster.server.psql("postgres", app)?;
+        cluster.server.psql("piprio", "drop schema public; create schema own authorization app")?;
+        let file = cluster.dump("piprio")?;
+        let load = cluster.as_app("piprio").arg("load").arg(&file).assert().success();
+        let is_warned = contains("this one has: only a superuser may drop it")
+            .eval(&String::from_utf8_lossy(&load.get_output().stderr));
+        let is_there =
+            cluster.server.psql("piprio", "select to_regnamespace('public') is not null")?;
+        ensure!(is_warned == (major < SINCE) && (is_there == "t") == is_warned, "{major}: {load}");
+    }
     Ok(())
 }

@@ -103,7 +103,7 @@ fn what_was_added_to_the_servers_own_schemas_is_named() -> Result<()> {
 }
 
 #[test]
-fn every_major_shows_what_was_added() -> Result<()> {
+fn what_was_added_is_named_on_every_major() -> Result<()> {
     for release in Release::all()? {
         let (programs, clients) = (Some(release.programs.clone()), Some(release.clients.clone()));
         let server = Postgres::with(Options { programs, clients, ..Options::default() })?;

@@ -1,5 +1,5 @@
 use super::*;
-use crate::database_state::{DatabaseState, Setting};
+use crate::database_state::{DatabaseState, Requirements, Setting};
 use crate::preflight::facts::{BlockingSession, Existing, Tablespace};
 use crate::preflight::settings::RefusedSetting;
 
@@ -206,6 +206,36 @@ fn extensions_must_be_there_and_ours_to_create() {
     only_superuser(&mut facts, &mut needs);
     facts.superuser = true;
     assert_eq!(found(&needs, &facts, 15), Findings::default());
+}
+
+#[test]
+fn an_extension_in_a_version_that_the_server_does_not_offer_is_noted() {
+    let notes = |there: &str, default: &str, offered: &[&str]| {
+        let (mut facts, mut needs) = (facts(), needs());
+        facts.extensions = [("citext".to_owned(), false)].into();
+        facts.extension_versions = [("citext".to_owned(), default.to_owned())].into();
+        let offered = offered.iter().map(|version| (*version).to_owned()).collect();
+        facts.offered_versions = [("citext".to_owned(), offered)].into();
+        needs.extensions = vec!["citext".into()];
+        let requirements = Requirements {
+            extension_versions: [("citext".to_owned(), there.to_owned())].into(),
+            ..Requirements::default()
+        };
+        needs.state =
+            needs.state.map(|state| DatabaseState { requirements: Some(requirements), ..state });
+        let chosen = extensions::versions_to_create(&needs, &facts);
+        let found = found(&needs, &facts, 15);
+        assert!(found.problems.is_empty(), "{found:?}");
+        (found.notes.join(" "), chosen.into_values().collect::<Vec<_>>())
+    };
+    assert_eq!(notes("1.4", "1.6", &["1.4", "1.6"]), (String::new(), vec!["1.4".to_owned()]));
+    assert_eq!(notes("1.6", "1.6", &["1.6"]), (String::new(), vec![]));
+    let (older, chosen) = notes("1.4", "1.6", &["1.6"]);
+    assert!(older.contains("citext 1.4, which the server does not offer"), "{older}");
+    assert!(chosen.is_empty());
+    let (newer, chosen) = notes("1.7", "1.6", &["1.6"]);
+    assert!(newer.contains("and the server creates 1.6: a load fails"), "{newer}");
+    assert!(chosen.is_empty());
 }
 
 #[test]
