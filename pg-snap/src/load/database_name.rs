@@ -109,8 +109,12 @@ impl Session<'_> {
     fn evaluate(&self, definition: &Definition) -> Result<(), ServerError> {
         let first = self.paths.first_script(definition).text();
         let Err(failure) = self.attempt(definition, &first) else { return Ok(()) };
-        let context =
-            RetryContext { paths: self.paths, schema: definition.schema(), keep_going: false };
+        let context = RetryContext {
+            paths: self.paths,
+            schema: definition.schema(),
+            keep_going: false,
+            has_rights: true,
+        };
         for alternative in remedy::alternatives(definition, &failure, &context) {
             let script = match &alternative {
                 Alternative::Again => first.to_vec(),

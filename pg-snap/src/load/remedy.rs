@@ -1,5 +1,9 @@
 //! What may help if a statement of the dump fails: a pure decision by the statement and the SQLSTATE.
 
+mod advice;
+
+pub use advice::advice;
+
 use super::definition::Definition;
 use super::search_paths::SearchPaths;
 use crate::server_error::ServerError;
@@ -42,6 +46,8 @@ pub enum Alternative {
     UnderPolicies,
     /// In a transaction in which this role is a superuser.
     WithSuperuser(String),
+    /// In a transaction in which this role may create objects in this schema: PostgreSQL asks that of a new owner.
+    WithRightToCreate { schema: String, role: String },
     /// As it is, where it was executed under another search path.
     AsWritten,
 }
@@ -52,6 +58,8 @@ pub struct RetryContext<'a> {
     /// The object's schema.
     pub schema: Option<&'a str>,
     pub keep_going: bool,
+    /// Whether the rights in schemas that the dump grants are granted by now.
+    pub has_rights: bool,
 }
 
 /// The alternatives to try, in this order.
@@ -78,6 +86,11 @@ pub fn alternatives(
     }
     if failure.is(&[NOT_PERMITTED]) {
         alternatives.extend(former_superuser(sql).map(Alternative::WithSuperuser));
+        let schema = context.schema.filter(|_| context.has_rights);
+        alternatives.extend(schema.and_then(|schema| {
+            let (schema, role) = (schema.to_owned(), new_owner(sql)?);
+            Some(Alternative::WithRightToCreate { schema, role })
+        }));
         let fills = properties::refreshed_view(&String::from_utf8_lossy(sql)).is_some();
         alternatives.extend(fills.then_some(Alternative::UnderPolicies));
     }
@@ -108,8 +121,13 @@ fn operators_under(sql: &[u8], paths: &SearchPaths) -> Option<Alternative> {
 
 /// The role to which a statement gives what PostgreSQL gives only to superusers. An owner that was one once has kept it.
 fn former_superuser(sql: &[u8]) -> Option<String> {
+    new_owner(sql).filter(|_| properties::gives_to_superuser(sql))
+}
+
+/// The role to which a statement gives something.
+fn new_owner(sql: &[u8]) -> Option<String> {
     // The name is sent back: it must not have changed by the way.
-    std::str::from_utf8(sql).ok().filter(|_| properties::gives_to_superuser(sql))?;
+    std::str::from_utf8(sql).ok()?;
     named_roles(sql).into_iter().find(|role| role.owns).map(|role| role.name)
 }
 
@@ -158,41 +176,6 @@ pub fn is_violation(failure: &ServerError) -> bool {
     failure.sqlstate().is_some_and(|state| state.starts_with("23"))
 }
 
-/// What the operator can do about an error, by the class of its SQLSTATE.
-pub fn advice(sqlstate: Option<&str>, may_be_omitted: bool) -> String {
-    let state = sqlstate.unwrap_or_default();
-    let advice = match (state, state.get(..2).unwrap_or_default()) {
-        (NOT_PERMITTED, _) | (_, "28") => {
-            "load as a superuser, or grant what pg-snap preflight names"
-        }
-        ("55P03", _) => "end the session that holds the lock (pg_locks), and load again",
-        (_, "08") => "make the other server reachable, and load again",
-        (_, "0A") => "load on a server that has the feature, of the dump's major or newer",
-        (_, "21" | "22") => {
-            "correct the value in the source database, or load on a server of the dump's major"
-        }
-        (_, "23") => "correct the rows in the source database",
-        (_, "25" | "40" | "57") => "load again",
-        (_, "3D" | "3F" | "42") => {
-            "install or create what is missing (pg-snap preflight names it), and load again"
-        }
-        (_, "53" | "54") => {
-            "give the server the disk space, memory, connections or limit that the error names, and load again"
-        }
-        (_, "58" | "F0") => {
-            "install the file that the error names on the server's host, and load again"
-        }
-        (_, "P0") => "in the source database, correct what the function rejects",
-        (_, "XX") => "see the server's log, and check the dump with pg-snap inspect --full",
-        _ => "see the server's log, and load again",
-    };
-    let omit = match may_be_omitted {
-        true => "; or, to load all rows without such objects: --keep-going",
-        false => "",
-    };
-    format!("{advice}{omit}")
-}
-
 impl Alternative {
     /// Whether it looks up names elsewhere, and changes nothing else.
     pub fn is_of_paths(&self) -> bool {
@@ -204,7 +187,7 @@ impl Alternative {
     pub fn script(&self, definition: &Definition) -> Vec<u8> {
         let script = self.script_in_transaction(definition);
         match self {
-            Self::FunctionsUnder(_) | Self::WithSuperuser(_) => {
+            Self::FunctionsUnder(_) | Self::WithSuperuser(_) | Self::WithRightToCreate { .. } => {
                 [b"BEGIN;\n", &script[..], b"COMMIT;\n"].concat()
             }
             _ => script,
@@ -233,6 +216,12 @@ impl Alternative {
                     format!("ALTER ROLE {role} NOSUPERUSER;\n"),
                 );
                 [make.as_bytes(), sql, unmake.as_bytes()].concat()
+            }
+            Self::WithRightToCreate { schema, role } => {
+                let (schema, role) = (ident(schema), ident(role));
+                let grant = format!("GRANT CREATE ON SCHEMA {schema} TO {role};\n");
+                let revoke = format!("REVOKE CREATE ON SCHEMA {schema} FROM {role};\n");
+                [grant.as_bytes(), sql, revoke.as_bytes()].concat()
             }
             Self::FunctionsUnder(path) => {
                 let (set, reset) = functions_under(&String::from_utf8_lossy(sql), path);
@@ -294,7 +283,8 @@ mod tests {
             operator_schemas: vec!["ext".into()],
             server_major,
         };
-        let context = RetryContext { paths: &paths, schema: Some("t1"), keep_going };
+        let context =
+            RetryContext { paths: &paths, schema: Some("t1"), keep_going, has_rights: false };
         alternatives(definition, &failure(state), &context)
     }
 
@@ -371,15 +361,23 @@ mod tests {
     }
 
     #[test]
-    fn every_class_of_errors_has_a_remedy_of_its_own() {
-        let classes = [
-            "08006", "0A000", "22P02", "23505", "42501", "42P01", "53100", "55P03", "57P01",
-            "58P01", "P0001", "XX001",
-        ];
-        let all: std::collections::BTreeSet<String> =
-            classes.iter().map(|state| advice(Some(state), false)).collect();
-        assert_eq!(all.len(), classes.len());
-        assert!(advice(None, true).ends_with("--keep-going"));
+    fn a_new_owner_may_create_in_the_schema_once_the_dump_has_granted_its_rights() {
+        let owner = Definition::of_text("ALTER TABLE t1.t OWNER TO o;\n");
+        let paths = SearchPaths::default();
+        let found = |has_rights, state| {
+            let context =
+                RetryContext { paths: &paths, schema: Some("t1"), keep_going: false, has_rights };
+            alternatives(&owner, &failure(state), &context)
+        };
+        let with = Alternative::WithRightToCreate { schema: "t1".into(), role: "o".into() };
+        assert_eq!(found(true, "42501"), std::slice::from_ref(&with));
+        assert_eq!((found(false, "42501"), found(true, "23505")), (vec![], vec![]));
+        let script = String::from_utf8(with.script(&owner)).unwrap();
+        assert_eq!(
+            script,
+            "BEGIN;\nGRANT CREATE ON SCHEMA \"t1\" TO \"o\";\nALTER TABLE t1.t OWNER TO o;\n\
+             REVOKE CREATE ON SCHEMA \"t1\" FROM \"o\";\nCOMMIT;\n"
+        );
     }
 
     #[test]

@@ -184,7 +184,7 @@ impl<'a> Repair<'a> {
 
     fn context<'b>(&'b self, definition: &'b Definition) -> RetryContext<'b> {
         let (paths, keep_going) = (self.paths, self.keep_going);
-        RetryContext { paths, schema: definition.schema(), keep_going }
+        RetryContext { paths, schema: definition.schema(), keep_going, has_rights: false }
     }
 
     fn attempt(
@@ -192,8 +192,12 @@ impl<'a> Repair<'a> {
         definition: &Definition,
         alternative: &Alternative,
     ) -> Result<Result<(), ServerError>> {
-        let changes =
-            matches!(alternative, Alternative::FunctionsUnder(_) | Alternative::WithSuperuser(_));
+        let changes = matches!(
+            alternative,
+            Alternative::FunctionsUnder(_)
+                | Alternative::WithSuperuser(_)
+                | Alternative::WithRightToCreate { .. }
+        );
         let _alone = changes.then(|| self.changing.lock().unwrap_or_else(PoisonError::into_inner));
         let mut session = self.open(&definition.settings)?;
         let script = match alternative {
@@ -220,6 +224,11 @@ impl<'a> Repair<'a> {
             ),
             Alternative::WithSuperuser(role) => info!(
                 "{}: role {} owns it and is no superuser: it was one for this statement alone",
+                definition.what(),
+                role.replace(char::is_control, "?")
+            ),
+            Alternative::WithRightToCreate { role, .. } => info!(
+                "{}: role {} owns it and may not create in its schema: it might for this statement alone",
                 definition.what(),
                 role.replace(char::is_control, "?")
             ),

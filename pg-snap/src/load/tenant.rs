@@ -185,8 +185,12 @@ impl<'a> Tenant<'a> {
                 self.rename_existing()
             ),
         )?;
-        let context =
-            RetryContext { paths: &self.paths, schema: Some(self.from), keep_going: false };
+        let context = RetryContext {
+            paths: &self.paths,
+            schema: Some(self.from),
+            keep_going: false,
+            has_rights: false,
+        };
         let transaction = Transaction::new(&mut session, context)?;
         let mut feeder =
             Feeder::new(transaction, self.from, &self.facts, self.server.version.major);

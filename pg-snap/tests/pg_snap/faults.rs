@@ -198,7 +198,7 @@ fn what_a_killed_load_left_at_work_is_ended_before_the_next_begins() -> Result<(
         .arg(&good)
         .assert()
         .success()
-        .stderr(contains("ended 1 session"));
+        .stderr(contains("ended the sessions that an earlier load of piprio had left (1)"));
     assert_eq!(s.server.psql("postgres", at_work)?, "0");
     assert_eq!(s.databases()?, "piprio postgres");
     Ok(())

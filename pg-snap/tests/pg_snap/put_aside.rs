@@ -64,6 +64,56 @@ fn an_owner_that_may_create_only_by_a_grant_of_the_dump_owns_what_it_owned() -> 
     Ok(())
 }
 
+/// A role may own what is in a schema that it may not create in: a superuser has given it away.
+const GIVEN_AWAY: &str = "
+    create table public.jobs (id serial primary key, at int); insert into public.jobs (at) values (7);
+    create view public.some as select at from public.jobs;
+    create function public.f() returns int language sql as 'select 1';
+    create type public.mood as enum ('sad');
+    alter table public.jobs owner to svc; alter view public.some owner to svc;
+    alter function public.f() owner to svc; alter type public.mood owner to svc;
+    grant select on public.jobs to dba; revoke all on function public.f() from public;
+    create schema s authorization dba; create table s.t (a int); alter table s.t owner to svc";
+
+const OWNERS: &str = "select string_agg(relname || ' ' || relowner::regrole || ' ' || coalesce(relacl::text, '-'), ', ' order by relname)
+      || (select proowner::regrole || proacl::text from pg_proc where proname = 'f')
+      || (select typowner::regrole from pg_type where typname = 'mood')
+    from pg_class where relname in ('jobs', 'jobs_id_seq', 'some', 't')";
+const RIGHTS: &str = "select string_agg(nspname || ' ' || coalesce(nspacl::text, '-'), ', ' order by nspname)
+      || ' ' || bool_or(has_schema_privilege('svc', oid, 'create')) from pg_namespace where nspname in ('public', 's')";
+
+#[test]
+fn an_owner_that_may_not_create_in_the_schema_owns_what_it_owned() -> Result<()> {
+    let server = Postgres::start()?;
+    server.psql(
+        "postgres",
+        "create role svc; create role dba login createdb password 'x' in role svc;
+         create database source owner dba; create database copy owner dba",
+    )?;
+    // Before PostgreSQL 15, every role may create in it.
+    server.psql("source", "revoke create on schema public from public")?;
+    server.psql("source", GIVEN_AWAY)?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "source", &[], &file)?;
+    let (owners, rights) = (server.psql("source", OWNERS)?, server.psql("source", RIGHTS)?);
+    ensure!(owners.starts_with("jobs svc") && rights.ends_with("false"), "{owners} {rights}");
+    for (database, options) in
+        [("copy", &[][..]), ("copy", &["--jobs", "1"]), ("fresh", &[]), ("copy", &["--keep-going"])]
+    {
+        let mut load = pg_snap(&server, database);
+        load.env("PGUSER", "dba").env("PGPASSWORD", "x").arg("load").args(options);
+        let out = load.arg(&file).output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success(), "{database} {options:?}: {log}");
+        let now = server.psql(database, OWNERS)?;
+        ensure!(now == owners, "{database} {options:?}: {now} instead of {owners}: {log}");
+        let now = server.psql(database, RIGHTS)?;
+        ensure!(now.ends_with("false"), "{database} {options:?}: {now}: {log}");
+    }
+    Ok(())
+}
+
 #[test]
 fn views_that_read_others_through_functions_are_filled_after_them() -> Result<()> {
     let server = Postgres::start()?;

@@ -55,7 +55,8 @@ impl Repair<'_> {
     /// Tries a statement as at first, then in the other ways that make all of it.
     fn attempt_again(&self, definition: &Definition) -> Result<bool> {
         let Err(failure) = self.attempt_as_is(definition)? else { return Ok(true) };
-        let context = RetryContext { keep_going: false, ..self.context(definition) };
+        let context =
+            RetryContext { keep_going: false, has_rights: true, ..self.context(definition) };
         for alternative in remedy::alternatives(definition, &failure, &context) {
             if self.attempt(definition, &alternative)?.is_ok() {
                 return Ok(true);
