@@ -118,7 +118,9 @@ pub fn run(clients: &Clients, options: &DumpOptions) -> Result<()> {
     sessions.disarm();
     let warnings: Vec<String> = warnings.into_inner().unwrap_or_default();
     let words = std::mem::take(&mut *words.lock().unwrap_or_else(PoisonError::into_inner));
-    warnings.into_iter().chain(distinct(words)).for_each(|warning| pipe_kit::warning!("{warning}"));
+    warnings.iter().for_each(|warning| pipe_kit::warning!("{warning}"));
+    // Not all of it applies: a part of the dump that one of them writes is called a --data-only dump.
+    distinct(words).iter().for_each(|line| pipe_kit::info!("{line}"));
     writer.finish(key.as_deref(), options.level)
 }
 

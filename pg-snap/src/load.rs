@@ -19,6 +19,7 @@ mod omitted;
 mod ordered_session;
 mod output_files;
 mod parallel_load;
+mod plan;
 mod relations;
 mod remedy;
 mod repair;
@@ -55,6 +56,7 @@ use omitted::Omitted;
 pub use output_files::OutputFiles;
 use parallel_load::Loaded;
 use pipe_kit::{Exit, info, warning};
+use plan::LoadPlan;
 use search_paths::SearchPaths;
 use std::cell::Cell;
 use std::num::NonZero;
@@ -170,13 +172,14 @@ impl Load {
             self.server.drop_database(database)?;
         }
         let paths = search_paths(&self.server, incoming, needs, &state)?;
-        let plan = parallel_load::LoadPlan {
+        let plan = LoadPlan {
             database: incoming,
             jobs: options.jobs,
             paths: &paths,
             versions: &preflight::versions_to_create(needs, &self.facts),
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
+            same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),
         };
         let Loaded { omitted, unvalidated } = parallel_load::load(&self.server, &plan, source)?;
         let again = self.to_evaluate_again(unvalidated);

@@ -23,7 +23,8 @@ select pg_catalog.jsonb_build_object(
   'collate', row->>'datcollate', 'ctype', row->>'datctype', 'locale_provider', row->>'datlocprovider',
   'locale', coalesce(row->>'datlocale', row->>'daticulocale'), 'icu_rules', row->>'daticurules',
   'tablespace', (select spcname from pg_catalog.pg_tablespace t where t.oid = dattablespace),
-  'connection_limit', datconnlimit,
+  -- An interrupted DROP leaves -2.
+  'connection_limit', greatest(datconnlimit, -1),
   'comment', pg_catalog.shobj_description(oid, 'pg_database'),
   -- No privileges at all are an empty array; null are the server's defaults.
   'grants', case when datacl is not null then

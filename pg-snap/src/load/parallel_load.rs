@@ -4,8 +4,9 @@
 use super::definition::Definition;
 use super::dispatcher::Dispatcher;
 use super::omitted::Omitted;
+use super::plan::LoadPlan;
 use super::repair::Repair;
-use super::search_paths::{PathReport, SearchPaths};
+use super::search_paths::PathReport;
 use super::settings;
 use super::statement_reader::StatementReader;
 use super::worker;
@@ -17,24 +18,9 @@ use crate::psql::{Server, Sessions};
 use crate::sql::scanner::Scanner;
 use anyhow::Result;
 use pipe_kit::Stop;
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::num::NonZero;
 use std::sync::Arc;
-
-/// How a dump is loaded.
-pub struct LoadPlan<'a> {
-    /// An empty database.
-    pub database: &'a str,
-    /// Sessions that load at the same time.
-    pub jobs: NonZero<usize>,
-    pub paths: &'a SearchPaths,
-    /// Of extensions that are created in another version than the server's default one.
-    pub versions: &'a BTreeMap<String, String>,
-    /// Whether what is derived from rows may be left out.
-    pub keep_going: bool,
-}
 
 /// What a load differs in from its dump.
 pub struct Loaded {
@@ -50,8 +36,7 @@ pub struct Loaded {
 pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Loaded> {
     let pool = WorkerPool::default();
     let begin = settings::for_incoming(server, plan.jobs.get());
-    let LoadPlan { database, paths, versions, keep_going, .. } = *plan;
-    let repair = Repair::new(server, database, &begin, (paths, versions), keep_going);
+    let repair = Repair::new(server, &begin, plan);
     let bar = pipe_kit::progress::bytes(source.bytes(), "load");
     let report = std::thread::scope(|scope| {
         for _ in 0..plan.jobs.get() {
@@ -70,7 +55,7 @@ pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Load
     match pool.take_failure() {
         Some(error) => Err(error),
         None => {
-            report.report(paths, |what| repair.has_failed(what));
+            report.report(plan.paths, |what| repair.has_failed(what));
             let (omitted, unvalidated) = repair.into_parts();
             Ok(Loaded { omitted, unvalidated })
         }

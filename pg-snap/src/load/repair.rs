@@ -5,6 +5,7 @@
 use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
+use super::plan::LoadPlan;
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
 use super::search_paths::{SearchPaths, rows_of};
@@ -37,6 +38,8 @@ pub struct Repair<'a> {
     versions: &'a BTreeMap<String, String>,
     /// Whether objects may be left out.
     pub keep_going: bool,
+    /// Whether the database gets the name that it had where it was dumped.
+    same_name: bool,
     /// Left out or, where nothing may be, put aside until the end.
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them.
@@ -61,13 +64,8 @@ struct DroppedCheck {
 }
 
 impl<'a> Repair<'a> {
-    pub fn new(
-        server: &'a Server,
-        database: &'a str,
-        begin: &'a str,
-        (paths, versions): (&'a SearchPaths, &'a BTreeMap<String, String>),
-        keep_going: bool,
-    ) -> Self {
+    pub fn new(server: &'a Server, begin: &'a str, plan: &LoadPlan<'a>) -> Self {
+        let LoadPlan { database, paths, versions, keep_going, same_name, .. } = *plan;
         Self {
             server,
             database,
@@ -75,6 +73,7 @@ impl<'a> Repair<'a> {
             paths,
             versions,
             keep_going,
+            same_name,
             omitted: Mutex::default(),
             dropped: Mutex::default(),
             unvalidated: Mutex::default(),

@@ -27,11 +27,14 @@ added (classid, oid) as (
       and ('pg_operator'::regclass, amopopr) not in (select classid, objid from member) and not exists
         (select from pg_depend d where d.classid = 'pg_amop'::regclass and d.objid = a.oid and d.refclassid = 'pg_opclass'::regclass)
 ),
--- Tables that an extension has made when it was created. In a database that pg_upgrade has made, none is known to be one.
+-- Tables that an extension has made when it was created, in a transaction that has made no ordinary table: in a database that
+-- pg_upgrade has made, what an extension has made cannot be told from what was added to it.
 extended (relid, extension) as (
     select m.objid, extension from member m join pg_depend d on d.classid = 'pg_extension'::regclass and d.objid = extension
       and d.refclassid = 'pg_namespace'::regclass and d.deptype = 'n' and d.xmin = made
     where m.classid = 'pg_class'::regclass and extension >= 16384
+      and not exists (select from pg_class u where u.oid >= 16384 and u.relkind in ('r', 'p') and u.xmin = made
+        and ('pg_class'::regclass, u.oid) not in (select classid, objid from member))
 ),
 found (kind, text) as (
     select 'objects in the server''s schemas', format('%s %s was added to what is the server''s own: it is not in the dump, and what '
@@ -39,15 +42,18 @@ found (kind, text) as (
       from added a, pg_identify_object(a.classid, a.oid, 0) i
       where (a.classid, a.oid) not in (select classid, objid from member)
   union all
-    select distinct 'changes to tables of extensions', format('%s %s was added to a table of extension %I: it is not in the dump, and a '
-        'load does not create it; keep the statement that does', i.type, i.identity, extname)
+    select distinct 'changes to tables of extensions', format('%s %s may have been added to a table of extension %I: if so, it is not in the dump, '
+        'and a load does not create it; keep the statement that does', i.type, i.identity, extname)
       from extended join pg_extension e on e.oid = extension
         join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = relid and d.deptype in ('a', 'i')
-        left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid
-        left join pg_class c on d.classid = 'pg_class'::regclass and c.oid = d.objid,
+        left join pg_trigger t on d.classid = 'pg_trigger'::regclass and t.oid = d.objid,
         pg_identify_object(d.classid, d.objid, 0) i
-      where (d.classid in ('pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_statistic_ext'::regclass) or not tgisinternal or c.relkind = 'i')
+      where (d.classid in ('pg_constraint'::regclass, 'pg_policy'::regclass, 'pg_statistic_ext'::regclass) or not tgisinternal)
         and d.xmin <> e.xmin and not exists (select from member m where m.extension = e.oid and m.made = d.xmin)
+  union all
+    select 'subscriptions', format('subscription %I is not in the dump: role %I may not read its connection', subname, current_user)
+      from pg_subscription where subdbid = (select oid from pg_database where datname = current_database())
+        and not has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
   union all
     -- As the view pg_user_mappings decides it.
     select 'user mappings', format('user mapping for %s of foreign server %I: its options, which role %I may not see, are not in the dump',

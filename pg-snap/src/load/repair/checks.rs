@@ -74,7 +74,9 @@ impl Repair<'_> {
         for DroppedCheck { definition, comment, reads_name, table, failure: of_rows } in dropped {
             if let Err(failure) = self.attempt_as_is(&definition)? {
                 let is_violated = failure.is(&[remedy::CHECK_VIOLATION]);
-                let is_added = reads_name && self.add_unvalidated(&definition)?;
+                // Under another name than the source's, rows that name the source violate it for good.
+                let may_hold = reads_name && (self.same_name || self.keep_going);
+                let is_added = may_hold && self.add_unvalidated(&definition)?;
                 if is_violated && !is_added && !self.keep_going {
                     return Err(self.rows_error(&table, of_rows));
                 }
