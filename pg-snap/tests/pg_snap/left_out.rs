@@ -148,7 +148,7 @@ fn what_was_added_to_tables_of_extensions_is_named_and_not_what_the_extensions_h
     )?;
     let of_tables = || -> Result<Vec<String>> {
         let found = warnings(&server, false)?;
-        let of_tables = found.into_iter().filter(|line| line.contains(" was added to a table of "));
+        let of_tables = found.into_iter().filter(|line| line.contains(" may have been added to a table of "));
         Ok(of_tables.collect())
     };
     ensure!(of_tables()? == [""; 0], "{:#?}", of_tables()?);
@@ -162,14 +162,24 @@ fn what_was_added_to_tables_of_extensions_is_named_and_not_what_the_extensions_h
     )?;
     let found = of_tables()?;
     for what in [
-        "index public.added was added to a table of extension odd_lookup: it is not in the dump",
-        "trigger again on public.lookup was",
-        "policy mine on public.lookup was",
-        "table constraint short on public.lookup was",
-        "statistics object public.related was",
+        "trigger again on public.lookup may have been added to a table of extension odd_lookup",
+        "policy mine on public.lookup may",
+        "table constraint short on public.lookup may",
+        "statistics object public.related may",
     ] {
         ensure!(found.iter().any(|line| line.starts_with(what)), "{what}: {found:#?}");
     }
-    ensure!(found.len() == 5, "{found:#?}");
+    // Rebuilt concurrently, an index that the extension has made looks like one that was added.
+    ensure!(found.len() == 4, "{found:#?}");
+    // As pg_upgrade does it, which makes the tables of the application in the same transaction.
+    server.psql("postgres", "create database upgraded")?;
+    server.psql(
+        "upgraded",
+        "begin; create table own (key text); create extension odd_lookup; commit;
+         alter table lookup add constraint short check (length(key) < 99)",
+    )?;
+    let out = pg_snap(&server, "upgraded").arg("dump").output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(!log.contains("may have been added"), "{log}");
     Ok(())
 }
