@@ -46,6 +46,10 @@ fn by_psql(from: &Cluster, database: &str, to: &Cluster, newest: &Cluster) -> Re
     psql.args(["-X", "-q", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-d", &name]);
     let out = Command::from_std(psql).write_stdin(text).output()?;
     ensure!(out.status.success(), "psql to {name}: {}", String::from_utf8_lossy(&out.stderr));
+    if from.release.major < SINCE {
+        // What initdb has given there, and a pg_dump of that major does not write.
+        to.server.psql(&name, "grant create on schema public to public")?;
+    }
     content(&to.server, None, &name)
 }
 
