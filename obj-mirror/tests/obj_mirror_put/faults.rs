@@ -47,7 +47,11 @@ fn what_cannot_be_completed_leaves_nothing_and_names_the_cause() {
             }
             _ => "s3://offsite/dir/a.tar.age was not stored",
         };
-        bench.put("a", &[]).with(1).reports(shows).reports("InternalError");
+        let ended = bench.put("a", &[]).with(1).reports(shows);
+        // A server that answers before it has read a part may close the connection before its answer is read.
+        if operation != "UploadPart" {
+            ended.reports("InternalError");
+        }
         clear(&bench.s3.endpoint()).unwrap();
         bench.is_empty();
     }

@@ -148,7 +148,8 @@ fn what_was_added_to_tables_of_extensions_is_named_and_not_what_the_extensions_h
     )?;
     let of_tables = || -> Result<Vec<String>> {
         let found = warnings(&server, false)?;
-        let of_tables = found.into_iter().filter(|line| line.contains(" may have been added to a table of "));
+        let of_tables =
+            found.into_iter().filter(|line| line.contains(" may have been added to a table of "));
         Ok(of_tables.collect())
     };
     ensure!(of_tables()? == [""; 0], "{:#?}", of_tables()?);
