@@ -55,6 +55,7 @@ use bundle_format::report::LoadRecord;
 use omitted::Omitted;
 pub use output_files::OutputFiles;
 use parallel_load::Loaded;
+use pipe_kit::cleanup::Guard;
 use pipe_kit::{Exit, info, warning};
 use plan::LoadPlan;
 use search_paths::SearchPaths;
@@ -147,30 +148,13 @@ impl Load {
         lock: &mut AdvisoryLock,
         options: &LoadOptions,
     ) -> Result<Exit> {
-        let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
+        let DatabaseNames { database, incoming, .. } = &self.names;
         let mut state = match &needs.state {
             Some(state) => state.clone(),
             None => self.state_without_header(needs)?,
         };
         self.remove_unknown_settings(&mut state);
-        self.server.drop_database(incoming)?;
-        // Without a database of that name, it may be the only copy.
-        if self.old.is_some() || options.drop_first {
-            self.server.drop_database(outgoing)?;
-        }
-        let incoming_guard = self.create_incoming(&state)?;
-        self.create_roles(&preflight::roles_missing(needs, &self.facts))?;
-        if state.owner != self.facts.me {
-            self.execute_for_incoming(|name| state.owner_statement(name))?;
-        }
-        self.execute_for_incoming(|name| state.try_statements(name))?;
-        // The meaning of rows, and what is derived from them, may depend on these.
-        self.execute_for_incoming(|name| state.settings_before_rows(name))?;
-        // Only now: what the new database cannot be given has failed by then.
-        if options.drop_first {
-            self.in_doubt.set(true);
-            self.server.drop_database(database)?;
-        }
+        let incoming_guard = self.prepare_incoming(needs, &state, options)?;
         let paths = search_paths(&self.server, incoming, needs, &state)?;
         let plan = LoadPlan {
             database: incoming,
@@ -201,6 +185,35 @@ impl Load {
         self.finish_old(swapped.keep, swapped.old.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
         Ok(self.outcome(left_out.as_deref(), &swapped.omitted))
+    }
+
+    /// Creates the database that is loaded, with all that must hold before its first row.
+    fn prepare_incoming(
+        &self,
+        needs: &Needs,
+        state: &DatabaseState,
+        options: &LoadOptions,
+    ) -> Result<Guard> {
+        let DatabaseNames { database, incoming, outgoing, .. } = &self.names;
+        self.server.drop_database(incoming)?;
+        // Without a database of that name, it may be the only copy.
+        if self.old.is_some() || options.drop_first {
+            self.server.drop_database(outgoing)?;
+        }
+        let guard = self.create_incoming(state)?;
+        self.create_roles(&preflight::roles_missing(needs, &self.facts))?;
+        if state.owner != self.facts.me {
+            self.execute_for_incoming(|name| state.owner_statement(name))?;
+        }
+        self.execute_for_incoming(|name| state.try_statements(name))?;
+        // The meaning of rows, and what is derived from them, may depend on these.
+        self.execute_for_incoming(|name| state.settings_before_rows(name))?;
+        // Only now: what the new database cannot be given has failed by then.
+        if options.drop_first {
+            self.in_doubt.set(true);
+            self.server.drop_database(database)?;
+        }
+        Ok(guard)
     }
 
     fn outcome(&self, left_out: Option<&Path>, omitted: &[Omitted]) -> Exit {
