@@ -58,13 +58,13 @@ struct Found {
 }
 
 /// Begins an upload and aborts it. Keys that may only read are refused then, and nothing is stored, which a bucket with
-/// versions or a lock would keep. Any other failure shows nothing of the keys: some servers have no such uploads.
+/// versions or a lock would keep. A server without such uploads shows nothing of the keys.
 async fn try_to_write(remote: &Remote) -> Result<()> {
     let (headers, key) = (HeaderMap::new(), remote.full(PROBE));
     let attributes = ObjectAttributes { headers: &headers, tags: None };
     let upload = match retrying(|_| remote.store.begin_parts(&key, attributes)).await {
         Ok(upload) => upload,
-        Err(error) if error.kind != Kind::Denied => {
+        Err(error) if matches!(error.kind, Kind::Unsupported | Kind::Permanent | Kind::NoKey) => {
             warning!("whether the keys may write was not found out: {error}");
             return Ok(());
         }

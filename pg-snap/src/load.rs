@@ -160,7 +160,7 @@ impl Load {
             database: incoming,
             jobs: options.jobs,
             paths: &paths,
-            versions: &preflight::versions_to_create(needs, &self.facts),
+            versions: &preflight::versions_to_create(needs, &self.facts, self.server.version.major),
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
             same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),

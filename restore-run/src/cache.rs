@@ -68,7 +68,9 @@ fn connect_to_all(settings: &Settings) -> Result<Vec<Connection>> {
 /// If the server does not answer, or its user may not ask.
 fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
     let slots = match answered(connection.query::<Vec<Vec<Value>>>(&["CLUSTER", "SLOTS"]))? {
-        Err(refused) if refused.code() == "NOPERM" => return Err(refused.into()),
+        Err(refused) if refused.code() == "NOPERM" => {
+            return if is_alone(connection)? { Ok(Vec::new()) } else { Err(refused.into()) };
+        }
         // It is no cluster, or knows none.
         Err(_) => return Ok(Vec::new()),
         Ok(slots) => slots,
@@ -81,6 +83,14 @@ fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
     };
     let found: BTreeSet<(String, u16)> = slots.into_iter().filter_map(master).collect();
     Ok(found.into_iter().collect())
+}
+
+/// Whether a server says that it is no node of a cluster. Any user may ask that, from Redis 6 on.
+fn is_alone(connection: &mut Connection) -> Result<bool> {
+    let words: Vec<Value> = answered(connection.query(&["HELLO"]))?.unwrap_or_default();
+    let mut words = words.into_iter().map(redis_link::from_value::<String>);
+    let mode = words.find(|word| word.as_deref() == Some("mode")).and_then(|_| words.next());
+    Ok(mode.flatten().as_deref() == Some("standalone"))
 }
 
 /// Why a restore could not empty the cache, and what to do about it: it does not answer, or would refuse that.

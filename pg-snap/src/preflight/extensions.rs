@@ -87,7 +87,8 @@ fn preload(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findi
 fn version(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findings) {
     let Some(there) = recorded_version(plan.needs, name) else { return };
     let Some(here) = facts.extension_versions.get(name) else { return };
-    if here == there || offers(facts, name, there) {
+    let is_same_major = plan.needs.major() == Some(plan.server.major);
+    if here == there || (is_same_major && offers(facts, name, there)) {
         return;
     }
     if parts(here) < parts(there) {
@@ -96,10 +97,10 @@ fn version(plan: &IntendedLoad<'_>, facts: &Facts, name: &str, found: &mut Findi
              what that version lacks; install the newer one on the server's host ({})",
             package(name, plan.server.major)
         ));
-    } else {
+    } else if is_same_major {
         found.note(format!(
-            "the dump was made with extension {name} {there}, which the server does not offer: it creates {here}, and a \
-             load fails on what that version no longer has"
+            "the dump was made with extension {name} {there}, which the server does not offer: it creates {here}; what \
+             only {there} has is not there"
         ));
     }
 }
@@ -115,8 +116,12 @@ fn offers(facts: &Facts, name: &str, version: &str) -> bool {
 }
 
 /// The extensions that the server is to create in the version that they had, and not in its default one: what is made
-/// of them may need that version.
-pub fn versions_to_create(needs: &Needs, facts: &Facts) -> BTreeMap<String, String> {
+/// of them may need that version. On another major they get its default, as by pg_upgrade's advice: an old version may not
+/// work there.
+pub fn versions_to_create(needs: &Needs, facts: &Facts, major: u32) -> BTreeMap<String, String> {
+    if needs.major() != Some(major) {
+        return BTreeMap::new();
+    }
     let recorded = needs.extensions.iter().filter_map(|name| {
         let version = recorded_version(needs, name)?;
         let is_other = facts.extension_versions.get(name) != Some(version);

@@ -71,6 +71,13 @@ fn the_database_that_the_query_of_a_url_names_is_emptied_and_no_other() -> Resul
     let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
     ensure!(run.stderr.contains("?db=3: emptied"), "{}", run.stderr);
     assert_eq!([0, 3].map(|n| cache.command(n, &["DBSIZE"]).unwrap()), ["1", "0"]);
+    // A user with few rights, of whom a server that is alone does not ask more.
+    let few = ["+@read", "+@connection", "+@transaction", "+flushdb", "+dbsize"];
+    let user = [&["ACL", "SETUSER", "few", "on", ">pw", "~*"][..], &few].concat();
+    cache.command(0, &user)?;
+    set(&deployment, "REDIS_URL", &url.replace("//", "//few:pw@"))?;
+    let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?.expect(0);
+    ensure!(!run.stderr.contains("one of a cluster"), "{}", run.stderr);
     set(&deployment, "REDIS_URL", &url.replace("?", "/0?"))?;
     let run = deployment.restore(&bundle, &["--only", "cache"], &answers("n"))?;
     ensure!(run.stderr.contains("REDIS_URL names two databases"), "{}", run.stderr);

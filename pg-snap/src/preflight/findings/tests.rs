@@ -210,7 +210,7 @@ fn extensions_must_be_there_and_ours_to_create() {
 
 #[test]
 fn an_extension_in_a_version_that_the_server_does_not_offer_is_noted() {
-    let notes = |there: &str, default: &str, offered: &[&str]| {
+    let notes_on = |major: u32, there: &str, default: &str, offered: &[&str]| {
         let (mut facts, mut needs) = (facts(), needs());
         facts.extensions = [("citext".to_owned(), false)].into();
         facts.extension_versions = [("citext".to_owned(), default.to_owned())].into();
@@ -223,11 +223,15 @@ fn an_extension_in_a_version_that_the_server_does_not_offer_is_noted() {
         };
         needs.state =
             needs.state.map(|state| DatabaseState { requirements: Some(requirements), ..state });
-        let chosen = extensions::versions_to_create(&needs, &facts);
-        let found = found(&needs, &facts, 15);
+        let chosen = extensions::versions_to_create(&needs, &facts, major);
+        let found = found(&needs, &facts, major);
         assert!(found.problems.is_empty(), "{found:?}");
         (found.notes.join(" "), chosen.into_values().collect::<Vec<_>>())
     };
+    let notes =
+        |there: &str, default: &str, offered: &[&str]| notes_on(15, there, default, offered);
+    // An old version may not work on a newer major.
+    assert_eq!(notes_on(17, "1.4", "1.6", &["1.4", "1.6"]), (String::new(), vec![]));
     assert_eq!(notes("1.4", "1.6", &["1.4", "1.6"]), (String::new(), vec!["1.4".to_owned()]));
     assert_eq!(notes("1.6", "1.6", &["1.6"]), (String::new(), vec![]));
     let (older, chosen) = notes("1.4", "1.6", &["1.6"]);
