@@ -53,7 +53,7 @@ fn connect_to_all(settings: &Settings) -> Result<Vec<Connection>> {
     }
     let node = |(host, port): &(String, u16)| {
         let host = if ["", "?"].contains(&host.as_str()) { &server.host } else { host };
-        // A certificate is for a name, and a cluster gives addresses unless it is told otherwise.
+        // A certificate is for a name, and a cluster gives addresses by default.
         let is_name = host.parse::<IpAddr>().is_err();
         let named = if is_name { server.named(host) } else { server.clone() };
         let connection = connect_at(&named, (host, *port), settings);
