@@ -44,9 +44,14 @@ fn what_dies_at_its_start_fails_it_with_its_own_last_words() -> Result<()> {
     write(&machine, "dies.service", dies);
     write(&machine, "refuses.service", &dies.replace("[Service]", "[Service]\nType=oneshot"));
     deployment(&machine, "dies refuses");
-    let run = machine.typed(&driver("start dies")).expect(1);
     let expected =
         "dies ended at once: dies.service: the port is taken (journalctl -u dies.service)";
+    let run = machine.typed(&driver("start dies")).expect(1);
+    assert!(run.stderr.contains(expected), "{}", run.stderr);
+    // A journal that is behind reads what a process wrote after that process has ended.
+    let behind = "journal=$(systemctl show --value -p MainPID systemd-journald)\n\
+                  kill -STOP \"$journal\"; (sleep 2; kill -CONT \"$journal\") >/dev/null 2>&1 &\n";
+    let run = machine.typed(&format!("{behind}{}", driver("start dies"))).expect(1);
     assert!(run.stderr.contains(expected), "{}", run.stderr);
     let run = machine.typed(&driver("start refuses")).expect(1);
     assert!(run.stderr.contains("refuses.service"), "{}", run.stderr);
