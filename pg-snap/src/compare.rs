@@ -10,6 +10,7 @@ mod report;
 mod statement;
 
 use crate::client::Clients;
+use crate::connections;
 use crate::psql::{self, Server, Sessions};
 use crate::psql_session::PsqlSession;
 use crate::random_token::random_token;
@@ -65,7 +66,9 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     };
     let mut holder = run.open_session()?;
     let (catalog, snapshot) = read_catalog(&run, &mut holder)?;
-    let counts = run.count(count::tasks(&dumped, &catalog), options.jobs, &snapshot)?;
+    let accepted = accepted_connections(&server, &database)?;
+    let jobs = connections::limit_jobs(options.jobs, connections::BESIDE_DUMP, accepted);
+    let counts = run.count(count::tasks(&dumped, &catalog), jobs, &snapshot)?;
     holder.close().context("the session that held the snapshot")?;
     sessions.disarm();
 
@@ -84,6 +87,14 @@ pub fn run(clients: &Clients, options: &CompareOptions) -> Result<Exit> {
     };
     pipe_kit::output::print(&text)?;
     Ok(if report.same { Exit::Done } else { Exit::Failed })
+}
+
+/// How many sessions of this run the server accepts.
+fn accepted_connections(server: &Server, database: &str) -> Result<i64> {
+    let ours = "pg_catalog.current_setting('application_name')";
+    let ask = connections::accepted("pg_catalog.current_database()", ours);
+    let accepted = server.query(database, &format!("SELECT {ask}"))?;
+    accepted.trim().parse().with_context(|| format!("unexpected limit: {accepted}"))
 }
 
 /// Takes a snapshot, and reads the catalog under it.

@@ -24,6 +24,7 @@ mod worker;
 mod writer;
 
 use crate::client::{Client, Clients};
+use crate::connections;
 use crate::database_state::DatabaseState;
 use crate::gzip::Level;
 use crate::psql::{self, Server, Sessions};
@@ -217,7 +218,8 @@ impl Dump<'_> {
         let tasks = plan::tasks(&contents);
         self.run.buffer.expect_sections(tasks.len());
         progress::set_total(&self.run.bar, tasks.iter().map(DumpTask::estimate).sum());
-        let jobs = self.options.jobs.get();
+        let beside = connections::BESIDE_DUMP;
+        let jobs = connections::limit_jobs(self.options.jobs, beside, holder.connections).get();
         let workers = jobs.min(tasks.len());
         // While pg_dump reads the catalog, it is one of those that work at the same time.
         let beside = workers.min((jobs - 1).max(1));

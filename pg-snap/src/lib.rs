@@ -11,6 +11,7 @@ mod blocks;
 mod cli;
 mod client;
 mod compare;
+mod connections;
 mod database_names;
 mod database_state;
 mod dump;

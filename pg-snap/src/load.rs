@@ -40,6 +40,7 @@ mod worker_pool;
 pub use relations::Relations;
 
 use crate::client::Clients;
+use crate::connections;
 use crate::database_names::DatabaseNames;
 use crate::database_state::{DatabaseState, Role};
 use crate::dump_file::{DumpFile, Source};
@@ -158,7 +159,11 @@ impl Load {
         let paths = search_paths(&self.server, incoming, needs, &state)?;
         let plan = LoadPlan {
             database: incoming,
-            jobs: options.jobs,
+            jobs: connections::limit_jobs(
+                options.jobs,
+                connections::BESIDE_LOAD,
+                self.facts.connections,
+            ),
             paths: &paths,
             versions: &preflight::versions_to_create(needs, &self.facts, self.server.version.major),
             // With nothing to fall back on, all rows without some objects are better than none.

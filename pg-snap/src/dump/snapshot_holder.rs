@@ -3,6 +3,7 @@
 use super::catalog::{self, Contents};
 use super::run::{self, DumpRun};
 use super::session;
+use crate::connections;
 use crate::psql::Server;
 use crate::psql_session::PsqlSession;
 use anyhow::{Context, Result};
@@ -23,6 +24,8 @@ pub struct SnapshotHolder {
     pub settings: OwnSettings,
     /// Names of the sessions of dumps of this database, of this run too.
     pub dump_sessions: Vec<String>,
+    /// How many sessions of this run the server accepts.
+    pub connections: i64,
 }
 
 /// Settings of a session in which nothing was set.
@@ -55,9 +58,16 @@ impl SnapshotHolder {
         let line = session.line().context("listing the sessions of dumps")?;
         let dump_sessions = serde_json::from_str(&line)
             .with_context(|| format!("unexpected list of sessions: {line}"))?;
+        let accepted = connections::accepted(
+            "pg_catalog.current_database()",
+            "pg_catalog.current_setting('application_name')",
+        );
+        session.send(format!("SELECT {accepted};\n").as_bytes())?;
+        let line = session.line().context("asking for the limits of connections")?;
+        let connections = line.parse().with_context(|| format!("unexpected limit: {line}"))?;
         let backslashes_escape = strings == "off";
         let settings = OwnSettings { encoding, backslashes_escape, search_path };
-        Ok(Self { session, snapshot, settings, dump_sessions })
+        Ok(Self { session, snapshot, settings, dump_sessions, connections })
     }
 
     /// Adds the sequences, as the snapshot sees them.

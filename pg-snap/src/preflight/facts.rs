@@ -3,6 +3,7 @@
 use super::known_roles::{self, KnownRole, Membership};
 use super::probes::{self, FailedProbe};
 use super::settings::{self, Reason, RefusedSetting};
+use crate::connections;
 use crate::head::Needs;
 use crate::psql::{MAY_END, Server, sqlstate_of};
 use crate::server_error::INVALID_PARAMETER_VALUE;
@@ -31,6 +32,10 @@ pub struct Facts {
     pub may_create_roles: bool,
     /// Whether the sessions of any ordinary role may be ended.
     pub may_end_others: bool,
+    /// How many sessions of the role the server accepts besides those that it has.
+    pub connections: i64,
+    /// Of the role; none if it has no limit.
+    pub connection_limit: Option<i64>,
     /// A standby accepts no writes.
     pub standby: bool,
     /// The database that will be replaced.
@@ -161,7 +166,12 @@ fn facts_query(
         or_null(needs.encoding.as_deref()),
         known_roles::wanted(&needs.roles)
     );
-    include_str!("facts.sql").replace(":may_end", MAY_END).replacen(":parameters", &parameters, 1)
+    // The new database has no limit of its own.
+    let connections = connections::accepted("null", "null");
+    include_str!("facts.sql")
+        .replace(":may_end", MAY_END)
+        .replace(":connections", &connections)
+        .replacen(":parameters", &parameters, 1)
 }
 
 fn array<'a>(texts: impl Iterator<Item = &'a str>) -> String {

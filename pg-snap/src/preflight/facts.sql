@@ -14,6 +14,8 @@ select pg_catalog.json_build_object(
   'me', current_user, 'superuser', rolsuper, 'may_create_databases', rolsuper or rolcreatedb,
   'may_create_roles', rolsuper or rolcreaterole,
   'may_end_others', rolsuper or pg_catalog.pg_has_role('pg_signal_backend', 'USAGE'),
+  'connections', :connections,
+  'connection_limit', case when not rolsuper then nullif(rolconnlimit, -1) end,
   'standby', pg_catalog.pg_is_in_recovery(),
   'database', (
     select pg_catalog.json_build_object(

@@ -5,6 +5,7 @@ use super::known_roles::Membership;
 use super::problems::{Findings, IntendedLoad};
 use super::settings::Reason;
 use super::{extensions, requirements};
+use crate::connections;
 use crate::database_state::{LINE, Role, Setting};
 use crate::head::Needs;
 use crate::roles;
@@ -80,6 +81,16 @@ fn rights(plan: &IntendedLoad<'_>, facts: &Facts, found: &mut Findings) {
         found.problem(format!(
             "role {} may not create databases; as a superuser: ALTER ROLE {me} CREATEDB;",
             facts.me
+        ));
+    }
+    if let Some(limit) = facts.connection_limit.filter(|limit| *limit < connections::LEAST_OF_LOAD)
+    {
+        found.problem(format!(
+            "role {} may have {limit} sessions, and a load takes {} at least; as a superuser: ALTER ROLE {me} \
+             CONNECTION LIMIT {};",
+            facts.me,
+            connections::LEAST_OF_LOAD,
+            connections::ENOUGH
         ));
     }
     let Some(database) = &facts.database else { return };

@@ -5,6 +5,7 @@ mod beside;
 mod bounds;
 mod closed;
 mod compare;
+mod connections;
 mod damage;
 mod database_name;
 mod deduplication;
