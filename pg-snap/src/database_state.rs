@@ -4,11 +4,13 @@
 
 mod contents;
 mod grants;
+mod public_schema;
 mod requirements;
 mod settings;
 
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
 pub use grants::Grant;
+pub use public_schema::{PublicSchema, STATE as PUBLIC_SCHEMA_STATE};
 pub use requirements::{
     ABSENT_PUBLIC, Dictionary, QUERIES, Requirements, Resolution, SuperuserKind, SuperuserObject,
 };

@@ -20,6 +20,7 @@ mod ordered_session;
 mod output_files;
 mod parallel_load;
 mod plan;
+mod public_schema;
 mod relations;
 mod remedy;
 mod repair;
@@ -173,6 +174,7 @@ impl Load {
         let Loaded { omitted, unvalidated } = parallel_load::load(&self.server, &plan, source)?;
         let again = self.to_evaluate_again(unvalidated);
         self.execute_for_incoming(|name| state.apply_statements(name))?;
+        self.warn_of_public_schema(&state)?;
         lock.check()?;
         // Until the swap and what follows it are done, that is left out, too.
         let all = [&omitted[..], &again[..]].concat();

@@ -10,6 +10,8 @@ pub const LOCK_NOT_AVAILABLE: &str = "55P03";
 pub const OBJECT_IN_USE: &str = "55006";
 /// A setting, or another object, that does not exist.
 pub const UNDEFINED_OBJECT: &str = "42704";
+/// A right is missing.
+pub const INSUFFICIENT_PRIVILEGE: &str = "42501";
 /// A value that a setting does not accept.
 pub const INVALID_PARAMETER_VALUE: &str = "22023";
 

@@ -1,6 +1,7 @@
 //! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
 //! the dumped database, checked by `pg-snap preflight`.
 
+use super::PublicSchema;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +31,9 @@ pub struct Requirements {
     /// What a new database has and this one has not, as [`ABSENT_PUBLIC`].
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub absent: Vec<String>,
+    /// None: unknown, or that of PostgreSQL 15 and later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_schema: Option<PublicSchema>,
     /// Extensions that the server loaded when it started.
     pub preloaded: Vec<String>,
     /// Of tables and indexes that are not in the database's own tablespace.

@@ -55,6 +55,7 @@ guarded (kind, classid, oid, name) as (
 select json_build_object(
   'extension_versions', (select coalesce(json_object_agg(extname, extversion order by extname), '{}') from pg_extension where oid >= 16384),
   'absent', (select coalesce(json_agg('schema public'::text), '[]') where not exists (select from pg_namespace where nspname = 'public')),
+  'public_schema', :public_schema,
   'preloaded', (select coalesce(json_agg(extname order by extname), '[]') from pg_extension, pg_settings
     where name = 'shared_preload_libraries' and extname = any (regexp_split_to_array(replace(setting, '"', ''), '\s*,\s*'))),
   'tablespaces', (select coalesce(json_agg(spcname order by spcname), '[]') from pg_tablespace t

@@ -3,12 +3,11 @@
 use super::Load;
 use crate::database_state::{ABSENT_PUBLIC, DatabaseState};
 use crate::psql::{Server, sqlstate_of};
+use crate::server_error::INSUFFICIENT_PRIVILEGE;
 use anyhow::Result;
 use pipe_kit::cleanup::{self, Guard};
 use pipe_kit::warning;
 use std::sync::Arc;
-
-const NOT_PERMITTED: &str = "42501";
 
 impl Load {
     /// Creates the incoming database, with nothing in it that the source database has not.
@@ -42,7 +41,7 @@ fn drop_absent(server: &Server, incoming: &str, state: &DatabaseState) -> Result
         return Ok(());
     }
     match server.execute(incoming, "DROP SCHEMA IF EXISTS public;") {
-        Err(error) if sqlstate_of(&error) == Some(NOT_PERMITTED) => {
+        Err(error) if sqlstate_of(&error) == Some(INSUFFICIENT_PRIVILEGE) => {
             warning!(
                 "the source database has no schema public, and this one has: only a superuser may drop it; afterwards, in the \
                  database: DROP SCHEMA public;"

@@ -6,7 +6,7 @@ pub use advice::advice;
 
 use super::definition::Definition;
 use super::search_paths::SearchPaths;
-use crate::server_error::ServerError;
+use crate::server_error::{INSUFFICIENT_PRIVILEGE, ServerError};
 use crate::sql::named_roles::named_roles;
 use crate::sql::operators;
 use crate::sql::properties;
@@ -24,8 +24,6 @@ const IN_THE_WAY: [&str; 3] = ["40P01", "40001", "55P03"];
 /// Classes that say nothing about names or values: another session, resources, an operator, the system. What fails
 /// by one of them must not succeed later under a search path in which it has other values.
 const OF_THE_MOMENT: [&str; 4] = ["40", "53", "57", "58"];
-/// A right is missing.
-const NOT_PERMITTED: &str = "42501";
 
 /// Another way to execute a statement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +82,7 @@ pub fn alternatives(
             alternatives.extend(to_try.into_iter().map(Alternative::FunctionsUnder));
         }
     }
-    if failure.is(&[NOT_PERMITTED]) {
+    if failure.is(&[INSUFFICIENT_PRIVILEGE]) {
         alternatives.extend(former_superuser(sql).map(Alternative::WithSuperuser));
         let schema = context.schema.filter(|_| context.has_rights);
         alternatives.extend(schema.and_then(|schema| {

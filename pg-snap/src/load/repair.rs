@@ -6,6 +6,7 @@ use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::plan::LoadPlan;
+use super::public_schema;
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
 use super::search_paths::{SearchPaths, rows_of};
@@ -128,6 +129,9 @@ impl<'a> Repair<'a> {
                 definition.what(),
                 failure.brief()
             );
+            return Ok(());
+        }
+        if public_schema::is_about_its_owner(sql, &failure, major) {
             return Ok(());
         }
         if self.create_in_default_version(definition, &failure)? {

@@ -109,3 +109,36 @@ fn an_ordinary_role_is_warned_of_a_schema_public_that_it_may_not_drop() -> Resul
     }
     Ok(())
 }
+
+/// Before 15, the server answers its REVOKE with a warning, and its ALTER SCHEMA with an error.
+#[test]
+fn an_ordinary_role_is_warned_of_the_rights_on_public_that_it_could_not_give_back() -> Result<()> {
+    let mut wanted = releases()?;
+    let newest = wanted.last().context("no release")?.major;
+    wanted.retain(|release| release.major == SINCE - 1 || release.major == newest);
+    for cluster in started(wanted)? {
+        let is_older = cluster.release.major < SINCE;
+        let app = "create role app login createdb password 'x'; create database piprio owner app;
+                   create database untouched owner app; create database own owner app";
+        cluster.server.psql("postgres", app)?;
+        cluster.server.psql("piprio", "revoke create on schema public from public")?;
+        cluster.server.psql("own", "alter schema public owner to app")?;
+        for (database, statement) in [
+            ("piprio", Some("REVOKE CREATE ON SCHEMA public FROM PUBLIC;")),
+            ("own", Some("ALTER SCHEMA public OWNER TO \"app\";")),
+            ("untouched", None),
+        ] {
+            let file = cluster.dump(database)?;
+            let load = cluster.as_app(database).arg("load").arg(&file).assert().success();
+            let log = String::from_utf8_lossy(&load.get_output().stderr).into_owned();
+            ensure!(
+                log.contains("only a superuser may") == (is_older && statement.is_some()),
+                "{log}"
+            );
+            if let Some(statement) = statement.filter(|_| is_older) {
+                ensure!(log.contains(statement), "{log}");
+            }
+        }
+    }
+    Ok(())
+}

@@ -5,6 +5,27 @@ use anyhow::{Result, ensure};
 use predicates::str::{contains, starts_with};
 use test_kit::Postgres;
 
+/// They exist since PostgreSQL 15.
+#[test]
+fn unlogged_sequences_of_tables_that_a_standby_has_are_warned_of() -> Result<()> {
+    let mut server = Postgres::start()?;
+    server.psql("postgres", "create database piprio")?;
+    server.psql(
+        "piprio",
+        "create table kept (id serial); insert into kept default values; create unlogged table fast (id serial);
+         alter sequence kept_id_seq set unlogged",
+    )?;
+    server.start_again_as_standby()?;
+    let dump = pg_snap(&server, "piprio").arg("dump").assert().code(0);
+    let log = String::from_utf8_lossy(&dump.get_output().stderr).into_owned();
+    ensure!(
+        log.contains("sequence public.kept_id_seq is unlogged: its value is not in the dump"),
+        "{log}"
+    );
+    ensure!(!log.contains("fast_id_seq"), "{log}");
+    Ok(())
+}
+
 #[test]
 fn unlogged_tables_of_a_standby_are_in_its_dump_without_their_rows() -> Result<()> {
     let mut server = Postgres::start()?;

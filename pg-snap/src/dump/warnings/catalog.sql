@@ -71,6 +71,11 @@ found (kind, text) as (
     select 'unlogged tables', format('table %s is unlogged: its rows are %s', oid::regclass, case when pg_is_in_recovery()
         then 'not in the dump, because a standby has none of them' else 'in the dump, but the server empties it after a crash' end)
       from pg_class where relpersistence = 'u' and relkind = 'r'
+    union all select 'unlogged tables', format('sequence %s is unlogged: its value is not in the dump, because a standby has none of it',
+        oid::regclass) from pg_class s where relpersistence = 'u' and relkind = 'S' and pg_is_in_recovery()
+        -- That of an unlogged table has no rows to agree with.
+        and not exists (select from pg_depend d join pg_class t on t.oid = refobjid and t.relpersistence = 'u'
+          where d.classid = 'pg_class'::regclass and d.objid = s.oid and refclassid = 'pg_class'::regclass and deptype in ('a', 'i'))
   union all
     select 'tables of extensions', format('table %s belongs to extension %I, which does not mark its rows as data: they are not in the dump',
         c.oid::regclass, extname)
