@@ -27,6 +27,36 @@ pub struct Listing {
     pub failures: Vec<Failure>,
 }
 
+/// Pages without anything new that may follow each other: a server may send some for what was deleted.
+const PAGES_WITHOUT_PROGRESS: usize = 1000;
+
+/// Whether a listing continues.
+#[derive(Default)]
+struct Progress {
+    /// The first and the last key of the last page that had any.
+    page: Option<(String, String)>,
+    /// Pages since then.
+    without: usize,
+}
+
+impl Progress {
+    fn is_made_by(&mut self, listing: &Listing) -> bool {
+        let objects = listing.objects.iter().map(|object| &object.key);
+        let mut keys = objects.chain(listing.failures.iter().map(|failure| &failure.key));
+        let Some(first) = keys.next() else {
+            self.without += 1;
+            return self.without <= PAGES_WITHOUT_PROGRESS;
+        };
+        let last = keys.last().unwrap_or(first);
+        let page = Some((first.clone(), last.clone()));
+        // A page of one key may repeat the last one of the page before.
+        let is_same = first != last && self.page == page;
+        self.without = if self.page == page { self.without + 1 } else { 0 };
+        self.page = page;
+        !is_same && self.without <= PAGES_WITHOUT_PROGRESS
+    }
+}
+
 impl Remote {
     /// Creates the client; nothing is sent yet.
     pub fn new(
@@ -58,13 +88,23 @@ impl Remote {
     }
 
     /// Passes every page to `take`, starting with one that was requested already.
+    ///
+    /// # Errors
+    /// If the server does not continue its listing, but sends pages for ever.
     pub async fn pages(
         &self,
         first: (Listing, Option<String>),
         mut take: impl AsyncFnMut(Listing) -> Result<()>,
     ) -> Result<()> {
         let (mut listing, mut next) = first;
+        let mut progress = Progress::default();
         loop {
+            if !progress.is_made_by(&listing) {
+                return Err(anyhow!(
+                    "{}: the server sends the same page of its listing, or an empty one, again and again",
+                    self.store.name()
+                ));
+            }
             take(listing).await?;
             let Some(token) = next else { return Ok(()) };
             (listing, next) = self.page(Some(&token)).await?;

@@ -64,6 +64,21 @@ fn a_key_on_two_pages_counts_once_and_is_deleted_once() {
 }
 
 #[test]
+fn a_listing_that_does_not_continue_ends_with_an_error() {
+    let bench = Bench::new();
+    mirror(&bench, &["a"]);
+    for objects in [object("b", 1, "1") + &object("c", 1, "1"), object("b", 1, "1"), String::new()]
+    {
+        let lister = Lister::start(move |n| page(&objects, Some(n + 1)));
+        let ended = push(&bench, &lister, &["--delete"]).with(1);
+        assert!(ended.err.contains("again and again"), "{}", ended.err);
+        assert_eq!(lister.changes(), [""; 0]);
+        let mut pull = bench.command(&["s3://documents", "pulled"]);
+        end(pull.env("AWS_ENDPOINT_URL", lister.endpoint())).with(1);
+    }
+}
+
+#[test]
 fn a_listing_that_breaks_off_changes_nothing() {
     let bench = Bench::new();
     mirror(&bench, &["a", "z"]);
