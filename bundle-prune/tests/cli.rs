@@ -240,6 +240,11 @@ fn the_limits_of_the_deployment_hold_where_no_option_is_given() {
     assert_eq!(world.names(), names);
     world.command().env("BACKUP_KEEP_DAYS", "60").assert().success();
     assert_eq!(world.names(), names[1..]);
+    // An empty one counts as one that is not set.
+    let mut command = world.command();
+    command.env("BACKUP_KEEP_DAYS", "").env("BACKUP_KEEP_DAILY", "").env("PIPRIO_DOMAIN", "");
+    command.args(["--keep-days", "60"]).assert().success();
+    assert_eq!(world.names(), names[1..]);
     world.command().env("BACKUP_KEEP_DAYS", "60").args(["--keep-days", "30"]).assert().success();
     assert_eq!(world.names(), names[2..]);
 }

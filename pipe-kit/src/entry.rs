@@ -2,8 +2,9 @@
 
 use crate::status::{self, Exit};
 use anyhow::Result;
+use clap::builder::Resettable;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 
 /// Parses the command line, runs the tool, and turns the result into an exit status. An error is one line
@@ -29,7 +30,8 @@ pub fn main_of_runner<C: CommandFactory + FromArgMatches>(
         crate::log::line(format_args!("cannot handle signals: {error}"));
         return Exit::Failed.code().into();
     }
-    let parsed = C::command().try_get_matches().and_then(|m| C::from_arg_matches(&m));
+    let command = without_empty_variables(C::command());
+    let parsed = command.try_get_matches().and_then(|m| C::from_arg_matches(&m));
     let result = match parsed {
         Ok(cli) => run(cli),
         Err(error) => answer(&error).map(Exit::code),
@@ -47,6 +49,15 @@ pub fn main_of_runner<C: CommandFactory + FromArgMatches>(
     };
     crate::cleanup::halt_if_ending();
     status.into()
+}
+
+/// Takes an empty variable of the environment for one that is not set: that is what a line `NAME=` in the .env means.
+fn without_empty_variables(command: Command) -> Command {
+    let is_empty =
+        |arg: &Arg| arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+    command
+        .mut_args(|arg| if is_empty(&arg) { arg.env(Resettable::Reset) } else { arg })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// `--help` and `--version` are data on stdout, so a failure to write them counts; the rest is a usage error.

@@ -44,10 +44,15 @@ fn connect_to_all(settings: &Settings) -> Result<Vec<Connection>> {
     let server = Server::parse(&settings.redis_url)?;
     // On a connection of its own: a proxy may close one on which it is asked that.
     let asked = connect(settings).and_then(|mut connection| masters(&mut connection));
-    let nodes = asked.unwrap_or_else(|error| {
-        warning!("only the server of REDIS_URL is emptied; whether it is one of a cluster is not known: {error:#}");
-        Vec::new()
-    });
+    let nodes = match asked {
+        Err(error) if error.downcast_ref::<Refused>().is_some_and(|it| is_of_the_moment(it.code())) => {
+            return Err(error);
+        }
+        nodes => nodes.unwrap_or_else(|error| {
+            warning!("only the server of REDIS_URL is emptied; whether it is one of a cluster is not known: {error:#}");
+            Vec::new()
+        }),
+    };
     if nodes.len() < 2 {
         return Ok(vec![connect(settings)?]);
     }
@@ -71,6 +76,7 @@ fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
         Err(refused) if refused.code() == "NOPERM" => {
             return if is_alone(connection)? { Ok(Vec::new()) } else { Err(refused.into()) };
         }
+        Err(refused) if is_of_the_moment(refused.code()) => return Err(refused.into()),
         // It is no cluster, or knows none.
         Err(_) => return Ok(Vec::new()),
         Ok(slots) => slots,
@@ -83,6 +89,11 @@ fn masters(connection: &mut Connection) -> Result<Vec<(String, u16)>> {
     };
     let found: BTreeSet<(String, u16)> = slots.into_iter().filter_map(master).collect();
     Ok(found.into_iter().collect())
+}
+
+/// Whether a server refuses anything now, and says nothing about what it is.
+fn is_of_the_moment(code: &str) -> bool {
+    ["BUSY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN"].contains(&code)
 }
 
 /// Whether a server says that it is no node of a cluster. Any user may ask that, from Redis 6 on.
@@ -225,6 +236,16 @@ mod tests {
         assert_eq!(error.downcast_ref::<Refused>().map(Refused::code), Some("MISCONF"));
         let (at, _) = server(&["-NOPERM no", "+OK"]);
         assert_eq!(empty(&mut connected(at)).unwrap(), None);
+    }
+
+    #[test]
+    fn a_server_that_refuses_everything_now_is_not_taken_for_one_without_a_cluster() {
+        for (answer, is_none) in [("-BUSY a script", false), ("-LOADING", false), ("-ERR no", true)]
+        {
+            let (at, _) = server(Box::leak(Box::new([answer])));
+            let found = masters(&mut connected(at));
+            assert_eq!(found.is_ok_and(|nodes| nodes.is_empty()), is_none, "{answer}");
+        }
     }
 
     #[test]

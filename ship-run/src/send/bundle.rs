@@ -7,13 +7,14 @@ use bundle_format::BundleName;
 use bundle_format::layout::{MANIFEST, SEAL};
 use bundle_format::manifest::Parsed;
 use bundle_format::report::Listing;
+use pipe_kit::Stop;
 use pipe_kit::text::hex;
 use pipe_kit::tool::Tool;
-use pipe_kit::{Exit, Stop, status};
 use sha2::{Digest, Sha256};
 use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A bundle on this host, locked together with other readers: retention keeps it.
 pub struct Bundle {
@@ -61,13 +62,13 @@ impl Bundle {
         Ok(Self { name, domain, seal, bytes, is_shrunk, path, _lock: lock })
     }
 
-    /// The same; none if it was removed, or is being removed, since it was listed.
+    /// The same; none if it was removed since it was listed.
     ///
     /// # Errors
     /// If it is there and cannot be read.
     pub fn if_there(path: &Path) -> Result<Option<Self>> {
         match Self::at(path) {
-            Err(error) if is_gone(path) || status::of(&error) == Exit::Refused => Ok(None),
+            Err(_) if is_gone(path) => Ok(None),
             found => found.map(Some),
         }
     }
@@ -82,14 +83,24 @@ fn is_gone(path: &Path) -> bool {
     path.symlink_metadata().is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
+/// How long another program may hold a bundle's lock: to see whether it may be removed takes a moment.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Locks a bundle's directory together with other readers. A filesystem without such locks is no reason to refuse.
 fn lock(dir: &Path) -> Result<File> {
     let opened = File::open(dir).with_context(|| format!("opening {}", dir.display()))?;
-    match opened.try_lock_shared() {
-        Err(TryLockError::WouldBlock) => {
-            Err(Stop::refused(format!("{} is being removed", dir.display())).into())
+    let begun = Instant::now();
+    loop {
+        match opened.try_lock_shared() {
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(opened),
+            Err(TryLockError::WouldBlock) if is_gone(dir) || begun.elapsed() > PATIENCE => {
+                let what =
+                    format!("{} is locked by what removes it, or checks that", dir.display());
+                return Err(Stop::refused(what).into());
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(PAUSE),
         }
-        Ok(()) | Err(TryLockError::Error(_)) => Ok(opened),
     }
 }
 
@@ -122,6 +133,7 @@ fn domain(settings: &Settings) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pipe_kit::{Exit, status};
 
     #[test]
     fn a_bundle_that_is_sent_cannot_be_locked_by_who_would_remove_it() {

@@ -2,6 +2,7 @@
 
 use crate::kit::{Bench, NAME, OFFSITE, end};
 use std::fs;
+use std::time::Duration;
 use test_kit::S3;
 use test_kit::s3::faults::{Act, Fault};
 use test_kit::s3::keys::{LIST_ONLY, UPLOAD_ONLY};
@@ -204,4 +205,26 @@ END",
         // The one that was asked for is another matter.
         bench.ship(&[bench.bundle().to_str().unwrap()]).with(1);
     }
+}
+
+#[test]
+fn a_bundle_whose_lock_another_program_has_is_waited_for_and_not_taken_for_removed() {
+    let second = "piprio_20260422T020000Z";
+    let bench = Bench::new();
+    bench.make(second, "SELECT 2;");
+    let held = fs::File::open(bench.path("backups").join(second)).unwrap();
+    held.lock().unwrap();
+    let holder = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_secs(2));
+        drop(held);
+    });
+    let ended = bench.ship(&["--all"]).with(0);
+    holder.join().unwrap();
+    assert!(!ended.err.contains("removed"), "{}", ended.err);
+    assert_eq!(bench.copies().iter().filter(|name| name.contains(second)).count(), 2);
+    // One that keeps it is a failure.
+    bench.make("piprio_20260423T020000Z", "SELECT 3;");
+    let held = fs::File::open(bench.path("backups/piprio_20260423T020000Z")).unwrap();
+    held.lock().unwrap();
+    bench.ship(&["--all"]).with(5).reports("is locked by what removes it");
 }

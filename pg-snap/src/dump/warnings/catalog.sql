@@ -57,7 +57,7 @@ found (kind, text) as (
       from reads join pg_foreign_table on ftrelid = rel join pg_foreign_server s on s.oid = ftserver
       join pg_class m on m.oid = mv and m.relispopulated
   union all
-    select 'event triggers', format('event trigger %I fires on %s: only a superuser can load it, and it fires for all objects created after it',
+    select 'event triggers', format('event trigger %I fires on %s: only a superuser can load it',
         evtname, evtevent)
       from pg_event_trigger t where evtenabled <> 'D' and evtevent <> 'login' and not exists
         (select from pg_depend d where d.classid = 'pg_event_trigger'::regclass and d.objid = t.oid and d.deptype = 'e')

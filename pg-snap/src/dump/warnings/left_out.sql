@@ -56,7 +56,7 @@ found (kind, text) as (
         and not has_column_privilege('pg_subscription', 'subconninfo', 'SELECT')
   union all
     -- As the view pg_user_mappings decides it.
-    select 'user mappings', format('user mapping for %s of foreign server %I: its options, which role %I may not see, are not in the dump',
+    select 'user mappings', format('user mapping for %s of foreign server %I: its options, if it has any, are not in the dump, because role %I may not see them',
         case umuser when 0 then 'PUBLIC' else quote_ident(usename) end, s.srvname, current_user)
       from pg_user_mappings u join pg_foreign_server s on s.oid = srvid
       where umoptions is null and not (select rolsuper from pg_roles where rolname = current_user)
