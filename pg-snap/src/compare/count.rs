@@ -133,7 +133,10 @@ impl CountRun<'_> {
 
     fn run_worker(&self, shared: &SharedCounts, snapshot: &str) -> Result<()> {
         let mut session = self.open_session()?;
-        session.send(b"\\set ON_ERROR_STOP 0\n")?;
+        // The planner evaluates functions in the indexes of a table, which find names by the database's own path.
+        session.send(
+            b"RESET search_path;\nSET constraint_exclusion = off;\n\\set ON_ERROR_STOP 0\n",
+        )?;
         loop {
             let next = shared.tasks.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
             let Some(task) = next else { break };

@@ -34,11 +34,21 @@ with o (classid, objid) as (
   select 'pg_catalog.pg_ts_config'::pg_catalog.regclass::pg_catalog.oid, oid from pg_catalog.pg_ts_config where cfgowner = 10 and oid >= 16384
   union all
   select 'pg_catalog.pg_type'::pg_catalog.regclass::pg_catalog.oid, oid from pg_catalog.pg_type where typowner = 10 and oid >= 16384),
+-- What sessions have for themselves: the server keeps its schemas, of the first superuser, for ever.
+temporary_schema as (
+  select oid from pg_catalog.pg_namespace where nspname ~ '^pg_(toast_)?temp_'),
+temporary (classid, objid) as (
+  select 'pg_catalog.pg_namespace'::pg_catalog.regclass::pg_catalog.oid, oid from temporary_schema
+  union all
+  select classid, objid from pg_catalog.pg_depend
+  where refclassid = 'pg_catalog.pg_namespace'::pg_catalog.regclass and refobjid in (select oid from temporary_schema)),
 -- Members of an extension come with it, and the extension belongs to whoever creates it. What the server makes for
 -- another object (deptype i) comes with that: arrays, row types, and a range type's functions, which the first
 -- superuser owns whoever makes the type.
 member as (
-  select classid, objid from pg_catalog.pg_depend where deptype in ('e', 'i')),
+  select classid, objid from pg_catalog.pg_depend where deptype in ('e', 'i')
+  union all
+  select classid, objid from temporary),
 acl (owner, items) as (
   select relowner, relacl from pg_catalog.pg_class where relacl is not null
   union all

@@ -1,18 +1,25 @@
 //! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
 //! the dumped database, checked by `pg-snap preflight`.
 
-use super::PublicSchema;
+use super::{PLANNED, PUBLIC_SCHEMA_STATE, PublicSchema};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first one returns an object with the requirements, the second an object with the [`HiddenOperators`], the
-/// last a [`RowValue`] in each line.
-pub const QUERIES: [&str; 3] = [
-    include_str!("requirements.sql"),
-    include_str!("hidden_operators.sql"),
-    include_str!("row_values.sql"),
-];
+/// others a [`RowValue`] in each line.
+pub fn queries() -> [String; 4] {
+    let row_values = |of_planned: &str| {
+        let query = include_str!("row_values.sql").replace("/*planned*/\n", PLANNED);
+        query.replace(":of_planned", of_planned)
+    };
+    [
+        include_str!("requirements.sql").replace(":public_schema", PUBLIC_SCHEMA_STATE),
+        include_str!("hidden_operators.sql").to_owned(),
+        row_values("false"),
+        row_values("true"),
+    ]
+}
 
 /// In [`Requirements::absent`]: the database has no schema public.
 pub const ABSENT_PUBLIC: &str = "schema public";

@@ -6,7 +6,8 @@ reg as materialized (
   select oid, typname, typarray
   from pg_type
   where typnamespace = 'pg_catalog'::regnamespace and typname in ('regrole', 'regclass', 'regproc', 'regprocedure', 'regoper',
-    'regoperator', 'regtype', 'regnamespace', 'regconfig', 'regdictionary', 'regcollation')),
+    'regoperator', 'regtype', 'regnamespace', 'regconfig', 'regdictionary', 'regcollation', 'aclitem')),
+/*planned*/
 -- Which types hold which, as arrays, domains and composite types do, and what stands before and behind a value in the
 -- expression that takes it apart.
 holder (part, whole, opens, closes) as materialized (
@@ -29,25 +30,34 @@ col as materialized (
   select attrelid, attnum, attname, typname, before || quote_ident(attname) || behind as value
   from pg_attribute join held on atttypid = type
   where attnum > 0 and not attisdropped and attgenerated = '')
+-- In the tables for which the planner evaluates functions, these find what they name under the database's own path.
+-- There, only names of roles are read: they are the same under each.
+select 'set local search_path = pg_catalog, ' || coalesce(nullif(reset_val, ''), 'pg_catalog')
+from pg_settings where name = 'search_path' and :of_planned
+union all (
 select format('select json_build_object(''type'', %L, ''column'', %L, ''value'', %s, ''how'', %s) from (select distinct %s as v '
-    'from only %s%s limit 1000) as s join %s as k on k.oid = v::oid where %4$s is not null limit 100', typname,
-    format('%s.%I', c.oid::regclass, attname), case typname when 'regrole' then 'rolname' else 'v::text' end,
-    case typname
-      when 'regrole' then 'case when rolname !~ ''^pg_'' then case when rolcanlogin then ''login'' else ''role'' end end'
-      when 'regclass' then 'case when k.oid < 16384 then ''system'' when relkind in (''i'', ''I'') or relnamespace::regnamespace::text ~ ''^pg_'' then ''late'' end'
-      when 'regproc' then 'case when (select count(*) from pg_proc o where o.proname = k.proname and o.pronamespace = k.pronamespace) > 1 then ''ambiguous'' '
+    'from only %s%s limit 1000) as s join %s as k on %s where %4$s is not null limit 100', typname,
+    format('%s.%I', c.oid::regclass, attname), case when names_roles then 'rolname' else 'v::text' end,
+    case
+      when names_roles then 'case when rolname !~ ''^pg_'' then case when rolcanlogin then ''login'' else ''role'' end end'
+      when typname = 'regclass' then 'case when k.oid < 16384 then ''system'' when relkind in (''i'', ''I'') or relnamespace::regnamespace::text ~ ''^pg_'' then ''late'' end'
+      when typname = 'regproc' then 'case when (select count(*) from pg_proc o where o.proname = k.proname and o.pronamespace = k.pronamespace) > 1 then ''ambiguous'' '
         'when k.oid < 16384 then ''system'' end'
-      when 'regoper' then 'case when (select count(*) from pg_operator o where o.oprname = k.oprname and o.oprnamespace = k.oprnamespace) > 1 then ''ambiguous'' '
+      when typname = 'regoper' then 'case when (select count(*) from pg_operator o where o.oprname = k.oprname and o.oprnamespace = k.oprnamespace) > 1 then ''ambiguous'' '
         'when k.oid < 16384 then ''system'' end'
       else 'case when k.oid < 16384 then ''system'' end' end,
     value, c.oid::regclass,
     case when size > 1000 then format(' tablesample system (%s)', 100000.0 / size) end,
-    case typname when 'regrole' then 'pg_roles' when 'regclass' then 'pg_class' when 'regproc' then 'pg_proc' when 'regprocedure' then 'pg_proc'
+    case typname when 'regrole' then 'pg_roles' when 'aclitem' then 'pg_roles' when 'regclass' then 'pg_class' when 'regproc' then 'pg_proc' when 'regprocedure' then 'pg_proc'
       when 'regoper' then 'pg_operator' when 'regoperator' then 'pg_operator' when 'regtype' then 'pg_type' when 'regnamespace' then 'pg_namespace'
-      when 'regconfig' then 'pg_ts_config' when 'regdictionary' then 'pg_ts_dict' else 'pg_collation' end)
+      when 'regconfig' then 'pg_ts_config' when 'regdictionary' then 'pg_ts_dict' else 'pg_collation' end,
+    case typname when 'aclitem' then 'k.oid in (select unnest(array[grantee, grantor]) from aclexplode(array[v]))'
+      else 'k.oid = v::oid' end)
 from col
   join pg_class c on c.oid = attrelid and relkind = 'r' join pg_namespace n on n.oid = relnamespace,
+  lateral (select typname in ('regrole', 'aclitem')) as y (names_roles),
   lateral (select pg_relation_size(c.oid) / current_setting('block_size')::int) as x (size)
 where nspname !~ '^pg_' and nspname <> 'information_schema' and not (relpersistence = 'u' and pg_is_in_recovery())
-order by c.oid, attnum limit 100
+  and case when c.oid in (select relid from planned) then :of_planned and names_roles else not :of_planned end
+order by c.oid, attnum limit 100)
 \gexec

@@ -1,5 +1,6 @@
 //! The data of a database: its tables and sequences, chosen as pg_dump chooses them.
 
+use crate::database_state::PLANNED;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -21,7 +22,7 @@ pub struct SourceTable {
     pub attributes: u16,
     /// A hash of their names in their order.
     pub attribute_names: i64,
-    /// Whether ranges of its pages can be read.
+    /// Whether ranges of its pages can be read, by a query, which is planned.
     pub ranges: bool,
     pub pages: u64,
     /// On the server's disk, out-of-line values included.
@@ -74,7 +75,9 @@ const NAMES: usize = 1000;
 /// Each line of their answers is for [`Contents::add_line`]. pg_dump can be started when the sequences are
 /// known; the sizes of thousands of tables take longer.
 pub const SEQUENCES: &str = include_str!("catalog/sequences.sql");
-pub const TABLES: &str = include_str!("catalog/tables.sql");
+pub fn tables() -> String {
+    include_str!("catalog/tables.sql").replace("/*planned*/\n", PLANNED)
+}
 
 impl Contents {
     /// Adds a line of the answer.

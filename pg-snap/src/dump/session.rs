@@ -8,7 +8,7 @@ use anyhow::Result;
 /// What pg_dump sets, so that the database's own settings do not change how values are written.
 const SETUP: &str = "SET DateStyle = ISO;\n\
      SET IntervalStyle = postgres;\nSET extra_float_digits = 3;\nSET synchronize_seqscans = off;\n\
-     SET row_security = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
+     SET row_security = off;\nSET constraint_exclusion = off;\nSET search_path = '';\nSET lc_monetary = 'C';\n\
      SET client_min_messages = warning;\n";
 pub const UTF8: &str = "UTF8";
 

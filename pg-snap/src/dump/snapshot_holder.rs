@@ -77,7 +77,7 @@ impl SnapshotHolder {
 
     /// Adds everything else that the database holds, as the snapshot sees it.
     pub fn list_tables(&mut self, run: &DumpRun<'_>, contents: &mut Contents) -> Result<()> {
-        self.list(catalog::TABLES, run, contents)
+        self.list(&catalog::tables(), run, contents)
     }
 
     fn list(&mut self, query: &str, run: &DumpRun<'_>, contents: &mut Contents) -> Result<()> {

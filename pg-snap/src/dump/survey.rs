@@ -1,9 +1,7 @@
 //! Questions to the database itself before it is dumped, in one session.
 
 use super::warnings::{self, Warnings};
-use crate::database_state::{
-    CONTENTS, DatabaseContents, PUBLIC_SCHEMA_STATE, QUERIES, Requirements,
-};
+use crate::database_state::{CONTENTS, DatabaseContents, Requirements, queries};
 use crate::psql::Server;
 use anyhow::{Context, Result};
 
@@ -17,9 +15,7 @@ pub struct Survey {
 impl Survey {
     /// A question that fails is a warning, and does not prevent the dump.
     pub fn run(server: &Server, database: &str) -> Result<Self> {
-        let needs = QUERIES
-            .map(|query| warnings::isolated(&query.replace(":public_schema", PUBLIC_SCHEMA_STATE)))
-            .concat();
+        let needs = queries().map(|query| warnings::isolated(&query)).concat();
         let script = format!("{CONTENTS}{}{needs}", warnings::script());
         let answer = server.query(database, &script).and_then(|answer| Self::read(&answer));
         answer.or_else(|error| {

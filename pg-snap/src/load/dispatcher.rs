@@ -306,7 +306,8 @@ impl<'a> Dispatcher<'a> {
     fn analyze(&mut self, table: &Name) {
         let family = self.relations.family(table).into_iter();
         let uses: Vec<_> = family.map(|name| (name, AccessMode::Alone)).collect();
-        let work = Work::Statistics(statistics::analyze(table));
+        let path = self.repair.paths.of_functions();
+        let work = Work::Statistics(statistics::analyze(table, path.as_deref()));
         let job = Job { work, settings: Arc::clone(&self.settings), awaited: false };
         self.pool.add(&uses, self.relations.bytes(table), job);
     }

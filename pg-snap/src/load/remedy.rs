@@ -106,7 +106,8 @@ pub fn alternatives(
     alternatives
 }
 
-fn is_of_the_moment(failure: &ServerError) -> bool {
+/// Whether a failure says nothing about names or values.
+pub fn is_of_the_moment(failure: &ServerError) -> bool {
     let of_class = |state: &str| OF_THE_MOMENT.iter().any(|class| state.starts_with(class));
     failure.is(&IN_THE_WAY) || failure.sqlstate().is_some_and(of_class)
 }

@@ -6,7 +6,6 @@ use super::definition::Definition;
 use super::load_session::LoadSession;
 use super::omitted::{Omission, Omitted};
 use super::plan::LoadPlan;
-use super::public_schema;
 use super::remedy::{self, Alternative, RetryContext, RowAlternative};
 use super::retries;
 use super::search_paths::{SearchPaths, rows_of};
@@ -131,7 +130,7 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
-        if public_schema::is_about_its_owner(sql, &failure, major) {
+        if older_server::is_owner_of_public(sql, &failure, major) {
             return Ok(());
         }
         if self.create_in_default_version(definition, &failure)? {
@@ -165,7 +164,11 @@ impl<'a> Repair<'a> {
         failure: &ServerError,
     ) -> Result<bool> {
         let is_versioned = extension_versions::with_version(&definition.text, self.versions);
-        if is_versioned.is_none() || self.attempt(definition, &Alternative::AsWritten)?.is_err() {
+        // On a full disk, say, it must not become another version.
+        if is_versioned.is_none()
+            || remedy::is_of_the_moment(failure)
+            || self.attempt(definition, &Alternative::AsWritten)?.is_err()
+        {
             return Ok(false);
         }
         let what = definition.what();

@@ -284,7 +284,7 @@ impl<'a> Tenant<'a> {
         let answer = self.server.query(&self.database, &query)?;
         let tables: Vec<String> = serde_json::from_str(&answer).context("listing tables")?;
         for table in tables {
-            session.send(statistics::analyze(&(self.into.to_owned(), table)).as_bytes())?;
+            session.send(statistics::analyze(&(self.into.to_owned(), table), None).as_bytes())?;
         }
         session.sync()?;
         session.close()

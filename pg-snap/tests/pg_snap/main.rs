@@ -28,6 +28,7 @@ mod many_tables;
 mod members;
 mod original;
 mod plain_dumps;
+mod planned;
 mod planner;
 mod pooler;
 mod preflight;

@@ -42,7 +42,7 @@ impl Bundle {
         let name = BundleName::parse(path.file_name().unwrap_or_default()).ok_or_else(|| {
             Stop::usage(format!("{} is not named piprio_YYYYMMDDTHHMMSSZ", path.display()))
         })?;
-        let lock = lock(&path)?;
+        let lock = lock(&path, PATIENCE)?;
         let read = |file: &str| match std::fs::read(path.join(file)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
@@ -88,13 +88,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Locks a bundle's directory together with other readers. A filesystem without such locks is no reason to refuse.
-fn lock(dir: &Path) -> Result<File> {
+fn lock(dir: &Path, patience: Duration) -> Result<File> {
     let opened = File::open(dir).with_context(|| format!("opening {}", dir.display()))?;
     let begun = Instant::now();
     loop {
         match opened.try_lock_shared() {
             Ok(()) | Err(TryLockError::Error(_)) => return Ok(opened),
-            Err(TryLockError::WouldBlock) if is_gone(dir) || begun.elapsed() > PATIENCE => {
+            Err(TryLockError::WouldBlock) if is_gone(dir) || begun.elapsed() > patience => {
                 let what =
                     format!("{} is locked by what removes it, or checks that", dir.display());
                 return Err(Stop::refused(what).into());
@@ -145,9 +145,8 @@ mod tests {
         assert!(remover.try_lock().is_err());
         drop(bundle);
         remover.try_lock().unwrap();
-        let error = Bundle::at(&path).err().unwrap();
+        let error = lock(&path, Duration::ZERO).err().unwrap();
         assert_eq!(status::of(&error), Exit::Refused);
-        assert!(Bundle::if_there(&path).unwrap().is_none());
         drop(remover);
         assert!(Bundle::if_there(&path).unwrap().is_some_and(|bundle| !bundle.is_gone()));
         std::fs::remove_dir(&path).unwrap();

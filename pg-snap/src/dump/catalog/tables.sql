@@ -81,6 +81,7 @@ calls as (
   select c.oid from pg_catalog.pg_class c, pg_catalog.pg_partition_ancestors(c.oid) p (relid)
   where c.relispartition
     and ('pg_catalog.pg_class'::pg_catalog.regclass, p.relid) in (select classid, objid from caller)),
+/*planned*/
 rel as (
   select c.*, chosen.filter, n.nspname,
     pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname) as quoted,
@@ -100,7 +101,8 @@ select pg_catalog.json_build_object('table', pg_catalog.json_build_object(
     -- Also those of dropped columns, which a column of the same name does not replace.
     select pg_catalog.hashtextextended(coalesce(array_agg(attname::text order by attnum)::text, ''), 0)
     from pg_catalog.pg_attribute where attrelid = rel.oid and attnum > 0),
-  'ranges', relam = 2 and pg_catalog.current_setting('server_version_num')::int >= 140000,
+  'ranges', relam = 2 and pg_catalog.current_setting('server_version_num')::int >= 140000
+    and oid not in (select relid from planned),
   'pages', coalesce(pg_catalog.pg_relation_size(oid), 0) / pg_catalog.current_setting('block_size')::int,
   'bytes', coalesce(pg_catalog.pg_table_size(oid), 0),
   'filter', filter,

@@ -62,11 +62,13 @@ found (kind, text) as (
       from pg_event_trigger t where evtenabled <> 'D' and evtevent <> 'login' and not exists
         (select from pg_depend d where d.classid = 'pg_event_trigger'::regclass and d.objid = t.oid and d.deptype = 'e')
   union all
-    select 'foreign servers', format('foreign server %I: rows of its foreign tables (%s) are not in the dump%s', srvname,
-        (select count(*) from pg_foreign_table where ftserver = s.oid),
-        (select format('; the options of %s user mapping(s) are, in plain text', count(*))
-           from pg_user_mappings u where u.srvid = s.oid and u.umoptions is not null having count(*) > 0))
-      from pg_foreign_server s
+    select 'foreign servers', format('foreign server %I: %s', srvname, concat_ws('; ',
+        case when tables > 0 then format('rows of its foreign tables (%s) are not in the dump', tables) end,
+        case when mappings > 0 then format('the options of %s user mapping(s) are in the dump, in plain text', mappings) end))
+      from pg_foreign_server s,
+        lateral (select count(*) from pg_foreign_table where ftserver = s.oid) as t (tables),
+        lateral (select count(*) from pg_user_mappings u where u.srvid = s.oid and u.umoptions is not null) as m (mappings)
+      where tables > 0 or mappings > 0
   union all
     select 'unlogged tables', format('table %s is unlogged: its rows are %s', oid::regclass, case when pg_is_in_recovery()
         then 'not in the dump, because a standby has none of them' else 'in the dump, but the server empties it after a crash' end)

@@ -1,7 +1,7 @@
 //! What only an older server has, so that a load leaves it out: a pure decision by the statement and the SQLSTATE.
 
 use crate::removed_extensions::is_removed;
-use crate::server_error::ServerError;
+use crate::server_error::{INSUFFICIENT_PRIVILEGE, ServerError};
 use crate::sql::{TokenCursor, tokens};
 
 /// An extension whose files are not there, by the major; one that was not created.
@@ -10,6 +10,20 @@ const NO_EXTENSION: [&str; 3] = ["0A000", "58P01", "42704"];
 const UNDEFINED: [&str; 3] = ["42883", "42P01", "42703"];
 /// How many tokens are read: an object may be a function with many arguments.
 const TOKENS: usize = 512;
+
+/// Since this major, the schema public belongs to the owner of the database.
+const PUBLIC_IS_OWNED: u32 = 15;
+
+/// Whether a statement that has failed gives the schema public an owner, which an ordinary role may not.
+pub fn is_owner_of_public(sql: &[u8], failure: &ServerError, server_major: u32) -> bool {
+    let tokens = tokens(&String::from_utf8_lossy(sql), TOKENS);
+    let mut rest = TokenCursor(&tokens);
+    server_major < PUBLIC_IS_OWNED
+        && failure.is(&[INSUFFICIENT_PRIVILEGE])
+        && rest.skip("ALTER SCHEMA")
+        && rest.identifier().is_some_and(|name| name == "public")
+        && rest.skip("OWNER TO")
+}
 
 /// Whether a statement that has failed is about what only an older server has: an extension that PostgreSQL has removed, or
 /// a privilege on an object of the server's own, which no dump creates.
@@ -73,6 +87,21 @@ mod tests {
             let failure = ServerError::of_state(state);
             let found = is_about_older_server(sql.as_bytes(), &failure, major);
             assert_eq!(found, expected, "{major} {state} {sql}");
+        }
+    }
+
+    #[test]
+    fn only_the_owner_of_public_that_an_older_server_refuses_is_passed_over() {
+        let owner = "ALTER SCHEMA public OWNER TO app;\n";
+        for (sql, state, major, expected) in [
+            (owner, "42501", 14, true),
+            (owner, "42501", 15, false),
+            (owner, "42704", 14, false),
+            ("ALTER SCHEMA own OWNER TO app;\n", "42501", 14, false),
+            ("ALTER SCHEMA public RENAME TO own;\n", "42501", 14, false),
+        ] {
+            let failure = ServerError::of_state(state);
+            assert_eq!(is_owner_of_public(sql.as_bytes(), &failure, major), expected, "{sql}");
         }
     }
 }

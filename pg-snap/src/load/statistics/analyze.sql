@@ -2,6 +2,7 @@ DECLARE
   part pg_catalog.regclass;
   columns text;
 BEGIN
+  EXECUTE :'set';
   -- ANALYZE of a partitioned table analyzes its partitions, too: each by itself only where that fails.
   FOR part IN
     SELECT :'table'::pg_catalog.regclass
