@@ -4,12 +4,14 @@
 
 mod contents;
 mod grants;
+mod planned;
 mod public_schema;
 mod requirements;
 mod settings;
 
 pub use contents::{DatabaseContents, QUERY as CONTENTS};
 pub use grants::Grant;
+pub use planned::PLANNED;
 pub use public_schema::{PublicSchema, STATE as PUBLIC_SCHEMA_STATE};
 pub use requirements::{
     ABSENT_PUBLIC, Dictionary, Requirements, Resolution, SuperuserKind, SuperuserObject, queries,
@@ -24,8 +26,6 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-/// A common table expression of SQL: the tables whose queries evaluate functions when they are planned.
-pub const PLANNED: &str = include_str!("database_state/planned.sql");
 /// The beginning of the line of the dump that carries the state.
 pub const LINE: &str = "-- pg-snap-database: ";
 

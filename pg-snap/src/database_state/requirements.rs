@@ -1,7 +1,8 @@
 //! What a dump needs of the server that it is loaded into, besides roles and extensions: collected from
 //! the dumped database, checked by `pg-snap preflight`.
 
-use super::{PLANNED, PUBLIC_SCHEMA_STATE, PublicSchema};
+use super::planned::PLANNED;
+use super::public_schema::{PublicSchema, STATE as PUBLIC_SCHEMA_STATE};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

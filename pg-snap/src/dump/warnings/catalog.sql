@@ -70,6 +70,13 @@ found (kind, text) as (
         lateral (select count(*) from pg_user_mappings u where u.srvid = s.oid and u.umoptions is not null) as m (mappings)
       where tables > 0 or mappings > 0
   union all
+    select 'unreadable types', format('column %s.%I: no server reads a value of type %s, so rows that have one cannot be loaded; '
+        'ALTER TABLE %1$s ALTER COLUMN %2$I TYPE text', c.oid::regclass, attname, atttypid::regtype)
+      from pg_attribute join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace join pg_type t on t.oid = atttypid
+      where relkind = 'r' and attnum > 0 and not attisdropped and nspname !~ '^pg_' and nspname <> 'information_schema'
+        and typnamespace = 'pg_catalog'::regnamespace and typname in ('pg_node_tree', 'pg_ndistinct', 'pg_dependencies', 'pg_mcv_list',
+          'pg_brin_bloom_summary', 'pg_brin_minmax_multi_summary', 'pg_ddl_command')
+  union all
     select 'unlogged tables', format('table %s is unlogged: its rows are %s', oid::regclass, case when pg_is_in_recovery()
         then 'not in the dump, because a standby has none of them' else 'in the dump, but the server empties it after a crash' end)
       from pg_class where relpersistence = 'u' and relkind = 'r'
