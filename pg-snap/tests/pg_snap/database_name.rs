@@ -104,6 +104,13 @@ const CHECKED: &str = "
     create table public.of_domain (id int primary key, db public.here);
     create table public.parts (id int, db text, check (db = CURRENT_CATALOG)) partition by list (id);
     create table public.part1 partition of public.parts for values in (1);
+    create table public.above (db text check (db = current_database()), unchecked text check (unchecked <> '') no inherit);
+    create table public.below (id int) inherits (public.above);
+    create table public.also_own (db text constraint above_db_check check (db = current_database())) inherits (public.above);
+    create domain public.derived as public.here;
+    create table public.of_derived (id int, db public.derived);
+    insert into public.below values ('source', '', 1); insert into public.also_own values ('source', '');
+    insert into public.of_derived values (1, 'source');
     insert into public.node values (1); insert into public.by_function values (1, 'source');
     insert into public.of_domain values (1, 'source'); insert into public.parts values (1, 'source')";
 
