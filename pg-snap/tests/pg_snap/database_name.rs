@@ -197,3 +197,28 @@ fn on_every_major_views_have_the_final_name_and_no_event_trigger_sees_that() -> 
     }
     Ok(())
 }
+
+#[test]
+fn the_file_of_another_database_is_named_only_where_something_is_left_out() -> Result<()> {
+    let server = Postgres::start()?;
+    source(
+        &server,
+        "create materialized view public.m as select 1 / (current_database() <> 'copy')::int as a",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "source", &[], &file)?;
+    let statements = dir.path().join(".restore/left-out.sql");
+    std::fs::create_dir(dir.path().join(".restore"))?;
+    let of_other = "-- Statements of the dump that failed when database other was loaded, each below its error.\n";
+    std::fs::write(&statements, of_other)?;
+    for (database, status, warnings) in [("source", 0, 0), ("copy", 3, 1)] {
+        let mut load = pg_snap(&server, database);
+        let out = load.env("PIPRIO_DEPLOY", dir.path()).arg("load").arg(&file).output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(status), "{database}: {log}");
+        ensure!(log.matches("are not written").count() == warnings, "{database}: {log}");
+        ensure!(std::fs::read_to_string(&statements)? == of_other);
+    }
+    Ok(())
+}
