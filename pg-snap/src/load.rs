@@ -171,8 +171,8 @@ impl Load {
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
             same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),
         };
-        let Loaded { omitted, unvalidated } = parallel_load::load(&self.server, &plan, source)?;
-        let again = self.to_evaluate_again(unvalidated);
+        let Loaded { omitted, postponed } = parallel_load::load(&self.server, &plan, source)?;
+        let again = self.to_evaluate_again(postponed);
         self.execute_for_incoming(|name| state.apply_statements(name))?;
         lock.check()?;
         // Until the swap and what follows it are done, that is left out, too.

@@ -171,7 +171,7 @@ pub fn adds_calling_constraint(sql: &[u8]) -> bool {
 
 /// Whether it names the schema of all that it names, whatever the search path is.
 pub fn names_all_schemas(sql: &[u8]) -> bool {
-    begins_with(sql, &["REFRESH MATERIALIZED VIEW", "INSERT INTO"])
+    begins_with(sql, &["REFRESH MATERIALIZED VIEW", "INSERT INTO", "REINDEX INDEX"])
 }
 
 /// The statement that builds again the index that it has built; none if it builds none, or one without rows.

@@ -74,8 +74,7 @@ impl Repair<'_> {
         for DroppedCheck { definition, comment, reads_name, table, failure: of_rows } in dropped {
             if let Err(failure) = self.attempt_as_is(&definition)? {
                 let is_violated = failure.is(&[remedy::CHECK_VIOLATION]);
-                // Under another name than the source's, rows that name the source violate it for good.
-                let may_hold = reads_name && (self.same_name || self.keep_going);
+                let may_hold = reads_name && self.may_wait_for_name();
                 let is_added = may_hold && self.add_unvalidated(&definition)?;
                 if is_violated && !is_added && !self.keep_going {
                     return Err(self.rows_error(&table, of_rows));
@@ -98,8 +97,7 @@ impl Repair<'_> {
     fn add_unvalidated(&self, definition: &Definition) -> Result<bool> {
         let added = self.attempt(definition, &Alternative::NotValid)?.is_ok();
         if added {
-            let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
-            unvalidated.push(definition.clone());
+            self.wait_for_name(definition);
         }
         Ok(added)
     }
