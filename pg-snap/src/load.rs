@@ -12,6 +12,7 @@ mod database_name;
 mod default_encoding;
 mod definition;
 mod dispatcher;
+mod domain_rows;
 mod incoming;
 mod load_session;
 mod name_patterns;

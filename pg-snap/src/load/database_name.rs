@@ -6,6 +6,7 @@
 
 use super::Load;
 use super::definition::{Definition, ObjectName};
+use super::domain_rows;
 use super::load_session::LoadSession;
 use super::name_patterns::with_patterns;
 use super::omitted::{Omission, Omitted};
@@ -140,7 +141,25 @@ impl Session<'_> {
         let Err(failure) = self.execute(&omitted.definition) else {
             return Ok(omitted.definition.what());
         };
-        Err(Omitted { failure, ..omitted })
+        match self.check_rows(&omitted.definition, &failure) {
+            Some((_, Ok(()))) => Ok(omitted.definition.what()),
+            Some((definition, Err(failure))) => Err(Omitted { definition, failure, ..omitted }),
+            None => Err(Omitted { failure, ..omitted }),
+        }
+    }
+
+    /// Checks the rows of a domain by queries, where the server refuses to validate its check; returns these.
+    fn check_rows(
+        &self,
+        definition: &Definition,
+        failure: &ServerError,
+    ) -> Option<(Definition, Result<(), ServerError>)> {
+        let queries = domain_rows::queries(self.server, self.database, definition, failure)?;
+        let checked = self.execute(&queries);
+        if checked.is_ok() {
+            info!("{}", domain_rows::fit(definition));
+        }
+        Some((queries, checked))
     }
 
     fn execute(&self, definition: &Definition) -> Result<(), ServerError> {

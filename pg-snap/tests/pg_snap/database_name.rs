@@ -294,6 +294,65 @@ fn columns_and_indexes_that_fail_under_the_final_name_are_left_out() -> Result<(
     Ok(())
 }
 
+/// The server validates no check of a domain that a column holds inside of another type.
+const INSIDE: &str = "
+    create domain public.here as text check (value = current_database());
+    create type public.pair as (a public.here, b int);
+    create table public.arrays (id int, a public.here[]);
+    create table public.pairs (id int, p public.pair, q public.pair[]);
+    create function public.is_allowed(text) returns boolean language sql stable as 'select true';
+    create domain public.allowed as text check (public.is_allowed(value));
+    create table public.lists (id int, a public.allowed[]);
+    create table public.more_lists (id int, a public.allowed[]);
+    insert into public.arrays values (1, '{source,source}'), (2, null); insert into public.pairs values (1, '(source,1)', '{}');
+    insert into public.lists values (1, '{x}'); insert into public.more_lists values (1, '{x}');
+    create or replace function public.is_allowed(text) returns boolean language sql stable as
+      'select (select count(*) from public.lists) + (select count(*) from public.more_lists) > 1 and $1 = ''x'''";
+
+#[test]
+fn rows_with_a_domain_inside_of_another_type_are_checked_by_a_query() -> Result<()> {
+    let server = Postgres::start()?;
+    source(&server, INSIDE)?;
+    let dir = tempfile::tempdir()?;
+    let (file, omitted) = (dir.path().join("d.sql.gz"), dir.path().join("left-out.sql"));
+    dump_to(&server, "source", &[], &file)?;
+    let load = |database: &str, options: &[&str]| {
+        let mut load = pg_snap(&server, database);
+        load.arg("load").args(options).arg("--left-out").arg(&omitted).arg(&file).output()
+    };
+    let rows = "select (select count(*) from arrays) + (select count(*) from pairs) + (select count(*) from lists)";
+    for options in [&[][..], &["--keep-going", "--jobs", "1"]] {
+        let out = load("source", options)?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success() && !log.contains("warning"), "{options:?}: {log}");
+        ensure!(log.contains("fit it"), "{log}");
+        ensure!(server.psql("source", rows)? == "4", "{log}");
+        let checks = "select count(*) from pg_constraint where contypid >= 16384";
+        ensure!(server.psql("source", checks)? == "2", "{log}");
+        ensure!(databases(&server)? == "postgres source" && !omitted.exists(), "{log}");
+        let insert = "insert into public.arrays values (3, '{other}')";
+        ensure!(server.psql("source", insert).is_err(), "{log}");
+    }
+    // Under another name, the rows do not fit.
+    let out = load("copy", &[])?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(3), "{log}");
+    ensure!(
+        log.contains("not validated: check constraint public.") && log.contains("ERROR 23514"),
+        "{log}"
+    );
+    let statements = std::fs::read_to_string(&omitted)?;
+    ensure!(!statements.contains("VALIDATE CONSTRAINT"), "{statements}");
+    server.psql("postgres", "alter database source rename to other")?;
+    server.psql("postgres", "alter database copy rename to source")?;
+    server.psql("source", &statements)?;
+    server.psql("postgres", "create database copy template template0")?;
+    let out = pg_snap(&server, "copy").arg("load").arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && log.contains("ERROR 23514"), "{log}");
+    Ok(())
+}
+
 #[test]
 fn the_file_of_another_database_is_named_only_where_something_is_left_out() -> Result<()> {
     let server = Postgres::start()?;
