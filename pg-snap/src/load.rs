@@ -12,6 +12,7 @@ mod database_name;
 mod default_encoding;
 mod definition;
 mod dispatcher;
+mod domain_rows;
 mod incoming;
 mod load_session;
 mod name_patterns;
@@ -56,6 +57,7 @@ use anyhow::{Context, Result};
 use bundle_format::report::LoadRecord;
 use omitted::Omitted;
 pub use output_files::OutputFiles;
+use output_files::Statements;
 use parallel_load::Loaded;
 use pipe_kit::cleanup::Guard;
 use pipe_kit::{Exit, info, warning};
@@ -63,7 +65,7 @@ use plan::LoadPlan;
 use search_paths::SearchPaths;
 use std::cell::Cell;
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// The options of `load`.
@@ -171,14 +173,14 @@ impl Load {
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
             same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),
         };
-        let Loaded { omitted, unvalidated } = parallel_load::load(&self.server, &plan, source)?;
-        let again = self.to_evaluate_again(unvalidated);
+        let Loaded { omitted, postponed } = parallel_load::load(&self.server, &plan, source)?;
+        let again = self.to_evaluate_again(postponed);
         self.execute_for_incoming(|name| state.apply_statements(name))?;
         self.warn_of_public_schema(&state)?;
         lock.check()?;
         // Until the swap and what follows it are done, that is left out, too.
         let all = [&omitted[..], &again[..]].concat();
-        let left_out = options.files.write_omitted(database, &all)?;
+        let statements = options.files.write_omitted(database, &all)?;
         let oid = self.server.oid_of(incoming)?.context("the incoming database has disappeared")?;
         let record = LoadRecord { oid, left_out: all.len() };
         options.files.write_record(record)?;
@@ -187,11 +189,12 @@ impl Load {
         incoming_guard.disarm();
         if !again.is_empty() {
             swapped = self.evaluate_again(&paths, again, swapped);
-            options.files.correct(database, record, left_out.as_deref(), &swapped.omitted);
+            options.files.correct(database, record, &statements, &swapped.omitted);
         }
+        statements.warn(&swapped.omitted);
         self.finish_old(swapped.keep, swapped.old.as_deref())?;
         self.warn_of_roles_without_login(&needs.roles);
-        Ok(self.outcome(left_out.as_deref(), &swapped.omitted))
+        Ok(self.outcome(&statements, &swapped.omitted))
     }
 
     /// Creates the database that is loaded, with all that must hold before its first row.
@@ -223,18 +226,20 @@ impl Load {
         Ok(guard)
     }
 
-    fn outcome(&self, left_out: Option<&Path>, omitted: &[Omitted]) -> Exit {
+    fn outcome(&self, statements: &Statements, omitted: &[Omitted]) -> Exit {
         if omitted.is_empty() {
             return Exit::Done;
         }
         let name = &self.names.database;
-        let next = match left_out {
-            Some(path) => format!(
+        let next = match statements {
+            Statements::Written(path) => format!(
                 "remove the causes, then: psql -X -v ON_ERROR_STOP=1 -d {} -f {}",
                 shell_words::quote(name),
                 shell_words::quote(&path.to_string_lossy())
             ),
-            None => "their statements are in the dump".into(),
+            Statements::Nothing | Statements::NotWritten(_) => {
+                "their statements are in the dump".into()
+            }
         };
         warning!(
             "{name} has all rows; different from the dump: {}, named above; {next}",

@@ -1,10 +1,12 @@
 //! What reads the name of its database. A load evaluates it in the incoming database, which has another name, so it is
-//! evaluated once more after the swap: materialized views are filled again, and checks that rows did not fit are validated.
+//! evaluated once more after the swap: generated columns are computed, and indexes built, again; checks that rows did not
+//! fit are validated, and indexes created that could not be; materialized views are filled again.
 //!
 //! Until that is done, it counts as left out: a load that is killed in between has recorded it.
 
 use super::Load;
 use super::definition::{Definition, ObjectName};
+use super::domain_rows;
 use super::load_session::LoadSession;
 use super::name_patterns::with_patterns;
 use super::omitted::{Omission, Omitted};
@@ -16,26 +18,40 @@ use super::swap::Swapped;
 use crate::psql::Server;
 use crate::server_error::ServerError;
 use crate::sql::{Name, ident, properties};
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result};
 use pipe_kit::{info, warning};
+use serde::Deserialize;
 use std::sync::Arc;
 
 /// Once the database is in use, others may hold locks on its views.
 const LOCK_TIMEOUT: &str = "60s";
+
+/// What is computed from rows, with the statement that computes it again.
+#[derive(Deserialize)]
+struct Computed {
+    kind: String,
+    schema: String,
+    name: String,
+    statement: String,
+}
+
+fn computed(server: &Server, incoming: &str) -> Result<Vec<Computed>> {
+    let query = with_patterns(include_str!("database_name/computed.sql"));
+    let answer = server.query(incoming, &query)?;
+    serde_json::from_str(&answer).context("listing indexes and generated columns")
+}
 
 fn views(server: &Server, incoming: &str) -> Result<Vec<Name>> {
     let answer = server.query(incoming, &with_patterns(include_str!("database_name/views.sql")))?;
     serde_json::from_str(&answer).context("listing materialized views")
 }
 
-/// The settings of the database itself.
-fn own_settings() -> SessionSettings {
+/// The settings of the database itself, with policies or none.
+fn own_settings(row_security: &str) -> SessionSettings {
     let mut settings = SessionSettings::for_definitions();
-    for (name, statement) in
-        [(".array_nulls", "RESET array_nulls;\n"), (".row_security", "SET row_security = on;\n")]
-    {
-        settings.set(name.into(), statement.into());
-    }
+    settings.set(".array_nulls".into(), "RESET array_nulls;\n".into());
+    let policies = format!("SET row_security = {row_security};\n");
+    settings.set(".row_security".into(), policies.into());
     settings
 }
 
@@ -44,18 +60,31 @@ fn pending(omission: Omission, definition: Definition) -> Omitted {
     Omitted { omission, definition, failure }
 }
 
-fn validation(check: Definition) -> Option<Omitted> {
-    let text = properties::validation(&check.text)? + "\n";
-    Some(pending(Omission::NotValid, Definition { text: text.into_bytes(), ..check }))
+/// A check that was added is validated, and everything else created.
+fn postponed(definition: Definition) -> Option<Omitted> {
+    if !properties::adds_checked_constraint(&definition.text) {
+        return Some(pending(Omission::LeftOut, definition));
+    }
+    let text = properties::validation(&definition.text)? + "\n";
+    Some(pending(Omission::NotValid, Definition { text: text.into_bytes(), ..definition }))
+}
+
+fn compute(computed: Computed) -> Omitted {
+    let Computed { kind, schema, name, statement } = computed;
+    again(ObjectName::new(&kind, &name, &schema), statement, own_settings("off"))
 }
 
 fn refresh((schema, view): &Name) -> Omitted {
     let text = format!("REFRESH MATERIALIZED VIEW {}.{};\n", ident(schema), ident(view));
+    again(ObjectName::new("materialized view", view, schema), text, own_settings("on"))
+}
+
+fn again(object: ObjectName, text: String, settings: SessionSettings) -> Omitted {
     let definition = Definition {
         number: u64::MAX,
-        object: Some(Arc::new(ObjectName::new("materialized view", view, schema))),
+        object: Some(Arc::new(object)),
         text: text.into_bytes(),
-        settings: Arc::new(own_settings()),
+        settings: Arc::new(settings),
         calls: true,
     };
     pending(Omission::LeftOut, definition)
@@ -73,17 +102,18 @@ fn evaluate(
     for omitted in again {
         let done = match &event_triggers {
             Ok(event_triggers) => {
-                Session { server, database, paths, event_triggers }.evaluate(&omitted.definition)
+                Session { server, database, paths, event_triggers }.evaluate(omitted)
             }
-            Err(error) => Err(ServerError::other(format!("{error:#}"))),
+            Err(error) => {
+                let failure = ServerError::other(format!("{error:#}"));
+                Err(Omitted { failure, ..omitted })
+            }
         };
         match done {
-            Ok(()) => info!(
-                "{} reads the name of the database, and was evaluated again under it",
-                omitted.definition.what()
-            ),
-            Err(failure) => {
-                let omitted = Omitted { failure, ..omitted };
+            Ok(what) => {
+                info!("{what}: evaluated again under the name of the database");
+            }
+            Err(omitted) => {
                 warning!("{omitted}");
                 failed.push(omitted);
             }
@@ -106,7 +136,33 @@ struct Session<'a> {
 }
 
 impl Session<'_> {
-    fn evaluate(&self, definition: &Definition) -> Result<(), ServerError> {
+    /// Returns what it has evaluated.
+    fn evaluate(&self, omitted: Omitted) -> Result<String, Omitted> {
+        let Err(failure) = self.execute(&omitted.definition) else {
+            return Ok(omitted.definition.what());
+        };
+        match self.check_rows(&omitted.definition, &failure) {
+            Some((_, Ok(()))) => Ok(omitted.definition.what()),
+            Some((definition, Err(failure))) => Err(Omitted { definition, failure, ..omitted }),
+            None => Err(Omitted { failure, ..omitted }),
+        }
+    }
+
+    /// Checks the rows of a domain by queries, where the server refuses to validate its check; returns these.
+    fn check_rows(
+        &self,
+        definition: &Definition,
+        failure: &ServerError,
+    ) -> Option<(Definition, Result<(), ServerError>)> {
+        let queries = domain_rows::queries(self.server, self.database, definition, failure)?;
+        let checked = self.execute(&queries);
+        if checked.is_ok() {
+            info!("{}", domain_rows::fit(definition));
+        }
+        Some((queries, checked))
+    }
+
+    fn execute(&self, definition: &Definition) -> Result<(), ServerError> {
         let first = self.paths.first_script(definition).text();
         let Err(failure) = self.attempt(definition, &first) else { return Ok(()) };
         let context = RetryContext {
@@ -155,17 +211,26 @@ impl Session<'_> {
     }
 }
 
+fn warn_of_unknown(what: &str, incoming: &str, error: &Error) {
+    warning!(
+        "{what} that read the name of the database are not known, and have that of {incoming}: {error:#}"
+    );
+}
+
 impl Load {
-    /// What is to be evaluated again once the database has its name. `checks`: the statements that have added checks as
-    /// not valid.
-    pub(super) fn to_evaluate_again(&self, checks: Vec<Definition>) -> Vec<Omitted> {
-        let incoming = &self.names.incoming;
-        let mut again: Vec<Omitted> = checks.into_iter().filter_map(validation).collect();
-        match views(&self.unseen_server(), incoming) {
+    /// What is to be evaluated again once the database has its name. `definitions`: the statements that have added checks as
+    /// not valid, or were not executed.
+    pub(super) fn to_evaluate_again(&self, definitions: Vec<Definition>) -> Vec<Omitted> {
+        let (server, incoming) = (self.unseen_server(), &self.names.incoming);
+        let mut again = Vec::new();
+        match computed(&server, incoming) {
+            Ok(computed) => again.extend(computed.into_iter().map(compute)),
+            Err(error) => warn_of_unknown("indexes and generated columns", incoming, &error),
+        }
+        again.extend(definitions.into_iter().filter_map(postponed));
+        match views(&server, incoming) {
             Ok(views) => again.extend(views.iter().map(refresh)),
-            Err(error) => warning!(
-                "materialized views that read the name of the database are not known, and have that of {incoming}: {error:#}"
-            ),
+            Err(error) => warn_of_unknown("materialized views", incoming, &error),
         }
         again
     }

@@ -1,7 +1,7 @@
 //! The files that a load writes before the swap.
 
 use super::omitted::{self, Omitted};
-use anyhow::{Context, Result};
+use anyhow::{Context, Error, Result, anyhow};
 use bundle_format::report::LoadRecord;
 use pipe_kit::atomic::{AtomicFile, directory_of, sync_directory};
 use pipe_kit::{Stop, warning};
@@ -22,33 +22,49 @@ pub struct OutputFiles {
     pub record: Option<PathBuf>,
 }
 
+/// What has become of the statements of omitted objects.
+pub enum Statements {
+    /// There are none.
+    Nothing,
+    Written(PathBuf),
+    /// With the reason.
+    NotWritten(Error),
+}
+
+impl Statements {
+    /// Says that they are not written. What was evaluated again after the swap is not left out any more, so that this comes
+    /// last.
+    pub fn warn(&self, omitted: &[Omitted]) {
+        if let Self::NotWritten(error) = self
+            && !omitted.is_empty()
+        {
+            warning!("the statements of the objects named above are not written: {error:#}");
+        }
+    }
+}
+
 /// Without an option, the deployment's file gets them, and what it holds of another load stays where nothing is left out.
 /// Nobody has asked for it, so the load does not depend on it.
-fn write_of_deployment(database: &str, omitted: &[Omitted]) -> Option<PathBuf> {
-    let deployment = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty())?;
-    if omitted.is_empty() {
-        return None;
-    }
+fn write_of_deployment(database: &str, omitted: &[Omitted]) -> Statements {
+    let deployment = std::env::var_os("PIPRIO_DEPLOY").filter(|dir| !dir.is_empty());
+    let Some(deployment) = deployment.filter(|_| !omitted.is_empty()) else {
+        return Statements::Nothing;
+    };
     let dir = Path::new(&deployment).join(".restore");
     let path = dir.join("left-out.sql");
     if omitted::is_of_other(&path, database) {
-        warning!(
-            "the statements of the objects named above are not written, because {} holds those of another database; \
-             --left-out FILE names another file",
+        return Statements::NotWritten(anyhow!(
+            "{} holds those of another database; --left-out FILE names another file",
             path.display()
-        );
-        return None;
+        ));
     }
     let made = DirBuilder::new().recursive(true).mode(0o700).create(&dir);
     let written = made
         .with_context(|| format!("creating {}", dir.display()))
         .and_then(|()| omitted::write(&path, database, omitted));
     match written {
-        Ok(()) => Some(path),
-        Err(error) => {
-            warning!("the statements of the objects named above are not written: {error:#}");
-            None
-        }
+        Ok(()) => Statements::Written(path),
+        Err(error) => Statements::NotWritten(error),
     }
 }
 
@@ -70,21 +86,19 @@ impl OutputFiles {
 
     /// Runs before the swap, so that a crash in between does not lose them. If they cannot be written, there is
     /// no swap: nobody would know what the new database lacks.
-    ///
-    /// Returns the file, if there is one.
-    pub fn write_omitted(&self, database: &str, omitted: &[Omitted]) -> Result<Option<PathBuf>> {
+    pub fn write_omitted(&self, database: &str, omitted: &[Omitted]) -> Result<Statements> {
         let Some(path) = &self.left_out else { return Ok(write_of_deployment(database, omitted)) };
         if omitted.is_empty() {
             if let Err(error) = omitted::remove(path) {
                 warning!("cannot remove what an earlier load left out: {error:#}");
             }
-            return Ok(None);
+            return Ok(Statements::Nothing);
         }
         omitted::write(path, database, omitted).context(
             "the statements of the objects named above cannot be written, so the loaded database is not put in \
              place; make room for them, or give another file (--left-out), and load again",
         )?;
-        Ok(Some(path.clone()))
+        Ok(Statements::Written(path.clone()))
     }
 
     /// Runs before the swap, so that whoever finds a database in place knows whether it is the loaded one, and
@@ -105,18 +119,18 @@ impl OutputFiles {
         sync_directory(directory_of(path))
     }
 
-    /// Runs after the swap, where less is left out than was written before it. `left_out`: the file with the statements.
+    /// Runs after the swap, where less is left out than was written before it.
     pub fn correct(
         &self,
         database: &str,
         record: LoadRecord,
-        left_out: Option<&Path>,
+        statements: &Statements,
         omitted: &[Omitted],
     ) {
-        let statements = match left_out {
-            Some(path) if omitted.is_empty() => omitted::remove(path),
-            Some(path) => omitted::write(path, database, omitted),
-            None => Ok(()),
+        let statements = match statements {
+            Statements::Written(path) if omitted.is_empty() => omitted::remove(path),
+            Statements::Written(path) => omitted::write(path, database, omitted),
+            Statements::Nothing | Statements::NotWritten(_) => Ok(()),
         };
         let record = LoadRecord { left_out: omitted.len(), ..record };
         if let Err(error) = statements.and_then(|()| self.replace_record(record)) {

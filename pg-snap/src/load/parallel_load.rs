@@ -25,8 +25,9 @@ use std::sync::Arc;
 /// What a load differs in from its dump.
 pub struct Loaded {
     pub omitted: Vec<Omitted>,
-    /// The statements that have added checks which read the name of the database, as not valid.
-    pub unvalidated: Vec<Definition>,
+    /// Statements about what reads the name of the database: those that have added checks as not valid, and those that were
+    /// not executed.
+    pub postponed: Vec<Definition>,
 }
 
 /// Loads the dump.
@@ -56,8 +57,8 @@ pub fn load(server: &Server, plan: &LoadPlan<'_>, source: Source) -> Result<Load
         Some(error) => Err(error),
         None => {
             report.report(plan.paths, |what| repair.has_failed(what));
-            let (omitted, unvalidated) = repair.into_parts();
-            Ok(Loaded { omitted, unvalidated })
+            let (omitted, postponed) = repair.into_parts();
+            Ok(Loaded { omitted, postponed })
         }
     }
 }

@@ -21,8 +21,10 @@ use std::sync::{Mutex, PoisonError};
 
 mod again;
 mod checks;
+mod default_version;
 mod extension_versions;
 mod older_server;
+mod postponed;
 
 /// Stands between a failure and what was put aside before it.
 const PERHAPS: &str = "it may lack what has failed before it";
@@ -44,8 +46,8 @@ pub struct Repair<'a> {
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them.
     dropped: Mutex<Vec<DroppedCheck>>,
-    /// What has added checks as not valid that are to be validated once the database has its name.
-    unvalidated: Mutex<Vec<Definition>>,
+    /// What waits until the database has its name: what has added checks as not valid, and what rows do not fit before.
+    postponed: Mutex<Vec<Definition>>,
     /// What has failed at first.
     failed: Mutex<HashSet<String>>,
     /// Held while functions or roles are changed for a statement: two alternatives might change the same one.
@@ -76,7 +78,7 @@ impl<'a> Repair<'a> {
             same_name,
             omitted: Mutex::default(),
             dropped: Mutex::default(),
-            unvalidated: Mutex::default(),
+            postponed: Mutex::default(),
             failed: Mutex::default(),
             changing: Mutex::default(),
         }
@@ -130,10 +132,10 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
-        if older_server::is_owner_of_public(sql, &failure, major) {
-            return Ok(());
-        }
-        if self.create_in_default_version(definition, &failure)? {
+        if older_server::is_owner_of_public(sql, &failure, major)
+            || self.create_in_default_version(definition, &failure)?
+            || self.postpone(definition, &failure)?
+        {
             return Ok(());
         }
         let mut last = failure.clone();
@@ -155,28 +157,6 @@ impl<'a> Repair<'a> {
             return Ok(());
         }
         Err(self.error(definition, failure))
-    }
-
-    /// Whether it has created an extension so that could not be created in the version that it had.
-    fn create_in_default_version(
-        &self,
-        definition: &Definition,
-        failure: &ServerError,
-    ) -> Result<bool> {
-        let is_versioned = extension_versions::with_version(&definition.text, self.versions);
-        // On a full disk, say, it must not become another version.
-        if is_versioned.is_none()
-            || remedy::is_of_the_moment(failure)
-            || self.attempt(definition, &Alternative::AsWritten)?.is_err()
-        {
-            return Ok(false);
-        }
-        let what = definition.what();
-        warning!(
-            "{what} is created in the server's version, not in its own: {}",
-            failure.clone().brief()
-        );
-        Ok(true)
     }
 
     fn record_failed(&self, what: String) {
@@ -369,11 +349,13 @@ impl<'a> Repair<'a> {
             .context(format!("table data {table}: statement 'COPY {table}' failed"))
     }
 
-    /// The omitted objects, in the order of the dump, and what has added checks that are to be validated later.
+    /// The omitted objects, in the order of the dump, and what waits until the database has its name.
     pub fn into_parts(self) -> (Vec<Omitted>, Vec<Definition>) {
         let mut omitted = self.omitted.into_inner().unwrap_or_else(PoisonError::into_inner);
         omitted.sort_by_key(|omitted| omitted.definition.number);
-        (omitted, self.unvalidated.into_inner().unwrap_or_else(PoisonError::into_inner))
+        let mut postponed = self.postponed.into_inner().unwrap_or_else(PoisonError::into_inner);
+        postponed.sort_by_key(|definition| definition.number);
+        (omitted, postponed)
     }
 }
 

@@ -160,6 +160,13 @@ pub fn validation(sql: &[u8]) -> Option<String> {
     Some(format!("ALTER {kind} {schema}{owner} VALIDATE CONSTRAINT {name};"))
 }
 
+/// The domain that it changes.
+pub fn altered_domain(sql: &[u8]) -> Option<Name> {
+    let tokens = tokens(&String::from_utf8_lossy(sql), TOKENS);
+    let mut rest = TokenCursor(&tokens);
+    rest.skip("ALTER DOMAIN").then(|| rest.name())?
+}
+
 /// Whether it adds a constraint that calls functions or operators that are not the server's own.
 pub fn adds_calling_constraint(sql: &[u8]) -> bool {
     // Most statements begin otherwise, and need no tokens.
@@ -171,7 +178,7 @@ pub fn adds_calling_constraint(sql: &[u8]) -> bool {
 
 /// Whether it names the schema of all that it names, whatever the search path is.
 pub fn names_all_schemas(sql: &[u8]) -> bool {
-    begins_with(sql, &["REFRESH MATERIALIZED VIEW", "INSERT INTO"])
+    begins_with(sql, &["REFRESH MATERIALIZED VIEW", "INSERT INTO", "REINDEX INDEX"])
 }
 
 /// The statement that builds again the index that it has built; none if it builds none, or one without rows.
@@ -249,6 +256,9 @@ mod tests {
         ] {
             assert_eq!(validation(sql.as_bytes()).as_deref(), expected, "{sql}");
         }
+        let altered = altered_domain(b"ALTER DOMAIN s.\"D\" VALIDATE CONSTRAINT c;");
+        assert_eq!(altered, Some(("s".into(), "D".into())));
+        assert_eq!(altered_domain(b"ALTER TABLE s.t VALIDATE CONSTRAINT c;"), None);
     }
 
     #[test]

@@ -104,6 +104,13 @@ const CHECKED: &str = "
     create table public.of_domain (id int primary key, db public.here);
     create table public.parts (id int, db text, check (db = CURRENT_CATALOG)) partition by list (id);
     create table public.part1 partition of public.parts for values in (1);
+    create table public.above (db text check (db = current_database()), unchecked text check (unchecked <> '') no inherit);
+    create table public.below (id int) inherits (public.above);
+    create table public.also_own (db text constraint above_db_check check (db = current_database())) inherits (public.above);
+    create domain public.derived as public.here;
+    create table public.of_derived (id int, db public.derived);
+    insert into public.below values ('source', '', 1); insert into public.also_own values ('source', '');
+    insert into public.of_derived values (1, 'source');
     insert into public.node values (1); insert into public.by_function values (1, 'source');
     insert into public.of_domain values (1, 'source'); insert into public.parts values (1, 'source')";
 
@@ -187,6 +194,186 @@ fn on_every_major_views_have_the_final_name_and_no_event_trigger_sees_that() -> 
         let names = server.psql("copy", NAMES)?;
         let expected = format!("copy copy copy copy copy 0 {triggers} false");
         ensure!(names == expected, "{major}: {names}: {log}");
+    }
+    Ok(())
+}
+
+const COMPUTED: &str = "
+    create function public.name_of() returns text language sql immutable as 'select current_database()::text';
+    create table public.computed (id int primary key, v text, constant text generated always as (public.name_of()) stored,
+      by_value text generated always as (v || public.name_of()) stored);
+    create table public.changes (what text);
+    create function public.log_change() returns trigger language plpgsql as $$
+      begin insert into public.changes values (tg_name); return new; end $$;
+    create trigger before_each before update on public.computed for each row execute function public.log_change();
+    create trigger after_all after update on public.computed execute function public.log_change();
+    create trigger never after update on public.computed execute function public.log_change();
+    create rule also as on update to public.computed do also insert into public.changes values ('rule');
+    alter table public.computed enable always trigger after_all; alter table public.computed disable trigger never;
+    alter table public.computed enable always rule also;
+    insert into public.computed values (1, 'source'), (2, 'source'), (3, 'other');
+    create table public.parts (id int, constant text generated always as (public.name_of()) stored) partition by list (id);
+    create table public.part1 partition of public.parts for values in (1);
+    insert into public.parts values (1);
+    create index by_name on public.computed (v) where v = public.name_of();
+    create unique index others on public.computed (v) where v <> public.name_of();
+    comment on index public.others is 'kept';
+    create materialized view public.of_computed as select constant from public.computed";
+
+/// The index holds rows of that name only, so that a scan of it finds none where it was built under another.
+const BY_NAME: &str = "set enable_seqscan = off; set enable_bitmapscan = off; select count(*) from computed where v = name_of()";
+
+#[test]
+fn what_is_computed_from_the_name_is_computed_from_the_final_one_on_every_major() -> Result<()> {
+    let releases = Release::all()?;
+    let newest = releases.iter().rev().find(|release| release.has_own_clients());
+    let newest = newest.context("no clients")?.clients.clone();
+    let path = format!("{}:{}", newest.display(), std::env::var("PATH")?);
+    for release in &releases {
+        let major = release.major;
+        let (programs, clients) = (Some(release.programs.clone()), Some(release.clients.clone()));
+        let server = Postgres::with(Options { programs, clients, ..Options::default() })?;
+        source(&server, COMPUTED)?;
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("d.sql.gz");
+        let out = pg_snap(&server, "source").env("PATH", &path).arg("dump").output()?;
+        ensure!(out.status.success(), "{major}: {}", String::from_utf8_lossy(&out.stderr));
+        std::fs::write(&file, out.stdout)?;
+        let original = content(&server, "source")?;
+        let mut load = pg_snap(&server, "source");
+        let out = load.env("PATH", &path).arg("load").arg(&file).output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success() && !log.contains("warning"), "{major}: {log}");
+        ensure!(content(&server, "source")? == original, "{major}: {log}");
+        for (ask, expected) in [
+            (
+                "select string_agg(distinct constant || by_value, ' ') from computed where id < 3",
+                "sourcesourcesource",
+            ),
+            ("select constant from parts", "source"),
+            ("select string_agg(distinct constant, ' ') from of_computed", "source"),
+            ("select count(*) from changes", "0"),
+            ("select count(*) from pg_trigger where tgname ~ 'pg_snap'", "0"),
+            (BY_NAME, "2"),
+        ] {
+            ensure!(server.psql("source", ask)? == expected, "{major}: {ask}: {log}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn columns_and_indexes_that_fail_under_the_final_name_are_left_out() -> Result<()> {
+    let server = Postgres::start()?;
+    source(
+        &server,
+        "create function public.is_copy() returns boolean language sql immutable as
+           'select current_database() = ''copy''';
+         create table public.g (a int, b int generated always as (a / (not public.is_copy())::int) stored);
+         create table public.i (a text);
+         insert into public.g values (1); insert into public.i values ('x'), ('x');
+         create unique index u on public.i (a) where public.is_copy()",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let (file, omitted) = (dir.path().join("d.sql.gz"), dir.path().join("left-out.sql"));
+    dump_to(&server, "source", &[], &file)?;
+    let mut load = pg_snap(&server, "copy");
+    let out = load.arg("load").arg("--left-out").arg(&omitted).arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(3), "{log}");
+    ensure!(log.contains("left out: generated columns of table public.g: ERROR 22012"), "{log}");
+    ensure!(log.contains("left out: index public.u: ERROR 23505"), "{log}");
+    // Once it has the name under which they can be computed, the file computes them.
+    server.psql("postgres", "alter database source rename to other")?;
+    server.psql("postgres", "alter database copy rename to source")?;
+    server.psql("source", &std::fs::read_to_string(&omitted)?)?;
+    ensure!(
+        server.psql("source", "select count(*) from pg_index where indexrelid = 'u'::regclass")?
+            == "1"
+    );
+    Ok(())
+}
+
+/// The server validates no check of a domain that a column holds inside of another type.
+const INSIDE: &str = "
+    create domain public.here as text check (value = current_database());
+    create type public.pair as (a public.here, b int);
+    create table public.arrays (id int, a public.here[]);
+    create table public.pairs (id int, p public.pair, q public.pair[]);
+    create function public.is_allowed(text) returns boolean language sql stable as 'select true';
+    create domain public.allowed as text check (public.is_allowed(value));
+    create table public.lists (id int, a public.allowed[]);
+    create table public.more_lists (id int, a public.allowed[]);
+    insert into public.arrays values (1, '{source,source}'), (2, null); insert into public.pairs values (1, '(source,1)', '{}');
+    insert into public.lists values (1, '{x}'); insert into public.more_lists values (1, '{x}');
+    create or replace function public.is_allowed(text) returns boolean language sql stable as
+      'select (select count(*) from public.lists) + (select count(*) from public.more_lists) > 1 and $1 = ''x'''";
+
+#[test]
+fn rows_with_a_domain_inside_of_another_type_are_checked_by_a_query() -> Result<()> {
+    let server = Postgres::start()?;
+    source(&server, INSIDE)?;
+    let dir = tempfile::tempdir()?;
+    let (file, omitted) = (dir.path().join("d.sql.gz"), dir.path().join("left-out.sql"));
+    dump_to(&server, "source", &[], &file)?;
+    let load = |database: &str, options: &[&str]| {
+        let mut load = pg_snap(&server, database);
+        load.arg("load").args(options).arg("--left-out").arg(&omitted).arg(&file).output()
+    };
+    let rows = "select (select count(*) from arrays) + (select count(*) from pairs) + (select count(*) from lists)";
+    for options in [&[][..], &["--keep-going", "--jobs", "1"]] {
+        let out = load("source", options)?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.success() && !log.contains("warning"), "{options:?}: {log}");
+        ensure!(log.contains("fit it"), "{log}");
+        ensure!(server.psql("source", rows)? == "4", "{log}");
+        let checks = "select count(*) from pg_constraint where contypid >= 16384";
+        ensure!(server.psql("source", checks)? == "2", "{log}");
+        ensure!(databases(&server)? == "postgres source" && !omitted.exists(), "{log}");
+        let insert = "insert into public.arrays values (3, '{other}')";
+        ensure!(server.psql("source", insert).is_err(), "{log}");
+    }
+    // Under another name, the rows do not fit.
+    let out = load("copy", &[])?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(3), "{log}");
+    ensure!(
+        log.contains("not validated: check constraint public.") && log.contains("ERROR 23514"),
+        "{log}"
+    );
+    let statements = std::fs::read_to_string(&omitted)?;
+    ensure!(!statements.contains("VALIDATE CONSTRAINT"), "{statements}");
+    server.psql("postgres", "alter database source rename to other")?;
+    server.psql("postgres", "alter database copy rename to source")?;
+    server.psql("source", &statements)?;
+    server.psql("postgres", "create database copy template template0")?;
+    let out = pg_snap(&server, "copy").arg("load").arg(&file).output()?;
+    let log = String::from_utf8_lossy(&out.stderr);
+    ensure!(out.status.code() == Some(1) && log.contains("ERROR 23514"), "{log}");
+    Ok(())
+}
+
+#[test]
+fn the_file_of_another_database_is_named_only_where_something_is_left_out() -> Result<()> {
+    let server = Postgres::start()?;
+    source(
+        &server,
+        "create materialized view public.m as select 1 / (current_database() <> 'copy')::int as a",
+    )?;
+    let dir = tempfile::tempdir()?;
+    let file = dir.path().join("d.sql.gz");
+    dump_to(&server, "source", &[], &file)?;
+    let statements = dir.path().join(".restore/left-out.sql");
+    std::fs::create_dir(dir.path().join(".restore"))?;
+    let of_other = "-- Statements of the dump that failed when database other was loaded, each below its error.\n";
+    std::fs::write(&statements, of_other)?;
+    for (database, status, warnings) in [("source", 0, 0), ("copy", 3, 1)] {
+        let mut load = pg_snap(&server, database);
+        let out = load.env("PIPRIO_DEPLOY", dir.path()).arg("load").arg(&file).output()?;
+        let log = String::from_utf8_lossy(&out.stderr);
+        ensure!(out.status.code() == Some(status), "{database}: {log}");
+        ensure!(log.matches("are not written").count() == warnings, "{database}: {log}");
+        ensure!(std::fs::read_to_string(&statements)? == of_other);
     }
     Ok(())
 }

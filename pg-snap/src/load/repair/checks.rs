@@ -2,12 +2,15 @@
 
 use super::{DroppedCheck, Repair, table_name};
 use crate::load::definition::{Definition, ObjectName};
+use crate::load::domain_rows;
 use crate::load::name_patterns::with_patterns;
+use crate::load::omitted::Omission;
 use crate::load::remedy::{self, Alternative};
 use crate::load::settings::SessionSettings;
 use crate::server_error::ServerError;
 use crate::sql::{Name, with_values};
 use anyhow::{Context, Result};
+use pipe_kit::info;
 use serde::Deserialize;
 use std::sync::{Arc, PoisonError};
 
@@ -73,10 +76,13 @@ impl Repair<'_> {
             std::mem::take(&mut *self.dropped.lock().unwrap_or_else(PoisonError::into_inner));
         for DroppedCheck { definition, comment, reads_name, table, failure: of_rows } in dropped {
             if let Err(failure) = self.attempt_as_is(&definition)? {
-                let is_violated = failure.is(&[remedy::CHECK_VIOLATION]);
-                // Under another name than the source's, rows that name the source violate it for good.
-                let may_hold = reads_name && (self.same_name || self.keep_going);
-                let is_added = may_hold && self.add_unvalidated(&definition)?;
+                let mut is_violated = failure.is(&[remedy::CHECK_VIOLATION]);
+                let may_hold = reads_name && self.may_wait_for_name();
+                let mut is_added = may_hold && self.add_unvalidated(&definition)?;
+                if !is_added && let Some(fit) = self.add_by_queries(&definition, &failure)? {
+                    is_added = fit || self.keep_going;
+                    is_violated = !fit;
+                }
                 if is_violated && !is_added && !self.keep_going {
                     return Err(self.rows_error(&table, of_rows));
                 }
@@ -94,12 +100,33 @@ impl Repair<'_> {
         Ok(())
     }
 
+    /// Adds a check that the server cannot validate, and checks the rows by queries: whether they fit it. None if it is no
+    /// such check.
+    fn add_by_queries(
+        &self,
+        definition: &Definition,
+        failure: &ServerError,
+    ) -> Result<Option<bool>> {
+        let queries = domain_rows::queries(self.server, self.database, definition, failure);
+        let Some(queries) = queries else { return Ok(None) };
+        if self.attempt(definition, &Alternative::NotValid)?.is_err() {
+            return Ok(None);
+        }
+        let checked = self.attempt_as_is(&queries)?;
+        let fit = checked.is_ok();
+        match checked {
+            Ok(()) => info!("{}", domain_rows::fit(definition)),
+            Err(failure) if self.keep_going => self.omit(Omission::NotValid, &queries, failure),
+            Err(_) => {}
+        }
+        Ok(Some(fit))
+    }
+
     /// Adds a check as not valid, to be validated once the database has its name. Returns false if it cannot be added.
     fn add_unvalidated(&self, definition: &Definition) -> Result<bool> {
         let added = self.attempt(definition, &Alternative::NotValid)?.is_ok();
         if added {
-            let mut unvalidated = self.unvalidated.lock().unwrap_or_else(PoisonError::into_inner);
-            unvalidated.push(definition.clone());
+            self.wait_for_name(definition);
         }
         Ok(added)
     }

@@ -1,19 +1,25 @@
--- The checks of a table, of its partitioned parents and of its columns' domains.
-WITH t AS (
+-- The checks of a table, of the tables that it inherits them from, and of the domains in its columns' types. Parents come
+-- before their children, which cannot lose what they inherit.
+WITH RECURSIVE t AS (
   SELECT c.oid FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
   WHERE n.nspname = :'schema' AND c.relname = :'table'),
 family AS (
-  SELECT oid FROM t
-  UNION SELECT p.relid FROM t, pg_catalog.pg_partition_ancestors(t.oid) p),
+  SELECT oid, 0 AS above FROM t
+  UNION SELECT i.inhparent, f.above + 1 FROM family f JOIN pg_catalog.pg_inherits i ON i.inhrelid = f.oid),
 types AS (
   SELECT a.atttypid AS oid FROM pg_catalog.pg_attribute a JOIN t ON a.attrelid = t.oid
-  UNION SELECT y.typelem FROM pg_catalog.pg_attribute a JOIN t ON a.attrelid = t.oid
-    JOIN pg_catalog.pg_type y ON y.oid = a.atttypid),
+  UNION SELECT part.oid
+  FROM types JOIN pg_catalog.pg_type y ON y.oid = types.oid CROSS JOIN LATERAL (
+    SELECT y.typelem
+    UNION ALL SELECT y.typbasetype
+    UNION ALL SELECT r.rngsubtype FROM pg_catalog.pg_range r WHERE r.rngtypid = y.oid
+    UNION ALL SELECT a.atttypid FROM pg_catalog.pg_attribute a WHERE a.attrelid = y.typrelid AND a.attnum > 0) part (oid)),
 checks AS (
-  SELECT 'TABLE' AS kind, '' AS of, conrelid::pg_catalog.regclass::text AS owner, conname, oid
-  FROM pg_catalog.pg_constraint
-  WHERE contype = 'c' AND conislocal AND coninhcount = 0 AND conrelid IN (SELECT oid FROM family)
-  UNION ALL SELECT 'DOMAIN', 'DOMAIN ', contypid::pg_catalog.regtype::text, conname, oid
+  SELECT 'TABLE' AS kind, '' AS of, conrelid::pg_catalog.regclass::text AS owner, conname, k.oid, f.above
+  FROM pg_catalog.pg_constraint k
+    JOIN (SELECT oid, pg_catalog.max(above) AS above FROM family GROUP BY oid) f ON f.oid = k.conrelid
+  WHERE contype = 'c' AND conislocal AND (f.above = 0 OR NOT connoinherit)
+  UNION ALL SELECT 'DOMAIN', 'DOMAIN ', contypid::pg_catalog.regtype::text, conname, oid, 0
   FROM pg_catalog.pg_constraint WHERE contype = 'c' AND contypid <> 0 AND contypid IN (SELECT oid FROM types))
 SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
   'drop', pg_catalog.format('ALTER %s %s DROP CONSTRAINT IF EXISTS %I;', kind, owner, conname) || E'\n',
@@ -32,5 +38,5 @@ SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object(
       AND CASE WHEN p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) ~* :'name_in_body' END),
   'comment', CASE WHEN pg_catalog.obj_description(oid, 'pg_constraint') IS NOT NULL THEN
     pg_catalog.format('COMMENT ON CONSTRAINT %I ON %s%s IS %L;', conname, of, owner,
-      pg_catalog.obj_description(oid, 'pg_constraint')) || E'\n' END)), '[]')
+      pg_catalog.obj_description(oid, 'pg_constraint')) || E'\n' END) ORDER BY above DESC), '[]')
 FROM checks
