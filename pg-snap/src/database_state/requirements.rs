@@ -8,17 +8,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The first one returns an object with the requirements, the second an object with the [`HiddenOperators`], the
-/// others a [`RowValue`] in each line.
-pub fn queries() -> [String; 4] {
-    let row_values = |of_planned: &str| {
-        let query = include_str!("row_values.sql").replace("/*planned*/\n", PLANNED);
-        query.replace(":of_planned", of_planned)
-    };
+/// last a [`RowValue`] in each line.
+pub fn queries() -> [String; 3] {
     [
         include_str!("requirements.sql").replace(":public_schema", PUBLIC_SCHEMA_STATE),
         include_str!("hidden_operators.sql").to_owned(),
-        row_values("false"),
-        row_values("true"),
+        include_str!("row_values.sql").replace("/*planned*/\n", PLANNED),
     ]
 }
 

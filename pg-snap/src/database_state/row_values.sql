@@ -30,14 +30,15 @@ col as materialized (
   select attrelid, attnum, attname, typname, before || quote_ident(attname) || behind as value
   from pg_attribute join held on atttypid = type
   where attnum > 0 and not attisdropped and attgenerated = '')
--- In the tables for which the planner evaluates functions, these find what they name under the database's own path.
--- There, only names of roles are read: they are the same under each.
-select 'set local search_path = pg_catalog, ' || coalesce(nullif(reset_val, ''), 'pg_catalog')
-from pg_settings where name = 'search_path' and :of_planned
-union all (
-select format('select json_build_object(''type'', %L, ''column'', %L, ''value'', %s, ''how'', %s) from (select distinct %s as v '
-    'from only %s%s limit 1000) as s join %s as k on %s where %4$s is not null limit 100', typname,
-    format('%s.%I', c.oid::regclass, attname), case when names_roles then 'rolname' else 'v::text' end,
+-- Where the planner evaluates functions of a table's indexes, these find what they name under the database's own path.
+-- Values are written under that of the server, which is set before the first one.
+select format('select from set_config(''search_path'', %L, true) as p where p is null; '
+    'select json_build_object(''type'', %L, ''column'', %L, ''value'', %s, ''how'', %s) from (select distinct %s as v '
+    'from only %s%s limit 1000) as s join %s as k on %s where %5$s is not null limit 100',
+    case when c.oid in (select relid from planned) then concat_ws(', ', 'pg_catalog', nullif(own, '')) else 'pg_catalog, pg_temp' end,
+    typname, format('%s.%I', c.oid::regclass, attname),
+    case when names_roles then 'rolname'
+      else 'case when (select set_config(''search_path'', ''pg_catalog, pg_temp'', true)) is not null then v::text end' end,
     case
       when names_roles then 'case when rolname !~ ''^pg_'' then case when rolcanlogin then ''login'' else ''role'' end end'
       when typname = 'regclass' then 'case when k.oid < 16384 then ''system'' when relkind in (''i'', ''I'') or relnamespace::regnamespace::text ~ ''^pg_'' then ''late'' end'
@@ -51,13 +52,13 @@ select format('select json_build_object(''type'', %L, ''column'', %L, ''value'',
     case typname when 'regrole' then 'pg_roles' when 'aclitem' then 'pg_roles' when 'regclass' then 'pg_class' when 'regproc' then 'pg_proc' when 'regprocedure' then 'pg_proc'
       when 'regoper' then 'pg_operator' when 'regoperator' then 'pg_operator' when 'regtype' then 'pg_type' when 'regnamespace' then 'pg_namespace'
       when 'regconfig' then 'pg_ts_config' when 'regdictionary' then 'pg_ts_dict' else 'pg_collation' end,
-    case typname when 'aclitem' then 'k.oid in (select unnest(array[grantee, grantor]) from aclexplode(array[v]))'
+    case typname when 'aclitem' then 'k.oid in (select unnest(array[grantee, grantor]) from aclexplode(case when v is not null then array[v] end))'
       else 'k.oid = v::oid' end)
 from col
   join pg_class c on c.oid = attrelid and relkind = 'r' join pg_namespace n on n.oid = relnamespace,
+  (select reset_val from pg_settings where name = 'search_path') as own (own),
   lateral (select typname in ('regrole', 'aclitem')) as y (names_roles),
   lateral (select pg_relation_size(c.oid) / current_setting('block_size')::int) as x (size)
 where nspname !~ '^pg_' and nspname <> 'information_schema' and not (relpersistence = 'u' and pg_is_in_recovery())
-  and case when c.oid in (select relid from planned) then :of_planned and names_roles else not :of_planned end
-order by c.oid, attnum limit 100)
+order by c.oid, attnum limit 100
 \gexec

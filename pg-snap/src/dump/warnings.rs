@@ -34,13 +34,14 @@ pub fn script() -> String {
 }
 
 /// Runs the query in a transaction of its own, of bounded time, which changes nothing and leaves no setting.
-/// Planning takes longer than running: compiling the plans would take longer still.
+/// Planning takes longer than running: compiling the plans would take longer still. A query may create others (\gexec):
+/// one that fails ends none of them.
 pub fn isolated(sql: &str) -> String {
     format!(
-        "\\set ON_ERROR_STOP 0\nBEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n\
+        "\\set ON_ERROR_STOP 0\n\\set LAST_ERROR_SQLSTATE {NO_ERROR}\nBEGIN READ ONLY;\nSET LOCAL search_path = pg_catalog, pg_temp;\n\
          SET LOCAL standard_conforming_strings = on;\nSET LOCAL quote_all_identifiers = off;\n\
          SET LOCAL jit = off;\nSET LOCAL lock_timeout = '1s';\nSET LOCAL statement_timeout = '10s';\n\
-         {sql}\\echo {STATE}:SQLSTATE\nROLLBACK;\n\\set ON_ERROR_STOP 1\n"
+         \\set ON_ERROR_ROLLBACK on\n{sql}\\echo {STATE}:LAST_ERROR_SQLSTATE\nROLLBACK;\n\\set ON_ERROR_ROLLBACK off\n\\set ON_ERROR_STOP 1\n"
     )
 }
 

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 
 /// How long the sessions of a killed load may take to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long those of a load that has ended may take, before they count as left.
+const GRACE: Duration = Duration::from_millis(500);
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Held for the whole load, by a session that the server ends when the load ends in any way.
@@ -48,7 +50,7 @@ impl AdvisoryLock {
     fn try_lock(&mut self, database: &str) -> Result<()> {
         let query =
             with_values(include_str!("advisory_lock/try_lock.sql"), &[("database", database)]);
-        if self.wait_until(|lock| Ok(lock.query(&query)? == "t"))? {
+        if self.wait_until(PATIENCE, |lock| Ok(lock.query(&query)? == "t"))? {
             return Ok(());
         }
         Err(Stop::refused(format!(
@@ -59,16 +61,21 @@ impl AdvisoryLock {
 
     fn end_sessions_left(&mut self, database: &str) -> Result<()> {
         let left = Sessions::WithOwnName;
-        let ended = self.query(&left.end_statement(self.server_major))?;
-        if ended != "0" {
-            info!("ended the sessions that an earlier load of {database} had left ({ended})");
-        }
         let from = format!(
             "FROM pg_catalog.pg_stat_activity WHERE {} AND pid <> pg_catalog.pg_backend_pid()",
             left.condition()
         );
         let count = format!("SELECT pg_catalog.count(*) {from}");
-        if !self.wait_until(|lock| Ok(lock.query(&count)? == "0"))? {
+        let are_gone = |lock: &mut Self| Ok(lock.query(&count)? == "0");
+        // Those of a load that has just ended are ending, too.
+        if self.wait_until(GRACE, are_gone)? {
+            return Ok(());
+        }
+        let ended = self.query(&left.end_statement(self.server_major))?;
+        if ended != "0" {
+            info!("ended the sessions that an earlier load of {database} had left ({ended})");
+        }
+        if !self.wait_until(PATIENCE, are_gone)? {
             let who = self.query(&format!(
                 "SELECT pg_catalog.string_agg(usename || ' (pid ' || pid || ')', ', ') {from}"
             ))?;
@@ -79,8 +86,12 @@ impl AdvisoryLock {
         Ok(())
     }
 
-    fn wait_until(&mut self, mut condition: impl FnMut(&mut Self) -> Result<bool>) -> Result<bool> {
-        let until = Instant::now() + PATIENCE;
+    fn wait_until(
+        &mut self,
+        limit: Duration,
+        mut condition: impl FnMut(&mut Self) -> Result<bool>,
+    ) -> Result<bool> {
+        let until = Instant::now() + limit;
         while !condition(self)? {
             if Instant::now() > until {
                 return Ok(false);

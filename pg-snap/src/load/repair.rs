@@ -132,7 +132,7 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
-        if older_server::is_owner_of_public(sql, &failure, major)
+        if older_server::is_of_public(sql, &failure, major)
             || self.create_in_default_version(definition, &failure)?
             || self.postpone(definition, &failure)?
         {

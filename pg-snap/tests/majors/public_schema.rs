@@ -122,7 +122,9 @@ fn an_ordinary_role_is_warned_of_the_rights_on_public_that_it_could_not_give_bac
                    create database untouched owner app; create database own owner app";
         cluster.server.psql("postgres", app)?;
         cluster.server.psql("piprio", "revoke create on schema public from public")?;
-        cluster.server.psql("own", "alter schema public owner to app")?;
+        cluster
+            .server
+            .psql("own", "alter schema public owner to app; comment on schema public is 'ours'")?;
         for (database, statement) in [
             ("piprio", Some("REVOKE CREATE ON SCHEMA public FROM PUBLIC;")),
             ("own", Some("ALTER SCHEMA public OWNER TO \"app\";")),

@@ -53,8 +53,9 @@ fn roles_that_rows_name_are_recorded_whatever_the_indexes_of_their_table_call() 
         "piprio",
         &format!(
             "{WRAPPER}
-             create table named (name text, who regrole); create index on named (wrapped(name));
-             insert into named values ('a', 'of_row');
+             create table named (name text, who regrole, what regclass); create index named_index on named (wrapped(name));
+             insert into named values ('a', 'of_row', 'public.named'), ('c', null, 'pg_class');
+             create table nothing (one aclitem, more aclitem[]); insert into nothing values (null, array[null, null]::aclitem[]);
              create table rights as select 'of_right=r/granting'::aclitem as one, array['of_array=w/granting'::aclitem] as more;
              create table other (c regclass); insert into other values ('pg_class')"
         ),
@@ -65,11 +66,23 @@ fn roles_that_rows_name_are_recorded_whatever_the_indexes_of_their_table_call() 
     let log = String::from_utf8_lossy(&dump.get_output().stderr).into_owned();
     ensure!(!log.contains("incomplete"), "{log}");
     std::fs::write(&file, &dump.get_output().stdout)?;
+    server.psql(
+        "postgres",
+        "create database empty_path; alter database empty_path set search_path = ''",
+    )?;
+    let dump = pg_snap(&server, "empty_path").arg("dump").assert().code(0);
+    let log = String::from_utf8_lossy(&dump.get_output().stderr).into_owned();
+    ensure!(!log.contains("incomplete"), "{log}");
     let target = Postgres::start()?;
     pg_snap(&target, "piprio").arg("load").arg(&file).assert().code(0);
-    let rows =
-        "select (select who from named), (select one from rights), (select more from rights)";
+    let rows = "select (select who from named where name = 'a'), (select one from rights), (select more from rights)";
     ensure!(target.psql("piprio", rows)? == server.psql("piprio", rows)?);
+    // What no load can read is found there, too.
+    server.psql("piprio", "insert into named values ('b', null, 'named_index')")?;
+    let dump = pg_snap(&server, "piprio").arg("dump").assert().code(0);
+    let log = String::from_utf8_lossy(&dump.get_output().stderr).into_owned();
+    let found = "rows of public.named.what refer to public.named_index as regclass";
+    ensure!(log.contains(found), "{log}");
     Ok(())
 }
 

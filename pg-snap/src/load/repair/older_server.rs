@@ -14,15 +14,16 @@ const TOKENS: usize = 512;
 /// Since this major, the schema public belongs to the owner of the database.
 const PUBLIC_IS_OWNED: u32 = 15;
 
-/// Whether a statement that has failed gives the schema public an owner, which an ordinary role may not.
-pub fn is_owner_of_public(sql: &[u8], failure: &ServerError, server_major: u32) -> bool {
+/// Whether a statement that has failed gives the schema public an owner or a comment, which an ordinary role may not.
+pub fn is_of_public(sql: &[u8], failure: &ServerError, server_major: u32) -> bool {
     let tokens = tokens(&String::from_utf8_lossy(sql), TOKENS);
     let mut rest = TokenCursor(&tokens);
+    let comments = rest.skip("COMMENT ON SCHEMA");
     server_major < PUBLIC_IS_OWNED
         && failure.is(&[INSUFFICIENT_PRIVILEGE])
-        && rest.skip("ALTER SCHEMA")
+        && (comments || rest.skip("ALTER SCHEMA"))
         && rest.identifier().is_some_and(|name| name == "public")
-        && rest.skip("OWNER TO")
+        && (comments || rest.skip("OWNER TO"))
 }
 
 /// Whether a statement that has failed is about what only an older server has: an extension that PostgreSQL has removed, or
@@ -95,13 +96,15 @@ mod tests {
         let owner = "ALTER SCHEMA public OWNER TO app;\n";
         for (sql, state, major, expected) in [
             (owner, "42501", 14, true),
+            ("COMMENT ON SCHEMA public IS 'ours';\n", "42501", 14, true),
+            ("COMMENT ON SCHEMA own IS 'ours';\n", "42501", 14, false),
             (owner, "42501", 15, false),
             (owner, "42704", 14, false),
             ("ALTER SCHEMA own OWNER TO app;\n", "42501", 14, false),
             ("ALTER SCHEMA public RENAME TO own;\n", "42501", 14, false),
         ] {
             let failure = ServerError::of_state(state);
-            assert_eq!(is_owner_of_public(sql.as_bytes(), &failure, major), expected, "{sql}");
+            assert_eq!(is_of_public(sql.as_bytes(), &failure, major), expected, "{sql}");
         }
     }
 }
