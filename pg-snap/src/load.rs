@@ -173,10 +173,10 @@ impl Load {
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
             same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),
         };
-        let Loaded { omitted, postponed } = parallel_load::load(&self.server, &plan, source)?;
+        let Loaded { mut omitted, postponed } = parallel_load::load(&self.server, &plan, source)?;
         let again = self.to_evaluate_again(postponed);
+        omitted.extend(self.left_of_public_schema(&state)?);
         self.execute_for_incoming(|name| state.apply_statements(name))?;
-        self.warn_of_public_schema(&state)?;
         lock.check()?;
         // Until the swap and what follows it are done, that is left out, too.
         let all = [&omitted[..], &again[..]].concat();

@@ -11,7 +11,10 @@ planned (relid) as materialized (
     join pg_catalog.pg_depend d on d.classid = u.classid and d.objid = u.objid
     left join pg_catalog.pg_operator o
       on refclassid = 'pg_catalog.pg_operator'::pg_catalog.regclass and o.oid = refobjid
-    join pg_catalog.pg_proc p on p.oid = oprcode
+    left join pg_catalog.pg_proc p on p.oid = oprcode
       or refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass and p.oid = refobjid
-    join pg_catalog.pg_language l on l.oid = prolang
-  where refobjid >= 16384 and lanname not in ('c', 'internal')),
+    left join pg_catalog.pg_language l on l.oid = prolang
+    -- Its checks may call functions.
+    left join pg_catalog.pg_type t
+      on refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass and t.oid = refobjid and typtype = 'd'
+  where refobjid >= 16384 and (lanname not in ('c', 'internal') or t.oid is not null)),

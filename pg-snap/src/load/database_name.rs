@@ -157,7 +157,7 @@ impl Session<'_> {
         let queries = domain_rows::queries(self.server, self.database, definition, failure)?;
         let checked = self.execute(&queries);
         if checked.is_ok() {
-            info!("{}", domain_rows::fit(definition));
+            warning!("{}", domain_rows::fit(definition));
         }
         Some((queries, checked))
     }

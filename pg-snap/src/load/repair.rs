@@ -132,8 +132,11 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
-        if older_server::is_of_public(sql, &failure, major)
-            || self.create_in_default_version(definition, &failure)?
+        if older_server::is_of_public(sql, &failure, major) {
+            info!("{} stays as it is: {}", definition.what(), failure.brief());
+            return Ok(());
+        }
+        if self.create_in_default_version(definition, &failure)?
             || self.postpone(definition, &failure)?
         {
             return Ok(());

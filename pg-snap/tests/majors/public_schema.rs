@@ -112,7 +112,7 @@ fn an_ordinary_role_is_warned_of_a_schema_public_that_it_may_not_drop() -> Resul
 
 /// Before 15, the server answers its REVOKE with a warning, and its ALTER SCHEMA with an error.
 #[test]
-fn an_ordinary_role_is_warned_of_the_rights_on_public_that_it_could_not_give_back() -> Result<()> {
+fn rights_on_public_that_an_ordinary_role_cannot_give_back_are_left_out() -> Result<()> {
     let mut wanted = releases()?;
     let newest = wanted.last().context("no release")?.major;
     wanted.retain(|release| release.major == SINCE - 1 || release.major == newest);
@@ -131,15 +131,16 @@ fn an_ordinary_role_is_warned_of_the_rights_on_public_that_it_could_not_give_bac
             ("untouched", None),
         ] {
             let file = cluster.dump(database)?;
-            let load = cluster.as_app(database).arg("load").arg(&file).assert().success();
-            let log = String::from_utf8_lossy(&load.get_output().stderr).into_owned();
-            ensure!(
-                log.contains("only a superuser may") == (is_older && statement.is_some()),
-                "{log}"
-            );
-            if let Some(statement) = statement.filter(|_| is_older) {
-                ensure!(log.contains(statement), "{log}");
-            }
+            let left_out = file.with_extension("left-out");
+            let mut load = cluster.as_app(database);
+            load.args(["load", "--left-out"]).arg(&left_out).arg(&file);
+            let Some(statement) = statement.filter(|_| is_older) else {
+                load.assert().code(0);
+                continue;
+            };
+            load.assert().code(3).stderr(contains("only a superuser may").and(contains(statement)));
+            cluster.server.psql(database, &std::fs::read_to_string(&left_out)?)?;
+            cluster.as_app(database).arg("dump").assert().code(0);
         }
     }
     Ok(())

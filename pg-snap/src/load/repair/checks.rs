@@ -10,7 +10,7 @@ use crate::load::settings::SessionSettings;
 use crate::server_error::ServerError;
 use crate::sql::{Name, with_values};
 use anyhow::{Context, Result};
-use pipe_kit::info;
+use pipe_kit::warning;
 use serde::Deserialize;
 use std::sync::{Arc, PoisonError};
 
@@ -115,7 +115,7 @@ impl Repair<'_> {
         let checked = self.attempt_as_is(&queries)?;
         let fit = checked.is_ok();
         match checked {
-            Ok(()) => info!("{}", domain_rows::fit(definition)),
+            Ok(()) => warning!("{}", domain_rows::fit(definition)),
             Err(failure) if self.keep_going => self.omit(Omission::NotValid, &queries, failure),
             Err(_) => {}
         }
