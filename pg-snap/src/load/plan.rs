@@ -15,6 +15,8 @@ pub struct LoadPlan<'a> {
     pub versions: &'a BTreeMap<String, String>,
     /// Whether what is derived from rows may be left out.
     pub keep_going: bool,
+    /// Whether the dump records who owns the schema public, so that the load reports what it could not give back.
+    pub knows_public_schema: bool,
     /// Whether the database gets the name that it had where it was dumped.
     pub same_name: bool,
 }

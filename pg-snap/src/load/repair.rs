@@ -42,6 +42,8 @@ pub struct Repair<'a> {
     pub keep_going: bool,
     /// Whether the database gets the name that it had where it was dumped.
     same_name: bool,
+    /// Whether the load itself reports what the schema public lacks.
+    knows_public_schema: bool,
     /// Left out or, where nothing may be, put aside until the end.
     omitted: Mutex<Vec<Omitted>>,
     /// Constraints that were dropped for rows that violate them.
@@ -67,7 +69,9 @@ struct DroppedCheck {
 
 impl<'a> Repair<'a> {
     pub fn new(server: &'a Server, begin: &'a str, plan: &LoadPlan<'a>) -> Self {
-        let LoadPlan { database, paths, versions, keep_going, same_name, .. } = *plan;
+        let LoadPlan {
+            database, paths, versions, keep_going, same_name, knows_public_schema, ..
+        } = *plan;
         Self {
             server,
             database,
@@ -76,6 +80,7 @@ impl<'a> Repair<'a> {
             versions,
             keep_going,
             same_name,
+            knows_public_schema,
             omitted: Mutex::default(),
             dropped: Mutex::default(),
             postponed: Mutex::default(),
@@ -132,7 +137,7 @@ impl<'a> Repair<'a> {
             );
             return Ok(());
         }
-        if older_server::is_of_public(sql, &failure, major) {
+        if self.knows_public_schema && older_server::is_of_public(sql, &failure, major) {
             info!("{} stays as it is: {}", definition.what(), failure.brief());
             return Ok(());
         }
