@@ -232,6 +232,11 @@ impl DatabaseState {
         self.settings.iter().find(of_database).map(|s| s.value.as_str())
     }
 
+    /// The schema public of the source database; none if the dump does not say.
+    pub fn known_public_schema(&self) -> Option<&PublicSchema> {
+        self.requirements.as_ref()?.public_schema.as_ref()
+    }
+
     /// The search path that it is known to have had, as the server shows it.
     pub fn known_search_path(&self) -> Option<&str> {
         self.search_path.as_deref().or_else(|| self.setting("search_path"))

@@ -62,7 +62,6 @@ use parallel_load::Loaded;
 use pipe_kit::cleanup::Guard;
 use pipe_kit::{Exit, info, warning};
 use plan::LoadPlan;
-use public_schema::recorded_public_schema;
 use search_paths::SearchPaths;
 use std::cell::Cell;
 use std::num::NonZero;
@@ -172,7 +171,7 @@ impl Load {
             versions: &preflight::versions_to_create(needs, &self.facts, self.server.version.major),
             // With nothing to fall back on, all rows without some objects are better than none.
             keep_going: options.keep_going || self.old.is_none() || options.drop_first,
-            knows_public_schema: recorded_public_schema(&state).is_some(),
+            knows_public_schema: state.known_public_schema().is_some(),
             same_name: needs.state.as_ref().is_none_or(|dumped| dumped.name == *database),
         };
         let Loaded { mut omitted, postponed } = parallel_load::load(&self.server, &plan, source)?;

@@ -12,16 +12,11 @@ use std::sync::Arc;
 
 const WHY: &str = "before PostgreSQL 15 only a superuser may change the schema public";
 
-/// What it was in the source database; none if the dump does not say.
-pub fn recorded_public_schema(state: &DatabaseState) -> Option<&PublicSchema> {
-    state.requirements.as_ref()?.public_schema.as_ref()
-}
-
 impl Load {
     /// The statements that give the schema public of the new database the owner and the rights that it should have, and that
     /// the connected role may not execute.
     pub(super) fn left_of_public_schema(&self, state: &DatabaseState) -> Result<Vec<Omitted>> {
-        let wanted = recorded_public_schema(state);
+        let wanted = state.known_public_schema();
         let Some(wanted) = wanted.filter(|_| !self.facts.superuser) else { return Ok(Vec::new()) };
         let (server, incoming) = (&self.server, &self.names.incoming);
         let answer = server.query(incoming, &format!("SELECT {PUBLIC_SCHEMA_STATE}"))?;
